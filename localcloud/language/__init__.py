@@ -1,0 +1,14 @@
+"""The Python language host of a Pulumi engine that was built from its Go module.
+
+The official CLI ships its own host and needs none of this. `bundle.executable()` packs the folder into one file that
+stands beside the engine's binary, under two names:
+
+    pulumi-language-python           serves `pulumirpc.LanguageRuntime`; runs the program in its own process
+    pulumi-resource-pulumi-python    serves dynamic resources, by `pulumi.dynamic`
+
+Each starts in the virtual environment that the project's `runtime.options.virtualenv` names. Imports within the folder
+are relative, because it runs under the name `pulumi_language_host` there.
+"""
+
+VERSION = "3.274.1"
+"""The engine whose protocol this host speaks."""

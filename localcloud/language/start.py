@@ -1,0 +1,70 @@
+"""Which part of the host was asked for, and is there what it needs?
+
+Argv:
+    [flags] ENGINE_ADDRESS   the language host; the engine puts its own logging flags first
+    --run ENGINE_ADDRESS     one program, its `RunRequest` on stdin; exit code 0, 1 or 32 (error was shown)
+    --describe               what this environment holds, as JSON on stdout
+"""
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+from . import lifeline
+
+_NO_SDK = """\
+The Pulumi SDK is not installed in {prefix} ({error}).
+Pulumi.yaml names this virtual environment under runtime.options.virtualenv. Install the project's packages into it
+(`pulumi install`, or the project's own set-up), or name another one."""
+
+
+def main(argv: list[str]) -> None:
+    """Run the part that `argv` names; does not return."""
+    _activate()
+    name = Path(argv[0]).name
+    # A signal before anything is up is a shutdown like any other: the engine interrupts a plugin to end it.
+    try:
+        if argv[1:2] == ["--describe"]:
+            from . import environment  # noqa: PLC0415  each part loads only what it needs; start-up time is the point
+
+            print(environment.describe().to_json())
+            return
+        if name.startswith("pulumi-resource-"):
+            lifeline.hold()
+            _serve_dynamic_resources(argv)
+        elif argv[1:2] == ["--run"]:
+            from . import program  # noqa: PLC0415
+
+            sys.exit(program.run_from_stdin(engine=argv[2]))
+        else:
+            lifeline.hold()
+            from . import host  # noqa: PLC0415
+
+            host.serve(engine=argv[-1] if len(argv) > 1 else "")
+    except KeyboardInterrupt:
+        lifeline.leave(0)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("grpc", "google", "pulumi"):
+            raise
+        print(_NO_SDK.format(prefix=sys.prefix, error=error), file=sys.stderr)
+        sys.exit(1)
+
+
+def _activate() -> None:
+    """Let processes that the program starts find this environment's commands, as an activated one does."""
+    if sys.prefix == sys.base_prefix:
+        return
+    os.environ["VIRTUAL_ENV"] = sys.prefix
+    os.environ.pop("PYTHONHOME", None)
+    commands = str(Path(sys.prefix, "bin"))
+    path = os.environ.get("PATH", "")
+    if path.split(os.pathsep)[0] != commands:
+        os.environ["PATH"] = commands + os.pathsep + path
+
+
+def _serve_dynamic_resources(argv: list[str]) -> None:
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: providers are modules of the project
+    sys.argv = argv[:1] + argv[-1:]
+    runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)
+    lifeline.leave(0)
