@@ -1,0 +1,38 @@
+"""A measured number beside its goal."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt, "==": operator.eq}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the results.
+
+    Attributes:
+        name: What was measured.
+        value: The number, as seen.
+        unit: Its unit; `ratio` for a quotient within this run.
+        goal: Comparison and bound, such as `<= 3`.
+        peer: What stands beside it, in words and numbers.
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: str
+    peer: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the value reaches the goal."""
+        comparison, bound = self.goal.split()
+        return bool(_COMPARE[comparison](self.value, float(bound)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain JSON values."""
+        return {**asdict(self), "met": self.met}

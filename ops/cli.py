@@ -1,0 +1,193 @@
+"""The `modelstack` command.
+
+    modelstack status
+    modelstack watch
+    modelstack replay --from 2013-03-01 --speed 3600
+    modelstack rollback --reason "customers complain"
+
+Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import date, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ops import render
+from ops.errors import OperatorError
+from ops.snapshot import Snapshot, take
+from ops.target import resolve
+
+_DATE = click.DateTime(["%Y-%m-%d"])
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+
+
+class _Group(click.Group):
+    """Shows an OperatorError as two lines and its exit code, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OperatorError as error:
+            Console(stderr=True, highlight=False).print(f"[red]error:[/red] {error}", soft_wrap=True)
+            if error.hint:
+                Console(stderr=True, highlight=False).print(f"  {error.hint}", soft_wrap=True, markup=False)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--stack", default="local", show_default=True, help="The Pulumi stack whose endpoint is meant.")
+@click.version_option(package_name="modelstack")
+@click.pass_context
+def main(ctx: click.Context, stack: str) -> None:
+    """Look at a model's endpoint, put traffic on it, and take a release back."""
+    ctx.obj = stack
+
+
+@main.command()
+@_json
+@click.pass_obj
+def status(stack: str, as_json: bool) -> None:
+    """Show endpoint, weights, last verdict, alarms and packages.
+
+    Exits with 1 when the endpoint is not in service or an alarm rings.
+    """
+    seen = take(resolve(stack))
+    if as_json:
+        click.echo(json.dumps(seen.as_dict(), indent=2))
+    else:
+        Console().print(render.snapshot(seen))
+    sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
+
+
+@main.command()
+@click.option("--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 is never.")
+@click.option("--until-verdict", is_flag=True, help="Stop when the rollout ends: exit 0 if promoted, 1 if rolled back.")
+@_json
+@click.pass_obj
+def watch(stack: str, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
+    """Follow weights, alarms and the rollout live. With --json, a line a look."""
+    target = resolve(stack)
+    begun = time.monotonic()
+    first = take(target)
+    seen = first
+    with Live(console=Console(), auto_refresh=False, transient=False) if not as_json else _Silent() as live:
+        while True:
+            if as_json:
+                click.echo(json.dumps(seen.as_dict()))
+            else:
+                live.update(render.snapshot(seen), refresh=True)
+            if until_verdict and _ended(first, seen):
+                sys.exit(0 if (seen.verdict or {}).get("outcome") in ("promoted", "restored") else 1)
+            if seconds and time.monotonic() - begun >= seconds:
+                return
+            time.sleep(every)
+            seen = take(target)
+
+
+class _Silent:
+    """Stands where the live view would, when lines are printed instead."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _ended(first: Snapshot, seen: Snapshot) -> bool:
+    at_rest = seen.phase in ("idle", "held", "none")
+    return at_rest and (first.phase not in ("idle", "none") or seen.verdict != first.verdict)
+
+
+@main.command()
+@click.option("--from", "start", type=_DATE, default="2013-03-01", show_default=True, help="First day of flights.")
+@click.option("--to", "end", type=_DATE, default=None, help="Last day of flights; the end of the year if left out.")
+@click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
+@click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
+@click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
+@click.option("--variant", default=None, help="Send everything to this variant, whatever the weights.")
+@_json
+@click.pass_obj
+def replay(  # noqa: PLR0917 - one parameter an option
+    stack: str,
+    start: datetime,
+    end: datetime | None,
+    speed: float,
+    rate: float | None,
+    limit: int | None,
+    seconds: float | None,
+    variant: str | None,
+    as_json: bool,
+) -> None:
+    """Send the year's real flights to the endpoint in their order, as fast as --speed or --rate says.
+
+    Exits with 1 when any request failed.
+    """
+    from ops.replay import Pace, Report, flights, run  # pandas loads here, and only for this command
+
+    last = end.date() if end else date(2013, 12, 31)
+    if last < start.date():
+        raise OperatorError(f"--to {last} is before --from {start.date()}", "Give --to a later day.", 2)
+    target = resolve(stack)
+    source = flights(start.date(), last)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("replay {task.fields[day]}"),
+        BarColumn(),
+        TextColumn("{task.fields[sent]:,} sent, {task.fields[failed]:,} failed"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=as_json,
+    ) as progress:
+        days = (last - start.date()).days + 1
+        task = progress.add_task("replay", total=limit or days, day=str(start.date()), sent=0, failed=0)
+
+        def tick(report: Report, at: datetime) -> None:
+            done = report.sent if limit else (at.replace(tzinfo=None) - start).total_seconds() / 86_400
+            progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=str(at.date()))
+
+        report = run(
+            target, source, Pace(speed=speed, rate=rate), limit=limit, seconds=seconds, variant=variant, tick=tick
+        )
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        Console().print(report.table())
+    sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+@click.pass_obj
+def rollback(stack: str, reason: str, yes: bool, as_json: bool) -> None:
+    """Give the champion all traffic back, or bring the previous champion back after a promotion."""
+    from ops.rollback import roll_back
+
+    target = resolve(stack)
+    before = take(target)
+    if not yes:
+        what = f"challenger {render.short(before.challenger)}" if before.challenger else "the last promotion"
+        click.confirm(f"Roll back {what} on {target.endpoint}?", abort=True, err=True)
+    outcome = roll_back(target, reason)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        Console().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}")
+        Console().print(render.variants(take(target).variants))
+
+
+if __name__ == "__main__":
+    main()

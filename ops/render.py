@@ -1,0 +1,92 @@
+"""How a snapshot looks in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
+
+_STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
+_APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
+_BAR = 20
+
+
+def short(digest: str | None) -> str:
+    """The first 12 digits of a digest, as people read it."""
+    return digest.removeprefix("sha256:")[:12] if digest else "none"
+
+
+def snapshot(seen: Snapshot) -> RenderableType:
+    """The whole of `modelstack status`."""
+    parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
+    if seen.verdict:
+        parts.append(_verdict(seen.verdict))
+    parts.append(alarms(seen.alarms))
+    parts.append(packages(seen.packages))
+    return Group(*parts)
+
+
+def _headline(seen: Snapshot) -> Text:
+    style = "green" if seen.status == "InService" else "yellow"
+    return Text.assemble(
+        ("endpoint ", "dim"), (seen.endpoint, "bold"), "  ", (seen.status, style),
+        ("  rollout ", "dim"), seen.phase, ("  champion ", "dim"), short(seen.champion),
+        ("  challenger ", "dim"), short(seen.challenger),
+    )  # fmt: skip
+
+
+def variants(rows: tuple[VariantView, ...]) -> Table:
+    """Each variant with its share of traffic as a bar; an arrow where it is still moving."""
+    table = Table(title="variants", title_justify="left", expand=False)
+    for column in ("variant", "role", "traffic", "", "instances"):
+        table.add_column(column, justify="right" if column == "traffic" else "left")
+    for row in rows:
+        moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
+        filled = round(row.weight / 100 * _BAR)
+        table.add_row(
+            row.name, row.role, f"{row.weight:.0f}%{moving}", "█" * filled + "░" * (_BAR - filled), str(row.instances)
+        )
+    return table
+
+
+def alarms(rows: tuple[AlarmView, ...]) -> RenderableType:
+    """Each alarm with its state; the reason where it rings."""
+    if not rows:
+        return Text("alarms: none", "dim")
+    table = Table(title="alarms", title_justify="left", expand=False)
+    for column in ("alarm", "state", "reason"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row.name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.reason if row.state == "ALARM" else ""
+        )
+    return table
+
+
+def packages(rows: tuple[PackageView, ...]) -> RenderableType:
+    """The newest package versions with approval and metrics."""
+    if not rows:
+        return Text("packages: none", "dim")
+    table = Table(title="packages, newest first", title_justify="left", expand=False)
+    for column in ("version", "digest", "approval", "created", "metrics"):
+        table.add_column(column)
+    for row in rows:
+        metrics = "  ".join(f"{name} {value}" for name, value in sorted(row.metrics.items()))
+        table.add_row(
+            str(row.version),
+            short(row.digest),
+            Text(row.approval, _APPROVAL_STYLE.get(row.approval, "")),
+            row.created,
+            metrics,
+        )
+    return table
+
+
+def _verdict(verdict: dict[str, str]) -> Text:
+    style = "green" if verdict["outcome"] in ("promoted", "restored") else "red"
+    return Text.assemble(
+        ("last verdict ", "dim"), (verdict["outcome"].replace("_", " "), style),
+        f" {verdict['release']} at {verdict['at']}: {verdict['text']}",
+    )  # fmt: skip

@@ -1,0 +1,197 @@
+"""Puts the year's real flights on an endpoint, in their order, and counts what came back.
+
+The load is open: a request is sent when its time has come, whether or not earlier ones were answered, so that a slow
+endpoint shows as latency and not as a lower rate (closed loops hide it; Schroeder et al., NSDI 2006).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import chain, islice
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.table import Table
+
+from model import data
+from model.data import Flight
+from ops.errors import OperatorError
+from ops.target import Target
+
+_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When a request is due: by the events' own times sped up, or at a constant rate (requests a second)."""
+
+    speed: float = 3600.0
+    rate: float | None = None
+
+    def due(self, number: int, at: datetime, first: datetime) -> float:
+        """Seconds after the start at which request `number` (from 0), of event time `at`, is sent."""
+        if self.rate is not None:
+            return number / self.rate
+        return (at - first).total_seconds() / self.speed
+
+
+@dataclass
+class Report:
+    """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words."""
+
+    sent: int = 0
+    failed: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
+    latencies_ms: list[float] = field(default_factory=list)
+    first_failures: list[str] = field(default_factory=list)
+    elapsed_s: float = 0.0
+
+    def quantile(self, q: float) -> float:
+        """The q-quantile of the latency in milliseconds (nearest rank); 0 when nothing was sent."""
+        if not self.latencies_ms:
+            return 0.0
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {
+            "sent": self.sent,
+            "failed": self.failed,
+            "answers": dict(self.answers),
+            "variants": dict(self.variants),
+            "latency_ms": {"p50": self.quantile(0.5), "p90": self.quantile(0.9), "p99": self.quantile(0.99)},
+            "elapsed_s": round(self.elapsed_s, 3),
+            "first_failures": self.first_failures,
+        }
+
+    def table(self) -> Table:
+        """The report for a terminal."""
+        table = Table(title="replay", title_justify="left", show_header=False)
+        table.add_row(
+            "sent", f"{self.sent:,} in {self.elapsed_s:.1f} s ({self.sent / max(self.elapsed_s, 1e-9):.0f}/s)"
+        )
+        table.add_row("failed", f"{self.failed:,}")
+        table.add_row("answers", "  ".join(f"{name}: {n:,}" for name, n in self.answers.most_common()))
+        table.add_row("by variant", "  ".join(f"{name}: {n:,}" for name, n in self.variants.most_common()))
+        quantiles = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+        table.add_row("latency", "  ".join(f"{name} {self.quantile(q):.1f} ms" for name, q in quantiles))
+        for failure in self.first_failures:
+            table.add_row("failure", failure)
+        return table
+
+
+class Sender:
+    """Sends requests to one endpoint from several threads and keeps one report."""
+
+    def __init__(self, target: Target, variant: str | None = None) -> None:
+        config = Config(
+            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
+        )
+        self._runtime = target.client("sagemaker-runtime", config)
+        self._endpoint = target.endpoint
+        self._variant = {"TargetVariant": variant} if variant else {}
+        self._lock = threading.Lock()
+        self.report = Report()
+
+    def send(self, flight: Flight) -> None:
+        """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
+        body = json.dumps({"instances": [flight.instance]})
+        begun = time.monotonic()
+        variant, failure = None, None
+        try:
+            answer = self._runtime.invoke_endpoint(
+                EndpointName=self._endpoint,
+                ContentType="application/json",
+                InferenceId=flight.id,
+                Body=body,
+                **self._variant,
+            )
+            answer["Body"].read()
+            variant, name = answer["InvokedProductionVariant"], "200"
+        except ClientError as error:
+            detail = error.response.get("Error", {})
+            name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
+            failure = f"{flight.id}: {detail.get('Code')}: {detail.get('Message')}"
+        except BotoCoreError as error:
+            name, failure = type(error).__name__, f"{flight.id}: {error}"
+        spent = 1000 * (time.monotonic() - begun)
+        with self._lock:
+            self._count(name, variant, spent, failure)
+
+    def _count(self, name: str, variant: str | None, spent_ms: float, failure: str | None) -> None:
+        self.report.sent += 1
+        self.report.answers[name] += 1
+        self.report.latencies_ms.append(spent_ms)
+        if variant:
+            self.report.variants[variant] += 1
+        if failure:
+            self.report.failed += 1
+            if len(self.report.first_failures) < 3:
+                self.report.first_failures.append(failure)
+
+
+def flights(start: date, end: date) -> Iterator[Flight]:
+    """The flights scheduled from `start` to `end` (both included), in order of departure, a day at a time.
+
+    Raises:
+        OperatorError: The data has no flight in these days.
+    """
+    days = (start + timedelta(days=number) for number in range((end - start).days + 1))
+    found = (flight for day in days for flight in data.replay(str(day), str(day + timedelta(days=1))))
+    first = next(found, None)
+    if first is None:
+        raise OperatorError(f"no flight is scheduled from {start} to {end}", "The data covers the year 2013.", 2)
+    return chain([first], found)
+
+
+def run(
+    target: Target,
+    source: Iterable[Flight],
+    pace: Pace,
+    *,
+    limit: int | None = None,
+    seconds: float | None = None,
+    variant: str | None = None,
+    tick: Callable[[Report, datetime], None] = lambda report, at: None,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Send `source` at its pace until it ends, `limit` or `seconds` is reached, or `stop` is set.
+
+    Args:
+        target: The endpoint.
+        source: The flights, in order.
+        pace: When each is due.
+        limit: The most requests.
+        seconds: The most seconds.
+        variant: Send everything to this variant.
+        tick: Called after each request is handed over, with the report so far and the flight's own time.
+        stop: Ends the run from another thread; what is under way is still counted.
+    """
+    sender, stop = Sender(target, variant), stop or threading.Event()
+    begun, first = time.monotonic(), None
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        try:
+            for number, flight in enumerate(islice(source, limit)):
+                first = first or flight.event_time
+                due = pace.due(number, flight.event_time, first)
+                if seconds is not None and due > seconds:
+                    stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
+                    break
+                if stop.wait(max(0.0, due - (time.monotonic() - begun))):
+                    break
+                pool.submit(sender.send, flight)
+                tick(sender.report, flight.event_time)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+    sender.report.elapsed_s = time.monotonic() - begun
+    return sender.report

@@ -1,0 +1,3 @@
+"""A person takes a release back."""
+
+from __future__ import annotations

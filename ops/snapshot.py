@@ -1,0 +1,190 @@
+"""What is true of an endpoint at this moment, read from the cloud and never from a plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rollout.sagemaker import DynamoJournal
+
+from ops.errors import OperatorError, explained
+from ops.target import Target
+from rollout.ports import Unreachable
+from rollout.state import RolloutState
+
+
+@dataclass(frozen=True)
+class VariantView:
+    """One production variant as the endpoint reports it; `weight` and `desired` are shares of 100."""
+
+    name: str
+    role: str
+    weight: float
+    desired: float
+    instances: int
+    image: str
+
+
+@dataclass(frozen=True)
+class AlarmView:
+    """One alarm with the state and the reason that CloudWatch gives."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PackageView:
+    """One version in the registry."""
+
+    version: int
+    digest: str
+    approval: str
+    created: str
+    metrics: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601)."""
+
+    at: str
+    stack: str
+    endpoint: str
+    status: str
+    config: str
+    phase: str
+    champion: str | None
+    challenger: str | None
+    verdict: dict[str, Any] | None
+    variants: tuple[VariantView, ...]
+    alarms: tuple[AlarmView, ...]
+    packages: tuple[PackageView, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+    @property
+    def ringing(self) -> tuple[AlarmView, ...]:
+        """The alarms that are in ALARM."""
+        return tuple(alarm for alarm in self.alarms if alarm.state == "ALARM")
+
+
+def take(target: Target) -> Snapshot:
+    """Read everything that `modelstack status` shows.
+
+    Raises:
+        OperatorError: Something of it cannot be read; the message says which.
+    """
+    state = journal_state(target)
+    with explained(f"reading endpoint {target.endpoint}"):
+        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    return Snapshot(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        stack=target.stack,
+        endpoint=target.endpoint,
+        status=live["EndpointStatus"],
+        config=live["EndpointConfigName"],
+        phase=str(state.phase),
+        champion=state.champion.package_digest if state.champion else None,
+        challenger=state.challenger.package_digest if state.challenger else None,
+        verdict=_verdict(state),
+        variants=_variants(live.get("ProductionVariants", []), state),
+        alarms=_alarms(target),
+        packages=_packages(target),
+    )
+
+
+def journal_state(target: Target) -> RolloutState:
+    """The rollout state that the journal holds.
+
+    Raises:
+        OperatorError: The journal does not answer.
+    """
+    journal = DynamoJournal(target.client("dynamodb"), target.output("journal_table"), target.endpoint)
+    try:
+        with explained("reading the journal"):
+            return journal.read()
+    except Unreachable as error:
+        raise OperatorError(f"reading the journal: {error}") from error
+
+
+def role(variant: str, state: RolloutState) -> str:
+    """`champion`, `challenger`, `previous`, or `-` for a variant that the journal does not know."""
+    for name in ("champion", "challenger", "previous"):
+        release = getattr(state, name)
+        if release is not None and release.variant == variant:
+            return name
+    return "-"
+
+
+def shares(weights: list[float]) -> list[float]:
+    """Relative weights as shares of 100; all 0 when there is no weight at all."""
+    total = sum(weights)
+    return [100 * weight / total if total else 0.0 for weight in weights]
+
+
+def _variants(live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
+    now = shares([item.get("CurrentWeight", 0.0) for item in live])
+    later = shares([item.get("DesiredWeight", item.get("CurrentWeight", 0.0)) for item in live])
+    return tuple(
+        VariantView(
+            name=item["VariantName"],
+            role=role(item["VariantName"], state),
+            weight=weight,
+            desired=desired,
+            instances=item.get("CurrentInstanceCount", 0),
+            image=next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), ""),
+        )
+        for item, weight, desired in zip(live, now, later, strict=True)
+    )
+
+
+def _verdict(state: RolloutState) -> dict[str, Any] | None:
+    if state.verdict is None:
+        return None
+    return {
+        "outcome": state.verdict.outcome,
+        "release": state.verdict.release,
+        "package_digest": state.verdict.package_digest,
+        "source": state.verdict.reason.source,
+        "name": state.verdict.reason.name,
+        "text": state.verdict.reason.text,
+        "at": datetime.fromtimestamp(state.verdict.at, UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _alarms(target: Target) -> tuple[AlarmView, ...]:
+    with explained("reading the alarms"):
+        pages = target.client("cloudwatch").get_paginator("describe_alarms")
+        found = [alarm for page in pages.paginate(AlarmNamePrefix=target.endpoint) for alarm in page["MetricAlarms"]]
+    return tuple(AlarmView(item["AlarmName"], item["StateValue"], item.get("StateReason", "")) for item in found)
+
+
+def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
+    sagemaker = target.client("sagemaker")
+    with explained(f"reading the package group {target.output('package_group')}"):
+        listed = sagemaker.list_model_packages(
+            ModelPackageGroupName=target.output("package_group"),
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=limit,
+        )["ModelPackageSummaryList"]
+        found = [sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]) for item in listed]
+    return tuple(
+        PackageView(
+            version=item["ModelPackageVersion"],
+            digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
+            approval=item["ModelApprovalStatus"],
+            created=item["CreationTime"].isoformat(timespec="seconds"),
+            metrics={
+                name.removeprefix("metric_"): value
+                for name, value in item.get("CustomerMetadataProperties", {}).items()
+                if name.startswith("metric_")
+            },
+        )
+        for item in found
+    )
