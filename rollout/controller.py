@@ -1,0 +1,343 @@
+"""The controller: closes the gap between what the journal asks for and what the endpoint does, effects at the edge.
+
+Any number of controllers may run at once (an update that waits, a scheduled tick, an alarm's handler, a person); they
+agree through the journal's compare-and-set, and any of them may be killed at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from rollout import transitions
+from rollout.converge import Effect, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due, subject
+from rollout.decision import Decision, Seen, decide
+from rollout.plan import Plan
+from rollout.ports import (
+    Approval,
+    Busy,
+    Clock,
+    Conflict,
+    Journal,
+    Live,
+    Notify,
+    Registry,
+    RolloutError,
+    Signals,
+    Traffic,
+    Unreachable,
+)
+from rollout.release import Release
+from rollout.state import Phase, Reason, RolloutState
+from rollout.transitions import Ignored
+
+_ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
+_EFFECTS = 30  # the most effects of one tick; a rollout needs at most a handful
+_CONFLICTS = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a rollout stands.
+
+    Attributes:
+        state: What the journal says.
+        live: What the endpoint says; None when it could not be read.
+        doing: What happens now, or what is waited for.
+        decision: The decision on the trial, when the signals were looked at.
+    """
+
+    state: RolloutState
+    live: Live | None
+    doing: str
+    decision: Decision | None = None
+
+
+class Controller:
+    """Drives one endpoint's rollouts.
+
+    Args:
+        traffic: Reads and sets what the endpoint serves.
+        signals: Observations per variant and window.
+        journal: Keeps the state.
+        registry: Keeps approval statuses.
+        clock: Time and waiting.
+        notify: Tells people.
+        poll_seconds: The pause between two attempts while something is waited for.
+    """
+
+    def __init__(
+        self,
+        *,
+        traffic: Traffic,
+        signals: Signals,
+        journal: Journal,
+        registry: Registry,
+        clock: Clock,
+        notify: Notify,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._traffic, self._signals, self._journal = traffic, signals, journal
+        self._registry, self._clock, self._notify = registry, clock, notify
+        self._poll = poll_seconds
+
+    def release(self, target: Release, pair_config: str | None, plan: Plan, *, patience: float = 600) -> Progress:
+        """Put a release on trial (or make it champion, when there is none), and take the first step.
+
+        Asking again for what is champion or on trial changes nothing. A release in mid-trial supersedes the trial; a
+        promotion or rollback under way is finished first.
+
+        Args:
+            target: The release that is wanted.
+            pair_config: The endpoint config that serves champion and target together; None for a first release.
+            plan: How the target earns its traffic.
+            patience: How long to wait for a promotion or rollback under way, seconds.
+
+        Raises:
+            Rejected: The target was rolled back before, and nobody cleared it.
+            RolloutError: It cannot be done; the message says why.
+        """
+        until = self._clock.time() + patience
+        for _ in range(_CONFLICTS):
+            state = self._journal.read()
+            if state.phase in _ENDING:
+                self._finish(state, until)
+                continue
+            after = transitions.begin(state, target, pair_config, plan, self._clock.time())
+            if after is state or self._write(after) is not None:
+                return self.tick()
+        raise Conflict("the journal keeps changing: another release is being made of the same endpoint")
+
+    def tick(self, *, patience: float = 0) -> Progress:
+        """Do all that can be done now.
+
+        Args:
+            patience: How long to wait within the call for the endpoint to change, seconds.
+
+        Raises:
+            Unreachable: A platform does not answer; the next tick goes on from there.
+        """
+        progress = self._run(self._clock.time() + patience)
+        return replace(progress, state=self._send(progress.state))
+
+    def roll_back(
+        self,
+        reason: Reason,
+        *,
+        variant: str | None = None,
+        at: float | None = None,
+        rollout_id: str | None = None,
+        patience: float = 45,
+    ) -> Progress | Ignored:
+        """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
+
+        The traffic is moved first. Returns when the endpoint has taken it; later ticks finish the rest.
+
+        Args:
+            reason: Who asks and why.
+            variant: The variant that an alarm is about: it acts only on the challenger's, or, for a time after a
+                promotion, on the champion's. None when a person asks.
+            at: When the event happened, epoch seconds; events older than the rollout are ignored.
+            rollout_id: The rollout that is meant; events of others are ignored.
+            patience: How long to keep trying while the endpoint does not take it, seconds.
+
+        Returns:
+            The progress, or why nothing was done.
+
+        Raises:
+            RolloutError: There is nothing to go back to.
+            Busy: The endpoint did not take it in time. The decision stands: the next tick tries again.
+        """
+        until = self._clock.time() + patience
+        for _ in range(_CONFLICTS):
+            state = self._journal.read()
+            if rollout_id is not None and rollout_id != state.rollout_id:
+                return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
+            after = transitions.turn_back(state, reason, self._clock.time(), variant=variant, at=at)
+            if isinstance(after, Ignored):
+                return after
+            if after is state or self._write_or_shift(after) is not None:
+                return self._land(until)
+        raise Conflict("the journal keeps changing: call again")
+
+    def status(self) -> Progress:
+        """Where the rollout stands, without any effect."""
+        state = self._journal.read()
+        live = self._live()
+        decision = self._decide(state)
+        return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
+
+    def follow(
+        self,
+        seconds: float,
+        *,
+        poll: float = 2.0,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> RolloutState:
+        """Tick until the rollout is at rest or the time is over.
+
+        Args:
+            seconds: How long to follow.
+            poll: The pause between two ticks, seconds.
+            progress: Told of every tick.
+
+        Returns:
+            The last state; `at_rest` says whether it is over.
+        """
+        until = self._clock.time() + seconds
+        while True:
+            try:
+                seen = self.tick()
+            except (Busy, Unreachable, Conflict) as error:
+                seen = Progress(self._journal.read(), None, str(error))
+            if progress is not None:
+                progress(seen)
+            if seen.state.at_rest or self._clock.time() >= until:
+                return seen.state
+            self._clock.sleep(poll)
+
+    def clear_rejection(self, recipe: str) -> RolloutState:
+        """Let a rejected recipe be tried again.
+
+        Args:
+            recipe: The recipe digest, or the release's short id.
+
+        Raises:
+            RolloutError: No such recipe was rejected.
+        """
+        for _ in range(_CONFLICTS):
+            state = self._journal.read()
+            left = {key: item for key, item in state.rejected.items() if recipe not in {key, item.release}}
+            if len(left) == len(state.rejected):
+                known = ", ".join(item.release for item in state.rejected.values()) or "none"
+                raise RolloutError(f"recipe {recipe!r} is not rejected; rejected are: {known}")
+            cleared = replace(state, rejected=left)
+            written = self._write(cleared.noting(self._clock.time(), "cleared", f"{recipe} may be tried again"))
+            if written is not None:
+                return self._send(written)
+        raise Conflict("the journal keeps changing: call again")
+
+    def _run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
+        """Perform effects until nothing is left, or only waiting, and the time is over."""
+        last: Effect | None = None
+        performed = 0
+        while True:
+            state = self._journal.read()
+            live = self._live()
+            effect = due(state, live, self._approval(state), self._clock.time())
+            if enough is not None and enough(effect, state):
+                return Progress(state, live, state.phase.value)
+            if isinstance(effect, Look):
+                decision = self._decide(state)
+                after = transitions.apply(state, decision, self._clock.time()) if decision else state
+                if after is state:
+                    return Progress(state, live, decision.reason.text if decision else "", decision)
+                effect = Record(after)
+            if isinstance(effect, Rest):
+                return Progress(state, live, "at rest")
+            doing = effect.why if isinstance(effect, Wait) else ""
+            # The same effect once more is one that the endpoint does not show yet.
+            if not isinstance(effect, Wait) and (isinstance(effect, Record) or effect != last):
+                try:
+                    self._perform(effect)
+                    last, performed = effect, performed + 1
+                    if performed < _EFFECTS:
+                        continue
+                except (Busy, Conflict) as error:
+                    doing = str(error)
+                    last = None
+                    if isinstance(error, Conflict):
+                        continue
+            if self._clock.time() >= until:
+                return Progress(state, live, doing or "waiting for the endpoint")
+            self._clock.sleep(self._poll)
+
+    def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, SetWeights):
+            self._traffic.set_weights(effect.weights)
+        elif isinstance(effect, UseConfig):
+            if effect.attempt is not None:
+                self._journal.write(effect.attempt)
+            self._traffic.use_config(effect.name)
+        elif isinstance(effect, SetApproval):
+            self._registry.set_approval(effect.package, effect.approval, effect.why)
+        elif isinstance(effect, Record):
+            self._journal.write(effect.state)
+
+    def _land(self, until: float) -> Progress:
+        """Roll back until the traffic has moved, then do what else can be done at once."""
+        waiting: list[Effect] = []
+
+        def landed(effect: Effect, state: RolloutState) -> bool:
+            waiting[:] = [effect]
+            moving = isinstance(effect, SetWeights) or (
+                state.phase is Phase.RESTORING and isinstance(effect, UseConfig)
+            )
+            return not moving
+
+        progress = self._run(until, landed)
+        if waiting and not landed(waiting[0], progress.state):
+            raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
+        return self.tick()
+
+    def _finish(self, state: RolloutState, until: float) -> None:
+        while state.phase in _ENDING:
+            if self._clock.time() >= until:
+                raise Busy(
+                    f"the rollout of {state.endpoint} is still {state.phase.value}: release again when it is done"
+                )
+            state = self.tick().state
+            if state.phase in _ENDING:
+                self._clock.sleep(self._poll)
+
+    def _live(self) -> Live | None:
+        try:
+            return self._traffic.read()
+        except (Busy, Unreachable):
+            return None
+
+    def _approval(self, state: RolloutState) -> Approval | None:
+        release = subject(state)
+        if release is None:
+            return None
+        try:
+            return self._registry.approval(release.model_package_arn)
+        except (Busy, Unreachable):
+            return None  # then it is set once more
+
+    def _decide(self, state: RolloutState) -> Decision | None:
+        if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
+            return None
+        now, seen = self._clock.time(), Seen(())
+        if state.step_starts:
+            end = now - state.plan.settle_seconds
+            names = state.champion.variant, state.challenger.variant
+            seen = self._signals.read(*names, state.step_starts[0], end, state.plan.window_seconds)
+        return decide(state.plan, state, seen, now)
+
+    def _write(self, state: RolloutState) -> RolloutState | None:
+        try:
+            return self._journal.write(state)
+        except Conflict:
+            return None
+
+    def _write_or_shift(self, state: RolloutState) -> RolloutState | None:
+        """Record the decision to roll back; when the journal cannot take it, move the traffic all the same."""
+        try:
+            return self._write(state)
+        except Unreachable:
+            effect = due(state, self._live(), None, self._clock.time())
+            if isinstance(effect, SetWeights):
+                self._perform(effect)
+            raise
+
+    def _send(self, state: RolloutState) -> RolloutState:
+        """Send what is in the outbox; what cannot be sent now stays there."""
+        if not state.outbox:
+            return state
+        try:
+            for event in state.outbox:
+                self._notify.send(event)
+        except (Busy, Unreachable):
+            return state
+        return self._write(replace(state, outbox=())) or self._journal.read()

@@ -1,0 +1,213 @@
+"""What stands between what the journal asks for and what the endpoint does: the one next effect, a pure function.
+
+The order is always traffic, then clean-up, then record; each effect may be repeated; and the next one is found from
+what is live, never from what was done. So whoever comes after a controller that was killed finishes its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from rollout import transitions
+from rollout.ports import Approval, Live
+from rollout.release import Release
+from rollout.state import Phase, RolloutState
+
+MAX_MOVES = 3  # how often a config is asked for before it counts as one that does not come up
+_SAME_SHARE = 0.1  # percent
+
+
+@dataclass(frozen=True)
+class SetWeights:
+    """Ask the endpoint for these weights."""
+
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class UseConfig:
+    """Ask the endpoint for this config, having recorded the attempt."""
+
+    name: str
+    attempt: RolloutState | None
+
+
+@dataclass(frozen=True)
+class SetApproval:
+    """Give the package this approval status."""
+
+    package: str
+    approval: Approval
+    why: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write this state."""
+
+    state: RolloutState
+
+
+@dataclass(frozen=True)
+class Look:
+    """Nothing to put right: look at the signals and decide."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be done until the endpoint has changed."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Nothing is to be done."""
+
+
+Effect = SetWeights | UseConfig | SetApproval | Record | Look | Wait | Rest
+
+
+def subject(state: RolloutState) -> Release | None:
+    """The release whose approval status the present phase will settle; None when it settles none."""
+    if state.phase is Phase.RESTORING:
+        return state.champion
+    if state.phase is Phase.ROLLING_BACK:
+        rejecting = state.decided is not None and state.decided.outcome == "rolled_back"
+        return state.challenger if rejecting else None
+    return state.challenger if state.phase in {Phase.MOVING, Phase.PROMOTING} else None
+
+
+def due(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
+    """The next effect. Total: every input has an answer.
+
+    Args:
+        state: What the journal asks for.
+        live: What the endpoint says of itself; None when it cannot be read.
+        approval: The status of `subject(state)`'s package; None when it is not known.
+        now: Epoch seconds.
+    """
+    if state.phase is Phase.ROLLING_BACK:
+        return _rolling_back(state, live, approval, now)
+    if live is None:
+        return Look() if state.on_trial else Rest() if state.at_rest else Wait("the endpoint cannot be read")
+    if state.on_trial:
+        return _trying(state, live, now)
+    if state.phase is Phase.PROMOTING:
+        return _promoting(state, live, approval, now)
+    target = state.previous if state.phase is Phase.RESTORING else state.challenger
+    if target is not None and state.phase in {Phase.MOVING, Phase.RESTORING}:
+        return _arriving(state, live, approval, now, target)
+    return _resting(state, live, now)
+
+
+def _trying(state: RolloutState, live: Live, now: float) -> Effect:
+    """A trial: get to the pair config, give the challenger its share, and confirm it."""
+    if live.status == "failed":
+        return Record(transitions.fail(state, live.detail, now))
+    if live.status == "ready" and live.config != state.pair_config:
+        return _empty_others(state, live) or _move(state, live, state.pair_config or "", now)
+    if not _ready_for_traffic(state, live):
+        return Look()
+    if state.phase is Phase.PREPARING:
+        return Record(transitions.to_step(state, 0, "the endpoint is ready", now))
+    if not _same(live.shares(desired=True), state.weights):
+        return SetWeights(state.weights)
+    begins = state.step_started_at is None and _same(live.shares(), state.weights)
+    return Record(transitions.confirmed(state, now)) if begins else Look()
+
+
+def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
+    """Whether the endpoint takes weights, and the challenger has an instance to answer with."""
+    there = live.variants.get(state.challenger.variant) if state.challenger else None
+    return live.status == "ready" and there is not None and there.instances >= 1
+
+
+def _resting(state: RolloutState, live: Live, now: float) -> Effect:
+    """No rollout runs: the champion's own config serves, whatever a controller that came too late asked for."""
+    champion = state.champion
+    if state.phase is not Phase.IDLE or champion is None or state.moves >= MAX_MOVES:
+        return Rest()
+    astray = live.status == "ready" and live.config != champion.config_name
+    return _move(state, live, champion.config_name, now) if astray else Rest()
+
+
+def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: float) -> Effect:
+    challenger = state.challenger
+    if challenger is None or live.status == "changing":
+        return Wait(f"the endpoint is changing: {live.detail}")
+    if live.status == "ready" and live.config == state.pair_config:
+        if not _same(live.shares(desired=True), state.weights):
+            return SetWeights(state.weights)
+        if not _same(live.shares(), state.weights):
+            return Wait("the weights are on their way")
+        if approval != "Approved":
+            return SetApproval(challenger.model_package_arn, "Approved", _why(state))
+    return _arriving(state, live, approval, now, challenger)
+
+
+def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: float, target: Release) -> Effect:
+    """Get to the target's own config, settle the approval, and record."""
+    if live.status == "changing":
+        return Wait(f"the endpoint is changing: {live.detail}")
+    if live.config != target.config_name:
+        return _move(state, live, target.config_name, now)
+    if live.status == "failed":
+        return Record(transitions.fail(state, live.detail, now))
+    verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
+    release = subject(state)
+    if release is not None and approval != verdict:
+        return SetApproval(release.model_package_arn, verdict, _why(state))
+    return Record(transitions.concluded(state, now))
+
+
+def _rolling_back(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
+    """Traffic first, whatever the endpoint is doing; then the approval, the config, and the record."""
+    if live is None:
+        return SetWeights(state.weights)
+    emptied = _empty_others(state, live)
+    if emptied is not None:
+        return emptied
+    rejected = subject(state)
+    if rejected is not None and approval != "Rejected":
+        return SetApproval(rejected.model_package_arn, "Rejected", _why(state))
+    return _back_to_champion(state, live, now)
+
+
+def _back_to_champion(state: RolloutState, live: Live, now: float) -> Effect:
+    champion = state.champion
+    if champion is None or live.status == "changing":
+        return Wait(f"the endpoint is changing: {live.detail}")
+    if live.config != champion.config_name:
+        return UseConfig(champion.config_name, None)  # counted nowhere: a rollback never gives up
+    if live.status == "failed":
+        return Wait(f"the endpoint has failed: {live.detail}")
+    return Record(transitions.concluded(state, now))
+
+
+def _move(state: RolloutState, live: Live, config: str, now: float) -> Effect:
+    if state.moves >= MAX_MOVES:
+        return Record(transitions.fail(state, live.detail, now))
+    return UseConfig(config, replace(state, moves=state.moves + 1))
+
+
+def _empty_others(state: RolloutState, live: Live) -> SetWeights | None:
+    """Everything to the champion, when a variant beside it is live and gets traffic; else None."""
+    champion = state.champion
+    if champion is None or champion.variant not in live.variants:
+        return None
+    shares, going = live.shares(), live.shares(desired=True)
+    others = [name for name in live.variants if name != champion.variant]
+    # What routes now counts as long as the endpoint does not move to something else by itself.
+    taken = any(going[name] > 0 or (live.status == "ready" and shares[name] > 0) for name in others)
+    return SetWeights({champion.variant: 100, **dict.fromkeys(others, 0)}) if taken else None
+
+
+def _same(shares: Mapping[str, float], weights: Mapping[str, int]) -> bool:
+    names = shares.keys() | weights.keys()
+    return all(abs(shares.get(name, 0.0) - weights.get(name, 0)) < _SAME_SHARE for name in names)
+
+
+def _why(state: RolloutState) -> str:
+    return state.decided.reason.text if state.decided else "the first release serves at once"

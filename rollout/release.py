@@ -1,0 +1,61 @@
+"""A release: one sealed model version and the cloud names it goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Release:
+    """One sealed model version, and every name that derives from it.
+
+    The names derive from digests, so two releases with one name are one release.
+
+    Attributes:
+        id: The first 12 hex digits of `recipe`; what a person reads.
+        recipe: sha256, in hex, of what determines the model.
+        package_digest: `sha256:<hex>` of the sealed archive's bytes.
+        archive_uri: Where the archive lies, `s3://bucket/key`.
+        image_uri: The serving container.
+        manifest_sha256: sha256, in hex, of the archive's `manifest.json`.
+        model_package_arn: The registered package, whose approval status carries the verdict.
+        model_name: The model in the serving platform.
+        variant: The production variant that serves this release, `v-<id>`.
+        config_name: The endpoint config that serves this release alone.
+    """
+
+    id: str
+    recipe: str
+    package_digest: str
+    archive_uri: str
+    image_uri: str
+    manifest_sha256: str
+    model_package_arn: str
+    model_name: str
+    variant: str
+    config_name: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"release.{field.name}: got {value!r}, expected a non-empty string")
+
+    def as_dict(self) -> dict[str, str]:
+        """The release as plain JSON values, one key a field."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Release:
+        """Read back what `as_dict` wrote.
+
+        Raises:
+            ValueError: A field is missing or is not a non-empty string; the message names it.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in value]
+        if missing:
+            raise ValueError(f"release: missing {', '.join(missing)}; expected the fields {', '.join(names)}")
+        return cls(**{name: value[name] for name in names})

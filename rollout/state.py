@@ -1,0 +1,259 @@
+"""What the journal keeps of an endpoint: who serves, who is on trial, how far, and the verdicts so far.
+
+    state = RolloutState.from_json(text)
+    state.champion, state.challenger, state.phase, state.verdict
+
+A state says what *should* be; the endpoint says what is. The controller closes the gap, and any controller can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from rollout.plan import Plan
+from rollout.release import Release
+
+VERSION = 1
+HISTORY = 40
+
+Source = Literal["judge", "alarm", "person", "timeout", "endpoint", "release"]
+Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed", "restored"]
+
+
+class StateError(ValueError):
+    """A journal entry cannot be read; the message says which part and what was expected."""
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    NONE = "none"  # nothing was ever released
+    MOVING = "moving"  # the challenger takes over at once, without a trial: a first release, or other instances
+    IDLE = "idle"  # the champion serves alone
+    PREPARING = "preparing"  # the endpoint moves to the pair config; the challenger has no traffic
+    BAKING = "baking"  # the challenger has a share of traffic and is judged
+    HELD = "held"  # out of time, and asked to wait for a person at the present weight
+    PROMOTING = "promoting"  # decided: the challenger becomes champion
+    ROLLING_BACK = "rolling_back"  # decided: the champion keeps everything
+    RESTORING = "restoring"  # decided: the previous champion comes back after a promotion
+
+
+ON_TRIAL = frozenset({Phase.PREPARING, Phase.BAKING, Phase.HELD})
+AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.HELD})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something was decided, in words and numbers.
+
+    Attributes:
+        source: Who said so.
+        name: The alarm, metric or person that said so.
+        text: One sentence for a person.
+        numbers: The numbers behind the sentence.
+    """
+
+    source: Source
+    name: str
+    text: str
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Reason:
+        """Read back what `dataclasses.asdict` wrote."""
+        return cls(value["source"], value["name"], value["text"], dict(value["numbers"]))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a rollout ended.
+
+    Attributes:
+        outcome: What became of the release.
+        reason: Why.
+        rollout_id: The rollout that ended.
+        release: The short id of the release that was on trial.
+        recipe: Its recipe digest.
+        package_digest: Its package digest.
+        at: When, in epoch seconds.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    rollout_id: str
+    release: str
+    recipe: str
+    package_digest: str
+    at: float
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"])}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for the history and for notifications.
+
+    Attributes:
+        at: When, in epoch seconds.
+        rollout_id: Of which rollout.
+        kind: One of the phases' and verdicts' names, or `weights`.
+        text: One sentence for a person.
+        weights: The percent of traffic per variant that was asked for then.
+    """
+
+    at: float
+    rollout_id: str
+    kind: str
+    text: str
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Event:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "weights": dict(value["weights"])}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A superseded challenger that the endpoint may still use: not to be deleted yet."""
+
+    release: Release
+    pair_config: str | None
+
+
+@dataclass(frozen=True)
+class RolloutState:
+    """All that is remembered of one endpoint's rollouts.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        rollout_id: Names the present (or last) rollout, and fences events of earlier ones. Empty before the first.
+        revision: Counts the writes; the journal takes a write only on the revision that was read.
+        phase: Where the rollout stands.
+        champion: The release that serves.
+        challenger: The release on trial.
+        previous: The champion before this one, kept so that it can come back.
+        pair_config: The endpoint config that serves champion and challenger together.
+        plan: The plan of the present (or last) rollout.
+        step: Index into the plan's steps; -1 before the first.
+        started_at: When the rollout was begun, epoch seconds.
+        step_starts: When each step so far was confirmed by the endpoint, epoch seconds.
+        weights: Percent of traffic per variant that is asked for.
+        moves: How often the endpoint was asked to change its config in this phase.
+        decided: Why the rollout goes forward or back, from the decision until the verdict.
+        promoted_at: When the champion became champion, epoch seconds.
+        verdict: How the last rollout ended.
+        rejected: Recipe digest -> the verdict that rejected it.
+        retiring: Superseded challengers that the endpoint may still use.
+        outbox: Events that were not yet sent.
+        history: The last events, oldest first.
+    """
+
+    endpoint: str
+    rollout_id: str = ""
+    revision: int = 0
+    phase: Phase = Phase.NONE
+    champion: Release | None = None
+    challenger: Release | None = None
+    previous: Release | None = None
+    pair_config: str | None = None
+    plan: Plan | None = None
+    step: int = -1
+    started_at: float = 0.0
+    step_starts: tuple[float, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+    moves: int = 0
+    decided: Verdict | None = None
+    promoted_at: float = 0.0
+    verdict: Verdict | None = None
+    rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
+    retiring: tuple[Retiring, ...] = ()
+    outbox: tuple[Event, ...] = ()
+    history: tuple[Event, ...] = ()
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether a challenger is on trial now."""
+        return self.phase in ON_TRIAL
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing moves without a new release, an alarm or a person."""
+        return self.phase in AT_REST and not self.outbox
+
+    @property
+    def step_started_at(self) -> float | None:
+        """When the endpoint confirmed the present step's weights; None while it has not."""
+        return self.step_starts[self.step] if 0 <= self.step < len(self.step_starts) else None
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every release that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        found = [self.champion, self.challenger, self.previous, *(item.release for item in self.retiring)]
+        return tuple({item.config_name: item for item in found if item is not None}.values())
+
+    def configs(self) -> tuple[str, ...]:
+        """Every endpoint config that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        pairs = [self.pair_config, *(item.pair_config for item in self.retiring)]
+        solo = [item.config_name for item in self.releases()]
+        return tuple(dict.fromkeys([*solo, *(name for name in pairs if name)]))
+
+    def noting(self, at: float, kind: str, text: str, *, send: bool = True) -> RolloutState:
+        """The state with one more event in the history, and in the outbox when it is to be sent."""
+        event = Event(at, self.rollout_id, kind, text, dict(self.weights))
+        outbox = (*self.outbox, event) if send else self.outbox
+        return replace(self, history=(*self.history, event)[-HISTORY:], outbox=outbox)
+
+    def to_json(self) -> str:
+        """The state as one JSON object with a format version."""
+        return json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> RolloutState:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            StateError: The text is not a state, or a newer version of one.
+        """
+        try:
+            value: dict[str, Any] = json.loads(text)
+            version = value.pop("version")
+            if version != VERSION:
+                raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
+            return cls(**{**value, **_parts(value)})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
+
+
+def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
+    def release(name: str) -> Release | None:
+        return Release.from_dict(value[name]) if value[name] else None
+
+    def verdict(name: str) -> Verdict | None:
+        return Verdict.from_dict(value[name]) if value[name] else None
+
+    return {
+        "phase": Phase(value["phase"]),
+        "champion": release("champion"),
+        "challenger": release("challenger"),
+        "previous": release("previous"),
+        "plan": Plan.from_dict(value["plan"]) if value["plan"] else None,
+        "step_starts": tuple(value["step_starts"]),
+        "weights": dict(value["weights"]),
+        "decided": verdict("decided"),
+        "verdict": verdict("verdict"),
+        "rejected": {recipe: Verdict.from_dict(item) for recipe, item in value["rejected"].items()},
+        "retiring": tuple(Retiring(Release.from_dict(x["release"]), x["pair_config"]) for x in value["retiring"]),
+        "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
+        "history": tuple(Event.from_dict(item) for item in value["history"]),
+    }
