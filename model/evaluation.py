@@ -1,0 +1,102 @@
+"""How good is the model on data later than it was trained on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from model.data import Dataset
+from model.features import NAMES
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation found.
+
+    Attributes:
+        summary: Metric -> value; what gates bind to and the registry shows. See `summary`.
+        details: JSON values for a reader: metrics by month, the calibration table, importance of each feature.
+    """
+
+    summary: dict[str, float]
+    details: dict[str, Any]
+
+
+def evaluate(estimator: Any, data: Dataset) -> Evaluation:
+    """Score the estimator on a dataset.
+
+    Raises:
+        ValueError: The data holds no row, or only one of the two labels.
+    """
+    if len(np.unique(data.label)) < 2:
+        raise ValueError(f"cannot evaluate on {len(data)} flights: both late and punctual ones are needed")
+    probability = estimator.predict_proba(data.table)[:, 1]
+    month = data.event_time.astype("datetime64[M]")
+    details = {
+        "by_month": [
+            {"month": str(value), **summary(data.label[month == value], probability[month == value])}
+            for value in np.unique(month)
+        ],
+        "calibration": calibration(data.label, probability),
+        "importance": importance(estimator, data),
+    }
+    return Evaluation(summary(data.label, probability), details)
+
+
+def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:
+    """Return the metrics of predicted probabilities.
+
+    Returns:
+        log_loss: Mean negative log-likelihood, nats; lower is better.
+        auc: Area under the ROC curve, 0 to 1; 0.5 is chance. Left out if there is only one label.
+        brier: Mean squared error of the probability, 0 to 1; lower is better.
+        calibration_error: Expected calibration error over ten equally full bins, 0 to 1 (Naeini et al., AAAI 2015).
+        base_rate: Share of late flights.
+        rows: Number of flights.
+    """
+    metrics = {
+        "log_loss": float(log_loss(label, probability, labels=[False, True])),
+        "brier": float(brier_score_loss(label, probability)),
+        "calibration_error": sum(
+            bin["rows"] * abs(bin["predicted"] - bin["observed"]) for bin in calibration(label, probability)
+        )
+        / len(label),
+        "base_rate": float(label.mean()),
+        "rows": float(len(label)),
+    }
+    if len(np.unique(label)) == 2:
+        metrics["auc"] = float(roc_auc_score(label, probability))
+    return metrics
+
+
+def calibration(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[dict[str, float]]:
+    """Compare predicted and observed shares in up to ten equally full bins of the predicted probability."""
+    order = np.argsort(probability, kind="stable")
+    return [
+        {"predicted": float(probability[rows].mean()), "observed": float(label[rows].mean()), "rows": len(rows)}
+        for rows in np.array_split(order, BINS)
+        if len(rows)
+    ]
+
+
+def importance(estimator: Any, data: Dataset, rows: int = 5000) -> dict[str, float]:
+    """Rise in log-loss (nats) when one feature is shuffled: what a drift of that feature can cost at most.
+
+    Source: Breiman, Random Forests (2001), section 10; on an even sample of at most `rows` rows, one fixed shuffle.
+    """
+    sample = np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int)
+    table, label = data.table[sample], data.label[sample]
+    shuffled = np.random.default_rng(0).permutation(len(sample))
+    before = log_loss(label, estimator.predict_proba(table)[:, 1], labels=[False, True])
+    losses: dict[str, float] = {}
+    for column, name in enumerate(NAMES):
+        changed = table.copy()
+        changed[:, column] = table[shuffled, column]
+        losses[name] = float(log_loss(label, estimator.predict_proba(changed)[:, 1], labels=[False, True]) - before)
+    return losses

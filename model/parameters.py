@@ -1,0 +1,138 @@
+"""What can be set about the model, with the values each setting may have.
+
+    parse({"max_iter": 80}).max_iter            # 80
+    parse({"max_iter": 0})                      # ParameterError: max_iter: 0 is not allowed: expected an integer ...
+
+Standard library only: the recipe reads this file on every `pulumi preview`, without loading anything else of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+FAULTS = ("none", "errors", "slow", "nan")
+
+
+class ParameterError(ValueError):
+    """One or more parameters cannot be used; the message has a line for each."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Settings of one model version. Dates are UTC days, YYYY-MM-DD; an `until` day is not included.
+
+    Attributes:
+        max_iter: Trees of the final model, 1 to 1000.
+        learning_rate: Shrinkage per tree, 0.001 to 1.
+        folds: Forward-chained folds that choose the size of the trees, 2 to 10; 0 skips the choice.
+        train_from: First day of training data.
+        train_until: End of training data. A flight that landed later is left out: its label was not known yet.
+        evaluate_from: First day of evaluation data, at or after `train_until`.
+        evaluate_until: End of evaluation data.
+        fault: A switch to rehearse failure; leave it at `none`. `errors`: every second request answers 500. `slow`:
+            each answer takes two seconds longer. `nan`: the model computes NaN, so answers are 200 with null for the
+            probability, which no count of errors sees.
+    """
+
+    max_iter: int = 60
+    learning_rate: float = 0.1
+    folds: int = 4
+    train_from: str = "2013-01-01"
+    train_until: str = "2013-03-01"
+    evaluate_from: str = "2013-03-01"
+    evaluate_until: str = "2013-04-01"
+    fault: str = "none"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every parameter, defaults included, as JSON values."""
+        return asdict(self)
+
+
+def parse(given: Mapping[str, Any]) -> Parameters:
+    """Check parameters as they come from a stack's config, and fill in the defaults.
+
+    Raises:
+        ParameterError: Unknown names, values of a wrong type or range, periods in a wrong order; all of them at once.
+    """
+    problems = [
+        f"{name}: unknown parameter; the model has {', '.join(sorted(_ALLOWED))}"
+        for name in sorted(given.keys() - _ALLOWED.keys())
+    ]
+    values: dict[str, Any] = {}
+    for name in sorted(given.keys() & _ALLOWED.keys()):
+        convert, expected = _ALLOWED[name]
+        try:
+            values[name] = convert(given[name])
+        except (TypeError, ValueError):
+            problems.append(f"{name}: {given[name]!r} is not allowed: expected {expected}")
+    if problems:
+        raise ParameterError("\n".join(problems))
+    parameters = Parameters(**values)
+    days = ("train_from", "train_until", "evaluate_from", "evaluate_until")
+    for (earlier, later), may_touch in zip(pairwise(days), (False, True, False), strict=True):
+        first, second = getattr(parameters, earlier), getattr(parameters, later)
+        if first > second or (first == second and not may_touch):
+            problems.append(f"{later}: {second!r} is not allowed: expected a day after {earlier} ({first})")
+    if problems:
+        raise ParameterError("\n".join(problems))
+    return parameters
+
+
+def _integer(low: int, high: int, also: tuple[int, ...] = ()) -> tuple[Callable[[Any], int], str]:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise TypeError
+        if not (low <= value <= high or value in also):
+            raise ValueError
+        return int(value)
+
+    extra = "".join(f", or {value}" for value in also)
+    return convert, f"an integer from {low} to {high}{extra}"
+
+
+def _number(low: float, high: float) -> tuple[Callable[[Any], float], str]:
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        if not low <= value <= high:
+            raise ValueError
+        return float(value)
+
+    return convert, f"a number from {low} to {high}"
+
+
+def _one_of(*choices: str) -> tuple[Callable[[Any], str], str]:
+    def convert(value: Any) -> str:
+        if value not in choices:
+            raise ValueError
+        return value
+
+    return convert, "one of " + ", ".join(choices)
+
+
+def _day() -> tuple[Callable[[Any], str], str]:
+    def convert(value: Any) -> str:
+        if not isinstance(value, str) or len(value) != len("YYYY-MM-DD") or date.fromisoformat(value).year != 2013:
+            raise ValueError
+        return value
+
+    return convert, "a day of 2013 as YYYY-MM-DD (the data covers that year)"
+
+
+_ALLOWED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "max_iter": _integer(1, 1000),
+    "learning_rate": _number(0.001, 1.0),
+    "folds": _integer(2, 10, also=(0,)),
+    "train_from": _day(),
+    "train_until": _day(),
+    "evaluate_from": _day(),
+    "evaluate_until": _day(),
+    "fault": _one_of(*FAULTS),
+}
+
+if _ALLOWED.keys() != {field.name for field in fields(Parameters)}:
+    raise RuntimeError("every field of Parameters needs an entry in _ALLOWED")

