@@ -310,7 +310,7 @@ class Controller:
             return None
         now, seen = self._clock.time(), Seen(())
         if state.step_starts:
-            end = now - state.plan.settle_seconds
+            end = now - state.plan.settle
             names = state.champion.variant, state.challenger.variant
             seen = self._signals.read(*names, state.step_starts[0], end, state.plan.window_seconds)
         return decide(state.plan, state, seen, now)

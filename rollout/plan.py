@@ -57,6 +57,7 @@ class Plan:
         on_timeout: `roll_back`, or `hold` at the present weight until a person decides.
         window_seconds: The width of one observation window; the platform's metric period.
         settle_seconds: How long after its end a window's counts may still grow; younger windows are not looked at.
+            None is half a window.
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
     """
 
@@ -67,7 +68,7 @@ class Plan:
     max_seconds: float = 1800
     on_timeout: OnTimeout = "roll_back"
     window_seconds: int = 60
-    settle_seconds: float = 0
+    settle_seconds: float | None = None
     watch_seconds: float = 3600
 
     def __post_init__(self) -> None:
@@ -83,7 +84,8 @@ class Plan:
         if self.on_timeout not in get_args(OnTimeout):
             raise _refuse("on_timeout", self.on_timeout, " or ".join(get_args(OnTimeout)))
         _number("window_seconds", self.window_seconds, 1, 3600, whole=True)
-        _number("settle_seconds", self.settle_seconds, 0, 3600)
+        if self.settle_seconds is not None:
+            _number("settle_seconds", self.settle_seconds, 0, 3600)
         _number("watch_seconds", self.watch_seconds, 0, 30 * 86_400)
         baking = sum(step.bake_seconds for step in self.steps)
         if baking >= self.max_seconds:
@@ -93,6 +95,11 @@ class Plan:
     def weight(self, step: int) -> int:
         """The challenger's percent at a step; step -1, before the first, is 0."""
         return 0 if step < 0 else self.steps[min(step, len(self.steps) - 1)].weight
+
+    @property
+    def settle(self) -> float:
+        """How old a window's end must be before it is looked at, seconds."""
+        return self.window_seconds / 2 if self.settle_seconds is None else self.settle_seconds
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values."""

@@ -188,7 +188,7 @@ class RolloutState:
     @property
     def at_rest(self) -> bool:
         """Whether nothing moves without a new release, an alarm or a person."""
-        return self.phase in AT_REST and not self.outbox
+        return self.phase in AT_REST
 
     @property
     def step_started_at(self) -> float | None:
@@ -209,8 +209,12 @@ class RolloutState:
     def noting(self, at: float, kind: str, text: str, *, send: bool = True) -> RolloutState:
         """The state with one more event in the history, and in the outbox when it is to be sent."""
         event = Event(at, self.rollout_id, kind, text, dict(self.weights))
-        outbox = (*self.outbox, event) if send else self.outbox
+        outbox = (*self.outbox, event)[-HISTORY:] if send else self.outbox
         return replace(self, history=(*self.history, event)[-HISTORY:], outbox=outbox)
+
+    def written(self) -> RolloutState:
+        """The state as it stands in the journal after the next write."""
+        return replace(self, revision=self.revision + 1)
 
     def to_json(self) -> str:
         """The state as one JSON object with a format version."""
