@@ -66,6 +66,7 @@ class Datum:
     timestamp: float
 
 
+@runtime_checkable
 class MetricSink(Protocol):
     """Takes observations in process."""
 
@@ -175,7 +176,7 @@ class Service(Protocol):
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
-        """Answer one request. Header names are lower case; the path is percent-decoded by nobody.
+        """Answer one request. Header names are lower case, the path is percent-decoded.
 
         The caller has been authenticated and authorised. An acknowledged write is durable when this returns.
         """

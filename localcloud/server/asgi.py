@@ -1,0 +1,141 @@
+"""The ASGI application: ministack's, with writes made durable and its doors to the outside shut."""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack import app as ministack_app
+from ministack.core import iam_actions, router
+
+from localcloud.server import authorization
+from localcloud.server.durability import Durability, NotSaved, Touched, failures, touched
+
+log = logging.getLogger("localcloud.asgi")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+STATUS_PATH = "/_localcloud/status"
+
+_CLOSED = re.compile(r"/_(ministack|localstack|aws)/(?!health$|ready$)")
+
+
+def application(durability: Durability, status: Callable[[], dict[str, Any]], lifespan: App) -> App:
+    """Wrap ministack's application.
+
+    Args:
+        durability: Asked to save what a request changed before its answer leaves.
+        status: Content of the answer at `STATUS_PATH`.
+        lifespan: Takes the server's start and stop.
+    """
+
+    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == STATUS_PATH:
+            await _answer(send, 200, json.dumps(status()).encode())
+        elif scope["type"] == "http" and _CLOSED.match(scope["path"]):
+            # These take no signature, so that any web page could empty the cloud.
+            await _answer(send, 404, json.dumps({"message": f"{scope['path']} is closed here"}).encode())
+        elif scope["type"] == "http":
+            await _durably(durability, scope, receive, send)
+        else:
+            await ministack_app.app(scope, receive, send)
+
+    return app
+
+
+async def _durably(durability: Durability, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    request = _Request(scope)
+    failed: list[OSError] = []
+    failures.set(failed)
+    refused = False
+
+    async def send_once_saved(message: Message) -> None:
+        nonlocal refused
+        if refused:
+            return
+        if message["type"] == "http.response.start":
+            try:
+                await durability.settle(request.touched())
+                if failed:
+                    raise NotSaved(f"the request's data cannot be saved: {failed[0].strerror}")
+            except NotSaved as error:
+                log.error("%s %s: %s", scope["method"], scope["path"], error)
+                refused = True
+                await _answer(send, *request.failure(str(error)))
+                return
+        await send(message)
+
+    await ministack_app.app(scope, request.overhear(receive), send_once_saved)
+
+
+class _Request:
+    """What a request is about, read from its head and, for forms, from its body."""
+
+    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        self._is_form = "x-www-form-urlencoded" in self.headers.get("content-type", "")
+        self._body = bytearray()
+
+    def overhear(self, receive: Receive) -> Receive:
+        """Keep the body of a form, which names the operation."""
+        if not self._is_form:
+            return receive
+
+        async def overheard() -> Message:
+            message = await receive()
+            self._body.extend(message.get("body", b""))
+            return message
+
+        return overheard
+
+    def service(self) -> str:
+        """The router's name of the service."""
+        if ministack_app._is_ecr_registry_path(self.path):
+            return "ecr"
+        return router.detect_service(self.method, self.path, self.headers, self._parameters())
+
+    def touched(self) -> Touched:
+        """What this request may have changed."""
+        if self.method in ("GET", "HEAD", "OPTIONS"):
+            return Touched()
+        found = authorization.read(self.path, self.headers, b"", self._parameters())
+        return touched(self.service(), self.method, found.action if found else None)
+
+    def failure(self, text: str) -> tuple[int, bytes, str]:
+        """Status, body and content type of an internal failure in the service's own form."""
+        _, headers, body = iam_actions.access_denied_response(
+            self.service(),
+            "",
+            "",
+            str(uuid.uuid4()),
+            error_code="InternalFailure",
+            message=text,
+            headers=self.headers,
+        )
+        return 500, body, headers["Content-Type"]
+
+    def _parameters(self) -> dict[str, Any]:
+        form = parse_qs(self._body.decode("utf-8", "replace"), keep_blank_values=True) if self._is_form else {}
+        return {**form, **self.query}
+
+
+async def _answer(send: Send, status: int, body: bytes, content_type: str = "application/json") -> None:
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,143 @@
+"""What a request to one of our own services is called in IAM, and on which resources it acts.
+
+Source: AWS Service Authorization Reference, "Actions, resources, and condition keys" for Amazon SageMaker AI and for
+Amazon CloudWatch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.parsers import BaseCBORParser, ResponseParserError
+
+_CBOR_MAP, _CBOR_OPEN_MAP = 0xA0, 0xBF
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parts of a request that say what it asks for.
+
+    Attributes:
+        action: IAM action without its service prefix, e.g. `InvokeEndpoint`.
+        members: The operation's input as far as it is readable without a model.
+    """
+
+    action: str
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(path: str, headers: Mapping[str, str], body: bytes, parameters: Mapping[str, Any]) -> Request | None:
+    """Read a request in any of the protocols that SageMaker, its runtime and CloudWatch speak.
+
+    Args:
+        path: Percent-decoded path.
+        headers: By lower-case name.
+        body: Uncompressed.
+        parameters: Those of the query string, and of the body where it is a form.
+    """
+    runtime = re.fullmatch(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)", path)
+    if runtime:
+        action = "InvokeEndpointAsync" if runtime[2] == "async-invocations" else "InvokeEndpoint"
+        return Request(action, {"EndpointName": runtime[1]})
+    rpc = re.search(r"/service/[^/]+/operation/([^/]+)$", path)
+    if rpc:
+        return Request(rpc[1], members(body, parameters))
+    target = headers.get("x-amz-target", "")
+    if "." in target:
+        return Request(target.rsplit(".", 1)[1], members(body, parameters))
+    found = members(b"", parameters)
+    return Request(str(found["Action"]), found) if found.get("Action") else None
+
+
+def members(body: bytes, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation's input: of a JSON or CBOR body, or of a form's parameters; empty when it cannot be read."""
+    if body[:1] == b"{":
+        value = _json(body)
+    elif body and (body[0] == _CBOR_OPEN_MAP or body[0] & 0xE0 == _CBOR_MAP):
+        value = _cbor(body)
+    else:
+        value = _form(parameters)
+    return value if isinstance(value, dict) else {}
+
+
+def sagemaker_resources(request: Request, region: str, account: str) -> list[str]:
+    """ARNs of the resources that a SageMaker request must be allowed on, the one to name in a refusal first."""
+
+    def arn(kind: str, name: object) -> str:
+        text = str(name)
+        return text if text.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:{kind}/{text.lower()}"
+
+    if request.action.startswith("List") and request.action != "ListTags":
+        return ["*"]
+    kinds = {
+        "EndpointName": "endpoint",
+        "EndpointConfigName": "endpoint-config",
+        "ModelName": "model",
+        "ModelPackageName": "model-package",
+        "ModelPackageArn": "model-package",
+        "ModelPackageGroupName": "model-package-group",
+        "ResourceArn": "",
+    }
+    return [arn(kind, request.members[member]) for member, kind in kinds.items() if request.members.get(member)] or [
+        "*"
+    ]
+
+
+def cloudwatch_resources(request: Request, region: str, account: str) -> list[str]:
+    """ARNs of the resources that a CloudWatch request must be allowed on."""
+    members = request.members
+    if members.get("AlarmName") or members.get("AlarmNames"):
+        names = members.get("AlarmNames") or [members["AlarmName"]]
+        return [f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in names]
+    if request.action == "DescribeAlarms":
+        return [f"arn:aws:cloudwatch:{region}:{account}:alarm:*"]
+    if members.get("DashboardName") or members.get("DashboardNames"):
+        names = members.get("DashboardNames") or [members["DashboardName"]]
+        return [f"arn:aws:cloudwatch::{account}:dashboard/{name}" for name in names]
+    if members.get("ResourceARN"):
+        return [str(members["ResourceARN"])]
+    return ["*"]
+
+
+def passed_roles(request: Request) -> list[str]:
+    """Roles that the request hands to the service, each of which needs `iam:PassRole`."""
+    role = request.members.get("ExecutionRoleArn") or request.members.get("RoleArn")
+    return [str(role)] if role and request.action.startswith("Create") else []
+
+
+def condition_context(service: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Condition keys of the service itself, from an operation's input."""
+    namespace = found.get("Namespace")
+    return {"cloudwatch:namespace": str(namespace)} if service == "monitoring" and namespace else {}
+
+
+def _cbor(body: bytes) -> object:
+    parser = BaseCBORParser()
+    try:
+        return parser.parse_data_item(parser.get_peekable_stream_from_bytes(body))
+    except (ResponseParserError, ValueError, EOFError, IndexError):
+        return {}
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return {}
+
+
+def _form(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters by name, `AlarmNames.member.1` and so on gathered into a list."""
+    gathered: dict[str, Any] = {}
+    for key, value in parameters.items():
+        one = value[0] if isinstance(value, list) and value else value
+        item = re.fullmatch(r"(\w+)\.member\.\d+", key)
+        if item:
+            gathered.setdefault(item[1], []).append(one)
+        else:
+            gathered[key] = one
+    return gathered

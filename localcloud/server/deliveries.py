@@ -1,0 +1,185 @@
+"""Deliveries from one service to another, each allowed by the target's own policy as on AWS.
+
+ministack asks a queue's or a topic's policy for some deliveries and a function's policy for none.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from ministack.core.arn import ArnParseError, parse_arn
+from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.services import eventbridge, kms, lambda_svc, sns, sqs
+
+from localcloud.server.durability import Durability, NotSaved, Touched
+from localcloud.server.invocations import Invocations
+from localcloud.server.platform import DeliveryRefused
+
+log = logging.getLogger("localcloud.deliveries")
+
+_KEY_ACTIONS = ("Decrypt", "GenerateDataKey")
+
+
+def function_allows(function_arn: str, principal: str, source_arn: str) -> bool:
+    """Whether the function's resource policy lets a service principal invoke it on behalf of a resource."""
+    found = lambda_svc.function_policy_for_arn(function_arn)
+    return found is not None and _allows(found[0], "lambda:InvokeFunction", function_arn, principal, source_arn)
+
+
+def _allows(policy: Any, action: str, resource_arn: str, principal: str, source_arn: str) -> bool:
+    context = EvalContext(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action=action,
+        resource_arn=resource_arn,
+        region=get_region(),
+        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()},
+    )
+    return evaluate_resource_policy(policy, context, service=principal).decision == "Allow"
+
+
+class CloudDeliveries:
+    """The platform's `Deliveries` over ministack."""
+
+    def __init__(self, region: str, account: str, durability: Durability, invocations: Invocations) -> None:
+        self._region = region
+        self._account = account
+        self._durability = durability
+        self._invocations = invocations
+
+    async def event(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
+    ) -> None:
+        """Put an AWS service's own event on the default event bus."""
+        entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": [*resources]}
+        with request_scope(self._account, self._region):
+            _, _, body = eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+        answer = json.loads(body)
+        if answer.get("FailedEntryCount") != 0:
+            raise DeliveryRefused(f"the event bus refused {source} {detail_type!r}: {answer}")
+        await self._settle("eventbridge", "sqs")
+
+    async def publish(self, topic_arn: str, subject: str, message: str, *, principal: str, source_arn: str) -> None:
+        """Publish to an SNS topic as a service principal."""
+        with request_scope(self._account, self._region):
+            topic = sns._topic_by_arn_any_scope(topic_arn)
+            if topic is None:
+                raise DeliveryRefused(f"Topic does not exist: {topic_arn}")
+            if not sns.topic_policy_allows(topic_arn, principal, source_arn, self._account):
+                raise DeliveryRefused(f"{principal} is not authorized to perform: SNS:Publish on resource: {topic_arn}")
+            self._require_key(topic, principal, source_arn)
+            try:
+                sns.publish_internal(topic_arn, message, subject)
+            except sns.SnsPublishError as error:
+                raise DeliveryRefused(str(error)) from error
+        await self._settle("sns", "sqs")
+
+    async def invoke(self, function_arn: str, event: Mapping[str, Any], *, principal: str, source_arn: str) -> None:
+        """Invoke a function asynchronously as a service principal."""
+        with request_scope(self._account, self._region):
+            function, _, _ = lambda_svc._get_func_record_for_ref(function_arn)
+            if function is None:
+                raise DeliveryRefused(f"Function not found: {function_arn}")
+            if not function_allows(function_arn, principal, source_arn):
+                raise DeliveryRefused(
+                    f"{principal} is not authorized to perform: lambda:InvokeFunction on resource: {function_arn}"
+                )
+        self._invocations.submit(function_arn, event)
+
+    def _require_key(self, topic: Mapping[str, Any], principal: str, source_arn: str) -> None:
+        """A topic encrypted by KMS takes messages only of services that its key's policy lets use the key."""
+        key = topic.get("attributes", {}).get("KmsMasterKeyId")
+        if not key:
+            return
+        record = kms._resolve_key(key)
+        policy = record.get("Policy") if record else None
+        arn = record["Arn"] if record else key
+        if not all(_allows(policy, f"kms:{action}", arn, principal, source_arn) for action in _KEY_ACTIONS):
+            raise DeliveryRefused(f"{principal} is not authorized to use the KMS key {arn} of the topic")
+
+    async def _settle(self, *keys: str) -> None:
+        try:
+            await self._durability.settle(Touched(now=keys))
+        except NotSaved as error:
+            raise DeliveryRefused(str(error)) from error
+
+
+def guard(invocations: Invocations, durability: Durability) -> None:
+    """Have SNS and EventBridge ask the target's policy, and hand functions their events durably and with retries."""
+    _guard_sns(invocations)
+    _guard_events(invocations, durability)
+    lambda_svc.invoke_async_with_retry = lambda function, event: invocations.submit(
+        (function.get("config") or function)["FunctionArn"], event
+    )
+
+
+def _guard_sns(invocations: Invocations) -> None:
+    def deliver_to_lambda(endpoint: str, envelope: str, topic_arn: str, subscription_arn: str, *_: object) -> None:
+        if not function_allows(endpoint, "sns.amazonaws.com", topic_arn):
+            log.warning("%s may not be invoked by sns.amazonaws.com for %s: add a permission", endpoint, topic_arn)
+            return
+        record = {
+            "EventSource": "aws:sns",
+            "EventVersion": "1.0",
+            "EventSubscriptionArn": subscription_arn,
+            "Sns": json.loads(envelope),
+        }
+        invocations.submit(endpoint, {"Records": [record]})
+
+    class Delivery(threading.Thread):
+        """A thread, but for deliveries to functions: these must be accepted before the publisher hears of success."""
+
+        def start(self) -> None:
+            arguments: Sequence[Any] = getattr(self, "_args", ())
+            if arguments and arguments[0] is deliver_to_lambda:
+                self.run()
+            else:
+                super().start()
+
+    sns._deliver_to_lambda = deliver_to_lambda
+    sns._threading = SimpleNamespace(Thread=Delivery, Lock=threading.Lock)
+
+
+def _guard_events(invocations: Invocations, durability: Durability) -> None:
+    invoke_target = eventbridge._invoke_target
+
+    def guarded_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
+        arn, source = target.get("Arn", ""), rule.get("Arn", "")
+        if not _target_allows(arn, source):
+            log.warning("%s may not be reached by events.amazonaws.com for %s: add a permission", arn, source)
+            return
+        invoke_target(target, event, rule, view)
+        durability.touch("sqs", "sns")
+
+    def dispatch_to_lambda(arn: str, payload: str) -> None:
+        try:
+            event = json.loads(payload)
+        except ValueError:
+            event = payload
+        invocations.submit(arn, event)
+
+    eventbridge._invoke_target = guarded_target
+    eventbridge._dispatch_to_lambda = dispatch_to_lambda
+
+
+def _target_allows(arn: str, rule_arn: str) -> bool:
+    try:
+        service = parse_arn(arn).service
+    except ArnParseError:
+        return True  # ministack tells of it
+    checks: dict[str, Callable[[], bool]] = {
+        "lambda": lambda: function_allows(arn, "events.amazonaws.com", rule_arn),
+        "sqs": lambda: sqs.queue_policy_allows(arn, "events.amazonaws.com", rule_arn, get_account_id()),
+        "sns": lambda: sns.topic_policy_allows(arn, "events.amazonaws.com", rule_arn, get_account_id()),
+    }
+    return checks[service]() if service in checks else True

@@ -1,0 +1,292 @@
+"""Makes an acknowledged write of ministack survive `kill -9`.
+
+ministack keeps its services in memory and writes one JSON file each at a clean stop. Here, every request that may have
+changed something is answered only after the files of the services that it touched are on disk. Three things keep that
+cheap: a file whose content did not change is not written, concurrent requests to a service share one write, and bytes
+(container layers) go to files named by their digest, once. S3 writes its objects itself, one file each, as they come.
+
+Log events are different: they are written behind the answer, within a second, and less often as they grow (at most a
+twentieth of the time goes into it). A kill may lose that last moment of events, never a group or a stream.
+
+No fsync: this guards against the end of the process, not of the machine.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ministack import app as ministack_app
+from ministack.core import persistence
+
+from localcloud.server.files import write_atomically
+
+log = logging.getLogger("localcloud.durability")
+
+LOGS = "cloudwatch_logs"
+"""State key of the one service whose file is written behind the answer."""
+
+_ALSO_NOW = {"sns": ("sqs",), "eventbridge": ("sqs",), "s3": ("sqs",)}
+"""Services that a request to the first may change too: its deliveries to queues."""
+
+_READS = ("BatchGet", "Describe", "Filter", "Get", "List", "Lookup", "Query", "Scan", "Simulate", "Test")
+_LAG_SECONDS = 1.0
+_LAG_SHARE = 20.0
+_BLOB_BYTES = 4096
+_BLOB = "__blob__"
+_COPY_ATTEMPTS = 20
+
+failures: contextvars.ContextVar[list[OSError] | None] = contextvars.ContextVar("failures", default=None)
+"""Failed writes of the request at hand that ministack itself only logs (S3 objects)."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """State keys of services that a request may have changed.
+
+    Attributes:
+        now: Saved before the answer.
+        later: Saved behind it.
+    """
+
+    now: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+class NotSaved(Exception):
+    """State could not be written; the text says of which service and why."""
+
+
+class Damaged(Exception):
+    """A state file that cannot be read; the text names it."""
+
+
+class Blobs:
+    """Byte strings, each in a file named by its SHA-256."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: set[str] = set()
+
+    def keep(self, data: bytes) -> str:
+        """Write `data` unless it is there; return its name."""
+        name = hashlib.sha256(data).hexdigest()
+        path = self._folder / name
+        if name not in self._known and not path.exists():
+            self._folder.mkdir(exist_ok=True)
+            write_atomically(path, data)
+        self._known.add(name)
+        return name
+
+    def read(self, name: str) -> bytes:
+        """The bytes of that name."""
+        return (self._folder / name).read_bytes()
+
+    def drop_all_but(self, names: set[str]) -> None:
+        """Delete what no state names any more. Only safe while nothing is being saved."""
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if path.name not in names:
+                path.unlink()
+
+
+class StateFile:
+    """The JSON file of one ministack service."""
+
+    def __init__(self, key: str, folder: Path, blobs: Blobs, get_state: Callable[[], Any]) -> None:
+        self.key = key
+        self.path = folder / f"{key}.json"
+        self.cost = 0.0
+        self._blobs = blobs
+        self._get_state = get_state
+        self._lock = asyncio.Lock()
+        self._asked = 0
+        self._done = 0
+        self._written = b""
+        self._names: dict[int, tuple[bytes, str]] = {}
+
+    async def save(self, writer: ThreadPoolExecutor) -> None:
+        """Return when a state at least as new as now is on disk.
+
+        Raises:
+            NotSaved: It could not be written.
+        """
+        self._asked += 1
+        ticket = self._asked
+        async with self._lock:
+            if self._done >= ticket:
+                return
+            covered, begun = self._asked, time.perf_counter()
+            for attempt in range(_COPY_ATTEMPTS):
+                try:
+                    state = self._get_state()
+                    if state is not None:
+                        await asyncio.get_running_loop().run_in_executor(writer, self._write, state)
+                    break
+                except RuntimeError:  # another thread changed a dictionary while it was read
+                    if attempt == _COPY_ATTEMPTS - 1:
+                        raise
+            self._done, self.cost = covered, time.perf_counter() - begun
+
+    def _write(self, state: Any) -> None:
+        before, self._names = self._names, {}
+
+        def encode(value: Any) -> Any:
+            if isinstance(value, bytes | bytearray) and len(value) >= _BLOB_BYTES:
+                same = before.get(id(value))
+                kept = bytes(value)
+                name = same[1] if same and same[0] is kept else self._blobs.keep(kept)
+                self._names[id(kept)] = (kept, name)
+                return {_BLOB: name}
+            return persistence._json_default(value)
+
+        wrapped = {"__ministack_format__": persistence._state_format_version(self.key), "payload": state}
+        try:
+            content = json.dumps(wrapped, default=encode).encode()
+            digest = hashlib.sha256(content).digest()
+            if digest != self._written or not self.path.exists():
+                write_atomically(self.path, content)
+                self._written = digest
+        except OSError as error:
+            raise NotSaved(f"the state of {self.key} cannot be saved: {error.strerror}: {self.path}") from error
+        except (TypeError, ValueError) as error:
+            raise NotSaved(f"the state of {self.key} cannot be saved: {error}") from error
+
+
+class Durability:
+    """All state files of one ministack."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._blobs = Blobs(folder / "blobs")
+        self._files: dict[str, StateFile] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="state-writer")
+        self._waiting: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def install(self) -> None:
+        """Take the place of ministack's own saving and loading."""
+        named: set[str] = set()
+
+        def restore(found: dict[str, Any]) -> Any:
+            if _BLOB in found:
+                named.add(found[_BLOB])
+                return self._blobs.read(found[_BLOB])
+            return scoped(found)
+
+        def load_state(key: str) -> Any:
+            path = self._folder / f"{key}.json"
+            if not path.exists():
+                return None
+            try:
+                return json.loads(path.read_bytes(), object_hook=restore)["payload"]
+            except (OSError, ValueError, KeyError) as error:
+                raise Damaged(f"{path} cannot be read: {error}; move it away to start without it") from error
+
+        def load_persisted_state() -> None:
+            load_all()
+            self._blobs.drop_all_but(named)
+
+        scoped, load_all = persistence._json_object_hook, ministack_app._load_persisted_state
+        ministack_app.load_state = load_state
+        ministack_app._load_persisted_state = load_persisted_state
+        ministack_app.save_all = lambda services: None
+
+    async def settle(self, touched: Touched) -> None:
+        """Return when what a request changed is on disk, or is about to be where that is enough.
+
+        Raises:
+            NotSaved: A state could not be written.
+        """
+        for key in touched.now:
+            file = self._file(key)
+            if file is not None:
+                await file.save(self._writer)
+        for key in touched.later:
+            file = self._file(key)
+            if file is not None:
+                self._save_behind(file)
+
+    def touch(self, *keys: str) -> None:
+        """Have services saved soon that changed without a request. May be called from any thread."""
+
+        def begin() -> None:
+            for key in keys:
+                file = self._file(key)
+                if file is not None:
+                    self._save_behind(file)
+
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(begin)
+
+    async def close(self) -> None:
+        """Save everything and stop."""
+        for task in self._tasks:
+            task.cancel()
+        for key in ministack_app._state_map:
+            file = self._file(key)
+            if file is not None:
+                try:
+                    await file.save(self._writer)
+                except NotSaved as error:
+                    log.error("%s", error)
+        self._writer.shutdown()
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Name the loop on which `touch` saves."""
+        self._loop = loop
+
+    def _file(self, key: str) -> StateFile | None:
+        """The service's file; None while the service's module has not been loaded, so holds nothing."""
+        if key in self._files:
+            return self._files[key]
+        module = sys.modules.get(f"ministack.services.{ministack_app._state_map.get(key, '')}")
+        if module is None or not hasattr(module, "get_state"):
+            return None
+        self._files[key] = StateFile(key, self._folder, self._blobs, module.get_state)
+        return self._files[key]
+
+    def _save_behind(self, file: StateFile) -> None:
+        if file.key not in self._waiting:
+            self._waiting.add(file.key)
+            task = asyncio.create_task(self._save_later(file))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _save_later(self, file: StateFile) -> None:
+        await asyncio.sleep(max(_LAG_SECONDS, _LAG_SHARE * file.cost) if file.key == LOGS else 0)
+        self._waiting.discard(file.key)  # a change from now on needs another save
+        try:
+            await file.save(self._writer)
+        except NotSaved as error:
+            log.error("%s", error)
+
+
+def touched(service: str, method: str, action: str | None) -> Touched:
+    """What a request may have changed.
+
+    Args:
+        service: The router's name of the service.
+        method: HTTP method.
+        action: Name of the operation where the protocol has one (JSON, query, CBOR); None for REST.
+    """
+    entry = ministack_app.SERVICE_REGISTRY.get(service)
+    if entry is None or method in ("GET", "HEAD", "OPTIONS") or (action is not None and action.startswith(_READS)):
+        return Touched()
+    key = entry.get("state_key", entry["module"])
+    if action == "PutLogEvents":
+        return Touched(later=(LOGS,))
+    return Touched(now=(key, *_ALSO_NOW.get(key, ())), later=(LOGS,) if key == "lambda" else ())

@@ -1,0 +1,198 @@
+"""Enters our own services in ministack's router, handlers and IAM tables.
+
+These tables are ministack's private names: the version is pinned in `requirements/localcloud.in`, and
+`tests/localcloud/server/test_ministack_contract.py` fails when one of them moves.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import resources
+from types import SimpleNamespace
+from typing import Any
+
+from ministack import app as ministack_app
+from ministack.core import iam_actions, iam_evaluator, responses, router
+
+from localcloud.server import authorization
+from localcloud.server.platform import Answer, Service
+
+NAMESPACES = {"sagemaker": "sagemaker", "monitoring": "cloudwatch"}
+"""Router name of each of our services, and what IAM calls it."""
+
+TAGGING = {
+    "sagemaker": frozenset(
+        {
+            "AddTags",
+            "CreateEndpoint",
+            "CreateEndpointConfig",
+            "CreateModel",
+            "CreateModelPackage",
+            "CreateModelPackageGroup",
+            "DeleteTags",
+        }
+    ),
+    "monitoring": frozenset({"PutMetricAlarm", "TagResource", "UntagResource"}),
+}
+"""Operations whose input has tags, for `aws:RequestTag`."""
+
+PROTOCOLS = {
+    "dynamodb": ("json", "1.0"),
+    "dynamodbstreams": ("json", "1.0"),
+    "ecr": ("json", "1.1"),
+    "events": ("json", "1.1"),
+    "iam": ("query", None),
+    "kms": ("json", "1.1"),
+    "lambda": ("rest-json", None),
+    "logs": ("json", "1.1"),
+    "s3": ("rest-xml", None),
+    "scheduler": ("rest-json", None),
+    "secretsmanager": ("json", "1.1"),
+    "sns": ("query", None),
+    "sqs": ("json", "1.0"),
+    "ssm": ("json", "1.1"),
+    "states": ("json", "1.0"),
+    "sts": ("query", None),
+    "tagging": ("json", "1.1"),
+}
+"""Protocol and JSON version of ministack's services. Our own are missing on purpose: they choose their content type."""
+
+_RESOURCES = {"sagemaker": authorization.sagemaker_resources, "monitoring": authorization.cloudwatch_resources}
+_START_SECONDS = 30.0
+_Handler = Callable[[str, str, dict[str, str], bytes, dict[str, list[str]]], Awaitable[Answer]]
+
+
+def install(services: Mapping[str, Service], started: asyncio.Event) -> None:
+    """Route to `services` (by router name) and have IAM enforced on them; they are asked once `started` is set."""
+    router.SERVICE_PATTERNS["sagemaker"] = {"host_patterns": [r"sagemaker\."], "target_prefixes": ["SageMaker."]}
+    _keep_botocore_models_out()
+    iam_actions.SERVICE_TO_IAM_NAMESPACE.update(NAMESPACES)
+    _read_our_requests()
+    _refuse_like_aws()
+    for name, service in services.items():
+        ministack_app.SERVICE_HANDLERS[name] = _handler(name, service, started)
+
+
+def _keep_botocore_models_out() -> None:
+    """Answer from tables what ministack looks up in botocore's models: they take 5 to 40 MB each and stay."""
+    data = resources.files("botocore") / "data"
+    router._KNOWN_AWS_SERVICE_NAMES = frozenset(entry.name for entry in data.iterdir() if entry.is_dir())
+    iam_actions._TAG_OPERATIONS.update(TAGGING)
+    models = {
+        name: SimpleNamespace(metadata={"protocol": protocol, "jsonVersion": version})
+        for name, (protocol, version) in PROTOCOLS.items()
+    }
+    responses._service_model = models.get
+
+
+def _read_our_requests() -> None:
+    action_of = iam_actions.extract_iam_action
+    resource_of = iam_actions.extract_resource_arn
+    context_of = iam_actions.request_tag_context
+
+    def extract_iam_action(service: str, *request: Any) -> str | None:
+        if service not in NAMESPACES:
+            return action_of(service, *request)
+        _, path, headers, body, parameters = request
+        found = authorization.read(path, headers, body, parameters)
+        # An action without a name must be one that no policy allows, not one that needs none.
+        return f"{NAMESPACES[service]}:{found.action if found else 'UnknownOperation'}"
+
+    def extract_resource_arn(service: str, *request: Any) -> str:
+        if service not in NAMESPACES:
+            return resource_of(service, *request)
+        _, path, headers, body, parameters, region, account = request
+        found = authorization.read(path, headers, body, parameters)
+        return _RESOURCES[service](found, region, account)[0] if found else "*"
+
+    def request_tag_context(service: str, iam_action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
+        context = context_of(service, iam_action, body, params)
+        return {**context, **authorization.condition_context(service, authorization.members(body, params))}
+
+    iam_actions.extract_iam_action = extract_iam_action
+    iam_actions.extract_resource_arn = extract_resource_arn
+    iam_actions.request_tag_context = request_tag_context
+
+
+def _refuse_like_aws() -> None:
+    """Name the resource in refusals by our services, and answer CBOR with CBOR (ministack needs cbor2 for that)."""
+    refusal_of = iam_actions.access_denied_response
+
+    def access_denied_response(
+        service: str, action: str, principal_arn: str, request_id: str, **options: Any
+    ) -> Answer:
+        if service in NAMESPACES and not options.get("message") and not options.get("error_code"):
+            options["message"] = iam_actions.identity_denial_message(
+                action, principal_arn, options.get("resource_arn", "*"), bool(options.get("explicit_deny"))
+            )
+        status, headers, body = refusal_of(service, action, principal_arn, request_id, **options)
+        sent = options.get("headers") or {}
+        if service == "monitoring" and sent.get("smithy-protocol") == "rpc-v2-cbor":
+            headers = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+            body = cbor_of_texts(json.loads(body))
+        return status, headers, body
+
+    iam_actions.access_denied_response = access_denied_response
+
+
+def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:
+    async def handle(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Answer:
+        try:
+            await asyncio.wait_for(started.wait(), _START_SECONDS)
+        except TimeoutError:
+            message = json.dumps({"__type": "ServiceUnavailable", "message": f"{name} is still starting"})
+            return 503, {"Content-Type": "application/json"}, message.encode()
+        refusal = _refuse_on_further_resources(name, path, headers, body, query)
+        return refusal if refusal else await service.handle(method, path, headers, body, query)
+
+    return handle
+
+
+def _refuse_on_further_resources(
+    name: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+) -> Answer | None:
+    """Check what ministack's one check a request leaves out: further resources, and passing a role."""
+    request = authorization.read(path, headers, body, query)
+    if request is None:
+        return None
+    region, account = router.extract_region(headers, query), responses.get_account_id()
+    checks = [(f"{NAMESPACES[name]}:{request.action}", arn, {}) for arn in _RESOURCES[name](request, region, account)]
+    checks = checks[1:] + [
+        ("iam:PassRole", arn, {"iam:PassedToService": f"{name}.amazonaws.com"})
+        for arn in authorization.passed_roles(request)
+    ]
+    for action, arn, context in checks:
+        access_key = router.extract_access_key_id(headers, query)
+        denied = iam_evaluator.enforce(access_key, action, name, region, resource_arn=arn, service_context=context)
+        if isinstance(denied, iam_evaluator.EvalResult):
+            explicit = denied.decision == "Deny"
+            return iam_actions.access_denied_response(
+                name,
+                action,
+                denied.principal_arn,
+                str(uuid.uuid4()),
+                headers=headers,
+                resource_arn=arn,
+                explicit_deny=explicit,
+            )
+    return None
+
+
+def cbor_of_texts(texts: Mapping[str, str]) -> bytes:
+    """Encode a map of up to 23 texts by text in CBOR (RFC 8949)."""
+
+    def text(value: str) -> bytes:
+        raw = value.encode()
+        if len(raw) < 24:
+            return bytes([0x60 | len(raw)]) + raw
+        return b"\x79" + len(raw).to_bytes(2, "big") + raw
+
+    return bytes([0xA0 | len(texts)]) + b"".join(text(key) + text(value) for key, value in texts.items())

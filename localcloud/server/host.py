@@ -1,0 +1,211 @@
+"""Builds one local cloud and serves it until it is told to stop."""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+import boto3
+import hypercorn.asyncio
+from botocore.config import Config
+from hypercorn.config import Config as Listening
+from ministack import app as ministack_app
+from ministack.core import lambda_runtime
+
+from localcloud.server import asgi, deliveries, gateway, repairs
+from localcloud.server.configuration import Configuration
+from localcloud.server.durability import LOGS, Durability
+from localcloud.server.files import write_atomically
+from localcloud.server.invocations import Invocations
+from localcloud.server.platform import Datum, MetricSink, NoMetrics, Platform, Service, SystemClock
+from localcloud.server.surroundings import ROOT_KEY, STATE_MARK, Folders
+
+log = logging.getLogger("localcloud")
+
+IDLE_WORKER_SECONDS = 90.0
+"""A function that runs every minute stays warm, any other ends."""
+
+_HOUSEKEEPING_SECONDS = 30.0
+_QUEUE_METER_SECONDS = 60.0
+_DRAIN_SECONDS = 3.0
+
+
+class Metering:
+    """Hands observations from any thread to the metrics service on the loop."""
+
+    def __init__(self) -> None:
+        self.sink: MetricSink = NoMetrics()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def put(self, namespace: str, data: list[Datum]) -> None:
+        """Record `data` soon."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.sink.put, namespace, data)
+
+
+class Host:
+    """One local cloud."""
+
+    def __init__(self, folders: Folders, port: int, configuration: Configuration) -> None:
+        self._folders = folders
+        self._port = port
+        self._url = f"http://127.0.0.1:{port}"
+        self._clock = SystemClock()
+        self._started = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._failed: BaseException | None = None
+        self._durability = Durability(folders.ministack)
+        self._metering = Metering()
+        meter = repairs.meter_functions(self._metering.put)
+        self._invocations = Invocations(
+            folders.state / "invocations.sqlite3", self._clock, meter, lambda: self._durability.touch(LOGS)
+        )
+        self._platform = Platform(
+            state=folders.state,
+            run=folders.run,
+            region=configuration.region,
+            account=configuration.account,
+            endpoint_url=self._url,
+            clock=self._clock,
+            aws=_clients(self._url, configuration.region),
+            deliveries=deliveries.CloudDeliveries(
+                configuration.region, configuration.account, self._durability, self._invocations
+            ),
+            images=configuration.images,
+            child_environment={STATE_MARK: str(folders.state)},
+        )
+        self._services = self._create_services()
+
+    def _create_services(self) -> dict[str, Service]:
+        services: dict[str, Service] = {}
+        for name, module in (("monitoring", "localcloud.cloudwatch"), ("sagemaker", "localcloud.sagemaker")):
+            create = getattr(import_module(module), "create", None)
+            if create is None:
+                log.warning("%s is not there yet", module)
+                continue
+            service = create(replace(self._platform, metrics=self._metering.sink))
+            services[name] = service
+            if isinstance(service, MetricSink):
+                self._metering.sink = service
+        return services
+
+    async def serve(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            Exception: A service did not start; everything has been stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._metering.loop = loop
+        self._durability.attach(loop)
+        self._durability.install()
+        repairs.report_failed_object_writes()
+        repairs.keep_sessions()
+        repairs.keep_code_until_saved()
+        deliveries.guard(self._invocations, self._durability)
+        gateway.install(self._services, self._started)
+        listening = Listening()
+        listening.bind = [f"127.0.0.1:{self._port}"]
+        listening.keep_alive_timeout = 75
+        listening.graceful_timeout = _DRAIN_SECONDS
+        listening.loglevel = "WARNING"
+        application = asgi.application(self._durability, self._status, self._lifespan)
+        await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)  # pyright: ignore[reportArgumentType]
+        if self._failed is not None:
+            raise self._failed
+
+    async def _run_until_stopped(self) -> None:
+        """Run what lives on the open port; hypercorn stops listening when this returns."""
+        housekeeping: list[asyncio.Task[None]] = []
+        try:
+            for service in self._services.values():
+                await service.start()
+            await self._invocations.start()
+            housekeeping = [
+                asyncio.create_task(self._end_idle_workers()),
+                asyncio.create_task(self._meter_queues()),
+            ]
+            self._started.set()
+            self._announce()
+            await self._stopping.wait()
+        except Exception as error:
+            self._failed = error
+        finally:
+            for task in housekeeping:
+                task.cancel()
+            for service in reversed(self._services.values()):
+                try:
+                    await service.stop()
+                except Exception:
+                    log.exception("a service did not stop cleanly")
+            await self._invocations.stop()
+
+    async def _lifespan(self, scope: MutableMapping[str, Any], receive: asgi.Receive, send: asgi.Send) -> None:
+        """Let ministack start and stop, and close the state behind it."""
+
+        async def observed(message: asgi.Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                await asyncio.to_thread(lambda_runtime.reset)
+                await self._durability.close()
+                (self._folders.state / "server.json").unlink(missing_ok=True)
+            await send(message)
+
+        await ministack_app.app(scope, receive, observed)
+
+    def _announce(self) -> None:
+        gc.collect()
+        gc.freeze()
+        facts = {"pid": os.getpid(), "port": self._port, "url": self._url, "started": self._clock.time()}
+        write_atomically(self._folders.state / "server.json", json.dumps(facts).encode())
+        log.info("ready on %s", self._url)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "ready": self._started.is_set() and not self._stopping.is_set(),
+            "pid": os.getpid(),
+            "url": self._url,
+            "state": str(self._folders.state),
+            "services": sorted(ministack_app.SERVICE_HANDLERS),
+        }
+
+    async def _end_idle_workers(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            await asyncio.to_thread(repairs.end_idle_workers, IDLE_WORKER_SECONDS)
+
+    async def _meter_queues(self) -> None:
+        while True:
+            repairs.meter_queues(self._metering.put)
+            await asyncio.sleep(_QUEUE_METER_SECONDS)
+
+
+def _clients(url: str, region: str) -> Callable[[str], Any]:
+    session = boto3.Session(ROOT_KEY, ROOT_KEY, region_name=region)
+    settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 2})
+    return lru_cache(maxsize=None)(lambda service: session.client(service, endpoint_url=url, config=settings))
+
+
+def run(folders: Folders, port: int, configuration: Configuration) -> None:
+    """Serve one cloud in this process until it is told to stop."""
+    logging.getLogger("localcloud").setLevel(os.environ.get("LOCALCLOUD_LOG", "INFO").upper())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(folders, port, configuration))
+
+
+async def _serve(folders: Folders, port: int, configuration: Configuration) -> None:
+    await Host(folders, port, configuration).serve()

@@ -1,0 +1,132 @@
+"""What ministack 1.5.33 does otherwise than AWS where this cloud needs it, each put right in one place.
+
+`tests/localcloud/server/test_ministack_contract.py` holds the names used here.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc, s3, sqs, sts
+
+from localcloud.server.durability import failures
+from localcloud.server.platform import Datum
+
+log = logging.getLogger("localcloud.repairs")
+
+Sink = Callable[[str, list[Datum]], None]
+"""Takes a namespace and observations, from any thread."""
+
+
+def report_failed_object_writes() -> None:
+    """S3 logs an object that it cannot write to disk and answers 200: note the failure for the answer."""
+    write = s3._atomic_write
+
+    def atomic_write(path: str, data: Any, *, text: bool = False) -> None:
+        try:
+            write(path, data, text=text)
+        except OSError as error:
+            noted = failures.get()
+            if noted is not None:
+                noted.append(error)
+            raise
+
+    s3._atomic_write = atomic_write
+
+
+def keep_sessions() -> None:
+    """STS forgets temporary credentials at a restart, though they are good until they expire."""
+
+    def get_state() -> dict[str, Any]:
+        return {"sessions": copy.deepcopy(sts._sessions)}
+
+    def load_persisted_state(data: dict[str, Any]) -> None:
+        sts._sessions.update(data.get("sessions", {}))
+
+    sts.get_state = get_state
+    sts.load_persisted_state = load_persisted_state
+
+
+def keep_code_until_saved() -> None:
+    """Lambda deletes a function's former code before the state that no longer names it is on disk.
+
+    Former code is deleted at the next start instead. A function that was being made ready when the process died
+    is ready when it is back: nothing of a local function takes time.
+    """
+    prune, load = lambda_svc._prune_orphan_code_blobs, lambda_svc.load_persisted_state
+
+    def load_persisted_state(data: dict[str, Any]) -> None:
+        load(data)
+        for function in lambda_svc._functions._data.values():
+            for config in (function.get("config", {}), *(v.get("config", {}) for v in function["versions"].values())):
+                config.update(State="Active", LastUpdateStatus="Successful")
+        lambda_svc._prune_orphan_code_blobs = prune
+        lambda_svc.get_state()
+        lambda_svc._prune_orphan_code_blobs = lambda referenced: None
+
+    lambda_svc._prune_orphan_code_blobs = lambda referenced: None
+    lambda_svc.load_persisted_state = load_persisted_state
+
+
+def meter_functions(sink: Sink) -> Callable[[str, str, float, str], None]:
+    """Send `AWS/Lambda` metrics to `sink`, not to ministack's own CloudWatch, which keeps every value for ever.
+
+    Returns:
+        Meters one value of a function: function name, metric, value, unit.
+    """
+
+    def meter(function: str, metric: str, value: float, unit: str) -> None:
+        sink("AWS/Lambda", [Datum(metric, {"FunctionName": function}, value, unit, time.time())])
+
+    def emit_lambda_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        if throttle:
+            meter(function_name, "Throttles", 1, "Count")
+        elif duration_ms > 0:  # else an event was accepted, and is metered when it runs
+            meter(function_name, "Invocations", 1, "Count")
+            meter(function_name, "Errors", 1 if error else 0, "Count")
+            meter(function_name, "Duration", duration_ms, "Milliseconds")
+
+    lambda_svc._emit_lambda_metrics = emit_lambda_metrics
+    return meter
+
+
+def end_idle_workers(idle_seconds: float) -> int:
+    """End function processes that were idle that long; ministack keeps one a function for ever (45 MB each)."""
+    now = time.time()
+    idle = []
+    with lambda_runtime._lock:
+        for key, workers in list(lambda_runtime._workers.items()):
+            kept = [worker for worker in workers if worker.in_use or now - worker.last_used < idle_seconds]
+            idle += [worker for worker in workers if worker not in kept]
+            if kept:
+                lambda_runtime._workers[key] = kept
+            else:
+                del lambda_runtime._workers[key]
+    lambda_runtime.kill_workers(idle)
+    return len(idle)
+
+
+def meter_queues(sink: Sink) -> None:
+    """Send the depth of every queue as `AWS/SQS` does each minute."""
+    now = time.time()
+    for queue in list(sqs._queues._data.values()):
+        messages = list(queue.get("messages", ()))
+        visible = [message for message in messages if message.get("visible_at", 0) <= now]
+        oldest = min((message.get("sent_at", now) for message in messages), default=now)
+        dimensions = {"QueueName": queue["name"]}
+        sink(
+            "AWS/SQS",
+            [
+                Datum("ApproximateNumberOfMessagesVisible", dimensions, len(visible), "Count", now),
+                Datum("ApproximateNumberOfMessagesNotVisible", dimensions, len(messages) - len(visible), "Count", now),
+                Datum("ApproximateAgeOfOldestMessage", dimensions, now - oldest, "Seconds", now),
+            ],
+        )
