@@ -1,0 +1,225 @@
+"""The gRPC face: Pulumi's provider protocol over `Lifecycle`.
+
+Written on the protocol's own stubs and not on `pulumi.provider.experimental`: that layer cannot report a resource that
+was created but failed to initialise, cannot read an asset of which only the hash is sent (as in every diff), withholds
+the old inputs, appends a traceback to each error, and takes 0.4 s to import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+from concurrent import futures
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+
+from localcloud.awsplugin.check import Naming
+from localcloud.awsplugin.cloud import Settings
+from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, UnavailableError
+from localcloud.awsplugin.lifecycle import Lifecycle, served
+from localcloud.awsplugin.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from localcloud.awsplugin.schema import schema
+from localcloud.awsplugin.wire import decode_map, encode_map
+
+_THREADS = 64
+_MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
+_NAMING = {0: "propose", 1: "enforce", 2: "disable"}
+_KINDS = {"add": "ADD", "delete": "DELETE", "update": "UPDATE"}
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """Serves one engine."""
+
+    def __init__(self) -> None:
+        self._lifecycle: Lifecycle | None = None
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The configured engine.
+
+        Raises:
+            InvalidError: `Configure` has not been called.
+        """
+        if self._lifecycle is None:
+            raise InvalidError("the provider is not configured")
+        return self._lifecycle
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return plugin_pb2.PluginInfo(version=schema().sdk)
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:
+        news = decode_map(request.news)
+        try:
+            Settings.read({k: v for k, v in news.items() if isinstance(v, str)})
+        except InvalidError as error:
+            failure = provider_pb2.CheckFailure(property="", reason=str(error))
+            return provider_pb2.CheckResponse(failures=[failure])
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:
+        changed = decode_map(request.old_inputs or request.olds) != decode_map(request.news)
+        some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(changes=some)
+
+    def Configure(self, request: Any, context: Any) -> Any:
+        with _told(context):
+            args = decode_map(request.args) or {k.rpartition(":")[2]: v for k, v in dict(request.variables).items()}
+            self._lifecycle = Lifecycle(Settings.read(args))
+        return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
+
+    def Check(self, request: Any, context: Any) -> Any:
+        token, name = _type_and_name(request.urn)
+        with _told(context):
+            naming = None
+            if request.HasField("autonaming"):
+                naming = Naming(_NAMING[request.autonaming.mode], request.autonaming.proposed_name)
+            old, new = decode_map(request.olds), decode_map(request.news)
+            done = self.lifecycle.check(token, name, old, new, request.randomSeed, naming)
+            failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in done.failures]
+            return provider_pb2.CheckResponse(inputs=encode_map(done.inputs), failures=failures)
+
+    def Diff(self, request: Any, context: Any) -> Any:
+        token, _ = _type_and_name(request.urn)
+        with _told(context):
+            new = decode_map(request.news)
+            found, first = self.lifecycle.diff(token, decode_map(request.olds), new, list(request.ignoreChanges))
+            response = provider_pb2.DiffResponse
+            return response(
+                changes=response.DIFF_SOME if found else response.DIFF_NONE,
+                diffs=sorted({d.prop for d in found}),
+                replaces=sorted({d.prop for d in found if d.replace}),
+                stables=list(served(token).names),
+                deleteBeforeReplace=first,
+                hasDetailedDiff=True,
+                detailedDiff={
+                    d.path: provider_pb2.PropertyDiff(kind=_KINDS[d.kind] + ("_REPLACE" if d.replace else ""))
+                    for d in found
+                },
+            )
+
+    def Create(self, request: Any, context: Any) -> Any:
+        token, _ = _type_and_name(request.urn)
+        with _told(context):
+            inputs = decode_map(request.properties)
+            made = self.lifecycle.create(token, inputs, request.timeout, preview=request.preview)
+            return provider_pb2.CreateResponse(id=made.ident, properties=encode_map(made.state))
+
+    def Read(self, request: Any, context: Any) -> Any:
+        token, _ = _type_and_name(request.urn)
+        with _told(context):
+            state, inputs = decode_map(request.properties), decode_map(request.inputs)
+            found = self.lifecycle.read(token, request.id, state, inputs)
+            if found is None:
+                return provider_pb2.ReadResponse()
+            return provider_pb2.ReadResponse(
+                id=found.ident, properties=encode_map(found.state), inputs=encode_map(found.inputs)
+            )
+
+    def Update(self, request: Any, context: Any) -> Any:
+        token, _ = _type_and_name(request.urn)
+        with _told(context):
+            state = self.lifecycle.update(
+                token,
+                request.id,
+                decode_map(request.olds),
+                decode_map(request.news),
+                list(request.ignoreChanges),
+                request.timeout,
+                preview=request.preview,
+            )
+            return provider_pb2.UpdateResponse(properties=encode_map(state))
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        token, _ = _type_and_name(request.urn)
+        with _told(context):
+            state = {**decode_map(request.old_inputs), **decode_map(request.properties)}
+            self.lifecycle.delete(token, request.id, state, request.timeout)
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any, context: Any) -> Any:
+        from localcloud.awsplugin import invokes  # noqa: PLC0415  (most runs need none)
+
+        with _told(context):
+            done = invokes.invoke(request.tok, decode_map(request.args), self.lifecycle.cloud)
+            failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in done.failures]
+            return provider_pb2.InvokeResponse(**{"return": encode_map(done.result), "failures": failures})
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        if self._lifecycle is not None:
+            self._lifecycle.cloud.cancelled.set()
+        return empty_pb2.Empty()
+
+
+class _told:
+    """Turns failures into gRPC statuses whose text is for the user.
+
+    The engine takes codes other than UNKNOWN and INTERNAL as "nothing was done", and keeps no pending operation.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, PartialError):
+            self._abort_partial(error)
+        elif isinstance(error, InvalidError):
+            self.context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        elif isinstance(error, UnavailableError):
+            self.context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        elif isinstance(error, Failure):
+            self.context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+
+    def _abort_partial(self, error: PartialError) -> None:
+        detail = provider_pb2.ErrorResourceInitFailed(
+            id=error.ident, properties=encode_map(error.state), reasons=[str(error)]
+        )
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        status = status_pb2.Status(code=code.value[0], message=str(error), details=[packed])
+        self.context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        self.context.abort(code, str(error))
+
+
+def _type_and_name(urn: str) -> tuple[str, str]:
+    """The resource's own type token and name: `urn:pulumi:stack::project::parent$type::name`."""
+    parts = urn.split("::", 3)
+    return parts[2].rpartition("$")[2], parts[3]
+
+
+def serve(provider: Provider | None = None) -> tuple[Any, int]:
+    """Start serving on a free loopback port; returns the gRPC server and the port."""
+    options = [("grpc.max_receive_message_length", _MESSAGE_LIMIT), ("grpc.max_send_message_length", _MESSAGE_LIMIT)]
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=options)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider or Provider(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port
+
+
+def main() -> int:
+    """Serve until the engine goes away. The engine reads the port from the first line of standard output."""
+    parent = os.getppid()
+    provider = Provider()
+    # The engine asks for a stop through Cancel and then kills; a Ctrl-C reaches it first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    _server, port = serve(provider)
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    while not stopped.wait(1.0):
+        if os.getppid() != parent:
+            break
+    os._exit(0)  # threads may be in a call to a cloud that does not answer
