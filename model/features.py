@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Numeric:
-    """A number in [low, high], in `unit`; with `optional` it may be null or left out, as the trees take missing values."""
+    """A number in [low, high], in `unit`; with `optional` it may be null or left out, as trees take missing values."""
 
     name: str
     unit: str

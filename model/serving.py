@@ -1,8 +1,8 @@
 """Answer requests with the model: three verbs, load, predict and metadata, behind SageMaker's two routes.
 
-    GET  /ping          200 once the model is loaded
-    POST /invocations   {"instances": [{"carrier": "UA", ...}]} -> {"predictions": [{"late": false, "probability": 0.2}]}
-    GET  /metadata      what is served: recipe, parameters, features, metrics
+    GET  /ping         200 once the model is loaded
+    POST /invocations  {"instances": [{"carrier": "UA", ...}]} -> {"predictions": [{"late": false, "probability": 0.2}]}
+    GET  /metadata     what is served: recipe, parameters, features, metrics
 
 A request is checked before anything is predicted; an error names the field, the value and what is allowed.
 `entrypoint.py` runs `main` after it has verified every file of the archive.

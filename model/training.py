@@ -1,6 +1,6 @@
 """Fit the model: gradient-boosted trees whose size is chosen on forward-chained folds.
 
-The outcome is the same to the last bit on any machine with the same kind of processor: the seed is fixed, and one thread
+The outcome is the same to the last bit on machines with the same kind of processor: the seed is fixed, and one thread
 adds the gradients up (a floating-point sum depends on its order).
 """
 

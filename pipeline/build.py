@@ -1,0 +1,150 @@
+"""From a recipe to a sealed package, doing nothing twice.
+
+    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, workdir=root / ".modelstack/run", progress=print)
+
+Every step's outcome is kept in `workdir/packages/<recipe>/` and appears there complete or not at all, so a build that
+was interrupted, or refused by its gates, goes on from the last step that ended. Two builds of one recipe at once share
+the work: the second waits for the first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline import archive, step
+from pipeline.gate import GateRefused, Gates, check_gates, gate
+from pipeline.pack import SealedPackage, describe, pack
+from pipeline.recipe import Recipe, canonical, locked
+from pipeline.recipe import recipe as current_recipe
+from pipeline.step import StepFailed
+
+__all__ = ["BuildError", "GateRefused", "SealedPackage", "StepFailed", "build"]
+
+ARCHIVE = "model.tar.gz"
+
+
+class BuildError(Exception):
+    """The environment or the checkout is not what the recipe says; the message names the difference and the remedy."""
+
+
+def build(
+    root: Path,
+    recipe: Recipe,
+    parameters: Mapping[str, Any] | None = None,
+    gates: Gates | None = None,
+    workdir: Path | None = None,
+    *,
+    progress: Callable[[str], None] = print,
+) -> SealedPackage:
+    """Train, evaluate, gate and seal the model of a recipe; what was done before is not done again.
+
+    Args:
+        root: The checkout that the recipe was made from.
+        recipe: What to build.
+        parameters: The parameters the recipe was made with; None takes them from the recipe.
+        gates: Metric -> `min` and/or `max`. They judge the model and do not determine it: they are not in the recipe.
+        workdir: Where outcomes are kept; `root/.modelstack/run` by default.
+        progress: Called with a line at a time.
+
+    Raises:
+        GateRefused: The metrics are out of bounds. The outcome is kept: other gates need no new training.
+        StepFailed: The model's code raised.
+        BuildError: The installed libraries are not those locked, or the checkout has changed since the recipe was made.
+    """
+    check_gates(gates or {})
+    if parameters is not None and current_recipe(root, parameters).digest != recipe.digest:
+        raise BuildError(f"the checkout in {root} changed after its recipe {recipe.id} was computed: run again")
+    folder = (workdir or root / ".modelstack" / "run") / "packages" / recipe.digest
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder / "lock", progress):
+        sealed = _kept(folder, progress) or _make(root, recipe, folder, progress)
+    gate(sealed.metrics, gates or {})
+    return sealed
+
+
+def _make(root: Path, recipe: Recipe, folder: Path, progress: Callable[[str], None]) -> SealedPackage:
+    _check_libraries(root)
+    arguments = ["--parameters", recipe.parts["parameters"]]
+
+    def train(out: Path) -> None:
+        step.run(root, "pipeline.train", [*arguments, "--out", str(out)], progress)
+
+    def evaluate(out: Path) -> None:
+        step.run(root, "pipeline.evaluate", [*arguments, "--trained", str(trained), "--out", str(out)], progress)
+
+    trained = _once(folder / "trained", train)
+    evaluated = _once(folder / "evaluated", evaluate)
+    if current_recipe(root, recipe.parameters).digest != recipe.digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BuildError(f"the checkout in {root} changed while recipe {recipe.id} was being built: run again")
+    sealed = pack(root, recipe, trained, evaluated, folder / ARCHIVE)
+    _write(folder / "sealed.json", canonical({"digest": sealed.digest}))
+    progress(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")
+    return sealed
+
+
+def _kept(folder: Path, progress: Callable[[str], None]) -> SealedPackage | None:
+    try:
+        digest: str = json.loads((folder / "sealed.json").read_text())["digest"]
+        return describe(folder / ARCHIVE, digest)
+    except FileNotFoundError:
+        return None
+    except (archive.ArchiveError, ValueError, KeyError) as error:
+        progress(f"the kept package is damaged and is made anew: {error}")
+        for name in ("trained", "evaluated"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        return None
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has filled, now or in an earlier run."""
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    make(partial)
+    for file in partial.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    partial.rename(folder)
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _check_libraries(root: Path) -> None:
+    """Refuse to train with other libraries than those the recipe names and the container holds."""
+    for name, expected in locked(root / "requirements" / "serving.txt").items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = "not installed"
+        if found != expected:
+            raise BuildError(
+                f"requirements/serving.txt locks {name} {expected}, this environment has it {found}: run `make setup`"
+            )
+
+
+@contextmanager
+def _lock(path: Path, progress: Callable[[str], None]) -> Generator[None]:
+    """Hold the lock of a recipe; the system lets it go when this process ends, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another process builds the same model: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,91 @@
+"""Step: refuse a model whose metrics are out of bounds.
+
+    gate({"auc": 0.58}, {"auc": {"min": 0.6}})       # GateRefused, with a table
+
+Unknown is never good enough: a metric that is missing or not a number is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Literal
+
+Gates = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Miss:
+    """One bound that is not kept; `value` is NaN for a metric that evaluation did not give."""
+
+    metric: str
+    value: float
+    side: Literal["min", "max"]
+    bound: float
+
+
+class GateRefused(Exception):
+    """A model is below the gates.
+
+    Attributes:
+        misses: Every bound that is not kept.
+    """
+
+    def __init__(self, misses: list[Miss], known: list[str]) -> None:
+        rows = [("metric", "value", "gate")]
+        rows += [
+            (m.metric, "missing" if m.value != m.value else f"{m.value:.4f}", f"{m.side} {m.bound:g}") for m in misses
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        table = "\n".join(
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        unknown = any(m.value != m.value and m.metric not in known for m in misses)
+        hint = f"\nevaluation gives {', '.join(known)}" if unknown else ""
+        super().__init__(f"the model is below its gates and is not released:\n{table}{hint}")
+        self.misses = misses
+
+
+class GateError(ValueError):
+    """A gate is not `{metric: {min: number, max: number}}`."""
+
+
+def check_gates(gates: Gates) -> None:
+    """Refuse gates that cannot be applied.
+
+    Raises:
+        GateError: An unknown side, or a bound that is no number.
+    """
+    for metric, bounds in gates.items():
+        if not bounds or bounds.keys() - {"min", "max"}:
+            raise GateError(
+                f"gates.{metric}: {dict(bounds)!r} is not allowed: expected min, max or both, each a number"
+            )
+        for side, bound in bounds.items():
+            if isinstance(bound, bool) or not isfinite(bound):
+                raise GateError(f"gates.{metric}.{side}: {bound!r} is not allowed: expected a number")
+
+
+def gate(metrics: Mapping[str, float], gates: Gates) -> None:
+    """Compare metrics with gates.
+
+    Args:
+        metrics: Metric -> value.
+        gates: Metric -> `min` and/or `max`, both included.
+
+    Raises:
+        GateError: A gate is not understood.
+        GateRefused: At least one bound is not kept.
+    """
+    check_gates(gates)
+    misses: list[Miss] = []
+    for metric, bounds in sorted(gates.items()):
+        value = metrics.get(metric, nan)
+        if "max" in bounds and not value <= bounds["max"]:
+            misses.append(Miss(metric, value, "max", bounds["max"]))
+        if "min" in bounds and not value >= bounds["min"]:
+            misses.append(Miss(metric, value, "min", bounds["min"]))
+    if misses:
+        raise GateRefused(misses, sorted(metrics))

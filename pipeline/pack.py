@@ -1,0 +1,93 @@
+"""Step: seal what the other steps wrote, with the model's code, into one archive.
+
+The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`,
+`reference.json`, `metrics.json` and `code/model/...`, the model's folder as it was trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import archive
+from pipeline.recipe import Recipe, canonical, locked, model_files
+
+
+@dataclass(frozen=True)
+class SealedPackage:
+    """A model version, sealed.
+
+    Attributes:
+        path: The archive.
+        digest: `sha256:<hex>` of its bytes.
+        manifest_sha256: sha256 of its `manifest.json`, hexadecimal.
+        metrics: Metric -> value of the evaluation.
+        recipe: The recipe's digest.
+    """
+
+    path: Path
+    digest: str
+    manifest_sha256: str
+    metrics: Mapping[str, float]
+    recipe: str
+
+
+def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -> SealedPackage:
+    """Seal an archive.
+
+    Args:
+        root: The checkout the recipe was made from.
+        recipe: What determines this version.
+        trained: Folder that `train` wrote.
+        evaluated: Folder that `evaluate` wrote.
+        to: The archive to write.
+
+    Raises:
+        ArchiveError: A file of the model has a name that cannot be sealed.
+    """
+    files: dict[str, bytes | Path] = {
+        "model.joblib": trained / "model.joblib",
+        "reference.json": trained / "reference.json",
+        "metrics.json": evaluated / "metrics.json",
+    }
+    # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.
+    files |= {f"code/{name}": path.read_bytes() for name, path in model_files(root).items()}
+    facts = json.loads((trained / "training.json").read_text())
+    manifest = canonical(
+        {
+            "recipe": recipe.digest,
+            "model": facts["model"],
+            "parameters": recipe.parameters,
+            "python": recipe.parts["python"],
+            "libraries": locked(root / "requirements" / "serving.txt"),
+            "files": {name: _sha256(content) for name, content in files.items()},
+        }
+    ).encode()
+    digest = archive.seal({**files, archive.MANIFEST: manifest}, to)
+    return describe(to, digest)
+
+
+def describe(path: Path, digest: str | None = None) -> SealedPackage:
+    """Read a sealed package back from its archive, every file checked.
+
+    Args:
+        path: The archive.
+        digest: The digest it should have, `sha256:<hex>`; None if it is not known.
+
+    Raises:
+        ArchiveError: It is something else than was sealed.
+    """
+    manifest = archive.verify(path, digest)
+    metrics = json.loads(archive.read(path, "metrics.json"))["summary"]
+    found = digest or archive.package_digest(path)
+    return SealedPackage(path, found, manifest.sha256, metrics, manifest.content["recipe"])
+
+
+def _sha256(content: bytes | Path) -> str:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,219 @@
+"""What determines a model version, as one digest.
+
+    recipe(root, {"max_iter": 80}).digest      # the same in every checkout with the same content
+
+The canonical form is JSON with sorted keys, no spaces and ASCII only, of these parts; the digest is its sha256:
+
+    code          sha256 over `<sha256>  <path>` lines, sorted, of every file in model/ but README.md, Dockerfile,
+                  entrypoint.py (part of the image), example_request.json, hidden files and caches
+    data          sha256 over `<sha256>  <name>` lines of the raw files that model/sources.py names, and their version
+    dependencies  sha256 over the sorted requirements (name, version, hashes) of requirements/serving.txt, and the
+                  version in requirements/app.txt of each package that model/sources.py reads the data with
+    format        version of the archive's form and of the steps: changed whenever the same inputs give other bytes
+    parameters    the parameters as JSON, defaults filled in by model/parameters.py
+    python        major.minor
+
+A folder's place, times, modes, and the order of parameters or of lock lines do not matter. The digest of the data is
+kept in the user's cache under the files' size, times and inode, as git does it, so that a repeated call reads no data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FORMAT = "1"
+NOT_THE_MODEL = ("Dockerfile", "README.md", "entrypoint.py", "example_request.json")
+
+
+class RecipeError(Exception):
+    """The model's folder, parameters or locks cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What determines a model version.
+
+    Attributes:
+        digest: sha256, 64 hexadecimal digits.
+        parts: Part -> its digest or, for `format`, `parameters` and `python`, its text.
+    """
+
+    digest: str
+    parts: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """The first 12 digits; what a person reads."""
+        return self.digest[:12]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters, defaults included."""
+        return json.loads(self.parts["parameters"])
+
+
+def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
+    """Compute the recipe of the model in `root/model`, without training and without loading the model's libraries.
+
+    Args:
+        root: A checkout: holds `model/` and `requirements/`.
+        parameters: As in the stack's config; defaults may be left out.
+
+    Raises:
+        RecipeError: A parameter is not allowed, a file is missing, or `parameters.py` or `sources.py` fails.
+    """
+    sources = _module(root / "model" / "sources.py")
+    parts = {
+        "code": _listing_digest({name: _sha256(path) for name, path in model_files(root).items()}),
+        "data": _data_digest(sources),
+        "dependencies": _dependencies(root / "requirements", tuple(sources.READERS)),
+        "format": FORMAT,
+        "parameters": canonical(_parameters(root, parameters)),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+    }
+    return Recipe(hashlib.sha256(canonical(parts).encode()).hexdigest(), parts)
+
+
+def canonical(value: Any) -> str:
+    """Return JSON that is the same for equal values: sorted keys, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def model_files(root: Path) -> dict[str, Path]:
+    """Return path inside `root` (with slashes) -> file, for every file that belongs to the model version.
+
+    Raises:
+        RecipeError: There is no model folder, or it holds a symbolic link (its target would not be sealed).
+    """
+    folder = root / "model"
+    if not (folder / "__init__.py").is_file():
+        raise RecipeError(f"{folder} is not a model: it has no __init__.py")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
+            continue
+        if inside.as_posix() in NOT_THE_MODEL:
+            continue
+        if path.is_symlink():
+            raise RecipeError(f"{path} is a symbolic link: put the file itself into the model's folder")
+        if path.is_file():
+            found[f"model/{inside.as_posix()}"] = path
+    return found
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return package -> version of a lock file.
+
+    Raises:
+        RecipeError: The file cannot be read, or a line does not pin a version.
+    """
+    return {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in _lock_lines(path)}
+
+
+def _parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    module = _module(root / "model" / "parameters.py")
+    try:
+        return module.parse(given).as_dict()
+    except module.ParameterError as error:
+        raise RecipeError(str(error)) from None
+
+
+def _data_digest(sources: ModuleType) -> str:
+    try:
+        files: dict[str, Path] = sources.files()
+        version: str = sources.version()
+    except OSError as error:
+        raise RecipeError(str(error)) from None
+    identity = [version]
+    for name, path in sorted(files.items()):
+        stat = path.stat()
+        identity.append(f"{name} {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}")
+    key = hashlib.sha256("\n".join(identity).encode()).hexdigest()
+    kept = _cache_folder() / "data-digests" / key
+    try:
+        digest = kept.read_text().strip()
+    except OSError:
+        digest = ""
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        digest = _listing_digest({name: _sha256(path) for name, path in files.items()} | {"version": version})
+        _keep(kept, digest)
+    return digest
+
+
+def _keep(path: Path, text: str) -> None:
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError:  # a read-only or full disk costs time at the next call, and nothing else
+        partial.unlink(missing_ok=True)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelstack"
+
+
+def _dependencies(folder: Path, readers: tuple[str, ...]) -> str:
+    lines = sorted(_lock_lines(folder / "serving.txt"))
+    versions = locked(folder / "app.txt") if readers else {}
+    for name in sorted(readers):
+        if name not in versions:
+            raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which model/sources.py reads the data with")
+        lines.append(f"reads data with {name}=={versions[name]}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _lock_lines(path: Path) -> Iterator[str]:
+    """Yield `name==version [marker] hash...`, hashes sorted; comments and pip's options are no requirements."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise RecipeError(f"cannot read the lock file {path}: {error.strerror}") from None
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words or words[0].startswith("-"):
+            continue
+        if not re.fullmatch(r"[A-Za-z0-9._\[\],-]+==[^\s;]+;?", words[0]):
+            raise RecipeError(f"{path}: {words[0]!r} pins no version: expected name==version")
+        plain = [word.rstrip(";") if number == 0 else word for number, word in enumerate(words)]
+        yield " ".join([word for word in plain if not word.startswith("--")] + sorted(_hashes(plain)))
+
+
+def _hashes(words: list[str]) -> list[str]:
+    return [word.removeprefix("--hash=") for word in words if word.startswith("--hash=")]
+
+
+def _module(path: Path) -> ModuleType:
+    """Run one file of the model by itself, from its source, apart from any `model` that is imported already."""
+    name = f"_recipe_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses look their module up here
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the team's own code
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:
+        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _listing_digest(digests: Mapping[str, str]) -> str:
+    listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
