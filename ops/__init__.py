@@ -1,0 +1,1 @@
+"""What a person types: the `modelstack` command and what `make` runs."""

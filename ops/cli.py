@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
 from ops.errors import OperatorError
+from ops.rollback import roll_back
 from ops.snapshot import Snapshot, take
 from ops.target import resolve
 
@@ -134,7 +135,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
 
     Exits with 1 when any request failed.
     """
-    from ops.replay import Pace, Report, flights, run  # pandas loads here, and only for this command
+    from ops.replay import Pace, Report, flights, run  # noqa: PLC0415 - pandas loads only for this command
 
     last = end.date() if end else date(2013, 12, 31)
     if last < start.date():
@@ -174,8 +175,6 @@ def replay(  # noqa: PLR0917 - one parameter an option
 @click.pass_obj
 def rollback(stack: str, reason: str, yes: bool, as_json: bool) -> None:
     """Give the champion all traffic back, or bring the previous champion back after a promotion."""
-    from ops.rollback import roll_back
-
     target = resolve(stack)
     before = take(target)
     if not yes:

@@ -1,3 +1,38 @@
 """A person takes a release back."""
 
 from __future__ import annotations
+
+import getpass
+from typing import Any
+
+from ops.errors import OperatorError
+from ops.target import Target
+from rollout.ports import RolloutError
+from rollout.sagemaker import controller_with
+from rollout.state import Reason
+from rollout.transitions import Ignored
+
+
+def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, Any]:
+    """Give the champion everything back, or bring the previous champion back; returns the verdict as JSON values.
+
+    Raises:
+        OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
+    """
+    controller = controller_with(
+        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
+    )
+    reason = Reason("person", getpass.getuser(), f"rolled back by {getpass.getuser()}: {why}")
+    try:
+        answer = controller.roll_back(reason)
+        if isinstance(answer, Ignored):
+            raise OperatorError(f"nothing was rolled back: {answer.reason}")
+        state = controller.follow(patience)
+    except RolloutError as error:
+        raise OperatorError(f"cannot roll back {target.endpoint}: {error}", "See `modelstack status`.") from error
+    if state.verdict is None or not state.at_rest:
+        raise OperatorError(
+            f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
+            "Watch it with `modelstack watch --until-verdict`.",
+        )
+    return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}

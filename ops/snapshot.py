@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rollout.sagemaker import DynamoJournal
-
 from ops.errors import OperatorError, explained
 from ops.target import Target
-from rollout.ports import Unreachable
-from rollout.state import RolloutState
+from rollout.ports import RolloutError
+from rollout.sagemaker import DynamoJournal
+from rollout.state import RolloutState, StateError
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,11 @@ def journal_state(target: Target) -> RolloutState:
     Raises:
         OperatorError: The journal does not answer.
     """
-    journal = DynamoJournal(target.client("dynamodb"), target.output("journal_table"), target.endpoint)
+    journal = DynamoJournal(target.client, target.output("journal_table"), target.endpoint)
     try:
-        with explained("reading the journal"):
-            return journal.read()
-    except Unreachable as error:
-        raise OperatorError(f"reading the journal: {error}") from error
+        return journal.read()
+    except (RolloutError, StateError) as error:
+        raise OperatorError(str(error)) from error
 
 
 def role(variant: str, state: RolloutState) -> str:

@@ -29,13 +29,21 @@ class Target:
     outputs: Mapping[str, Any]
 
     @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
     def _session(self) -> boto3.Session:
         return boto3.Session(region_name=self.region)
 
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client; by default with short time-outs, since a person is waiting."""
-        patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
-        return self._session.client(service, config=config or patient)
+        if config is not None:
+            return self._session.client(service, config=config)
+        if service not in self._clients:
+            patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
+            self._clients[service] = self._session.client(service, config=patient)
+        return self._clients[service]
 
     def output(self, name: str) -> str:
         """An output that the stack must have; an OperatorError names it when it is missing."""
