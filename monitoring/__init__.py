@@ -1,0 +1,1 @@
+"""How is it doing? Alarms, captured requests and drift, and the Lambda handlers that run them."""

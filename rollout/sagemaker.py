@@ -73,7 +73,11 @@ def controller(
         session: A boto3 session; None makes one from the environment.
         topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
     """
-    make = clients(region, session)
+    return controller_with(clients(region, session), endpoint, table, topic=topic)
+
+
+def controller_with(make: Clients, endpoint: str, table: str, *, topic: str | None = None) -> Controller:
+    """A controller over clients that exist already; see `controller`."""
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=CloudWatchSignals(make, endpoint),

@@ -1,0 +1,154 @@
+"""CloudWatch alarms as they reach a function: by SNS, by a direct Lambda action, or by EventBridge.
+
+    for alarm in read(event):
+        if isinstance(alarm, Alarm) and alarm.state == "ALARM":
+            ...
+
+Source of the three forms: Amazon CloudWatch User Guide, "Alarm events and EventBridge", "Invoke a Lambda function from
+an alarm", and the message of an alarm's SNS action.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One change of an alarm's state.
+
+    Attributes:
+        name: The alarm's name.
+        state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+        reason: CloudWatch's own words.
+        at: When the state changed, epoch seconds; None when the event does not tell.
+        endpoint: The endpoint that its metrics are about; None when they name none, or several.
+        variant: The variant that its metrics are about; None when they name none, or several.
+        metrics: `namespace/name` of each metric that it watches.
+    """
+
+    name: str
+    state: str
+    reason: str
+    at: float | None
+    endpoint: str | None
+    variant: str | None
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotAnAlarm:
+    """A part of an event that is no change of an alarm's state, and why not."""
+
+    why: str
+
+
+def read(event: object) -> list[Alarm | NotAnAlarm]:
+    """Every change of an alarm's state in a Lambda event. Never raises: what cannot be read says so."""
+    if not isinstance(event, Mapping):
+        return [NotAnAlarm(f"the event is {type(event).__name__}, expected an object")]
+    body = cast(Json, event)
+    records = body.get("Records")
+    if isinstance(records, Sequence) and not isinstance(records, str):
+        return [_from_sns(record) for record in cast(Sequence[object], records)]
+    if "alarmData" in body:
+        return [_from_event(body["alarmData"], body.get("time"))]
+    if body.get("detail-type") == "CloudWatch Alarm State Change":
+        return [_from_event(body.get("detail"), body.get("time"))]
+    if "AlarmName" in body:
+        return [_from_message(body)]
+    return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
+
+
+def _from_sns(record: object) -> Alarm | NotAnAlarm:
+    try:
+        message = json.loads(cast(Any, record)["Sns"]["Message"])
+    except (KeyError, TypeError, ValueError):
+        return NotAnAlarm("a notification that is not an alarm's")
+    return _from_message(message)
+
+
+def _from_message(message: object) -> Alarm | NotAnAlarm:
+    """The JSON text of an alarm's SNS action."""
+    if not isinstance(message, Mapping) or "AlarmName" not in message:
+        return NotAnAlarm("a notification that is not an alarm's")
+    body = cast(Json, message)
+    trigger = _object(body.get("Trigger"))
+    metrics = [_object(_object(item.get("MetricStat")).get("Metric")) for item in _objects(trigger.get("Metrics"))]
+    if trigger.get("MetricName"):
+        metrics.append(trigger)
+    return _alarm(
+        name=body["AlarmName"],
+        state=body.get("NewStateValue"),
+        reason=body.get("NewStateReason"),
+        at=body.get("StateChangeTime"),
+        metrics=[(item.get("Namespace"), item.get("MetricName"), _pairs(item.get("Dimensions"))) for item in metrics],
+    )
+
+
+def _from_event(detail: object, time: object) -> Alarm | NotAnAlarm:
+    """`alarmData` of a Lambda action, or `detail` of an EventBridge event: the same form."""
+    body = _object(detail)
+    if not body.get("alarmName"):
+        return NotAnAlarm("an alarm event without alarmName")
+    state = _object(body.get("state"))
+    configured = _objects(_object(body.get("configuration")).get("metrics"))
+    metrics = [_object(_object(item.get("metricStat")).get("metric")) for item in configured]
+    return _alarm(
+        name=body["alarmName"],
+        state=state.get("value"),
+        reason=state.get("reason"),
+        at=state.get("timestamp") or time,
+        metrics=[(item.get("namespace"), item.get("name"), _object(item.get("dimensions"))) for item in metrics],
+    )
+
+
+def _alarm(
+    *, name: object, state: object, reason: object, at: object, metrics: Sequence[tuple[object, object, Json]]
+) -> Alarm:
+    watched = [item for item in metrics if item[1]]
+    return Alarm(
+        name=str(name),
+        state=str(state or ""),
+        reason=str(reason or "no reason given"),
+        at=_epoch(at),
+        endpoint=_only(dimensions.get("EndpointName") for _, _, dimensions in watched),
+        variant=_only(dimensions.get("VariantName") for _, _, dimensions in watched),
+        metrics=tuple(dict.fromkeys(f"{namespace}/{metric}" for namespace, metric, _ in watched)),
+    )
+
+
+def _only(values: Iterator[Any]) -> str | None:
+    found = {str(value) for value in values if value}
+    return found.pop() if len(found) == 1 else None
+
+
+def _object(value: object) -> Json:
+    return cast(Json, value) if isinstance(value, Mapping) else {}
+
+
+def _objects(value: object) -> list[Json]:
+    return [_object(item) for item in cast(Sequence[object], value)] if isinstance(value, list) else []
+
+
+def _pairs(value: object) -> Json:
+    """SNS spells dimensions as a list of name and value, in either case."""
+    found: dict[str, Any] = {}
+    for item in _objects(value):
+        name = item.get("name", item.get("Name"))
+        if name:
+            found[str(name)] = item.get("value", item.get("Value"))
+    return found
+
+
+def _epoch(value: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return None

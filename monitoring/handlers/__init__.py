@@ -1,0 +1,1 @@
+"""Lambda handlers: each turns an event into a call of the library."""

@@ -1,0 +1,38 @@
+"""Returns the traffic to the champion when an alarm on the challenger rings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from monitoring import alarms
+from monitoring.log import log
+from monitoring.response import Answer, respond
+from monitoring.settings import Context, Settings, seconds_left
+from rollout import RolloutError
+from rollout.sagemaker import clients, controller_with
+
+
+def handler(event: object, context: Context | None) -> dict[str, Any]:
+    """Answer every alarm in the event; raises when one could not be acted upon, so that it is delivered again."""
+    settings, found = Settings.from_environment(), alarms.read(event)
+    rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic)
+    answers: list[Answer] = []
+    failures: list[RolloutError] = []
+    for alarm in found:
+        try:
+            patience = seconds_left(context, most=60)
+            answers.append(respond(alarm, settings.endpoint, rollout, patience=patience, on_drift=settings.on_drift))
+            log("alarm", **answers[-1].as_dict())
+        except RolloutError as error:
+            failures.append(error)
+            log("alarm not handled", alarm=alarm, error=str(error))
+    if failures:
+        raise failures[0]
+    if any(answer.action == "rolled back" for answer in answers):
+        state = rollout.follow(seconds_left(context, most=20), poll=1)
+        log("rollback", phase=state.phase.value, rollout_id=state.rollout_id, weights=dict(state.weights))
+    return {"answers": [answer.as_dict() for answer in answers]}
+
+
+_clients = lru_cache(clients)

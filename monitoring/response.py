@@ -1,0 +1,67 @@
+"""What an alarm does to a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.alarms import Alarm, NotAnAlarm
+from rollout import Controller, Ignored, Reason
+
+DRIFT = "modelstack/DriftPSI"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was done about an alarm, and why."""
+
+    alarm: str
+    action: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"alarm": self.alarm, "action": self.action, "why": self.why}
+
+
+def respond(
+    alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, *, patience: float, on_drift: bool = False
+) -> Answer:
+    """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
+
+    Args:
+        alarm: The change of state.
+        endpoint: The endpoint that the controller drives.
+        controller: The controller.
+        patience: How long to keep trying while the endpoint does not take the change, seconds.
+        on_drift: Whether an alarm on drift alone rolls back. Drift of the input meets champion and challenger alike, so
+            by default it only tells people.
+
+    Returns:
+        `rolled back` or `ignored`, with the reason.
+
+    Raises:
+        RolloutError: The traffic could not be moved in time; the delivery must be repeated.
+    """
+    if isinstance(alarm, NotAnAlarm):
+        return Answer("", "ignored", alarm.why)
+    ignored = _not_for_us(alarm, endpoint, on_drift)
+    if ignored:
+        return Answer(alarm.name, "ignored", ignored)
+    reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {alarm.reason}")
+    done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
+    if isinstance(done, Ignored):
+        return Answer(alarm.name, "ignored", done.why)
+    return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}")
+
+
+def _not_for_us(alarm: Alarm, endpoint: str, on_drift: bool) -> str | None:
+    if alarm.state != "ALARM":
+        return f"its state is {alarm.state or 'not told'}, not ALARM"
+    if alarm.endpoint != endpoint:
+        return f"it is about endpoint {alarm.endpoint}, not {endpoint}"
+    if alarm.variant is None:
+        return "it names no single variant"
+    if set(alarm.metrics) == {DRIFT} and not on_drift:
+        return "it is about drift of the input, which meets champion and challenger alike"
+    return None
