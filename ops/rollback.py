@@ -26,7 +26,7 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     try:
         answer = controller.roll_back(reason)
         if isinstance(answer, Ignored):
-            raise OperatorError(f"nothing was rolled back: {answer.reason}")
+            raise OperatorError(f"nothing was rolled back: {answer.why}")
         state = controller.follow(patience)
     except RolloutError as error:
         raise OperatorError(f"cannot roll back {target.endpoint}: {error}", "See `modelstack status`.") from error
