@@ -1,0 +1,166 @@
+"""`make demo`: a good release is promoted, a faulty one is rolled back, under real traffic on the local stack.
+
+Everything that it prints was observed: weights by DescribeEndpoint, alarms by DescribeAlarms, the verdict in the
+journal, and the exit code and words of `pulumi up`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from ops import up
+from ops.errors import OperatorError
+from ops.replay import Pace, Report, flights, run
+from ops.snapshot import Snapshot, journal_state, take
+from ops.stack import Done, Stack
+from ops.target import Target, resolve
+from ops.timeline import Moment, Observer, Timeline
+from pipeline.recipe import recipe
+
+RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
+_LONGEST = 3600.0
+
+
+def main() -> int:
+    """Tell the story; 0 when it went as it should."""
+    console = Console(highlight=False)
+    try:
+        return _story(console)
+    except OperatorError as error:
+        console.print(f"[red]error:[/red] {error}")
+        if error.hint:
+            console.print(f"  {error.hint}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("\nstopped; the stack stays as it is. Run `make demo` again, or `make down`.")
+        return 130
+
+
+def _story(console: Console) -> int:
+    stack = up.ensure(console)
+    target = resolve(stack.name)
+    timeline = Timeline(show=lambda moment: console.print(_line(moment), markup=False, soft_wrap=True))
+    with (
+        TemporaryDirectory(prefix="modelstack-demo-") as scratch,
+        Observer(target, timeline),
+        _traffic(target) as report,
+    ):
+        first = take(target)
+        _title(
+            console, f"1. A model serves: {first.champion}", f"Replaying March 2013 at {RATE:.0f} requests a second."
+        )
+        good = _fresh(stack, target, Path(folder), fault="none")
+        _title(console, "2. Version 2, another parameter, is released as challenger", _changed(stack, good))
+        promoted = _release(good, timeline)
+        second = take(target)
+        bad = _fresh(good, target, Path(folder), fault="errors")
+        _title(console, "3. Version 3, faulty by a switch, is released as challenger", _changed(good, bad))
+        refused = _release(bad, timeline)
+        third = take(target)
+        answered = report()
+    checks = _checks(first, second, third, promoted, refused)
+    _title(console, "What happened", "Observed, not planned:")
+    for moment in timeline.moments:
+        console.print(_line(moment), markup=False, soft_wrap=True)
+    console.print()
+    console.print(answered.table())
+    for text, held in checks:
+        console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
+    if not all(held for _, held in checks):
+        console.print(refused.output[-2000:], markup=False)
+        return 1
+    console.print(
+        "\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.", markup=False
+    )
+    return 0
+
+
+def _checks(
+    first: Snapshot, second: Snapshot, third: Snapshot, promoted: Done, refused: Done
+) -> list[tuple[str, bool]]:
+    outcome = (third.verdict or {}).get("outcome")
+    reason = (third.verdict or {}).get("name", "")
+    return [
+        ("`pulumi up` of version 2 succeeded", promoted.code == 0),
+        ("version 2 is champion", second.champion not in (None, first.champion)),
+        ("`pulumi up` of version 3 failed", refused.code != 0),
+        (f"and said why: {reason}", bool(reason) and reason in refused.output),
+        ("version 3 was rolled back", outcome == "rolled_back"),
+        ("version 2 is still champion", third.champion == second.champion),
+        ("and has all traffic", all(v.weight == (100 if v.role == "champion" else 0) for v in third.variants)),
+    ]
+
+
+def _release(stack: Stack, timeline: Timeline) -> Done:
+    timeline.note("pulumi   up begins")
+    done = stack.up(on_line=lambda line: timeline.note(f"pulumi   {line.strip()}") if "rollout:" in line else None)
+    timeline.note("pulumi   up succeeded" if done.code == 0 else f"pulumi   up failed: {done.error}")
+    return done
+
+
+def _fresh(stack: Stack, target: Target, scratch: Path, *, fault: str) -> Stack:
+    """The stack with a parameter that makes a recipe which never stood for a verdict here."""
+    state = journal_state(target)
+    known = {release.recipe for release in state.releases()} | set(state.rejected)
+    base = stack.parameters()
+    for more in range(5, 1000, 5):
+        candidate = stack.with_parameters(scratch, max_iter=int(base["max_iter"]) + more, fault=fault)
+        if recipe(stack.root, candidate.parameters()).digest not in known:
+            return candidate
+    raise OperatorError("every parameter the demo would use was tried on this stack", "`make down`, then `make demo`.")
+
+
+def _changed(before: Stack, after: Stack) -> str:
+    was, now = before.parameters(), after.parameters()
+    return ", ".join(f"{name}: {was.get(name)} -> {value}" for name, value in now.items() if was.get(name) != value)
+
+
+@contextmanager
+def _traffic(target: Target) -> Iterator[_Answer]:
+    stop, answer = threading.Event(), _Answer()
+
+    def send() -> None:
+        source = flights(date(2013, 3, 1), date(2013, 12, 31))
+        run(target, source, Pace(rate=RATE), seconds=_LONGEST, stop=stop, tick=answer.keep)
+
+    sender = threading.Thread(target=send, name="replay", daemon=True)
+    sender.start()
+    try:
+        yield answer
+    finally:
+        stop.set()
+        sender.join(timeout=90)
+
+
+class _Answer:
+    """The traffic's report so far."""
+
+    def __init__(self) -> None:
+        self._report = Report()
+
+    def keep(self, report: Report, _: object) -> None:
+        self._report = report
+
+    def __call__(self) -> Report:
+        return self._report
+
+
+def _line(moment: Moment) -> str:
+    return f"  {moment.at:7.1f} s  {moment.text}"
+
+
+def _title(console: Console, title: str, detail: str) -> None:
+    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"  {detail}", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What was seen to happen, and when: an observer that looks at an endpoint and writes down each change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ops.errors import OperatorError
+from ops.snapshot import Snapshot, take
+from ops.target import Target
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of a timeline: seconds since it began, and what was seen."""
+
+    at: float
+    text: str
+
+
+@dataclass
+class Timeline:
+    """Moments in the order in which they were seen; `show` is called for each as it comes."""
+
+    show: Callable[[Moment], None] = lambda moment: None
+    begun: float = field(default_factory=time.monotonic)
+    moments: list[Moment] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, text: str) -> None:
+        """Add a moment now."""
+        with self._lock:
+            moment = Moment(time.monotonic() - self.begun, text)
+            self.moments.append(moment)
+            self.show(moment)
+
+
+class Observer:
+    """Looks at an endpoint every `every` seconds and notes each change of weights, verdict and alarms."""
+
+    def __init__(self, target: Target, timeline: Timeline, every: float = 0.5) -> None:
+        self._target, self._timeline, self._every = target, timeline, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+        self.last: Snapshot | None = None
+
+    def __enter__(self) -> Observer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                seen = take(self._target)
+            except OperatorError as error:
+                self._timeline.note(f"could not look: {error}")
+                self._stop.wait(5 * self._every)
+                continue
+            for text in changes(self.last, seen):
+                self._timeline.note(text)
+            self.last = seen
+            self._stop.wait(self._every)
+
+
+def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
+    """What differs between two looks, each in one line; all that stands when there was no look before."""
+    found: list[str] = []
+    if before is None or _weights(before) != _weights(now):
+        found.append(f"weights  {_weights(now)}")
+    if before is None or before.phase != now.phase:
+        found.append(f"rollout  {now.phase.replace('_', ' ')}")
+    was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
+    for alarm in now.alarms:
+        if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
+            found.append(f"alarm    {alarm.name} rings: {alarm.reason}")
+        if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
+            found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
+    if before is not None and now.verdict and now.verdict != before.verdict:
+        found.append(f"verdict  {now.verdict['outcome'].replace('_', ' ')}: {now.verdict['text']}")
+    return found
+
+
+def _weights(seen: Snapshot) -> str:
+    return "  ".join(f"{item.name} ({item.role}) {item.weight:.0f}%" for item in seen.variants)
