@@ -4,8 +4,8 @@
         if isinstance(item, Exchange):
             item.instances  # ({"distance": 1400.0, ...}, ...)
 
-Source: Amazon SageMaker Developer Guide, "Data capture", the form of a captured record. The data itself is JSON text, or
-base64 of it when the endpoint config does not list its content type as JSON.
+Source: Amazon SageMaker Developer Guide, "Data capture", the form of a captured record. The data itself is JSON text,
+or base64 of it when the endpoint config does not list its content type as JSON.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 OTHER = "other"
@@ -46,7 +47,8 @@ class Feature:
             if value is None:
                 return missing
             return self.codes.index(code if code in self.codes else OTHER)
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        # An int may be too large to be a float, which `isfinite` does not take; it still has its place among the edges.
+        if not isinstance(value, (int, float)) or (isinstance(value, float) and not math.isfinite(value)):
             return missing
         return bisect_left(self.edges, value)
 
@@ -161,7 +163,7 @@ def _feature(name: str, value: object) -> Feature:
     kind = body.get("kind")
     if kind == "numeric":
         edges = tuple(_number(edge, f"{name}.edges") for edge in _list(body.get("edges"), f"{name}.edges"))
-        if any(later <= earlier for earlier, later in zip(edges, edges[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(edges)):
             raise UnreadableReference(f"{name}.edges: got {list(edges)}, expected numbers that ascend")
         counts = tuple(_whole(item, f"{name}.counts") for item in _list(body.get("counts"), f"{name}.counts"))
         if len(counts) != len(edges) + 1:

@@ -1,8 +1,8 @@
 """Measures drift batch by batch: each captured row counts once, whoever is called and however often.
 
-What was counted is kept as one record with a revision: how far each variant's captures were read, the counts so far, and
-the metrics that are still to be sent. A record is stored before its metrics are sent, on the condition that nobody else
-stored one since it was read; so of two deliveries of the same event one wins, and a killed one is finished by the next.
+What was counted is kept as one record with a revision: how far each variant's captures were read, the counts so far,
+and the metrics that are still to be sent. A record is stored before its metrics are sent, on the condition that nobody
+else stored one since it was read; so of two deliveries of one event one wins, and a killed one is finished by the next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Protocol
 
 from monitoring import capture
 from monitoring.drift import Histogram, Reference, drift
+
+_KEPT = 20  # variants whose place is remembered
 
 
 @dataclass(frozen=True)
@@ -145,16 +147,16 @@ class DriftWatch:
         if before is None:
             return {}
         found: dict[str, Measured] = {}
-        # Of a variant that is gone nothing more is told, so its place is forgotten: reads begin again when it is back.
-        variants: dict[str, Reading] = {}
+        variants = dict(before.variants)
         unsent: list[Datum] = []
         for variant, reference in references.items():
             reading = before.variants.get(variant, Reading())
+            variants.pop(variant, None)  # those that are gone longest are first, and are forgotten in the end
             variants[variant], found[variant] = self._read(variant, reference, reading)
             unsent += _data(variant, found[variant], now)
         if variants == before.variants and not unsent:
             return found
-        after = self.record.write(replace(before, variants=variants, unsent=tuple(unsent)))
+        after = self.record.write(replace(before, variants=dict([*variants.items()][-_KEPT:]), unsent=tuple(unsent)))
         if after is None:
             return {}
         self._send(after)

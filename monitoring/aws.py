@@ -1,0 +1,175 @@
+"""Captures and packages in S3, what was counted in DynamoDB, and drift in CloudWatch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from monitoring.drift import Reference
+from monitoring.watch import Datum, Reading, Readings
+from rollout import Release
+from rollout.sagemaker import Clients
+
+_CHUNK = 1 << 20
+_DATA = 500  # values in one PutMetricData, of at most 1,000
+
+
+class DigestMismatch(Exception):
+    """An archive's bytes are not those that were registered: nothing in it is read."""
+
+
+@dataclass(frozen=True)
+class S3Captures:
+    """`Captures` in a bucket, under `capture/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
+
+    Attributes:
+        clients: Gives clients.
+        bucket: The bucket.
+        endpoint: The endpoint.
+        before: Files younger than this are left for the next call, epoch seconds: files of several instances arrive
+            not quite in the order of their keys.
+        most: How many files one call reads.
+    """
+
+    clients: Clients
+    bucket: str
+    endpoint: str
+    before: float
+    most: int = 200
+
+    def keys(self, variant: str, after: str) -> Sequence[str]:
+        """The next files, oldest first."""
+        prefix = f"capture/{self.endpoint}/{variant}/"
+        answer = self.clients("s3").list_objects_v2(
+            Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=self.most
+        )
+        found: list[str] = []
+        for item in answer.get("Contents", []):
+            if item["LastModified"].timestamp() > self.before:
+                break
+            found.append(item["Key"])
+        return found
+
+    def lines(self, key: str) -> Iterable[bytes]:
+        """The lines of one file, as they arrive."""
+        return self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines()
+
+
+@dataclass(frozen=True)
+class DynamoRecord:
+    """`Record` in the journal's table, in an item of its own beside the endpoint's."""
+
+    clients: Clients
+    table: str
+    endpoint: str
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {"endpoint": {"S": f"{self.endpoint}#drift"}}
+
+    def read(self) -> Readings:
+        """The readings, by a consistent read."""
+        answer = self.clients("dynamodb").get_item(TableName=self.table, Key=self._key, ConsistentRead=True)
+        if "Item" not in answer:
+            return Readings()
+        body = json.loads(answer["Item"]["readings"]["S"])
+        return Readings(
+            revision=int(answer["Item"]["revision"]["N"]),
+            variants={name: Reading(**item) for name, item in body["variants"].items()},
+            unsent=tuple(Datum(**item) for item in body["unsent"]),
+        )
+
+    def write(self, readings: Readings) -> Readings | None:
+        """Put the successor of the revision that was read."""
+        after = Readings(readings.revision + 1, readings.variants, readings.unsent)
+        variants = {name: asdict(item) for name, item in after.variants.items()}
+        body = {"variants": variants, "unsent": [asdict(item) for item in after.unsent]}
+        item = {**self._key, "revision": {"N": str(after.revision)}, "readings": {"S": json.dumps(body)}}
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
+        if readings.revision:
+            seen = {":seen": {"N": str(readings.revision)}}
+            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
+        try:
+            self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
+        except ClientError as error:
+            if cast(Any, error).response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return None
+            raise
+        return after
+
+
+@dataclass(frozen=True)
+class CloudWatchMetrics:
+    """`Metrics` in the namespace `modelstack`, by EndpointName, VariantName and, where it is about one, Feature."""
+
+    clients: Clients
+    endpoint: str
+
+    def put(self, data: Sequence[Datum]) -> None:
+        """Send values, each with its own time."""
+        for start in range(0, len(data), _DATA):
+            values = [self._value(item) for item in data[start : start + _DATA]]
+            self.clients("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=values)
+
+    def _value(self, item: Datum) -> Mapping[str, Any]:
+        names = {"EndpointName": self.endpoint, "VariantName": item.variant}
+        if item.feature is not None:
+            names["Feature"] = item.feature
+        return {
+            "MetricName": item.name,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in names.items()],
+            "Timestamp": datetime.fromtimestamp(item.at, UTC),
+            "Value": float(item.value),
+            "Unit": item.unit,
+        }
+
+
+@dataclass
+class References:
+    """The reference of each release, out of its own archive: its bytes are checked before anything in it is read."""
+
+    clients: Clients
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, Reference] = {}
+
+    def of(self, release: Release) -> Reference:
+        """How the release's training data was distributed.
+
+        Raises:
+            DigestMismatch: The archive is not the one that was registered.
+            UnreadableReference: Its `reference.json` is missing or has another form.
+        """
+        if release.package_digest not in self._known:
+            self._known[release.package_digest] = self._fetch(release)
+        return self._known[release.package_digest]
+
+    def _fetch(self, release: Release) -> Reference:
+        place = urlsplit(release.archive_uri)
+        body = self.clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+        digest = hashlib.sha256()
+        with tempfile.TemporaryFile() as file:
+            while chunk := body.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            if f"sha256:{digest.hexdigest()}" != release.package_digest:
+                raise DigestMismatch(
+                    f"{release.archive_uri}: got sha256:{digest.hexdigest()}, expected {release.package_digest}; "
+                    "nothing in it was read"
+                )
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:gz") as archive:
+                try:
+                    member = archive.extractfile("reference.json")
+                except KeyError:
+                    member = None
+                return Reference.from_dict(json.loads(member.read()) if member else None)
