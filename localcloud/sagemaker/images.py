@@ -1,0 +1,176 @@
+"""How does an image become something that runs: a container where an engine answers, else a process?"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.server.platform import ImageCommand, Platform
+
+_URI = re.compile(
+    r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
+)
+_SERVE = "serve"
+CONTAINER_LABEL = "localcloud.sagemaker.state"
+
+
+class ImageUnusable(Exception):
+    """An image can be run neither way; the text is for the endpoint's FailureReason."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to start for one instance.
+
+    Attributes:
+        arguments: Program and arguments.
+        environment: Complete environment.
+        folder: Working directory.
+        clean_up: A command that removes what a killed program leaves behind, or None.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    clean_up: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that can be run.
+
+    Attributes:
+        resolved: The image by digest when it runs as a container; as named when it runs as a process.
+        process: The process that stands for it, or None when it runs as a container.
+        pulled: The name under which the engine has it.
+    """
+
+    resolved: str
+    process: ImageCommand | None = None
+    pulled: str = ""
+
+    def program(self, instance: str, model: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
+        """The program of one instance.
+
+        Args:
+            instance: Id of the instance.
+            model: Folder of the unpacked archive.
+            environment: Variables for the program; for a process, complete but for those of its configuration.
+            labels: Labels of a container.
+        """
+        if self.process is not None:
+            command = self.process.command
+            arguments = command if command[-1:] == (_SERVE,) else (*command, _SERVE)
+            environment = {**self.process.environment, **environment, "SM_MODEL_DIR": str(model)}
+            return Program(arguments, environment, self.process.folder)
+        name = f"localcloud-sagemaker-{instance}"
+        options = [f"--env={key}={value}" for key, value in environment.items() if key not in _HOST_VARIABLES]
+        options += [f"--label={key}={value}" for key, value in labels.items()]
+        arguments = (
+            *("docker", "run", "--rm", "--network=host", f"--name={name}", f"--volume={model}:/opt/ml/model:ro"),
+            *options,
+            "--env=SM_MODEL_DIR=/opt/ml/model",
+            self.pulled,
+            _SERVE,
+        )
+        return Program(arguments, environment, model, ("docker", "rm", "--force", name))
+
+
+# A container has its own; only a process needs the machine's.
+_HOST_VARIABLES = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"}
+
+
+@dataclass
+class Images:
+    """Finds out how images run on this machine.
+
+    Args:
+        platform: Names the commands that stand for images, and the cloud whose registry has the images.
+        ecr: Answers a boto3 ECR client; blocks.
+        docker_config: A folder for the engine client's own settings, so that the user's are left alone.
+    """
+
+    platform: Platform
+    ecr: Callable[[], Any]
+    docker_config: Path
+    _pulls: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def resolve(self, uri: str) -> Image:
+        """Find out how an image runs now.
+
+        Raises:
+            ImageUnusable: It is not in the local registry (or no engine answers), and no process stands for it.
+        """
+        named = _URI.match(uri)
+        repository = named["repository"] if named else uri
+        digest = await asyncio.to_thread(self._digest, named) if named and await self.engine_answers() else None
+        if named and digest:
+            return await self._pull(named["registry"], repository, digest)
+        process = self.platform.image_command(repository)
+        if process is not None:
+            return Image(uri, process)
+        known = ", ".join(repr(image.repository) for image in self.platform.images) or "none"
+        raise ImageUnusable(
+            f"Image {uri} cannot be run: it is not in the local registry or no container engine answers, and no "
+            f"process is configured for repository {repository!r} (configured: {known})."
+        )
+
+    async def engine_answers(self) -> bool:
+        """Whether a Docker engine is there."""
+        return bool(shutil.which("docker")) and (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
+
+    def _digest(self, named: re.Match[str]) -> str | None:
+        wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
+        try:
+            found = self.ecr().describe_images(repositoryName=named["repository"], imageIds=[wanted])
+        except (ClientError, BotoCoreError):
+            return None
+        return found["imageDetails"][0]["imageDigest"]
+
+    async def _pull(self, registry: str, repository: str, digest: str) -> Image:
+        local = self.platform.endpoint_url.split("://", 1)[1]
+        name = f"{local}/{repository}@{digest}"
+        async with self._pulls:
+            token = await asyncio.to_thread(self._token)
+            config = f"--config={self.docker_config}"
+            status, output = await _run(
+                *("docker", config, "login", "--username=AWS", "--password-stdin", local), given=token.encode()
+            )
+            if status == 0:
+                status, output = await _run("docker", config, "pull", "--quiet", name)
+        if status != 0:
+            raise ImageUnusable(
+                f"Image {registry}/{repository}@{digest} cannot be pulled from {local}: {output.strip()}"
+            )
+        return Image(f"{registry}/{repository}@{digest}", pulled=name)
+
+    def _token(self) -> str:
+        data = self.ecr().get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        return base64.b64decode(data).decode().partition(":")[2]
+
+
+async def remove_containers(state: str) -> None:
+    """Remove containers that a killed server of this state left behind."""
+    if shutil.which("docker"):
+        status, ids = await _run("docker", "ps", "--all", "--quiet", f"--filter=label={CONTAINER_LABEL}={state}")
+        if status == 0 and ids.split():
+            await _run("docker", "rm", "--force", *ids.split())
+
+
+async def _run(*command: str, given: bytes | None = None) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE if given is not None else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate(given)
+    return process.returncode or 0, output.decode(errors="replace")

@@ -1,0 +1,182 @@
+"""How does an endpoint get from one state to the next?
+
+An endpoint's document says what it should become (its status, and the `Pending` deployment); a task for each endpoint
+makes it so, and writes down what came of it. After a restart the same task starts from the same document. Traffic moves
+before the document says so: a reader who sees `InService` sees it where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.deployment import Deployment, Variant, from_document
+from localcloud.sagemaker.errors import StateUnwritable
+from localcloud.sagemaker.fleet import DeploymentFailed, Fleet, Hosting
+from localcloud.sagemaker.routing import Routes
+from localcloud.sagemaker.runtime import Live
+from localcloud.sagemaker.store import Document, Store
+
+ENDPOINT = "endpoint"
+
+_LONGEST_REASON = 1024
+_IN_PROGRESS = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Moves endpoints along, and holds what is live."""
+
+    def __init__(self, store: Store, account: Account, hosting: Hosting) -> None:
+        self._store = store
+        self._account = account
+        self._hosting = hosting
+        self._live: dict[str, Live] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._draining: set[asyncio.Task[None]] = set()
+
+    def live(self, name: str) -> Live | None:
+        """The endpoint as it takes requests now; None when it takes none."""
+        return self._live.get(name)
+
+    def advance(self, name: str) -> None:
+        """Begin what the endpoint's document asks for, after what is being done already."""
+        before = self._tasks.get(name)
+        task = asyncio.get_running_loop().create_task(self._advance(name, before), name=f"endpoint-{name}")
+        self._tasks[name] = task
+        task.add_done_callback(lambda done: self._tasks.pop(name) if self._tasks.get(name) is done else None)
+
+    async def recover(self) -> None:
+        """Take up every endpoint after a restart.
+
+        One that served is `SystemUpdating` (AWS's word for maintenance that changes nothing a customer set) until its
+        processes are healthy again.
+        """
+        async with self._store.change() as change:
+            for endpoint in self._store.all(ENDPOINT):
+                if endpoint["EndpointStatus"] == "InService":
+                    name = endpoint["EndpointName"]
+                    change.put(ENDPOINT, name, {**endpoint, "EndpointStatus": "SystemUpdating"})
+        for endpoint in self._store.all(ENDPOINT):
+            if endpoint["EndpointStatus"] in _IN_PROGRESS:
+                self.advance(endpoint["EndpointName"])
+
+    async def stop(self) -> None:
+        """End every process; the documents stay as they are, for `recover`."""
+        tasks = [*self._tasks.values(), *self._draining]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._live.clear()
+        await self._hosting.stop()
+
+    async def _advance(self, name: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        endpoint = self._store.get(ENDPOINT, name)
+        if endpoint is None:
+            return
+        status = endpoint["EndpointStatus"]
+        try:
+            if status == "Deleting":
+                await self._delete(name)
+                return
+            if endpoint["Serving"] and name not in self._live:
+                await self._bring_up(name, from_document(endpoint["Serving"]))
+            if endpoint["Pending"]:
+                await self._bring_up(name, from_document(endpoint["Pending"]))
+            elif status == "Updating":
+                await self._reweigh(name)
+            await self._settle(name, "InService")
+        except DeploymentFailed as error:
+            await self._failed(name, str(error))
+        except Exception as error:
+            _log.exception("endpoint %s: %s failed", name, status)
+            await self._failed(name, f"The local SageMaker failed: {type(error).__name__}: {error}")
+
+    async def _bring_up(self, name: str, deployment: Deployment) -> None:
+        """Start a fleet, move the traffic to it, and let the one before it finish its requests."""
+        fleet = Fleet(name, deployment, self._hosting)
+        await fleet.start()
+        before = self._live.get(name)
+        self._live[name] = Live(fleet, Routes(fleet.deployment.variants))
+        if before is not None:
+            task = asyncio.get_running_loop().create_task(before.fleet.drain())
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    async def _reweigh(self, name: str) -> None:
+        """Apply the desired counts and weights to the fleet that serves."""
+        endpoint = self._store.get(ENDPOINT, name)
+        if endpoint is None:
+            return
+        live = self._live[name]
+        wanted = from_document(endpoint["Serving"])
+        for variant in wanted.variants:
+            current = live.fleet.deployment.variant(variant.name)
+            if current is not None and variant.desired_count != current.count:
+                await live.fleet.resize(variant.name, variant.desired_count)
+                self._apply(live, replace(current, count=variant.desired_count, desired_count=variant.desired_count))
+        for variant in wanted.variants:
+            current = live.fleet.deployment.variant(variant.name)
+            if current is not None:
+                weight = variant.desired_weight
+                self._apply(live, replace(current, weight=weight, desired_weight=weight))
+        live.routes = Routes(live.fleet.deployment.variants)
+
+    def _apply(self, live: Live, changed: Variant) -> None:
+        live.fleet.deployment = live.fleet.deployment.map(
+            lambda variant: changed if variant.name == changed.name else variant
+        )
+
+    async def _failed(self, name: str, reason: str) -> None:
+        """Note a failure: an endpoint that serves goes on as it was, another one is Failed."""
+        live = self._live.get(name)
+        await self._settle(name, "InService" if live else "Failed", reason)
+
+    async def _settle(self, name: str, status: str, reason: str | None = None) -> None:
+        def change(endpoint: Document) -> None:
+            live = self._live.get(name)
+            endpoint.update(EndpointStatus=status, LastModifiedTime=self._account.now())
+            if live is not None:
+                endpoint.update(Serving=live.fleet.deployment.to_document(), Pending=None)
+            endpoint.pop("FailureReason", None)
+            if reason is not None:
+                endpoint["FailureReason"] = _shortened(reason)
+
+        await self._save(name, change)
+
+    async def _delete(self, name: str) -> None:
+        live = self._live.pop(name, None)
+        if live is not None:
+            await live.fleet.drain()
+        await self._save(name, None)
+
+    async def _save(self, name: str, change: Callable[[Document], None] | None) -> None:
+        """Change an endpoint's document, or forget it; when the disk refuses, again and again until it does not."""
+        while True:
+            try:
+                async with self._store.change() as transaction:
+                    endpoint = self._store.get(ENDPOINT, name)
+                    if endpoint is None:
+                        return
+                    if change is None:
+                        transaction.delete(ENDPOINT, name)
+                    else:
+                        change(endpoint)
+                        transaction.put(ENDPOINT, name, endpoint)
+                return
+            except StateUnwritable as error:
+                _log.warning("endpoint %s: %s", name, error)
+                await asyncio.sleep(self._hosting.timing.retry_save)
+
+
+def _shortened(reason: str) -> str:
+    """The reason within AWS's limit: its beginning, which says what failed, and its end, which is the last output."""
+    if len(reason) <= _LONGEST_REASON:
+        return reason
+    half = _LONGEST_REASON // 2 - 3
+    return f"{reason[:half]} ... {reason[-half:]}"

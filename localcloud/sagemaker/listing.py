@@ -1,0 +1,91 @@
+"""How are resources listed: filtered, sorted, and a page at a time?"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcloud.sagemaker.errors import invalid
+
+Document = dict[str, Any]
+
+# AWS documents 10 as the default for endpoints, and answers the others alike.
+_DEFAULT_PAGE = 10
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How one List operation reads its request.
+
+    Attributes:
+        result: Name of the answer's list.
+        name: The document's member that names it; also what `NameContains` and `SortBy=Name` look at.
+        summary: Makes an item of the list.
+        ascending: The order when the request names none (the registry's is ascending, hosting's descending).
+        sort_members: Document member for each `SortBy` besides Name.
+        equals: Document member for each filter that must be equal, e.g. `StatusEquals`.
+    """
+
+    result: str
+    name: str
+    summary: Callable[[Document], Document]
+    ascending: bool = False
+    sort_members: dict[str, str] = field(default_factory=lambda: {"CreationTime": "CreationTime"})
+    equals: dict[str, str] = field(default_factory=dict)
+
+    def page(self, documents: Iterable[Document], request: Document) -> Document:
+        """The page that a request asks for.
+
+        Raises:
+            ApiError: A ValidationException when the NextToken is not one of this listing's.
+        """
+        found = [document for document in documents if self._wanted(document, request)]
+        descending = request.get("SortOrder", "Ascending" if self.ascending else "Descending") == "Descending"
+        member = self.sort_members.get(request.get("SortBy", "CreationTime"), self.name)
+        found.sort(key=lambda document: (document[member], document[self.name]), reverse=descending)
+        query = _fingerprint({k: v for k, v in request.items() if k not in {"NextToken", "MaxResults"}})
+        if "NextToken" in request:
+            last = _read_token(request["NextToken"], query)
+            found = [d for d in found if _after([d[member], d[self.name]], last, descending)]
+        size = request.get("MaxResults", _DEFAULT_PAGE)
+        answer: Document = {self.result: [self.summary(document) for document in found[:size]]}
+        if len(found) > size:
+            answer["NextToken"] = _write_token([found[size - 1][member], found[size - 1][self.name]], query)
+        return answer
+
+    def _wanted(self, document: Document, request: Document) -> bool:
+        # AWS does not say whether the bounds themselves belong; "after" and "before" are taken at their word.
+        return (
+            request.get("NameContains", "").lower() in document[self.name].lower()
+            and document["CreationTime"] > request.get("CreationTimeAfter", float("-inf"))
+            and document["CreationTime"] < request.get("CreationTimeBefore", float("inf"))
+            and document.get("LastModifiedTime", 0) > request.get("LastModifiedTimeAfter", float("-inf"))
+            and document.get("LastModifiedTime", 0) < request.get("LastModifiedTimeBefore", float("inf"))
+            and all(document.get(member) == request[name] for name, member in self.equals.items() if name in request)
+        )
+
+
+def _after(key: list[Any], last: list[Any], descending: bool) -> bool:
+    return key < last if descending else key > last
+
+
+def _fingerprint(query: Document) -> str:
+    return hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _write_token(last: list[Any], query: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([query, last]).encode()).decode()
+
+
+def _read_token(token: str, query: str) -> list[Any]:
+    try:
+        made_for, last = json.loads(base64.urlsafe_b64decode(token))
+    except ValueError as error:
+        raise invalid("Invalid pagination token.") from error
+    if made_for != query:
+        raise invalid("Invalid pagination token: the filters or the order differ from those it was made for.")
+    return last

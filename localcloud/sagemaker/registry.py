@@ -1,0 +1,207 @@
+"""What is in the model registry: package groups and their versioned packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.errors import conflict, invalid
+from localcloud.sagemaker.listing import Listing
+from localcloud.sagemaker.store import Document, Store, Transaction
+from localcloud.sagemaker.wire import Operation, Request
+
+GROUP = "model-package-group"
+PACKAGE = "model-package"
+
+# Kept in the document for our own use; never shown.
+_INTERNAL = {"Tags", "LastVersion", "ClientToken"}
+
+
+class Registry:
+    """Model package groups and model packages.
+
+    Differs from AWS: packages outside a group (for the Marketplace) and validation by transform jobs are refused, a
+    package is `Completed` at once, and `CreatedBy` is empty because callers are not told apart here.
+    """
+
+    def __init__(self, store: Store, account: Account) -> None:
+        self._store = store
+        self._account = account
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations of this part, by name."""
+        return {
+            "CreateModelPackageGroup": self.create_group,
+            "DescribeModelPackageGroup": self.describe_group,
+            "ListModelPackageGroups": self.list_groups,
+            "DeleteModelPackageGroup": self.delete_group,
+            "CreateModelPackage": self.create_package,
+            "DescribeModelPackage": self.describe_package,
+            "ListModelPackages": self.list_packages,
+            "UpdateModelPackage": self.update_package,
+            "DeleteModelPackage": self.delete_package,
+        }
+
+    async def create_group(self, request: Request) -> Document:
+        """Make an empty group."""
+        name = request["ModelPackageGroupName"]
+        arn = self._account.arn(GROUP, name)
+        async with self._store.change() as change:
+            if self._store.get(GROUP, name):
+                raise invalid(f"Model Package Group already exists: {arn}")
+            change.put(
+                GROUP,
+                name,
+                {
+                    **request,
+                    "ModelPackageGroupArn": arn,
+                    "CreationTime": self._account.now(),
+                    "ModelPackageGroupStatus": "Completed",
+                    "LastVersion": 0,
+                },
+            )
+        return {"ModelPackageGroupArn": arn}
+
+    async def describe_group(self, request: Request) -> Document:
+        """Everything about a group."""
+        return {**_shown(self._group(request["ModelPackageGroupName"])), "CreatedBy": {}}
+
+    async def list_groups(self, request: Request) -> Document:
+        """Groups, by creation time ascending unless asked otherwise."""
+        listing = Listing("ModelPackageGroupSummaryList", "ModelPackageGroupName", _shown, ascending=True)
+        return listing.page(self._store.all(GROUP), request)
+
+    async def delete_group(self, request: Request) -> Document:
+        """Forget an empty group; one with packages is a conflict."""
+        async with self._store.change() as change:
+            group = self._group(request["ModelPackageGroupName"])
+            if self._packages(group["ModelPackageGroupName"]):
+                raise conflict(
+                    f"Model Package Group {group['ModelPackageGroupArn']} cannot be deleted "
+                    "because it still contains Model Packages."
+                )
+            change.delete(GROUP, group["ModelPackageGroupName"])
+        return {}
+
+    async def create_package(self, request: Request) -> Document:
+        """Add the next version to a group. The same ClientToken again answers the same package."""
+        if "ModelPackageGroupName" not in request:
+            raise invalid("ModelPackageGroupName is missing: the local SageMaker has only versioned model packages.")
+        async with self._store.change() as change:
+            group = self._group(request["ModelPackageGroupName"])
+            token = request.get("ClientToken")
+            for package in self._packages(group["ModelPackageGroupName"]):
+                if token and package.get("ClientToken") == token:
+                    return {"ModelPackageArn": package["ModelPackageArn"]}
+            return {"ModelPackageArn": self._add_version(change, group, request)}
+
+    def _add_version(self, change: Transaction, group: Document, request: Request) -> str:
+        # The counter never goes back: a deleted version's number is not given out again.
+        version = group["LastVersion"] = group["LastVersion"] + 1
+        name = f"{group['ModelPackageGroupName']}/{version}"
+        arn = self._account.arn(PACKAGE, name)
+        change.put(GROUP, group["ModelPackageGroupName"], group)
+        change.put(
+            PACKAGE,
+            name,
+            {
+                "ModelApprovalStatus": "PendingManualApproval",
+                **request,
+                "ModelPackageGroupName": group["ModelPackageGroupName"],
+                "ModelPackageName": group["ModelPackageGroupName"],
+                "ModelPackageVersion": version,
+                "ModelPackageArn": arn,
+                "CreationTime": self._account.now(),
+                "ModelPackageStatus": "Completed",
+                "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+                "CertifyForMarketplace": False,
+            },
+        )
+        return arn
+
+    async def describe_package(self, request: Request) -> Document:
+        """Everything about a package, by ARN or as `group/version`."""
+        return {**_shown(self.package(request["ModelPackageName"])), "CreatedBy": {}}
+
+    async def list_packages(self, request: Request) -> Document:
+        """Packages of a group (or of all), by creation time ascending unless asked otherwise."""
+        if request.get("ModelPackageType", "Versioned") == "Unversioned":
+            return {"ModelPackageSummaryList": []}
+        packages = self._store.all(PACKAGE)
+        if "ModelPackageGroupName" in request:
+            group = self._group(request["ModelPackageGroupName"])
+            packages = self._packages(group["ModelPackageGroupName"])
+        listing = Listing(
+            "ModelPackageSummaryList",
+            "ModelPackageArn",
+            _summary,
+            ascending=True,
+            sort_members={"CreationTime": "CreationTime", "Name": "ModelPackageName"},
+            equals={"ModelApprovalStatus": "ModelApprovalStatus"},
+        )
+        return listing.page(packages, request)
+
+    async def update_package(self, request: Request) -> Document:
+        """Change a package's approval, description of it, metadata or specification."""
+        async with self._store.change() as change:
+            package = self.package(request["ModelPackageArn"])
+            for member in ("ModelApprovalStatus", "ApprovalDescription", "SourceUri", "InferenceSpecification"):
+                if member in request:
+                    package[member] = request[member]
+            metadata: dict[str, Any] = package.get("CustomerMetadataProperties", {})
+            metadata.update(request.get("CustomerMetadataProperties", {}))
+            for key in request.get("CustomerMetadataPropertiesToRemove", ()):
+                metadata.pop(key, None)
+            package.pop("CustomerMetadataProperties", None)
+            if metadata:
+                package["CustomerMetadataProperties"] = metadata
+            package["LastModifiedTime"] = self._account.now()
+            package["LastModifiedBy"] = {}
+            change.put(PACKAGE, self._account.name(PACKAGE, package["ModelPackageArn"]), package)
+        return {"ModelPackageArn": package["ModelPackageArn"]}
+
+    async def delete_package(self, request: Request) -> Document:
+        """Forget a package."""
+        async with self._store.change() as change:
+            package = self.package(request["ModelPackageName"])
+            change.delete(PACKAGE, self._account.name(PACKAGE, package["ModelPackageArn"]))
+        return {}
+
+    def package(self, name_or_arn: str) -> Document:
+        """A package by ARN or `group/version`.
+
+        Raises:
+            ApiError: There is none.
+        """
+        name = self._account.name(PACKAGE, name_or_arn)
+        package = self._store.get(PACKAGE, name)
+        if package is None:
+            raise invalid(f"ModelPackage {self._account.arn(PACKAGE, name)} does not exist.")
+        return package
+
+    def _group(self, name_or_arn: str) -> Document:
+        name = self._account.name(GROUP, name_or_arn)
+        group = self._store.get(GROUP, name)
+        if group is None:
+            raise invalid(f"ModelPackageGroup {self._account.arn(GROUP, name)} does not exist.")
+        return group
+
+    def _packages(self, group: str) -> list[Document]:
+        return [package for package in self._store.all(PACKAGE) if package["ModelPackageGroupName"] == group]
+
+
+def _shown(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in _INTERNAL}
+
+
+def _summary(package: Document) -> Document:
+    members = (
+        "ModelPackageGroupName",
+        "ModelPackageVersion",
+        "ModelPackageArn",
+        "ModelPackageDescription",
+        "CreationTime",
+        "ModelPackageStatus",
+        "ModelApprovalStatus",
+    )
+    return {member: package[member] for member in members if member in package}

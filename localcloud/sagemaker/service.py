@@ -1,0 +1,121 @@
+"""The local SageMaker as one service: its parts, put together, and which of them answers what."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from typing import Any
+
+from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.archive import Archives
+from localcloud.sagemaker.capture import Capture
+from localcloud.sagemaker.configs import Configs
+from localcloud.sagemaker.deployment import from_document
+from localcloud.sagemaker.endpoints import Endpoints
+from localcloud.sagemaker.fleet import Hosting
+from localcloud.sagemaker.images import Images, remove_containers
+from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
+from localcloud.sagemaker.logs import ContainerLogs
+from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.processes import SERVER_MARK, kill_marked
+from localcloud.sagemaker.registry import Registry
+from localcloud.sagemaker.runtime import Runtime, is_runtime
+from localcloud.sagemaker.store import Store
+from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.timing import Timing
+from localcloud.sagemaker.wire import ControlPlane
+from localcloud.server.platform import Answer, Platform
+
+_log = logging.getLogger(__name__)
+
+
+class SageMaker:
+    """The `sagemaker` service of the local cloud: control plane and runtime.
+
+    Args:
+        platform: The cloud that it is part of.
+        timing: Durations; tests shorten them.
+    """
+
+    def __init__(self, platform: Platform, timing: Timing | None = None) -> None:
+        timing = timing or Timing()
+        self._platform = platform
+        self._folder = platform.state / "sagemaker"
+        self._run = platform.run / "sagemaker"
+        clients = _Clients(platform)
+        account = Account(platform.account, platform.region, platform.clock)
+        self._store = Store(self._folder / "state.sqlite3")
+        self._archives = Archives(self._folder / "archives", lambda: clients.get("s3"))
+        self._logs = ContainerLogs(lambda: clients.get("logs"), platform.clock, timing.logs)
+        self._capture = Capture(self._folder / "capture", lambda: clients.get("s3"), timing.capture)
+        images = Images(platform, lambda: clients.get("ecr"), self._run / "docker")
+        hosting = Hosting(platform, timing, self._archives, images, self._logs, self._run / "models")
+        registry = Registry(self._store, account)
+        models = Models(self._store, account, registry, self._archives)
+        configs = Configs(self._store, account, models)
+        self._lifecycle = Lifecycle(self._store, account, hosting)
+        endpoints = Endpoints(self._store, account, configs, models, self._lifecycle)
+        parts = (registry, models, configs, endpoints, Tags(self._store, account))
+        self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
+        self._runtime = Runtime(account, self._lifecycle.live, self._capture, platform.metrics, timing.invocation)
+
+    async def start(self) -> None:
+        """Open the state, end what a killed server left behind, and bring every endpoint back.
+
+        Raises:
+            StateUnwritable: The state folder cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._run, ignore_errors=True)
+        (self._run / "models").mkdir(parents=True)
+        state = str(self._platform.state.resolve())
+        orphans = kill_marked(SERVER_MARK, state)
+        if orphans:
+            _log.warning("ended %d processes that a killed server left behind: %s", len(orphans), orphans)
+        await remove_containers(state)
+        await self._store.open()
+        self._archives.keep_only(self._deployed_archives())
+        self._logs.start()
+        self._capture.start()
+        await self._lifecycle.recover()
+
+    async def stop(self) -> None:
+        """End every process, then hand over captured data and logs, then close the state."""
+        await self._lifecycle.stop()
+        await self._capture.stop()
+        await self._logs.stop()
+        await self._store.close()
+
+    async def handle(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Answer:
+        """Answer a request of the control plane (`POST /` with X-Amz-Target) or of the runtime (`/endpoints/...`)."""
+        del method, query
+        if is_runtime(path):
+            return await self._runtime.handle(path, headers, body)
+        return await self._control.handle(headers.get("x-amz-target", ""), body)
+
+    def _deployed_archives(self) -> set[str]:
+        deployments = [
+            from_document(endpoint[member])
+            for endpoint in self._store.all(ENDPOINT)
+            for member in ("Serving", "Pending")
+            if endpoint[member]
+        ]
+        return {variant.archive for deployment in deployments for variant in deployment.variants if variant.archive}
+
+
+class _Clients:
+    """boto3 clients of this cloud, made once each, because making one takes a tenth of a second."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = self._platform.aws(service)
+            return self._made[service]

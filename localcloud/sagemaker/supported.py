@@ -1,0 +1,148 @@
+"""Which members of an implemented operation have a meaning here?
+
+Whatever is not listed is refused by name: a setting that is taken and then ignored is worse than one that is refused.
+Some of the listed members concern AWS's machines (instance types, volumes, VPCs, KMS keys, roles); they are kept and
+given back, and mean nothing more on one machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.sagemaker.errors import invalid
+
+_CONTAINER = {
+    "ContainerHostname": ...,
+    "Image": ...,
+    "Mode": {"SingleModel"},
+    "ModelDataUrl": ...,
+    "ModelDataSource": {
+        "S3DataSource": {"S3Uri": ..., "S3DataType": {"S3Object"}, "CompressionType": {"Gzip"}, "ETag": ...}
+    },
+    "Environment": ...,
+    "ModelPackageName": ...,
+    "ImageConfig": {"RepositoryAccessMode": {"Platform"}},
+}
+_VARIANT = {
+    "VariantName": ...,
+    "ModelName": ...,
+    "InitialInstanceCount": ...,
+    "InstanceType": ...,
+    "InitialVariantWeight": ...,
+    "VolumeSizeInGB": ...,
+    "ModelDataDownloadTimeoutInSeconds": ...,
+    "ContainerStartupHealthCheckTimeoutInSeconds": ...,
+    "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
+}
+_PACKAGE = {
+    "ModelPackageGroupName": ...,
+    "ModelPackageDescription": ...,
+    "InferenceSpecification": ...,
+    "CertifyForMarketplace": {False},
+    "Tags": ...,
+    "ModelApprovalStatus": ...,
+    "MetadataProperties": ...,
+    "ModelMetrics": ...,
+    "ClientToken": ...,
+    "Domain": ...,
+    "Task": ...,
+    "SamplePayloadUrl": ...,
+    "CustomerMetadataProperties": ...,
+    "DriftCheckBaselines": ...,
+    "SkipModelValidation": ...,
+    "SourceUri": ...,
+}
+# `...` takes any value; a set, only its values; a dict, only its members; a list, items as its one item says.
+_SUPPORTED: dict[str, dict[str, Any]] = {
+    "CreateModelPackageGroup": {"ModelPackageGroupName": ..., "ModelPackageGroupDescription": ..., "Tags": ...},
+    "CreateModelPackage": _PACKAGE,
+    "DescribeModelPackage": {"ModelPackageName": ...},
+    "UpdateModelPackage": {
+        "ModelPackageArn": ...,
+        "ModelApprovalStatus": ...,
+        "ApprovalDescription": ...,
+        "CustomerMetadataProperties": ...,
+        "CustomerMetadataPropertiesToRemove": ...,
+        "SourceUri": ...,
+        "InferenceSpecification": ...,
+        "ClientToken": ...,
+    },
+    "ListModelPackageGroups": {
+        "CreationTimeAfter": ...,
+        "CreationTimeBefore": ...,
+        "MaxResults": ...,
+        "NameContains": ...,
+        "NextToken": ...,
+        "SortBy": ...,
+        "SortOrder": ...,
+        "CrossAccountFilterOption": {"SameAccount"},
+    },
+    "CreateModel": {
+        "ModelName": ...,
+        "PrimaryContainer": _CONTAINER,
+        "Containers": [_CONTAINER],
+        "ExecutionRoleArn": ...,
+        "Tags": ...,
+        "VpcConfig": ...,
+        "EnableNetworkIsolation": ...,
+    },
+    "CreateEndpointConfig": {
+        "EndpointConfigName": ...,
+        "ProductionVariants": [_VARIANT],
+        "DataCaptureConfig": ...,
+        "Tags": ...,
+        "KmsKeyId": ...,
+        "ExecutionRoleArn": ...,
+        "VpcConfig": ...,
+        "EnableNetworkIsolation": ...,
+    },
+    "CreateEndpoint": {"EndpointName": ..., "EndpointConfigName": ..., "Tags": ...},
+    "UpdateEndpoint": {
+        "EndpointName": ...,
+        "EndpointConfigName": ...,
+        "RetainAllVariantProperties": ...,
+        "ExcludeRetainedVariantProperties": ...,
+    },
+    "UpdateEndpointWeightsAndCapacities": {
+        "EndpointName": ...,
+        "DesiredWeightsAndCapacities": [{"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ...}],
+    },
+}
+
+
+def refuse_unsupported(operation: str, request: dict[str, Any]) -> None:
+    """Refuse a request that sets what has no meaning here.
+
+    Args:
+        operation: The operation's name; one that is not listed above supports all its members.
+        request: A request that satisfies the operation's input shape.
+
+    Raises:
+        ApiError: A ValidationException that names the members, and what may stand in their place.
+    """
+    allowed = _SUPPORTED.get(operation)
+    found = [] if allowed is None else list(_unsupported(allowed, request, ""))
+    if found:
+        raise invalid(f"The local SageMaker does not support in {operation}: {'; '.join(found)}.")
+
+
+def _unsupported(allowed: Any, value: Any, path: str) -> list[str]:
+    if allowed is ... or value is None:
+        return []
+    if isinstance(allowed, list):
+        return [
+            message
+            for position, item in enumerate(value, start=1)
+            for message in _unsupported(allowed[0], item, f"{path}.{position}")
+        ]
+    if isinstance(allowed, set):
+        choices = ", ".join(map(str, sorted(allowed)))
+        return [] if value in allowed else [f"{path} = {value} (supported: {choices})"]
+    found = []
+    for name, item in value.items():
+        member = f"{path}.{name}" if path else name
+        if name in allowed:
+            found += _unsupported(allowed[name], item, member)
+        elif item is not None:
+            found.append(f"{member} (supported: {', '.join(sorted(allowed))})")
+    return found
