@@ -28,7 +28,8 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_PATH = "/_localcloud/status"
 
-_CLOSED = re.compile(r"/_(ministack|localstack|aws)/(?!health$|ready$)")
+_CLOSED = re.compile(r"/_(ministack|localstack)/(?!health$|ready$|lambda-code/|lambda-layers/)")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|([\w.-]+\.)?localhost)(:\d+)?")
 
 
 def application(durability: Durability, status: Callable[[], dict[str, Any]], lifespan: App) -> App:
@@ -45,15 +46,26 @@ def application(durability: Durability, status: Callable[[], dict[str, Any]], li
             await lifespan(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == STATUS_PATH:
             await _answer(send, 200, json.dumps(status()).encode())
-        elif scope["type"] == "http" and _CLOSED.match(scope["path"]):
-            # These take no signature, so that any web page could empty the cloud.
-            await _answer(send, 404, json.dumps({"message": f"{scope['path']} is closed here"}).encode())
+        elif scope["type"] == "http" and (reason := _refusal(scope)):
+            await _answer(send, 403, json.dumps({"message": reason}).encode())
         elif scope["type"] == "http":
             await _durably(durability, scope, receive, send)
         else:
             await ministack_app.app(scope, receive, send)
 
     return app
+
+
+def _refusal(scope: MutableMapping[str, Any]) -> str | None:
+    """Why a request is not let in. Root's keys are known to all, so a web page must not reach the cloud at all."""
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if not _LOOPBACK.fullmatch(headers.get(b"host", "").lower()):
+        return f"the local cloud is reached as 127.0.0.1 or localhost only, not as {headers.get(b'host', '')!r}"
+    if b"origin" in headers or headers.get(b"sec-fetch-site", "none") != "none":
+        return "the local cloud does not answer web pages"
+    if _CLOSED.match(scope["path"]):
+        return f"{scope['path']} is closed here: it takes no signature"
+    return None
 
 
 async def _durably(durability: Durability, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -115,7 +127,7 @@ class _Request:
         if self.method in ("GET", "HEAD", "OPTIONS"):
             return Touched()
         found = authorization.read(self.path, self.headers, b"", self._parameters())
-        return touched(self.service(), self.method, found.action if found else None)
+        return touched(self.service(), self.method, self.path, found.action if found else None)
 
     def failure(self, text: str) -> tuple[int, bytes, str]:
         """Status, body and content type of an internal failure in the service's own form."""

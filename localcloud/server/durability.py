@@ -275,12 +275,13 @@ class Durability:
             log.error("%s", error)
 
 
-def touched(service: str, method: str, action: str | None) -> Touched:
+def touched(service: str, method: str, path: str, action: str | None) -> Touched:
     """What a request may have changed.
 
     Args:
         service: The router's name of the service.
         method: HTTP method.
+        path: Path of the URL.
         action: Name of the operation where the protocol has one (JSON, query, CBOR); None for REST.
     """
     entry = ministack_app.SERVICE_REGISTRY.get(service)
@@ -289,4 +290,6 @@ def touched(service: str, method: str, action: str | None) -> Touched:
     key = entry.get("state_key", entry["module"])
     if action == "PutLogEvents":
         return Touched(later=(LOGS,))
+    if service == "s3" and "/" in path.strip("/"):  # an object: S3 has written it
+        return Touched(now=_ALSO_NOW["s3"])
     return Touched(now=(key, *_ALSO_NOW.get(key, ())), later=(LOGS,) if key == "lambda" else ())

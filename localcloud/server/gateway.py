@@ -75,8 +75,9 @@ def install(services: Mapping[str, Service], started: asyncio.Event) -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE.update(NAMESPACES)
     _read_our_requests()
     _refuse_like_aws()
-    for name, service in services.items():
-        ministack_app.SERVICE_HANDLERS[name] = _handler(name, service, started)
+    handlers = _Handlers(ministack_app.SERVICE_HANDLERS)
+    handlers.update({name: _handler(name, service, started) for name, service in services.items()})
+    ministack_app.SERVICE_HANDLERS = handlers
 
 
 def _keep_botocore_models_out() -> None:
@@ -139,6 +140,24 @@ def _refuse_like_aws() -> None:
         return status, headers, body
 
     iam_actions.access_denied_response = access_denied_response
+
+
+class _Handlers(dict[str, Any]):
+    """Handlers by service; one for services that are not served too, which says so in the service's own protocol."""
+
+    def get(self, key: str, default: object = None) -> Any:
+        return super().get(key) or self._refuse(key)
+
+    def _refuse(self, name: str) -> _Handler:
+        async def refuse(method: str, path: str, headers: dict[str, str], *_: object) -> Answer:
+            operation = headers.get("x-amz-target") or f"{method} {path}"
+            message = f"the local cloud does not serve {name} ({operation}); it serves {', '.join(sorted(self))}"
+            _, answered, body = iam_actions.access_denied_response(
+                name, "", "", str(uuid.uuid4()), error_code="UnsupportedService", message=message, headers=headers
+            )
+            return 501, answered, body
+
+        return refuse
 
 
 def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:

@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
@@ -22,6 +21,7 @@ import boto3
 import hypercorn.asyncio
 from botocore.config import Config
 from hypercorn.config import Config as Listening
+from hypercorn.utils import LifespanFailureError
 from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
@@ -115,6 +115,7 @@ class Host:
         self._durability.attach(loop)
         self._durability.install()
         repairs.report_failed_object_writes()
+        repairs.verify_root()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         deliveries.guard(self._invocations, self._durability)
@@ -165,7 +166,10 @@ class Host:
                 (self._folders.state / "server.json").unlink(missing_ok=True)
             await send(message)
 
-        await ministack_app.app(scope, receive, observed)
+        try:
+            await ministack_app.app(scope, receive, observed)
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
 
     def _announce(self) -> None:
         gc.collect()
@@ -203,8 +207,10 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 def run(folders: Folders, port: int, configuration: Configuration) -> None:
     """Serve one cloud in this process until it is told to stop."""
     logging.getLogger("localcloud").setLevel(os.environ.get("LOCALCLOUD_LOG", "INFO").upper())
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(_serve(folders, port, configuration))
+    except LifespanFailureError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 async def _serve(folders: Folders, port: int, configuration: Configuration) -> None:

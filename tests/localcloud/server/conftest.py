@@ -1,0 +1,102 @@
+"""Functions, roles and waits for the tests of the cloud itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+CALLER = """
+import boto3, json
+from botocore.exceptions import ClientError
+
+def handler(event, context):
+    print("event", json.dumps(event))
+    if "fail" in event:
+        raise ValueError(event["fail"])
+    if "call" not in event:
+        bucket = "{bucket}"
+        boto3.client("s3").put_object(Bucket=bucket, Key="seen/" + context.aws_request_id, Body=json.dumps(event))
+        return "seen"
+    try:
+        getattr(boto3.client(event["service"]), event["call"])(**event["with"])
+    except ClientError as error:
+        return {{"code": error.response["Error"]["Code"], "message": error.response["Error"]["Message"],
+                "status": error.response["ResponseMetadata"]["HTTPStatusCode"]}}
+    return "done"
+"""
+
+
+class Functions:
+    """Makes functions that call AWS and tells what became of it."""
+
+    def __init__(self, cloud: Any) -> None:
+        self.cloud = cloud
+
+    def create(self, name: str, bucket: str = "none", **settings: Any) -> str:
+        """A function with a role of the same name that may do nothing; returns its ARN."""
+        trust = statement(Principal={"Service": "lambda.amazonaws.com"}, Action="sts:AssumeRole")
+        role = self.cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("caller.py", CALLER.format(bucket=bucket))
+        functions = self.cloud.client("lambda")
+        arn = functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=role,
+            Handler="caller.handler",
+            Code={"ZipFile": archive.getvalue()},
+            Timeout=20,
+            **settings,
+        )["FunctionArn"]
+        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        return arn
+
+    def allow(self, name: str, **statements: Any) -> None:
+        """Let the function's role do what the statement says."""
+        self.cloud.client("iam").put_role_policy(
+            RoleName=name, PolicyName="allow", PolicyDocument=statement(**statements)
+        )
+
+    def call(self, name: str, service: str, call: str, **arguments: Any) -> Any:
+        """Have the function make one call; "done", or the error's code, message and status."""
+        event = {"service": service, "call": call, "with": arguments}
+        answer = self.cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        return json.loads(answer["Payload"].read())
+
+
+def statement(**parts: Any) -> str:
+    """A policy of one allowing statement."""
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **parts}]})
+
+
+@pytest.fixture(scope="session")
+def policy() -> Callable[..., str]:
+    """Writes a policy of one allowing statement."""
+    return statement
+
+
+@pytest.fixture(scope="session")
+def functions_of() -> Callable[[Any], Functions]:
+    """Functions of a given cloud."""
+    return Functions
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """Asks until the answer is true, for 15 seconds at most, and returns it."""
+
+    def ask(question: Callable[[], Any], seconds: float = 15) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (answer := question()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return answer
+
+    return ask

@@ -1,0 +1,83 @@
+"""What a request to one of our own services is called in IAM."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from localcloud.server import authorization
+
+REGION, ACCOUNT = "us-east-1", "000000000000"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def test_invoke_endpoint_names_the_endpoint_of_its_path_in_lower_case():
+    request = authorization.read("/endpoints/Flights/invocations", {}, b"\x00binary", {})
+    assert request is not None
+    assert request.action == "InvokeEndpoint"
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
+        "arn:aws:sagemaker:us-east-1:000000000000:endpoint/flights"
+    ]
+
+
+def test_update_endpoint_acts_on_the_endpoint_and_on_its_config():
+    body = json.dumps({"EndpointConfigName": "Pair", "EndpointName": "E"}).encode()
+    request = authorization.read("/", {"x-amz-target": "SageMaker.UpdateEndpoint"}, body, {})
+    assert request is not None
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
+        "arn:aws:sagemaker:us-east-1:000000000000:endpoint/e",
+        "arn:aws:sagemaker:us-east-1:000000000000:endpoint-config/pair",
+    ]
+
+
+def test_a_list_acts_on_everything():
+    request = authorization.Request("ListModelPackages", {"ModelPackageGroupName": "g"})
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == ["*"]
+
+
+def test_a_package_named_by_its_arn_keeps_it():
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:model-package/Group/1"
+    request = authorization.Request("DescribeModelPackage", {"ModelPackageName": arn})
+    assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [arn]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "parameters"),
+    [
+        ("/", FORM, b"", {"Action": ["DeleteAlarms"], "AlarmNames.member.1": ["a"], "AlarmNames.member.2": ["b"]}),
+        ("/", {"x-amz-target": "GraniteServiceVersion20100801.DeleteAlarms"}, b'{"AlarmNames": ["a", "b"]}', {}),
+        (
+            "/service/GraniteServiceVersion20100801/operation/DeleteAlarms",
+            {"smithy-protocol": "rpc-v2-cbor"},
+            b"\xa1\x6aAlarmNames\x82\x61a\x61b",
+            {},
+        ),
+    ],
+    ids=["query", "json", "cbor"],
+)
+def test_cloudwatch_is_read_in_each_of_its_protocols(path, headers, body, parameters):
+    request = authorization.read(path, headers, body, parameters)
+    assert request is not None
+    assert request.action == "DeleteAlarms"
+    assert authorization.cloudwatch_resources(request, REGION, ACCOUNT) == [
+        "arn:aws:cloudwatch:us-east-1:000000000000:alarm:a",
+        "arn:aws:cloudwatch:us-east-1:000000000000:alarm:b",
+    ]
+
+
+def test_a_dashboard_has_no_region_in_its_arn():
+    request = authorization.Request("PutDashboard", {"DashboardName": "flights"})
+    assert authorization.cloudwatch_resources(request, REGION, ACCOUNT) == [
+        "arn:aws:cloudwatch::000000000000:dashboard/flights"
+    ]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xa1\x6aAlarm", b"\xbf", b"\xff"])
+def test_an_unreadable_body_has_no_members(body):
+    assert authorization.members(body, {}) == {}
+
+
+def test_the_metric_namespace_is_a_condition_key_of_cloudwatch_only():
+    assert authorization.condition_context("monitoring", {"Namespace": "n"}) == {"cloudwatch:namespace": "n"}
+    assert authorization.condition_context("sagemaker", {"Namespace": "n"}) == {}
