@@ -86,6 +86,17 @@ def _against_schema(spec: Resource, inputs: Props) -> Iterable[tuple[str, str]]:
             )
         else:
             yield from _typed(name, known[name], value, spec.type)
+            for path in supported[name].without:
+                if _reaches(value, path.split(".")):
+                    yield f"{name}.{path}", f"the local AWS plugin does not support {f'{name}.{path}'!r} of {spec.type}"
+
+
+def _reaches(value: Any, path: list[str]) -> bool:
+    if isinstance(value, list):
+        return any(_reaches(item, path) for item in value)
+    if not isinstance(value, dict) or path[0] not in value:
+        return False
+    return len(path) == 1 or _reaches(value[path[0]], path[1:])
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

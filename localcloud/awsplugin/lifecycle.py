@@ -11,7 +11,7 @@ from localcloud.awsplugin.cloud import Cloud, Scope, Settings
 from localcloud.awsplugin.diff import FAILED, Difference, compare, delete_first
 from localcloud.awsplugin.failures import BrokenError, Failure, InvalidError, PartialError, explain, is_missing
 from localcloud.awsplugin.spec import Change, Resource
-from localcloud.awsplugin.values import equal
+from localcloud.awsplugin.values import canonical_json, equal
 from localcloud.awsplugin.wire import UNKNOWN, Props, has_unknown
 
 
@@ -158,6 +158,8 @@ class Lifecycle:
         for name, prop in spec.supported.items():
             if name in inputs and name in live and equal(prop, inputs[name], live[name]):
                 live[name] = inputs[name]
+            elif prop.json and name in live:
+                live[name] = canonical_json(live[name])
         return live
 
     def _tags(self, spec: Resource, scope: Scope, known: Props, inputs: Props) -> Props:
@@ -168,14 +170,14 @@ class Lifecycle:
 
     def _foreseen(self, spec: Resource, state: Props, new: Props, changed: frozenset[str]) -> Props:
         """Outputs as a preview knows them: wanted inputs, what stays, and unknown for the rest."""
-        found = {name: UNKNOWN for name in spec.outputs}
+        found: Props = dict.fromkeys(spec.outputs, UNKNOWN)
         found.update({k: v for k, v in state.items() if k not in spec.supported and not k.startswith("__")})
-        for name in changed:
-            found.update({output: UNKNOWN for output in spec.moves.get(name, ())})
+        moved = {output for name in changed for output in spec.moves.get(name, ())}
+        found.update(dict.fromkeys(moved, UNKNOWN))
         for name, prop in spec.supported.items():
             if name in new:
                 found[name] = new[name]
-            elif prop.computed and name in state:
+            elif prop.computed and name in state and name not in moved:
                 found[name] = state[name]
             elif prop.default is not None:
                 found[name] = prop.default
@@ -248,6 +250,6 @@ def _inputs_of(spec: Resource, inputs: Props, live: Props, *, imported: bool) ->
                 found[name] = inputs[name] if equal(prop, inputs[name], value) else value
         elif value is None or equal(prop, None, value):
             continue
-        elif not prop.computed or (imported and name in spec.names):
+        elif not prop.computed or (imported and value and name != "region"):
             found[name] = value
     return found

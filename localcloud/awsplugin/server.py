@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-
 from concurrent import futures
 from typing import Any
 

@@ -47,6 +47,8 @@ class Prop:
     """The values that are allowed."""
     inner: Mapping[str, Any] = field(default_factory=dict)
     """Defaults of members of the object (or of each object of the list); `...` means chosen by the cloud."""
+    without: tuple[str, ...] = ()
+    """Members of the object, by dotted path, that are not served."""
     same: Callable[[Any, Any], bool] | None = None
     """Further equality of a wanted and a live value, such as a key's id and its ARN."""
 
@@ -202,7 +204,8 @@ class Names:
     """Translates between the SDK's property names and a service's member names.
 
     A member is called like the property with a capital first letter, unless `renames` says otherwise, by the
-    property's dotted path or by its last name alone. Only objects are translated: the keys of maps are the user's.
+    property's dotted path or by its last name alone. A rename that ends with `*` says that the SDK has a list of at
+    most one where the service has the object itself. Only objects are translated: the keys of maps are the user's.
     """
 
     def __init__(self, token: str, renames: Mapping[str, str] | None = None, *, lower: bool = False) -> None:
@@ -212,33 +215,53 @@ class Names:
 
     def request(self, props: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """The named properties, those that are set, as members of a request."""
-        kinds = schema().inputs(self.token)
-        return {self._api(n): self._down(kinds[n], props[n], n) for n in names if props.get(n) is not None}
+        given = {n: props[n] for n in names if props.get(n) is not None}
+        return self._members_down(schema().inputs(self.token), given, "")
 
     def state(self, live: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """The named properties out of the members of an answer; absent ones are left out."""
         kinds = schema().inputs(self.token)
-        return {n: self._up(kinds[n], live[self._api(n)], n) for n in names if live.get(self._api(n)) is not None}
+        return self._members_up({n: kinds[n] for n in names}, live, "")
 
-    def _api(self, path: str) -> str:
+    def member(self, name: str) -> str:
+        """The service's name of a top-level property."""
+        return self._api(name)[0]
+
+    def _api(self, path: str) -> tuple[str, bool]:
         last = path.rpartition(".")[2]
         found = self.renames.get(path) or self.renames.get(last)
-        return found or (last if self.lower else last[0].upper() + last[1:])
+        name = found or (last if self.lower else last[0].upper() + last[1:])
+        return name.removesuffix("*"), name.endswith("*")
+
+    def _members_down(self, kinds: Mapping[str, str], given: Mapping[str, Any], start: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in given.items():
+            api, single = self._api(start + name)
+            down = self._down(kinds[name], value, start + name)
+            if not single:
+                found[api] = down
+            elif down:
+                found[api] = down[0]
+        return found
+
+    def _members_up(self, kinds: Mapping[str, str], live: Mapping[str, Any], start: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            api, single = self._api(start + name)
+            if live.get(api) is not None:
+                found[name] = self._up(kind, [live[api]] if single else live[api], start + name)
+        return found
 
     def _down(self, kind: str, value: Any, path: str) -> Any:
         if kind.startswith("["):
             return [self._down(kind[1:], item, path) for item in value]
         if kind.startswith("#"):
-            kinds = schema().nested(kind)
-            return {self._api(f"{path}.{n}"): self._down(kinds[n], v, f"{path}.{n}") for n, v in value.items()}
+            return self._members_down(schema().nested(kind), value, f"{path}.")
         return value
 
     def _up(self, kind: str, value: Any, path: str) -> Any:
         if kind.startswith("["):
             return [self._up(kind[1:], item, path) for item in value]
         if kind.startswith("#"):
-            found = {n: (self._api(f"{path}.{n}"), k) for n, k in schema().nested(kind).items()}
-            return {
-                n: self._up(k, value[api], f"{path}.{n}") for n, (api, k) in found.items() if value.get(api) is not None
-            }
+            return self._members_up(schema().nested(kind), value, f"{path}.")
         return value

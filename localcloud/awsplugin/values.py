@@ -14,7 +14,12 @@ _ONE_OR_MANY = {"Action", "NotAction", "Resource", "NotResource", "AWS", "Servic
 
 
 def canonical_json(document: Any) -> str:
-    """A JSON text that is the same for documents of the same meaning: sorted members, no spaces."""
+    """A JSON document, or its text, in the one form that is kept: sorted members, no spaces."""
+    if isinstance(document, str):
+        try:
+            document = json.loads(document)
+        except ValueError:
+            return document
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
@@ -52,7 +57,7 @@ def _canonical(prop: Prop, value: Any) -> Any:
         value = _tidy(prop.default)
     if prop.json and isinstance(value, str):
         try:
-            return same_meaning(json.loads(value))
+            return same_meaning(json.loads(value)) or None
         except ValueError:
             return value
     if isinstance(value, (Archive, Asset)) and value.hash:

@@ -1,0 +1,302 @@
+"""Amazon DynamoDB tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.awsplugin.cloud import Scope
+from localcloud.awsplugin.failures import is_missing
+from localcloud.awsplugin.spec import Change, Failures, Name, Prop, Resource, TagApi
+from localcloud.awsplugin.wire import Props, has_unknown
+
+_TAGS = TagApi("list_tags_of_resource", "tag_resource", "untag_resource", "ResourceArn")
+
+
+def _throughput(p: Props) -> dict[str, int]:
+    return {"ReadCapacityUnits": p.get("readCapacity", 0), "WriteCapacityUnits": p.get("writeCapacity", 0)}
+
+
+def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
+    found = [{"AttributeName": hash_key, "KeyType": "HASH"}]
+    return [*found, {"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else found
+
+
+def _index(given: Props, hash_key: str, *, provisioned: bool) -> dict[str, Any]:
+    projection: dict[str, Any] = {"ProjectionType": given["projectionType"]}
+    if given.get("nonKeyAttributes"):
+        projection["NonKeyAttributes"] = given["nonKeyAttributes"]
+    found: dict[str, Any] = {
+        "IndexName": given["name"],
+        "KeySchema": _key_schema(hash_key, given.get("rangeKey")),
+        "Projection": projection,
+    }
+    if provisioned:
+        found["ProvisionedThroughput"] = _throughput(given)
+    return found
+
+
+def _encryption(p: Props) -> dict[str, Any]:
+    given = p.get("serverSideEncryption") or {"enabled": False}
+    found: dict[str, Any] = {"Enabled": given["enabled"]}
+    if given["enabled"]:
+        found["SSEType"] = "KMS"
+        if given.get("kmsKeyArn"):
+            found["KMSMasterKeyId"] = given["kmsKeyArn"]
+    return found
+
+
+def _stream(p: Props) -> dict[str, Any]:
+    if not p.get("streamEnabled"):
+        return {"StreamEnabled": False}
+    return {"StreamEnabled": True, "StreamViewType": p["streamViewType"]}
+
+
+def _attributes(p: Props) -> list[dict[str, str]]:
+    return [{"AttributeName": a["name"], "AttributeType": a["type"]} for a in p["attributes"]]
+
+
+def _create_table(s: Scope, p: Props) -> Props:
+    provisioned = p.get("billingMode", "PROVISIONED") == "PROVISIONED"
+    wanted: dict[str, Any] = {
+        "TableName": p["name"],
+        "AttributeDefinitions": _attributes(p),
+        "KeySchema": _key_schema(p["hashKey"], p.get("rangeKey")),
+        "BillingMode": p.get("billingMode", "PROVISIONED"),
+        "DeletionProtectionEnabled": p.get("deletionProtectionEnabled", False),
+        "TableClass": p.get("tableClass", "STANDARD"),
+    }
+    if provisioned:
+        wanted["ProvisionedThroughput"] = _throughput(p)
+    if p.get("globalSecondaryIndexes"):
+        indexes = p["globalSecondaryIndexes"]
+        wanted["GlobalSecondaryIndexes"] = [_index(i, i["hashKey"], provisioned=provisioned) for i in indexes]
+    if p.get("localSecondaryIndexes"):
+        indexes = p["localSecondaryIndexes"]
+        wanted["LocalSecondaryIndexes"] = [_index(i, p["hashKey"], provisioned=False) for i in indexes]
+    if p.get("streamEnabled"):
+        wanted["StreamSpecification"] = _stream(p)
+    if p.get("serverSideEncryption"):
+        wanted["SSESpecification"] = _encryption(p)
+    made = s("dynamodb").create_table(**wanted, Tags=_TAGS.pack(p["tags"]))["TableDescription"]
+    return {"arn": made["TableArn"]}
+
+
+def _settle_table(s: Scope, k: Props, p: Props) -> None:
+    _wait_active(s, k["name"])
+    if p.get("pointInTimeRecovery"):
+        _set_recovery(s, k["name"], p)
+    if p.get("ttl"):
+        _set_ttl(s, k["name"], p, {})
+
+
+def _wait_active(s: Scope, name: str) -> None:
+    def active() -> bool:
+        live = s("dynamodb").describe_table(TableName=name)["Table"]
+        indexes = live.get("GlobalSecondaryIndexes", [])
+        return live["TableStatus"] == "ACTIVE" and all(i.get("IndexStatus", "ACTIVE") == "ACTIVE" for i in indexes)
+
+    s.wait(active, f"table {name!r} to become active", timeout=1800)
+
+
+def _set_recovery(s: Scope, name: str, p: Props) -> None:
+    given = p.get("pointInTimeRecovery") or {"enabled": False}
+    wanted: dict[str, Any] = {"PointInTimeRecoveryEnabled": given["enabled"]}
+    if given.get("recoveryPeriodInDays"):
+        wanted["RecoveryPeriodInDays"] = given["recoveryPeriodInDays"]
+    s("dynamodb").update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=wanted)
+
+
+def _set_ttl(s: Scope, name: str, p: Props, old: Props) -> None:
+    given = p.get("ttl") or {}
+    enabled = given.get("enabled", bool(given.get("attributeName")))
+    attribute = given.get("attributeName") or (old.get("ttl") or {}).get("attributeName")
+    wanted = {"Enabled": enabled, "AttributeName": attribute}
+    s("dynamodb").update_time_to_live(TableName=name, TimeToLiveSpecification=wanted)
+
+
+def _read_table(s: Scope, k: Props) -> Props:
+    client = s("dynamodb")
+    live = client.describe_table(TableName=k["name"])["Table"]
+    keys = {item["KeyType"]: item["AttributeName"] for item in live["KeySchema"]}
+    mode = live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
+    capacity = live.get("ProvisionedThroughput", {}) if mode == "PROVISIONED" else {}
+    stream = live.get("StreamSpecification", {})
+    return {
+        "name": live["TableName"],
+        "arn": live["TableArn"],
+        "hashKey": keys["HASH"],
+        "rangeKey": keys.get("RANGE"),
+        "attributes": [{"name": a["AttributeName"], "type": a["AttributeType"]} for a in live["AttributeDefinitions"]],
+        "billingMode": mode,
+        "readCapacity": capacity.get("ReadCapacityUnits"),
+        "writeCapacity": capacity.get("WriteCapacityUnits"),
+        "globalSecondaryIndexes": [_read_index(i, mode) for i in live.get("GlobalSecondaryIndexes", [])],
+        "localSecondaryIndexes": [
+            {n: v for n, v in _read_index(i, "").items() if n != "hashKey"}
+            for i in live.get("LocalSecondaryIndexes", [])
+        ],
+        "streamEnabled": stream.get("StreamEnabled", False),
+        "streamViewType": stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
+        "streamArn": live.get("LatestStreamArn"),
+        "streamLabel": live.get("LatestStreamLabel"),
+        "serverSideEncryption": _read_encryption(live.get("SSEDescription", {})),
+        "deletionProtectionEnabled": live.get("DeletionProtectionEnabled", False),
+        "tableClass": live.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
+        "pointInTimeRecovery": _read_recovery(client, k["name"]),
+        "ttl": _read_ttl(client, k["name"]),
+    }
+
+
+def _read_index(live: Props, mode: str) -> Props:
+    keys = {item["KeyType"]: item["AttributeName"] for item in live["KeySchema"]}
+    found = {
+        "name": live["IndexName"],
+        "hashKey": keys["HASH"],
+        "rangeKey": keys.get("RANGE"),
+        "projectionType": live["Projection"]["ProjectionType"],
+        "nonKeyAttributes": live["Projection"].get("NonKeyAttributes"),
+    }
+    if mode == "PROVISIONED":
+        capacity = live.get("ProvisionedThroughput", {})
+        found["readCapacity"] = capacity.get("ReadCapacityUnits")
+        found["writeCapacity"] = capacity.get("WriteCapacityUnits")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_encryption(live: Props) -> Props | None:
+    if live.get("Status") not in {"ENABLED", "ENABLING", "UPDATING"}:
+        return None
+    return {"enabled": True, "kmsKeyArn": live.get("KMSMasterKeyArn")}
+
+
+def _read_recovery(client: Any, name: str) -> Props:
+    live = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    recovery = live.get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
+        return {"enabled": False}
+    days = recovery.get("RecoveryPeriodInDays")
+    return {"enabled": True, **({"recoveryPeriodInDays": days} if days else {})}
+
+
+def _read_ttl(client: Any, name: str) -> Props | None:
+    live = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if live.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        return None
+    return {"enabled": True, "attributeName": live["AttributeName"]}
+
+
+def _update_table(s: Scope, k: Props, p: Props, change: Change) -> None:
+    client, name = s("dynamodb"), k["name"]
+    wanted: dict[str, Any] = {}
+    if change.any("billingMode", "readCapacity", "writeCapacity"):
+        wanted["BillingMode"] = p.get("billingMode", "PROVISIONED")
+        if wanted["BillingMode"] == "PROVISIONED":
+            wanted["ProvisionedThroughput"] = _throughput(p)
+    if change.any("serverSideEncryption"):
+        wanted["SSESpecification"] = _encryption(p)
+    if change.any("streamEnabled", "streamViewType"):
+        wanted["StreamSpecification"] = _stream(p)
+    if change.any("deletionProtectionEnabled"):
+        wanted["DeletionProtectionEnabled"] = p.get("deletionProtectionEnabled", False)
+    if change.any("tableClass"):
+        wanted["TableClass"] = p.get("tableClass", "STANDARD")
+    if wanted:
+        client.update_table(TableName=name, **wanted)
+        _wait_active(s, name)
+    if change.any("globalSecondaryIndexes"):
+        _update_indexes(s, name, p, change.old)
+    if change.any("pointInTimeRecovery"):
+        _set_recovery(s, name, p)
+    if change.any("ttl"):
+        _set_ttl(s, name, p, change.old)
+
+
+def _update_indexes(s: Scope, name: str, p: Props, old: Props) -> None:
+    """One change of an index at a time, as the service demands; a changed index is made again."""
+    before = {i["name"]: i for i in old.get("globalSecondaryIndexes") or []}
+    after = {i["name"]: i for i in p.get("globalSecondaryIndexes") or []}
+    provisioned = p.get("billingMode", "PROVISIONED") == "PROVISIONED"
+    steps: list[dict[str, Any]] = [{"Delete": {"IndexName": n}} for n, i in before.items() if after.get(n) != i]
+    steps += [
+        {"Create": _index(i, i["hashKey"], provisioned=provisioned)} for n, i in after.items() if before.get(n) != i
+    ]
+    for step in steps:
+        s("dynamodb").update_table(
+            TableName=name, AttributeDefinitions=_attributes(p), GlobalSecondaryIndexUpdates=[step]
+        )
+        _wait_active(s, name)
+
+
+def _delete_table(s: Scope, k: Props) -> None:
+    client = s("dynamodb")
+    client.delete_table(TableName=k["name"])
+
+    def gone() -> bool:
+        try:
+            client.describe_table(TableName=k["name"])
+        except client.exceptions.ClientError as error:
+            if is_missing(error):
+                return True
+            raise
+        return False
+
+    s.wait(gone, f"table {k['name']!r} to be deleted")
+
+
+def _check_table(p: Props) -> Failures:
+    if has_unknown([p["attributes"], p["hashKey"], p.get("rangeKey"), p.get("globalSecondaryIndexes")]):
+        return []
+    declared = {a["name"] for a in p["attributes"]}
+    used = {p["hashKey"], p.get("rangeKey")} - {None}
+    for index in p.get("globalSecondaryIndexes") or []:
+        if not index.get("hashKey"):
+            return [("globalSecondaryIndexes", f"index {index['name']!r} needs 'hashKey'")]
+        used |= {index["hashKey"], index.get("rangeKey")} - {None}
+    used |= {index["rangeKey"] for index in p.get("localSecondaryIndexes") or []}
+    if declared != used:
+        reason = f"attributes must be the keys of the table and its indexes: {sorted(used)}, not {sorted(declared)}"
+        return [("attributes", reason)]
+    if p.get("billingMode", "PROVISIONED") == "PROVISIONED" and not (p.get("readCapacity") and p.get("writeCapacity")):
+        return [("readCapacity", "billingMode PROVISIONED needs readCapacity and writeCapacity of 1 or more")]
+    if p.get("streamEnabled") is True and "streamViewType" not in p:
+        return [("streamViewType", "streamEnabled needs streamViewType")]
+    return []
+
+
+_INDEX_LIMITS = ("keySchemas", "onDemandThroughput", "warmThroughput")
+
+TABLE = Resource(
+    "aws:dynamodb/table:Table",
+    props={
+        "name": Prop(replace=True, computed=True),
+        "attributes": Prop(unordered=True),
+        "hashKey": Prop(replace=True),
+        "rangeKey": Prop(replace=True),
+        "billingMode": Prop(default="PROVISIONED", one_of=("PROVISIONED", "PAY_PER_REQUEST")),
+        "readCapacity": Prop(computed=True),
+        "writeCapacity": Prop(computed=True),
+        "globalSecondaryIndexes": Prop(unordered=True, without=_INDEX_LIMITS),
+        "localSecondaryIndexes": Prop(replace=True, unordered=True),
+        "pointInTimeRecovery": Prop(default={"enabled": False}, inner={"recoveryPeriodInDays": ...}),
+        "serverSideEncryption": Prop(default={"enabled": False}, inner={"kmsKeyArn": ...}),
+        "streamEnabled": Prop(default=False),
+        "streamViewType": Prop(one_of=("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")),
+        "ttl": Prop(inner={"enabled": True}),
+        "tableClass": Prop(default="STANDARD", one_of=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
+        "deletionProtectionEnabled": Prop(default=False),
+    },
+    ident="name",
+    outputs=("arn", "streamArn", "streamLabel"),
+    name=Name(limit=255),
+    tags=_TAGS,
+    required=("attributes", "hashKey"),
+    check=_check_table,
+    moves={"streamEnabled": ("streamArn", "streamLabel"), "streamViewType": ("streamArn", "streamLabel")},
+    create=_create_table,
+    settle=_settle_table,
+    read=_read_table,
+    update=_update_table,
+    delete=_delete_table,
+)
+
+RESOURCES = (TABLE,)

@@ -1,0 +1,336 @@
+"""AWS Lambda functions, permissions and asynchronous invocation settings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from localcloud.awsplugin.archives import zip_bytes
+from localcloud.awsplugin.cloud import Scope
+from localcloud.awsplugin.failures import Failure
+from localcloud.awsplugin.spec import Change, Failures, Name, Names, Prop, Resource, TagApi
+from localcloud.awsplugin.wire import Props
+
+FUNCTION = Names("aws:lambda/function:Function", {"name": "FunctionName", "kmsKeyArn": "KMSKeyArn"})
+_TAGS = TagApi("list_tags", "tag_resource", "untag_resource", "Resource", pair=None)
+_CODE = ("code", "sourceCodeHash", "s3Bucket", "s3Key", "s3ObjectVersion", "architectures")
+_CODE_OUTPUTS = ("codeSha256", "sourceCodeSize", "lastModified", "version", "qualifiedArn", "qualifiedInvokeArn")
+_SETTINGS = (
+    "role",
+    "handler",
+    "runtime",
+    "description",
+    "memorySize",
+    "timeout",
+    "environment",
+    "deadLetterConfig",
+    "tracingConfig",
+    "loggingConfig",
+    "ephemeralStorage",
+    "layers",
+    "kmsKeyArn",
+)
+# What a setting is sent as when it is no longer wanted; the service keeps settings that are left out.
+_CLEARED: dict[str, Any] = {
+    "environment": {"Variables": {}},
+    "deadLetterConfig": {"TargetArn": ""},
+    "tracingConfig": {"Mode": "PassThrough"},
+    "loggingConfig": {"LogFormat": "Text"},
+    "ephemeralStorage": {"Size": 512},
+    "layers": [],
+    "kmsKeyArn": "",
+    "description": "",
+    "memorySize": 128,
+    "timeout": 3,
+}
+
+
+def _code(p: Props) -> dict[str, Any]:
+    if "code" in p:
+        return {"ZipFile": zip_bytes(p["code"])}
+    return FUNCTION.request(p, "s3Bucket", "s3Key", "s3ObjectVersion")
+
+
+def _create_function(s: Scope, p: Props) -> Props:
+    wanted = FUNCTION.request(p, "name", *_SETTINGS, "publish", "architectures", "packageType")
+    made = s("lambda").create_function(**wanted, Code=_code(p), Tags=p["tags"])
+    return {"arn": made["FunctionArn"]}
+
+
+def _settle_function(s: Scope, k: Props, p: Props) -> None:
+    _wait_function(s, k["name"])
+    if p.get("reservedConcurrentExecutions", -1) >= 0:
+        _reserve(s, k["name"], p)
+
+
+def _wait_function(s: Scope, name: str) -> None:
+    def usable() -> bool:
+        live = s("lambda").get_function_configuration(FunctionName=name)
+        for part in ("State", "LastUpdateStatus"):
+            if live.get(part) == "Failed":
+                raise Failure(f"function {name!r}: {part} is Failed: {live.get(part + 'Reason', 'no reason given')}")
+        return live.get("State", "Active") == "Active" and live.get("LastUpdateStatus", "Successful") == "Successful"
+
+    s.wait(usable, f"function {name!r} to become active")
+
+
+def _reserve(s: Scope, name: str, p: Props) -> None:
+    count = p.get("reservedConcurrentExecutions", -1)
+    if count >= 0:
+        s("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=count)
+    else:
+        s("lambda").delete_function_concurrency(FunctionName=name)
+
+
+def _read_function(s: Scope, k: Props) -> Props:
+    answer = s("lambda").get_function(FunctionName=k["name"])
+    live = answer["Configuration"]
+    arn = live["FunctionArn"]
+    sha = live["CodeSha256"]
+    untouched = k.get("codeSha256") in {None, sha}  # else somebody else put code there, and ours is to be put back
+    invoke = f"arn:{s.partition}:apigateway:{s.region}:lambda:path/2015-03-31/functions"
+    version = _latest_version(s, k["name"]) if k.get("publish") else live["Version"]
+    found = FUNCTION.state(live, "name", *_SETTINGS, "architectures", "packageType")
+    if not found.get("deadLetterConfig", {}).get("targetArn"):
+        found["deadLetterConfig"] = None
+    found["layers"] = [layer["Arn"] for layer in live.get("Layers", [])]
+    return {
+        **found,
+        **({name: k.get(name) for name in ("code", "s3Bucket", "s3Key", "s3ObjectVersion")} if untouched else {}),
+        "sourceCodeHash": k.get("sourceCodeHash", sha) if untouched else sha,
+        "codeSha256": sha,
+        "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1),
+        "arn": arn,
+        "invokeArn": f"{invoke}/{arn}/invocations",
+        "qualifiedArn": f"{arn}:{version}",
+        "qualifiedInvokeArn": f"{invoke}/{arn}:{version}/invocations",
+        "version": version,
+        "lastModified": live["LastModified"],
+        "sourceCodeSize": live["CodeSize"],
+    }
+
+
+def _latest_version(s: Scope, name: str) -> str:
+    pages = s("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
+    numbers = [int(v["Version"]) for page in pages for v in page["Versions"] if v["Version"].isdigit()]
+    return str(max(numbers)) if numbers else "$LATEST"
+
+
+def _update_function(s: Scope, k: Props, p: Props, change: Change) -> None:
+    client, name = s("lambda"), k["name"]
+    settings = [n for n in _SETTINGS if n in change.keys]
+    if settings:
+        wanted = {**{FUNCTION.member(n): _CLEARED[n] for n in settings if n not in p}, **FUNCTION.request(p, *settings)}
+        client.update_function_configuration(FunctionName=name, **wanted)
+        _wait_function(s, name)
+    if change.any(*_CODE):
+        client.update_function_code(FunctionName=name, **_code(p), **FUNCTION.request(p, "architectures"))
+        _wait_function(s, name)
+    if change.any("reservedConcurrentExecutions"):
+        _reserve(s, name, p)
+    if p.get("publish") and (settings or change.any("publish", *_CODE)):
+        client.publish_version(FunctionName=name)
+
+
+def _check_function(p: Props) -> Failures:
+    if p.get("packageType", "Zip") != "Zip":
+        return [("packageType", "the local AWS plugin serves functions of package type Zip")]
+    found = [(n, f"a function of package type Zip needs {n!r}") for n in ("handler", "runtime") if n not in p]
+    if ("code" in p) == ("s3Bucket" in p):
+        found.append(("code", "a function needs either 'code' or 's3Bucket' with 's3Key'"))
+    if "s3Bucket" in p and "s3Key" not in p:
+        found.append(("s3Key", "'s3Bucket' needs 's3Key'"))
+    limits = (("timeout", 1, 900), ("memorySize", 128, 10240), ("reservedConcurrentExecutions", -1, 1_000_000))
+    for name, low, high in limits:
+        value = p.get(name)
+        if isinstance(value, int) and not low <= value <= high:
+            found.append((name, f"{value} is not from {low} to {high}"))
+    return found
+
+
+RESOURCE_FUNCTION = Resource(
+    "aws:lambda/function:Function",
+    props={
+        "name": Prop(replace=True, computed=True),
+        "role": Prop(),
+        "code": Prop(),
+        "sourceCodeHash": Prop(computed=True),
+        "s3Bucket": Prop(),
+        "s3Key": Prop(),
+        "s3ObjectVersion": Prop(),
+        "handler": Prop(),
+        "runtime": Prop(),
+        "description": Prop(default=""),
+        "memorySize": Prop(default=128),
+        "timeout": Prop(default=3),
+        "environment": Prop(),
+        "reservedConcurrentExecutions": Prop(default=-1),
+        "deadLetterConfig": Prop(),
+        "tracingConfig": Prop(default={"mode": "PassThrough"}),
+        "loggingConfig": Prop(
+            computed=True, inner={"applicationLogLevel": ..., "systemLogLevel": ..., "logGroup": ...}
+        ),
+        "architectures": Prop(default=["x86_64"], one_of=("x86_64", "arm64")),
+        "ephemeralStorage": Prop(default={"size": 512}, inner={"size": 512}),
+        "layers": Prop(),
+        "kmsKeyArn": Prop(default=""),
+        "packageType": Prop(replace=True, default="Zip"),
+        "publish": Prop(local=True, default=False),
+        "skipDestroy": Prop(local=True, default=False),
+    },
+    ident="name",
+    outputs=("arn", "invokeArn", *_CODE_OUTPUTS),
+    name=Name(limit=64),
+    tags=_TAGS,
+    check=_check_function,
+    moves={
+        **dict.fromkeys(_CODE, ("sourceCodeHash", *_CODE_OUTPUTS)),
+        **dict.fromkeys((*_SETTINGS, "publish"), _CODE_OUTPUTS[2:]),
+    },
+    create=_create_function,
+    settle=_settle_function,
+    read=_read_function,
+    update=_update_function,
+    delete=lambda s, k: s("lambda").delete_function(FunctionName=k["name"]),
+)
+
+PERMISSION = Names(
+    "aws:lambda/permission:Permission",
+    {"function": "FunctionName", "principalOrgId": "PrincipalOrgID"},
+)
+_PERMISSION = (
+    "action",
+    "function",
+    "principal",
+    "statementId",
+    "sourceArn",
+    "sourceAccount",
+    "principalOrgId",
+    "eventSourceToken",
+    "functionUrlAuthType",
+    "qualifier",
+)
+
+
+def _add_permission(s: Scope, p: Props) -> None:
+    s("lambda").add_permission(**PERMISSION.request(p, *_PERMISSION))
+
+
+def _qualifier(k: Props) -> dict[str, str]:
+    return {"Qualifier": k["qualifier"]} if k.get("qualifier") else {}
+
+
+def _read_permission(s: Scope, k: Props) -> Props | None:
+    policy = json.loads(s("lambda").get_policy(FunctionName=k["function"], **_qualifier(k))["Policy"])
+    live = next((item for item in policy["Statement"] if item["Sid"] == k["statementId"]), None)
+    if live is None:
+        return None
+    principal = live["Principal"] if isinstance(live["Principal"], str) else next(iter(live["Principal"].values()))
+    conditions = {key.lower(): value for test in live.get("Condition", {}).values() for key, value in test.items()}
+    function = k["function"]
+    return {
+        "function": function,
+        "qualifier": k.get("qualifier"),
+        "statementId": live["Sid"],
+        "action": live["Action"],
+        "principal": principal,
+        "sourceArn": conditions.get("aws:sourcearn"),
+        "sourceAccount": conditions.get("aws:sourceaccount"),
+        "principalOrgId": conditions.get("aws:principalorgid"),
+        "eventSourceToken": conditions.get("lambda:eventsourcetoken"),
+        "functionUrlAuthType": conditions.get("lambda:functionurlauthtype"),
+    }
+
+
+def _parse_permission(ident: str) -> Props:
+    """`function/statement` or `function:qualifier/statement`; a bare statement is located by the state."""
+    function, found, statement = ident.rpartition("/")
+    if not found:
+        return {"statementId": ident}
+    if function.count(":") == 1 or (function.startswith("arn:") and function.count(":") == 7):
+        function, _, qualifier = function.rpartition(":")
+        return {"function": function, "qualifier": qualifier, "statementId": statement}
+    return {"function": function, "statementId": statement}
+
+
+def _remove_permission(s: Scope, k: Props) -> None:
+    s("lambda").remove_permission(FunctionName=k["function"], StatementId=k["statementId"], **_qualifier(k))
+
+
+def same_principal(wanted: Any, live: Any) -> bool:
+    """Whether an account number and its root ARN name the same principal."""
+    return f":iam::{wanted}:root" in str(live) or f":iam::{live}:root" in str(wanted)
+
+
+RESOURCE_PERMISSION = Resource(
+    "aws:lambda/permission:Permission",
+    props={
+        **{name: Prop(replace=True) for name in _PERMISSION},
+        "principal": Prop(replace=True, same=same_principal),
+        "statementId": Prop(replace=True, computed=True),
+        "statementIdPrefix": Prop(replace=True, local=True),
+    },
+    ident="statementId",
+    parse=_parse_permission,
+    name=Name("statementId", limit=100, prefix="statementIdPrefix"),
+    identity=("function", "qualifier"),
+    create=_add_permission,
+    read=_read_permission,
+    delete=_remove_permission,
+)
+
+INVOKE_CONFIG = Names("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
+_INVOKE = ("destinationConfig", "maximumEventAgeInSeconds", "maximumRetryAttempts")
+
+
+def _put_invoke_config(s: Scope, p: Props) -> None:
+    wanted = INVOKE_CONFIG.request(p, "functionName", "qualifier", *_INVOKE)
+    s("lambda").put_function_event_invoke_config(**wanted)
+
+
+def _read_invoke_config(s: Scope, k: Props) -> Props:
+    live = s("lambda").get_function_event_invoke_config(FunctionName=k["functionName"], **_qualifier(k))
+    found = INVOKE_CONFIG.state(live, *_INVOKE)
+    return {"functionName": k["functionName"], "qualifier": k.get("qualifier"), **found}
+
+
+def _parse_invoke_config(ident: str) -> Props:
+    if (ident.startswith("arn:") and ident.count(":") == 7) or (not ident.startswith("arn:") and ":" in ident):
+        function, _, qualifier = ident.rpartition(":")
+        return {"functionName": function, "qualifier": qualifier}
+    return {"functionName": ident}
+
+
+def _check_invoke_config(p: Props) -> Failures:
+    found: Failures = []
+    for name, low, high in (("maximumEventAgeInSeconds", 60, 21600), ("maximumRetryAttempts", 0, 2)):
+        value = p.get(name)
+        if isinstance(value, int) and not low <= value <= high:
+            found.append((name, f"{value} is not from {low} to {high}"))
+    return found
+
+
+def _delete_invoke_config(s: Scope, k: Props) -> None:
+    s("lambda").delete_function_event_invoke_config(FunctionName=k["functionName"], **_qualifier(k))
+
+
+RESOURCE_INVOKE_CONFIG = Resource(
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+    props={
+        "functionName": Prop(replace=True),
+        "qualifier": Prop(replace=True),
+        "destinationConfig": Prop(),
+        "maximumEventAgeInSeconds": Prop(computed=True),
+        "maximumRetryAttempts": Prop(default=2),
+    },
+    ident=lambda k: f"{k['functionName']}:{k['qualifier']}" if k.get("qualifier") else k["functionName"],
+    parse=_parse_invoke_config,
+    identity=("functionName", "qualifier"),
+    check=_check_invoke_config,
+    create=_put_invoke_config,
+    read=_read_invoke_config,
+    update=lambda s, k, p, _: _put_invoke_config(s, p),
+    delete=_delete_invoke_config,
+)
+
+RESOURCES = (RESOURCE_FUNCTION, RESOURCE_PERMISSION, RESOURCE_INVOKE_CONFIG)
