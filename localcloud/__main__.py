@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from localcloud.server import process
+from localcloud.server import orphans, process
 from localcloud.server.configuration import ConfigurationError, load
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
@@ -38,6 +38,7 @@ def _serve(options: argparse.Namespace) -> int:
     with process.hold(state) as lock:
         process.require_free(options.port)
         process.sign(lock, options.port)
+        orphans.end(state)
         Folders(state).make()
         wanted = settings(Folders(state), options.port, configuration.region, configuration.account)
         arrange(os.environ, wanted)

@@ -25,7 +25,7 @@ def end(state: Path) -> int:
     for pid in found:
         _kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS
-    while any(_alive(pid) for pid in found) and time.monotonic() < deadline:
+    while any(alive(pid) for pid in found) and time.monotonic() < deadline:
         time.sleep(0.02)
     for pid in found:
         _kill(pid, signal.SIGKILL)
@@ -95,7 +95,8 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
     status = _PROC / str(pid) / "stat"
     if _PROC.is_dir():
         try:

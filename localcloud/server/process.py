@@ -132,6 +132,13 @@ def start(state: Path, port: int, python: Path, config: Path | None, say: Say) -
         ProcessError: It runs on another port, the port is taken, or it did not become ready.
         StateUnwritable: The state folder cannot be written.
     """
+    require_writable(state)
+    with (state / "start.lock").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # one start at a time
+        return _start(state, port, python, config, say)
+
+
+def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) -> Running:
     running = find(state)
     if running is not None:
         if running.port != port:
@@ -142,7 +149,6 @@ def start(state: Path, port: int, python: Path, config: Path | None, say: Say) -
         running = _wait_until_ready(state, port, None, say)
         say(f"local cloud: already running on {running.url} (pid {running.pid})")
         return running
-    require_writable(state)
     ended = orphans.end(state)
     if ended:
         say(f"local cloud: ended {ended} processes that an earlier run left behind")
@@ -170,12 +176,12 @@ def stop(state: Path, say: Say, grace: float = GRACE_SECONDS) -> bool:
         say(f"local cloud: stopping (pid {running.pid}) ...")
         _signal(running.pid, signal.SIGTERM)
         deadline = time.monotonic() + grace
-        while find(state) is not None and time.monotonic() < deadline:
+        while orphans.alive(running.pid) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        if find(state) is not None:
-            say(f"local cloud: did not stop within {grace:.0f} s, killing it")
+        if orphans.alive(running.pid):
+            say(f"local cloud: did not stop within {grace:g} s, killing it")
             _signal(running.pid, signal.SIGKILL)
-            while find(state) is not None:
+            while orphans.alive(running.pid):
                 time.sleep(_POLL_SECONDS)
     ended = orphans.end(state)
     if state.exists():
