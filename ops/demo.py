@@ -54,14 +54,12 @@ def _story(console: Console) -> int:
         _traffic(target) as report,
     ):
         first = take(target)
-        _title(
-            console, f"1. A model serves: {first.champion}", f"Replaying March 2013 at {RATE:.0f} requests a second."
-        )
-        good = _fresh(stack, target, Path(folder), fault="none")
+        _title(console, f"1. A model serves: {first.champion}", f"Replaying flights at {RATE:.0f} requests a second.")
+        good = _fresh(stack, target, Path(scratch), fault="none")
         _title(console, "2. Version 2, another parameter, is released as challenger", _changed(stack, good))
         promoted = _release(good, timeline)
         second = take(target)
-        bad = _fresh(good, target, Path(folder), fault="errors")
+        bad = _fresh(good, target, Path(scratch), fault="errors")
         _title(console, "3. Version 3, faulty by a switch, is released as challenger", _changed(good, bad))
         refused = _release(bad, timeline)
         third = take(target)

@@ -1,0 +1,127 @@
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from model.data import Flight
+from ops.errors import OperatorError
+from ops.replay import Pace, Report, flights, run
+from ops.target import Target
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+
+
+def flight(number: int) -> Flight:
+    return Flight(f"f{number}", NOON + timedelta(minutes=number), {"carrier": "UA"}, late=None, label_at=None)
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers as SageMaker's runtime does; every fourth flight meets a model that fails."""
+
+    seen: list[dict[str, str]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append(
+            {"id": self.headers["X-Amzn-SageMaker-Inference-Id"], "body": body.decode(), "path": self.path}
+        )
+        if int(self.headers["X-Amzn-SageMaker-Inference-Id"][1:]) % 4 == 3:
+            answer = json.dumps({"OriginalStatusCode": 500, "Message": "boom", "OriginalMessage": "boom"}).encode()
+            self.send_response(424)
+            self.send_header("x-amzn-errortype", "ModelError")
+        else:
+            answer = b'{"predictions": []}'
+            self.send_response(200)
+            self.send_header("x-Amzn-Invoked-Production-Variant", "v-a")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Endpoint]]:
+    handler = type("Here", (Endpoint,), {"seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+TARGET = Target("local", "flight-delay-local", "us-east-1", {})
+
+
+def test_each_flight_is_sent_once_and_failures_are_counted_with_their_own_words(endpoint: type[Endpoint]) -> None:
+    report = run(TARGET, [flight(n) for n in range(40)], Pace(rate=400))
+    assert sorted(item["id"] for item in endpoint.seen) == sorted(f"f{n}" for n in range(40))
+    assert report.sent == 40
+    assert report.failed == 10
+    assert report.answers == {"200": 30, "500": 10}
+    assert report.variants == {"v-a": 30}
+    assert len(report.first_failures) == 3
+    assert "boom" in report.first_failures[0]
+    assert json.loads(endpoint.seen[0]["body"]) == {"instances": [{"carrier": "UA"}]}
+
+
+def test_a_limit_ends_the_replay(endpoint: type[Endpoint]) -> None:
+    assert run(TARGET, (flight(n) for n in range(1000)), Pace(rate=1000), limit=7).sent == 7
+
+
+def test_a_stopped_replay_counts_what_was_under_way(endpoint: type[Endpoint]) -> None:
+    stop = threading.Event()
+    reports: list[Report] = []
+    source = (flight(n) for n in range(100_000))
+    thread = threading.Thread(target=lambda: reports.append(run(TARGET, source, Pace(rate=100), stop=stop)))
+    thread.start()
+    while len(endpoint.seen) < 5:
+        time.sleep(0.01)
+    stop.set()
+    thread.join(timeout=30)
+    assert reports[0].sent == len(endpoint.seen)
+
+
+def test_nothing_that_answers_is_a_failure_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    report = run(TARGET, [flight(0)], Pace(rate=10))
+    assert (report.sent, report.failed) == (1, 1)
+    assert report.answers == {"EndpointConnectionError": 1}
+
+
+def test_events_keep_their_distances_divided_by_the_speed() -> None:
+    assert Pace(speed=60).due(5, NOON + timedelta(minutes=3), NOON) == 3.0
+
+
+def test_a_rate_takes_no_notice_of_the_events_times() -> None:
+    assert Pace(rate=20).due(10, NOON + timedelta(days=300), NOON) == 0.5
+
+
+def test_quantiles_are_of_the_latencies_seen() -> None:
+    assert Report(latencies_ms=[float(n) for n in range(1, 101)]).quantile(0.99) == 100.0
+    assert Report().quantile(0.5) == 0.0
+
+
+def test_flights_come_in_order_of_departure() -> None:
+    source = flights(date(2013, 3, 1), date(2013, 3, 1))
+    times = [item.event_time for item in source]
+    assert times == sorted(times)
+    assert len(times) > 500
+
+
+def test_days_without_flights_are_refused() -> None:
+    with pytest.raises(OperatorError, match="no flight is scheduled from 2020-01-01"):
+        flights(date(2020, 1, 1), date(2020, 1, 2))

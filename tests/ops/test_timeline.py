@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+from ops.snapshot import AlarmView, Snapshot, VariantView, role, shares
+from ops.timeline import Timeline, changes
+from rollout.state import RolloutState
+
+
+def variant(name: str, kind: str, weight: float) -> VariantView:
+    return VariantView(name, kind, weight, weight, 1, "")
+
+
+SEEN = Snapshot(
+    at="2026-01-01T00:00:00+00:00",
+    stack="local",
+    endpoint="e",
+    status="InService",
+    config="c",
+    phase="idle",
+    champion="sha256:aa",
+    challenger=None,
+    verdict=None,
+    variants=(variant("v-a", "champion", 100),),
+    alarms=(AlarmView("e-5xx", "OK", ""),),
+    packages=(),
+)
+
+
+def test_the_first_look_tells_what_stands() -> None:
+    assert changes(None, SEEN) == ["weights  v-a (champion) 100%", "rollout  idle"]
+
+
+def test_nothing_is_said_when_nothing_changed() -> None:
+    assert changes(SEEN, replace(SEEN, at="later", config="other")) == []
+
+
+def test_weights_are_told_as_the_endpoint_reports_them() -> None:
+    now = replace(SEEN, variants=(variant("v-a", "champion", 90), variant("v-b", "challenger", 10)))
+    assert changes(SEEN, now) == ["weights  v-a (champion) 90%  v-b (challenger) 10%"]
+
+
+def test_an_alarm_is_told_when_it_begins_to_ring_and_when_it_stops() -> None:
+    ringing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", "0.5 > 0.05"),))
+    assert changes(SEEN, ringing) == ["alarm    e-5xx rings: 0.5 > 0.05"]
+    assert changes(ringing, ringing) == []
+    assert changes(ringing, SEEN) == ["alarm    e-5xx is ok again"]
+
+
+def test_a_verdict_is_told_once_with_its_reason() -> None:
+    ended = replace(SEEN, verdict={"outcome": "rolled_back", "text": "too many errors"})
+    assert changes(SEEN, ended) == ["verdict  rolled back: too many errors"]
+    assert changes(ended, ended) == []
+
+
+def test_a_timeline_keeps_the_order_and_shows_each_moment() -> None:
+    shown: list[str] = []
+    timeline = Timeline(show=lambda moment: shown.append(moment.text))
+    timeline.note("first")
+    timeline.note("second")
+    assert shown == ["first", "second"]
+    assert timeline.moments[0].at <= timeline.moments[1].at
+
+
+def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:
+    assert shares([0.0, 0.0]) == [0.0, 0.0]
+    assert shares([9.0, 1.0]) == [90.0, 10.0]
+
+
+def test_a_variant_that_the_journal_does_not_know_has_no_role() -> None:
+    assert role("v-x", RolloutState("e")) == "-"
