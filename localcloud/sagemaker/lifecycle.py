@@ -43,9 +43,17 @@ class Lifecycle:
         return self._live.get(name)
 
     def advance(self, name: str) -> None:
-        """Begin what the endpoint's document asks for, after what is being done already."""
+        """Begin what the endpoint's document asks for, after what is being done already.
+
+        One that is to be deleted takes no request from this moment on.
+        """
         before = self._tasks.get(name)
-        task = asyncio.get_running_loop().create_task(self._advance(name, before), name=f"endpoint-{name}")
+        endpoint = self._store.get(ENDPOINT, name)
+        if endpoint is not None and endpoint["EndpointStatus"] == "Deleting":
+            work = self._delete(name, before, self._live.pop(name, None))
+        else:
+            work = self._advance(name, before)
+        task = asyncio.get_running_loop().create_task(work, name=f"endpoint-{name}")
         self._tasks[name] = task
         task.add_done_callback(lambda done: self._tasks.pop(name) if self._tasks.get(name) is done else None)
 
@@ -81,9 +89,6 @@ class Lifecycle:
             return
         status = endpoint["EndpointStatus"]
         try:
-            if status == "Deleting":
-                await self._delete(name)
-                return
             if endpoint["Serving"] and name not in self._live:
                 await self._bring_up(name, from_document(endpoint["Serving"]))
             if endpoint["Pending"]:
@@ -149,8 +154,9 @@ class Lifecycle:
 
         await self._save(name, change)
 
-    async def _delete(self, name: str) -> None:
-        live = self._live.pop(name, None)
+    async def _delete(self, name: str, before: asyncio.Task[None] | None, live: Live | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
         if live is not None:
             await live.fleet.drain()
         await self._save(name, None)

@@ -1,0 +1,343 @@
+"""A local SageMaker in the test's own process (with short durations), and a real cloud that hosts it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+import tarfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.sagemaker.service import SageMaker
+from localcloud.sagemaker.timing import Timing
+from localcloud.server.platform import Datum, ImageCommand, Platform, SystemClock
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
+SERVER = Path(__file__).with_name("served_model.py")
+SHORT = Timing(
+    startup=20,
+    ping=0.1,
+    ping_timeout=0.5,
+    backoff=0.1,
+    most_backoff=2,
+    invocation=2,
+    stop=5,
+    shutdown=2,
+    capture=0.2,
+    logs=0.2,
+    retry_save=0.1,
+)
+
+
+def make_archive(name: str, **behaviour: Any) -> bytes:
+    """A model archive for served_model.py."""
+    return make_tar({"behaviour.json": json.dumps({"name": name, **behaviour}).encode()})
+
+
+def make_tar(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+class _Body(io.BytesIO):
+    def iter_chunks(self, size: int) -> Any:
+        return iter(lambda: self.read(size), b"")
+
+
+@dataclass
+class FakeAws:
+    """As much of S3, Logs and ECR as the local SageMaker calls."""
+
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    lines: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+    def __call__(self, service: str) -> FakeAws:
+        return self
+
+    def _check(self, operation: str) -> None:
+        if operation in self.refused:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "as the test wants"}}, operation)
+
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        if (Bucket, Key) not in self.objects:
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
+        return {}
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        self._check("GetObject")
+        self.head_object(Bucket, Key)
+        return {"Body": _Body(self.objects[Bucket, Key])}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **encryption: str) -> None:
+        self._check("PutObject")
+        self.objects[Bucket, Key] = Body
+
+    def create_log_group(self, logGroupName: str) -> None:
+        self._check("CreateLogGroup")
+
+    def create_log_stream(self, logGroupName: str, logStreamName: str) -> None:
+        if (logGroupName, logStreamName) in self.lines:
+            raise ClientError({"Error": {"Code": "ResourceAlreadyExistsException"}}, "CreateLogStream")
+        self.lines[logGroupName, logStreamName] = []
+
+    def put_log_events(self, logGroupName: str, logStreamName: str, logEvents: list[dict[str, Any]]) -> None:
+        self._check("PutLogEvents")
+        self.lines[logGroupName, logStreamName] += [event["message"] for event in logEvents]
+
+
+class Metrics:
+    """Remembers what was observed."""
+
+    def __init__(self) -> None:
+        self.data: list[Datum] = []
+
+    def put(self, namespace: str, data: Any) -> None:
+        assert namespace == "AWS/SageMaker"
+        self.data += data
+
+    def values(self, name: str, **dimensions: str) -> list[float]:
+        return [d.value for d in self.data if d.name == name and dimensions.items() <= dict(d.dimensions).items()]
+
+
+class Failure(Exception):
+    """An error answer."""
+
+    def __init__(self, status: int, document: dict[str, Any], code: str) -> None:
+        super().__init__(f"{status} {code}: {document}")
+        self.status = status
+        self.code = code
+        self.document = document
+        self.message: str = document.get("message") or document.get("Message", "")
+
+
+class InProcess:
+    """A local SageMaker without a network in front of it, and the few AWS services that it calls."""
+
+    def __init__(self, folder: Path, timing: Timing = SHORT) -> None:
+        self.aws = FakeAws()
+        self.metrics = Metrics()
+        self.platform = Platform(
+            state=folder / "state",
+            run=folder / "run",
+            region=REGION,
+            account=ACCOUNT,
+            endpoint_url="http://127.0.0.1:1",
+            clock=SystemClock(),
+            aws=self.aws,
+            deliveries=None,  # pyright: ignore[reportArgumentType]
+            images=(ImageCommand("*-serving", (sys.executable, str(SERVER)), SERVER.parent),),
+            metrics=self.metrics,
+        )
+        self.timing = timing
+        self.service = SageMaker(self.platform, timing)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[InProcess]:
+        """Started, and stopped at the end; may be entered again, like a server on the same state."""
+        self.service = SageMaker(self.platform, self.timing)
+        await self.service.start()
+        try:
+            yield self
+        finally:
+            await self.service.stop()
+
+    async def call(self, operation: str, **request: Any) -> dict[str, Any]:
+        """Call the control plane."""
+        headers = {"x-amz-target": f"SageMaker.{operation}"}
+        status, answered, body = await self.service.handle("POST", "/", headers, json.dumps(request).encode(), {})
+        document = json.loads(body or b"{}")
+        if status != 200:
+            raise Failure(status, document, answered["x-amzn-ErrorType"])
+        return document
+
+    async def invoke(self, endpoint: str, body: Any = None, **headers: str) -> dict[str, Any]:
+        """Invoke an endpoint with JSON; header names have underscores for hyphens."""
+        sent = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
+        data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        status, answered, reply = await self.service.handle(
+            "POST", f"/endpoints/{endpoint}/invocations", sent, data, {}
+        )
+        if status != 200:
+            raise Failure(status, json.loads(reply), answered["x-amzn-ErrorType"])
+        return {"headers": answered, **json.loads(reply)}
+
+    async def model(self, name: str, archive: bytes | None = None, **behaviour: Any) -> None:
+        """Create a model whose archive behaves as told."""
+        self.aws.objects["models", f"{name}/model.tar.gz"] = archive or make_archive(name, **behaviour)
+        await self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container(name))
+
+    async def config(self, name: str, *variants: dict[str, Any], **more: Any) -> None:
+        """Create an endpoint configuration."""
+        await self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=variants, **more)
+
+    async def endpoint(self, name: str, **weights: float) -> None:
+        """Bring up an endpoint with a well-behaved variant for each weight."""
+        for variant in weights:
+            await self.model(f"{name}-{variant}")
+        await self.config(name, *(variant_of(v, f"{name}-{v}", weight) for v, weight in weights.items()))
+        await self.call("CreateEndpoint", EndpointName=name, EndpointConfigName=name)
+        assert (await self.settled(name))["EndpointStatus"] == "InService"
+
+    async def settled(self, name: str, seconds: float = 30) -> dict[str, Any]:
+        """The endpoint's description when nothing is in progress."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            described = await self.call("DescribeEndpoint", EndpointName=name)
+            if described["EndpointStatus"] in {"InService", "Failed"}:
+                return described
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"endpoint {name} is still {described['EndpointStatus']}")
+
+    def with_timing(self, **changes: float) -> InProcess:
+        """The same with other durations."""
+        self.timing = replace(self.timing, **changes)
+        return self
+
+
+def container(name: str) -> dict[str, Any]:
+    return {"Image": IMAGE, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": {"GREETING": name}}
+
+
+def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[str, Any]:
+    """A production variant."""
+    return {
+        "VariantName": name,
+        "ModelName": model,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+        "InitialVariantWeight": weight,
+        **more,
+    }
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> InProcess:
+    """A local SageMaker in this process; enter `inside.running()`."""
+    return InProcess(tmp_path)
+
+
+@pytest.fixture
+def archive_of() -> Callable[..., bytes]:
+    """Makes model archives: `archive_of(name, start="slow", seconds=3)`."""
+    return make_archive
+
+
+@pytest.fixture
+def tar_of() -> Callable[[dict[str, bytes]], bytes]:
+    """Makes any tar.gz: `tar_of({path: content})`."""
+    return make_tar
+
+
+@pytest.fixture
+def variant() -> Callable[..., dict[str, Any]]:
+    """Makes production variants: `variant(name, model, weight)`."""
+    return variant_of
+
+
+class Stage:
+    """A real cloud with what tests put on it, under names that no other test uses."""
+
+    def __init__(self, cloud: Any, bucket: str) -> None:
+        self.cloud = cloud
+        self.bucket = bucket
+        self.sagemaker = cloud.client("sagemaker")
+        self.runtime = cloud.client("sagemaker-runtime")
+        self.s3 = cloud.client("s3")
+        self.prefix = f"t{uuid.uuid4().hex[:8]}"
+
+    def name(self, name: str) -> str:
+        """A name of this stage's own."""
+        return f"{self.prefix}-{name}"
+
+    def model(self, name: str, archive: bytes | None = None, **behaviour: Any) -> str:
+        """Put an archive and create its model; answers the model's name."""
+        model = self.name(name)
+        key = f"{model}/model.tar.gz"
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=archive or make_archive(name, **behaviour))
+        self.sagemaker.create_model(
+            ModelName=model,
+            ExecutionRoleArn=ROLE,
+            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{self.bucket}/{key}"},
+        )
+        return model
+
+    def config(self, name: str, weights: dict[str, float], **more: Any) -> str:
+        """Create a configuration with a new model for each variant; answers its name."""
+        config = self.name(name)
+        variants = [variant_of(v, self.model(f"{name}-{v}"), weight) for v, weight in weights.items()]
+        self.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=variants, **more)
+        return config
+
+    def endpoint(self, name: str, weights: dict[str, float], **more: Any) -> str:
+        """Bring up an endpoint; answers its name."""
+        endpoint = self.name(name)
+        config = self.config(name, weights, **more)
+        self.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+        assert self.settled(endpoint)["EndpointStatus"] == "InService"
+        return endpoint
+
+    def settled(self, endpoint: str, seconds: float = 60) -> dict[str, Any]:
+        """The endpoint's description when nothing is in progress."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            described = self.sagemaker.describe_endpoint(EndpointName=endpoint)
+            if described["EndpointStatus"] in {"InService", "Failed"}:
+                return described
+            time.sleep(0.05)
+        raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
+
+    def invoke(self, endpoint: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        """Invoke with JSON; answers the parsed body."""
+        answer = self.runtime.invoke_endpoint(
+            EndpointName=endpoint, ContentType="application/json", Body=json.dumps(body or {}), **more
+        )
+        return json.loads(answer["Body"].read())
+
+
+@pytest.fixture(scope="session")
+def serving_cloud(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A real cloud, not started, whose `*-serving` images run served_model.py."""
+    config = tmp_path_factory.mktemp("config") / "localcloud.toml"
+    command = json.dumps([sys.executable, str(SERVER), "serve"])
+    config.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
+    return new_cloud(config)
+
+
+@pytest.fixture(scope="session")
+def _started(serving_cloud: Any) -> Any:
+    serving_cloud.start()
+    serving_cloud.client("s3").create_bucket(Bucket="stage-models")
+    return serving_cloud
+
+
+@pytest.fixture
+def stage(_started: Any) -> Stage:
+    """The shared real cloud, running."""
+    return Stage(_started, "stage-models")
+
+
+@pytest.fixture
+def own_stage(new_cloud: Callable[..., Any], serving_cloud: Any) -> Stage:
+    """A real cloud of the test's own, running, for tests that kill it."""
+    cloud = new_cloud(serving_cloud.config)
+    cloud.start()
+    cloud.client("s3").create_bucket(Bucket="stage-models")
+    return Stage(cloud, "stage-models")
