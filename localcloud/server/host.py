@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import boto3
@@ -25,6 +24,7 @@ from hypercorn.utils import LifespanFailureError
 from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
+from localcloud import cloudwatch, sagemaker
 from localcloud.server import asgi, deliveries, gateway, repairs
 from localcloud.server.configuration import Configuration
 from localcloud.server.durability import LOGS, Durability
@@ -90,17 +90,9 @@ class Host:
         self._services = self._create_services()
 
     def _create_services(self) -> dict[str, Service]:
-        services: dict[str, Service] = {}
-        for name, module in (("monitoring", "localcloud.cloudwatch"), ("sagemaker", "localcloud.sagemaker")):
-            create = getattr(import_module(module), "create", None)
-            if create is None:
-                log.warning("%s is not there yet", module)
-                continue
-            service = create(replace(self._platform, metrics=self._metering.sink))
-            services[name] = service
-            if isinstance(service, MetricSink):
-                self._metering.sink = service
-        return services
+        monitoring = cloudwatch.create(self._platform)
+        self._metering.sink = monitoring
+        return {"monitoring": monitoring, "sagemaker": sagemaker.create(replace(self._platform, metrics=monitoring))}
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from localcloud.server.surroundings import STATE_MARK
 
-CONTAINER_LABEL = "localcloud.state"
-"""Label that a container of a cloud carries, its value the state folder."""
+CONTAINER_LABEL = "localcloud.sagemaker.state"
+"""Label of every container that the cloud runs (`localcloud/sagemaker/images.py`), its value the state folder."""
 
 _GRACE_SECONDS = 3.0
 _PROC = Path("/proc")

@@ -1,0 +1,122 @@
+"""Run by the local cloud's Python: prints as JSON what of ministack's private names is not as we use it."""
+
+import asyncio
+import inspect
+import json
+import os
+import tempfile
+from importlib.metadata import version
+
+os.environ.update(AUTH="true", PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=tempfile.mkdtemp(), IOT_MTLS_ENABLED="0")
+
+import botocore.session
+from ministack import app
+from ministack.core import (
+    concurrency,
+    iam_actions,
+    iam_evaluator,
+    lambda_runtime,
+    persistence,
+    responses,
+    router,
+    sigv4,
+)
+from ministack.services import eventbridge, kms, lambda_svc, s3, sns, sqs, sts
+
+from localcloud.server import gateway, surroundings
+
+SIGNATURES = {
+    app._load_persisted_state: "",
+    app._is_ecr_registry_path: "path",
+    router.detect_service: "method path headers query_params",
+    router.extract_region: "headers query_params",
+    router.extract_access_key_id: "headers query_params",
+    iam_actions.extract_iam_action: "service method path headers body query_params",
+    iam_actions.extract_resource_arn: "service method path headers body query_params region account_id",
+    iam_actions.request_tag_context: "service iam_action body params",
+    iam_actions.identity_denial_message: "action principal_arn resource explicit_deny",
+    iam_actions.access_denied_response: (
+        "service action principal_arn request_id error_code message headers resource_arn explicit_deny "
+        "resource_policy_arn"
+    ),
+    iam_evaluator.enforce: "access_key_id iam_action service region resource_arn service_context",
+    iam_evaluator.evaluate_resource_policy: "doc ctx service named_only direct_only",
+    iam_evaluator._is_root_key: "access_key_id",
+    persistence._json_default: "obj",
+    persistence._json_object_hook: "obj",
+    persistence._state_format_version: "service",
+    responses._service_model: "service",
+    responses.request_scope: "account_id region",
+    lambda_runtime.execution_credentials: "config",
+    lambda_runtime.kill_workers: "workers",
+    lambda_runtime.reset: "",
+    lambda_svc.invoke_async_with_retry: "func event",
+    lambda_svc._emit_lambda_metrics: "function_name duration_ms error throttle",
+    lambda_svc._prune_orphan_code_blobs: "referenced",
+    lambda_svc._event_invoke_config: "func qualifier",
+    lambda_svc._get_func_record_for_ref: "function_ref",
+    lambda_svc._execution_record_for_config: "func config",
+    lambda_svc._execute_function_with_config_scope: "func event",
+    lambda_svc._lambda_function_name_and_qualifier_from_arn: "value",
+    lambda_svc.function_policy_for_arn: "resource_arn",
+    s3._atomic_write: "fpath data text",
+    sns._deliver_to_lambda: "endpoint envelope topic_arn sub_arn msg_id raw_message message_attributes",
+    sns._topic_by_arn_any_scope: "topic_arn",
+    sns.topic_policy_allows: "topic_arn service source_arn source_account",
+    sqs.queue_policy_allows: "queue_arn service source_arn source_account",
+    kms._resolve_key: "key_id_or_arn",
+    eventbridge._put_events: "data allow_aws_source",
+    eventbridge._invoke_target: "target event rule view",
+    eventbridge._dispatch_to_lambda: "arn payload",
+}
+
+HOLDERS = [
+    (app, "SERVICE_HANDLERS", dict),
+    (app, "SERVICE_REGISTRY", dict),
+    (app, "_state_map", dict),
+    (app, "load_state", object),
+    (app, "save_all", object),
+    (router, "SERVICE_PATTERNS", dict),
+    (router, "_KNOWN_AWS_SERVICE_NAMES", object),
+    (iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict),
+    (iam_actions, "_TAG_OPERATIONS", dict),
+    (iam_evaluator, "EvalResult", type),
+    (lambda_runtime, "_workers", dict),
+    (lambda_runtime, "_lock", object),
+    (lambda_svc, "_functions", object),
+    (sns, "_threading", object),
+    (sqs, "_queues", object),
+    (sts, "_sessions", dict),
+    (concurrency, "run_reentrant", object),
+    (sigv4, "header_signature_failure", object),
+]
+
+
+def main() -> None:
+    wrong = [f"ministack is {version('ministack')}, not 1.5.33"] if version("ministack") != "1.5.33" else []
+    for function, expected in SIGNATURES.items():
+        actual = " ".join(inspect.signature(function).parameters)
+        if actual != expected:
+            wrong.append(f"{function.__module__}.{function.__name__}({actual}), not ({expected})")
+    wrong += [
+        f"{module.__name__}.{name}" for module, name, kind in HOLDERS if not isinstance(getattr(module, name), kind)
+    ]
+    wrong += [f"{service} is not served" for service in surroundings.SERVICES if service not in app.SERVICE_REGISTRY]
+    session = botocore.session.get_session()
+    for service, (protocol, json_version) in gateway.PROTOCOLS.items():
+        metadata = session.get_service_model(responses._BOTOCORE_NAME.get(service, service)).metadata
+        actual = (metadata["protocol"], metadata.get("jsonVersion") if metadata["protocol"] == "json" else None)
+        if actual != (protocol, json_version):
+            wrong.append(f"{service} speaks {actual}, not {(protocol, json_version)}")
+    for service, name in (("sagemaker", "sagemaker"), ("monitoring", "cloudwatch")):
+        model = session.get_service_model(name)
+        for operation in gateway.TAGGING[service]:
+            members = model.operation_model(operation).input_shape.members
+            if not {"Tags", "TagKeys"} & members.keys():
+                wrong.append(f"{service}:{operation} takes no tags")
+    if asyncio.iscoroutinefunction(sns._deliver_to_lambda):
+        wrong.append("sns._deliver_to_lambda is a coroutine")
+    print(json.dumps(wrong))
+
+
+main()

@@ -1,0 +1,256 @@
+"""Events and messages reach whom they are allowed to reach, at least once, and failures are kept."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ARN = "arn:aws:{service}:us-east-1:000000000000:{name}"
+
+
+@pytest.fixture(scope="module")
+def functions(cloud, functions_of):
+    return functions_of(cloud)
+
+
+@pytest.fixture
+def seen(cloud):
+    """Events that the function which writes into a bucket has seen."""
+
+    def read(bucket: str) -> list[dict]:
+        s3 = cloud.client("s3")
+        entries = s3.list_objects_v2(Bucket=bucket, Prefix="seen/").get("Contents", [])
+        return [json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in entries]
+
+    return read
+
+
+def witness(cloud, functions, name: str, **settings) -> str:
+    """A function that writes every event into a bucket of the same name."""
+    cloud.client("s3").create_bucket(Bucket=name)
+    arn = functions.create(name, bucket=name, **settings)
+    functions.allow(name, Action="s3:PutObject", Resource="*")
+    return arn
+
+
+def test_a_topic_invokes_a_function_only_with_its_permission(cloud, functions, seen, eventually):
+    arn = witness(cloud, functions, "sns-witness")
+    sns = cloud.client("sns")
+    topic = sns.create_topic(Name="sns-witness")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    sns.publish(TopicArn=topic, Message="refused")
+    cloud.client("lambda").add_permission(
+        FunctionName="sns-witness",
+        StatementId="topic",
+        Action="lambda:InvokeFunction",
+        Principal="sns.amazonaws.com",
+        SourceArn=topic,
+    )
+    sns.publish(TopicArn=topic, Subject="s", Message="delivered")
+    assert eventually(lambda: seen("sns-witness"))
+    [event] = seen("sns-witness")
+    assert event["Records"][0]["Sns"]["Message"] == "delivered"
+    assert event["Records"][0]["EventSource"] == "aws:sns"
+
+
+def test_the_permission_for_one_topic_is_none_for_another(cloud, functions, seen):
+    arn = witness(cloud, functions, "sns-other")
+    sns = cloud.client("sns")
+    topic = sns.create_topic(Name="sns-other")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    cloud.client("lambda").add_permission(
+        FunctionName="sns-other",
+        StatementId="topic",
+        Action="lambda:InvokeFunction",
+        Principal="sns.amazonaws.com",
+        SourceArn=topic + "-else",
+    )
+    sns.publish(TopicArn=topic, Message="refused")
+    time.sleep(1)
+    assert seen("sns-other") == []
+
+
+def rule(cloud, name: str, target: str, **schedule) -> str:
+    events = cloud.client("events")
+    arn = events.put_rule(Name=name, **schedule)["RuleArn"]
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": target}])
+    return arn
+
+
+def permit(cloud, name: str, rule_arn: str) -> None:
+    cloud.client("lambda").add_permission(
+        FunctionName=name,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule_arn,
+    )
+
+
+def test_a_rule_invokes_a_function_only_with_its_permission(cloud, functions, seen, eventually):
+    arn = witness(cloud, functions, "rule-witness")
+    pattern = json.dumps({"source": ["mine"], "detail": {"state": ["ALARM"]}})
+    rule_arn = rule(cloud, "rule-witness", arn, EventPattern=pattern)
+    entry = {"Source": "mine", "DetailType": "changed", "Detail": '{"state": "ALARM", "n": 1}'}
+    cloud.client("events").put_events(Entries=[entry])
+    permit(cloud, "rule-witness", rule_arn)
+    cloud.client("events").put_events(
+        Entries=[{**entry, "Detail": '{"state": "ALARM", "n": 2}'}, {**entry, "Detail": '{"state": "OK", "n": 3}'}]
+    )
+    assert eventually(lambda: seen("rule-witness"))
+    time.sleep(0.5)
+    assert [event["detail"]["n"] for event in seen("rule-witness")] == [2]
+
+
+def test_a_queue_without_a_policy_takes_nothing_from_a_rule(cloud, policy, eventually):
+    sqs = cloud.client("sqs")
+    for name in ("open", "shut"):
+        url = sqs.create_queue(QueueName=f"rule-{name}")["QueueUrl"]
+        arn = ARN.format(service="sqs", name=f"rule-{name}")
+        rule_arn = rule(cloud, f"queue-{name}", arn, EventPattern='{"source": ["queues"]}')
+        if name == "open":
+            allowed = policy(
+                Principal={"Service": "events.amazonaws.com"},
+                Action="sqs:SendMessage",
+                Resource=arn,
+                Condition={"ArnEquals": {"aws:SourceArn": rule_arn}},
+            )
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": allowed})
+    cloud.client("events").put_events(Entries=[{"Source": "queues", "DetailType": "d", "Detail": "{}"}])
+    urls = {name: sqs.get_queue_url(QueueName=f"rule-{name}")["QueueUrl"] for name in ("open", "shut")}
+    assert eventually(lambda: sqs.receive_message(QueueUrl=urls["open"]).get("Messages"))
+    assert "Messages" not in sqs.receive_message(QueueUrl=urls["shut"])
+
+
+def test_nobody_may_forge_an_event_of_aws(cloud):
+    entry = {"Source": "aws.cloudwatch", "DetailType": "CloudWatch Alarm State Change", "Detail": "{}"}
+    answer = cloud.client("events").put_events(Entries=[entry])
+    assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+
+
+def test_an_alarm_reaches_function_topic_and_event_bus(cloud, functions, policy, seen, eventually):
+    arn = witness(cloud, functions, "alarm-witness")
+    alarm = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:witnessed"
+    for principal, source in (("lambda.alarms.cloudwatch", alarm), ("sns", None)):
+        cloud.client("lambda").add_permission(
+            FunctionName="alarm-witness",
+            StatementId=principal.replace(".", "-"),
+            Action="lambda:InvokeFunction",
+            Principal=f"{principal}.amazonaws.com",
+            **({"SourceArn": source} if source else {}),
+        )
+    pattern = {"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"]}
+    rule_arn = rule(cloud, "alarm-witness", arn, EventPattern=json.dumps({**pattern, "resources": [alarm]}))
+    permit(cloud, "alarm-witness", rule_arn)
+    topic = cloud.client("sns").create_topic(Name="alarm-witness")["TopicArn"]
+    cloud.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    cloudwatch = cloud.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="witnessed",
+        Namespace="n",
+        MetricName="m",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+        AlarmActions=[arn, topic],
+    )
+    cloudwatch.set_alarm_state(AlarmName="witnessed", StateValue="ALARM", StateReason="a test")
+    assert eventually(lambda: len(seen("alarm-witness")) >= 3)
+    kinds = sorted(
+        "topic" if "Records" in event else event.get("source", "") for event in seen("alarm-witness") if event
+    )
+    assert "topic" in kinds
+    assert {"aws.cloudwatch"} == set(kinds) - {"topic"}
+
+
+def test_a_failed_event_is_tried_three_times_and_lands_in_the_dead_letter_queue(cloud, functions, eventually):
+    url = cloud.client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
+    queue = ARN.format(service="sqs", name="dead-letters")
+    functions.create("failing", DeadLetterConfig={"TargetArn": queue})
+    functions.allow("failing", Action="sqs:SendMessage", Resource=queue)
+    cloud.client("lambda").invoke(FunctionName="failing", InvocationType="Event", Payload=b'{"fail": "on purpose"}')
+
+    def receive():
+        return cloud.client("sqs").receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages")
+
+    [message] = eventually(receive)
+    assert json.loads(message["Body"]) == {"fail": "on purpose"}
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "on purpose"
+    logged = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/failing", filterPattern='"event"')
+    assert len([e for e in logged["events"] if e["message"].startswith("event")]) == 3
+
+
+def test_failures_are_metered_for_an_alarm_on_the_function_itself(cloud, eventually):
+    def sums(name: str) -> float:
+        answer = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName=name,
+            Dimensions=[{"Name": "FunctionName", "Value": "failing"}],
+            StartTime=time.time() - 600,
+            EndTime=time.time() + 60,
+            Period=60,
+            Statistics=["Sum"],
+        )
+        return sum(point["Sum"] for point in answer["Datapoints"])
+
+    assert eventually(lambda: sums("Errors") == 3)
+    assert sums("Invocations") == 3
+    assert sums("AsyncEventsReceived") == 1
+
+
+def test_a_role_that_may_not_write_the_dead_letter_queue_does_not(cloud, functions, eventually):
+    url = cloud.client("sqs").create_queue(QueueName="no-letters")["QueueUrl"]
+    functions.create("unlucky", DeadLetterConfig={"TargetArn": ARN.format(service="sqs", name="no-letters")})
+    cloud.client("lambda").put_function_event_invoke_config(FunctionName="unlucky", MaximumRetryAttempts=0)
+    cloud.client("lambda").invoke(FunctionName="unlucky", InvocationType="Event", Payload=b'{"fail": "x"}')
+
+    def errors():
+        return cloud.client("cloudwatch").list_metrics(Namespace="AWS/Lambda", MetricName="DeadLetterErrors")["Metrics"]
+
+    assert eventually(errors)
+    assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
+
+
+def test_a_destination_gets_a_record_of_the_failure(cloud, functions, eventually):
+    url = cloud.client("sqs").create_queue(QueueName="destination")["QueueUrl"]
+    queue = ARN.format(service="sqs", name="destination")
+    functions.create("destined")
+    functions.allow("destined", Action="sqs:SendMessage", Resource=queue)
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName="destined",
+        MaximumRetryAttempts=1,
+        DestinationConfig={"OnFailure": {"Destination": queue}},
+    )
+    cloud.client("lambda").invoke(FunctionName="destined", InvocationType="Event", Payload=b'{"fail": "x"}')
+    [message] = eventually(lambda: cloud.client("sqs").receive_message(QueueUrl=url).get("Messages"))
+    record = json.loads(message["Body"])
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["requestPayload"] == {"fail": "x"}
+    assert record["responsePayload"]["errorMessage"] == "x"
+
+
+def test_a_rule_that_is_due_when_the_cloud_comes_back_fires(new_cloud, functions_of, eventually):
+    cloud = new_cloud()
+    cloud.start()
+    functions = functions_of(cloud)
+    arn = witness(cloud, functions, "scheduled")
+    permit(cloud, "scheduled", rule(cloud, "scheduled", arn, ScheduleExpression="rate(1 minute)"))
+    cloud.stop()
+    file = cloud.state / "ministack" / "eventbridge.json"
+    state = json.loads(file.read_text())
+    for entry in state["payload"]["rules"]["data"].values():
+        entry["CreationTime"] -= 60
+    file.write_text(json.dumps(state))
+    cloud.start()
+    found = eventually(lambda: cloud.client("s3").list_objects_v2(Bucket="scheduled").get("Contents"), seconds=20)
+    event = json.loads(cloud.client("s3").get_object(Bucket="scheduled", Key=found[0]["Key"])["Body"].read())
+    assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
+    cloud.stop()
