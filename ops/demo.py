@@ -7,9 +7,6 @@ journal, and the exit code and words of `pulumi up`.
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +15,7 @@ from rich.console import Console
 
 from ops import up
 from ops.errors import OperatorError
-from ops.replay import Pace, Report, flights, run
+from ops.replay import background
 from ops.snapshot import Snapshot, journal_state, take
 from ops.stack import Done, Stack
 from ops.target import Target, resolve
@@ -26,7 +23,6 @@ from ops.timeline import Moment, Observer, Timeline
 from pipeline.recipe import recipe
 
 RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
-_LONGEST = 3600.0
 
 
 def main() -> int:
@@ -51,7 +47,7 @@ def _story(console: Console) -> int:
     with (
         TemporaryDirectory(prefix="modelstack-demo-") as scratch,
         Observer(target, timeline),
-        _traffic(target) as report,
+        background(target, RATE, start=date(2013, 3, 1)) as answered,
     ):
         first = take(target)
         _title(console, f"1. A model serves: {first.champion}", f"Replaying flights at {RATE:.0f} requests a second.")
@@ -63,7 +59,6 @@ def _story(console: Console) -> int:
         _title(console, "3. Version 3, faulty by a switch, is released as challenger", _changed(good, bad))
         refused = _release(bad, timeline)
         third = take(target)
-        answered = report()
     checks = _checks(first, second, third, promoted, refused)
     _title(console, "What happened", "Observed, not planned:")
     for moment in timeline.moments:
@@ -119,36 +114,6 @@ def _fresh(stack: Stack, target: Target, scratch: Path, *, fault: str) -> Stack:
 def _changed(before: Stack, after: Stack) -> str:
     was, now = before.parameters(), after.parameters()
     return ", ".join(f"{name}: {was.get(name)} -> {value}" for name, value in now.items() if was.get(name) != value)
-
-
-@contextmanager
-def _traffic(target: Target) -> Iterator[_Answer]:
-    stop, answer = threading.Event(), _Answer()
-
-    def send() -> None:
-        source = flights(date(2013, 3, 1), date(2013, 12, 31))
-        run(target, source, Pace(rate=RATE), seconds=_LONGEST, stop=stop, tick=answer.keep)
-
-    sender = threading.Thread(target=send, name="replay", daemon=True)
-    sender.start()
-    try:
-        yield answer
-    finally:
-        stop.set()
-        sender.join(timeout=90)
-
-
-class _Answer:
-    """The traffic's report so far."""
-
-    def __init__(self) -> None:
-        self._report = Report()
-
-    def keep(self, report: Report, _: object) -> None:
-        self._report = report
-
-    def __call__(self) -> Report:
-        return self._report
 
 
 def _line(moment: Moment) -> str:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import chain, islice
@@ -43,17 +44,35 @@ class Pace:
         return (at - first).total_seconds() / self.speed
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A request that was not answered as asked: when it was sent (monotonic seconds), the answer, and its words."""
+
+    at: float
+    answer: str
+    text: str
+
+
 @dataclass
 class Report:
     """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words."""
 
     sent: int = 0
-    failed: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     variants: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
-    first_failures: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     elapsed_s: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return len(self.failures)
+
+    @property
+    def first_failures(self) -> list[str]:
+        """What the first three failures said."""
+        return [failure.text for failure in self.failures[:3]]
 
     def quantile(self, q: float) -> float:
         """The q-quantile of the latency in milliseconds (nearest rank); 0 when nothing was sent."""
@@ -93,7 +112,7 @@ class Report:
 class Sender:
     """Sends requests to one endpoint from several threads and keeps one report."""
 
-    def __init__(self, target: Target, variant: str | None = None) -> None:
+    def __init__(self, target: Target, report: Report, variant: str | None = None) -> None:
         config = Config(
             connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
         )
@@ -101,7 +120,7 @@ class Sender:
         self._endpoint = target.endpoint
         self._variant = {"TargetVariant": variant} if variant else {}
         self._lock = threading.Lock()
-        self.report = Report()
+        self.report = report
 
     def send(self, flight: Flight) -> None:
         """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
@@ -126,18 +145,13 @@ class Sender:
             name, failure = type(error).__name__, f"{flight.id}: {error}"
         spent = 1000 * (time.monotonic() - begun)
         with self._lock:
-            self._count(name, variant, spent, failure)
-
-    def _count(self, name: str, variant: str | None, spent_ms: float, failure: str | None) -> None:
-        self.report.sent += 1
-        self.report.answers[name] += 1
-        self.report.latencies_ms.append(spent_ms)
-        if variant:
-            self.report.variants[variant] += 1
-        if failure:
-            self.report.failed += 1
-            if len(self.report.first_failures) < 3:
-                self.report.first_failures.append(failure)
+            self.report.sent += 1
+            self.report.answers[name] += 1
+            self.report.latencies_ms.append(spent)
+            if variant:
+                self.report.variants[variant] += 1
+            if failure:
+                self.report.failures.append(Failure(begun, name, failure))
 
 
 def flights(start: date, end: date) -> Iterator[Flight]:
@@ -164,6 +178,7 @@ def run(
     variant: str | None = None,
     tick: Callable[[Report, datetime], None] = lambda report, at: None,
     stop: threading.Event | None = None,
+    report: Report | None = None,
 ) -> Report:
     """Send `source` at its pace until it ends, `limit` or `seconds` is reached, or `stop` is set.
 
@@ -176,8 +191,9 @@ def run(
         variant: Send everything to this variant.
         tick: Called after each request is handed over, with the report so far and the flight's own time.
         stop: Ends the run from another thread; what is under way is still counted.
+        report: What the outcomes are added to; a new one if left out.
     """
-    sender, stop = Sender(target, variant), stop or threading.Event()
+    sender, stop = Sender(target, report or Report(), variant), stop or threading.Event()
     begun, first = time.monotonic(), None
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
@@ -195,3 +211,22 @@ def run(
             pool.shutdown(cancel_futures=True)
     sender.report.elapsed_s = time.monotonic() - begun
     return sender.report
+
+
+@contextmanager
+def background(target: Target, rate: float, *, start: date, longest: float = 3600) -> Iterator[Report]:
+    """Send flights from `start` on at `rate` requests a second until the block ends; yields the growing report."""
+    stop, report = threading.Event(), Report()
+
+    def send() -> None:
+        run(
+            target, flights(start, date(start.year, 12, 31)), Pace(rate=rate), seconds=longest, stop=stop, report=report
+        )
+
+    sender = threading.Thread(target=send, name="replay", daemon=True)
+    sender.start()
+    try:
+        yield report
+    finally:
+        stop.set()
+        sender.join(timeout=90)

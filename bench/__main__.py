@@ -1,0 +1,87 @@
+"""`make bench`: run every scenario on one bed, print the table, and write bench/results.json.
+
+python -m bench                  # everything
+python -m bench lambdas no-op    # only these
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from bench import idle, lambdas, rollouts, updates
+from bench.bed import Bed, BenchError, bed
+from bench.rows import Row
+
+RESULTS = Path(__file__).parent / "results.json"
+
+# In order: the first update makes the stack that the others measure.
+SCENARIOS: dict[str, Callable[[Bed], list[Row]]] = {
+    "lambdas": lambda _: lambdas.handlers(),
+    "first-up": updates.first_up,
+    "no-op": updates.no_op_up,
+    "idle": idle.at_rest,
+    "rollouts": rollouts.under_load,
+}
+_NEEDS_STACK = frozenset({"no-op", "idle", "rollouts"})
+
+
+def main(wanted: list[str]) -> int:
+    """Measure; 0 when everything could be measured, whether or not the goals were met."""
+    console = Console(highlight=False)
+    unknown = [name for name in wanted if name not in SCENARIOS]
+    if unknown:
+        console.print(f"no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}", style="red")
+        return 2
+    names = set(wanted or SCENARIOS)
+    if names & _NEEDS_STACK:
+        names.add("first-up")
+    rows, failed = _run([name for name in SCENARIOS if name in names], console)
+    console.print(_table(rows))
+    console.print(_machine())
+    RESULTS.write_text(
+        json.dumps([{"name": "machine", "value": _machine()}, *(row.as_dict() for row in rows)], indent=1)
+    )
+    console.print(f"written to {RESULTS}")
+    return 1 if failed else 0
+
+
+def _run(names: list[str], console: Console) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    failed: list[str] = []
+    with bed() as made:
+        for name in names:
+            console.print(f"measuring {name} ...")
+            try:
+                rows += SCENARIOS[name](made)
+            except BenchError as error:
+                failed.append(name)
+                console.print(f"{name} could not be measured: {error}", style="red", markup=False)
+    return rows, failed
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(title="bench", title_justify="left")
+    for column in ("name", "value", "unit", "goal", "met", "beside it"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        met = "[green]yes[/]" if row.met else "[red]no[/]"
+        table.add_row(row.name, f"{row.value:g}", row.unit, row.goal, met, row.peer)
+    return table
+
+
+def _machine() -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {system}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

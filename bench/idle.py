@@ -1,0 +1,39 @@
+"""What the local cloud costs at rest, with every process that it started."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+from bench.bed import Bed
+from bench.rows import Row
+
+_SETTLE_S = 20.0
+_WATCH_S = 30.0
+
+
+def at_rest(bed: Bed) -> list[Row]:
+    """Resident memory and CPU of the server, its variants and its functions: the stack is up, no traffic comes."""
+    time.sleep(_SETTLE_S)
+    processes = _family(bed.pid)
+    before = {item.pid: _cpu(item) for item in processes}
+    time.sleep(_WATCH_S)
+    family = _family(bed.pid)
+    used = sum(_cpu(item) - before.get(item.pid, 0.0) for item in family)
+    rss = sum(item.memory_info().rss for item in family) / 1e6
+    peer = f"{len(family)} processes: " + ", ".join(f"{item.memory_info().rss / 1e6:.0f}" for item in family)
+    return [
+        Row("idle_rss_mb", round(rss, 1), "MB", "<= 400", peer),
+        Row("idle_cpu_pct", round(100 * used / _WATCH_S, 2), "% of a core", "<= 2", f"over {_WATCH_S:.0f} s"),
+    ]
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    server = psutil.Process(pid)
+    return [server, *server.children(recursive=True)]
+
+
+def _cpu(item: psutil.Process) -> float:
+    times = item.cpu_times()
+    return times.user + times.system

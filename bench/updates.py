@@ -1,0 +1,71 @@
+"""How long an update takes: the first on an empty cloud, and one with no changes, beside an empty program's."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.bed import Bed, BenchError, must
+from bench.rows import Row
+from ops.stack import Stack
+from ops.target import ROOT
+
+_REPEATS = 5
+
+
+def first_up(bed: Bed) -> list[Row]:
+    """The first update of the stack on an empty local cloud: trains, seals, registers, serves."""
+    begun = time.monotonic()
+    done = must(bed.stack.up(on_line=_training(marks := {})), "the first pulumi up")
+    whole = time.monotonic() - begun
+    training = marks.get("trained", begun) - marks.get("began", begun)
+    resources = sum(line.strip().startswith("+") and "created" in line for line in done.output.splitlines())
+    peer = f"training {training:.1f} s of it; {resources} resources"
+    return [Row("first_up_s", round(whole, 1), "s", "<= 60", peer)]
+
+
+def _training(marks: dict[str, float]) -> Callable[[str], None]:
+    def see(line: str) -> None:
+        if "train" in line and "began" not in marks:
+            marks["began"] = time.monotonic()
+        if "evaluat" in line and "trained" not in marks:
+            marks["trained"] = time.monotonic()
+
+    return see
+
+
+def no_op_up(bed: Bed) -> list[Row]:
+    """`pulumi up` with no changes over an empty program's, medians of alternating runs."""
+    empty = _empty(bed)
+    must(empty.up(), "pulumi up of the empty program")
+    ours, theirs = [], []
+    for _ in range(_REPEATS):
+        ours.append(_timed(bed.stack))
+        theirs.append(_timed(empty))
+    mine, peer = statistics.median(ours), statistics.median(theirs)
+    return [
+        Row("noop_up_ratio", round(mine / peer, 2), "ratio", "<= 3", f"{mine:.2f} s over empty program {peer:.2f} s")
+    ]
+
+
+def _timed(stack: Stack) -> float:
+    begun = time.monotonic()
+    done = must(stack.up(), "pulumi up with no changes")
+    spent = time.monotonic() - begun
+    if any(word in done.output for word in (" created", " updated", " replaced", " deleted")):
+        raise BenchError(f"an update with no changes changed something:\n{done.output}")
+    return spent
+
+
+def _empty(bed: Bed) -> Stack:
+    folder = bed.folder / "empty"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text(
+        f"name: empty\nruntime:\n  name: python\n  options:\n    virtualenv: {ROOT / '.venv'}\n"
+    )
+    (folder / "__main__.py").write_text('"""Declares nothing."""\n')
+    stack = Stack("local", bed.environment, Path(folder))
+    must(stack.pulumi("stack", "init", "local"), "pulumi stack init of the empty program")
+    return stack
