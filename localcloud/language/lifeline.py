@@ -17,7 +17,9 @@ _PATIENCE_S = 2.0
 
 def hold() -> None:
     """End this process when the engine has gone. The program then sees an empty stdin, as under the official host."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Python leaves SIGINT ignored when it was inherited so, as shells do for a command in the background.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _interrupt)
     held = os.dup(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)

@@ -1,0 +1,73 @@
+# `make` alone lists what there is. Everything works from a fresh clone: set-up is part of each target and takes a moment
+# when nothing has changed.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image lock clean
+
+# Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$p -c 'import sys, ensurepip, venv; sys.version_info >= (3, 11) or sys.exit(1); print(sys._base_executable)' \
+	2>/dev/null && break; done)
+RUN := .venv/bin/python
+SETUP = $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
+	Install it (Debian and Ubuntu: python3.11 and python3.11-venv), or name one: make PYTHON=/path/to/python3)) -m localcloud.setup
+PYTEST_ARGS ?=
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Environments, the Pulumi CLI and its local plugin; a second time takes a moment
+	@$(SETUP) install
+
+setup-dev:
+	@$(SETUP) install --level dev --quiet
+
+up: ## Set up, start the local cloud, and bring up stack `local` with its model
+	@$(SETUP) install --quiet
+	@$(RUN) -m ops.up
+
+demo: ## A release that is promoted and one that is rolled back, under real traffic
+	@$(SETUP) install --quiet
+	@$(RUN) -m ops.demo
+
+down: ## Destroy the local stacks and stop every process
+	@$(SETUP) install --quiet
+	@$(RUN) -m ops.down
+
+env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"
+	@$(SETUP) env
+
+shell: ## A shell on the local stack; other stacks need AWS's own settings
+	@$(SETUP) shell
+
+test: setup-dev ## All tests, the end-to-end ones included
+	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+check: setup-dev ## Format, lint, types and unit tests
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m basedpyright
+	@$(RUN) -m pytest -m "not e2e" -q $(PYTEST_ARGS)
+
+bench: setup-dev ## Measure, and write bench/results.json
+	@$(RUN) -m bench
+
+format: setup-dev ## Format, and mend what the linter can
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+lint: setup-dev ## The linter alone
+	@$(RUN) -m ruff check .
+
+types: setup-dev ## The type checker alone
+	@$(RUN) -m basedpyright
+
+image: ## Build the model's container image; needs a Docker engine
+	@$(SETUP) install --quiet
+	@$(RUN) -m ops.image
+
+lock: ## Compile the lock files; UPGRADE=1 takes newer versions
+	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove this checkout's environment and state; the shared cache stays
+	@$(SETUP) clean

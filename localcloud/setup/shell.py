@@ -1,0 +1,95 @@
+"""Which environment variables point a client at the local stack?"""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+
+PORT = 4566
+REGION = "us-east-1"
+
+UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN")
+"""What would point a client elsewhere."""
+
+_LOOPBACK = "127.0.0.1,localhost"
+
+
+def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Say what to set.
+
+    Args:
+        places: A checkout that was set up.
+        environ: The environment they are added to.
+
+    Returns:
+        Name to value. The credentials are throw-away ones, and so is the passphrase: the local stacks' secrets are
+        as local as their cloud.
+
+    Raises:
+        SetupFailed: The checkout was not set up.
+    """
+    first = [str(engine(places)), str(places.venv / "bin")]
+    path = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder not in first]
+    wanted = {
+        "PATH": os.pathsep.join([*first, *path]),
+        "PULUMI_HOME": str(places.pulumi_home),
+        "PULUMI_BACKEND_URL": places.backend.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "local",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "AWS_ENDPOINT_URL": endpoint(places, environ),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
+        direct = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+        wanted["NO_PROXY"] = wanted["no_proxy"] = (
+            direct if direct.startswith(_LOOPBACK) else ",".join(filter(None, (_LOOPBACK, direct)))
+        )
+    return wanted
+
+
+def exports(places: Places, environ: Mapping[str, str] = os.environ) -> str:
+    """Write them for a POSIX shell's `eval`."""
+    lines = [f"unset {' '.join(UNSET)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(places, environ).items()]
+    return "\n".join(lines)
+
+
+def applied(places: Places, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The whole environment of a process that works on the local stack."""
+    kept = {name: value for name, value in environ.items() if name not in UNSET}
+    return kept | variables(places, environ)
+
+
+def enter(places: Places) -> None:
+    """Become the user's shell in that environment."""
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    print(f"A shell on the local stack of {places.root}; `exit` leaves it.", flush=True)
+    os.execve(shell, [Path(shell).name], applied(places))
+
+
+def endpoint(places: Places, environ: Mapping[str, str] = os.environ) -> str:
+    """The URL of the running local cloud, or where it would be."""
+    try:
+        return str(json.loads(places.server_record.read_text())["url"])
+    except (OSError, ValueError, KeyError):
+        return f"http://127.0.0.1:{environ.get('LOCALCLOUD_PORT') or PORT}"
+
+
+def engine(places: Places) -> Path:
+    """The folder of the CLI that set-up chose."""
+    try:
+        folder = Path(json.loads(places.record.read_text())["engine"])
+    except (OSError, ValueError, KeyError):
+        folder = None
+    if folder is None or not (folder / "pulumi").exists():
+        raise SetupFailed("This checkout has not been set up, or its Pulumi CLI has gone", "Run `make setup`.")
+    return folder
