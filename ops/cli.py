@@ -2,6 +2,7 @@
 
     modelstack status
     modelstack watch
+    modelstack invoke model/example_request.json
     modelstack replay --from 2013-03-01 --speed 3600
     modelstack rollback --reason "customers complain"
 
@@ -14,7 +15,7 @@ import json
 import sys
 import time
 from datetime import date, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 from rich.console import Console
@@ -22,7 +23,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
-from ops.errors import OperatorError
+from ops.errors import OperatorError, explained
 from ops.rollback import roll_back
 from ops.snapshot import Snapshot, take
 from ops.target import resolve
@@ -108,6 +109,23 @@ class _Silent:
 def _ended(first: Snapshot, seen: Snapshot) -> bool:
     at_rest = seen.phase in ("idle", "held", "none")
     return at_rest and (first.phase not in ("idle", "none") or seen.verdict != first.verdict)
+
+
+@main.command()
+@click.argument("body", type=click.File("rb"))
+@click.option("--variant", default=None, help="Ask this variant, whatever the weights.")
+@click.option("--content-type", default="application/json", show_default=True)
+@click.pass_obj
+def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -> None:
+    """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
+    target = resolve(stack)
+    chosen = {"TargetVariant": variant} if variant else {}
+    with explained(f"invoking {target.endpoint}"):
+        answer = target.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=target.endpoint, ContentType=content_type, Body=body.read(), **chosen
+        )
+    click.echo(f"answered by {answer['InvokedProductionVariant']}", err=True)
+    click.echo(answer["Body"].read().decode(errors="replace"))
 
 
 @main.command()

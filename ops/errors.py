@@ -39,6 +39,9 @@ def explained(doing: str) -> Iterator[None]:
         ) from error
     except botocore.exceptions.ClientError as error:
         detail = error.response.get("Error", {})
+        if original := error.response.get("OriginalMessage"):
+            status = error.response.get("OriginalStatusCode")
+            raise OperatorError(f"{doing}: the model answered {status}: {original}") from error
         raise OperatorError(f"{doing}: {detail.get('Code', 'Error')}: {detail.get('Message', error)}") from error
     except botocore.exceptions.BotoCoreError as error:
         raise OperatorError(f"{doing}: {error}") from error

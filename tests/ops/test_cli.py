@@ -57,7 +57,9 @@ def test_a_stack_that_is_not_up_says_what_brings_it_up(bin_folder: Path) -> None
     assert "Run `pulumi up --stack local` first." in told(result)
 
 
-@pytest.mark.parametrize("command", [["status"], ["watch"], ["rollback", "--reason", "x", "--yes"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["watch"], ["rollback", "--reason", "x", "--yes"], ["invoke", __file__]]
+)
 def test_a_cloud_that_does_not_answer_is_told_in_words(bin_folder: Path, command: list[str]) -> None:
     outputs = {
         "endpoint_name": "e", "region": "us-east-1", "journal_table": "t", "package_group": "g", "alerts_topic": "arn"
@@ -77,6 +79,7 @@ def test_a_cloud_that_does_not_answer_is_told_in_words(bin_folder: Path, command
         (["replay", "--limit", "-1"], "--limit"),
         (["replay", "--from", "2013-05-01", "--to", "2013-04-01"], "--to 2013-04-01 is before --from 2013-05-01"),
         (["rollback"], "--reason"),
+        (["invoke", "/no/such/file"], "/no/such/file"),
         (["watch", "--every", "0"], "--every"),
         (["deploy"], "deploy"),
     ],
