@@ -4,9 +4,9 @@
     platform = dataclasses.replace(platform, metrics=cloudwatch)    # other services put their data here
     await cloudwatch.start()
 
-It differs from AWS in this: in-process data have a resolution of a second, also those of AWS's namespaces; late data are
-looked at at once, not at the next evaluation; data are kept for 15 days; anomaly detection, metric streams, Contributor
-Insights, Metrics Insights and PromQL queries are refused by name. Each module says what else.
+It differs from AWS in this: in-process data have a resolution of a second, also those of AWS's namespaces; data that
+come late are looked at at once, not at the next evaluation; data are kept for 15 days; anomaly detection, metric
+streams, Contributor Insights, Metrics Insights and PromQL queries are refused by name. Each module says what else.
 """
 
 from __future__ import annotations

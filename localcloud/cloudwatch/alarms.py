@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.cloudwatch.distribution import Distribution
-from localcloud.cloudwatch.errors import CloudWatchError, invalid_combination, missing_parameter, validation_error
+from localcloud.cloudwatch.errors import invalid_combination, missing_parameter, validation_error
 from localcloud.cloudwatch.evaluation import COMPARISONS, INSUFFICIENT_DATA, TREATMENTS, Condition, Point
 from localcloud.cloudwatch.expressions import ExpressionError
-from localcloud.cloudwatch.metric_math import Series
 from localcloud.cloudwatch.queries import MetricQuery, Query, compute, metric_queries, parse_queries
 from localcloud.cloudwatch.statistics import SIMPLE
 from localcloud.cloudwatch.store import MetricKey
+from localcloud.cloudwatch.timeseries import Series
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"

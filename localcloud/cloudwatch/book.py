@@ -1,7 +1,7 @@
 """All alarms of one cloud: who defines them, which state they are in, and what follows from a change.
 
-Every change is one transaction: definition or state, history, and the messages that it leads to. Composite alarms that depend
-on a changed alarm change with it.
+Every change is one transaction: definition or state, history, and the messages that it leads to. Composite alarms that
+depend on a changed alarm change with it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class AlarmBook:
         return [self.alarms[child] for child in sorted(rule.children) if child in self.alarms] if rule else []
 
     async def define(self, alarm: Alarm) -> bool:
-        """Keep an alarm, new or in place of the one of its name, whose state it takes over; returns whether it is new."""
+        """Keep an alarm; in place of one of its name it takes over that one's state. Returns whether it is new."""
         async with self._lock:
             previous = self.alarms.get(alarm.name)
             if previous is not None:

@@ -1,7 +1,7 @@
 """Dashboards: kept as they were given, after a check that a console could draw them.
 
-Source of the rules: "Dashboard body structure and syntax" in the Amazon CloudWatch API Reference. What makes a body useless is
-an error; a property that the reference does not know is a warning, and the dashboard is kept.
+Source of the rules: "Dashboard body structure and syntax" in the Amazon CloudWatch API Reference. What makes a body
+useless is an error; a property that the reference does not know is a warning, and the dashboard is kept.
 """
 
 from __future__ import annotations
@@ -39,10 +39,30 @@ _REQUIRED: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
     "custom": {"endpoint": (_text, "the ARN of a function")},
 }
 _KNOWN = {
-    "metric": set(
-        "accountId annotations end liveData legend metrics period region sparkline stacked start stat table timezone title "
-        "view yAxis setPeriodToTimeRange singleValueFullPrecision trend labels queries".split()
-    ),
+    "metric": {
+        "accountId",
+        "annotations",
+        "end",
+        "liveData",
+        "legend",
+        "metrics",
+        "period",
+        "region",
+        "sparkline",
+        "stacked",
+        "start",
+        "stat",
+        "table",
+        "timezone",
+        "title",
+        "view",
+        "yAxis",
+        "setPeriodToTimeRange",
+        "singleValueFullPrecision",
+        "trend",
+        "labels",
+        "queries",
+    },
     "text": {"markdown", "background"},
     "log": {"accountId", "query", "region", "stacked", "title", "view", "queryLanguage", "queryBy", "logGroupPrefixes"},
     "alarm": {"alarms", "sortBy", "states", "title"},

@@ -1,8 +1,9 @@
 """What is kept of the values that a metric had in one stretch of time.
 
-Count, sum, minimum and maximum are exact. The values themselves are kept exactly, with how often each occurred, while there
-are at most `EXACT` different ones; beyond that they go into a sketch of logarithmic bins, after which any percentile is
-within `RELATIVE_ERROR` of an exact one. Distributions merge without further error: the bins of all sketches are the same.
+Count, sum, minimum and maximum are exact. The values themselves are kept exactly, with how often each occurred, while
+there are at most `EXACT` different ones; beyond that they go into a sketch of logarithmic bins, after which any
+percentile is within `RELATIVE_ERROR` of an exact one. Distributions merge without further error, as the bins of all
+are the same.
 
 Source of the sketch: Masson, Rim, Lee, DDSketch: a fast and fully-mergeable quantile sketch with relative-error
 guarantees, VLDB 2019 (section 2.1, the basic version).
@@ -53,10 +54,8 @@ class Distribution:
         """Take in a value that occurred `weight` times."""
         self.count += weight
         self.total += value * weight
-        if value < self.low:
-            self.low = value
-        if value > self.high:
-            self.high = value
+        if not self.low <= value <= self.high:
+            self.low, self.high = min(self.low, value), max(self.high, value)
         values = self.values
         if values is not None:
             values[value] = values.get(value, 0.0) + weight

@@ -1,6 +1,6 @@
-"""Which state is an alarm in? A pure function of its condition, its data points, its present state and the time.
+"""Which state is an alarm in? A pure function of its condition, its data points and the time.
 
-    verdict = evaluate(condition, points, StateValue.OK, now)
+    verdict = evaluate(condition, points, now)      # None: whatever state it is in, it stays
 
 It follows "Configuring how CloudWatch alarms treat missing data" of the Amazon CloudWatch User Guide, whose tables are
 rows of the tests. What that page leaves open is settled here like this:
@@ -114,13 +114,12 @@ class Verdict:
     data: str
 
 
-def evaluate(condition: Condition, points: Iterable[Point], state: str, now: float) -> Verdict | None:
+def evaluate(condition: Condition, points: Iterable[Point], now: float) -> Verdict | None:
     """Say which state an alarm should be in.
 
     Args:
         condition: When it alarms.
         points: Data points in any order; those that do not start with a period of the evaluation range do not count.
-        state: The state that it is in.
         now: Seconds since the epoch.
 
     Returns:
@@ -139,7 +138,7 @@ def evaluate(condition: Condition, points: Iterable[Point], state: str, now: flo
     outcome = _outcome(condition, used, breaching, filled, now)
     if outcome is None:
         return None
-    explain = _Explanation(condition, used, breaching, filled, state, now)
+    explain = _Explanation(condition, used, breaching, filled, now)
     return Verdict(outcome, explain.reason(outcome), explain.data())
 
 
@@ -153,34 +152,28 @@ def _outcome(
         return OK
     if condition.missing == "breaching":
         return ALARM if len(breaching) + filled >= enough else OK
-    if len(breaching) < len(used):
-        return OK
+    return OK if len(breaching) < len(used) else _without_filling(condition, used, now)
+
+
+def _without_filling(condition: Condition, used: Sequence[Point], now: float) -> str | None:
+    """With `missing` or `ignore`, when all data points that there are breach and are too few."""
     if condition.missing == "ignore":
         return None
     if not used:
         return INSUFFICIENT_DATA
     age = (condition.range_end(now) - used[0].timestamp) // condition.period
-    return ALARM if age >= enough else OK
+    return ALARM if age >= condition.datapoints_to_alarm else OK
 
 
+@dataclass(frozen=True)
 class _Explanation:
     """The words that CloudWatch has for a verdict."""
 
-    def __init__(
-        self,
-        condition: Condition,
-        used: Sequence[Point],
-        breaching: Sequence[Point],
-        filled: int,
-        state: str,
-        now: float,
-    ) -> None:
-        self.condition = condition
-        self.used = used
-        self.breaching = breaching
-        self.filled = filled
-        self.before = state
-        self.now = now
+    condition: Condition
+    used: Sequence[Point]
+    breaching: Sequence[Point]
+    filled: int
+    now: float
 
     def reason(self, outcome: str) -> str:
         if outcome == INSUFFICIENT_DATA:

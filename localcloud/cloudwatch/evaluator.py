@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from localcloud.cloudwatch.alarms import METRIC_ALARM, Alarm
 from localcloud.cloudwatch.book import AlarmBook
@@ -35,6 +36,7 @@ class Evaluator:
         self._due: dict[str, float] = {}
         self._watchers: dict[MetricKey, set[str]] = {}
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -50,6 +52,10 @@ class Evaluator:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until every alarm that is due has been evaluated."""
+        await self._idle.wait()
 
     def reschedule(self, name: str) -> None:
         """Evaluate an alarm at once, because it is new or other than it was; or never again, because it is gone."""
@@ -83,12 +89,14 @@ class Evaluator:
                     logger.exception("alarms could not be evaluated and will be at their next time")
                 continue
             self._wake.clear()
+            self._idle.set()
             await self._wait(min(self._due.values(), default=math.inf) - now)
+            self._idle.clear()
 
     async def _wait(self, seconds: float) -> None:
         """Until a time has passed or something changed."""
         woken = asyncio.ensure_future(self._wake.wait())
-        waits: list[asyncio.Future[object]] = [woken]
+        waits: list[asyncio.Future[Any]] = [woken]
         if seconds < math.inf:
             waits.append(asyncio.ensure_future(self._clock.sleep(seconds)))
         try:
@@ -126,4 +134,4 @@ def _verdict(alarm: Alarm, taken: Sequence[Sequence[Distribution]], now: float) 
     except ExpressionError as error:
         logger.warning("alarm %s could not be evaluated: %s", alarm.name, error)
         return None
-    return evaluate(condition, points, alarm.state.value, now)
+    return evaluate(condition, points, now)

@@ -175,18 +175,18 @@ class _Parser:
     def atom(self) -> Node:
         if self.next >= len(self.tokens):
             raise self.unexpected("a value")
-        kind, token, _ = self.tokens[self.next]
+        kind, found, _ = self.tokens[self.next]
         self.next += 1
         if kind == "number":
-            return Number(float(token))
+            return Number(float(found))
         if kind == "text":
-            return Text(token[1:-1])
+            return Text(found[1:-1])
         if kind == "name":
-            return Function(token, self.items(")")) if self.peek() == "(" else Reference(token)
+            return Function(found, self.items(")")) if self.peek() == "(" else Reference(found)
         self.next -= 1
-        if token == "[":
+        if found == "[":
             return Array(self.items("]"))
-        if token == "(":
+        if found == "(":
             self.next += 1
             node = self.binary(0)
             self.take(")")

@@ -62,7 +62,9 @@ def changed(alarm: Alarm, before: State) -> Item:
     return _item(alarm, new.updated, STATE, summary, *forms)
 
 
-def acted(alarm: str, kind: str, arn: str, moment: float, changed_at: float, message: Any, error: str | None) -> Item:
+def acted(
+    alarm: str, kind: str, arn: str, moment: float, *, changed_at: float, message: Any, error: str | None
+) -> Item:
     """An action was carried out; or, when there is an error, was not."""
     outcome: dict[str, Any] = {
         "actionState": "Succeeded" if error is None else "Failed",

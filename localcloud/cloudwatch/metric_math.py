@@ -2,8 +2,9 @@
 
     value = evaluate(parse("m1 / m2 * 100"), Scope(grid, {"m1": invocations, "m2": errors}))
 
-As on AWS: in arithmetic and comparisons a value that only one side lacks counts as 0; where a division by zero would come
-out, the data point is dropped; `SUM`, `AVG`, `MAX`, `MIN` and `STDDEV` of one series are a scalar and of several are a series.
+As on AWS: in arithmetic and comparisons a value that only one side lacks counts as 0; where a division by zero would
+come out, the data point is dropped; `SUM`, `AVG`, `MAX`, `MIN` and `STDDEV` of one series are a scalar and of several
+a series.
 
 Source: Amazon CloudWatch User Guide, "Using math expressions with CloudWatch metrics".
 """
@@ -13,8 +14,8 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from localcloud.cloudwatch.expressions import (
     Array,
@@ -27,37 +28,19 @@ from localcloud.cloudwatch.expressions import (
     Reference,
     Text,
 )
-
-
-@dataclass(frozen=True)
-class Series:
-    """A time series.
-
-    Attributes:
-        values: Start of the period, in seconds since the epoch, to value; what is missing is not in it.
-        period: Seconds.
-        label: For people.
-        id: Id of the query that it comes from.
-        is_metric: Whether it was read and not computed.
-    """
-
-    values: Mapping[int, float]
-    period: int
-    label: str = ""
-    id: str = ""
-    is_metric: bool = False
-
-
-Value = float | Series | tuple[Series, ...]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What an expression sees: the moments of the request, and the results of the other queries by id."""
-
-    grid: Sequence[int]
-    results: Mapping[str, Value]
-
+from localcloud.cloudwatch.timeseries import (
+    Scope,
+    Series,
+    Value,
+    as_scalar,
+    as_several,
+    as_single,
+    kind_of,
+    mapped,
+    operate,
+    value_at,
+    with_values,
+)
 
 _REFUSED = ("ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SEARCH", "SERVICE_QUOTA")
 
@@ -77,11 +60,11 @@ def evaluate(node: Node, scope: Scope) -> Value:
             raise ExpressionError(f"there is no query with the id {node.name!r}; ids here: {_listed(scope.results)}")
         return scope.results[node.name]
     if isinstance(node, Array):
-        return tuple(series for item in node.items for series in _several(evaluate(item, scope), "an array"))
+        return tuple(series for item in node.items for series in as_several(evaluate(item, scope), "an array"))
     if isinstance(node, Negation):
-        return _mapped(evaluate(node.operand, scope), operator.neg)
+        return mapped(evaluate(node.operand, scope), operator.neg)
     if isinstance(node, Operation):
-        return _operate(node.sign, evaluate(node.left, scope), evaluate(node.right, scope))
+        return operate(node.sign, evaluate(node.left, scope), evaluate(node.right, scope))
     return _call(node, scope)
 
 
@@ -105,114 +88,11 @@ def _listed(names: Mapping[str, object]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _several(value: Value, what: str) -> tuple[Series, ...]:
-    if isinstance(value, Series):
-        return (value,)
-    if isinstance(value, tuple):
-        return value
-    raise ExpressionError(f"{what} needs time series, not the scalar {value}")
-
-
-def _single(value: Value) -> Series:
-    if isinstance(value, Series):
-        return value
-    raise ExpressionError(f"expected one time series, found {_kind(value)}")
-
-
-def _scalar(value: Value) -> float:
-    if isinstance(value, float):
-        return value
-    raise ExpressionError(f"expected a scalar, found {_kind(value)}")
-
-
-def _kind(value: Value) -> str:
-    if isinstance(value, float):
-        return f"the scalar {value}"
-    return "one time series" if isinstance(value, Series) else f"{len(value)} time series"
-
-
-def _finite(compute: Callable[..., float], *values: float) -> float | None:
-    try:
-        result = compute(*values)
-    except (ArithmeticError, ValueError):
-        return None
-    return float(result) if isinstance(result, int | float) and math.isfinite(result) else None
-
-
-def _mapped(value: Value, compute: Callable[[float], float]) -> Value:
-    if isinstance(value, float):
-        result = _finite(compute, value)
-        if result is None:
-            raise ExpressionError(f"the result for the scalar {value} is not a number")
-        return result
-    if isinstance(value, tuple):
-        return tuple(_mapped_series(series, compute) for series in value)
-    return _mapped_series(value, compute)
-
-
-def _mapped_series(series: Series, compute: Callable[[float], float]) -> Series:
-    computed = {moment: _finite(compute, value) for moment, value in series.values.items()}
-    return _computed(series, {moment: value for moment, value in computed.items() if value is not None})
-
-
-def _computed(series: Series, values: Mapping[int, float]) -> Series:
-    return replace(series, values=values, is_metric=False)
-
-
-_SIGNS: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "^": operator.pow,
-    "==": lambda left, right: float(left == right),
-    "!=": lambda left, right: float(left != right),
-    "<": lambda left, right: float(left < right),
-    "<=": lambda left, right: float(left <= right),
-    ">": lambda left, right: float(left > right),
-    ">=": lambda left, right: float(left >= right),
-    "and": lambda left, right: float(bool(left) and bool(right)),
-    "or": lambda left, right: float(bool(left) or bool(right)),
-}
-
-
-def _operate(sign: str, left: Value, right: Value) -> Value:
-    compute = _SIGNS[sign]
-    if isinstance(left, float) and isinstance(right, float):
-        result = _finite(compute, left, right)
-        if result is None:
-            raise ExpressionError(f"{left} {sign} {right} is not a number")
-        return result
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        raise ExpressionError(f"{sign} cannot take arrays of time series on both sides")
-    if isinstance(left, tuple):
-        return tuple(_combine(compute, one, right, one) for one in left)
-    if isinstance(right, tuple):
-        return tuple(_combine(compute, left, one, one) for one in right)
-    shape = left if isinstance(left, Series) else right
-    assert isinstance(shape, Series)  # noqa: S101 - two scalars have been dealt with
-    return _combine(compute, left, right, shape)
-
-
-def _combine(compute: Callable[[float, float], float], left: Value, right: Value, shape: Series) -> Series:
-    sides = [side.values for side in (left, right) if isinstance(side, Series)]
-    moments = sorted(set().union(*sides))
-    combined = {moment: _finite(compute, _at(left, moment), _at(right, moment)) for moment in moments}
-    return _computed(shape, {moment: value for moment, value in combined.items() if value is not None})
-
-
-def _at(value: Value, moment: int) -> float:
-    """A missing value is 0."""
-    if isinstance(value, float):
-        return value
-    return _single(value).values.get(moment, 0.0)
-
-
 def _mapping(compute: Callable[[float], float]) -> Callable[[Function, Scope], Value]:
     def function(node: Function, scope: Scope) -> Value:
         value = evaluate(node.arguments[0], scope)
-        _several(value, "this function")
-        return _mapped(value, compute)
+        as_several(value, "this function")
+        return mapped(value, compute)
 
     return function
 
@@ -226,7 +106,7 @@ def _reducing(
         value = evaluate(node.arguments[0], scope)
         if isinstance(value, Series):
             return float(reduce(list(value.values.values()))) if value.values else 0.0
-        several = _several(value, "this function")
+        several = as_several(value, "this function")
         moments = sorted({moment for series in several for moment in series.values})
         reduced = {}
         for moment in moments:
@@ -252,21 +132,15 @@ def _stepping(step: Callable[[int, float, int, float], float]) -> Callable[[Func
 
     def one(series: Series) -> Series:
         points = sorted(series.values.items())
-        return _computed(
+        return with_values(
             series,
             {
                 moment: step(before, value_before, moment, value)
-                for (before, value_before), (moment, value) in zip(points, points[1:], strict=False)
+                for (before, value_before), (moment, value) in pairwise(points)
             },
         )
 
-    def function(node: Function, scope: Scope) -> Value:
-        value = evaluate(node.arguments[0], scope)
-        if isinstance(value, Series):
-            return one(value)
-        return tuple(one(series) for series in _several(value, "this function"))
-
-    return function
+    return _each(one)
 
 
 def _metrics(node: Function, scope: Scope) -> Value:
@@ -294,14 +168,14 @@ def _fill(node: Function, scope: Scope) -> Value:
             missing = [moment for moment in grid if moment not in series.values]
             if isinstance(other, Series):
                 missing = [moment for moment in missing if moment in other.values]
-            return {moment: _at(other, moment) for moment in missing}
+            return {moment: value_at(other, moment) for moment in missing}
 
     def one(series: Series) -> Series:
-        return _computed(series, dict(sorted({**fill(series, scope.grid), **series.values}.items())))
+        return with_values(series, dict(sorted({**fill(series, scope.grid), **series.values}.items())))
 
     if isinstance(value, Series):
         return one(value)
-    return tuple(one(series) for series in _several(value, "this function"))
+    return tuple(one(series) for series in as_several(value, "this function"))
 
 
 def _repeated(series: Series, grid: Sequence[int]) -> dict[int, float]:
@@ -318,7 +192,7 @@ def _interpolated(series: Series, grid: Sequence[int]) -> dict[int, float]:
     points = sorted(series.values.items())
     return {
         moment: low + (high - low) * (moment - start) / (end - start)
-        for (start, low), (end, high) in zip(points, points[1:], strict=False)
+        for (start, low), (end, high) in pairwise(points)
         for moment in grid
         if start < moment < end
     }
@@ -327,24 +201,24 @@ def _interpolated(series: Series, grid: Sequence[int]) -> dict[int, float]:
 def _if(node: Function, scope: Scope) -> Value:
     condition, yes = (evaluate(argument, scope) for argument in node.arguments[:2])
     no = evaluate(node.arguments[2], scope) if len(node.arguments) == 3 else None
-    if isinstance(condition, float):
+    if isinstance(condition, int | float):
         chosen = yes if condition else no
         return Series({}, 60) if chosen is None else chosen
-    test = _single(condition)
+    test = as_single(condition)
     for branch in (yes, no):
         if isinstance(branch, tuple):
-            raise ExpressionError(f"a branch must be a scalar or one time series, not {_kind(branch)}")
+            raise ExpressionError(f"a branch must be a scalar or one time series, not {kind_of(branch)}")
     values: dict[int, float] = {}
     for moment, outcome in test.values.items():
         if outcome:
-            values[moment] = _at(yes, moment)
-        elif isinstance(no, float) or (isinstance(no, Series) and moment in no.values):
-            values[moment] = _at(no, moment)
-    return _computed(test, values)
+            values[moment] = value_at(yes, moment)
+        elif isinstance(no, int | float) or (isinstance(no, Series) and moment in no.values):
+            values[moment] = value_at(no, moment)
+    return with_values(test, values)
 
 
 def _period(node: Function, scope: Scope) -> Value:
-    series = _single(evaluate(node.arguments[0], scope))
+    series = as_single(evaluate(node.arguments[0], scope))
     if not series.is_metric:
         raise ExpressionError("the argument must be a metric, not the result of an expression")
     return float(series.period)
@@ -352,14 +226,14 @@ def _period(node: Function, scope: Scope) -> Value:
 
 def _moments(part: Callable[[datetime], float]) -> Callable[[Function, Scope], Value]:
     def function(node: Function, scope: Scope) -> Value:
-        series = _single(evaluate(node.arguments[0], scope))
-        return _computed(series, {moment: float(part(datetime.fromtimestamp(moment, UTC))) for moment in scope.grid})
+        series = as_single(evaluate(node.arguments[0], scope))
+        return with_values(series, {moment: float(part(datetime.fromtimestamp(moment, UTC))) for moment in scope.grid})
 
     return function
 
 
 def _time_series(node: Function, scope: Scope) -> Value:
-    scalar = _scalar(evaluate(node.arguments[0], scope))
+    scalar = as_scalar(evaluate(node.arguments[0], scope))
     period = scope.grid[1] - scope.grid[0] if len(scope.grid) > 1 else 60
     return Series(dict.fromkeys(scope.grid, scalar), period)
 
@@ -369,7 +243,7 @@ def _running_sum(series: Series) -> Series:
     for moment, value in sorted(series.values.items()):
         total += value
         sums[moment] = total
-    return _computed(series, sums)
+    return with_values(series, sums)
 
 
 def _each(compute: Callable[[Series], Series]) -> Callable[[Function, Scope], Value]:
@@ -377,7 +251,7 @@ def _each(compute: Callable[[Series], Series]) -> Callable[[Function, Scope], Va
         value = evaluate(node.arguments[0], scope)
         if isinstance(value, Series):
             return compute(value)
-        return tuple(compute(series) for series in _several(value, "this function"))
+        return tuple(compute(series) for series in as_several(value, "this function"))
 
     return function
 
@@ -386,7 +260,7 @@ def _array(compute: Callable[[tuple[Series, ...]], Value]) -> Callable[[Function
     def function(node: Function, scope: Scope) -> Value:
         value = evaluate(node.arguments[0], scope)
         if not isinstance(value, tuple):
-            raise ExpressionError(f"expected an array of time series, found {_kind(value)}")
+            raise ExpressionError(f"expected an array of time series, found {kind_of(value)}")
         return compute(value)
 
     return function
@@ -405,15 +279,15 @@ def _count(node: Function, scope: Scope) -> Value:
     value = evaluate(node.arguments[0], scope)
     if isinstance(value, Series):
         return float(len(value.values))
-    several = _several(value, "this function")
+    several = as_several(value, "this function")
     moments = sorted({moment for series in several for moment in series.values})
     counts = {moment: float(sum(moment in series.values for series in several)) for moment in moments}
     return Series(counts, several[0].period if several else 60)
 
 
 def _slice(node: Function, scope: Scope) -> Value:
-    several = _several(evaluate(node.arguments[0], scope), "this function")
-    bounds = [int(_scalar(evaluate(argument, scope))) for argument in node.arguments[1:]]
+    several = as_several(evaluate(node.arguments[0], scope), "this function")
+    bounds = [int(as_scalar(evaluate(argument, scope))) for argument in node.arguments[1:]]
     return several[bounds[0] : bounds[1] if len(bounds) == 2 else None]
 
 
@@ -421,7 +295,7 @@ _SORTERS: dict[str, Callable[[Sequence[float]], float]] = {"AVG": _average, "MIN
 
 
 def _sort(node: Function, scope: Scope) -> Value:
-    several = _several(evaluate(node.arguments[0], scope), "this function")
+    several = as_several(evaluate(node.arguments[0], scope), "this function")
     by, order = node.arguments[1:3]
     if not isinstance(by, Reference) or by.name not in _SORTERS:
         raise ExpressionError(f"the second argument must be one of {_listed(_SORTERS)}")
@@ -431,7 +305,7 @@ def _sort(node: Function, scope: Scope) -> Value:
     full = [series for series in several if series.values]
     full.sort(key=lambda series: key(list(series.values.values())), reverse=order.name == "DESC")
     ordered = (*full, *(series for series in several if not series.values))
-    return ordered[: int(_scalar(evaluate(node.arguments[3], scope)))] if len(node.arguments) == 4 else ordered
+    return ordered[: int(as_scalar(evaluate(node.arguments[3], scope)))] if len(node.arguments) == 4 else ordered
 
 
 _FUNCTIONS: dict[str, tuple[int, int, Callable[[Function, Scope], Value]]] = {

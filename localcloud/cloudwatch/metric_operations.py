@@ -15,7 +15,6 @@ from localcloud.cloudwatch.errors import (
     validation_error,
 )
 from localcloud.cloudwatch.expressions import ExpressionError
-from localcloud.cloudwatch.metric_math import Series
 from localcloud.cloudwatch.queries import (
     SUB_MINUTE,
     MetricQuery,
@@ -28,6 +27,7 @@ from localcloud.cloudwatch.queries import (
 )
 from localcloud.cloudwatch.statistics import SIMPLE
 from localcloud.cloudwatch.store import MINUTE, MetricKey, MetricStore, Window
+from localcloud.cloudwatch.timeseries import Series
 from localcloud.server.platform import Clock
 
 _OLDEST, _NEWEST = 14 * 86400, 2 * 3600

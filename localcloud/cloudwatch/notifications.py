@@ -1,7 +1,7 @@
 """What is told to whom when an alarm changes its state: the messages of SNS, Lambda and EventBridge, as AWS forms them.
 
-Sources: "Amazon SNS message format of CloudWatch alarms", "Invoke a Lambda function from an alarm" and "Alarm events and
-EventBridge" in the Amazon CloudWatch User Guide.
+Sources: "Amazon SNS message format of CloudWatch alarms", "Invoke a Lambda function from an alarm" and "Alarm events
+and EventBridge" in the Amazon CloudWatch User Guide.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Messages on their way: to topics, functions and the event bus.
 
-A message is written down in the transaction that changes the alarm's state, and deleted in the one that notes its outcome in
-the history. So it arrives at least once, also when this process dies in between, and twice only when it dies between delivery
-and note. Messages to one target go one after the other; targets do not wait for each other. What fails for another reason
-than a refusal of the target is tried again, `ATTEMPTS` times in all.
+A message is written down in the transaction that changes the alarm's state, and deleted in the one that notes its
+outcome in the history. So it arrives at least once, also when this process dies in between, and twice only when it
+dies between delivery and note. Messages to one target go one after the other; targets do not wait for each other.
+What fails for another reason than a refusal by the target is tried again, `ATTEMPTS` times in all.
 """
 
 from __future__ import annotations
@@ -150,7 +150,13 @@ class Outbox:
             published = json.loads(message.body["message"]) if message.kind == SNS else message.body
             now = self._clock.time()
             item = history.acted(
-                message.alarm, message.alarm_kind, message.target, now, message.moment, published, error
+                message.alarm,
+                message.alarm_kind,
+                message.target,
+                now,
+                changed_at=message.moment,
+                message=published,
+                error=error,
             )
         if error is not None:
             logger.warning("alarm %s: %s was not reached: %s", message.alarm, message.target, error)

@@ -11,9 +11,10 @@ from localcloud.cloudwatch import statistics
 from localcloud.cloudwatch.distribution import Distribution
 from localcloud.cloudwatch.errors import validation_error
 from localcloud.cloudwatch.expressions import ExpressionError, Node, parse, references
-from localcloud.cloudwatch.metric_math import Scope, Series, Value, evaluate
+from localcloud.cloudwatch.metric_math import evaluate
 from localcloud.cloudwatch.statistics import Statistic
 from localcloud.cloudwatch.store import MINUTE, MetricKey, Window
+from localcloud.cloudwatch.timeseries import Scope, Series, Value
 
 SUB_MINUTE = (1, 5, 10, 20, 30)
 """Periods under a minute that may be read, in seconds."""
@@ -90,8 +91,8 @@ def parse_queries(entries: Sequence[Mapping[str, Any]]) -> tuple[Query, ...]:
     """Read `MetricDataQueries` of a request, or the `Metrics` of an alarm.
 
     Raises:
-        CloudWatchError: A query has a bad or repeated id, neither or both of statistic and expression, an expression that
-            does not parse, or one that refers to a query that is not there.
+        CloudWatchError: A query has a bad or repeated id, neither or both of statistic and expression, an expression
+            that does not parse, or one that refers to a query that is not there.
     """
     queries = tuple(_query(entry) for entry in entries)
     ids = [query.id for query in queries]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+from botocore.model import OperationModel
 
 from localcloud.cloudwatch.errors import CloudWatchError
 
@@ -25,7 +25,7 @@ def parameters(body: bytes, query: Mapping[str, list[str]]) -> dict[str, str]:
     return found
 
 
-def structure(shape: Shape, found: Mapping[str, str]) -> dict[str, Any]:
+def structure(shape: Any, found: Mapping[str, str]) -> dict[str, Any]:
     """Build a request out of flat parameters; all scalars stay text.
 
     Raises:
@@ -46,15 +46,15 @@ def structure(shape: Shape, found: Mapping[str, str]) -> dict[str, Any]:
     return _built(shape, tree, "")
 
 
-def _built(shape: Shape, node: Any, name: str) -> Any:
-    if isinstance(shape, StructureShape) and isinstance(node, dict):
+def _built(shape: Any, node: Any, name: str) -> Any:
+    if shape.type_name == "structure" and isinstance(node, dict):
         return {
             key: _built(shape.members[key], child, f"{name}.{key}") if key in shape.members else child
             for key, child in node.items()
         }
-    if isinstance(shape, ListShape):
+    if shape.type_name == "list":
         return [_built(shape.member, item, name) for item in _items(node, name)]
-    if isinstance(shape, MapShape):
+    if shape.type_name == "map":
         raise _malformed(name)
     if isinstance(node, dict):
         raise _malformed(name)
@@ -76,23 +76,21 @@ def _malformed(name: str) -> CloudWatchError:
     )
 
 
-def scalar(shape: Shape, value: Any) -> Any:
-    """Read a scalar of the model from text; text that does not have the form stays text."""
-    if not isinstance(value, str):
+def scalar(kind: str, value: Any) -> Any:
+    """Read a scalar of a type of the model from text; text that does not have the form stays text."""
+    read = _SCALARS.get(kind)
+    if read is None or not isinstance(value, str):
         return value
-    kind = shape.type_name
     try:
-        if kind in ("integer", "long"):
-            return int(value)
-        if kind in ("double", "float"):
-            return float(value)
-        if kind == "timestamp":
-            return _seconds(value)
+        return read(value)
     except ValueError:
         return value
-    if kind == "boolean":
-        return {"true": True, "false": False}.get(value.lower(), value)
-    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
 
 
 def _seconds(text: str) -> float:
@@ -103,9 +101,19 @@ def _seconds(text: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "long": int,
+    "double": float,
+    "float": float,
+    "timestamp": _seconds,
+    "boolean": _boolean,
+}
+
+
 def response(operation: OperationModel, output: Mapping[str, Any], request_id: str) -> bytes:
     """The XML of an output that fits the model."""
-    shape = operation.output_shape
+    shape: Any = operation.output_shape
     result = ""
     if shape is not None:
         wrapper = shape.serialization.get("resultWrapper", f"{operation.name}Result")
@@ -136,8 +144,7 @@ def _element(name: str, text: str) -> str:
     return f"<{name}>{escape(_NOT_XML.sub('?', text))}</{name}>"
 
 
-def _members(shape: Shape, value: Mapping[str, Any]) -> str:
-    assert isinstance(shape, StructureShape)  # noqa: S101 - narrows the type; every caller has checked it
+def _members(shape: Any, value: Mapping[str, Any]) -> str:
     return "".join(
         f"<{name}>{_xml(member, value[name])}</{name}>"
         for name, member in shape.members.items()
@@ -145,12 +152,12 @@ def _members(shape: Shape, value: Mapping[str, Any]) -> str:
     )
 
 
-def _xml(shape: Shape, value: Any) -> str:
-    if isinstance(shape, StructureShape):
+def _xml(shape: Any, value: Any) -> str:
+    if shape.type_name == "structure":
         return _members(shape, value)
-    if isinstance(shape, ListShape):
+    if shape.type_name == "list":
         return "".join(f"<member>{_xml(shape.member, item)}</member>" for item in value)
-    if isinstance(shape, MapShape):
+    if shape.type_name == "map":
         return "".join(
             f"<entry><key>{_xml(shape.key, key)}</key><value>{_xml(shape.value, item)}</value></entry>"
             for key, item in value.items()

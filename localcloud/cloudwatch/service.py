@@ -97,6 +97,11 @@ class CloudWatch:
         """Take in-process data in, at a resolution of a second; never blocks, durable within half a second."""
         self._store.put(namespace, data)
 
+    async def settled(self) -> None:
+        """Wait until every alarm that is due has been evaluated, and every message delivered or given up."""
+        await self._evaluator.settled()
+        await self._outbox.settled()
+
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
@@ -133,5 +138,5 @@ class CloudWatch:
 
 def _operations(*owners: object) -> dict[str, Operation]:
     """The public coroutine methods of the owners that are operations of CloudWatch, by the operation's name."""
-    snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in wire.service_model().operation_names}
+    snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in wire.operation_names()}
     return {snake[method]: getattr(owner, method) for owner in owners for method in dir(owner) if method in snake}

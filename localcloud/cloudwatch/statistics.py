@@ -139,7 +139,7 @@ def _ranged(name: str, kind: str, low: str | None, high: str | None) -> Statisti
     scale = 100 if by_share else 1
     lower = float(low.rstrip("%")) / scale if low else (0.0 if by_share else -math.inf)
     upper = float(high.rstrip("%")) / scale if high else (1.0 if by_share else math.inf)
-    if lower >= upper or (by_share and not (0 <= lower and upper <= 1)):
+    if lower >= upper or (by_share and (lower < 0 or upper > 1)):
         raise ValueError(f"statistic {name!r}: the lower bound must be under the upper, percentages within 0 and 100")
     return Statistic(name, kind, lower, upper, by_share)
 

@@ -1,12 +1,12 @@
 """Where the data of all metrics are.
 
-A metric is a namespace, a name and a set of dimensions; data under other dimensions belong to another metric. Data are
-summed up as they come, in buckets of a second and in buckets of a minute, each by the unit that it came in. Buckets of a
-second are kept for 3 hours and buckets of a minute for 15 days, as on AWS; what AWS keeps longer (5 minutes for 63 days, an
-hour for 455) is not kept here. Standard-resolution data count at the start of their minute.
+A metric is a namespace, a name and a set of dimensions; data under other dimensions belong to another metric. Data
+are summed up as they come, in buckets of a second and in buckets of a minute, by the unit that they came in. Buckets
+of a second are kept for 3 hours and buckets of a minute for 15 days, as on AWS; what AWS keeps longer (5 minutes for
+63 days, an hour for 455) is not kept here. Standard-resolution data count at the start of their minute.
 
-Buckets that are being filled are in memory, all others in SQLite. `record` takes data in and answers at once; `commit` makes
-all data so far durable, and runs by itself a moment after data came.
+Buckets that are being filled are in memory, all others in SQLite. `put` and `record` take data in and return at once;
+`commit` makes all data so far durable, and runs by itself a moment after `put`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import botocore.session
-from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import OperationModel, ServiceModel
 
 from localcloud.cloudwatch import cbor, querystring
 from localcloud.cloudwatch.errors import CloudWatchError, internal, validation_error
@@ -52,6 +52,16 @@ class Call:
         """The operation in the service model."""
         return service_model().operation_model(self.operation)
 
+    @property
+    def input_shape(self) -> Any:
+        """The shape of its request, or None. (botocore's shapes have their parts by a property without types.)"""
+        return self.model.input_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of its output, or None."""
+        return self.model.output_shape
+
 
 class WireError(Exception):
     """A request that cannot be carried out; `answer` is what the client gets."""
@@ -67,6 +77,12 @@ def service_model() -> ServiceModel:
     return botocore.session.Session().get_service_model("cloudwatch")
 
 
+def operation_names() -> list[str]:
+    """Names of all operations of CloudWatch."""
+    names: Any = service_model().operation_names
+    return list(names)
+
+
 def read(headers: Mapping[str, str], path: str, body: bytes, query: Mapping[str, list[str]]) -> Call:
     """Find the operation and its parameters, and check them against the service model.
 
@@ -75,14 +91,14 @@ def read(headers: Mapping[str, str], path: str, body: bytes, query: Mapping[str,
     """
     call = _named(headers, path, body, query)
     try:
-        if call.operation not in service_model().operation_names:
+        if call.operation not in operation_names():
             raise CloudWatchError(
                 "InvalidAction" if call.protocol == QUERY else "UnknownOperationException",
                 "UnknownOperationException",
                 f"CloudWatch (2010-08-01) has no operation {call.operation!r}",
                 400 if call.protocol == QUERY else 404,
             )
-        shape = call.model.input_shape
+        shape = call.input_shape
         request = _typed(shape, _decoded(call, body, query), call.protocol) if shape else {}
         messages = validate(shape, request)
         if messages:
@@ -94,7 +110,7 @@ def read(headers: Mapping[str, str], path: str, body: bytes, query: Mapping[str,
 
 def answer(call: Call, output: Mapping[str, Any]) -> Answer:
     """Put an output into the call's protocol; a 500 when it breaks the service model, which is a fault of ours."""
-    shape = call.model.output_shape
+    shape = call.output_shape
     messages = validate(shape, output)
     if messages:
         return refuse(call, internal(f"the output of {call.operation} breaks the service model: {summary(messages)}"))
@@ -130,7 +146,7 @@ def _named(headers: Mapping[str, str], path: str, body: bytes, query: Mapping[st
 
 def _decoded(call: Call, body: bytes, query: Mapping[str, list[str]]) -> Any:
     if call.protocol == QUERY:
-        shape = call.model.input_shape
+        shape = call.input_shape
         return querystring.structure(shape, querystring.parameters(body, query)) if shape else {}
     try:
         value = (cbor.loads(body) if call.protocol == CBOR else json.loads(body)) if body else {}
@@ -155,38 +171,36 @@ def _headers(call: Call) -> dict[str, str]:
     return headers
 
 
-def _typed(shape: Shape, value: Any, protocol: str) -> Any:
+def _typed(shape: Any, value: Any, protocol: str) -> Any:
     """Bring decoded values to the types of the model as far as they have the form for it; `validate` finds the rest."""
-    if isinstance(shape, StructureShape) and isinstance(value, dict):
+    kind = shape.type_name
+    if kind == "structure" and isinstance(value, dict):
+        members = shape.members
         return {
-            name: _typed(shape.members[name], member, protocol) if name in shape.members else member
+            name: _typed(members[name], member, protocol) if name in members else member
             for name, member in value.items()
             if member is not None
         }
-    if isinstance(shape, ListShape) and isinstance(value, list):
-        if shape.member.type_name == "string":
-            return value
-        return [_typed(shape.member, item, protocol) for item in value]
-    if isinstance(shape, MapShape) and isinstance(value, dict):
+    if kind == "list" and isinstance(value, list):
+        plain = shape.member.type_name == "string"
+        return value if plain else [_typed(shape.member, item, protocol) for item in value]
+    if kind == "map" and isinstance(value, dict):
         return {key: _typed(shape.value, item, protocol) for key, item in value.items()}
-    if protocol == QUERY:
-        return querystring.scalar(shape, value)
-    if shape.type_name in ("timestamp", "double", "float") and isinstance(value, int) and not isinstance(value, bool):
+    if protocol == QUERY or (kind == "timestamp" and isinstance(value, str)):
+        return querystring.scalar(kind, value)
+    if kind in ("timestamp", "double", "float") and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if shape.type_name == "timestamp" and isinstance(value, str):
-        return querystring.scalar(shape, value)
     return value
 
 
-def _plain(shape: Shape, value: Any, protocol: str) -> Any:
-    if isinstance(shape, StructureShape):
+def _plain(shape: Any, value: Any, protocol: str) -> Any:
+    kind = shape.type_name
+    if kind == "structure":
         return {
             name: _plain(shape.members[name], member, protocol) for name, member in value.items() if member is not None
         }
-    if isinstance(shape, ListShape):
+    if kind == "list":
         return [_plain(shape.member, item, protocol) for item in value]
-    if isinstance(shape, MapShape):
+    if kind == "map":
         return {key: _plain(shape.value, item, protocol) for key, item in value.items()}
-    if shape.type_name == "timestamp" and protocol == CBOR:
-        return cbor.Timestamp(value)
-    return value
+    return cbor.Timestamp(value) if kind == "timestamp" and protocol == CBOR else value
