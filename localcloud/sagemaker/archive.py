@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import shutil
@@ -100,13 +101,16 @@ class Archives:
         """
         target.mkdir(parents=True)
         try:
-            with tarfile.open(self._folder / sha256, "r:gz") as archive:
+            with gzip.open(self._folder / sha256) as bytes_, tarfile.open(fileobj=bytes_, mode="r:") as archive:
                 left = _MOST_BYTES
                 for position, member in enumerate(archive):
                     left -= member.size
                     if left < 0 or position >= _MOST_FILES:
                         raise tarfile.TarError(f"more than {_MOST_BYTES >> 30} GB or {_MOST_FILES} files")
                     _unpack_member(archive, member, target)
+                # tar stops at its own end mark; only the end of the gzip stream has the checksum of all.
+                while bytes_.read(_CHUNK):
+                    pass
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             shutil.rmtree(target, ignore_errors=True)
             raise ArchiveUnusable(

@@ -20,7 +20,7 @@ def main() -> None:
     if os.getppid() != parent:  # it ended before the line above
         sys.exit("launch: the server is gone")
     try:
-        os.execvp(program[0], program)  # noqa: S606 - no shell is the point
+        os.execvp(program[0], program)
     except OSError as error:
         sys.exit(f"launch: cannot run {program[0]}: {error.strerror}")
 

@@ -95,13 +95,13 @@ def _decode(body: bytes) -> Request:
     return request
 
 
-def _plain(shape: Any, request: Request) -> Request:
-    """Drop nulls at the top and turn the timestamps there into epoch seconds; filters have no others."""
-    plain = {name: value for name, value in request.items() if value is not None}
-    for name, value in plain.items():
-        if shape.members[name].type_name == "timestamp":
-            plain[name] = epoch_seconds(value)
-    return plain
+def _plain(shape: Any, value: Any) -> Any:
+    """Drop nulls, which JSON clients send for what is absent, and turn timestamps into epoch seconds."""
+    if shape.type_name == "structure":
+        return {name: _plain(shape.members[name], member) for name, member in value.items() if member is not None}
+    if shape.type_name == "list":
+        return [_plain(shape.member, item) for item in value]
+    return epoch_seconds(value) if shape.type_name == "timestamp" else value
 
 
 def epoch_seconds(value: float | str) -> float:

@@ -1,6 +1,6 @@
 """A model server of the SageMaker contract with nothing but the standard library, for tests.
 
-How it behaves is in `behaviour.json` of the model folder: {"name": ..., "start": "ok" | "exit" | "slow" | "unwell" | ...}.
+How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "hang", "unwell"}.
 """
 
 from __future__ import annotations
