@@ -20,7 +20,9 @@ def _bus(k: Props) -> str:
 
 
 def _put_rule(s: Scope, p: Props) -> Props:
-    return {"arn": s("events").put_rule(**{"Description": "", **RULE.request(p, *_RULE)})["RuleArn"]}
+    return {
+        "arn": s("events").put_rule(**{"Description": "", "State": "ENABLED", **RULE.request(p, *_RULE)})["RuleArn"]
+    }
 
 
 def _settle_rule(s: Scope, k: Props, p: Props) -> None:
