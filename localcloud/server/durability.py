@@ -6,7 +6,8 @@ cheap: a file whose content did not change is not written, concurrent requests t
 (container layers) go to files named by their digest, once. S3 writes its objects itself, one file each, as they come.
 
 Log events are different: they are written behind the answer, within a second, and less often as they grow (at most a
-twentieth of the time goes into it). A kill may lose that last moment of events, never a group or a stream.
+twentieth of the time goes into it). A kill may lose that last moment of events, never a group or a stream. When they
+cannot be written, the next ones are refused.
 
 No fsync: this guards against the end of the process, not of the machine.
 """
@@ -109,6 +110,7 @@ class StateFile:
         self.key = key
         self.path = folder / f"{key}.json"
         self.cost = 0.0
+        self.failing = False
         self._blobs = blobs
         self._get_state = get_state
         self._lock = asyncio.Lock()
@@ -139,6 +141,7 @@ class StateFile:
                     if attempt == _COPY_ATTEMPTS - 1:
                         raise
             self._done, self.cost = covered, time.perf_counter() - begun
+            self.failing = False
 
     def _write(self, state: Any) -> None:
         before, self._names = self._names, {}
@@ -217,7 +220,9 @@ class Durability:
                 await file.save(self._writer)
         for key in touched.later:
             file = self._file(key)
-            if file is not None:
+            if file is not None and file.failing and not touched.now:
+                await file.save(self._writer)  # tell of a disk that is still full
+            elif file is not None:
                 self._save_behind(file)
 
     def touch(self, *keys: str) -> None:
@@ -272,6 +277,7 @@ class Durability:
         try:
             await file.save(self._writer)
         except NotSaved as error:
+            file.failing = True
             log.error("%s", error)
 
 

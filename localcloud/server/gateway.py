@@ -134,9 +134,15 @@ def _refuse_like_aws() -> None:
             )
         status, headers, body = refusal_of(service, action, principal_arn, request_id, **options)
         sent = options.get("headers") or {}
-        if service == "monitoring" and sent.get("smithy-protocol") == "rpc-v2-cbor":
-            headers = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-            body = cbor_of_texts(json.loads(body))
+        if service == "monitoring" and "xml" not in headers["Content-Type"]:
+            # CloudWatch is compatible with its former protocol, whose code clients are to raise.
+            code = options.get("error_code") or "AccessDenied"
+            headers = {**headers, "x-amzn-query-error": f"{code};Sender"}
+            if sent.get("smithy-protocol") == "rpc-v2-cbor":
+                headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+                body = cbor_of_texts(json.loads(body))
+        if service == "sagemaker" and sent.get("x-amz-target") and status == 403:
+            status = 400
         return status, headers, body
 
     iam_actions.access_denied_response = access_denied_response

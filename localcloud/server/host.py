@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
@@ -35,10 +36,10 @@ from localcloud.server.surroundings import ROOT_KEY, STATE_MARK, Folders
 
 log = logging.getLogger("localcloud")
 
-IDLE_WORKER_SECONDS = 90.0
+IDLE_WORKER_SECONDS = float(os.environ.get("LOCALCLOUD_WORKER_SECONDS", "90"))
 """A function that runs every minute stays warm, any other ends."""
 
-_HOUSEKEEPING_SECONDS = 30.0
+_HOUSEKEEPING_SECONDS = min(30.0, IDLE_WORKER_SECONDS)
 _QUEUE_METER_SECONDS = 60.0
 _DRAIN_SECONDS = 3.0
 
@@ -110,6 +111,7 @@ class Host:
         repairs.verify_root()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
+        repairs.copy_logs_lightly()
         deliveries.guard(self._invocations, self._durability)
         gateway.install(self._services, self._started)
         listening = Listening()
@@ -130,7 +132,7 @@ class Host:
                 await service.start()
             await self._invocations.start()
             housekeeping = [
-                asyncio.create_task(self._end_idle_workers()),
+                asyncio.create_task(self._keep_small()),
                 asyncio.create_task(self._meter_queues()),
             ]
             self._started.set()
@@ -179,10 +181,12 @@ class Host:
             "services": sorted(ministack_app.SERVICE_HANDLERS),
         }
 
-    async def _end_idle_workers(self) -> None:
+    async def _keep_small(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             await asyncio.to_thread(repairs.end_idle_workers, IDLE_WORKER_SECONDS)
+            if repairs.trim_logs(self._clock.time()):
+                self._durability.touch(LOGS)
 
     async def _meter_queues(self) -> None:
         while True:
@@ -198,6 +202,8 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
 def run(folders: Folders, port: int, configuration: Configuration) -> None:
     """Serve one cloud in this process until it is told to stop."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.getLogger("localcloud").setLevel(os.environ.get("LOCALCLOUD_LOG", "INFO").upper())
     try:
         asyncio.run(_serve(folders, port, configuration))

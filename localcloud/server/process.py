@@ -25,11 +25,12 @@ from typing import IO
 
 from localcloud.server import orphans
 from localcloud.server.files import require_writable
-from localcloud.server.surroundings import Folders
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.5
+_LOG_BYTES = 5_000_000
 _LOG_TAIL = 15
 
 Say = Callable[[str], None]
@@ -89,15 +90,13 @@ def hold(state: Path) -> Iterator[IO[str]]:
     Raises:
         ProcessError: Another process holds it.
     """
-    file = (state / "server.lock").open("a+")
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ProcessError(f"another local cloud runs on {state} (pid {_read(file).get('pid')})") from error
+    with (state / "server.lock").open("a+") as file:
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while not _locked(file, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise ProcessError(f"another local cloud runs on {state} (pid {_read(file).get('pid')})")
+            time.sleep(_POLL_SECONDS / 5)  # somebody may only be looking
         yield file
-    finally:
-        file.close()
 
 
 def sign(lock: IO[str], port: int) -> None:
@@ -114,12 +113,9 @@ def find(state: Path) -> Running | None:
     if not path.exists():
         return None
     with path.open("r") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            facts = _read(file)
-        else:
+        if _locked(file, fcntl.LOCK_SH):
             return None
+        facts = _read(file)
     pid, port = int(facts.get("pid", 0)), int(facts.get("port", 0))
     url = f"http://127.0.0.1:{port}"
     return Running(pid, port, url, ready=_status(url).get("ready") is True)
@@ -153,12 +149,14 @@ def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) 
     if ended:
         say(f"local cloud: ended {ended} processes that an earlier run left behind")
     require_free(port)
-    folders = Folders(state)
     command = [str(python), "-m", "localcloud", "serve", "--state", str(state), "--port", str(port)]
     if config is not None:
         command += ["--config", str(config.resolve())]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
-    with (folders.state / "server.log").open("ab") as log:
+    path = state / "server.log"
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(state / "server.log.1")
+    with path.open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True, cwd="/"
         )
@@ -228,6 +226,15 @@ def _wait_until_ready(state: Path, port: int, process: subprocess.Popen[bytes] |
     if process is not None:
         process.kill()
     raise ProcessError(f"the local cloud was not ready after {START_SECONDS:.0f} s:\n{_tail(state)}")
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    """Take the lock if it is free."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _tail(state: Path) -> str:

@@ -11,16 +11,32 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
 from ministack.core import iam_evaluator, lambda_runtime
-from ministack.services import lambda_svc, s3, sqs, sts
+from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
 
 from localcloud.server.durability import failures
 from localcloud.server.platform import Datum
 
 log = logging.getLogger("localcloud.repairs")
+
+SMALL_LOG_STORES = (
+    "destinations",
+    "resource_policies",
+    "log_group_policies",
+    "metric_filters",
+    "queries",
+    "delivery_sources",
+    "delivery_destinations",
+    "deliveries",
+)
+"""What Logs keeps beside its groups and records."""
+
+_EVENTS_A_STREAM = 5_000
+_STREAMS_A_GROUP = 300
 
 Sink = Callable[[str, list[Datum]], None]
 """Takes a namespace and observations, from any thread."""
@@ -79,6 +95,56 @@ def keep_code_until_saved() -> None:
 
     lambda_svc._prune_orphan_code_blobs = lambda referenced: None
     lambda_svc.load_persisted_state = load_persisted_state
+
+
+def copy_logs_lightly() -> None:
+    """Logs copies every event for every save; events never change, so that copying the lists of them is enough."""
+
+    def get_state() -> dict[str, Any]:
+        state = {name: copy.deepcopy(getattr(cloudwatch_logs, f"_{name}")) for name in SMALL_LOG_STORES}
+        state["log_records"] = _same(cloudwatch_logs._log_records, lambda record: record)
+        state["log_groups"] = _same(cloudwatch_logs._log_groups, _copy_of_group)
+        return state
+
+    cloudwatch_logs.get_state = get_state
+
+
+def _same(store: Any, copied: Callable[[Any], Any]) -> Any:
+    result = type(store)()
+    result._data.update({key: copied(value) for key, value in list(store._data.items())})
+    return result
+
+
+def _copy_of_group(group: dict[str, Any]) -> dict[str, Any]:
+    streams = {name: {**stream, "events": list(stream["events"])} for name, stream in list(group["streams"].items())}
+    return {**group, "streams": streams}
+
+
+def trim_logs(now: float) -> bool:
+    """Drop log events that are past their group's retention, and the oldest beyond what one machine should keep.
+
+    Lambda's logs get a stream for every invocation: of these the newest 300 a group stay. Of a stream the newest 5,000
+    events stay. Returns whether something was dropped.
+    """
+    dropped = False
+    for group in list(cloudwatch_logs._log_groups._data.values()):
+        streams = group["streams"]
+        retention = group.get("retentionInDays")
+        oldest = (now - retention * 86_400) * 1000 if retention else 0
+        for stream in list(streams.values()):
+            events = stream["events"]
+            expired = bisect_left(events, oldest, key=lambda event: event["timestamp"])
+            surplus = max(expired, len(events) - _EVENTS_A_STREAM)
+            if surplus > 0:
+                del events[:surplus]
+                dropped = True
+        for name in sorted(streams, key=lambda name: streams[name]["creationTime"])[:-_STREAMS_A_GROUP]:
+            del streams[name]
+            dropped = True
+    records = cloudwatch_logs._log_records._data
+    for key in list(records)[:-_EVENTS_A_STREAM]:
+        del records[key]
+    return dropped
 
 
 def meter_functions(sink: Sink) -> Callable[[str, str, float, str], None]:

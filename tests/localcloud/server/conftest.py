@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 CALLER = """
-import boto3, json
+import boto3, json, time
 from botocore.exceptions import ClientError
 
 def handler(event, context):
     print("event", json.dumps(event))
     if "fail" in event:
         raise ValueError(event["fail"])
+    time.sleep(event.get("sleep", 0))
     if "call" not in event:
         bucket = "{bucket}"
         boto3.client("s3").put_object(Bucket=bucket, Key="seen/" + context.aws_request_id, Body=json.dumps(event))

@@ -21,9 +21,9 @@ from ministack.core import (
     router,
     sigv4,
 )
-from ministack.services import eventbridge, kms, lambda_svc, s3, sns, sqs, sts
+from ministack.services import cloudwatch_logs, eventbridge, kms, lambda_svc, s3, sns, sqs, sts
 
-from localcloud.server import gateway, surroundings
+from localcloud.server import gateway, repairs, surroundings
 
 SIGNATURES = {
     app._load_persisted_state: "",
@@ -102,6 +102,8 @@ def main() -> None:
         f"{module.__name__}.{name}" for module, name, kind in HOLDERS if not isinstance(getattr(module, name), kind)
     ]
     wrong += [f"{service} is not served" for service in surroundings.SERVICES if service not in app.SERVICE_REGISTRY]
+    if set(cloudwatch_logs.get_state()) != {"log_groups", "log_records", *repairs.SMALL_LOG_STORES}:
+        wrong.append(f"cloudwatch_logs keeps {sorted(cloudwatch_logs.get_state())}")
     session = botocore.session.get_session()
     for service, (protocol, json_version) in gateway.PROTOCOLS.items():
         metadata = session.get_service_model(responses._BOTOCORE_NAME.get(service, service)).metadata

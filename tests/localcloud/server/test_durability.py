@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,33 @@ def test_an_object_is_written_once_and_the_bucket_not_again(mortal):
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files] == before
 
 
+def test_an_image_comes_back_and_its_layers_are_written_once(mortal):
+    mortal.client("ecr").create_repository(repositoryName="layers")
+    registry, layer = f"{mortal.url}/v2/layers", bytes(range(256)) * 4096
+    digest = "sha256:" + hashlib.sha256(layer).hexdigest()
+
+    def send(method: str, url: str, body: bytes, content_type: str):
+        request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": content_type})
+        with urllib.request.urlopen(request) as answer:
+            return answer.headers
+
+    place = send("POST", f"{registry}/blobs/uploads/", b"", "application/octet-stream")["Location"]
+    send("PUT", f"{urllib.parse.urljoin(mortal.url, place)}?digest={digest}", layer, "application/octet-stream")
+    blob = mortal.state / "ministack" / "blobs" / digest.removeprefix("sha256:")
+    written = blob.stat().st_mtime_ns
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    part = {"mediaType": "application/octet-stream", "size": len(layer), "digest": digest}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": part, "layers": [part]}).encode()
+    send("PUT", f"{registry}/manifests/v1", manifest, kind)
+    mortal.kill()
+    mortal.start()
+    with urllib.request.urlopen(f"{registry}/blobs/{digest}") as answer:
+        assert answer.read() == layer
+    images = mortal.client("ecr").list_images(repositoryName="layers")["imageIds"]
+    assert images == [{"imageTag": "v1", "imageDigest": "sha256:" + hashlib.sha256(manifest).hexdigest()}]
+    assert blob.stat().st_mtime_ns == written
+
+
 def test_a_damaged_state_file_stops_the_start_and_is_named(new_cloud):
     cloud = new_cloud()
     damaged = cloud.state / "ministack" / "iam.json"
@@ -185,6 +215,14 @@ def _fill(cloud, disk: Path | None) -> Path | None:
             return ballast
 
 
+def _log(cloud) -> None:
+    """Write log events until one is refused; the first ones are taken before their write is tried."""
+    for _ in range(5):
+        event = {"timestamp": int(time.time() * 1000), "message": "x" * 10_000}
+        cloud.client("logs").put_log_events(logGroupName="/full", logStreamName="s", logEvents=[event])
+        time.sleep(1)
+
+
 def test_a_full_disk_is_an_error_to_the_client_and_nothing_acknowledged_is_lost(new_cloud, tiny_disk):
     cloud = new_cloud()
     if tiny_disk is not None:
@@ -192,12 +230,16 @@ def test_a_full_disk_is_an_error_to_the_client_and_nothing_acknowledged_is_lost(
     cloud.start()
     cloud.client("s3").create_bucket(Bucket="full")
     cloud.client("s3").put_object(Bucket="full", Key="before", Body=b"kept")
+    cloud.client("logs").create_log_group(logGroupName="/full")
+    cloud.client("logs").create_log_stream(logGroupName="/full", logStreamName="s")
     ballast = _fill(cloud, tiny_disk)
     with pytest.raises(ClientError, match=r"\(InternalFailure\).*cannot be saved: (No space left|File too large)"):
         cloud.client("s3").put_object(Bucket="full", Key="after", Body=b"x" * 100_000)
     with pytest.raises(ClientError, match=r"\(InternalFailure\).*state of iam cannot be saved"):
         cloud.client("iam").create_user(UserName="nobody")
     assert cloud.client("s3").get_object(Bucket="full", Key="before")["Body"].read() == b"kept"
+    with pytest.raises(ClientError, match="InternalFailure"):
+        _log(cloud)
     cloud.kill()
     if ballast is not None:
         ballast.unlink()

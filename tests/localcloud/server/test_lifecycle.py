@@ -211,3 +211,28 @@ def test_a_bad_configuration_is_refused_with_the_key_and_what_was_expected(fresh
     assert complaint in refused.stderr
     assert str(config) in refused.stderr
     assert list(fresh.state.iterdir()) == []
+
+
+def test_stop_does_not_wait_for_a_function_and_its_event_runs_again(fresh, functions_of, eventually):
+    start(fresh)
+    fresh.client("s3").create_bucket(Bucket="slow")
+    functions_of(fresh).create("slow", bucket="slow")
+    functions_of(fresh).allow("slow", Action="s3:PutObject", Resource="*")
+    fresh.client("lambda").invoke(FunctionName="slow", InvocationType="Event", Payload=b'{"sleep": 4}')
+    assert eventually(lambda: orphans.marked(fresh.state))
+    begun = time.monotonic()
+    type_in(fresh, "stop")
+    assert time.monotonic() - begun < 4
+    start(fresh)
+    assert eventually(lambda: fresh.client("s3").list_objects_v2(Bucket="slow").get("Contents"))
+
+
+def test_a_function_that_is_not_called_ends_and_starts_again_when_it_is(fresh, functions_of, eventually, monkeypatch):
+    monkeypatch.setenv("LOCALCLOUD_WORKER_SECONDS", "1")
+    start(fresh)
+    functions = functions_of(fresh)
+    functions.create("idle")
+    functions.call("idle", "s3", "list_buckets")
+    assert len(orphans.marked(fresh.state)) == 1
+    assert eventually(lambda: not orphans.marked(fresh.state))
+    assert functions.call("idle", "s3", "list_buckets")["code"] == "AccessDenied"

@@ -14,15 +14,30 @@ from localcloud.server import process
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def told_by(script: str) -> object:
+    """Run a script of this folder in the local cloud's environment; the JSON of its last line."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [str(process.find_python(ROOT)), str(Path(__file__).with_name(script))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.e2e
 def test_every_private_name_is_as_we_use_it():
-    script = Path(__file__).with_name("ministack_names.py")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [str(process.find_python(ROOT)), str(script)], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert told_by("ministack_names.py") == []
+
+
+@pytest.mark.e2e
+def test_logs_keep_their_retention_and_do_not_grow_for_ever():
+    assert told_by("log_trimming.py") == {
+        "copy_is_the_same": True,
+        "dropped": [True, False],
+        "expiring": [2],
+        "keeping": [1],
+        "long": [5_000],
+        "many": [300, "002"],
+    }
 
 
 def test_the_version_is_pinned():
