@@ -1,7 +1,7 @@
 """The Python language host of a Pulumi engine that was built from its Go module.
 
-The official CLI ships its own host and needs none of this. `bundle.executable()` packs the folder into one file that
-stands beside the engine's binary, under two names:
+The official CLI ships its own host and needs none of this. `bundle.install()` copies the folder to where the engine's
+binary is, with two launchers beside it:
 
     pulumi-language-python           serves `pulumirpc.LanguageRuntime`; runs the program in its own process
     pulumi-resource-pulumi-python    serves dynamic resources, by `pulumi.dynamic`

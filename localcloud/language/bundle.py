@@ -1,14 +1,16 @@
-"""What stands beside the engine's binary? One executable file: a shell start that picks the Python, and a zip.
+"""What stands beside the engine's binary? Two launchers, and the host's sources in a folder named by their content.
 
-Stdlib only, since set-up runs it before there is an environment.
+A folder is never changed once it is there, so a running host is not disturbed by a newer one. Stdlib only, since set-up
+runs this before there is an environment.
 """
 
-import io
-import zipfile
+import hashlib
+import os
+import shutil
 from pathlib import Path
 
 NAMES = ("pulumi-language-python", "pulumi-resource-pulumi-python")
-"""The names under which the engine looks for the file."""
+"""The names under which the engine looks for its Python host and the provider of dynamic resources."""
 
 PACKAGE = "pulumi_language_host"
 _FOLDER = Path(__file__).parent
@@ -18,18 +20,54 @@ import sys
 
 import {PACKAGE}.start
 
-del sys.path[0]  # this file; the package finds its own modules without it
+del sys.path[0]  # this folder; the package finds its own modules without it
 {PACKAGE}.start.main(sys.argv)
 """
 
 
-def executable() -> bytes:
-    """Pack the host. The same sources give the same bytes."""
-    packed = io.BytesIO()
-    packed.write((_FOLDER / "start.sh").read_bytes())
-    with zipfile.ZipFile(packed, "a", zipfile.ZIP_STORED) as archive:
-        for source in sorted(_FOLDER.glob("*.py")):
-            if source.name not in _LEFT_OUT:
-                archive.writestr(zipfile.ZipInfo(f"{PACKAGE}/{source.name}"), source.read_bytes())
-        archive.writestr(zipfile.ZipInfo("__main__.py"), _MAIN)
-    return packed.getvalue()
+def install(beside: Path) -> bool:
+    """Put the host beside the engine.
+
+    Args:
+        beside: The folder of the engine's binary.
+
+    Returns:
+        Whether anything had to be written.
+    """
+    files = {"main.py": _MAIN.encode()}
+    for source in sorted(_FOLDER.glob("*.py")):
+        if source.name not in _LEFT_OUT:
+            files[f"{PACKAGE}/{source.name}"] = source.read_bytes()
+    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
+    changed = _write_folder(beside.parent / f"host-{digest}", files)
+    launcher = (_FOLDER / "start.sh").read_bytes().replace(b"@HOST@", f"host-{digest}".encode())
+    for name in NAMES:
+        changed |= _write_launcher(beside / name, launcher)
+    return changed
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> bool:
+    if folder.exists():
+        return False
+    making = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(making, ignore_errors=True)
+    (making / PACKAGE).mkdir(parents=True)
+    for name, content in files.items():
+        (making / name).write_bytes(content)
+    try:
+        making.rename(folder)
+    except OSError:
+        shutil.rmtree(making)
+        if not folder.exists():  # or else another set-up was faster
+            raise
+    return True
+
+
+def _write_launcher(file: Path, content: bytes) -> bool:
+    if file.exists() and file.read_bytes() == content:
+        return False
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_bytes(content)
+    new.chmod(0o755)
+    new.rename(file)
+    return True

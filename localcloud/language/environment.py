@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+HOST = str(Path(__file__).resolve().parents[1] / "main.py")
+"""The script that starts the host's parts in another environment's Python."""
+
 
 class NoEnvironment(Exception):
     """The environment that Pulumi.yaml names cannot run the program; the message says why and what to do."""
@@ -78,7 +81,7 @@ def described(python: Path | None) -> Description:
     """
     if is_here(python):
         return describe()
-    ran = subprocess.run([str(python), "-u", sys.argv[0], "--describe"], capture_output=True, text=True, check=False)
+    ran = subprocess.run([str(python), "-u", HOST, "describe"], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise NoEnvironment(f"{python} does not run: {ran.stderr.strip()}")
     return Description(**json.loads(ran.stdout))

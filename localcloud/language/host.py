@@ -134,7 +134,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return self._run_elsewhere(str(python or sys.executable), request)
 
     def _run_elsewhere(self, python: str, request: language_pb2.RunRequest) -> language_pb2.RunResponse:
-        child = subprocess.Popen([python, "-u", sys.argv[0], "--run", self._engine], stdin=subprocess.PIPE)
+        child = subprocess.Popen([python, "-u", environment.HOST, "run", self._engine], stdin=subprocess.PIPE)
         self._children.add(child)
         try:
             child.communicate(request.SerializeToString())

@@ -13,26 +13,43 @@ import threading
 from typing import NoReturn
 
 _PATIENCE_S = 2.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+_WAKE = signal.SIGURG
 
 
 def hold() -> None:
     """End this process when the engine has gone. The program then sees an empty stdin, as under the official host."""
-    # Python leaves SIGINT ignored when it was inherited so, as shells do for a command in the background.
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, _interrupt)
+    listen()
     held = os.dup(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-    threading.Thread(target=_watch, args=(held,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_until_closed, args=(held,), name="engine", daemon=True).start()
+
+
+def listen() -> None:
+    """Raise KeyboardInterrupt in the main thread on SIGINT and SIGTERM, whatever it waits for.
+
+    Python runs handlers in the main thread, but the system may deliver a signal to any thread, such as one of gRPC's,
+    and the main one then waits on. And SIGINT stays ignored where it was inherited so, as from a shell's `&`.
+    """
+    for name in _ENDINGS:
+        signal.signal(name, _interrupt)
+    signal.signal(_WAKE, lambda *_: None)
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    threading.Thread(target=_wake_main, args=(reads,), name="signals", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:
     """Exit without waiting for threads and without a word, exit handlers run."""
-    for name in ("SIGINT", "SIGTERM"):
+    for name in _ENDINGS:
         with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Timer(_PATIENCE_S, os._exit, (code,)).start()
+            signal.signal(name, signal.SIG_IGN)
+    patience = threading.Timer(_PATIENCE_S, os._exit, (code,))
+    patience.daemon = True
+    patience.start()
     atexit._run_exitfuncs()  # os._exit below leaves them out, and the engine kills who takes longer than five seconds
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -44,7 +61,13 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _watch(held: int) -> None:
+def _wake_main(reads: int) -> None:
+    while received := os.read(reads, 64):
+        if any(number in _ENDINGS for number in received):
+            signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
+
+
+def _until_closed(held: int) -> None:
     with contextlib.suppress(OSError):
         while os.read(held, 4096):
             pass
@@ -53,7 +76,7 @@ def _watch(held: int) -> None:
     if leads:
         os.killpg(0, signal.SIGINT)
     else:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _end(leads: bool) -> None:

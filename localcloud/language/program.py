@@ -16,7 +16,7 @@ import pulumi.runtime
 from pulumi.runtime.proto import language_pb2
 
 SHOWN = 32
-"""Exit code of `--run` when the user has been shown the error: the engine then adds nothing of its own."""
+"""Exit code of `run` when the user has been shown the error: the engine then adds nothing of its own."""
 
 
 def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunResponse:

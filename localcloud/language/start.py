@@ -1,9 +1,10 @@
 """Which part of the host was asked for, and is there what it needs?
 
-Argv:
-    [flags] ENGINE_ADDRESS   the language host; the engine puts its own logging flags first
-    --run ENGINE_ADDRESS     one program, its `RunRequest` on stdin; exit code 0, 1 or 32 (error was shown)
-    --describe               what this environment holds, as JSON on stdout
+Argv, after the script:
+    language [flags] ENGINE_ADDRESS   the language host; the engine puts its own logging flags first
+    dynamic [flags] ENGINE_ADDRESS    the provider of dynamic resources
+    run ENGINE_ADDRESS                one program, its `RunRequest` on stdin; exit code 0, 1 or 32 (error was shown)
+    describe                          what this environment holds, as JSON on stdout
 """
 
 import os
@@ -11,7 +12,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from . import lifeline
+from . import environment, lifeline
 
 _NO_SDK = """\
 The Pulumi SDK is not installed in {prefix} ({error}).
@@ -20,28 +21,26 @@ Pulumi.yaml names this virtual environment under runtime.options.virtualenv. Ins
 
 
 def main(argv: list[str]) -> None:
-    """Run the part that `argv` names; does not return."""
+    """Run the part that `argv` names."""
     _activate()
-    name = Path(argv[0]).name
+    part, address = argv[1], argv[-1]
     # A signal before anything is up is a shutdown like any other: the engine interrupts a plugin to end it.
     try:
-        if argv[1:2] == ["--describe"]:
-            from . import environment  # noqa: PLC0415  each part loads only what it needs; start-up time is the point
-
+        if part == "describe":
             print(environment.describe().to_json())
-            return
-        if name.startswith("pulumi-resource-"):
+        elif part == "run":
+            lifeline.listen()
+            from . import program  # noqa: PLC0415  needs the SDK, which may be missing
+
+            sys.exit(program.run_from_stdin(address))
+        elif part == "dynamic":
             lifeline.hold()
             _serve_dynamic_resources(argv)
-        elif argv[1:2] == ["--run"]:
-            from . import program  # noqa: PLC0415
-
-            sys.exit(program.run_from_stdin(engine=argv[2]))
         else:
             lifeline.hold()
-            from . import host  # noqa: PLC0415
+            from . import host  # noqa: PLC0415  needs the SDK, which may be missing
 
-            host.serve(engine=argv[-1] if len(argv) > 1 else "")
+            host.serve(address)
     except KeyboardInterrupt:
         lifeline.leave(0)
     except ModuleNotFoundError as error:
@@ -65,6 +64,6 @@ def _activate() -> None:
 
 def _serve_dynamic_resources(argv: list[str]) -> None:
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: providers are modules of the project
-    sys.argv = argv[:1] + argv[-1:]
+    sys.argv = [argv[0], argv[-1]]
     runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)
     lifeline.leave(0)

@@ -46,7 +46,7 @@ def choose(places: Places, installer: Installer, path: str | None = None) -> Pat
         with exclusive(places.cache / ".engine.lock", "the Pulumi engine"):
             if not pulumi.exists():
                 _build(places, installer, pulumi)
-    complete(places.engine)
+    bundle.install(places.engine)  # beside it, where the engine takes them as bundled
     return places.engine
 
 
@@ -64,19 +64,6 @@ def on_path(places: Places, path: str | None = None) -> Path | None:
             return Path(pulumi).parent
         return None
     return None
-
-
-def complete(folder: Path) -> None:
-    """Put the language host and the dynamic provider beside our CLI, where the engine takes them as bundled."""
-    content = bundle.executable()
-    for name in bundle.NAMES:
-        file = folder / name
-        if file.exists() and file.read_bytes() == content:
-            continue
-        new = file.with_name(f".{name}.{os.getpid()}")
-        new.write_bytes(content)
-        new.chmod(0o755)
-        new.rename(file)
 
 
 def _build(places: Places, installer: Installer, target: Path) -> None:
