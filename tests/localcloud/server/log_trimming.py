@@ -35,11 +35,15 @@ groups = {
 }
 for name, made in groups.items():
     logs._log_groups[name] = made
-before = logs.get_state()
+
+
+def saved() -> str:
+    return json.dumps(logs.get_state(), default=persistence._json_default, sort_keys=True)
+
+
+before = saved()
 repairs.copy_logs_lightly()
-same = json.dumps(before, default=persistence._json_default) == json.dumps(
-    logs.get_state(), default=persistence._json_default
-)
+same = saved() == before
 dropped = [repairs.trim_logs(NOW), repairs.trim_logs(NOW)]
 counts = {name: [len(stream["events"]) for stream in made["streams"].values()] for name, made in groups.items()}
 print(
