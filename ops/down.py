@@ -1,0 +1,60 @@
+"""`make down`: the local stacks are destroyed, and nothing that was started runs on."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from ops.errors import OperatorError
+from ops.local import Local
+from ops.progress import follow
+from ops.recovery import recover
+from ops.stack import Stack
+
+
+def main() -> int:
+    """Take everything down; 0 when nothing is left."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        local = Local.here()
+        try:
+            whole = _destroy_all(console, local)
+        finally:
+            local.stop()
+            console.print("local cloud: stopped")
+        return whole
+    except OperatorError as error:
+        console.print(f"[red]error:[/red] {error}")
+        if error.hint:
+            console.print(f"  {error.hint}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("\nstopped; `make down` goes on from here.")
+        return 130
+
+
+def _destroy_all(console: Console, local: Local) -> int:
+    # Stacks that take releases from others come first: those are named after them, such as local-staging.
+    names = sorted(local.stack_names(), reverse=True)
+    if names:
+        local.start(console)
+    for name in names:
+        stack = Stack(name, root=local.places.root)
+        recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+        console.print(f"stack {name}: pulumi destroy")
+        log = local.places.logs / "down.log"
+        outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+        if outcome.code or outcome.interrupted:
+            for text in dict.fromkeys(outcome.errors):
+                console.print("[red]error:[/red]", text)
+            console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
+            return 130 if outcome.interrupted else outcome.code
+        removed = stack.pulumi("stack", "rm", "--yes", "--preserve-config", "--stack", name)
+        if removed.code:
+            raise OperatorError(f"stack {name} was destroyed, but cannot be removed: {removed.error}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`make up`: the local cloud runs, stack `local` is up, and a person knows what is there and what to type next."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+
+from ops import render, snapshot
+from ops.errors import OperatorError
+from ops.local import Local
+from ops.progress import Outcome, follow
+from ops.recovery import recover
+from ops.snapshot import Snapshot
+from ops.stack import Stack
+from ops.target import resolve
+
+STACK = "local"
+
+
+class UpdateFailed(OperatorError):
+    """`pulumi up` failed; what it said has been shown."""
+
+
+def main() -> int:
+    """Bring the local stack up; the exit code tells whether it is."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        stack = ensure(console)
+        console.print(render.snapshot(snapshot.take(resolve(stack.name))))
+        _next(console, stack)
+    except UpdateFailed as error:
+        return error.exit_code
+    except OperatorError as error:
+        console.print(f"[red]error:[/red] {error}")
+        if error.hint:
+            console.print(f"  {error.hint}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("\nstopped; `make up` goes on from here.")
+        return 130
+    return 0
+
+
+def ensure(console: Console, name: str = STACK) -> Stack:
+    """Start the local cloud and bring a local stack up. This process's environment points at it then.
+
+    Args:
+        console: Where to show progress.
+        name: The stack.
+
+    Returns:
+        The stack.
+
+    Raises:
+        UpdateFailed: The update failed or was stopped; what it said has been shown.
+        OperatorError: Something before it failed.
+    """
+    began = time.monotonic()
+    local = Local.here()
+    url = local.start(console)
+    console.print(f"local cloud: {url}")
+    stack = local.select(name)
+    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    console.print(f"stack {name}: pulumi up")
+    log = local.places.logs / "up.log"
+    outcome = follow(console, ("up", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+    _ended(console, outcome, time.monotonic() - began)
+    return stack
+
+
+def _ended(console: Console, outcome: Outcome, took: float) -> None:
+    if outcome.interrupted:
+        console.print("stopped; `make up` goes on from here.")
+        raise UpdateFailed("stopped", exit_code=130)
+    if outcome.code:
+        for text in dict.fromkeys(outcome.errors):
+            console.print(f"[red]error:[/red] {_plain(text)}")
+        raise UpdateFailed("the update failed", exit_code=outcome.code)
+    same = outcome.changes.get("same", 0)
+    done = (
+        f"{outcome.changed} changed, {same} as they were" if outcome.changed else f"nothing to do, {same} as they were"
+    )
+    console.print(f"  {done} ({took:.0f} s)\n")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _next(console: Console, stack: Stack) -> None:
+    runs = (
+        "containers"
+        if _in_containers(snapshot.take(resolve(stack.name)))
+        else "processes with the image's entry point (no container engine answers)"
+    )
+    console.print(f"\nVariants run as {runs}. Type next:")
+    for command, what in (
+        ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
+        ("modelstack status", "what serves, alarms, packages"),
+        ("modelstack replay --from 2013-03-01 --speed 3600", "put real traffic on the endpoint"),
+        ("make demo", "a promotion and a rollback, under traffic"),
+        ("make down", "destroy the stack and stop every process"),
+    ):
+        console.print(f"  {command:<50} {what}", markup=False)
+
+
+def _in_containers(seen: Snapshot) -> bool:
+    return any("@sha256:" in variant.image for variant in seen.variants)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
