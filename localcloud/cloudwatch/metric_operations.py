@@ -60,10 +60,14 @@ class MetricOperations:
             raise invalid_value(f"MetricData has {len(data)} entries; at most {_MAX_DATA} are allowed")
         now = self._clock.time()
         checked = [
-            (_datum(datum, f"MetricData.member.{position}", now), datum) for position, datum in enumerate(data, 1)
+            (
+                metric_key(namespace, datum["MetricName"], datum.get("Dimensions", [])),
+                _datum(datum, f"MetricData.member.{position}", now),
+                datum,
+            )
+            for position, datum in enumerate(data, 1)
         ]
-        for timestamp, datum in checked:
-            key = metric_key(namespace, datum["MetricName"], datum.get("Dimensions", []))
+        for key, timestamp, datum in checked:
             fine = datum.get("StorageResolution", MINUTE) == 1
             self._store.record(key, datum.get("Unit", "None"), timestamp, _adder(datum), fine=fine)
         await self._store.commit()

@@ -24,6 +24,7 @@ EVENT, SNS, LAMBDA = "event", "sns", "lambda"
 ATTEMPTS = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _TIMEOUT = 60.0
+_CLOSING = 3.0
 _PRINCIPALS = {SNS: "cloudwatch.amazonaws.com", LAMBDA: "lambda.alarms.cloudwatch.amazonaws.com"}
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Outbox:
         self._clock = clock
         self._queues: dict[str, deque[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
 
     async def open(self) -> None:
         """Take up what was on its way when the last process ended."""
@@ -73,7 +75,11 @@ class Outbox:
             self.send(Message(number, alarm, envelope["kind"], envelope["arn"], kind, target, envelope["body"], moment))
 
     async def close(self) -> None:
-        """Stop delivering; what has not arrived is kept."""
+        """Stop delivering; what has not arrived is kept. A delivery under way has a few seconds to end."""
+        waited = 0.0
+        while self._under_way and waited < _CLOSING:
+            await asyncio.sleep(_CLOSING / 100)
+            waited += _CLOSING / 100
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -108,6 +114,7 @@ class Outbox:
         """Returns why it did not arrive, or None when it did."""
         pause, error = _FIRST_PAUSE, ""
         for attempt in range(1, ATTEMPTS + 1):
+            self._under_way += 1
             try:
                 await asyncio.wait_for(self._call(message), _TIMEOUT)
                 return None
@@ -123,6 +130,8 @@ class Outbox:
                     message.target,
                     error,
                 )
+            finally:
+                self._under_way -= 1
             if attempt < ATTEMPTS:
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)

@@ -42,6 +42,8 @@ def structure(shape: Any, found: Mapping[str, str]) -> dict[str, Any]:
             if not isinstance(child, dict):
                 raise _malformed(name)
             node = child
+        if isinstance(node.get(last), dict):
+            raise _malformed(name)
         node[last] = text
     return _built(shape, tree, "")
 

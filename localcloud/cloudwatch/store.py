@@ -325,7 +325,7 @@ def _copies(series: _Series, width: int, start: int, end: int) -> dict[int, Dist
 
 def _save(connection: sqlite3.Connection, made: Sequence[_Series], rows: Sequence[tuple[object, ...]]) -> None:
     connection.executemany(
-        "insert into series values (?, ?, ?, ?, ?)",
+        "insert or ignore into series values (?, ?, ?, ?, ?)",
         [(one.id, one.key.namespace, one.key.name, json.dumps(one.key.dimensions), one.unit) for one in made],
     )
     connection.executemany("insert or replace into bucket values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
