@@ -108,7 +108,6 @@ class Registry:
                 "ModelApprovalStatus": "PendingManualApproval",
                 **request,
                 "ModelPackageGroupName": group["ModelPackageGroupName"],
-                "ModelPackageName": group["ModelPackageGroupName"],
                 "ModelPackageVersion": version,
                 "ModelPackageArn": arn,
                 "CreationTime": self._account.now(),
@@ -136,7 +135,7 @@ class Registry:
             "ModelPackageArn",
             _summary,
             ascending=True,
-            sort_members={"CreationTime": "CreationTime", "Name": "ModelPackageName"},
+            sort_members={"CreationTime": "CreationTime", "Name": "ModelPackageGroupName"},
             equals={"ModelApprovalStatus": "ModelApprovalStatus"},
         )
         return listing.page(packages, request)

@@ -1,0 +1,235 @@
+"""Independent clients of a real local cloud: boto3, the AWS CLI, and the SageMaker SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
+ROLE = "arn:aws:iam::000000000000:role/model-serving"
+JSON = "application/json"
+
+pytestmark = pytest.mark.e2e
+
+
+def environment(stage: Any) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AWS_ENDPOINT_URL": stage.cloud.url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": os.devnull,
+    }
+
+
+def eventually(check: Any, seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.1)
+    return found
+
+
+def test_boto3_takes_an_endpoint_through_its_life(stage):
+    capture = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{stage.bucket}/{stage.prefix}/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": [JSON]},
+    }
+    endpoint = stage.name("e")
+    config = stage.config("e", {"a": 1, "b": 0}, DataCaptureConfig=capture)
+    stage.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+    stage.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+    answer = stage.runtime.invoke_endpoint(
+        EndpointName=endpoint,
+        ContentType=JSON,
+        Accept=JSON,
+        CustomAttributes="trace=1",
+        InferenceId="flight-1",
+        TargetVariant="b",
+        Body=b"{}",
+    )
+    assert json.loads(answer["Body"].read())["name"] == "e-b"
+    assert (answer["InvokedProductionVariant"], answer["ContentType"]) == ("b", JSON)
+    assert answer["CustomAttributes"] == "seen"
+    with pytest.raises(stage.runtime.exceptions.ModelError) as error:
+        stage.invoke(endpoint, {"status": 400})
+    assert error.value.response["OriginalStatusCode"] == 400
+    with pytest.raises(ClientError, match=r"\(413\).*HTTP content length exceeded 26214400 bytes"):
+        stage.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"x" * (25 * 1024 * 1024 + 1))
+
+    (captured,) = eventually(
+        lambda: stage.s3.list_objects_v2(Bucket=stage.bucket, Prefix=f"{stage.prefix}/capture/").get("Contents")
+    )
+    assert captured["Key"].startswith(f"{stage.prefix}/capture/{endpoint}/b/{datetime.now(UTC):%Y/%m/%d}")
+    record = json.loads(stage.s3.get_object(Bucket=stage.bucket, Key=captured["Key"])["Body"].read())
+    assert record["eventMetadata"]["inferenceId"] == "flight-1"
+    assert record["captureData"]["endpointInput"]["data"] == "{}"
+
+    logs, group = stage.cloud.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint}"
+    eventually(lambda: "POST /invocations" in messages(logs, group, "b/"))
+    assert "e-a starts: ok" in messages(logs, group, "a/")
+
+    assert metric(stage, endpoint, "b", "Invocations", "Sum") == 1
+    assert metric(stage, endpoint, "a", "Invocation4XXErrors", "Average") == 1
+    assert metric(stage, endpoint, "b", "Invocation4XXErrors", "Average") == 0
+    assert metric(stage, endpoint, "b", "ModelLatency", "Average") > 100
+    assert 0 < metric(stage, endpoint, "b", "OverheadLatency", "Average") < 1e6
+
+    stage.sagemaker.delete_endpoint(EndpointName=endpoint)
+    stage.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+
+
+def messages(logs: Any, group: str, prefix: str) -> list[str]:
+    try:
+        found = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=prefix)
+    except ClientError:
+        return []
+    return [event["message"] for event in found["events"]]
+
+
+def metric(stage: Any, endpoint: str, variant: str, name: str, statistic: str) -> float:
+    now = datetime.now(UTC)
+    (point,) = stage.cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=name,
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=7200,
+        Statistics=[statistic],
+    )["Datapoints"]
+    return point[statistic]
+
+
+def test_the_aws_cli_reads_and_invokes(stage, tmp_path):
+    endpoint = stage.endpoint("e", {"a": 1})
+
+    def aws(*arguments: str) -> Any:
+        command = [str(Path(sys.executable).with_name("aws")), *arguments]
+        command[0] = command[0] if Path(command[0]).exists() else "aws"
+        done = subprocess.run(command, env=environment(stage), capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    described = aws("sagemaker", "describe-endpoint", "--endpoint-name", endpoint)
+    assert described["EndpointStatus"] == "InService"
+    assert described["ProductionVariants"][0]["CurrentWeight"] == 1.0
+    listed = aws("sagemaker", "list-models", "--name-contains", stage.prefix)
+    assert [model["ModelName"] for model in listed["Models"]] == [stage.name("e-a")]
+    wish = "VariantName=a,DesiredWeight=2"
+    aws(
+        *("sagemaker", "update-endpoint-weights-and-capacities", "--endpoint-name", endpoint),
+        *("--desired-weights-and-capacities", wish),
+    )
+    assert stage.settled(endpoint)["ProductionVariants"][0]["CurrentWeight"] == 2
+    output = tmp_path / "answer.json"
+    body = ("--content-type", JSON, "--body", "fileb:///dev/stdin")
+    command = ["aws", "sagemaker-runtime", "invoke-endpoint", "--endpoint-name", endpoint, *body, str(output)]
+    done = subprocess.run(command, env=environment(stage), input=b"{}", capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(output.read_text())["name"] == "e-a"
+
+
+def test_the_sagemaker_sdk_registers_deploys_invokes_and_deletes(stage):
+    archive = stage.model("m")
+    program = f"""
+        import json
+        import boto3
+        from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackage, ModelPackageGroup
+        from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, Tag
+
+        image, url = {IMAGE!r}, "s3://{stage.bucket}/{archive}/model.tar.gz"
+        group = ModelPackageGroup.create(model_package_group_name="{stage.name("sdk")}")
+        group.wait_for_status("Completed")
+        # ModelPackage.create of this SDK reads a ModelPackageName from an answer that has none, on AWS neither.
+        created = boto3.client("sagemaker").create_model_package(
+            ModelPackageGroupName=group.model_package_group_name,
+            InferenceSpecification={{
+                "Containers": [{{"Image": image, "ModelDataUrl": url}}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            }},
+            CustomerMetadataProperties={{"recipe": "abc"}},
+        )
+        package = ModelPackage.get(model_package_name=created["ModelPackageArn"])
+        package.update(model_approval_status="Approved")
+        package.refresh()
+        assert package.model_approval_status == "Approved"
+        assert package.model_package_version == 1
+        (listed,) = ModelPackage.get_all(model_package_group_name=group.model_package_group_name)
+        assert listed.model_package_arn == package.model_package_arn
+
+        model = Model.create(
+            model_name="{stage.name("sdk")}",
+            primary_container=ContainerDefinition(model_package_name=package.model_package_arn),
+            execution_role_arn={ROLE!r},
+        )
+        variant = ProductionVariant(
+            variant_name="v", model_name=model.model_name, instance_type="ml.m5.large", initial_instance_count=1,
+        )
+        config = EndpointConfig.create(endpoint_config_name="{stage.name("sdk")}", production_variants=[variant])
+        endpoint = Endpoint.create(
+            endpoint_name="{stage.name("sdk")}",
+            endpoint_config_name=config.endpoint_config_name,
+            tags=[Tag(key="by", value="sdk")],
+        )
+        endpoint.wait_for_status("InService", poll=1)
+        answer = endpoint.invoke(body=json.dumps({{}}), content_type="application/json", target_variant="v")
+        assert json.loads(answer.body.read())["name"] == "m"
+        endpoint.update_weights_and_capacities([{{"variant_name": "v", "desired_weight": 3.0}}])
+        endpoint.wait_for_status("InService", poll=1)
+        endpoint.refresh()
+        assert endpoint.production_variants[0].current_weight == 3
+        endpoint.delete()
+        endpoint.wait_for_delete(poll=1)
+        config.delete()
+        model.delete()
+        # After a refresh the SDK has lost the package's name, which DescribeModelPackage does not tell of a version.
+        boto3.client("sagemaker").delete_model_package(ModelPackageName=created["ModelPackageArn"])
+        group.delete()
+        print("done")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment(stage),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("done\n")
+
+
+def test_a_caller_without_a_permission_is_refused_as_on_aws(stage):
+    endpoint = stage.endpoint("e", {"a": 1})
+    iam = stage.cloud.client("iam")
+    user = stage.name("reader")
+    iam.create_user(UserName=user)
+    allowed = {"Effect": "Allow", "Action": "sagemaker:DescribeEndpoint", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_user_policy(UserName=user, PolicyName="read", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    keys = (key["AccessKeyId"], key["SecretAccessKey"])
+    reader = stage.cloud.client("sagemaker", *keys)
+    assert reader.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:DeleteEndpoint"):
+        reader.delete_endpoint(EndpointName=endpoint)
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
+        stage.cloud.client("sagemaker-runtime", *keys).invoke_endpoint(EndpointName=endpoint, Body=b"{}")
