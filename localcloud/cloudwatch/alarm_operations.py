@@ -55,6 +55,7 @@ class AlarmOperations:
         refuse_unsupported(request)
         check_actions(request)
         name = request["AlarmName"]
+        self._check_kind(name, COMPOSITE_ALARM)
         children = parse_rule(request["AlarmRule"]).children
         unknown = sorted(children - self._book.alarms.keys())
         if unknown:
@@ -65,14 +66,17 @@ class AlarmOperations:
         return {}
 
     async def _define(self, kind: str, request: Request) -> None:
-        present = self._book.alarms.get(request["AlarmName"])
-        if present is not None and present.kind != kind:
-            raise validation_error(f"{present.name!r} is already the name of a {present.kind}")
+        self._check_kind(request["AlarmName"], kind)
         tags = request.get("Tags", [])
         check_tags(tags)
         alarm = self._book.make(kind, dict(request))
         if await self._book.define(alarm) and tags:
             await self._tags.add(alarm.arn, tags)
+
+    def _check_kind(self, name: str, kind: str) -> None:
+        present = self._book.alarms.get(name)
+        if present is not None and present.kind != kind:
+            raise validation_error(f"{name!r} is already the name of a {present.kind}")
 
     def _depends(self, name: str, on: str) -> bool:
         return any(child.name == on or self._depends(child.name, on) for child in self._book.children(name))

@@ -183,6 +183,7 @@ def _single_query(definition: Mapping[str, Any]) -> tuple[Query, ...]:
     for member in ("Namespace", "Period"):
         if member not in definition:
             raise missing_parameter(f"an alarm on a metric must have {member}")
+    _check_length(definition["Period"], definition.get("EvaluationPeriods", 1))
     if ("Statistic" in definition) == ("ExtendedStatistic" in definition):
         raise invalid_combination("an alarm on a metric must have either Statistic or ExtendedStatistic")
     extended = definition.get("ExtendedStatistic")

@@ -97,7 +97,7 @@ class Local:
         self.service: CloudWatch = create(self.platform)
 
     async def __call__(self, operation: str, protocol: str = "cbor", **parameters: Any) -> dict[str, Any]:
-        status, headers, body, parsed = await self.ask(operation, protocol, **parameters)
+        status, _, _, parsed = await self.ask(operation, protocol, **parameters)
         if status >= 300:
             raise ClientError(parsed, operation)
         return {name: value for name, value in parsed.items() if name != "ResponseMetadata"}

@@ -147,7 +147,8 @@ def test_the_reason_tells_of_missing_data_as_aws_does(missing, periods, reason):
 def test_the_reason_tells_received_and_missing_data_apart():
     condition = replace(BASE, missing="breaching", datapoints_to_alarm=2)
     assert evaluate(condition, points("X"), NOW).reason == (
-        "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as [Breaching]."
+        "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as "
+        "[Breaching]."
     )
 
 
