@@ -1,0 +1,77 @@
+"""The dashboard's body: traffic split, latency, errors and drift of whatever variants there are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.config import MonitoringSettings
+from infra.naming import Names
+
+WIDTH, HEIGHT = 12, 6
+
+
+def dashboard(names: Names, settings: MonitoringSettings) -> str:
+    """The body as canonical JSON. Variants are searched for, so a new release does not change it."""
+    period = max(settings.period_seconds, 60)
+    widgets = [
+        _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
+        _graph("Requests", names, [_search(names, "AWS/SageMaker", "Invocations", "Sum", period)]),
+        _graph("Share of traffic, %", names, _shares(names, period)),
+        _graph(
+            "Model latency, µs",
+            names,
+            [_search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p99")],
+            line=settings.max_p99_ms * 1000,
+        ),
+        _graph(
+            "Errors",
+            names,
+            [
+                _search(names, "AWS/SageMaker", metric, "Sum", period)
+                for metric in ("Invocation5XXErrors", "Invocation4XXErrors")
+            ],
+        ),
+        _graph(
+            "Drift, PSI of the worst feature",
+            names,
+            [_search(names, "modelstack", "DriftPSI", "Maximum", 60 * settings.drift_minutes)],
+            line=settings.max_drift_psi,
+        ),
+    ]
+    placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
+    return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
+
+
+def _place(index: int) -> dict[str, int]:
+    if index == 0:
+        return {"x": 0, "y": 0, "width": 2 * WIDTH, "height": 2}
+    row, column = divmod(index - 1, 2)
+    return {"x": column * WIDTH, "y": 2 + row * HEIGHT, "width": WIDTH, "height": HEIGHT}
+
+
+def _text(markdown: str) -> dict[str, Any]:
+    return {"type": "text", "properties": {"markdown": markdown}}
+
+
+def _search(names: Names, namespace: str, metric: str, stat: str, period: int) -> str:
+    schema = f"{{{namespace},EndpointName,VariantName}}"
+    return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
+
+
+def _shares(names: Names, period: int) -> list[str]:
+    found = _search(names, "AWS/SageMaker", "Invocations", "Sum", period)
+    return [f"100 * {found} / SUM({found})"]
+
+
+def _graph(title: str, names: Names, expressions: list[str], *, line: float | None = None) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": title,
+        "region": names.region,
+        "view": "timeSeries",
+        "metrics": [[{"expression": text, "id": f"e{index}"}] for index, text in enumerate(expressions, start=1)],
+        "yAxis": {"left": {"min": 0}},
+    }
+    if line is not None:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": line}]}
+    return {"type": "metric", "properties": properties}

@@ -1,0 +1,141 @@
+"""One Lambda function of this repository's handlers."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.lambda_zip import Bundle
+from infra.naming import Names
+
+RUNTIME = "python3.11"
+RETENTION_DAYS = 30
+
+
+class Function(pulumi.ComponentResource):
+    """A Lambda function with a role of its own.
+
+    Creates:
+        A role that may do what the statements say and write its own log; a log group; the function; an alarm on its own
+        errors.
+    """
+
+    def __init__(
+        self,
+        handler: str,
+        names: Names,
+        *,
+        code: Bundle,
+        does: str,
+        statements: pulumi.Input[list[policies.Statement]],
+        alerts: pulumi.Input[str],
+        timeout: int,
+        dead_letters: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the function.
+
+        Args:
+            handler: The module in `monitoring.handlers` whose `handler` runs.
+            names: The stack's names.
+            code: The sealed archive of the handlers.
+            does: What it does, in a sentence.
+            statements: What its role may do besides logging.
+            alerts: The ARN of the topic that its alarm tells.
+            timeout: The longest a call may take, in seconds.
+            dead_letters: The ARN of the queue for events that it could not handle.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Function", handler, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        name = names.function(handler)
+        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=child)
+        allowed = aws.iam.RolePolicy(
+            handler,
+            name=name,
+            role=self.role.name,
+            policy=pulumi.Output.from_input(statements).apply(
+                lambda items: policies.document(policies.function_logs(names, handler), *items)
+            ),
+            opts=child,
+        )
+        log = aws.cloudwatch.LogGroup(handler, name=f"/aws/lambda/{name}", retention_in_days=RETENTION_DAYS, opts=child)
+        self.function = aws.lambda_.Function(
+            handler,
+            name=name,
+            description=does,
+            role=self.role.arn,
+            runtime=RUNTIME,
+            handler=f"monitoring.handlers.{handler}.handler",
+            code=pulumi.FileArchive(str(code.path)),
+            source_code_hash=code.sha256_base64,
+            timeout=timeout,
+            memory_size=256,
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables=_environment(names)),
+            dead_letter_config=(
+                aws.lambda_.FunctionDeadLetterConfigArgs(target_arn=dead_letters) if dead_letters else None
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
+        )
+        aws.cloudwatch.MetricAlarm(
+            f"{handler}-errors",
+            name=names.alarm(handler, "errors"),
+            alarm_description=f"The function {name} failed. It is to {does[0].lower()}{does[1:]}",
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions={"FunctionName": name},
+            statistic="Sum",
+            period=60,
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            threshold=0,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",  # a count of errors: no call, no error
+            alarm_actions=[alerts],
+            opts=child,
+        )
+        self.register_outputs({"function": self.function.arn})
+
+    def runs_every(self, minutes: int) -> None:
+        """Declare that the function runs every so many minutes."""
+        child = pulumi.ResourceOptions(parent=self)
+        name = self._name
+        unit = "minute" if minutes == 1 else "minutes"
+        rule = aws.cloudwatch.EventRule(
+            f"{name}-schedule",
+            name=self.function.name,
+            description=f"Runs {name} every {minutes} {unit}",
+            schedule_expression=f"rate({minutes} {unit})",
+            opts=child,
+        )
+        permission = self.may_be_called_by("events", rule.arn)
+        aws.cloudwatch.EventTarget(
+            f"{name}-schedule",
+            rule=rule.name,
+            target_id=name,
+            arn=self.function.arn,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+        )
+
+    def may_be_called_by(self, service: str, source: pulumi.Input[str]) -> aws.lambda_.Permission:
+        """Declare that one resource of an AWS service may call the function."""
+        return aws.lambda_.Permission(
+            f"{self._name}-{service}",
+            statement_id=f"called-by-{service}",
+            action="lambda:InvokeFunction",
+            function=self.function.name,
+            principal=f"{service}.amazonaws.com",
+            source_arn=source,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _environment(names: Names) -> dict[str, pulumi.Input[str]]:
+    return {
+        "ENDPOINT_NAME": names.endpoint,
+        "JOURNAL_TABLE": names.journal,
+        "ALERTS_TOPIC": names.arn("sns", names.alerts),
+        "ARTIFACT_BUCKET": names.bucket,
+        "PACKAGE_GROUP": names.package_group,
+    }

@@ -1,0 +1,49 @@
+"""The rollout journal: the table, and what it says when the program starts."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.naming import Names
+from rollout.state import RolloutState
+
+
+def recorded(names: Names) -> RolloutState:
+    """What is live and on trial, by the journal of the stack's endpoint; an empty state when there is no journal yet.
+
+    Raises:
+        pulumi.RunError: The journal cannot be read, so what is live is not known; nothing may be declared.
+    """
+    from rollout.ports import RolloutError  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415
+    from rollout.state import StateError  # noqa: PLC0415
+
+    try:
+        return DynamoJournal(clients(names.region), names.journal, names.endpoint).read()
+    except (RolloutError, StateError) as error:
+        raise pulumi.RunError(
+            f"what is live on {names.endpoint} is not known, so nothing was changed: {error}"
+        ) from None
+
+
+class Journal(pulumi.ComponentResource):
+    """Where the rollout controller keeps its state, one item an endpoint.
+
+    Creates:
+        A table with on-demand capacity, encryption, and recovery to any point in time.
+    """
+
+    def __init__(self, name: str, names: Names, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:index:Journal", name, None, opts)
+        self.table = aws.dynamodb.Table(
+            "journal",
+            name=names.journal,
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="endpoint",
+            attributes=[aws.dynamodb.TableAttributeArgs(name="endpoint", type="S")],
+            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"table": self.table.name})

@@ -1,0 +1,153 @@
+"""How the releases are doing: alarms, drift, a dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.config import MonitoringSettings
+from infra.dashboard import dashboard
+from infra.function import Function
+from infra.lambda_zip import Bundle
+from infra.naming import Names
+from infra.registry import Registry
+from infra.releases import ServingPlan
+
+MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
+
+
+class Monitoring(pulumi.ComponentResource):
+    """How the releases are doing.
+
+    Creates:
+        Per variant an alarm on its 5XX rate, its p99 latency and its drift; the function that measures drift, on a
+        schedule; a dashboard of traffic, latency, errors and drift.
+
+    Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
+    depends on which of the two the variant is then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        plan: ServingPlan,
+        settings: MonitoringSettings,
+        registry: Registry,
+        alerts: pulumi.Input[str],
+        code: Bundle,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the monitors.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            plan: Which releases are declared.
+            settings: When an alarm rings.
+            registry: Where captures and reference data live.
+            alerts: The ARN of the topic that alarms tell.
+            code: The sealed archive of the handlers.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Monitoring", name, None, opts)
+        self._names, self._settings, self._alerts = names, settings, alerts
+        for variant in dict.fromkeys(item.variant for item in plan.releases):
+            self._alarms(variant)
+        self.drift = Function(
+            "drift",
+            names,
+            code=code,
+            does="Measure how far captured requests have moved from the training data.",
+            statements=registry.key.arn.apply(lambda key: policies.drift(names, key)),
+            alerts=alerts,
+            timeout=300,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.drift.runs_every(settings.drift_minutes)
+        self.dashboard = aws.cloudwatch.Dashboard(
+            "dashboard",
+            dashboard_name=names.dashboard,
+            dashboard_body=dashboard(names, settings),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"dashboard": self.dashboard.dashboard_name})
+
+    def _alarms(self, variant: str) -> None:
+        settings = self._settings
+        dimensions = {"EndpointName": self._names.endpoint, "VariantName": variant}
+        self._alarm(
+            variant,
+            "5xx",
+            f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX.",
+            metric_queries=_rate("Invocation5XXErrors", "Invocations", dimensions, settings.period_seconds),
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            threshold=settings.max_5xx_rate,
+            treat_missing_data="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
+        )
+        self._alarm(
+            variant,
+            "p99",
+            f"{variant} takes longer than {settings.max_p99_ms:g} ms for 1 of 100 requests.",
+            namespace="AWS/SageMaker",
+            metric_name="ModelLatency",
+            dimensions=dimensions,
+            extended_statistic="p99",
+            evaluate_low_sample_count_percentiles="evaluate",
+            period=settings.period_seconds,
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            threshold=settings.max_p99_ms * MICROSECONDS,
+            treat_missing_data="notBreaching",  # no requests, no latency
+        )
+        self._alarm(
+            variant,
+            "drift",
+            f"{variant} is asked about other data than it was trained on: the population stability index of a feature "
+            f"is above {settings.max_drift_psi:g}.",
+            namespace="modelstack",
+            metric_name="DriftPSI",
+            dimensions=dimensions,
+            statistic="Maximum",
+            period=60 * settings.drift_minutes,
+            evaluation_periods=2,
+            datapoints_to_alarm=1,
+            threshold=settings.max_drift_psi,
+            treat_missing_data="notBreaching",  # no captures, no drift; that the measuring fails has its own alarm
+        )
+
+    def _alarm(self, variant: str, measure: str, description: str, **rule: Any) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"{variant}-{measure}",
+            name=self._names.alarm(variant, measure),
+            alarm_description=description,
+            comparison_operator="GreaterThanThreshold",
+            alarm_actions=[self._alerts],
+            opts=pulumi.ResourceOptions(parent=self),
+            **rule,
+        )
+
+
+def _rate(
+    part: str, whole: str, dimensions: dict[str, str], period: int
+) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+    """The share of one count in another; without a whole there is no value, so the period counts as missing."""
+
+    def count(id_: str, metric: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+        return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id=id_,
+            return_data=False,
+            metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                namespace="AWS/SageMaker", metric_name=metric, dimensions=dimensions, stat="Sum", period=period
+            ),
+        )
+
+    rate = aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id="rate", expression="part / whole", label=f"{part} / {whole}", return_data=True
+    )
+    return [count("part", part), count("whole", whole), rate]

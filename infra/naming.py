@@ -1,0 +1,145 @@
+"""Every name in the cloud, and the digests that names derive from.
+
+    names = Names(model="flight-delay", stack="local", account="000000000000", region="us-east-1")
+    names.endpoint                                  # flight-delay-local
+    names.model_of(recipe, image, role_arn)         # flight-delay-local-3f0c…: another content is another name
+
+A model or an endpoint config never changes under its name: its name is a digest of what it holds. The archive is
+bit-identical for a recipe, so the recipe stands for the archive, and every name is known before anything is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+SHORT = 12
+
+
+def digest(content: Any) -> str:
+    """sha256, in hex, of JSON content in canonical form: sorted keys, no spaces."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def release_id(recipe: str) -> str:
+    """The first 12 hex digits of a recipe digest; what a person reads."""
+    return recipe[:SHORT]
+
+
+def variant(recipe: str) -> str:
+    """The production variant of a recipe."""
+    return f"v-{release_id(recipe)}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one stack.
+
+    Attributes:
+        model: The model's name, from the config.
+        stack: The stack's name.
+        account: The AWS account's id.
+        region: The AWS region.
+        partition: The AWS partition, the second part of an ARN.
+    """
+
+    model: str
+    stack: str
+    account: str
+    region: str
+    partition: str = "aws"
+
+    @property
+    def prefix(self) -> str:
+        """What every name of the stack begins with."""
+        return f"{self.model}-{self.stack}"
+
+    @property
+    def endpoint(self) -> str:
+        """The SageMaker endpoint."""
+        return self.prefix
+
+    @property
+    def package_group(self) -> str:
+        """The model package group."""
+        return self.prefix
+
+    @property
+    def bucket(self) -> str:
+        """The artifact bucket; the account makes it unique in the world."""
+        return f"{self.prefix}-artifacts-{self.account}"
+
+    @property
+    def repository(self) -> str:
+        """The container repository."""
+        return f"{self.prefix}-serving"
+
+    @property
+    def process_image(self) -> str:
+        """The image URI that the local cloud serves by running the entry point as a process."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}:process"
+
+    @property
+    def serving_role(self) -> str:
+        """The role that the model's containers run with."""
+        return f"{self.prefix}-serving"
+
+    @property
+    def journal(self) -> str:
+        """The DynamoDB table of the rollout journal."""
+        return f"{self.prefix}-rollouts"
+
+    @property
+    def alerts(self) -> str:
+        """The SNS topic of alarms and verdicts."""
+        return f"{self.prefix}-alerts"
+
+    @property
+    def dead_letters(self) -> str:
+        """The queue of alarms that the rollback function could not handle."""
+        return f"{self.prefix}-rollback-dlq"
+
+    @property
+    def dashboard(self) -> str:
+        """The CloudWatch dashboard."""
+        return self.prefix
+
+    def function(self, handler: str) -> str:
+        """The Lambda function, and its role, of a handler: `rollback`, `advance` or `drift`."""
+        return f"{self.prefix}-{handler}"
+
+    def alarm(self, subject: str, measure: str) -> str:
+        """The alarm on one measure of a variant or a function."""
+        return f"{self.prefix}-{subject}-{measure}"
+
+    def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
+        """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""
+        place = self.region if region is None else region
+        owner = self.account if account is None else account
+        return f"arn:{self.partition}:{service}:{place}:{owner}:{resource}"
+
+    @property
+    def serving_role_arn(self) -> str:
+        """The ARN of the serving role, known before the role exists."""
+        return self.arn("iam", f"role/{self.serving_role}", region="")
+
+    def model_of(self, recipe: str, image: str) -> str:
+        """The SageMaker model of a recipe in an image."""
+        content = {"recipe": recipe, "image": image, "role": self.serving_role_arn, "bucket": self.bucket}
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
+
+    def config_of(self, model_name: str, variant_name: str, instances: dict[str, Any]) -> str:
+        """The endpoint config that serves one model alone; `instances` is all that shapes its variant and capture."""
+        content = {"model": model_name, "variant": variant_name, **instances}
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
+
+    def pair_of(self, champion_config: str, challenger_config: str) -> str:
+        """The endpoint config that serves a champion and a challenger together, each as in its own config."""
+        return f"{self.prefix}-{digest([champion_config, challenger_config])[:SHORT]}"
+
+    def short(self, name: str) -> str:
+        """A cloud name without the stack's prefix."""
+        return name.removeprefix(f"{self.prefix}-")

@@ -1,0 +1,155 @@
+"""IAM and resource policies, as data: who may do what to which resource.
+
+Every ARN is known from the names, so a policy can be read, and tested, without a cloud. `*` stands only where AWS has
+no narrower resource, and a condition narrows it where AWS has one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from infra.naming import Names
+
+METRIC_NAMESPACES = ("modelstack",)
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
+Statement = dict[str, Any]
+
+
+def allow(actions: list[str], resources: list[str], condition: dict[str, Any] | None = None) -> Statement:
+    """One statement that allows actions on resources."""
+    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def document(*statements: Statement) -> str:
+    """A policy of statements, as canonical JSON."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+def trust(service: str) -> str:
+    """Who may assume a role: one AWS service, such as `lambda`."""
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return document({"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": principal})
+
+
+def tls_only(names: Names) -> str:
+    """The bucket's policy: nobody reads or writes without TLS."""
+    bucket = _bucket(names)
+    return document(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket, f"{bucket}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def dead_letters(names: Names) -> str:
+    """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": ["sqs:SendMessage"],
+            "Resource": [names.arn("sqs", names.dead_letters)],
+            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}},
+        }
+    )
+
+
+def alerts(names: Names) -> str:
+    """The topic's policy: CloudWatch alarms of this account may publish."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": ["sns:Publish"],
+            "Resource": [names.arn("sns", names.alerts)],
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        }
+    )
+
+
+def serving(names: Names, key_arn: str, image: str) -> str:
+    """The model containers' role: read packages, write captures, logs and metrics, pull the image."""
+    bucket = _bucket(names)
+    repository = _ECR.match(image)
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    images = [names.arn("ecr", f"repository/{names.repository}")]
+    if repository:  # a promoted release may keep the image of the stack that it came from
+        owner, region, name = repository.group(1, 2, 3)
+        images.append(names.arn("ecr", f"repository/{name}", account=owner, region=region))
+    return document(
+        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
+        allow(["s3:ListBucket"], [bucket]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(pull, sorted(set(images))),
+        allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
+        allow(
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
+        ),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", "AWS/SageMaker")),
+    )
+
+
+def function_logs(names: Names, handler: str) -> Statement:
+    """A function writes its own log."""
+    group = names.arn("logs", f"log-group:/aws/lambda/{names.function(handler)}")
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{group}:*"])
+
+
+def controller(names: Names) -> list[Statement]:
+    """What drives a rollout: the journal, the endpoint's weights and config, verdicts, observations, and telling."""
+    return [
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(
+            ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"],
+            [names.arn("sagemaker", f"endpoint/{names.endpoint}")],
+        ),
+        allow(
+            ["sagemaker:UpdateEndpoint"],
+            [
+                names.arn("sagemaker", f"endpoint/{names.endpoint}"),
+                names.arn("sagemaker", f"endpoint-config/{names.prefix}-*"),
+            ],
+        ),
+        allow(
+            ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"],
+            [names.arn("sagemaker", f"model-package/{names.package_group}/*")],
+        ),
+        allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
+        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+    ]
+
+
+def own_dead_letters(names: Names) -> Statement:
+    """A function leaves what it could not handle in the queue."""
+    return allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)])
+
+
+def drift(names: Names, key_arn: str) -> list[Statement]:
+    """The drift job: read captures, references and the journal, keep how far it read, and put its metric."""
+    bucket = _bucket(names)
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+    ]
+
+
+def _namespaces(*names: str) -> dict[str, Any]:
+    return {"StringEquals": {"cloudwatch:namespace": list(names)}}
+
+
+def _bucket(names: Names) -> str:
+    return names.arn("s3", names.bucket, account="", region="")

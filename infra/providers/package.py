@@ -1,0 +1,150 @@
+"""The provider behind `infra.package.Package`: trains, gates, seals and registers, or takes a champion over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from infra.providers.progress import Progress
+from infra.providers.rollout import whole
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = ("bucket", "group", "region")
+FACTS = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "metrics")
+Values = Mapping[str, Any]
+
+
+class PackageProvider(ResourceProvider):
+    """Makes the package of a recipe when there is none, and never deletes one while the stack stands."""
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Another recipe is another package; other gates judge it anew; a refusal is never the last word."""
+        elsewhere = [name for name in PLACE if _known(news.get(name)) and olds.get(name) != news.get(name)]
+        wanted = [name for name in ("recipe", "gates", "source") if olds.get(name) != news.get(name)]
+        return DiffResult(changes=bool(elsewhere or wanted or olds.get("refused")), replaces=elsewhere)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make and register the package."""
+        return CreateResult(props["group"], {**props, **outcome(props)})
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Make and register the package of another recipe; what was registered before stays."""
+        return UpdateResult({**news, **outcome(news)})
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look whether the registered package is still there."""
+        arn = props.get("model_package_arn")
+        if arn and not _exists(_clients(props["region"]).sagemaker, arn):
+            return ReadResult(None, {})
+        return ReadResult(id_, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """When the stack goes: empty the group, which AWS does not delete otherwise, unless packages are retained."""
+        if props["retain"]:
+            return
+        sagemaker = _clients(props["region"]).sagemaker
+        for arn in _packages(sagemaker, props["group"]):
+            sagemaker.delete_model_package(ModelPackageName=arn)
+
+
+def outcome(props: Values) -> dict[str, Any]:
+    """Make and register a package, or say why not.
+
+    A refusal is an outcome and not an exception, so that Pulumi shows its reason without a traceback, and so that
+    nothing that exists is forgotten. The program stops at it before it declares anything else.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load, and diff needs none
+
+    from pipeline.archive import ArchiveError  # noqa: PLC0415
+    from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
+    from pipeline.gate import GateError  # noqa: PLC0415
+    from pipeline.recipe import RecipeError  # noqa: PLC0415
+    from pipeline.registry import RegistryError  # noqa: PLC0415
+
+    try:
+        facts = _copied(props) if props.get("source") else _built(props)
+    except (
+        *(ArchiveError, BuildError, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
+        *(BotoCoreError, ClientError, OSError),
+    ) as error:
+        return {**dict.fromkeys(FACTS), "refused": str(error)}
+    return {**facts, "refused": None}
+
+
+def _built(props: Values) -> dict[str, Any]:
+    from pipeline.build import build  # noqa: PLC0415  see outcome
+    from pipeline.recipe import RecipeError, recipe  # noqa: PLC0415
+    from pipeline.registry import publish  # noqa: PLC0415
+
+    progress = Progress(props["urn"])
+    parameters = whole(props["parameters"])
+    wanted = recipe(ROOT, parameters)
+    if wanted.digest != props["recipe"]:
+        raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
+    sealed = build(ROOT, wanted, parameters, props["gates"], ROOT / ".modelstack" / "run", progress=progress)
+    progress(f"registering {sealed.digest}")
+    registered = publish(
+        sealed,
+        bucket=props["bucket"],
+        group=props["group"],
+        image=props["image_uri"],
+        clients=_clients(props["region"]),
+    )
+    return _facts(registered)
+
+
+def _copied(props: Values) -> dict[str, Any]:
+    from pipeline.gate import gate  # noqa: PLC0415  see outcome
+    from pipeline.registry import ReleaseRecord, copy  # noqa: PLC0415
+
+    source = props["source"]
+    Progress(props["urn"])(f"taking {source['package_digest']}")
+    registered = copy(
+        ReleaseRecord(source["archive_uri"], source["package_digest"], source["model_package_arn"]),
+        bucket=props["bucket"],
+        group=props["group"],
+        image=props["image_uri"],
+        clients=_clients(props["region"]),
+        source_clients=_clients(source["region"]),
+    )
+    gate(registered.metrics, props["gates"])
+    return _facts(registered)
+
+
+def _facts(registered: Any) -> dict[str, Any]:
+    facts = {name: getattr(registered, name) for name in FACTS}
+    return {**facts, "metrics": dict(registered.metrics)}
+
+
+def _clients(region: str) -> Any:
+    import boto3  # noqa: PLC0415  see outcome
+
+    from pipeline.registry import Clients  # noqa: PLC0415
+
+    return Clients.of(boto3.Session(region_name=region))
+
+
+def _exists(sagemaker: Any, arn: str) -> bool:
+    from botocore.exceptions import ClientError  # noqa: PLC0415  see outcome
+
+    try:
+        sagemaker.describe_model_package(ModelPackageName=arn)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in {"ValidationException", "ResourceNotFound"}:
+            return False
+        raise
+    return True
+
+
+def _packages(sagemaker: Any, group: str) -> Iterator[str]:
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    yield from [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, str)

@@ -1,0 +1,54 @@
+"""How a provider tells what it is doing: lines beside its resource while `pulumi up` runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+
+class Progress:
+    """Tells the engine, in the name of one resource.
+
+        progress = Progress(urn)
+        progress("training on 27,004 flights")     # seen while it lasts
+        progress.note("10% of traffic")            # stays in the update's diagnostics
+
+    Pulumi passes the engine's address to a provider process as its last argument; without one, lines go to stderr.
+    """
+
+    def __init__(self, urn: str, address: str | None = None) -> None:
+        """Connect on the first line.
+
+        Args:
+            urn: The resource that the lines stand beside.
+            address: The engine's `host:port`; None takes the process's last argument.
+        """
+        self._urn = urn
+        self._address = address if address is not None else sys.argv[-1]
+        self._engine: Any = None
+
+    def __call__(self, text: str) -> None:
+        """Show a line until the next one comes."""
+        self._log(text, passing=True)
+
+    def note(self, text: str) -> None:
+        """Show a line that stays."""
+        self._log(text, passing=False)
+
+    def _log(self, text: str, *, passing: bool) -> None:
+        host, _, port = self._address.rpartition(":")
+        if not (host and port.isdigit()):
+            print(text, file=sys.stderr)
+            return
+        if self._engine is None:
+            self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))
+        line = engine_pb2.LogRequest(
+            severity=engine_pb2.INFO, message=text, urn=self._urn, streamId=0, ephemeral=passing
+        )
+        try:
+            self._engine.Log(line, timeout=5)
+        except grpc.RpcError:  # the engine is going away; what we do matters more than telling it
+            print(text, file=sys.stderr)

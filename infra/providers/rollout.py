@@ -1,0 +1,126 @@
+"""The provider behind `infra.rollout.Rollout`: hands a release to the rollout controller, and reports how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from infra.providers.progress import Progress
+
+PLACE = ("endpoint", "table", "region")
+OPENING_SECONDS = 600.0  # a release that takes over at once: the endpoint was created or updates without a trial
+ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
+Values = Mapping[str, Any]
+
+
+class RolloutProvider(ResourceProvider):
+    """Puts the target on trial when `acts` says so; otherwise only reads what is live."""
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Something is to do when the program says so, or when the journal went on since the last update."""
+        elsewhere = [name for name in PLACE if olds.get(name) != news.get(name)]
+        moved = any(olds.get(name) != news["seen"].get(name) for name in ("champion", "challenger"))
+        return DiffResult(changes=bool(elsewhere) or bool(news["acts"]) or moved, replaces=elsewhere)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the first release champion, or go on where another update was interrupted."""
+        return CreateResult(props["endpoint"], self._drive(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Drive the rollout to its end when the update waits, else over its first step."""
+        return UpdateResult(self._drive(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """What is champion and challenger now, by the journal."""
+        from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415  boto3 is slow to load, and diff needs none
+
+        state = DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
+        return ReadResult(id_, {**props, **standing(state)})
+
+    def _drive(self, props: Values) -> dict[str, Any]:
+        from rollout.ports import RolloutError  # noqa: PLC0415  see read
+        from rollout.sagemaker import controller  # noqa: PLC0415
+
+        rollout = controller(props["endpoint"], props["table"], props["region"], topic=props["topic"])
+        try:
+            state = follow(rollout, props, Progress(props["urn"])) if props["acts"] else rollout.status().state
+        except RolloutError as error:
+            # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
+            state = rollout.status().state
+            return {**props, **standing(state), "outcome": "failed", "why": str(error)}
+        return {**props, **standing(state), **ending(state, props)}
+
+
+def follow(rollout: Any, props: Values, progress: Progress) -> Any:
+    """Release the target, and follow its rollout.
+
+    Args:
+        rollout: The controller.
+        props: The resource's inputs.
+        progress: Told of every event, and of what is waited for.
+
+    Returns:
+        The last state of the journal.
+    """
+    from rollout.plan import Plan  # noqa: PLC0415  see RolloutProvider.read
+    from rollout.release import Release  # noqa: PLC0415
+    from rollout.state import Phase  # noqa: PLC0415
+
+    plan = Plan.from_dict(whole(props["plan"]))
+    told = {event_key(event) for event in rollout.status().state.history}
+
+    def tell(seen: Any) -> None:
+        for event in seen.state.history:
+            if event_key(event) not in told:
+                told.add(event_key(event))
+                progress.note(event.text)
+        if seen.doing:
+            progress(seen.doing)
+
+    begun = rollout.release(Release.from_dict(props["target"]), props.get("pair_config"), plan)
+    tell(begun)
+    if props["wait"] or begun.state.phase is Phase.MOVING:
+        seconds = OPENING_SECONDS if begun.state.phase is Phase.MOVING else plan.max_seconds + ENDING_SECONDS
+        return rollout.follow(seconds, progress=tell)
+    return begun.state
+
+
+def event_key(event: Any) -> tuple[float, str, str]:
+    """What tells one event of the history from another."""
+    return (event.at, event.kind, event.text)
+
+
+def whole(value: Any) -> Any:
+    """Give numbers without a fraction back their type: Pulumi carries every number as a float."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: whole(item) for key, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list) else value
+
+
+def standing(state: Any) -> dict[str, Any]:
+    """What serves, by the journal: package digests, and the champion's whole release."""
+    champion, challenger = state.champion, state.challenger
+    return {
+        "champion": champion.package_digest if champion else None,
+        "challenger": challenger.package_digest if challenger else None,
+        "release": champion.as_dict() if champion else None,
+    }
+
+
+def ending(state: Any, props: Values) -> dict[str, Any]:
+    """How the target's rollout ended, or `running`."""
+    target = props["target"]["config_name"]
+    if state.champion is not None and state.champion.config_name == target:
+        return {"outcome": "promoted", "why": ""}
+    verdict = state.verdict
+    if state.challenger is not None and state.challenger.config_name == target:
+        return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
+    if verdict is not None and verdict.recipe == props["target"]["recipe"]:
+        return {"outcome": verdict.outcome, "why": verdict.reason.text}
+    return {"outcome": "superseded", "why": "another release was made meanwhile"}

@@ -1,0 +1,153 @@
+"""What to declare for serving: from what is live, by the journal, and what is wanted, by the config.
+
+    plan = plan_serving(state, wanted, names.pair_of, waits=True)
+    plan.releases, plan.pairs      # models, endpoint configs and alarms to declare
+    plan.starts, plan.target       # whether this update puts a release on trial
+
+Pure. It holds the rule that no update deletes what a live endpoint uses or what a rollback would need: everything in
+the journal stays declared. The one exception is the champion before the last one, which an update lets go of once it
+has waited for the next champion: Pulumi deletes only after a program has succeeded, and ours fails on any other
+verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import permutations
+
+from rollout.release import Release
+from rollout.state import RolloutState, Verdict
+
+PairName = Callable[[str, str], str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The release that the config asks for. Its names are known before it is trained.
+
+    Attributes:
+        recipe: sha256, in hex, of what determines the model.
+        variant: Its production variant.
+        model_name: Its SageMaker model.
+        config_name: The endpoint config that serves it alone.
+    """
+
+    recipe: str
+    variant: str
+    model_name: str
+    config_name: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A release whose model, endpoint config and alarms are declared.
+
+    Attributes:
+        variant: Its production variant.
+        model_name: Its SageMaker model.
+        config_name: The endpoint config that serves it alone.
+        known: The release as the journal has it; None when only the config asks for it.
+    """
+
+    variant: str
+    model_name: str
+    config_name: str
+    known: Release | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An endpoint config of a champion and a challenger, by the names of their own configs."""
+
+    name: str
+    champion_config: str
+    challenger_config: str
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """What a program declares for serving.
+
+    Attributes:
+        releases: Releases to declare, without repetition.
+        pairs: Pair configs to declare.
+        serving: The config that a new endpoint starts with.
+        target: The config of the release that the config asks for.
+        pair: The pair config of its trial; None when it takes over at once.
+        starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
+        verdict: Why the target is not tried again; None when nothing rejected it.
+    """
+
+    releases: tuple[Declared, ...]
+    pairs: tuple[Pair, ...]
+    serving: str
+    target: str
+    pair: str | None
+    starts: bool
+    verdict: Verdict | None
+
+
+def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, waits: bool) -> ServingPlan:
+    """Say what to declare.
+
+    Args:
+        state: The journal at the program's start; an empty state before the first release.
+        wanted: The release that the config asks for.
+        pair_of: Names the pair config of a champion's and a challenger's config.
+        waits: Whether the update waits for the verdict.
+
+    Returns:
+        The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
+    """
+    champion = state.champion
+    serves = champion is not None and champion.config_name == wanted.config_name
+    verdict = None if serves else _rejection(state, wanted)
+    advances = not serves and verdict is None
+    withdraws = serves and state.challenger is not None  # the config went back to the champion in mid-trial
+    trial = champion is not None and not serves and champion.variant != wanted.variant
+
+    live = list(state.releases())
+    if advances and waits and state.previous is not None and state.previous.config_name != wanted.config_name:
+        live = [release for release in live if release.config_name != state.previous.config_name]
+
+    pairs = list(_live_pairs(state, live, pair_of))
+    if champion is not None and trial:
+        pairs.append(_pair(champion.config_name, wanted.config_name, pair_of))
+    if state.previous in live and state.previous is not None and champion is not None:
+        pairs.append(_pair(state.previous.config_name, champion.config_name, pair_of))
+
+    declared = [_known(release) for release in live]
+    declared.append(Declared(wanted.variant, wanted.model_name, wanted.config_name, None))
+    return ServingPlan(
+        releases=tuple({item.config_name: item for item in reversed(declared)}.values())[::-1],
+        pairs=tuple({pair.name: pair for pair in pairs}.values()),
+        serving=champion.config_name if champion else wanted.config_name,
+        target=wanted.config_name,
+        pair=pair_of(champion.config_name, wanted.config_name) if champion and trial else None,
+        starts=advances or withdraws,
+        verdict=verdict,
+    )
+
+
+def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
+    if state.challenger is not None and state.challenger.recipe == wanted.recipe:
+        return None
+    return state.rejected.get(wanted.recipe)
+
+
+def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:
+    """The pair configs that the journal names, told from the pairs that its releases can make."""
+    in_use = {name for name in (state.pair_config, *(item.pair_config for item in state.retiring)) if name}
+    for first, second in permutations(live, 2):
+        pair = _pair(first.config_name, second.config_name, pair_of)
+        if pair.name in in_use:
+            yield pair
+
+
+def _pair(champion_config: str, challenger_config: str, pair_of: PairName) -> Pair:
+    return Pair(pair_of(champion_config, challenger_config), champion_config, challenger_config)
+
+
+def _known(release: Release) -> Declared:
+    return Declared(release.variant, release.model_name, release.config_name, release)

@@ -1,0 +1,89 @@
+"""How a release gets its traffic: one step of an update."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.config import MonitoringSettings, RolloutSettings
+from infra.naming import Names
+from infra.providers.rollout import RolloutProvider
+from infra.releases import ServingPlan
+from rollout.plan import Plan, Step
+from rollout.state import RolloutState
+
+TYPE = "pulumi-python:dynamic/modelstack:Rollout"
+
+
+class Rollout(Resource, module="modelstack", name="Rollout"):
+    """The rollout of the release that the config asks for.
+
+    Creates:
+        Nothing. It hands the release to the rollout controller, follows the trial when the update waits for it, and
+        says at its end what is champion and challenger. A verdict against the release is an outcome, not an error of
+        this resource, so that the stack's outputs tell the truth; the program then fails with it.
+    """
+
+    champion: pulumi.Output[str | None]
+    challenger: pulumi.Output[str | None]
+    release: pulumi.Output[dict[str, str] | None]
+    outcome: pulumi.Output[str | None]
+    why: pulumi.Output[str | None]
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        plan: ServingPlan,
+        target: pulumi.Input[dict[str, str]],
+        settings: RolloutSettings,
+        monitoring: MonitoringSettings,
+        state: RolloutState,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the rollout.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            plan: What the program declares for serving.
+            target: The fields of the release that the config asks for.
+            settings: How a challenger earns its traffic.
+            monitoring: Gives the width of a window of observations.
+            state: The journal at the program's start.
+            opts: Options of the resource.
+        """
+        champion, challenger = state.champion, state.challenger
+        under_way = challenger is not None and challenger.config_name == plan.target
+        props: dict[str, object] = {
+            "endpoint": names.endpoint,
+            "table": names.journal,
+            "region": names.region,
+            "topic": names.arn("sns", names.alerts),
+            "target": target,
+            "pair_config": plan.pair,
+            "plan": trial(settings, monitoring).as_dict(),
+            "wait": settings.wait,
+            "acts": plan.starts and (settings.wait or not under_way),
+            "seen": {
+                "champion": champion.package_digest if champion else None,
+                "challenger": challenger.package_digest if challenger else None,
+            },
+            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            **dict.fromkeys(("champion", "challenger", "release", "outcome", "why")),
+        }
+        super().__init__(RolloutProvider(), name, props, opts)
+
+
+def trial(settings: RolloutSettings, monitoring: MonitoringSettings) -> Plan:
+    """The controller's plan, from the config."""
+    return Plan(
+        steps=tuple(Step(step.weight, step.bake_seconds) for step in settings.steps),
+        min_requests=settings.min_requests,
+        alpha=settings.alpha,
+        error_margin=settings.error_margin,
+        max_seconds=settings.max_minutes * 60,
+        window_seconds=monitoring.period_seconds,
+        watch_seconds=settings.watch_minutes * 60,
+    )
