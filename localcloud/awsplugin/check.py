@@ -42,16 +42,15 @@ class Checked:
 
 
 def check(
-    spec: Resource, resource: str, old: Props, wanted: Props, seed: bytes = b"", naming: Naming | None = None
+    spec: Resource, resource: str, old: Props, wanted: Props, *, seed: bytes = b"", naming: Naming | None = None
 ) -> Checked:
     """Check one resource's inputs. Unknown values pass every rule that would need to see them."""
     inputs = {k: v for k, v in wanted.items() if not k.startswith("__") and v is not None}
     failures = list(_against_schema(spec, inputs))
     if not failures:
         failures = list(_json_forms(spec, inputs)) + list(_values(spec, inputs))
-    named = _auto_name(spec, resource, old, inputs, seed, naming)
-    if isinstance(named, str):
-        failures.append((spec.name.prop if spec.name else "name", named))
+    if spec.name is not None and spec.name.prop not in inputs:
+        failures.extend(_auto_name(spec.name, resource, old, inputs, seed=seed, naming=naming))
     missing = {*schema().required(spec.type), *spec.required} - inputs.keys()
     failures.extend(
         (name, f"{spec.type} needs {name!r} ({describe(schema().inputs(spec.type)[name])})") for name in sorted(missing)
@@ -164,27 +163,24 @@ def _json_forms(spec: Resource, inputs: Props) -> Iterable[tuple[str, str]]:
 
 
 def _auto_name(
-    spec: Resource, resource: str, old: Props, inputs: Props, seed: bytes, naming: Naming | None
-) -> str | None:
-    """Name a resource that was given no name; returns why that cannot be, or None."""
-    name = spec.name
-    if name is None or name.prop in inputs:
-        return None
+    name: Name, resource: str, old: Props, inputs: Props, *, seed: bytes, naming: Naming | None
+) -> Iterable[tuple[str, str]]:
+    """Name a resource that was given no name, as it is named already if that was automatic too."""
     was_automatic = name.prop in old.get("__defaults", [])
-    if was_automatic and old.get(name.prop) and old.get(name.prefix or "") == inputs.get(name.prefix or ""):
+    prefix = inputs.get(name.prefix) if name.prefix else None
+    if was_automatic and old.get(name.prop) and (old.get(name.prefix) if name.prefix else None) == prefix:
         chosen = old[name.prop]
-    elif name.prefix and name.prefix in inputs:
-        given = inputs[name.prefix]
-        chosen = UNKNOWN if given is UNKNOWN else _compose(name, given, seed, inputs, joint="")
+    elif prefix is not None:
+        chosen = UNKNOWN if prefix is UNKNOWN else _compose(name, prefix, seed, inputs, joint="")
     elif naming and naming.mode == "disable":
-        return f"{spec.type} needs {name.prop!r}: automatic naming is disabled"
+        yield name.prop, f"automatic naming is disabled: set {name.prop!r}"
+        return
     elif naming and naming.proposed:
         chosen = naming.proposed
     else:
         chosen = _compose(name, name.before + resource, seed, inputs, joint="-")
     inputs[name.prop] = chosen
     inputs["__defaults"] = [name.prop]
-    return None
 
 
 def _compose(name: Name, start: str, seed: bytes, inputs: Props, joint: str) -> str:

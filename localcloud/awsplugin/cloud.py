@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from localcloud.awsplugin.failures import Failure, InvalidError
+from localcloud.awsplugin.identity import Keys, caller_identity
 from localcloud.awsplugin.wire import Props
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ _NESTED = {"endpoints", "defaultTags", "allowedAccountIds", "forbiddenAccountIds
 # The provider's name of a service, where it is not botocore's.
 _ENDPOINT_NAMES = {"events": "eventbridge", "logs": "cloudwatchlogs"}
 LOOPBACK_ONLY = (
-    "the local AWS plugin serves loopback endpoints only; use the genuine plugin (`pulumi plugin install resource aws`) "
-    "for anything else"
+    "the local AWS plugin serves loopback endpoints only; use the genuine plugin "
+    "(`pulumi plugin install resource aws`) for anything else"
 )
 
 
@@ -188,7 +189,13 @@ class Cloud:
         Raises:
             InvalidError: The account is not one that the provider's configuration allows.
         """
-        found = self.client("sts", self.settings.region).get_caller_identity()
+        settings = self.settings
+        if settings.access_key and settings.secret_key:
+            keys = Keys(settings.access_key, settings.secret_key, settings.token)
+            endpoint = settings.endpoints.get("sts") or settings.endpoint
+            found = caller_identity(endpoint, settings.region, keys)
+        else:  # from a profile, which botocore knows how to read
+            found = self.client("sts", settings.region).get_caller_identity()
         account = found["Account"]
         allowed, forbidden = self.settings.allowed_accounts, self.settings.forbidden_accounts
         if account in forbidden or (allowed and account not in allowed):
@@ -211,6 +218,7 @@ class Scope:
         self.timeout = timeout
 
     def __call__(self, service: str) -> Any:
+        """The botocore client of a service in this region."""
         return self.cloud.client(service, self.region)
 
     @property

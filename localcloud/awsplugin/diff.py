@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.awsplugin.spec import Prop, Resource
-from localcloud.awsplugin.values import equal
-from localcloud.awsplugin.wire import Props, has_unknown
+from localcloud.awsplugin.values import comparable, equal
+from localcloud.awsplugin.wire import Props, Unknown, has_unknown
 
 FAILED = "__failed"  # state member: why the resource can only be replaced
 
@@ -40,7 +40,7 @@ def compare(
     for name, prop in spec.supported.items():
         new, old = wanted.get(name), state.get(name)
         if name == "tags":
-            new, old = {**default_tags, **(new or {})}, state.get("tagsAll", old)
+            new, old = merged(default_tags, new), state.get("tagsAll", old)
         if new is None and prop.computed:
             continue
         if not equal(prop, new, old):
@@ -52,6 +52,11 @@ def compare(
     return [d for d in found if not any(_below(_segments(d.path), path) for path in ignored)]
 
 
+def merged(default_tags: Mapping[str, str], own: Any) -> Any:
+    """A resource's own tags over the provider's; unknown when they are."""
+    return own if isinstance(own, Unknown) else {**default_tags, **(own or {})}
+
+
 def delete_first(spec: Resource, differences: list[Difference], wanted: Props) -> bool:
     """Whether a replacement must delete the old resource first: both would have the same name."""
     automatic = spec.name is not None and spec.name.prop in wanted.get("__defaults", [])
@@ -61,11 +66,11 @@ def delete_first(spec: Resource, differences: list[Difference], wanted: Props) -
 
 
 def _differences(name: str, prop: Prop, new: Any, old: Any) -> Iterable[Difference]:
-    if prop.json or not isinstance(new, (dict, list)) or not isinstance(old, type(new)):
+    left, right = comparable(prop, new, old)
+    if prop.json or prop.unordered or not isinstance(left, (dict, list)) or not isinstance(right, type(left)):
         yield Difference(name, _kind(new, old), prop.replace)
         return
-    paths = list(_leaves(name, new, old))
-    for path, kind in paths or [(name, "update")]:
+    for path, kind in _leaves(name, left, right):
         yield Difference(path, kind, prop.replace)
 
 

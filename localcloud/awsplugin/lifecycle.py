@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from localcloud.awsplugin import services
 from localcloud.awsplugin.check import Checked, Naming, check
 from localcloud.awsplugin.cloud import Cloud, Scope, Settings
-from localcloud.awsplugin.diff import FAILED, Difference, compare, delete_first
+from localcloud.awsplugin.diff import FAILED, Difference, compare, delete_first, merged
 from localcloud.awsplugin.failures import BrokenError, Failure, InvalidError, PartialError, explain, is_missing
 from localcloud.awsplugin.spec import Change, Resource
 from localcloud.awsplugin.values import canonical_json, equal
-from localcloud.awsplugin.wire import UNKNOWN, Props, has_unknown
+from localcloud.awsplugin.wire import UNKNOWN, Props
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Lifecycle:
         self.settings = settings
         self.cloud = Cloud(settings)
 
-    def check(self, token: str, name: str, old: Props, new: Props, seed: bytes, naming: Naming | None) -> Checked:
+    def check(self, token: str, name: str, old: Props, new: Props, *, seed: bytes, naming: Naming | None) -> Checked:
         """Inputs with defaults and names, or failures."""
-        return check(served(token), name, old, new, seed, naming)
+        return check(served(token), name, old, new, seed=seed, naming=naming)
 
     def diff(self, token: str, state: Props, new: Props, ignore: Iterable[str]) -> tuple[list[Difference], bool]:
         """The differences, and whether a replacement must delete first."""
@@ -70,7 +70,7 @@ class Lifecycle:
     def read(self, token: str, ident: str, state: Props, inputs: Props) -> Found | None:
         """The resource as it is now; None when it is gone. Without a state (an import) the id says where it is."""
         spec = served(token)
-        known = {**spec.locate(ident), **state}
+        known = _known(spec, ident, state)
         scope = self._scope(spec, known, 0)
         try:
             live = self._live(spec, scope, known, inputs or state)
@@ -82,7 +82,7 @@ class Lifecycle:
         return Found(spec.identify({**known, **live}), live, _inputs_of(spec, inputs, live, imported=imported))
 
     def update(
-        self, token: str, ident: str, state: Props, new: Props, ignore: Iterable[str], timeout: float, *, preview: bool
+        self, token: str, ident: str, state: Props, new: Props, *, ignore: Iterable[str], timeout: float, preview: bool
     ) -> Props:
         """Apply what changed, wait, and return the outputs as read back.
 
@@ -95,7 +95,7 @@ class Lifecycle:
         keys = frozenset(d.prop for d in differences)
         if preview:
             return self._foreseen(spec, state, new, keys)
-        known = {**spec.locate(ident), **state}
+        known = _known(spec, ident, state)
         scope = self._scope(spec, known, timeout)
         wanted = self._with_tags(spec, new)
         try:
@@ -105,13 +105,13 @@ class Lifecycle:
             if live is None:
                 raise Failure(f"{token} {ident!r} is gone; run `pulumi refresh`")
         except Exception as error:
-            raise self._rejected(spec, scope, known, state, new, error) from error
+            raise self._rejected(spec, scope, state, new, error) from error
         return live
 
     def delete(self, token: str, ident: str, state: Props, timeout: float) -> None:
         """Remove it and wait; one that is gone already is fine."""
         spec = served(token)
-        known = {**spec.locate(ident), **state}
+        known = _known(spec, ident, state)
         if known.get("skipDestroy"):
             return
         try:
@@ -128,7 +128,7 @@ class Lifecycle:
         """Inputs with the provider's default tags merged in, when the type has tags."""
         if spec.tags is None:
             return inputs
-        return {**inputs, "tags": {**self.settings.default_tags, **inputs.get("tags", {})}}
+        return {**inputs, "tags": merged(self.settings.default_tags, inputs.get("tags"))}
 
     def _apply(self, spec: Resource, scope: Scope, known: Props, wanted: Props, change: Change) -> None:
         cloud_side = {k for k in change.keys if k != "tags" and not spec.supported[k].local}
@@ -184,8 +184,7 @@ class Lifecycle:
         if spec.region:
             found.setdefault("region", self.settings.region)
         if spec.tags is not None:
-            tags = new.get("tags", {})
-            found["tagsAll"] = UNKNOWN if has_unknown(tags) else {**self.settings.default_tags, **tags}
+            found["tagsAll"] = merged(self.settings.default_tags, new.get("tags"))
         return found
 
     def _partial(self, spec: Resource, scope: Scope, known: Props, inputs: Props, error: Exception) -> Failure:
@@ -201,19 +200,18 @@ class Lifecycle:
             state[FAILED] = str(failure)
         return PartialError(str(failure), spec.identify({**known, **state}), state)
 
-    def _rejected(
-        self, spec: Resource, scope: Scope, known: Props, state: Props, new: Props, error: Exception
-    ) -> Failure:
+    def _rejected(self, spec: Resource, scope: Scope, state: Props, new: Props, error: Exception) -> Failure:
         """The failure of an update. The state stays as it was, unless the cloud has moved."""
         failure = explain(error, self.settings.endpoint)
         try:
-            live = self._live(spec, scope, known, {k: v for k, v in state.items() if k in spec.supported})
+            live = self._live(spec, scope, state, {k: v for k, v in state.items() if k in spec.supported})
         except Exception:  # as above
             return failure
-        if live is None or not compare(spec, state, live, {}):
+        moved = live is not None and (compare(spec, state, live, {}) or (FAILED in live and FAILED not in state))
+        if live is None or not moved:
             return failure
         live.update(_local(spec, new))
-        return PartialError(str(failure), spec.identify({**known, **live}), live)
+        return PartialError(str(failure), spec.identify({**state, **live}), live)
 
 
 def served(token: str) -> Resource:
@@ -232,6 +230,16 @@ def served(token: str) -> Resource:
 def service_of(spec: Resource) -> str:
     """The botocore service of a type."""
     return services.SERVICE[services.TYPES[spec.type]]
+
+
+def _known(spec: Resource, ident: str, state: Props) -> Props:
+    """What the id says, and what the state says on top. An id may say too little when there is a state."""
+    try:
+        return {**spec.locate(ident), **state}
+    except InvalidError:
+        if state:
+            return state
+        raise
 
 
 def _local(spec: Resource, source: Props) -> Props:

@@ -71,19 +71,19 @@ class Builder:
             return "json"
         if any("Archive" in c.__name__ or "Asset" in c.__name__ for c in classes):
             return "asset"
-        first = options[0] if options else typing.Any
-        origin = typing.get_origin(first)
-        if origin is collections.abc.Sequence:
-            return "[" + self.render(typing.get_args(first)[0], module)
-        if origin is collections.abc.Mapping:
-            return "{" + self.render(typing.get_args(first)[1], module)
-        if first in _SCALARS:
-            return _SCALARS[first]
-        if isinstance(first, type) and first.__module__.startswith("pulumi_aws."):
-            return "#" + self.nested(first)
-        return "any"
+        return self._plain(options[0] if options else typing.Any, module)
 
-    def nested(self, cls: type) -> str:
+    def _plain(self, option: Any, module: Any) -> str:
+        origin = typing.get_origin(option)
+        if origin is collections.abc.Sequence:
+            return "[" + self.render(typing.get_args(option)[0], module)
+        if origin is collections.abc.Mapping:
+            return "{" + self.render(typing.get_args(option)[1], module)
+        if isinstance(option, type) and option.__module__.startswith("pulumi_aws."):
+            return "#" + self.nested(option)
+        return _SCALARS.get(option, "any")
+
+    def nested(self, cls: Any) -> str:
         """Register an object type once and return its name. Inputs and outputs of the same object share a name."""
         name = f"{_folder(cls)}/{cls.__name__.removesuffix('Args')}"
         if cls.__name__.endswith("Args") and name not in self.types:

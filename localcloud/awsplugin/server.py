@@ -19,16 +19,16 @@ from google.protobuf import any_pb2, empty_pb2
 
 from localcloud.awsplugin.check import Naming
 from localcloud.awsplugin.cloud import Settings
+from localcloud.awsplugin.diff import Difference
 from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, UnavailableError
 from localcloud.awsplugin.lifecycle import Lifecycle, served
 from localcloud.awsplugin.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from localcloud.awsplugin.schema import schema
-from localcloud.awsplugin.wire import decode_map, encode_map
+from localcloud.awsplugin.wire import decode_map, encode_map, has_unknown
 
 _THREADS = 64
 _MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
 _NAMING = {0: "propose", 1: "enforce", 2: "disable"}
-_KINDS = {"add": "ADD", "delete": "DELETE", "update": "UPDATE"}
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -49,43 +49,52 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return self._lifecycle
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """The version that the engine takes the plugin for."""
         return plugin_pb2.PluginInfo(version=schema().sdk)
 
     def Handshake(self, request: Any, context: Any) -> Any:
+        """What this plugin can do: plain values only, and names as the project's settings wish."""
         return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
+        """Refuse a provider configuration before anything runs."""
         news = decode_map(request.news)
+        if has_unknown(news):
+            return provider_pb2.CheckResponse(inputs=request.news)
         try:
-            Settings.read({k: v for k, v in news.items() if isinstance(v, str)})
+            Settings.read(news)
         except InvalidError as error:
             failure = provider_pb2.CheckFailure(property="", reason=str(error))
             return provider_pb2.CheckResponse(failures=[failure])
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
+        """A provider's configuration never needs new resources: its state is in the resources."""
         changed = decode_map(request.old_inputs or request.olds) != decode_map(request.news)
         some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=some)
 
     def Configure(self, request: Any, context: Any) -> Any:
+        """Take the provider's configuration."""
         with _told(context):
             args = decode_map(request.args) or {k.rpartition(":")[2]: v for k, v in dict(request.variables).items()}
             self._lifecycle = Lifecycle(Settings.read(args))
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     def Check(self, request: Any, context: Any) -> Any:
+        """Check one resource's inputs; see `check`."""
         token, name = _type_and_name(request.urn)
         with _told(context):
             naming = None
             if request.HasField("autonaming"):
                 naming = Naming(_NAMING[request.autonaming.mode], request.autonaming.proposed_name)
             old, new = decode_map(request.olds), decode_map(request.news)
-            done = self.lifecycle.check(token, name, old, new, request.randomSeed, naming)
+            done = self.lifecycle.check(token, name, old, new, seed=request.randomSeed, naming=naming)
             failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in done.failures]
             return provider_pb2.CheckResponse(inputs=encode_map(done.inputs), failures=failures)
 
     def Diff(self, request: Any, context: Any) -> Any:
+        """What an update would change; see `diff`."""
         token, _ = _type_and_name(request.urn)
         with _told(context):
             new = decode_map(request.news)
@@ -99,12 +108,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 deleteBeforeReplace=first,
                 hasDetailedDiff=True,
                 detailedDiff={
-                    d.path: provider_pb2.PropertyDiff(kind=_KINDS[d.kind] + ("_REPLACE" if d.replace else ""))
+                    d.path: provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(_kind(d)))
                     for d in found
                 },
             )
 
     def Create(self, request: Any, context: Any) -> Any:
+        """Make a resource, or foresee its outputs in a preview."""
         token, _ = _type_and_name(request.urn)
         with _told(context):
             inputs = decode_map(request.properties)
@@ -112,6 +122,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(id=made.ident, properties=encode_map(made.state))
 
     def Read(self, request: Any, context: Any) -> Any:
+        """Refresh a resource, or import it by its id; an empty answer says that it is gone."""
         token, _ = _type_and_name(request.urn)
         with _told(context):
             state, inputs = decode_map(request.properties), decode_map(request.inputs)
@@ -123,6 +134,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
 
     def Update(self, request: Any, context: Any) -> Any:
+        """Change a resource in place, or foresee its outputs in a preview."""
         token, _ = _type_and_name(request.urn)
         with _told(context):
             state = self.lifecycle.update(
@@ -130,13 +142,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 request.id,
                 decode_map(request.olds),
                 decode_map(request.news),
-                list(request.ignoreChanges),
-                request.timeout,
+                ignore=list(request.ignoreChanges),
+                timeout=request.timeout,
                 preview=request.preview,
             )
             return provider_pb2.UpdateResponse(properties=encode_map(state))
 
     def Delete(self, request: Any, context: Any) -> Any:
+        """Remove a resource."""
         token, _ = _type_and_name(request.urn)
         with _told(context):
             state = {**decode_map(request.old_inputs), **decode_map(request.properties)}
@@ -144,6 +157,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
+        """Answer a function of the package."""
         from localcloud.awsplugin import invokes  # noqa: PLC0415  (most runs need none)
 
         with _told(context):
@@ -151,7 +165,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in done.failures]
             return provider_pb2.InvokeResponse(**{"return": encode_map(done.result), "failures": failures})
 
+    def Attach(self, request: Any, context: Any) -> Any:
+        """Accept an engine that found a running plugin by PULUMI_DEBUG_PROVIDERS."""
+        return empty_pb2.Empty()
+
     def Cancel(self, request: Any, context: Any) -> Any:
+        """End every wait; calls under way return with a failure that keeps their state."""
         if self._lifecycle is not None:
             self._lifecycle.cloud.cancelled.set()
         return empty_pb2.Empty()
@@ -191,6 +210,10 @@ class _told:
         self.context.abort(code, str(error))
 
 
+def _kind(difference: Difference) -> str:
+    return difference.kind.upper() + ("_REPLACE" if difference.replace else "")
+
+
 def _type_and_name(urn: str) -> tuple[str, str]:
     """The resource's own type token and name: `urn:pulumi:stack::project::parent$type::name`."""
     parts = urn.split("::", 3)
@@ -211,10 +234,11 @@ def main() -> int:
     """Serve until the engine goes away. The engine reads the port from the first line of standard output."""
     parent = os.getppid()
     provider = Provider()
-    # The engine asks for a stop through Cancel and then kills; a Ctrl-C reaches it first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    # The engine ends a plugin by SIGINT and waits five seconds for it. A person's Ctrl-C does not come here: the
+    # plugin is in a process group of its own, and the engine turns it into Cancel.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     _server, port = serve(provider)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

@@ -41,14 +41,21 @@ def same_meaning(document: Any) -> Any:
 
 def equal(prop: Prop, wanted: Any, live: Any) -> bool:
     """Whether a wanted value and a live value of a property mean the same; unknown equals nothing."""
-    left, right = _canonical(prop, wanted), _canonical(prop, live)
+    left, right = comparable(prop, wanted, live)
     if left == right:
         return True
-    if left is UNKNOWN or right is UNKNOWN:
+    if left is UNKNOWN or right is UNKNOWN or left is None or right is None:
         return False
-    if prop.inner and _chosen_aside(prop, left, right):
-        return True
-    return prop.same is not None and left is not None and right is not None and prop.same(left, right)
+    return prop.same is not None and prop.same(left, right)
+
+
+def comparable(prop: Prop, wanted: Any, live: Any) -> tuple[Any, Any]:
+    """Both values in the one form that is equal for equal meaning; members that the cloud chooses are taken over."""
+    left, right = _canonical(prop, wanted), _canonical(prop, live)
+    for name, default in prop.inner.items():
+        if default is ...:
+            left = _borrow(left, right, name)
+    return left, right
 
 
 def _canonical(prop: Prop, value: Any) -> Any:
@@ -93,14 +100,6 @@ def _filled(value: Any, inner: Mapping[str, Any]) -> Any:
         elif not rest and default is not ... and first not in found:
             found[first] = default
     return found
-
-
-def _chosen_aside(prop: Prop, wanted: Any, live: Any) -> bool:
-    """Equality when members that the cloud chooses are taken from the live value."""
-    chosen = [name for name, default in prop.inner.items() if default is ...]
-    for name in chosen:
-        wanted = _borrow(wanted, live, name)
-    return bool(chosen) and wanted == live
 
 
 def _borrow(wanted: Any, live: Any, name: str) -> Any:

@@ -1,15 +1,15 @@
 """Property values: between protobuf structs and plain Python.
 
-Plain Python here is `str`, `int`, `float`, `bool`, `list`, `dict`, `Asset`, `Archive` and `UNKNOWN`. A null member of an
-object is the same as an absent one. Secrets never arrive: the plugin tells the engine that it does not accept them, and
-the engine marks an output secret again when the input of the same name was.
+Plain Python here is `str`, `int`, `float`, `bool`, `list`, `dict`, `Asset`, `Archive` and `UNKNOWN`. A null member of
+an object is the same as an absent one. Secrets never arrive: the plugin tells the engine that it does not accept them,
+and the engine marks an output secret again when the input of the same name was.
 
 Source: sdk/proto/pulumi/provider.proto and sdk/go/common/resource/plugin/rpc.go of Pulumi.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,24 +117,32 @@ def encode(value: Any) -> struct_pb2.Value:
     if value is None:
         return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
     if value is UNKNOWN:
-        return struct_pb2.Value(string_value=UNKNOWN_TEXT)
-    if isinstance(value, bool):
-        return struct_pb2.Value(bool_value=value)
-    if isinstance(value, (int, float)):
-        return struct_pb2.Value(number_value=value)
-    if isinstance(value, str):
-        return struct_pb2.Value(string_value=value)
-    if isinstance(value, (list, tuple)):
-        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[encode(item) for item in value]))
-    if isinstance(value, Mapping):
-        return struct_pb2.Value(struct_value=encode_map(value))
-    if isinstance(value, Asset):
-        members = {_SIGNATURE: _ASSET, "path": value.path, "text": value.text, "uri": value.uri, "hash": value.hash}
-        return struct_pb2.Value(struct_value=encode_map(members))
-    if isinstance(value, Archive):
-        members = {_SIGNATURE: _ARCHIVE, "path": value.path, "uri": value.uri, "hash": value.hash}
-        return struct_pb2.Value(struct_value=encode_map({**members, "assets": value.assets}))
+        value = UNKNOWN_TEXT
+    for kind, wrap in _WRAPPERS:  # bool before int: every bool is an int too
+        if isinstance(value, kind):
+            return wrap(value)
     raise TypeError(f"{type(value).__name__} is not a property value: {value!r}")
+
+
+def _encode_asset(value: Asset) -> struct_pb2.Value:
+    members = {_SIGNATURE: _ASSET, "path": value.path, "text": value.text, "uri": value.uri, "hash": value.hash}
+    return struct_pb2.Value(struct_value=encode_map(members))
+
+
+def _encode_archive(value: Archive) -> struct_pb2.Value:
+    members = {_SIGNATURE: _ARCHIVE, "path": value.path, "uri": value.uri, "hash": value.hash, "assets": value.assets}
+    return struct_pb2.Value(struct_value=encode_map(members))
+
+
+_WRAPPERS: tuple[tuple[Any, Callable[[Any], struct_pb2.Value]], ...] = (
+    (bool, lambda value: struct_pb2.Value(bool_value=value)),
+    ((int, float), lambda value: struct_pb2.Value(number_value=value)),
+    (str, lambda value: struct_pb2.Value(string_value=value)),
+    ((list, tuple), lambda value: struct_pb2.Value(list_value=struct_pb2.ListValue(values=map(encode, value)))),
+    (Mapping, lambda value: struct_pb2.Value(struct_value=encode_map(value))),
+    (Asset, _encode_asset),
+    (Archive, _encode_archive),
+)
 
 
 def has_unknown(value: Any) -> bool:

@@ -128,25 +128,34 @@ def _read_alarm(s: Scope, k: Props) -> Props | None:
 
 
 def _check_alarm(p: Props) -> Failures:
-    queries = p.get("metricQueries")
-    if (queries is not None) == ("metricName" in p):
-        return [("metricName", "an alarm watches either 'metricName' (with 'namespace') or 'metricQueries'")]
-    if "metricName" in p:
-        missing = [n for n in ("namespace", "period") if n not in p]
-        if missing:
-            return [(missing[0], f"an alarm with 'metricName' needs {missing[0]!r}")]
-        if ("statistic" in p) == ("extendedStatistic" in p):
-            return [("statistic", "an alarm on a metric needs either 'statistic' or 'extendedStatistic'")]
-    elif not has_unknown(queries):
-        shown = [q["id"] for q in queries or [] if q.get("returnData")]
-        if len(shown) != 1:
-            return [("metricQueries", f"exactly one query must have returnData: true, not {len(shown)} ({shown})")]
+    found = _check_metric(p) if "metricName" in p else _check_queries(p)
     if ("threshold" in p) == ("thresholdMetricId" in p):
-        return [("threshold", "an alarm needs either 'threshold' or 'thresholdMetricId'")]
+        found.append(("threshold", "an alarm needs either 'threshold' or 'thresholdMetricId'"))
     more, total = p.get("datapointsToAlarm"), p["evaluationPeriods"]
     if isinstance(more, int) and isinstance(total, int) and more > total:
-        return [("datapointsToAlarm", f"{more} is more than evaluationPeriods, {total}")]
-    return []
+        found.append(("datapointsToAlarm", f"{more} is more than evaluationPeriods, {total}"))
+    return found
+
+
+def _check_metric(p: Props) -> Failures:
+    found = [(n, f"an alarm with 'metricName' needs {n!r}") for n in ("namespace", "period") if n not in p]
+    if "metricQueries" in p:
+        found.append(("metricQueries", "an alarm watches either 'metricName' or 'metricQueries', not both"))
+    if ("statistic" in p) == ("extendedStatistic" in p):
+        found.append(("statistic", "an alarm on a metric needs either 'statistic' or 'extendedStatistic'"))
+    return found
+
+
+def _check_queries(p: Props) -> Failures:
+    if "metricQueries" not in p:
+        return [("metricName", "an alarm watches 'metricName' (with 'namespace') or 'metricQueries'")]
+    queries = p["metricQueries"]
+    if has_unknown(queries):
+        return []
+    shown = [query["id"] for query in queries if query.get("returnData")]
+    if len(shown) == 1:
+        return []
+    return [("metricQueries", f"exactly one query must have returnData: true, not {len(shown)} ({shown})")]
 
 
 METRIC_ALARM = Resource(

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
-from localcloud.awsplugin.failures import Failure
+from localcloud.awsplugin.failures import Failure, InvalidError
 from localcloud.awsplugin.spec import Failures, Name, Names, Prop, Resource, TagApi
 from localcloud.awsplugin.wire import Props
 
@@ -145,7 +145,7 @@ def _parse_target(ident: str) -> Props:
         return {"rule": parts[0], "targetId": parts[1]}
     if len(parts) >= 3:
         return {"eventBusName": "/".join(parts[:-2]), "rule": parts[-2], "targetId": parts[-1]}
-    return {}
+    raise InvalidError(f"{ident!r} does not name a target: use rule/target-id, or bus/rule/target-id")
 
 
 def _target_id(k: Props) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.awsplugin.archives import zip_bytes
 from localcloud.awsplugin.cloud import Scope
-from localcloud.awsplugin.failures import Failure
+from localcloud.awsplugin.failures import Failure, InvalidError
 from localcloud.awsplugin.spec import Change, Failures, Name, Names, Prop, Resource, TagApi
 from localcloud.awsplugin.wire import Props
 
@@ -243,10 +243,10 @@ def _read_permission(s: Scope, k: Props) -> Props | None:
 
 
 def _parse_permission(ident: str) -> Props:
-    """`function/statement` or `function:qualifier/statement`; a bare statement is located by the state."""
+    """`function/statement` or `function:qualifier/statement`, as imports take it. The id is the statement alone."""
     function, found, statement = ident.rpartition("/")
     if not found:
-        return {"statementId": ident}
+        raise InvalidError(f"{ident!r} does not name a permission: use function/statement-id")
     if function.count(":") == 1 or (function.startswith("arn:") and function.count(":") == 7):
         function, _, qualifier = function.rpartition(":")
         return {"function": function, "qualifier": qualifier, "statementId": statement}

@@ -262,7 +262,11 @@ def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
     SageMaker rolls a failed update back and is InService again, so only the configuration that serves afterwards
     tells whether the update succeeded.
     """
-    _settled(s, k["name"])
+    before = _settled(s, k["name"])
+    if before["EndpointStatus"] == "Failed":
+        raise BrokenError(f"endpoint {k['name']!r} is Failed and must be replaced: {_reason(before)}")
+    if before["EndpointStatus"] == "InService" and before["EndpointConfigName"] == p["endpointConfigName"]:
+        return  # somebody was here before: an interrupted update, say
     s("sagemaker").update_endpoint(**ENDPOINT.request({**p, "name": k["name"]}, *_ENDPOINT))
     live = _settled(s, k["name"])
     serves, wanted = live["EndpointConfigName"], p["endpointConfigName"]
