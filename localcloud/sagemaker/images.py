@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -81,7 +82,8 @@ class Image:
             self.pulled,
             _SERVE,
         )
-        return Program(arguments, environment, model, ("docker", "rm", "--force", name))
+        # The engine's client has the server's own environment: it may say where the engine is.
+        return Program(arguments, dict(os.environ), model, ("docker", "rm", "--force", name))
 
 
 # A container has its own; only a process needs the machine's.

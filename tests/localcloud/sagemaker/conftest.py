@@ -279,10 +279,11 @@ class Stage:
         )
         return model
 
-    def config(self, name: str, weights: dict[str, float], **more: Any) -> str:
+    def config(self, name: str, weights: dict[str, float], workers: int = 0, **more: Any) -> str:
         """Create a configuration with a new model for each variant; answers its name."""
         config = self.name(name)
-        variants = [variant_of(v, self.model(f"{name}-{v}"), weight) for v, weight in weights.items()]
+        models = {variant: self.model(f"{name}-{variant}", workers=workers) for variant in weights}
+        variants = [variant_of(variant, model, weights[variant]) for variant, model in models.items()]
         self.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=variants, **more)
         return config
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +80,8 @@ def main() -> None:
         time.sleep(BEHAVIOUR["seconds"])
     if start == "hang":
         time.sleep(3600)
+    for _ in range(BEHAVIOUR.get("workers", 0)):
+        subprocess.Popen(["sleep", "1000"])
     Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
 
 
