@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     trained: dict[str, Any] = json.loads((given.trained / "training.json").read_text())
     stored: Path = given.trained / "model.joblib"
     if hashlib.sha256(stored.read_bytes()).hexdigest() != trained["model_sha256"]:
-        raise ValueError(f"{stored} is not the model that was trained here")
+        raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
     rows = data.evaluation(settings)
     if not len(rows):
         raise ValueError(f"there is no evaluation data from {settings.evaluate_from} until {settings.evaluate_until}")
