@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -203,7 +204,8 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 def run(folders: Folders, port: int, configuration: Configuration) -> None:
     """Serve one cloud in this process until it is told to stop."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # a system may allow less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.getLogger("localcloud").setLevel(os.environ.get("LOCALCLOUD_LOG", "INFO").upper())
     try:
         asyncio.run(_serve(folders, port, configuration))

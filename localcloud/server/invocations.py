@@ -72,7 +72,11 @@ class Invocation:
 
 
 class Invocations:
-    """The queue of asynchronous invocations and the task that works it off."""
+    """The queue of asynchronous invocations and the task that works it off.
+
+    A failed attempt is repeated after 1 and 2 seconds, where AWS takes 1 and 2 minutes; `LOCALCLOUD_RETRY_SECONDS`
+    sets the first.
+    """
 
     def __init__(self, path: Path, clock: Clock, meter: Meter, log_written: Callable[[], None]) -> None:
         self._clock = clock

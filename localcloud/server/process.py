@@ -149,7 +149,7 @@ def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) 
     if ended:
         say(f"local cloud: ended {ended} processes that an earlier run left behind")
     require_free(port)
-    command = [str(python), "-m", "localcloud", "serve", "--state", str(state), "--port", str(port)]
+    command = [str(python.absolute()), "-m", "localcloud", "serve", "--state", str(state), "--port", str(port)]
     if config is not None:
         command += ["--config", str(config.resolve())]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
