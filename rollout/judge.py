@@ -35,6 +35,7 @@ from rollout.state import Reason
 Answer = Literal["worse", "not worse", "unknown"]
 
 _BLOCK = 5  # requests of each version that close a block; smaller ones tell next to nothing
+_GROWTH = 0.02  # and the share of the segment's requests so far: a long trial is judged in a few hundred blocks
 _PRIOR_ERRORS, _PRIOR_REQUESTS = 0.2, 10.0  # the champion's rate is guessed as 2% before it was seen
 _TINY = 1e-9
 
@@ -121,6 +122,7 @@ class ErrorRateJudge:
         self._champion, self._challenger = [0, 0], [0, 0]  # requests, errors: all that was seen
         self._known = [0, 0]  # the champion's, in closed blocks only: what a guess may use
         self._block = [0, 0, 0, 0]  # champion requests, errors, challenger requests, errors
+        self._asked = 0  # challenger requests in closed blocks of this segment
 
     def add(self, champion: Counts, challenger: Counts) -> None:
         """Take in one closed window."""
@@ -130,12 +132,15 @@ class ErrorRateJudge:
             total[1] += seen[1]
         for place, count in enumerate((champion.requests, k0, challenger.requests, k1)):
             self._block[place] += count
-        if self._block[0] >= _BLOCK and self._block[2] >= _BLOCK:
+        # Only how many were asked closes a block, never how they went: so a block's size is known before its outcome.
+        least = max(_BLOCK, _GROWTH * self._asked)
+        if self._block[0] >= _BLOCK and self._block[2] >= least:
             self._close()
 
     def restart(self) -> None:
         """Begin to gather evidence of failure anew, beside the old: the challenger got more traffic."""
         self._close()
+        self._asked = 0
         if len(self._worse) < self._segments:
             self._worse.append([0.0] * len(self._steps_up))
 
@@ -183,6 +188,7 @@ class ErrorRateJudge:
             unused = self._segments - len(self._worse)
             means = [_log_mean(segment) for segment in self._worse] + [0.0] * unused
             self._peak = max(self._peak, _log_mean(means))
+        self._asked += n1
         self._known[0] += n0
         self._known[1] += k0
 
@@ -192,15 +198,17 @@ def log_e_value(guess: tuple[float, float], margin: float, champion: Counts, cha
 
     Args:
         guess: The champion's and the challenger's error rate, as guessed before the block, on the side of the line
-            that is to be shown.
+            that is to be shown. Rates above 1 count as 1.
         margin: Where the line is.
         champion: The champion's counts, at least one request.
         challenger: The challenger's counts, at least one request.
 
     Returns:
-        Its log, in nats; 0 when the guess lies on the line.
+        Its log, in nats; 0 when there is no such guess among rates up to 1: then nothing is bet.
     """
     q0, q1 = (min(max(rate, _TINY), 1 - _TINY) for rate in guess)
+    if (guess[1] - guess[0] > margin) != (q1 - q0 > margin):
+        return 0.0
     n0, k0, n1, k1 = champion.requests, champion.errors, challenger.requests, challenger.errors
     r0 = _closest((q0, q1), margin, n0, n1)
     r1 = r0 + margin
@@ -215,9 +223,8 @@ def log_e_value(guess: tuple[float, float], margin: float, champion: Counts, cha
 def _closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> float:
     """The r0 that minimises n0 KL(q0 | r0) + n1 KL(q1 | r0 + margin): a convex function, so Newton within a bracket."""
     q0, q1 = guess
-    ends = q0, min(max(q1 - margin, _TINY), 1 - margin - _TINY)
-    low, high = min(ends), max(ends)
-    r0 = (n0 * ends[0] + n1 * ends[1]) / (n0 + n1)
+    low, high = sorted(min(max(end, _TINY), 1 - margin - _TINY) for end in (q0, q1 - margin))
+    r0 = (low + high) / 2
     for _ in range(60):
         r1 = r0 + margin
         v0, v1 = r0 * (1 - r0), r1 * (1 - r1)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout import Plan, PlanError, Step
+
+GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight": 50, "bake_seconds": 30}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [
+        ({"steps": []}, "rollout.steps", "[]"),
+        ({"steps": "10%"}, "rollout.steps", "'10%'"),
+        ({"steps": [10, 50]}, "rollout.steps", "10"),
+        ({"steps": [{"weight": 10}]}, "rollout.steps", "{'weight': 10}"),
+        ({"steps": [{"weight": 0, "bake_seconds": 1}]}, "rollout.steps.weight", "0"),
+        ({"steps": [{"weight": 100, "bake_seconds": 1}]}, "rollout.steps.weight", "100"),
+        ({"steps": [{"weight": 33.3, "bake_seconds": 1}]}, "rollout.steps.weight", "33.3"),
+        ({"steps": [{"weight": True, "bake_seconds": 1}]}, "rollout.steps.weight", "True"),
+        ({"steps": [{"weight": 10, "bake_seconds": -1}]}, "rollout.steps.bake_seconds", "-1"),
+        ({"steps": [{"weight": 50, "bake_seconds": 1}, {"weight": 10, "bake_seconds": 1}]}, "ascend", "[50, 10]"),
+        ({"steps": [{"weight": 10, "bake_seconds": 1}, {"weight": 10, "bake_seconds": 1}]}, "ascend", "[10, 10]"),
+        ({"min_requests": 0}, "rollout.min_requests", "0"),
+        ({"min_requests": "many"}, "rollout.min_requests", "'many'"),
+        ({"alpha": 0}, "rollout.alpha", "0"),
+        ({"alpha": float("nan")}, "rollout.alpha", "nan"),
+        ({"error_margin": 0.0}, "rollout.error_margin", "0.0"),
+        ({"error_margin": 0.9}, "rollout.error_margin", "0.9"),
+        ({"max_seconds": 60}, "rollout.max_seconds", "30 + 30 = 60 s"),
+        ({"on_timeout": "promote"}, "rollout.on_timeout", "roll_back or hold"),
+        ({"window_seconds": 0}, "rollout.window_seconds", "0"),
+        ({"settle_seconds": -1}, "rollout.settle_seconds", "-1"),
+        ({"watch_seconds": -1}, "rollout.watch_seconds", "-1"),
+        ({"bake": 5}, "rollout.bake", "one of the fields alpha"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_with_field_value_and_what_is(
+    change: dict[str, Any], field: str, value: str
+) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_dict({**GOOD, **change})
+    assert field in str(refused.value)
+    assert value in str(refused.value)
+    assert "allowed is" in str(refused.value)
+
+
+def test_a_plan_survives_json() -> None:
+    plan = Plan(steps=(Step(5, 1.5), Step(25, 60)), on_timeout="hold", settle_seconds=3, alpha=0.01)
+    assert Plan.from_dict(plan.as_dict()) == plan
+
+
+def test_a_plan_without_a_settle_time_waits_half_a_window() -> None:
+    assert Plan.from_dict({**GOOD, "window_seconds": 60}).settle == 30
+    assert Plan.from_dict({**GOOD, "window_seconds": 60, "settle_seconds": 0}).settle == 0
