@@ -153,6 +153,7 @@ def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) 
     if config is not None:
         command += ["--config", str(config.resolve())]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling ministack takes longer than starting it
     path = state / "server.log"
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(state / "server.log.1")

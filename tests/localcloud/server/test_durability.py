@@ -120,8 +120,9 @@ def test_a_hundred_acknowledged_writes_are_all_there_wherever_the_kill_falls(mor
         AttributeDefinitions=[{"AttributeName": "n", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+    dynamodb = mortal.client("dynamodb")
     for n in range(100):
-        mortal.client("dynamodb").put_item(TableName="hundred", Item={"n": {"S": str(n)}})
+        dynamodb.put_item(TableName="hundred", Item={"n": {"S": str(n)}})
     mortal.kill()
     mortal.start()
     assert mortal.client("dynamodb").scan(TableName="hundred")["Count"] == 100
@@ -223,11 +224,19 @@ def _log(cloud) -> None:
         time.sleep(1)
 
 
-def test_a_full_disk_is_an_error_to_the_client_and_nothing_acknowledged_is_lost(new_cloud, tiny_disk):
+@pytest.fixture
+def cramped(new_cloud, tiny_disk):
+    """A cloud on the tiny disk, where one could be mounted."""
     cloud = new_cloud()
     if tiny_disk is not None:
         cloud.state = tiny_disk / "state"
     cloud.start()
+    yield cloud
+    cloud.stop()
+
+
+def test_a_full_disk_is_an_error_to_the_client_and_nothing_acknowledged_is_lost(cramped, tiny_disk):
+    cloud = cramped
     cloud.client("s3").create_bucket(Bucket="full")
     cloud.client("s3").put_object(Bucket="full", Key="before", Body=b"kept")
     cloud.client("logs").create_log_group(logGroupName="/full")
@@ -246,4 +255,3 @@ def test_a_full_disk_is_an_error_to_the_client_and_nothing_acknowledged_is_lost(
     cloud.start()
     assert cloud.client("s3").get_object(Bucket="full", Key="before")["Body"].read() == b"kept"
     assert cloud.client("iam").list_users()["Users"] == []
-    cloud.stop()
