@@ -49,7 +49,7 @@ def check(
     failures = list(_against_schema(spec, inputs))
     if not failures:
         failures = list(_json_forms(spec, inputs)) + list(_values(spec, inputs))
-    if spec.name is not None and spec.name.prop not in inputs:
+    if not failures and spec.name is not None and spec.name.prop not in inputs:
         failures.extend(_auto_name(spec.name, resource, old, inputs, seed=seed, naming=naming))
     missing = {*schema().required(spec.type), *spec.required} - inputs.keys()
     failures.extend(

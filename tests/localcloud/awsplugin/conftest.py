@@ -78,6 +78,10 @@ class Plugin:
         )
         return Made(urn_of(token, name), answer.id, checked, decode_map(answer.properties))
 
+    def record(self, token: str, ident: str, inputs: dict[str, Any], state: Any) -> Made:
+        """What the engine would keep of a resource; `state` as a struct."""
+        return Made(urn_of(token, "thing"), ident, inputs, decode_map(state))
+
     def foresee(self, token: str, inputs: dict[str, Any]) -> dict[str, Any]:
         """Outputs of a creation in a preview."""
         request = provider_pb2.CreateRequest(urn=urn_of(token, "thing"), properties=encode_map(inputs), preview=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
         """Silent."""
 
 
+if BEHAVIOUR.get("start") == "slow":
+    time.sleep(3)
 if BEHAVIOUR.get("start") == "raise":
     sys.exit("the model does not load: as the test wants")
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()

@@ -1,0 +1,110 @@
+"""Endpoints that do not become what was asked for: the state tells the truth."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import provider_pb2, status_pb2
+
+from localcloud.awsplugin.wire import encode_map
+
+pytestmark = pytest.mark.e2e
+
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+
+
+def partial(error: grpc.RpcError) -> Any:
+    """The state that a failure brings with it, or None."""
+    for key, value in error.trailing_metadata() or ():  # pyright: ignore[reportAttributeAccessIssue]
+        if key == "grpc-status-details-bin":
+            detail = provider_pb2.ErrorResourceInitFailed()
+            assert status_pb2.Status.FromString(value).details[0].Unpack(detail)
+            return detail
+    return None
+
+
+def test_an_endpoint_that_fails_to_come_up_is_kept_in_the_state_and_replaced_next_time(world: Any, plugin: Any) -> None:
+    config = world.config("broken", start="raise")
+    inputs = plugin.check(ENDPOINT, {"name": world.name("broken"), "endpointConfigName": config})
+    with pytest.raises(grpc.RpcError, match="is Failed") as caught:
+        plugin.create(ENDPOINT, inputs)
+    kept = partial(caught.value)
+    assert kept.id == inputs["name"], "nothing is orphaned"
+    made = plugin.record(ENDPOINT, kept.id, inputs, kept.properties)
+    found = plugin.diff(made, inputs)
+    assert list(found.replaces) == ["endpointConfigName"]
+    assert found.deleteBeforeReplace
+    seen = plugin.refresh(made)
+    assert seen is not None
+    assert plugin.diff(seen, inputs).replaces, "a refresh sees the failure too"
+    plugin.delete(made)
+    assert plugin.refresh(made) is None
+
+
+def test_an_update_that_sagemaker_rolls_back_is_an_error_and_leaves_the_state_as_it_was(
+    world: Any, plugin: Any
+) -> None:
+    good, bad = world.config("good"), world.config("bad", start="raise")
+    made = plugin.create(ENDPOINT, {"name": world.name("live"), "endpointConfigName": good})
+    world.made.append(made)
+    wanted = plugin.wanted(made, {"endpointConfigName": bad})
+    with pytest.raises(grpc.RpcError) as caught:
+        plugin.update(made, wanted)
+    assert f"was not updated to '{bad}'" in caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    assert f"still serves '{good}'" in caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    assert partial(caught.value) is None, "the engine keeps the state that it has"
+    assert plugin.refresh(made) == made, "which is the truth"
+    assert plugin.changes(made, wanted) == {"endpointConfigName"}, "the next update tries again"
+
+
+def test_a_configuration_that_somebody_else_moved_an_endpoint_to_is_not_moved_again(world: Any, plugin: Any) -> None:
+    first, second = world.config("first"), world.config("second")
+    made = plugin.create(ENDPOINT, {"name": world.name("moved"), "endpointConfigName": first})
+    world.made.append(made)
+    sagemaker = world.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=made.ident, EndpointConfigName=second)
+    updated = plugin.update(made, plugin.wanted(made, {"endpointConfigName": second}))
+    assert updated.state["endpointConfigName"] == second
+    assert sagemaker.describe_endpoint(EndpointName=made.ident)["EndpointConfigName"] == second
+
+
+def test_a_configuration_that_is_ignored_is_left_alone_by_updates_of_other_properties(world: Any, plugin: Any) -> None:
+    first, second = world.config("first"), world.config("second")
+    made = plugin.create(ENDPOINT, {"name": world.name("rolled"), "endpointConfigName": first})
+    world.made.append(made)
+    sagemaker = world.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=made.ident, EndpointConfigName=second)
+    while sagemaker.describe_endpoint(EndpointName=made.ident)["EndpointStatus"] != "InService":
+        time.sleep(0.05)
+    ignore = ("endpointConfigName",)
+    seen = plugin.refresh(made)
+    assert plugin.changes(seen, made.inputs, ignore) == set()
+    updated = plugin.update(seen, plugin.wanted(made, {"tags": {"a": "b"}}), ignore)
+    assert updated.state["endpointConfigName"] == second
+    assert sagemaker.describe_endpoint(EndpointName=made.ident)["EndpointConfigName"] == second
+    assert plugin.changes(updated, ignore=ignore) == set()
+
+
+def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
+    world: Any, hosting: Any, start_plugin: Any, connect: Any, shell_of: Any
+) -> None:
+    config = world.config("slow", start="slow")
+    with start_plugin(shell_of(hosting.url)) as port:
+        other = connect(port)
+        inputs = other.check(ENDPOINT, {"name": world.name("slow"), "endpointConfigName": config})
+        call = other.stub.Create.future(
+            provider_pb2.CreateRequest(urn=f"urn:pulumi:a::b::{ENDPOINT}::slow", properties=encode_map(inputs))
+        )
+        while not world.client("sagemaker").list_endpoints(NameContains=inputs["name"])["Endpoints"]:
+            time.sleep(0.05)
+        other.stub.Cancel(empty_pb2.Empty())
+        error = call.exception(timeout=10)
+        assert "cancelled while waiting" in error.details()
+        kept = partial(error)
+        assert kept.id == inputs["name"]
+        made = other.record(ENDPOINT, kept.id, inputs, kept.properties)
+    world.plugin.delete(made)
