@@ -110,7 +110,8 @@ class Follower:
 
     def _after(self, metadata: dict[str, Any]) -> None:
         since = self._began.pop(metadata["urn"], None)
-        if since is None or metadata["op"] not in _DONE or not metadata.get("custom", True):
+        state = metadata.get("new") or metadata.get("old") or {}
+        if since is None or not state.get("custom"):  # a component is created with its children
             return
         sign, style, verb = _DONE[metadata["op"]]
         took = time.monotonic() - since

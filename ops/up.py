@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -28,8 +30,10 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         stack = ensure(console)
-        console.print(render.snapshot(snapshot.take(resolve(stack.name))))
-        _next(console, stack)
+        target = resolve(stack.name)
+        seen = snapshot.take(target)
+        console.print(render.snapshot(seen))
+        _next(console, seen, target.outputs.get("metrics") or {})
     except UpdateFailed as error:
         return error.exit_code
     except OperatorError as error:
@@ -89,12 +93,12 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _next(console: Console, stack: Stack) -> None:
-    runs = (
-        "containers"
-        if _in_containers(snapshot.take(resolve(stack.name)))
-        else "processes with the image's entry point (no container engine answers)"
-    )
+def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
+    if metrics:
+        console.print(
+            "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
+        )
+    runs = "containers" if _in_containers(seen) else "processes by the image's entry point: no container engine answers"
     console.print(f"\nVariants run as {runs}. Type next:")
     for command, what in (
         ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
@@ -104,6 +108,10 @@ def _next(console: Console, stack: Stack) -> None:
         ("make down", "destroy the stack and stop every process"),
     ):
         console.print(f"  {command:<50} {what}", markup=False)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _in_containers(seen: Snapshot) -> bool:
