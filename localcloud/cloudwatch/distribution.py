@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import zlib
 from array import array
+from typing import Any
 
 EXACT = 64
 """How many different values are kept as they are."""
@@ -125,6 +126,23 @@ class Distribution:
         if self.values is not None:
             return sorted(self.values.items())
         return [(self._middle(index), weight) for index, weight in sorted((self.bins or {}).items())]
+
+    def quantile(self, share: float) -> float | None:
+        """The least value that a share (in [0, 1]) of the values is at or under: nearest rank, not interpolated.
+
+        None when there are no values, or they are not known.
+        """
+        kept: dict[Any, float] | None = self.values if self.values is not None else self.bins
+        if not kept:
+            return None
+        ordered = sorted(kept)
+        rank, seen, found = share * self.count * (1 - 1e-12), 0.0, ordered[-1]
+        for key in ordered:
+            seen += kept[key]
+            if seen >= rank:
+                found = key
+                break
+        return found if self.values is not None else self._middle(found)
 
     def pack(self) -> bytes:
         """The values as bytes, to be kept; the statistics are not among them."""

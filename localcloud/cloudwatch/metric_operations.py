@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -89,7 +90,8 @@ class MetricOperations:
         _check_size(windows)
         read = await self._store.read(windows)
         given = {query.id: (window.start, one) for query, window, one in zip(metrics, windows, read, strict=True)}
-        results = _results(queries, compute(queries, given), end)
+        # Percentiles over long times take a while, which the other services of the loop must not wait for.
+        results = _results(queries, await asyncio.to_thread(compute, queries, given), end)
         if request.get("ScanBy", "TimestampDescending") == "TimestampDescending":
             for result in results:
                 result["Timestamps"].reverse()

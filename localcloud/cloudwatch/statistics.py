@@ -57,12 +57,10 @@ class Statistic:
             return None
         if self.kind in SIMPLE:
             return _simple(self.kind, distribution)
-        ranked = distribution.ranked()
-        if ranked is None:
-            return None
         if self.kind == "p":
-            return quantile(ranked, self.high)
-        return self._trimmed(ranked)
+            return distribution.quantile(self.high)
+        ranked = distribution.ranked()
+        return None if ranked is None else self._trimmed(ranked, distribution)
 
     def significant(self, count: float) -> bool:
         """Whether `count` samples are enough for this percentile to mean something.
@@ -74,11 +72,11 @@ class Statistic:
         rare = 1 - self.high if self.high >= 0.5 else self.high
         return count >= 10 / rare * (1 - 1e-9)
 
-    def _trimmed(self, ranked: Sequence[tuple[float, float]]) -> float | None:
+    def _trimmed(self, ranked: Sequence[tuple[float, float]], distribution: Distribution) -> float | None:
         kept = _by_share(ranked, self.low, self.high) if self.by_share else _by_value(ranked, self.low, self.high)
         count = sum(weight for _, weight in kept)
         total = sum(value * weight for value, weight in kept)
-        everything = sum(weight for _, weight in ranked)
+        everything = distribution.count
         if self.kind == "pr":
             return 100 * count / everything
         if self.kind == "tc":
@@ -89,7 +87,8 @@ class Statistic:
             return total / count if count else None
         low, high = self.low, self.high
         if self.by_share:
-            low, high = quantile(ranked, self.low), quantile(ranked, self.high)
+            low = distribution.quantile(self.low) or 0.0
+            high = distribution.quantile(self.high) or 0.0
         return sum(min(max(value, low), high) * weight for value, weight in ranked) / everything
 
 
@@ -111,22 +110,6 @@ def parse(name: str) -> Statistic:
     if ranged := _RANGE.fullmatch(name):
         return _ranged(name, ranged[1].lower(), ranged[2], ranged[3])
     raise ValueError(f"there is no statistic {name!r}; expected {_GRAMMAR}")
-
-
-def quantile(ranked: Sequence[tuple[float, float]], share: float) -> float:
-    """The least value that at least `share` of the weight is at or under (nearest rank, no interpolation).
-
-    Args:
-        ranked: Values with weights, ascending, at least one.
-        share: In [0, 1].
-    """
-    rank = share * sum(weight for _, weight in ranked) * (1 - 1e-12)
-    seen = 0.0
-    for value, weight in ranked:
-        seen += weight
-        if seen >= rank:
-            return value
-    return ranked[-1][0]
 
 
 def _ranged(name: str, kind: str, low: str | None, high: str | None) -> Statistic:

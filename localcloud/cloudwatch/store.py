@@ -333,6 +333,14 @@ def _save(connection: sqlite3.Connection, made: Sequence[_Series], rows: Sequenc
 
 def _merged(connection: sqlite3.Connection, window: Window, sources: Sequence[_Source]) -> list[Distribution]:
     merged = [Distribution() for _ in range(window.count)]
+
+    def join(start: int, kept: Distribution) -> None:
+        place = (start - window.start) // window.period
+        if merged[place].count == 0:
+            merged[place] = kept  # nobody else has it: it is a copy, or fresh from the file
+        else:
+            merged[place].merge(kept)
+
     spread = "spread" if window.values else "null"
     query = (
         f"select start, count, total, low, high, {spread} from bucket "  # noqa: S608 - one of two constants
@@ -341,7 +349,7 @@ def _merged(connection: sqlite3.Connection, window: Window, sources: Sequence[_S
     for source in sources:
         for start, *row in connection.execute(query, (source.series, source.width, source.start, source.end)):
             if start not in source.warm:
-                merged[(start - window.start) // window.period].merge(Distribution.unpack(*row))
+                join(start, Distribution.unpack(*row))
         for start, kept in source.warm.items():
-            merged[(start - window.start) // window.period].merge(kept)
+            join(start, kept)
     return merged
