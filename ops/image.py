@@ -1,0 +1,121 @@
+"""`make image`: build the model's container without a network, push it to a stack's registry, name it by digest.
+
+python -m ops.image                        # into the local stack's registry
+python -m ops.image --stack dev            # into that of dev, on AWS
+python -m ops.image --context FOLDER       # only lay the build context out, for any other builder
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import boto3
+import click
+from rich.console import Console
+
+from ops.container import Engine, base_image, image_tag, lay_out, python_of
+from ops.errors import OperatorError, explained
+from ops.local import PREFIX, Local
+from ops.stack import Stack
+from ops.target import ROOT
+from ops.wheels import wheels
+
+NO_ENGINE_HINT = (
+    "Start one; on Debian: `apt-get install docker.io`, then `dockerd` as root. "
+    "Without one, the local stack runs the same entry point as a process."
+)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--stack", default="local", show_default=True, help="The stack whose registry takes the image.")
+@click.option("--repository", default=None, help="URI of the repository, instead of the stack's.")
+@click.option(
+    "--base-image", default=None, help="Base image with Python 3.11 and venv; by default Debian's, made here."
+)
+@click.option(
+    "--context", type=click.Path(path_type=Path, file_okay=False), help="Only lay the build context out there."
+)
+def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
+    """Build the model's container image, push it, and say how a stack takes it."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        if context is not None:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            lay_out(ROOT, wheels(ROOT, version, console.print), context)
+            console.print(f"context: {context}; build it with `docker build {context}`", markup=False)
+            return
+        build_and_push(stack, repository, base_image, console)
+    except OperatorError as error:
+        console.print(f"[red]error:[/red] {error}")
+        if error.hint:
+            console.print(f"  {error.hint}", markup=False)
+        sys.exit(error.exit_code)
+
+
+def build_and_push(stack: str, repository: str | None, base: str | None, console: Console) -> str:
+    """Build, push, and print what to type next.
+
+    Returns:
+        The image's URI by digest, as SageMaker takes it.
+
+    Raises:
+        OperatorError: There is no engine, or a step of it failed; the message says which.
+    """
+    engine = Engine.find(NO_ENGINE_HINT)
+    if stack.startswith(PREFIX):
+        Local.here()
+    uri = repository or _repository_of(stack)
+    base = base or base_image(engine, console.print)
+    with TemporaryDirectory(prefix="modelstack-image-") as folder:
+        lay_out(ROOT, wheels(ROOT, python_of(engine, base), console.print), Path(folder))
+        tag = image_tag(Path(folder), engine.image_id(base))
+        built = f"modelstack-serving:{tag}"
+        if not engine.image_id(built):
+            console.print(f"building {built} on {base}, with no network")
+            engine.build(Path(folder), built, base)
+    named = push(engine, built, uri, tag, console)
+    console.print(f"image  {named}", markup=False)
+    console.print(
+        f"next   pulumi config set --stack {stack} --path modelstack:serving.image {named}\n"
+        f"       pulumi up --stack {stack}",
+        markup=False,
+    )
+    return named
+
+
+def push(engine: Engine, built: str, repository: str, tag: str, console: Console) -> str:
+    """Push an image to a repository of ECR, or of the local cloud that AWS_ENDPOINT_URL names.
+
+    Returns:
+        `<repository>@sha256:<digest>`.
+    """
+    registry, _, name = repository.partition("/")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    host = endpoint.partition("://")[2].rstrip("/") or registry
+    with explained(f"logging in to {host}"):
+        ecr = boto3.client("ecr")
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, _, password = base64.b64decode(token).decode().partition(":")
+    console.print(f"pushing to {host}/{name}")
+    engine.push(built, f"{host}/{name}:{tag}", host, user, password)
+    with explained(f"looking up {repository}:{tag}"):
+        found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
+    return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+
+
+def _repository_of(stack: str) -> str:
+    uri = Stack(stack).outputs().get("container_repository")
+    if not uri:
+        raise OperatorError(
+            f"stack {stack} has no output `container_repository` yet",
+            "For the local stack: `make up`. For another, `pulumi up` makes its registry first.",
+        )
+    return str(uri)
+
+
+if __name__ == "__main__":
+    main()
