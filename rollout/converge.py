@@ -88,6 +88,12 @@ def due(state: RolloutState, live: Live | None, approval: Approval | None, now: 
         approval: The status of `subject(state)`'s package; None when it is not known.
         now: Epoch seconds.
     """
+    effect = _due(state, live, approval, now)
+    # Only a damaged journal has, say, a trial without a challenger: recording it again would go on for ever.
+    return Wait(f"the journal has no {state.phase.value} to go on with") if effect == Record(state) else effect
+
+
+def _due(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
     if state.phase is Phase.ROLLING_BACK:
         return _rolling_back(state, live, approval, now)
     if live is None:

@@ -55,6 +55,8 @@ class World:
         change_seconds: How long a change of config or weights takes.
         broken: Configs that never come up: the endpoint falls back to what served.
         metrics_problem: Why metrics are unreachable; empty when they are not.
+        unsendable: Whether notifications cannot be sent.
+        unwritable: Whether the journal takes no writes.
         seed: Of the random source behind requests and errors.
     """
 
@@ -65,6 +67,8 @@ class World:
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
     metrics_problem: str = ""
+    unsendable: bool = False
+    unwritable: bool = False
     seed: int = 1
     clock: ManualClock = field(default_factory=ManualClock)
 
@@ -196,6 +200,8 @@ class MemoryJournal:
 
     def write(self, state: RolloutState) -> RolloutState:
         """Store the successor of the revision that was read."""
+        if self.world.unwritable:
+            raise Unreachable("the journal does not answer")
         if state.revision != self.world.state.revision:
             raise Conflict(f"the journal is at revision {self.world.state.revision}, not at {state.revision}")
         self.world.state = RolloutState.from_json(state.written().to_json())
@@ -227,4 +233,6 @@ class MemoryNotify:
 
     def send(self, event: Event) -> None:
         """Keep the event."""
+        if self.world.unsendable:
+            raise Unreachable("the topic does not answer")
         self.world.sent.append(event)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout import Counts, Decision, Phase, Plan, Release, RolloutState, Seen, Step, Window, decide
+from rollout.state import ON_TRIAL
+
+
+def release(name: str) -> Release:
+    return Release(name, name, "sha256:x", "s3://x", "image", "x", "arn:x", "model", f"v-{name}", f"solo-{name}")
+
+
+PLAN = Plan(steps=(Step(10, 30), Step(50, 60)), min_requests=50, window_seconds=10, max_seconds=1000)
+BAKING = RolloutState(
+    "endpoint", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN, step=0,
+    started_at=0.0, step_starts=(10.0,),
+)  # fmt: skip
+
+
+def windows(count: int, champion: Counts, challenger: Counts, start: float = 10.0) -> Seen:
+    return Seen(tuple(Window(start + 10 * n, 10, champion, challenger) for n in range(count)))
+
+
+GOOD = windows(20, Counts(450, 4), Counts(50, 0))
+
+
+def test_a_good_challenger_advances_once_its_bake_is_over() -> None:
+    assert decide(PLAN, BAKING, GOOD, 39).action == "hold"
+    assert decide(PLAN, BAKING, GOOD, 41) == Decision("advance", decide(PLAN, BAKING, GOOD, 41).reason, 1, 50, 50)
+
+
+def test_a_good_challenger_is_promoted_after_the_last_step_only() -> None:
+    last = replace(BAKING, step=1, step_starts=(10.0, 100.0))
+    decision = decide(PLAN, last, GOOD, 161)
+    assert (decision.action, decision.champion_weight, decision.challenger_weight) == ("promote", 0, 100)
+    assert "not worse" in decision.reason.text
+
+
+def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
+    decision = decide(PLAN, BAKING, windows(2, Counts(90, 1), Counts(10, 9)), 31)
+    assert (decision.action, decision.champion_weight, decision.challenger_weight) == ("roll_back", 100, 0)
+    assert decision.reason.numbers["challenger_error_rate"] == 0.9
+
+
+def test_challenger_with_no_traffic_is_never_promoted() -> None:
+    for now in (41.0, 500.0, 999.0):
+        decision = decide(PLAN, BAKING, windows(90, Counts(1000, 0), Counts(0, 0)), now)
+        assert decision.action == "hold"
+        assert "0 of at least 50 requests" in decision.reason.text
+    assert decide(PLAN, BAKING, windows(90, Counts(1000, 0), Counts(0, 0)), 1001).action == "roll_back"
+
+
+def test_no_traffic_counts_for_neither_success_nor_failure() -> None:
+    assert decide(PLAN, BAKING, windows(9, Counts(0, 0), Counts(0, 0)), 100).action == "hold"
+    assert decide(PLAN, BAKING, Seen(()), 100).action == "hold"
+
+
+def test_enough_evidence_with_too_little_traffic_in_the_new_step_holds() -> None:
+    second = replace(BAKING, step=1, step_starts=(10.0, 201.0))
+    decision = decide(PLAN, second, GOOD, 300)  # all of it was seen in the first step
+    assert (decision.action, decision.step) == ("hold", 1)
+    assert "too little traffic" in decision.reason.text
+
+
+def test_unreachable_metrics_hold_and_never_pass() -> None:
+    decision = decide(PLAN, BAKING, Seen.unknown("CloudWatch says Forbidden"), 500)
+    assert decision.action == "hold"
+    assert "Forbidden" in decision.reason.text
+
+
+def test_out_of_time_rolls_back_or_holds_as_configured_and_never_promotes() -> None:
+    for seen in (GOOD, Seen.unknown("no answer"), Seen(())):
+        assert decide(PLAN, BAKING, seen, 1001).action == "roll_back"
+        decision = decide(replace(PLAN, on_timeout="hold"), BAKING, seen, 1001)
+        assert (decision.action, decision.challenger_weight) == ("wait_for_person", 10)
+        assert "no verdict within 1000 s" in decision.reason.text
+
+
+def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> None:
+    held = replace(BAKING, phase=Phase.HELD)
+    assert decide(PLAN, held, GOOD, 5000).action == "hold"
+    assert decide(PLAN, held, windows(2, Counts(90, 1), Counts(10, 9)), 5000).action == "roll_back"
+
+
+def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:
+    unconfirmed = replace(BAKING, step=1)
+    assert decide(PLAN, unconfirmed, GOOD, 500).action == "hold"
+    assert decide(PLAN, unconfirmed, windows(2, Counts(90, 1), Counts(10, 9)), 31).action == "roll_back"
+
+
+counts = st.builds(Counts, st.integers(0, 5000), st.integers(0, 6000))
+observations = st.one_of(
+    st.just(Seen.unknown("no answer")),
+    st.lists(st.tuples(counts, counts), max_size=12).map(
+        lambda items: Seen(tuple(Window(10.0 + 10 * n, 10, a, b) for n, (a, b) in enumerate(items)))
+    ),
+)
+plans = st.builds(
+    Plan,
+    steps=st.lists(st.integers(1, 99), min_size=1, max_size=4, unique=True).map(
+        lambda weights: tuple(Step(weight, 5) for weight in sorted(weights))
+    ),
+    min_requests=st.integers(1, 500),
+    alpha=st.floats(0.001, 0.4),
+    error_margin=st.floats(0.001, 0.3),
+    max_seconds=st.floats(60, 2000),
+    on_timeout=st.sampled_from(["roll_back", "hold"]),
+    window_seconds=st.just(10),
+)
+states = st.builds(
+    RolloutState,
+    endpoint=st.just("endpoint"),
+    phase=st.sampled_from(list(Phase)),
+    champion=st.sampled_from([None, release("a")]),
+    challenger=st.sampled_from([None, release("b")]),
+    step=st.integers(-1, 5),
+    started_at=st.floats(0, 500),
+    step_starts=st.lists(st.floats(0, 500), max_size=5).map(lambda items: tuple(sorted(items))),
+)
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_every_input_has_a_decision_with_weights_that_sum_to_100_and_never_jump(
+    plan: Plan, state: RolloutState, seen: Seen, now: float
+) -> None:
+    decision = decide(plan, state, seen, now)
+    assert decision.champion_weight + decision.challenger_weight == 100
+    assert decision.reason.text
+    before = plan.weight(state.step)
+    if decision.action in {"hold", "wait_for_person"}:
+        assert (decision.step, decision.challenger_weight) == (state.step, before)
+    if decision.action == "advance":
+        assert decision.step == state.step + 1
+        assert before < decision.challenger_weight == plan.weight(decision.step) < 100
+    if decision.action == "roll_back":
+        assert decision.challenger_weight == 0
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_nothing_goes_forward_without_bake_time_left_requests_and_evidence(
+    plan: Plan, state: RolloutState, seen: Seen, now: float
+) -> None:
+    decision = decide(plan, state, seen, now)
+    if decision.action not in {"advance", "promote"}:
+        return
+    began = state.step_started_at
+    assert state.phase is Phase.BAKING
+    assert began is not None
+    assert now - began >= plan.steps[min(state.step, len(plan.steps) - 1)].bake_seconds
+    assert now - state.started_at <= plan.max_seconds
+    assert seen.windows is not None
+    assert sum(item.challenger.requests for item in seen.windows if item.start >= began) >= plan.min_requests
+    assert decision.reason.numbers["evidence_not_worse"] >= decision.reason.numbers["evidence_needed"]
+    assert (decision.action == "promote") == (state.step >= len(plan.steps) - 1)
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_only_a_trial_is_decided_upon(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
+    if state.phase not in ON_TRIAL:
+        assert decide(plan, state, seen, now).action == "hold"
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_the_same_question_has_the_same_answer(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
+    assert decide(plan, state, seen, now) == decide(plan, state, seen, now)
