@@ -110,6 +110,7 @@ class Host:
         self._durability.install()
         repairs.report_failed_object_writes()
         repairs.verify_root()
+        repairs.count_loopback_as_secure()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()

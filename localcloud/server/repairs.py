@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
+from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
 
@@ -61,6 +62,15 @@ def report_failed_object_writes() -> None:
 def verify_root() -> None:
     """The signature of a request with root's key is not checked: check it like any other."""
     iam_evaluator._is_root_key = lambda access_key_id: False
+
+
+def count_loopback_as_secure() -> None:
+    """A policy that demands TLS (`aws:SecureTransport`) refuses plain HTTP; on loopback nothing leaves the machine.
+
+    So that such a policy can stand here as it does on AWS, every request counts as one over TLS.
+    """
+    pin = iam_evaluator.pin_request_origin
+    app.pin_request_origin = lambda source_ip, secure_transport: pin(source_ip, True)
 
 
 def keep_sessions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 
@@ -40,6 +41,26 @@ def test_a_function_runs_as_its_role(functions):
 def test_a_function_may_do_what_its_role_allows(functions):
     functions.allow("iam-allowed", Action="s3:PutObject", Resource="arn:aws:s3:::iam-bucket/*")
     assert functions.call("iam-allowed", "s3", "put_object", Bucket="iam-bucket", Key="k", Body="x") == "done"
+
+
+def test_a_bucket_that_demands_tls_takes_requests_on_loopback(cloud, functions):
+    functions.allow("iam-allowed", Action="s3:PutObject", Resource="arn:aws:s3:::iam-tls/*")
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="iam-tls")
+    only_tls = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::iam-tls", "arn:aws:s3:::iam-tls/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+    s3.put_bucket_policy(Bucket="iam-tls", Policy=json.dumps(only_tls))
+    assert functions.call("iam-allowed", "s3", "put_object", Bucket="iam-tls", Key="k", Body="x") == "done"
 
 
 def test_a_function_without_the_permission_may_not_move_traffic(functions):
