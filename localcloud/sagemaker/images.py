@@ -79,6 +79,8 @@ class Image:
             *("docker", "run", "--rm", "--network=host", f"--name={name}", f"--volume={model}:/opt/ml/model:ro"),
             *options,
             "--env=SM_MODEL_DIR=/opt/ml/model",
+            # On the machine's own network: an image that reads this listens where only this machine can reach it.
+            "--env=BIND_HOST=127.0.0.1",
             self.pulled,
             _SERVE,
         )
