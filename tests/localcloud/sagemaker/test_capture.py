@@ -179,6 +179,7 @@ def test_a_disk_that_takes_no_record_stops_no_answer(tmp_path, aws):
     Capture(tmp_path / "nowhere", lambda: aws, 3600).record(CONFIG, exchange())
 
 
+@pytest.mark.e2e
 def test_only_good_answers_of_an_endpoint_are_captured(inside, variant):
     async def scenario():
         async with inside.running():

@@ -99,6 +99,21 @@ def test_a_connection_that_the_container_closed_meanwhile_loses_no_request():
     run(scenario())
 
 
+def test_a_connection_that_closes_just_as_it_is_used_again_loses_no_request():
+    async def answer(reader, writer):
+        await read_request(reader)
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")  # and go, without a word
+
+    async def scenario():
+        async with served(answer) as (upstream, connections):
+            for _ in range(5):
+                assert (await post(upstream)).status == 200
+            assert len(connections) == 5
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     "spoken", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nCon"]
 )

@@ -115,6 +115,7 @@ def test_a_group_with_packages_is_not_deleted(inside):
     run(scenario())
 
 
+@pytest.mark.e2e
 def test_a_model_may_be_a_package_that_was_approved(inside, variant):
     async def scenario():
         async with inside.running():
@@ -250,6 +251,7 @@ def test_kinds_of_hosting_that_are_not_there_are_refused_by_name(inside, variant
     run(scenario())
 
 
+@pytest.mark.e2e
 def test_a_deployment_config_is_refused_not_ignored(inside):
     async def scenario():
         async with inside.running():
@@ -350,6 +352,7 @@ def test_lists_are_paged_sorted_and_filtered(inside):
     run(scenario())
 
 
+@pytest.mark.e2e
 def test_endpoints_are_listed_by_status(inside, variant):
     async def scenario():
         async with inside.running():

@@ -13,6 +13,8 @@ import pytest
 
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
 
+pytestmark = pytest.mark.e2e
+
 DIGEST = f"sha256:{'ab' * 32}"
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving"
 SERVER = Path(__file__).with_name("served_model.py")

@@ -138,6 +138,7 @@ asyncio.run(main())
     assert kept >= acknowledged + 1
 
 
+@pytest.mark.e2e
 def test_a_client_is_told_of_a_full_disk_and_nothing_is_half_done(inside, variant):
     async def scenario():
         async with inside.running():
@@ -163,6 +164,7 @@ def test_a_client_is_told_of_a_full_disk_and_nothing_is_half_done(inside, varian
     run(scenario())
 
 
+@pytest.mark.e2e
 def test_a_change_in_the_background_waits_until_the_disk_takes_it(inside, variant):
     async def scenario():
         async with inside.running():
