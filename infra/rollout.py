@@ -63,6 +63,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "topic": names.arn("sns", names.alerts),
             "target": target,
             "pair_config": plan.pair,
+            "beside": champion.config_name if champion and plan.pair else None,
             "plan": trial(settings, monitoring).as_dict(),
             "wait": settings.wait,
             "acts": plan.starts and (settings.wait or not under_way),

@@ -81,7 +81,15 @@ class Controller:
         self._registry, self._clock, self._notify = registry, clock, notify
         self._poll = poll_seconds
 
-    def release(self, target: Release, pair_config: str | None, plan: Plan, *, patience: float = 600) -> Progress:
+    def release(
+        self,
+        target: Release,
+        pair_config: str | None,
+        plan: Plan,
+        *,
+        beside: str | None = None,
+        patience: float = 600,
+    ) -> Progress:
         """Put a release on trial (or make it champion, when there is none), and take the first step.
 
         Asking again for what is champion or on trial changes nothing. A release in mid-trial supersedes the trial; a
@@ -91,6 +99,8 @@ class Controller:
             target: The release that is wanted.
             pair_config: The endpoint config that serves champion and target together; None for a first release.
             plan: How the target earns its traffic.
+            beside: The champion's own config that `pair_config` was made for. A champion that an alarm or a person
+                brought back since then has another one: the release is refused, and nothing is moved.
             patience: How long to wait for a promotion or rollback under way, seconds.
 
         Raises:
@@ -103,7 +113,7 @@ class Controller:
             if state.phase in _ENDING:
                 self._finish(state, until)
                 continue
-            after = transitions.begin(state, target, pair_config, plan, self._clock.time())
+            after = transitions.begin(state, target, pair_config, plan, self._clock.time(), beside=beside)
             if after is state or self._write(after) is not None:
                 return self.tick()
         raise Conflict("the journal keeps changing: another release is being made of the same endpoint")

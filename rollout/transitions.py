@@ -31,7 +31,15 @@ class Ignored:
     why: str
 
 
-def begin(state: RolloutState, target: Release, pair_config: str | None, plan: Plan, now: float) -> RolloutState:
+def begin(
+    state: RolloutState,
+    target: Release,
+    pair_config: str | None,
+    plan: Plan,
+    now: float,
+    *,
+    beside: str | None = None,
+) -> RolloutState:
     """Put a release on trial, or make it champion at once when there is none.
 
     Args:
@@ -40,13 +48,14 @@ def begin(state: RolloutState, target: Release, pair_config: str | None, plan: P
         pair_config: The endpoint config that serves champion and target together; needed when there is a champion.
         plan: How the target earns its traffic.
         now: Epoch seconds.
+        beside: The champion's own config that `pair_config` was made for; None when that cannot have changed.
 
     Returns:
         The next state; `state` itself when the target is already champion or on trial.
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: `pair_config` is missing.
+        RolloutError: `pair_config` is missing, or was made for another champion.
     """
     if target.recipe in state.rejected:
         raise Rejected(state.rejected[target.recipe])
@@ -66,6 +75,11 @@ def begin(state: RolloutState, target: Release, pair_config: str | None, plan: P
         raise RolloutError(
             f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
             f"{champion.id} and {target.id} together"
+        )
+    if beside is not None and beside != champion.config_name:
+        raise RolloutError(
+            f"the champion is now {champion.id} ({champion.config_name}), and this release was planned beside "
+            f"{beside}: nothing was moved; plan it again"
         )
     return _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
 

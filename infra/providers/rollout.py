@@ -81,7 +81,8 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
         if seen.doing:
             progress(seen.doing)
 
-    begun = rollout.release(Release.from_dict(props["target"]), props.get("pair_config"), plan)
+    target, pair = Release.from_dict(props["target"]), props.get("pair_config")
+    begun = rollout.release(target, pair, plan, beside=props.get("beside"))
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:
         seconds = OPENING_SECONDS if begun.state.phase is Phase.MOVING else plan.max_seconds + ENDING_SECONDS

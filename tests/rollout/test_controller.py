@@ -371,3 +371,19 @@ def test_a_rollback_whose_record_cannot_be_written_moves_the_traffic_all_the_sam
     world.controller().roll_back(ALARM, variant="v-b")  # delivered again
     world.controller().follow(60)
     assert outcome(world) == "rolled_back"
+
+
+def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves_nothing(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan, seconds=1000)
+    assert world.state.champion == release("b")
+    world.controller().roll_back(ALARM, variant="v-b")
+    world.controller().follow(60, poll=1)
+    assert world.state.champion == release("a")
+    with pytest.raises(RolloutError, match=r"the champion is now a \(solo-a\).*planned beside solo-b"):
+        world.controller().release(release("c"), "pair-bc", plan, beside="solo-b")
+    assert (world.serving, world.state.challenger) == ("solo-a", None)
+    world.controller().release(release("c"), "pair-ac", plan, beside="solo-a")
+    assert world.state.challenger == release("c")
