@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from localcloud.cloudwatch.evaluation import Verdict
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:rollback"
@@ -585,6 +588,22 @@ def test_an_alarm_that_makes_no_sense_is_refused_with_its_reason(tell, changes, 
         with pytest.raises(ClientError, match=f"{code}.*{message}"):
             await local.alarm(**changes)
         assert (await local("DescribeAlarms"))["MetricAlarms"] == []
+
+    tell(story)
+
+
+def test_a_verdict_on_a_state_that_is_no_longer_changes_nothing(tell):
+    async def story(local):
+        await local.alarm(TreatMissingData="ignore")
+        await local.settle()
+        book = local.service._book
+        before = book.alarms["alarm"]
+        await local("SetAlarmState", AlarmName="alarm", StateValue="ALARM", StateReason="meanwhile")
+        await book.decide([(before, Verdict("OK", "too late", "{}"))])
+        assert await local.state() == "ALARM"
+        await local.alarm(Threshold=2.0)
+        await book.decide([(replace(book.alarms["alarm"], queries=before.queries), Verdict("OK", "old metrics", "{}"))])
+        assert await local.state() == "ALARM"
 
     tell(story)
 

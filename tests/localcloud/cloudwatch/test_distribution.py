@@ -38,6 +38,19 @@ def test_a_percentile_is_exact_while_there_are_few_values_and_within_the_stated_
         assert found == pytest.approx(expected, rel=RELATIVE_ERROR * 1.001, abs=1e-149)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_percentile_of_many_values_is_within_the_stated_error_and_merging_adds_none(seed):
+    generator = random.Random(seed)
+    numbers = [generator.lognormvariate(seed, 3) for _ in range(2000)] + [0.0] * 20
+    whole, merged = filled(numbers), filled(numbers[:50])
+    merged.merge(filled(numbers[50:90]))
+    merged.merge(filled(numbers[90:]))
+    for percent in (0.5, 1, 10, 25, 50, 75, 90, 95, 99, 99.9):
+        expected = exact(numbers, percent)
+        for made in (whole, merged):
+            assert parse(f"p{percent}").of(made) == pytest.approx(expected, rel=RELATIVE_ERROR * 1.001)
+
+
 @given(values, values, shares)
 def test_merged_distributions_are_as_good_as_one(left, right, percent):
     merged = filled(left)
