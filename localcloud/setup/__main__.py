@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,8 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     except SetupFailed as error:
         _report(error)
         return 1
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
-        _report(explain(str(error), f"{options.command} failed on {error.filename}", Path(str(error.filename))))
+        _report(explain(str(error), f"{options.command} failed"))
         return 1
     except KeyboardInterrupt:
         print("\nstopped; what was finished stays, run it again to go on", file=sys.stderr)
@@ -68,7 +72,7 @@ def _install(places: Places, options: argparse.Namespace) -> None:
 
 
 def _env(places: Places, _: argparse.Namespace) -> None:
-    print(shell.exports(places))
+    print(shell.exports(places), flush=True)
 
 
 def _shell(places: Places, _: argparse.Namespace) -> None:

@@ -50,7 +50,8 @@ class Installer:
     def uv(self) -> Path:
         """Find a recent uv on PATH, or install the locked one into the cache by pip."""
         if self._uv is None:
-            self._environ = {"UV_PYTHON_DOWNLOADS": "never"} | index.for_uv(os.environ)
+            # Bytecode is made once here rather than at each first start; some users' Pythons write none.
+            self._environ = {"UV_PYTHON_DOWNLOADS": "never", "UV_COMPILE_BYTECODE": "1"} | index.for_uv(os.environ)
             self._uv = _uv_on_path() or _bootstrapped_uv(self._places)
         return self._uv
 

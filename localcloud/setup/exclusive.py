@@ -21,7 +21,7 @@ def exclusive(lock: Path, what: str) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise explain(str(error), f"Nothing can be written to {lock.parent}", lock) from error
+        raise explain(str(error), f"Nothing can be written to {lock.parent}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

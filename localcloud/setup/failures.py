@@ -61,11 +61,11 @@ _CAUSES: Iterable[tuple[str, str, tuple[str, ...]]] = (
 )
 
 
-def explain(output: str, what: str, log: Path) -> SetupFailed:
+def explain(output: str, what: str, log: Path | None = None) -> SetupFailed:
     """Turn the output of a failed command into a failure that names the cause, where it is a known one."""
-    where = f"Its whole output is in {log}"
+    where = (f"Its whole output is in {log}",) if log else ()
     for pattern, cause, advice in _CAUSES:
         if re.search(pattern, output, re.IGNORECASE):
-            return SetupFailed(f"{what}: {cause}", *advice, where)
+            return SetupFailed(f"{what}: {cause}", *advice, *where)
     tail = "\n".join(f"    {line}" for line in output.strip().splitlines()[-8:])
-    return SetupFailed(f"{what}:\n{tail}", where)
+    return SetupFailed(f"{what}:\n{tail}", *where)

@@ -1,0 +1,95 @@
+"""What runs on pull requests may do no more than it has to, and uses what developers use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from .conftest import ROOT
+
+WORKFLOWS = ROOT / ".github" / "workflows"
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """A workflow's content."""
+    return yaml.safe_load((WORKFLOWS / name).read_text())
+
+
+def steps_by_action(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """A job's steps that use an action, by the action's name."""
+    return {step["uses"].partition("@")[0]: step for step in job["steps"] if "uses" in step}
+
+
+def test_a_pull_request_is_previewed_on_dev_and_commented() -> None:
+    preview = workflow("preview.yml")
+    used = steps_by_action(preview["jobs"]["dev"])
+
+    assert set(preview[True]) == {"pull_request"}  # `on` is a boolean in YAML 1.1; never pull_request_target
+    told = used["pulumi/actions"]["with"]
+    assert (told["command"], told["stack-name"], told["comment-on-pr"]) == ("preview", "dev", True)
+    assert "AWS_ENDPOINT_URL" not in str(preview)
+
+
+def test_a_preview_logs_in_by_oidc_without_any_stored_aws_key() -> None:
+    preview = workflow("preview.yml")
+    login = steps_by_action(preview["jobs"]["dev"])["aws-actions/configure-aws-credentials"]["with"]
+
+    assert login["role-to-assume"].startswith("${{ vars.")
+    assert not any("secret" in key or "access-key" in key for key in login)
+
+
+def test_a_preview_may_comment_and_assume_a_role_and_nothing_more() -> None:
+    preview = workflow("preview.yml")
+
+    assert preview["permissions"] == {"contents": "read"}
+    assert preview["jobs"]["dev"]["permissions"] == {
+        "contents": "read",
+        "id-token": "write",
+        "pull-requests": "write",
+    }
+
+
+def test_a_forks_pull_request_does_not_get_the_role() -> None:
+    condition = workflow("preview.yml")["jobs"]["dev"]["if"]
+
+    assert condition == "github.event.pull_request.head.repo.full_name == github.repository"
+
+
+def test_a_preview_runs_in_the_environment_of_the_locks() -> None:
+    commands = [step.get("run", "") for step in workflow("preview.yml")["jobs"]["dev"]["steps"]]
+
+    assert any("localcloud.setup install --packages-only" in command for command in commands)
+
+
+def test_ci_runs_the_script_that_anybody_can_run() -> None:
+    ci = workflow("ci.yml")
+
+    assert ci["permissions"] == {"contents": "read"}
+    assert {"run": ".ci/run"} in ci["jobs"]["all"]["steps"]
+
+
+def test_pre_commit_runs_only_what_is_in_the_repository() -> None:
+    configured = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+
+    assert [repo["repo"] for repo in configured["repos"]] == ["local"]
+
+
+def test_locks_hold_hashes_and_no_address() -> None:
+    locks = sorted((ROOT / "requirements").glob("*.txt"))
+
+    assert len(locks) >= 6
+    for lock in locks:
+        text = lock.read_text()
+        assert "://" not in text, lock
+        entries = [line for line in text.splitlines() if line and line[0] not in " #"]
+        assert entries and all(line.endswith("\\") for line in entries), lock
+
+
+def test_the_smaller_locks_take_the_larger_ones_versions() -> None:
+    def versions(name: str) -> dict[str, str]:
+        lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+        return dict(line.split()[0].split("==") for line in lines if "==" in line and line[0] not in " #")
+
+    assert versions("app").items() <= versions("dev").items()
+    assert versions("serving").items() <= versions("app").items()
