@@ -78,7 +78,7 @@ class Runtime:
         self._capture = capture
         self._metrics = metrics
         self._timeout = timeout
-        shape = service_model("sagemaker-runtime", ["InvokeEndpoint"]).operation_model("InvokeEndpoint").input_shape
+        shape = service_model("sagemaker-runtime", ("InvokeEndpoint",)).operation_model("InvokeEndpoint").input_shape
         self._members = {
             name: member for name, member in shape.members.items() if member.serialization.get("location") == "header"
         }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
 
-def service_model(service: str, operations: Collection[str] | None = None) -> Any:
+@cache
+def service_model(service: str, operations: tuple[str, ...] | None = None) -> Any:
     """A botocore service model with only some operations and the shapes they need.
 
     The whole model of SageMaker takes tens of megabytes for as long as the server runs, most of it documentation.

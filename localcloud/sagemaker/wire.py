@@ -41,7 +41,7 @@ class ControlPlane:
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
-        self._model = service_model("sagemaker", operations)
+        self._model = service_model("sagemaker", tuple(sorted(operations)))
 
     async def handle(self, target: str, body: bytes) -> Answer:
         """Answer one request.
