@@ -1,0 +1,281 @@
+"""The handlers with their adapters, on moto's DynamoDB, S3 and CloudWatch and a stubbed SageMaker endpoint."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from monitoring.aws import DigestMismatch
+from monitoring.handlers import advance, drift, rollback
+from monitoring.settings import Settings, seconds_left
+from rollout import Phase, Plan, Release, RolloutState, Step
+from rollout.sagemaker import DynamoJournal, clients
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "artifacts"
+REFERENCE = {
+    "rows": 400,
+    "features": {"x": {"kind": "numeric", "edges": [1.0, 2.0, 3.0], "counts": [100, 100, 100, 100], "missing": 0}},
+}
+
+
+class Endpoint:
+    """A SageMaker client of one endpoint that takes every change at once."""
+
+    def __init__(self) -> None:
+        self.config, self.weights = "pair", {"v-a": 90.0, "v-b": 10.0}
+        self.calls: list[str] = []
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
+        variants = [
+            {"VariantName": name, "CurrentWeight": weight, "DesiredWeight": weight, "CurrentInstanceCount": 1}
+            for name, weight in self.weights.items()
+        ]
+        return {"EndpointStatus": "InService", "EndpointConfigName": self.config, "ProductionVariants": variants}
+
+    def update_endpoint_weights_and_capacities(self, **asked: Any) -> None:
+        self.calls.append("weights")
+        self.weights |= {item["VariantName"]: item["DesiredWeight"] for item in asked["DesiredWeightsAndCapacities"]}
+
+    def update_endpoint(self, **asked: Any) -> None:
+        self.calls.append("config")
+        self.config = asked["EndpointConfigName"]
+        self.weights = {f"v-{self.config[-1]}": 1.0}
+
+    def describe_model_package(self, **_: Any) -> dict[str, str]:
+        return {"ModelApprovalStatus": "PendingManualApproval"} if "approval" not in self.calls else {
+            "ModelApprovalStatus": "Rejected"
+        }  # fmt: skip
+
+    def update_model_package(self, **_: Any) -> None:
+        self.calls.append("approval")
+
+
+def archive(content: dict[str, Any]) -> bytes:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        body = json.dumps(content).encode()
+        entry = tarfile.TarInfo("reference.json")
+        entry.size = len(body)
+        tar.addfile(entry, io.BytesIO(body))
+    return gzip.compress(plain.getvalue(), mtime=0)
+
+
+def release(name: str, sealed: bytes) -> Release:
+    digest = hashlib.sha256(sealed).hexdigest()
+    uri = f"s3://{BUCKET}/packages/{digest}/model.tar.gz"
+    return Release(
+        name, name, f"sha256:{digest}", uri, "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
+    )
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """Release b is on trial against a; the handlers' clients are moto's but for SageMaker's."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+        "ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET,
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_MIN_ROWS", "ROLLBACK_ON_DRIFT"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        fake, real = Endpoint(), clients("us-east-1")
+        for module in (advance, drift, rollback):
+            monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
+        drift._cache.cache_clear()
+        real("dynamodb").create_table(
+            TableName="rollouts",
+            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        real("s3").create_bucket(Bucket=BUCKET)
+        sealed = archive(REFERENCE)
+        a, b = release("a", sealed), release("b", sealed)
+        real("s3").put_object(Bucket=BUCKET, Key=a.archive_uri.split("/", 3)[3], Body=sealed)
+        plan = Plan(steps=(Step(10, 300),), max_seconds=86_400)
+        state = RolloutState(
+            "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=a, challenger=b, pair_config="pair",
+            plan=plan, step=0, weights={"v-a": 90, "v-b": 10}, started_at=datetime.now(UTC).timestamp() - 60,
+        )  # fmt: skip
+        journal().write(state)
+        yield fake
+
+
+def journal() -> DynamoJournal:
+    return DynamoJournal(clients("us-east-1"), "rollouts", "endpoint")
+
+
+def alarm(state: str = "ALARM", variant: str = "v-b") -> dict[str, Any]:
+    dimensions = [{"name": "EndpointName", "value": "endpoint"}, {"name": "VariantName", "value": variant}]
+    message = {
+        "AlarmName": "v-b-5xx",
+        "NewStateValue": state,
+        "NewStateReason": "Threshold Crossed: 0.5 > 0.05",
+        "Trigger": {"MetricName": "Invocation5XXErrors", "Namespace": "AWS/SageMaker", "Dimensions": dimensions},
+    }
+    return {"Records": [{"Sns": {"Message": json.dumps(message)}}]}
+
+
+def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpoint: Endpoint) -> None:
+    answer = rollback.handler(alarm(), None)
+    assert [item["action"] for item in answer["answers"]] == ["rolled back"]
+    assert endpoint.calls == ["weights", "approval", "config"]
+    state = journal().read()
+    assert state.verdict is not None
+    assert (state.phase, state.verdict.outcome, state.verdict.reason.name) == (Phase.IDLE, "rolled_back", "v-b-5xx")
+
+
+def test_an_alarm_that_is_not_for_the_challenger_is_answered_ignored(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for event in (alarm("OK"), alarm(variant="v-old"), {"Records": [{"Sns": {"Message": "b rolled back"}}]}):
+        (answer,) = rollback.handler(event, None)["answers"]
+        assert answer["action"] == "ignored"
+    assert endpoint.calls == []
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in lines] == ["alarm"] * 3
+    assert lines[1]["why"] == "the event is about variant v-old, on trial is v-b"
+
+
+def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        from botocore.exceptions import ClientError
+
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Update")
+
+    monkeypatch.setattr(endpoint, "update_endpoint_weights_and_capacities", refuse)
+
+    class Brief:
+        def get_remaining_time_in_millis(self) -> int:
+            return 11_000
+
+    with pytest.raises(Exception, match="slow down"):
+        rollback.handler(alarm(), Brief())
+    assert journal().read().phase is Phase.ROLLING_BACK
+    monkeypatch.undo()
+
+
+def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = journal().read()
+    journal().write(replace(state, phase=Phase.IDLE, challenger=None, pair_config=None))
+    assert advance.handler({}, None) == {"phase": "idle", "rollout_id": "000001-b", "weights": {"v-a": 90, "v-b": 10}}
+    assert endpoint.config == "solo-a"
+
+
+def captured(rows: list[float], encoding: str = "JSON") -> bytes:
+    lines: list[str] = []
+    for value in rows:
+        data = json.dumps({"instances": [{"x": value}]})
+        if encoding == "BASE64":
+            data = base64.b64encode(data.encode()).decode()
+        lines.append(json.dumps({"captureData": {"endpointInput": {"data": data, "encoding": encoding}}}))
+    return "\n".join(lines).encode()
+
+
+def capture_file(name: str, body: bytes) -> None:
+    key = f"capture/endpoint/v-b/2026/01/05/12/{name}.jsonl"
+    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+def told(*dimensions: tuple[str, str]) -> list[float]:
+    answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
+        Namespace="modelstack",
+        MetricName="DriftPSI",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions],
+        StartTime=datetime.now(UTC) - timedelta(minutes=5),
+        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Maximum"],
+    )
+    return [point["Maximum"] for point in answer["Datapoints"]]
+
+
+def test_captured_requests_become_a_drift_metric(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "_SETTLED", -60.0)
+    monkeypatch.setenv("DRIFT_MIN_ROWS", "50")
+    capture_file("a", captured([9.0] * 40))
+    assert drift.handler({}, None) == {"v-a": {"rows": 0, "drift": None}, "v-b": {"rows": 40, "drift": None}}
+    capture_file("b", captured([9.0] * 40, "BASE64"))
+    found = drift.handler({}, None)["v-b"]
+    assert (found["rows"], found["drift"]["x"] > 1) == (40, True)
+    dimensions = [("EndpointName", "endpoint"), ("VariantName", "v-b")]
+    assert told(*dimensions) == told(*dimensions, ("Feature", "x")) == [pytest.approx(found["drift"]["x"])]
+    assert drift.handler({}, None)["v-b"]["rows"] == 0
+
+
+def test_a_file_that_is_just_being_written_waits(endpoint: Endpoint) -> None:
+    capture_file("a", captured([9.0] * 400))
+    assert drift.handler({}, None)["v-b"]["rows"] == 0
+
+
+def test_nothing_in_an_archive_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    key = journal().read().champion.archive_uri.split("/", 3)[3]  # pyright: ignore[reportOptionalMemberAccess]
+    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"rows": 1, "features": {}}))
+    with pytest.raises(DigestMismatch, match="nothing in it was read"):
+        drift.handler({}, None)
+    assert "reference not read" in capsys.readouterr().out
+
+
+def test_an_endpoint_without_releases_has_nothing_to_measure(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENDPOINT_NAME", "other")
+    assert drift.handler({}, None) == {}
+
+
+def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENDPOINT_NAME", "endpoint")
+    monkeypatch.delenv("JOURNAL_TABLE", raising=False)
+    with pytest.raises(ValueError, match="environment variable JOURNAL_TABLE: missing"):
+        Settings.from_environment()
+    monkeypatch.setenv("DRIFT_MIN_ROWS", "many")
+    with pytest.raises(ValueError, match="DRIFT_MIN_ROWS: got 'many', expected a whole number"):
+        Settings.from_environment()
+
+
+def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 30_000
+
+    assert (seconds_left(Context(), most=60), seconds_left(Context(), most=5), seconds_left(None, most=9)) == (20, 5, 9)
+
+
+@pytest.mark.parametrize("name", ["rollback", "advance", "drift"])
+def test_a_handler_imports_within_200_ms_of_boto3_and_nothing_but_the_standard_library(name: str) -> None:
+    program = f"""
+import sys, time
+import boto3, botocore.config, botocore.exceptions
+before = set(sys.modules)
+start = time.process_time()
+import monitoring.handlers.{name}
+taken = time.process_time() - start
+rooms = {{"monitoring", "rollout"}}
+other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
+print(taken * 1000, sorted(other))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    taken, other = run.stdout.split(" ", 1)
+    assert float(taken) < 200
+    assert other.strip() == "[]"
