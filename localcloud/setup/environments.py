@@ -50,8 +50,9 @@ class Installer:
     def uv(self) -> Path:
         """Find a recent uv on PATH, or install the locked one into the cache by pip."""
         if self._uv is None:
-            # Bytecode is made once here rather than at each first start; some users' Pythons write none.
-            self._environ = {"UV_PYTHON_DOWNLOADS": "never", "UV_COMPILE_BYTECODE": "1"} | index.for_uv(os.environ)
+            self._environ = {"UV_PYTHON_DOWNLOADS": "never"} | index.for_uv(os.environ)
+            if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+                self._environ["UV_COMPILE_BYTECODE"] = "1"  # or else every start of a program compiles its libraries
             self._uv = _uv_on_path() or _bootstrapped_uv(self._places)
         return self._uv
 
