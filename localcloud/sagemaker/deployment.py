@@ -27,6 +27,7 @@ class Variant:
         environment: The model's Environment.
         routing: RANDOM or LEAST_OUTSTANDING_REQUESTS, among the variant's instances.
         startup_timeout: Seconds to the first good `/ping`; None for the default.
+        download_timeout: Seconds to fetch the archive; None for no limit.
         weight: CurrentWeight.
         desired_weight: DesiredWeight.
         count: CurrentInstanceCount.
@@ -52,6 +53,7 @@ class Variant:
     archive: str | None = None
     resolved_image: str | None = None
     resolved_at: float | None = None
+    download_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def _variant(variant: Document, model: Document) -> Variant:
         environment=container.get("Environment", {}),
         routing=variant.get("RoutingConfig", {}).get("RoutingStrategy", "RANDOM"),
         startup_timeout=variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        download_timeout=variant.get("ModelDataDownloadTimeoutInSeconds"),
         weight=weight,
         desired_weight=weight,
         count=count,

@@ -115,15 +115,23 @@ class Fleet:
         """Resolve the image and fetch the archive; a kept archive that was deployed before is taken as it was."""
         try:
             image = self._images[variant.name] = await self._hosting.images.resolve(variant.image)
-            archive = variant.archive
-            if variant.model_data_url and not (
-                archive and await asyncio.to_thread(self._hosting.archives.has, archive)
-            ):
-                archive = await asyncio.to_thread(self._hosting.archives.fetch, variant.model_data_url)
+            archive = await self._fetch(variant)
         except (ImageUnusable, ArchiveUnusable) as error:
             raise DeploymentFailed(str(error)) from error
         now = self._hosting.platform.clock.time()
         return replace(variant, archive=archive, resolved_image=image.resolved, resolved_at=round(now, 3))
+
+    async def _fetch(self, variant: Variant) -> str | None:
+        archives, archive, url = self._hosting.archives, variant.archive, variant.model_data_url
+        if url is None or (archive and await asyncio.to_thread(archives.has, archive)):
+            return archive
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(archives.fetch, url), variant.download_timeout)
+        except TimeoutError as error:
+            raise ArchiveUnusable(
+                f'Failed to download model data for container "container_1" from URL: "{url}" within '
+                f"{variant.download_timeout:g} s, the variant's ModelDataDownloadTimeoutInSeconds."
+            ) from error
 
     async def _grow(self, variant: Variant, count: int) -> None:
         missing = count - len(self._instances[variant.name])

@@ -155,6 +155,7 @@ class Instance:
 
     async def _spawn(self, port: int) -> asyncio.subprocess.Process:
         program = self._setup.program(port)
+        self._tail.clear()  # a failure is told by the last attempt alone
         self._cleanup = program.clean_up
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *program.arguments),
