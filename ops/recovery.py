@@ -44,7 +44,8 @@ class Lock:
         if self.host != socket.gethostname():
             return False
         try:
-            return "pulumi" not in psutil.Process(self.pid).name()
+            holder = psutil.Process(self.pid)
+            return holder.status() == psutil.STATUS_ZOMBIE or "pulumi" not in holder.name()
         except psutil.NoSuchProcess:
             return True
 
@@ -98,7 +99,8 @@ def refresh_words(pending: list[dict[str, Any]]) -> list[str]:
         resource = operation["resource"]
         name = _NAMED.get(resource["type"])
         if operation["type"] == "creating" and name and resource.get("inputs", {}).get(name):
-            words += ["--import-pending-creates", f"{resource['urn']} {resource['inputs'][name]}"]
+            flag = "--import-pending-creates"  # once for the URN, and once for the id
+            words += [flag, resource["urn"], flag, resource["inputs"][name]]
     return [*words, "--clear-pending-creates"]
 
 

@@ -1,0 +1,151 @@
+"""An update's events, as a person sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ops.progress import Follower, follow
+
+URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
+
+
+class Recorder:
+    """A status line that keeps what it showed."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def update(self, status: str) -> None:
+        self.shown.append(status)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200, highlight=False)
+
+
+def text(console: Console) -> str:
+    """What was printed."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def step(kind: str, op: str, urn: str = URN, custom: bool = True) -> dict[str, Any]:
+    """An event about one resource."""
+    type_name = urn.split("::")[2].rpartition("$")[2]
+    return {kind: {"metadata": {"op": op, "urn": urn, "type": type_name, "new": {"custom": custom}}}}
+
+
+def said(message: str, severity: str = "info", **more: Any) -> dict[str, Any]:
+    """A diagnostic event."""
+    return {"diagnosticEvent": {"message": message, "severity": severity, **more}}
+
+
+def test_a_resource_is_shown_when_it_is_done_by_its_type_and_name(console: Console) -> None:
+    status = Recorder()
+    follower = Follower(console, status)
+
+    follower.event(step("resourcePreEvent", "create"))
+    assert text(console) == ""
+    assert status.shown[-1].startswith("sagemaker Endpoint serving (0 s)")
+    follower.event(step("resOutputsEvent", "create"))
+    assert "+ sagemaker Endpoint serving created" in text(console)
+
+
+def test_what_stays_as_it_is_and_what_only_groups_others_is_not_shown(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    parent = "urn:pulumi:local::modelstack::modelstack:index:Serving::serving"
+    for kind in ("resourcePreEvent", "resOutputsEvent"):
+        follower.event(step(kind, "same"))
+        follower.event(step(kind, "create", parent, custom=False))
+
+    assert text(console) == ""
+
+
+def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(console: Console) -> None:
+    follower = Follower(console, Recorder())
+
+    follower.event(said("10% of traffic for 30 s\n"))
+    follower.event(said("registering resource", "debug"))
+    follower.event(said("be careful", "warning"))
+    follower.event(said("rolled back: [5xx] 0.5 > 0.05\n  at once", "error"))
+
+    assert "10% of traffic for 30 s" in text(console)
+    assert "registering" not in text(console)
+    assert "! be careful" in text(console)
+    assert follower.outcome.errors == ["rolled back: [5xx] 0.5 > 0.05\n  at once"]
+
+
+def test_the_summary_counts_what_changed(console: Console) -> None:
+    follower = Follower(console, Recorder())
+
+    follower.event({"summaryEvent": {"resourceChanges": {"create": 2, "update": 1, "same": 7}}})
+
+    assert follower.outcome.changed == 3
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `pulumi` on PATH that runs the script `behave`, the path of its event log in $LOG."""
+    command = tmp_path / "pulumi"
+    command.write_text(
+        f'#!/bin/sh\nfor word; do [ "$last" = --event-log ] && LOG=$word; last=$word; done\n. {tmp_path}/behave\n'
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path / "behave"
+
+
+def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
+    pulumi: Path, console: Console, tmp_path: Path
+) -> None:
+    first, second = json.dumps(said("first")), json.dumps(said("second"))
+    # The second line comes in two pieces.
+    pulumi.write_text(
+        f"echo '{first}' >>$LOG; sleep 0.3\n"
+        f"printf '%s' '{second[:20]}' >>$LOG; sleep 0.3; echo '{second[20:]}' >>$LOG; exit 3"
+    )
+
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert text(console).index("first") < text(console).index("second")
+    assert outcome.code == 3
+
+
+def test_a_refusal_before_any_event_is_told_in_the_clis_words(pulumi: Path, console: Console, tmp_path: Path) -> None:
+    pulumi.write_text("echo 'warning: old'; echo 'error: no stack named local found' >&2; exit 255")
+
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert outcome.errors == ["no stack named local found"]
+
+
+def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, console: Console, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    pulumi.write_text(
+        f"trap 'echo int >>{marks}' INT; touch {tmp_path}/ready\n"
+        f"for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; echo ended >>{marks}; exit 1"
+    )
+
+    def interrupt() -> None:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.02)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert outcome.interrupted
+    assert marks.read_text().split() == ["int", "ended"]
+    assert "Ctrl-C again" in text(console)
