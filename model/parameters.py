@@ -76,7 +76,8 @@ def parse(given: Mapping[str, Any]) -> Parameters:
     for (earlier, later), may_touch in zip(pairwise(days), (False, True, False), strict=True):
         first, second = getattr(parameters, earlier), getattr(parameters, later)
         if first > second or (first == second and not may_touch):
-            problems.append(f"{later}: {second!r} is not allowed: expected a day after {earlier} ({first})")
+            order = "at or after" if may_touch else "after"
+            problems.append(f"{later}: {second!r} is not allowed: expected a day {order} {earlier} ({first})")
     if problems:
         raise ParameterError("\n".join(problems))
     return parameters
@@ -84,9 +85,8 @@ def parse(given: Mapping[str, Any]) -> Parameters:
 
 def _integer(low: int, high: int, also: tuple[int, ...] = ()) -> tuple[Callable[[Any], int], str]:
     def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise TypeError
-        if not (low <= value <= high or value in also):
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole or not (low <= value <= high or value in also):
             raise ValueError
         return int(value)
 

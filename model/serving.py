@@ -14,7 +14,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from itertools import count
@@ -64,11 +65,12 @@ class BadRequest(ValueError):
 
 def load(folder: Path) -> Model:
     """Read a model version from its unpacked, verified archive."""
-    sys.meta_path.insert(0, _NoPandas())
-    import joblib  # noqa: PLC0415  after pandas is hidden
+    with _pandas_hidden():
+        import joblib  # noqa: PLC0415  while pandas is hidden
 
+        estimator = joblib.load(folder / "model.joblib")
     return Model(
-        estimator=joblib.load(folder / "model.joblib"),
+        estimator=estimator,
         manifest=json.loads((folder / "manifest.json").read_bytes()),
         metrics=json.loads((folder / "metrics.json").read_bytes()),
     )
@@ -186,9 +188,20 @@ def _refuse_constant(name: str) -> None:
 
 
 class _NoPandas:
-    """Hide pandas, as in the container: scikit-learn imports it where it is installed, which costs 60 MB and 0.7 s."""
+    """Stops the import of pandas."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not used in serving", name=name)
         return None
+
+
+@contextmanager
+def _pandas_hidden() -> Generator[None]:
+    """Hide pandas, as in the container: scikit-learn imports it where it is installed, which costs 60 MB and 0.7 s."""
+    hidden = _NoPandas()
+    sys.meta_path.insert(0, hidden)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(hidden)

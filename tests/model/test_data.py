@@ -1,0 +1,119 @@
+"""The data: nothing of the future, nothing out of range."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model import data, sources
+from model.features import FEATURES, NAMES, check
+from model.parameters import parse
+
+
+@pytest.fixture(scope="module")
+def training() -> data.Dataset:
+    return data.training(parse({}))
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> data.Dataset:
+    return data.evaluation(parse({}))
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return pd.read_csv(sources.files()["flights.csv.zip"])
+
+
+def test_training_knows_only_labels_that_were_known_by_its_end(training: data.Dataset):
+    assert training.event_time.min() >= np.datetime64("2013-01-01")
+    assert training.label_at.max() < np.datetime64("2013-03-01")
+    assert len(training) > 45_000
+
+
+def test_evaluation_begins_where_training_ends(training: data.Dataset, evaluation: data.Dataset):
+    assert evaluation.event_time.min() >= np.datetime64("2013-03-01") > training.event_time.max()
+    assert not set(training.id) & set(evaluation.id)
+
+
+def test_rows_are_in_order_of_time_and_have_names_of_their_own(training: data.Dataset):
+    assert (np.diff(training.event_time) >= np.timedelta64(0)).all()
+    assert len(set(training.id)) == len(training)
+
+
+def test_late_is_more_than_fifteen_minutes(training: data.Dataset, raw: pd.DataFrame):
+    delay = {
+        f"2013-{row.month:02}-{row.day:02}-{row.carrier}{row.flight}-{row.origin}": row.arr_delay
+        for row in raw[raw.month <= 2].itertuples()
+    }
+    assert all((delay[name] > 15) == late for name, late in zip(training.id, training.label, strict=True))
+
+
+def test_a_flight_is_found_as_the_source_has_it():
+    # United 1545, 1 January: scheduled 05:15 in Newark (10:15 UTC) to 08:19 in Houston (14:19 UTC), 11 minutes late.
+    flight = next(flight for flight in data.replay("2013-01-01", "2013-01-02") if flight.id == "2013-01-01-UA1545-EWR")
+    assert flight.event_time == datetime(2013, 1, 1, 10, 15, tzinfo=UTC)
+    assert flight.label_at == datetime(2013, 1, 1, 14, 30, tzinfo=UTC)
+    assert flight.late is False
+    expected = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "departure_hour": 5.25, "day_of_week": 2.0}
+    assert expected.items() <= flight.instance.items()
+
+
+@pytest.mark.parametrize("day", ["2013-01-15", "2013-07-15"])
+def test_labels_come_when_the_flight_has_landed_in_winter_and_in_summer(day: str, raw: pd.DataFrame):
+    after = str((pd.Timestamp(day) + timedelta(days=1)).date())
+    found = {flight.id: flight for flight in data.replay(day, after)}
+    checked = 0
+    for row in raw[(raw.month == int(day[5:7])) & (raw.day == 15) & raw.arr_delay.notna()].itertuples():
+        flight = found.get(f"{day}-{row.carrier}{row.flight}-{row.origin}")
+        if flight is not None and flight.label_at is not None:
+            in_the_air = timedelta(minutes=row.dep_delay + row.air_time)
+            taxi = flight.label_at - flight.event_time - in_the_air
+            assert timedelta(0) < taxi < timedelta(hours=3), flight
+            checked += 1
+    assert checked > 600
+
+
+def test_weather_is_the_last_observation_before_departure(evaluation: data.Dataset):
+    weather = pd.read_csv(sources.files()["weather.csv"])
+    weather["at"] = pd.to_datetime(weather["time_hour"]).dt.tz_localize(None)
+    by_origin = {origin: rows.sort_values("at") for origin, rows in weather.groupby("origin")}
+    for row in range(0, len(evaluation), 997):
+        seen = by_origin[evaluation.columns["origin"][row]]
+        last = seen[seen["at"] <= pd.Timestamp(evaluation.event_time[row])].iloc[-1]
+        assert evaluation.columns["temperature"][row] == last["temp"]
+
+
+def test_a_cancelled_flight_is_replayed_without_a_label_and_is_not_learned_from(raw: pd.DataFrame):
+    on_the_day = raw[raw.time_hour.str.startswith("2013-03-06")]
+    never_arrived = on_the_day[on_the_day.arr_delay.isna()]
+    replayed = list(data.replay("2013-03-06", "2013-03-07"))
+    without = [flight for flight in replayed if flight.late is None]
+    assert len(without) == len(never_arrived) > 100
+    assert all(flight.label_at is None for flight in without)
+    learned = data.evaluation(parse({"evaluate_from": "2013-03-06", "evaluate_until": "2013-03-07"}))
+    assert len(learned) == len(replayed) - len(without)
+
+
+def test_every_replayed_flight_is_a_request_that_the_check_accepts():
+    for day in ("2013-03-08", "2013-07-08", "2013-12-31"):
+        after = str((pd.Timestamp(day) + timedelta(days=1)).date())
+        for flight in data.replay(day, after):
+            assert check(flight.instance) == []
+
+
+def test_the_storm_that_never_blew_is_missing():
+    # The source has a wind of 1,048 mph in Newark on 12 February, 03:00 local.
+    rows = data.training(parse({}))
+    at = (rows.event_time >= np.datetime64("2013-02-12")) & (rows.event_time < np.datetime64("2013-02-13"))
+    assert np.nanmax(rows.columns["wind_speed"][at]) < 60
+
+
+def test_columns_are_the_features_in_their_types(training: data.Dataset):
+    assert tuple(training.columns) == NAMES
+    for feature in FEATURES:
+        assert training.columns[feature.name].dtype == (float if feature.kind == "numeric" else object)
+    assert training.table.shape == (len(training), len(FEATURES))

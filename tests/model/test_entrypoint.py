@@ -1,0 +1,234 @@
+"""The entry point: nothing of an archive runs before all of it was checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRYPOINT = ROOT / "model" / "entrypoint.py"
+EXAMPLE = ROOT / "model" / "example_request.json"
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def environment(folder: Path, **changes: str) -> dict[str, str]:
+    wanted = {
+        "PATH": os.environ["PATH"],
+        "SM_MODEL_DIR": str(folder),
+        "MODELSTACK_MANIFEST_SHA256": digest(folder / "manifest.json")
+        if (folder / "manifest.json").exists()
+        else "0" * 64,
+        "SAGEMAKER_BIND_TO_PORT": str(free_port()),
+    }
+    return wanted | changes
+
+
+def run(folder: Path, *words: str, **changes: str) -> tuple[int, str]:
+    """Run the entry point to its end; returns the exit status and what it said last."""
+    done = subprocess.run(
+        [sys.executable, str(ENTRYPOINT), *(words or ("serve",))],
+        env=environment(folder, **changes),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, int]]:
+    """A serving process that answers /ping: its URL and process id."""
+    settings = environment(folder)
+    process = subprocess.Popen([sys.executable, str(ENTRYPOINT), "serve"], env=settings, cwd=folder)
+    url = f"http://127.0.0.1:{settings['SAGEMAKER_BIND_TO_PORT']}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/ping", timeout=5).read()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, "it does not serve"
+                time.sleep(0.05)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def reseal(folder: Path) -> None:
+    """Make the manifest name what is in the folder now, as someone who can write the archive could."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    files = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file() and one != path}
+    path.write_text(json.dumps({**manifest, "files": {name: digest(one) for name, one in files.items()}}))
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_sealed_archive_serves_the_example_request(unpacked: Path):
+    with served(unpacked) as (url, _):
+        request = urllib.request.Request(
+            f"{url}/invocations", EXAMPLE.read_bytes(), {"content-type": "application/json"}
+        )
+        (prediction,) = json.loads(urllib.request.urlopen(request, timeout=10).read())["predictions"]
+    assert 0 < prediction["probability"] < 1
+
+
+def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked: Path):
+    before = sorted(path.relative_to(unpacked) for path in unpacked.rglob("*"))
+    for _ in range(2):
+        with served(unpacked):
+            pass
+    assert sorted(path.relative_to(unpacked) for path in unpacked.rglob("*")) == before
+
+
+def test_serving_does_not_load_pandas(unpacked: Path):
+    with served(unpacked) as (_, pid):
+        assert "/pandas/" not in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_changed_model_is_refused_before_it_is_unpickled(unpacked: Path, tmp_path: Path):
+    mark = tmp_path / "unpickled"
+    before = digest(unpacked / "model.joblib")
+    (unpacked / "model.joblib").write_bytes(pickle.dumps(Bomb(mark)))
+    status, said = run(unpacked)
+    assert status == 1
+    assert f"model.joblib has sha256 {digest(unpacked / 'model.joblib')}, expected {before}" in said
+    assert not mark.exists()
+
+
+def test_a_changed_model_with_a_manifest_to_match_is_refused_too(unpacked: Path, tmp_path: Path):
+    sealed_as = digest(unpacked / "manifest.json")
+    (unpacked / "model.joblib").write_bytes(pickle.dumps(Bomb(tmp_path / "unpickled")))
+    reseal(unpacked)
+    status, said = run(unpacked, MODELSTACK_MANIFEST_SHA256=sealed_as)
+    assert status == 1
+    assert f"manifest.json has sha256 {digest(unpacked / 'manifest.json')}, expected {sealed_as}" in said
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_changed_code_is_refused_before_it_is_imported(unpacked: Path, tmp_path: Path):
+    with (unpacked / "code/model/serving.py").open("a") as code:
+        code.write(f"\nopen({str(tmp_path / 'imported')!r}, 'w')\n")
+    status, said = run(unpacked)
+    assert (status, "code/model/serving.py has sha256" in said) == (1, True)
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize("name", ["code/sitecustomize.py", "code/model/__pycache__/serving.cpython-311.pyc", "x"])
+def test_a_file_that_was_not_sealed_is_refused(unpacked: Path, name: str):
+    (unpacked / name).parent.mkdir(exist_ok=True)
+    (unpacked / name).touch()
+    assert run(unpacked) == (
+        1,
+        f"cannot serve: the archive in {unpacked} is refused: {name} is not in the manifest: "
+        "the archive has a file that was not sealed",
+    )
+
+
+def test_a_missing_file_is_refused(unpacked: Path):
+    (unpacked / "metrics.json").unlink()
+    status, said = run(unpacked)
+    assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
+
+
+def test_a_link_in_place_of_a_file_is_refused_though_its_content_is_right(unpacked: Path, tmp_path: Path):
+    moved = (unpacked / "metrics.json").rename(tmp_path / "metrics.json")
+    (unpacked / "metrics.json").symlink_to(moved)
+    status, said = run(unpacked)
+    assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
+
+
+def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path):
+    status, said = run(tmp_path)
+    assert (status, "manifest.json does not exist: this is not a sealed model archive" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"python": "2.7"}, "sealed with Python 2.7, this is Python 3.11"),
+        ({"libraries": {"scikit-learn": "0.1"}}, "sealed with scikit-learn 0.1, here it is"),
+        ({"libraries": {"no-such-library": "1.0"}}, "sealed with no-such-library 1.0, here it is not installed"),
+    ],
+)
+def test_another_python_or_library_than_sealed_with_is_refused(unpacked: Path, change: dict, said: str):
+    path = unpacked / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    status, last = run(unpacked)
+    assert (status, said in last) == (1, True), last
+
+
+def test_without_the_manifests_digest_nothing_is_served(unpacked: Path):
+    status, said = run(unpacked, MODELSTACK_MANIFEST_SHA256="")
+    assert (status, "MODELSTACK_MANIFEST_SHA256 is '': expected" in said) == (2, True)
+
+
+@pytest.mark.parametrize("port", ["", "http", "0", "65536", "-1"])
+def test_a_wrong_port_is_named(unpacked: Path, port: str):
+    status, said = run(unpacked, SAGEMAKER_BIND_TO_PORT=port)
+    assert (status, f"SAGEMAKER_BIND_TO_PORT is {port!r}: expected a port" in said) == (2, True)
+
+
+def test_another_command_than_serve_is_named(unpacked: Path):
+    status, said = run(unpacked, "train")
+    assert (status, "command 'train' is not known: expected serve" in said) == (2, True)
+
+
+def test_model_code_that_raises_on_import_ends_the_process_with_its_reason(unpacked: Path):
+    with (unpacked / "code/model/features.py").open("a") as code:
+        code.write("\nraise RuntimeError('the features are not ready')\n")
+    reseal(unpacked)
+    status, said = run(unpacked)
+    assert (status, said) == (3, "cannot serve: the model's code failed: RuntimeError: the features are not ready")
+
+
+def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
+    program = (
+        "import sys; from pathlib import Path; sys.path[0] = sys.argv[1]; import entrypoint\n"
+        "folder = Path(sys.argv[2]); manifest = entrypoint.verify(folder, sys.argv[3])\n"
+        "(folder / 'code/model/features.py').write_text('print(1)')\n"
+        "entrypoint.serve(folder, manifest, '127.0.0.1', 1)\n"
+    )
+    arguments = [str(ENTRYPOINT.parent), str(unpacked), digest(unpacked / "manifest.json")]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert "ImportError: code/model/features.py is not what the manifest names" in done.stderr
+
+
+def test_a_port_that_is_taken_ends_the_process(unpacked: Path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        status, said = run(unpacked, SAGEMAKER_BIND_TO_PORT=str(taken.getsockname()[1]))
+    assert status != 0
+    assert "address already in use" in said
