@@ -11,6 +11,7 @@ from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
 _BAR = 20
+_SHOWN = ("log_loss", "auc", "accuracy", "rmse", "mae")  # the metrics that have a place in the table; --json has all
 
 
 def short(digest: str | None) -> str:
@@ -23,7 +24,7 @@ def snapshot(seen: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.verdict:
         parts.append(_verdict(seen.verdict))
-    parts.append(alarms(seen.alarms))
+    parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
 
@@ -51,17 +52,18 @@ def variants(rows: tuple[VariantView, ...]) -> Table:
     return table
 
 
-def alarms(rows: tuple[AlarmView, ...]) -> RenderableType:
-    """Each alarm with its state; the reason where it rings."""
+def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
+    """Each alarm with its state; the reason where it rings. Names are without the endpoint's, which all begin with."""
     if not rows:
         return Text("alarms: none", "dim")
-    table = Table(title="alarms", title_justify="left", expand=False)
-    for column in ("alarm", "state", "reason"):
-        table.add_column(column, overflow="fold")
+    table = Table(title=f"alarms of {endpoint}", title_justify="left", expand=False)
+    table.add_column("alarm", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("reason", overflow="fold")
     for row in rows:
-        table.add_row(
-            row.name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.reason if row.state == "ALARM" else ""
-        )
+        reason = row.reason if row.state == "ALARM" else ""
+        name = row.name.removeprefix(f"{endpoint}-")
+        table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), reason)
     return table
 
 
@@ -73,12 +75,12 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
     for column in ("version", "digest", "approval", "created", "metrics"):
         table.add_column(column)
     for row in rows:
-        metrics = "  ".join(f"{name} {value}" for name, value in sorted(row.metrics.items()))
+        metrics = "  ".join(f"{name} {row.metrics[name]}" for name in _SHOWN if name in row.metrics)
         table.add_row(
             str(row.version),
             short(row.digest),
-            Text(row.approval, _APPROVAL_STYLE.get(row.approval, "")),
-            row.created,
+            Text(row.approval.removesuffix("ManualApproval"), _APPROVAL_STYLE.get(row.approval, "")),
+            row.created.replace("T", " ")[:16],
             metrics,
         )
     return table

@@ -12,6 +12,8 @@ from rollout.ports import RolloutError
 from rollout.sagemaker import DynamoJournal
 from rollout.state import RolloutState, StateError
 
+_METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
+
 
 @dataclass(frozen=True)
 class VariantView:
@@ -179,9 +181,9 @@ def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
             approval=item["ModelApprovalStatus"],
             created=item["CreationTime"].isoformat(timespec="seconds"),
             metrics={
-                name.removeprefix("metric_"): value
+                name.removeprefix(_METRIC): value
                 for name, value in item.get("CustomerMetadataProperties", {}).items()
-                if name.startswith("metric_")
+                if name.startswith(_METRIC)
             },
         )
         for item in found
