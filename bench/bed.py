@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,9 +87,15 @@ def bed() -> Iterator[Bed]:
             )
             stack = Stack("local", environment)
             must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
-            yield Bed(folder, environment, stack)
+            yield Bed(folder, environment, _never_trained(stack, folder))
         finally:
             process.stop(folder / "cloud", lambda text: None)
+
+
+def _never_trained(stack: Stack, folder: Path) -> Stack:
+    """The stack with a recipe that no earlier run has left a package of in the checkout's cache."""
+    rate = float(stack.parameters()["learning_rate"])
+    return stack.with_parameters(folder, learning_rate=round(rate * (1 + random.random() / 1000), 9))
 
 
 @contextmanager

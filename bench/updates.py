@@ -28,10 +28,10 @@ def first_up(bed: Bed) -> list[Row]:
 
 def _training(marks: dict[str, float]) -> Callable[[str], None]:
     def see(line: str) -> None:
-        if "train" in line and "began" not in marks:
-            marks["began"] = time.monotonic()
-        if "evaluat" in line and "trained" not in marks:
-            marks["trained"] = time.monotonic()
+        if "Package package creating" in line:
+            marks.setdefault("began", time.monotonic())
+        if "Package package created" in line:
+            marks.setdefault("trained", time.monotonic())
 
     return see
 

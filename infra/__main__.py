@@ -53,6 +53,9 @@ async def main() -> None:
     plan = plan_serving(state, wanted, names.pair_of, waits=settings.rollout.wait)
     if plan.verdict is not None:
         pulumi.warn(rejection(plan))
+    elif state.verdict is not None and state.verdict.outcome != "promoted":
+        ended = state.verdict
+        pulumi.info(f"last verdict: release {ended.release} {ended.outcome.replace('_', ' ')}: {ended.reason.text}")
 
     package = Package(
         "package",

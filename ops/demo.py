@@ -19,7 +19,7 @@ from ops.replay import background
 from ops.snapshot import Snapshot, journal_state, take
 from ops.stack import Done, Stack
 from ops.target import Target, resolve
-from ops.timeline import Moment, Observer, Timeline
+from ops.timeline import Moment, Observer, Timeline, brief
 from pipeline.recipe import recipe
 
 RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
@@ -60,11 +60,14 @@ def _story(console: Console) -> int:
         refused = _release(bad, timeline)
         third = take(target)
     checks = _checks(first, second, third, promoted, refused)
-    _title(console, "What happened", "Observed, not planned:")
+    _title(console, "What happened", "As observed: seconds since the beginning, and what was seen.")
     for moment in timeline.moments:
         console.print(_line(moment), markup=False, soft_wrap=True)
     console.print()
     console.print(answered.table())
+    console.print(
+        f"\nWhy version 3 was taken back: {(third.verdict or {}).get('text')}\n", markup=False, soft_wrap=True
+    )
     for text, held in checks:
         console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
     if not all(held for _, held in checks):
@@ -95,7 +98,7 @@ def _checks(
 def _release(stack: Stack, timeline: Timeline) -> Done:
     timeline.note("pulumi   up begins")
     done = stack.up(on_line=lambda line: timeline.note(f"pulumi   {line.strip()}") if "rollout:" in line else None)
-    timeline.note("pulumi   up succeeded" if done.code == 0 else f"pulumi   up failed: {done.error}")
+    timeline.note("pulumi   up succeeded" if done.code == 0 else f"pulumi   up failed: {brief(done.error)}")
     return done
 
 

@@ -1,4 +1,4 @@
-"""`make down`: the local stacks are destroyed, and nothing that was started runs on."""
+"""`make down`: the local stacks are destroyed, nothing that was started runs on, and the local cloud is empty."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def main() -> int:
     try:
         local = Local.here()
         try:
-            whole = _destroy_all(console, local)
+            code = _destroy_all(console, local)
         finally:
             local.stop()
             console.print("local cloud: stopped")
-        return whole
+        if code == 0:
+            local.forget()  # what is left in it belongs to nothing
+        return code
     except OperatorError as error:
         console.print(f"[red]error:[/red] {error}")
         if error.hint:

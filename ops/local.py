@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from localcloud.setup import shell
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places
 from ops.errors import OperatorError
+from ops.recovery import mend
 from ops.stack import Stack
 from ops.target import ROOT
 
@@ -78,8 +80,13 @@ class Local:
         """
         self._cloud("stop")
 
+    def forget(self) -> None:
+        """Remove all that the stopped cloud holds."""
+        shutil.rmtree(self.places.server_record.parent, ignore_errors=True)
+
     def stack_names(self) -> list[str]:
         """The local stacks that the backend holds."""
+        mend(self.places.backend)
         listed = Stack("", root=self.places.root).pulumi("stack", "ls", "--json")
         if listed.code:
             raise OperatorError(f"the stacks cannot be listed: {listed.error}")
@@ -110,7 +117,4 @@ class Local:
         )
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no reason given"]
-            raise OperatorError(
-                f"the local cloud: {said[-1].removeprefix('error: ')}",
-                "Another port: `LOCALCLOUD_PORT=4577 make up`." if "port" in said[-1] else None,
-            )
+            raise OperatorError(f"the local cloud: {said[-1].removeprefix('error: ')}")

@@ -60,6 +60,24 @@ def locks(backend: Path, project: str, stack: str) -> Iterator[Lock]:
             continue  # it has just gone, or is being written
 
 
+def mend(backend: Path) -> list[Path]:
+    """Remove files that a killed CLI left half-written: the backend writes `.attrs` in place, and lives without them.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for file in (backend / ".pulumi").rglob("*.attrs"):
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            file.unlink()
+            removed.append(file)
+        except OSError:
+            continue  # it has just gone
+    return removed
+
+
 def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None]) -> None:
     """Make a stack ready for an update, whatever ended the last one.
 

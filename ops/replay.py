@@ -7,6 +7,7 @@ endpoint shows as latency and not as a lower rate (closed loops hide it; Schroed
 from __future__ import annotations
 
 import json
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -105,7 +106,7 @@ class Report:
         quantiles = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
         table.add_row("latency", "  ".join(f"{name} {self.quantile(q):.1f} ms" for name, q in quantiles))
         for failure in self.first_failures:
-            table.add_row("failure", failure)
+            table.add_row("failure", textwrap.shorten(failure, 160, placeholder=" ..."))
         return table
 
 

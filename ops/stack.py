@@ -26,10 +26,10 @@ class Done:
 
     @property
     def error(self) -> str:
-        """The first line that says `error:`, or the last line."""
+        """What the first line with `error:` says after it; without one, the last line."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        said = [line for line in lines if "error:" in line]
-        return (said or lines or ["no output"])[0 if said else -1]
+        said = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
+        return said[0] if said else (lines or ["no output"])[-1]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 from ops.errors import OperatorError
 from ops.snapshot import Snapshot, take
 from ops.target import Target
+
+
+_LINE = 110
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,17 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
     was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
     for alarm in now.alarms:
         if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
-            found.append(f"alarm    {alarm.name} rings: {alarm.reason}")
+            found.append(f"alarm    {alarm.name} rings: {brief(alarm.reason)}")
         if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
             found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
     if before is not None and now.verdict and now.verdict != before.verdict:
-        found.append(f"verdict  {now.verdict['outcome'].replace('_', ' ')}: {now.verdict['text']}")
+        found.append(f"verdict  {now.verdict['outcome'].replace('_', ' ')}: {brief(now.verdict['text'])}")
     return found
+
+
+def brief(text: str) -> str:
+    """As much of a sentence as a line of a timeline holds; `modelstack status` has the whole."""
+    return textwrap.shorten(text, _LINE, placeholder=" ...")
 
 
 def _weights(seen: Snapshot) -> str:
