@@ -2,7 +2,8 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image lock clean
+.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image lock clean \
+	checked-style checked-types unit
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -43,10 +44,17 @@ shell: ## A shell on the local stack; other stacks need AWS's own settings
 test: setup-dev ## All tests, the end-to-end ones included
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
-check: setup-dev ## Format, lint, types and unit tests
-	@$(RUN) -m ruff format --check .
-	@$(RUN) -m ruff check .
+check: setup-dev ## Format, lint, types and unit tests, two at a time
+	@$(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
+
+checked-style:
+	@$(RUN) -m ruff format --check --quiet .
+	@$(RUN) -m ruff check --quiet .
+
+checked-types:
 	@$(RUN) -m basedpyright
+
+unit:
 	@$(RUN) -m pytest -m "not e2e" -q $(PYTEST_ARGS)
 
 bench: setup-dev ## Measure, and write bench/results.json

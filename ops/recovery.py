@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,30 +104,38 @@ def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None
     if held:
         say(f"the last update of stack {stack.name} was cut off; taking its lock away")
         _must(stack.pulumi("cancel", "--yes", "--stack", stack.name), f"taking the lock of stack {stack.name} away")
-    pending = _pending(stack)
-    if pending:
-        say(f"{len(pending)} operations were cut off; looking up what they did")
-        words = refresh_words(pending)
-        _must(stack.pulumi(*words, "--stack", stack.name), f"refreshing stack {stack.name}")
-
-
-def refresh_words(pending: list[dict[str, Any]]) -> list[str]:
-    """The `pulumi refresh` that settles pending operations: creates are looked up by name where a name decides."""
-    words = ["refresh", "--yes", "--skip-preview"]
-    for operation in pending:
-        resource = operation["resource"]
-        name = _NAMED.get(resource["type"])
-        if operation["type"] == "creating" and name and resource.get("inputs", {}).get(name):
-            flag = "--import-pending-creates"  # once for the URN, and once for the id
-            words += [flag, resource["urn"], flag, resource["inputs"][name]]
-    return [*words, "--clear-pending-creates"]
-
-
-def _pending(stack: Stack) -> list[dict[str, Any]]:
     exported = stack.pulumi("stack", "export", "--stack", stack.name)
     if exported.code:
-        return []
-    return json.loads(exported.output)["deployment"].get("pending_operations") or []
+        return  # a stack that was never updated
+    state = json.loads(exported.output)
+    pending = state["deployment"].get("pending_operations") or []
+    if pending:
+        say(f"{len(pending)} operations were cut off; looking up what they did")
+        what = f"putting stack {stack.name} right"
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(settled(state), file)
+            file.flush()
+            _must(stack.pulumi("stack", "import", "--force", "--file", file.name, "--stack", stack.name), what)
+        _must(stack.pulumi("refresh", "--yes", "--skip-preview", "--stack", stack.name), what)
+
+
+def settled(state: dict[str, Any]) -> dict[str, Any]:
+    """Take a stack's state, as exported, and leave no operation in it pending.
+
+    A create that was cut off becomes a resource where its name decides its id: a refresh then reads it, or drops it
+    if it was not made after all. (`pulumi refresh --import-pending-creates` would be the way, but in 3.274 it only
+    forgets the operation.)
+    """
+    deployment = dict(state["deployment"])
+    resources = list(deployment.get("resources") or [])
+    known = {resource["urn"] for resource in resources}
+    for operation in deployment.pop("pending_operations", None) or []:
+        resource = operation["resource"]
+        identity = resource.get("inputs", {}).get(_NAMED.get(resource["type"], ""))
+        if operation["type"] == "creating" and isinstance(identity, str) and resource["urn"] not in known:
+            resources.append({**resource, "id": identity, "outputs": resource["inputs"]})
+    deployment["resources"] = resources
+    return {**state, "deployment": deployment}
 
 
 def _must(done: Any, what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ops.errors import OperatorError
-from ops.recovery import Lock, locks, recover, refresh_words
+from ops.recovery import Lock, locks, mend, recover, settled
 from ops.stack import Done, Stack
 
 HERE = socket.gethostname()
@@ -97,23 +97,52 @@ def test_a_lock_that_is_half_written_is_no_reason_to_fail(tmp_path: Path) -> Non
 
 
 def test_a_create_that_was_cut_off_is_looked_up_where_its_name_decides() -> None:
-    pending = [
-        creating("aws:iam/role:Role", name="flight-delay-local-serving"),
-        creating("aws:sagemaker/modelPackageGroup:ModelPackageGroup", modelPackageGroupName="flight-delay-local"),
-        creating("pulumi-python:dynamic:Resource"),
-        {"type": "updating", "resource": creating("aws:iam/role:Role", name="other")["resource"]},
-    ]
+    role = creating("aws:iam/role:Role", name="flight-delay-local-serving")
+    group = creating("aws:sagemaker/modelPackageGroup:ModelPackageGroup", modelPackageGroupName="flight-delay-local")
+    there = {"urn": "urn:pulumi:local::modelstack::pulumi:pulumi:Stack::x", "type": "pulumi:pulumi:Stack"}
+    state = {
+        "version": 3,
+        "deployment": {
+            "resources": [there],
+            "pending_operations": [
+                role,
+                group,
+                creating("pulumi-python:dynamic:Resource"),
+                creating("aws:kms/key:Key", description="its id is the service's choice"),
+                {"type": "updating", "resource": there},
+            ],
+        },
+    }
 
-    words = refresh_words(pending)
+    right = settled(state)
 
-    looked_up = [words[i + 1] for i, word in enumerate(words) if word == "--import-pending-creates"]
-    assert looked_up == [
-        "urn:pulumi:local::modelstack::aws:iam/role:Role::x",
+    assert "pending_operations" not in right["deployment"]
+    assert [resource.get("id") for resource in right["deployment"]["resources"]] == [
+        None,
         "flight-delay-local-serving",
-        "urn:pulumi:local::modelstack::aws:sagemaker/modelPackageGroup:ModelPackageGroup::x",
         "flight-delay-local",
     ]
-    assert words[-1] == "--clear-pending-creates"
+    assert right["deployment"]["resources"][1]["inputs"] == role["resource"]["inputs"]
+    assert len(state["deployment"]["resources"]) == 1  # the state that was read is left as it is
+
+
+def test_a_replacement_that_was_cut_off_does_not_come_into_the_state_twice() -> None:
+    role = creating("aws:iam/role:Role", name="new")
+    old = {**role["resource"], "id": "old"}
+
+    right = settled({"deployment": {"resources": [old], "pending_operations": [role]}})
+
+    assert right["deployment"]["resources"] == [old]
+
+
+def test_a_half_written_file_of_the_backend_is_removed_and_whole_ones_are_kept(tmp_path: Path) -> None:
+    stacks = tmp_path / ".pulumi" / "stacks" / "modelstack"
+    stacks.mkdir(parents=True)
+    for name, content in (("local.json.attrs", ""), ("other.json.attrs", '{"md5": "x"}'), ("local.json", "{")):
+        (stacks / name).write_text(content)
+
+    assert [file.name for file in mend(tmp_path)] == ["local.json.attrs"]
+    assert sorted(file.name for file in stacks.iterdir()) == ["local.json", "other.json.attrs"]
 
 
 def test_a_stack_that_ended_well_is_not_touched(tmp_path: Path) -> None:
