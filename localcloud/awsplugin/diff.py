@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.awsplugin.spec import Prop, Resource
+from localcloud.awsplugin.spec import FAILED, Prop, Resource
 from localcloud.awsplugin.values import comparable, equal
 from localcloud.awsplugin.wire import Props, Unknown, has_unknown
-
-FAILED = "__failed"  # state member: why the resource can only be replaced
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,6 @@ class UnavailableError(Failure):
     """The cloud did not answer."""
 
 
-class BrokenError(Failure):
-    """The resource exists, and can only be deleted: the next update replaces it."""
-
-
 class PartialError(Failure):
     """The resource exists but is not as asked for; the state must keep it as it is.
 

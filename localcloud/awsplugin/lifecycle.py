@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from localcloud.awsplugin import services
 from localcloud.awsplugin.check import Checked, Naming, check
 from localcloud.awsplugin.cloud import Cloud, Scope, Settings
-from localcloud.awsplugin.diff import FAILED, Difference, compare, delete_first, merged
-from localcloud.awsplugin.failures import BrokenError, Failure, InvalidError, PartialError, explain, is_missing
-from localcloud.awsplugin.spec import Change, Resource
+from localcloud.awsplugin.diff import Difference, compare, delete_first, merged
+from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, explain, is_missing
+from localcloud.awsplugin.spec import FAILED, Change, Resource
 from localcloud.awsplugin.values import canonical_json, equal
 from localcloud.awsplugin.wire import UNKNOWN, Props
 
@@ -196,8 +196,6 @@ class Lifecycle:
             state = {k: v for k, v in known.items() if k != "__defaults"}
         if state is None:
             return failure
-        if isinstance(failure, BrokenError):
-            state[FAILED] = str(failure)
         return PartialError(str(failure), spec.identify({**known, **state}), state)
 
     def _rejected(self, spec: Resource, scope: Scope, state: Props, new: Props, error: Exception) -> Failure:

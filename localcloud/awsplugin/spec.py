@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from localcloud.awsplugin.cloud import Scope
 
 
+FAILED = "__failed"
+"""Member of a state: why the resource can only be replaced. A `read` puts it there."""
+
+
 @dataclass(frozen=True)
 class Prop:
     """How one input behaves."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
-from localcloud.awsplugin.failures import BrokenError, Failure, is_missing
-from localcloud.awsplugin.spec import Change, Failures, Name, Names, Prop, Resource, TagApi
+from localcloud.awsplugin.failures import Failure, is_missing
+from localcloud.awsplugin.spec import FAILED, Change, Failures, Name, Names, Prop, Resource, TagApi
 from localcloud.awsplugin.wire import UNKNOWN, Props
 
 _TAGS = TagApi("list_tags", "add_tags", "delete_tags", "ResourceArn")
@@ -37,7 +37,7 @@ def _settle_group(s: Scope, k: Props, p: Props) -> None:
     def ready() -> bool:
         live = s("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
         if live["ModelPackageGroupStatus"] == "Failed":
-            raise BrokenError(f"model package group {name!r} is Failed")
+            raise Failure(f"model package group {name!r} is Failed")
         return live["ModelPackageGroupStatus"] == "Completed"
 
     s.wait(ready, f"model package group {name!r}")
@@ -45,7 +45,10 @@ def _settle_group(s: Scope, k: Props, p: Props) -> None:
 
 def _read_group(s: Scope, k: Props) -> Props:
     live = s("sagemaker").describe_model_package_group(ModelPackageGroupName=k["modelPackageGroupName"])
-    return {"arn": live["ModelPackageGroupArn"], **GROUP.state(live, *_GROUP)}
+    found = {"arn": live["ModelPackageGroupArn"], **GROUP.state(live, *_GROUP)}
+    if live["ModelPackageGroupStatus"] == "Failed":
+        found[FAILED] = "the model package group is Failed"
+    return found
 
 
 def _delete_group(s: Scope, k: Props) -> None:
@@ -237,7 +240,7 @@ def _settled(s: Scope, name: str) -> Props:
 def _settle_endpoint(s: Scope, k: Props, p: Props) -> None:
     live = _settled(s, k["name"])
     if live["EndpointStatus"] != "InService":
-        raise BrokenError(f"endpoint {k['name']!r} is {live['EndpointStatus']}: {_reason(live)}")
+        raise Failure(f"endpoint {k['name']!r} is {live['EndpointStatus']}: {_reason(live)}")
 
 
 def _reason(live: Props) -> str:
@@ -252,7 +255,7 @@ def _read_endpoint(s: Scope, k: Props) -> Props:
         "endpointConfigName": live["EndpointConfigName"],
     }
     if live["EndpointStatus"] == "Failed":
-        found["__failed"] = _reason(live)
+        found[FAILED] = _reason(live)
     return found
 
 
@@ -264,7 +267,7 @@ def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
     """
     before = _settled(s, k["name"])
     if before["EndpointStatus"] == "Failed":
-        raise BrokenError(f"endpoint {k['name']!r} is Failed and must be replaced: {_reason(before)}")
+        raise Failure(f"endpoint {k['name']!r} is Failed and must be replaced: {_reason(before)}")
     if before["EndpointStatus"] == "InService" and before["EndpointConfigName"] == p["endpointConfigName"]:
         return  # somebody was here before: an interrupted update, say
     s("sagemaker").update_endpoint(**ENDPOINT.request({**p, "name": k["name"]}, *_ENDPOINT))

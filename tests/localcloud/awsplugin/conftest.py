@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -308,9 +311,6 @@ def one_variant(model: str, **more: Any) -> dict[str, Any]:
 
 def archive_of(behaviour: dict[str, Any]) -> bytes:
     """A model archive for served_model.py."""
-    import io
-    import tarfile
-
     buffer, content = io.BytesIO(), json.dumps(behaviour).encode()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         entry = tarfile.TarInfo("behaviour.json")
@@ -325,3 +325,14 @@ def world(hosting: Any, plugin: Plugin) -> Iterator[World]:
     world = World(hosting, plugin)
     yield world
     world.end()
+
+
+@pytest.fixture(scope="session")
+def live_through(plugin: Plugin) -> Callable[..., None]:
+    """Leads a resource through its life: `live_through(world, token=..., inputs=..., ...)`, as life.Case has it."""
+    spec = importlib.util.spec_from_file_location("awsplugin_life", Path(__file__).with_name("life.py"))
+    assert spec is not None and spec.loader is not None
+    life = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = life
+    spec.loader.exec_module(life)
+    return lambda world, **case: life.live(world, plugin, life.Case(**case))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,11 @@ def inputs(token: str, given: dict[str, Any], old: dict[str, Any] | None = None,
 
 def test_every_type_that_is_served_is_in_the_table() -> None:
     assert set(LEAST) == set(services.TYPES)
+
+
+def test_every_type_that_is_served_has_a_life_on_a_real_cloud() -> None:
+    lives = "".join(path.read_text() for path in Path(__file__).parent.glob("test_life_of_*.py"))
+    assert set(re.findall(r'"token": "(aws:[^"]+)"', lives)) == set(services.TYPES)
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -1,0 +1,219 @@
+"""Buckets, tables, images and keys, each from its creation to its end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+OWNER = {"AWS": "arn:aws:iam::000000000000:root"}
+TAGS = {"team": "models", "stage": "test"}
+
+
+def policy(action: str, resource: str = "*", **more: Any) -> str:
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource, **more}]}
+    )
+
+
+def expire(count: int) -> str:
+    selection = {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": count}
+    return json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
+
+
+CASES: list[dict[str, Any]] = [
+    {
+        "token": "aws:s3/bucket:Bucket",
+        "inputs": lambda w: {"bucket": w.name("data"), "forceDestroy": True, "tags": TAGS},
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_tagging(
+            Bucket=s["bucket"], Tagging={"TagSet": [{"Key": "team", "Value": "other"}]}
+        ),
+        "drifted": {"tags.team", "tags.stage"},
+        "change": lambda w: {"tags": {"team": "models"}, "forceDestroy": None},
+        "replace": lambda w: {"bucket": w.name("data2")},
+        "unread": {"forceDestroy"},
+    },
+    {
+        "token": "aws:s3/bucketVersioning:BucketVersioning",
+        "inputs": lambda w: {"bucket": w.bucket(), "versioningConfiguration": {"status": "Enabled"}},
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_versioning(
+            Bucket=s["bucket"], VersioningConfiguration={"Status": "Suspended"}
+        ),
+        "drifted": {"versioningConfiguration.status"},
+        "change": lambda w: {"versioningConfiguration": {"status": "Suspended"}},
+        "replace": lambda w: {"bucket": w.name("other")},
+        "remains": True,
+    },
+    {
+        "token": "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "inputs": lambda w: {
+            "bucket": w.bucket(),
+            "rules": [
+                {
+                    "applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": w.key()["arn"]},
+                    "bucketKeyEnabled": True,
+                }
+            ],
+        },
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_encryption(
+            Bucket=s["bucket"],
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        ),
+        "drifted": {
+            "rules[0].applyServerSideEncryptionByDefault.sseAlgorithm",
+            "rules[0].applyServerSideEncryptionByDefault.kmsMasterKeyId",
+            "rules[0].bucketKeyEnabled",
+        },
+        "change": lambda w: {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]},
+        "replace": lambda w: {"bucket": w.name("other")},
+        "remains": True,
+    },
+    {
+        "token": "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "inputs": lambda w: {
+            "bucket": w.bucket(),
+            "blockPublicAcls": True,
+            "blockPublicPolicy": True,
+            "ignorePublicAcls": True,
+            "restrictPublicBuckets": True,
+        },
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_public_access_block(
+            Bucket=s["bucket"], PublicAccessBlockConfiguration={"BlockPublicAcls": True}
+        ),
+        "drifted": {"blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"},
+        "change": lambda w: {"blockPublicAcls": False},
+        "replace": lambda w: {"bucket": w.name("other")},
+    },
+    {
+        "token": "aws:s3/bucketPolicy:BucketPolicy",
+        "inputs": lambda w: {
+            "bucket": (bucket := w.bucket()),
+            "policy": policy("s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal=OWNER),
+        },
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_policy(
+            Bucket=s["bucket"], Policy=policy("s3:PutObject", f"arn:aws:s3:::{s['bucket']}/*", Principal=OWNER)
+        ),
+        "drifted": {"policy"},
+        "change": lambda w: {
+            "policy": policy("s3:GetObject", f"arn:aws:s3:::{w.made[0].ident}/public/*", Principal=OWNER)
+        },
+        "replace": lambda w: {"bucket": w.name("other")},
+    },
+    {
+        "token": "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        "inputs": lambda w: {"bucket": w.bucket(), "rule": {"objectOwnership": "BucketOwnerEnforced"}},
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_ownership_controls(
+            Bucket=s["bucket"], OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+        ),
+        "drifted": {"rule.objectOwnership"},
+        "change": lambda w: {"rule": {"objectOwnership": "BucketOwnerPreferred"}},
+        "replace": lambda w: {"bucket": w.name("other")},
+    },
+    {
+        "token": "aws:kms/key:Key",
+        "inputs": lambda w: {
+            "description": "models",
+            "enableKeyRotation": True,
+            "deletionWindowInDays": 7,
+            "policy": policy("kms:*", Principal=OWNER),
+            "tags": TAGS,
+        },
+        "ident": lambda s: s["keyId"],
+        "drift": lambda w, s: w.client("kms").disable_key_rotation(KeyId=s["keyId"]),
+        "drifted": {"enableKeyRotation"},
+        "change": lambda w: {"description": "data", "enableKeyRotation": None, "isEnabled": False, "tags": {"a": "b"}},
+        "replace": lambda w: {"keyUsage": "SIGN_VERIFY", "customerMasterKeySpec": "RSA_2048"},
+        "unread": {"deletionWindowInDays"},
+    },
+    {
+        "token": "aws:kms/alias:Alias",
+        "inputs": lambda w: {"name": f"alias/{w.name('key')}", "targetKeyId": w.key()["arn"]},
+        "ident": lambda s: s["name"],
+        "drift": lambda w, s: w.client("kms").update_alias(AliasName=s["name"], TargetKeyId=w.key()["keyId"]),
+        "drifted": {"targetKeyId"},
+        "change": lambda w: {"targetKeyId": w.key()["keyId"]},
+        "replace": lambda w: {"name": f"alias/{w.name('other')}"},
+    },
+    {
+        "token": "aws:ecr/repository:Repository",
+        "inputs": lambda w: {
+            "name": w.name("images"),
+            "imageTagMutability": "IMMUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": True},
+            "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": w.key()["arn"]}],
+            "forceDelete": True,
+            "tags": TAGS,
+        },
+        "ident": lambda s: s["name"],
+        "drift": lambda w, s: w.client("ecr").put_image_tag_mutability(
+            repositoryName=s["name"], imageTagMutability="MUTABLE"
+        ),
+        "drifted": {"imageTagMutability"},
+        "change": lambda w: {"imageTagMutability": None, "imageScanningConfiguration": None, "tags": None},
+        "replace": lambda w: {"encryptionConfigurations": None},
+        "first": True,
+        "unread": {"forceDelete"},
+    },
+    {
+        "token": "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+        "inputs": lambda w: {"repository": w.repository(), "policy": expire(5)},
+        "ident": lambda s: s["repository"],
+        "drift": lambda w, s: w.client("ecr").put_lifecycle_policy(
+            repositoryName=s["repository"], lifecyclePolicyText=expire(9)
+        ),
+        "drifted": {"policy"},
+        "change": lambda w: {"policy": expire(7)},
+        "replace": lambda w: {"repository": w.name("other")},
+    },
+    {
+        "token": "aws:dynamodb/table:Table",
+        "inputs": lambda w: {
+            "name": w.name("rollouts"),
+            "attributes": [{"name": "endpoint", "type": "S"}],
+            "hashKey": "endpoint",
+            "billingMode": "PAY_PER_REQUEST",
+            "pointInTimeRecovery": {"enabled": True},
+            "serverSideEncryption": {"enabled": True},
+            "ttl": {"attributeName": "expires", "enabled": True},
+            "tags": TAGS,
+        },
+        "ident": lambda s: s["name"],
+        "drift": lambda w, s: w.client("dynamodb").update_continuous_backups(
+            TableName=s["name"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+        ),
+        "drifted": {"pointInTimeRecovery.enabled"},
+        "change": lambda w: {
+            "attributes": [{"name": "state", "type": "S"}, {"name": "endpoint", "type": "S"}],
+            "globalSecondaryIndexes": [{"name": "by-state", "hashKey": "state", "projectionType": "ALL"}],
+            "deletionProtectionEnabled": False,
+            "streamEnabled": True,
+            "streamViewType": "NEW_IMAGE",
+            "ttl": None,
+            "tags": None,
+        },
+        "replace": lambda w: {
+            "hashKey": "other",
+            "attributes": [{"name": "other", "type": "S"}],
+            "globalSecondaryIndexes": None,
+        },
+        "first": True,
+    },
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["token"].rpartition(":")[2])
+def test_a_resource_is_made_kept_changed_imported_and_removed(
+    world: Any, live_through: Any, case: dict[str, Any]
+) -> None:
+    live_through(world, **case)
