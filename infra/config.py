@@ -249,7 +249,7 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
             f"stack {stack!r} is a local stack, but AWS_ENDPOINT_URL is {endpoint or 'not set'!r}; it must point at "
             'the local cloud, such as http://127.0.0.1:4566. Run: make cloud, then: eval "$(make -s env)"'
         )
-    if not is_local(stack) and endpoint:
+    if not is_local(stack) and inside:
         raise pulumi.RunError(
             f"stack {stack!r} is not a local stack, but AWS_ENDPOINT_URL is {endpoint!r}; only stacks whose name "
             f"starts with {LOCAL!r} use it. Run: unset AWS_ENDPOINT_URL, and use the credentials of an AWS account"

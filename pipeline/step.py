@@ -70,9 +70,10 @@ def run(root: Path, module: str, arguments: Sequence[str], progress: Callable[[s
 
 
 def end_with_parent() -> None:
-    """Called by a step: end this process when the one that started it is gone, however it ended."""
+    """Called by a step: end this process when the one that started it is gone, however it ended, and yield to others."""
     if os.environ.get(STARTED_BY_PIPE) != "1":
         return
+    os.nice(10)  # what serves on the same machine comes first
 
     def watch() -> None:
         # Not through sys.stdin: its lock, held here for good, would stop the interpreter from shutting down.

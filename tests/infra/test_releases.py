@@ -1,0 +1,207 @@
+"""What is declared for serving never leaves out what is live, and never changes without a reason."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.naming import Names
+from infra.releases import ServingPlan, Wanted, plan_serving
+from rollout.release import Release
+from rollout.state import Phase, Reason, Retiring, RolloutState, Verdict
+
+NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
+pair_of = NAMES.pair_of
+
+
+def release(number: int, shape: int = 0) -> Release:
+    recipe = hashlib.sha256(f"recipe {number}".encode()).hexdigest()
+    return Release(
+        id=recipe[:12],
+        recipe=recipe,
+        package_digest=f"sha256:{recipe}",
+        archive_uri=f"s3://bucket/packages/{recipe}/model.tar.gz",
+        image_uri="image",
+        manifest_sha256=recipe,
+        model_package_arn=f"arn:package/{number}",
+        model_name=f"model-{number}",
+        variant=f"v-{recipe[:12]}",
+        config_name=f"config-{number}-{shape}",
+    )
+
+
+def wanted(number: int, shape: int = 0) -> Wanted:
+    made = release(number, shape)
+    return Wanted(made.recipe, made.variant, made.model_name, made.config_name)
+
+
+def verdict(of: Release) -> Verdict:
+    return Verdict("rolled_back", Reason("alarm", "5xx", "half failed"), "1", of.id, of.recipe, of.package_digest, 0.0)
+
+
+def plan(state: RolloutState, want: Wanted, *, waits: bool = True) -> ServingPlan:
+    return plan_serving(state, want, pair_of, waits=waits)
+
+
+def configs(made: ServingPlan) -> set[str]:
+    return {item.config_name for item in made.releases} | {pair.name for pair in made.pairs}
+
+
+EMPTY = RolloutState("flight-delay-local")
+V1, V2, V3 = release(1), release(2), release(3)
+
+
+def pair(champion: Release, challenger: Release) -> str:
+    return pair_of(champion.config_name, challenger.config_name)
+
+
+@st.composite
+def journals(draw: st.DrawFn) -> RolloutState:
+    """Any state that a journal may hold: each of the releases in at most one role."""
+    numbers = draw(st.permutations(range(6)))
+    champion, challenger, previous, *old = [release(number) for number in numbers]
+    has_champion = draw(st.booleans())
+    on_trial = has_champion and draw(st.booleans())
+    retiring = tuple(
+        Retiring(item, pair(champion, item)) for item in (old[: draw(st.integers(0, 2))] if has_champion else [])
+    )
+    return RolloutState(
+        "flight-delay-local",
+        phase=Phase.BAKING if on_trial else Phase.IDLE if has_champion else Phase.NONE,
+        champion=champion if has_champion else None,
+        challenger=challenger if on_trial else None,
+        previous=previous if has_champion and draw(st.booleans()) else None,
+        pair_config=pair(champion, challenger) if on_trial else None,
+        retiring=retiring,
+        rejected={item.recipe: verdict(item) for item in (old[2:] if draw(st.booleans()) else [])},
+    )
+
+
+wants = st.builds(wanted, st.integers(0, 7), st.integers(0, 1))
+
+
+@given(journals(), wants, st.booleans())
+def test_everything_that_the_endpoint_uses_stays_declared(state: RolloutState, want: Wanted, waits: bool) -> None:
+    previous = state.previous.config_name if state.previous else None
+    missing = set(state.configs()) - configs(plan(state, want, waits=waits))
+    assert missing <= {previous}
+
+
+@given(journals(), wants)
+def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor(
+    state: RolloutState, want: Wanted
+) -> None:
+    assert set(state.configs()) <= configs(plan(state, want, waits=False))
+    waiting = plan(state, want, waits=True)
+    if not set(state.configs()) <= configs(waiting):
+        assert waiting.starts and want.config_name != (state.champion and state.champion.config_name)
+
+
+@given(journals(), wants, st.booleans())
+def test_every_pair_has_both_its_releases(state: RolloutState, want: Wanted, waits: bool) -> None:
+    made = plan(state, want, waits=waits)
+    solo = {item.config_name for item in made.releases}
+    for item in made.pairs:
+        assert {item.champion_config, item.challenger_config} <= solo
+    assert made.serving in solo
+    assert made.pair is None or made.pair in configs(made)
+
+
+@given(journals(), wants, st.booleans())
+def test_names_are_declared_once(state: RolloutState, want: Wanted, waits: bool) -> None:
+    made = plan(state, want, waits=waits)
+    assert len({item.config_name for item in made.releases}) == len(made.releases)
+    assert len({item.name for item in made.pairs}) == len(made.pairs)
+    assert want.config_name in {item.config_name for item in made.releases}
+
+
+@given(journals(), wants)
+def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: Wanted) -> None:
+    before = plan(state, want)
+    target = next(
+        item for item in [release(n, s) for n in range(8) for s in (0, 1)] if item.config_name == before.target
+    )
+    if not before.starts or state.retiring or state.challenger is not None:
+        return
+    after = replace(
+        state,
+        phase=Phase.IDLE,
+        champion=target,
+        challenger=None,
+        previous=state.champion,
+        pair_config=None,
+    )
+    second = plan(after, want)
+    assert configs(second) == configs(before)
+    assert not second.starts
+
+
+@given(journals(), wants)
+def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(state: RolloutState, want: Wanted) -> None:
+    before = plan(state, want)
+    if before.pair is None or not before.starts or state.retiring or state.challenger is not None:
+        return
+    after = replace(state, rejected={**state.rejected, want.recipe: verdict(release(9))})
+    second = plan(after, want)
+    assert configs(before) <= configs(second), "the failed update left these behind: dropping one would be a change"
+    assert not second.starts
+    assert second.verdict is not None
+
+
+def test_first_release_is_declared_alone() -> None:
+    made = plan(EMPTY, wanted(1))
+    assert configs(made) == {V1.config_name}
+    assert made.serving == V1.config_name
+    assert made.pair is None
+    assert made.starts
+
+
+def test_champion_that_is_wanted_changes_nothing() -> None:
+    made = plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(1))
+    assert configs(made) == {V1.config_name}
+    assert not made.starts
+
+
+def test_challenger_gets_a_pair_with_the_champion() -> None:
+    made = plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(2))
+    assert made.pair == pair(V1, V2)
+    assert configs(made) == {V1.config_name, V2.config_name, pair(V1, V2)}
+    assert made.serving == V1.config_name
+
+
+def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
+    made = plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(1, shape=1))
+    assert made.pair is None
+    assert made.starts
+    assert configs(made) == {V1.config_name, "config-1-1"}
+
+
+def test_rejected_release_is_not_tried_again_but_stays_declared_while_it_is_wanted() -> None:
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.recipe: verdict(V2)})
+    made = plan(state, wanted(2))
+    assert not made.starts
+    assert made.verdict == verdict(V2)
+    assert configs(made) == {V1.config_name, V2.config_name, pair(V1, V2)}
+
+
+def test_rejected_release_goes_when_another_is_wanted() -> None:
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.recipe: verdict(V2)})
+    assert V2.config_name not in configs(plan(state, wanted(1)))
+    assert V2.config_name not in configs(plan(state, wanted(3)))
+
+
+def test_champion_that_is_wanted_again_in_mid_trial_ends_the_trial() -> None:
+    state = replace(EMPTY, champion=V1, challenger=V2, pair_config=pair(V1, V2), previous=V3, phase=Phase.BAKING)
+    made = plan(state, wanted(1))
+    assert made.starts
+    assert set(state.configs()) <= configs(made)
+
+
+def test_champion_that_was_rejected_elsewhere_is_still_the_champion() -> None:
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V1.recipe: verdict(V1)})
+    made = plan(state, wanted(1))
+    assert made.verdict is None
+    assert not made.starts
