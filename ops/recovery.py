@@ -18,12 +18,14 @@ from ops.stack import Stack
 # Types whose create refuses a name that exists, and the input that holds the name, which is their id as well. The
 # creates of all other types may be repeated.
 _NAMED = {
+    "aws:cloudwatch/logGroup:LogGroup": "name",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
     "aws:dynamodb/table:Table": "name",
     "aws:ecr/repository:Repository": "name",
     "aws:iam/role:Role": "name",
     "aws:kms/alias:Alias": "name",
     "aws:lambda/function:Function": "name",
-    "aws:cloudwatch/logGroup:LogGroup": "name",
+    "aws:lambda/permission:Permission": "statementId",
     "aws:s3/bucket:Bucket": "bucket",
     "aws:sagemaker/endpoint:Endpoint": "name",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "name",
