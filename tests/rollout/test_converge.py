@@ -136,6 +136,8 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     assert due(going, live(now={"v-a": 50, "v-b": 50}), None, 0) == SetWeights({"v-a": 0, "v-b": 100})
     shifting = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100}, status="changing")
     assert isinstance(due(going, shifting, None, 0), Wait)
+    asked = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100})
+    assert isinstance(due(going, asked, None, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
     assert due(going, alone, None, 0) == SetApproval("arn:b", "Approved", "too many")
     assert isinstance(due(going, alone, "Approved", 0), UseConfig)

@@ -56,6 +56,22 @@ def test_the_expected_evidence_for_not_worse_is_at_most_one_when_it_is_worse(
     assert expected_e_value((q0, q0), worse, margin, n0, n1) <= 1 + 1e-9
 
 
+def test_a_guess_that_would_need_a_rate_above_one_is_not_bet_on() -> None:
+    # Cut off at 1 it would lie within the null hypothesis, and a bet on it would be a bet against the truth.
+    assert log_e_value((0.98, 1.2), 0.05, Counts(5, 0), Counts(5, 5)) == 0
+
+
+def test_evidence_for_worse_is_the_mean_over_what_may_be_wrong_and_since_when() -> None:
+    judge = ErrorRateJudge(alpha=ALPHA, margin=MARGIN, segments=3)
+    judge.add(Counts(50, 1), Counts(50, 8))
+    guess, differences = 0.02, [0.03 * 1.6**n for n in range(8)]
+    values = [
+        math.exp(log_e_value((guess, guess + item), MARGIN, Counts(50, 1), Counts(50, 8))) for item in differences
+    ]
+    by_hand = (sum(values) / len(values) + 1 + 1) / 3  # of the two later steps nothing is known yet
+    assert judge.finding().reason.numbers["evidence_worse"] == pytest.approx(by_hand)
+
+
 def trial(
     source: np.random.Generator, rates: tuple[float, float], windows: int, share: tuple[int, int]
 ) -> tuple[str, int]:
