@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 _MISSING = re.compile(r"NotFound|NoSuch|NonExistent|DoesNotExist|ResourceNotFoundException")
+_CONFLICT = re.compile(r"AlreadyExist|AlreadyOwned|ResourceConflict|ResourceInUse")
+_CONFLICT_TEXT = re.compile(r"already exist", re.IGNORECASE)
 _MISSING_TEXT = re.compile(r"Could not find|does not exist|Cannot find", re.IGNORECASE)
 
 
@@ -47,6 +49,11 @@ def is_missing(error: BaseException) -> bool:
     if _MISSING.search(code) or code == "404":
         return True
     return code in {"ValidationException", "ValidationError"} and bool(_MISSING_TEXT.search(str(error)))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether the error says that the name is taken."""
+    return bool(_CONFLICT.search(code_of(error)) or _CONFLICT_TEXT.search(str(error)))
 
 
 def explain(error: BaseException, endpoint: str) -> Failure:

@@ -9,8 +9,9 @@ from localcloud.awsplugin import services
 from localcloud.awsplugin.check import Checked, Naming, check
 from localcloud.awsplugin.cloud import Cloud, Scope, Settings
 from localcloud.awsplugin.diff import Difference, compare, delete_first, merged
-from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, explain, is_missing
+from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, explain, is_conflict, is_missing
 from localcloud.awsplugin.spec import FAILED, Change, Resource
+from localcloud.awsplugin.unfinished import Unfinished
 from localcloud.awsplugin.values import canonical_json, equal
 from localcloud.awsplugin.wire import UNKNOWN, Props
 
@@ -27,8 +28,9 @@ class Found:
 class Lifecycle:
     """Check, diff, create, read, update and delete over one configured cloud. Safe to call from many threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, unfinished: Unfinished) -> None:
         self.settings = settings
+        self.unfinished = unfinished
         self.cloud = Cloud(settings)
 
     def check(self, token: str, name: str, old: Props, new: Props, *, seed: bytes, naming: Naming | None) -> Checked:
@@ -41,7 +43,7 @@ class Lifecycle:
         differences = compare(spec, state, new, self.settings.default_tags, ignore)
         return differences, delete_first(spec, differences, new)
 
-    def create(self, token: str, inputs: Props, timeout: float, *, preview: bool) -> Found:
+    def create(self, token: str, urn: str, inputs: Props, timeout: float, *, preview: bool) -> Found:
         """Make it and wait until it is usable.
 
         Raises:
@@ -53,19 +55,42 @@ class Lifecycle:
             return Found("", self._foreseen(spec, {}, inputs, frozenset()), inputs)
         scope = self._scope(spec, inputs, timeout)
         wanted = self._with_tags(spec, inputs)
+        again = self.unfinished.begin(self.settings.endpoint, urn)
         try:
-            known = {**wanted, **(spec.create(scope, wanted) or {})}
+            known, change = self._made(spec, scope, wanted, inputs, again=again)
         except Exception as error:
+            if not again:
+                self.unfinished.drop(self.settings.endpoint, urn)
             raise explain(error, self.settings.endpoint) from error
         try:
             if spec.settle is not None:
                 spec.settle(scope, known, wanted)
-            state = self._live(spec, scope, known, inputs)
+            if change.keys:
+                self._apply(spec, scope, known, wanted, change)
+            state = self._live(spec, scope, {**known, **inputs}, inputs)
             if state is None:
                 raise Failure(f"{token} was created but is not there when read back")
         except Exception as error:
             raise self._partial(spec, scope, known, inputs, error) from error
         return Found(spec.identify({**known, **state}), state, inputs)
+
+    def _made(self, spec: Resource, scope: Scope, wanted: Props, inputs: Props, *, again: bool) -> tuple[Props, Change]:
+        """What is known of the new resource, and what of it is still to be changed.
+
+        `again` says that an earlier creation was cut off. When the name is taken then, it is taken by what that one
+        made: it is taken over, or makes way when it cannot become what is wanted now.
+        """
+        try:
+            return {**wanted, **(spec.create(scope, wanted) or {})}, Change(frozenset(), {})
+        except Exception as error:
+            live = self._live(spec, scope, wanted, inputs) if again and is_conflict(error) else None
+            if live is None:
+                raise
+        differences = compare(spec, live, inputs, self.settings.default_tags)
+        if any(d.replace for d in differences):
+            spec.delete(scope, {**wanted, **live})
+            return {**wanted, **(spec.create(scope, wanted) or {})}, Change(frozenset(), {})
+        return {**wanted, **live}, Change(frozenset(d.prop for d in differences), live)
 
     def read(self, token: str, ident: str, state: Props, inputs: Props) -> Found | None:
         """The resource as it is now; None when it is gone. Without a state (an import) the id says where it is."""

@@ -24,6 +24,7 @@ from localcloud.awsplugin.failures import Failure, InvalidError, PartialError, U
 from localcloud.awsplugin.lifecycle import Lifecycle, served
 from localcloud.awsplugin.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from localcloud.awsplugin.schema import schema
+from localcloud.awsplugin.unfinished import Unfinished
 from localcloud.awsplugin.wire import decode_map, encode_map, has_unknown
 
 _THREADS = 64
@@ -36,6 +37,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self) -> None:
         self._lifecycle: Lifecycle | None = None
+        self.unfinished = Unfinished.of()
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -78,7 +80,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Take the provider's configuration."""
         with _told(context):
             args = decode_map(request.args) or {k.rpartition(":")[2]: v for k, v in dict(request.variables).items()}
-            self._lifecycle = Lifecycle(Settings.read(args))
+            self._lifecycle = Lifecycle(Settings.read(args), self.unfinished)
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     def Check(self, request: Any, context: Any) -> Any:
@@ -118,7 +120,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, _ = _type_and_name(request.urn)
         with _told(context):
             inputs = decode_map(request.properties)
-            made = self.lifecycle.create(token, inputs, request.timeout, preview=request.preview)
+            made = self.lifecycle.create(token, request.urn, inputs, request.timeout, preview=request.preview)
             return provider_pb2.CreateResponse(id=made.ident, properties=encode_map(made.state))
 
     def Read(self, request: Any, context: Any) -> Any:
@@ -243,6 +245,8 @@ def main() -> int:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     while not stopped.wait(1.0):
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # it was killed, and may not have saved what was made
             break
+    else:
+        provider.unfinished.close()
     os._exit(0)  # threads may be in a call to a cloud that does not answer

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,11 +165,15 @@ def urn_of(token: str, name: str) -> str:
     return f"urn:pulumi:test::project::{token}::{name}"
 
 
+HOME = tempfile.mkdtemp(prefix="awsplugin-")
+
+
 def environment(url: str) -> dict[str, str]:
     """What a shell of a local stack sets."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PULUMI_"))}
     return {
         **kept,
+        "PULUMI_HOME": HOME,
         "AWS_ENDPOINT_URL": url,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",

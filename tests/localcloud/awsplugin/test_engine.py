@@ -303,6 +303,31 @@ def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
     assert sagemaker.list_endpoints(NameContains=world.name("slow"))["Endpoints"] == []
 
 
+def test_an_update_that_was_killed_is_finished_by_the_next(stack: Stack, world: Any, hosting: Any) -> None:
+    name, config = world.name("killed"), world.config("killed", start="slow")
+    made = f"""
+aws.cloudwatch.LogGroup("killed", name="/{name}", retention_in_days=7)
+aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
+"""
+    stack.program(PROGRAM + made)
+    process = stack.start("up", "--yes", "--skip-preview")
+    sagemaker = hosting.client("sagemaker")
+    deadline = time.monotonic() + 60
+    while not sagemaker.list_endpoints(NameContains=name)["Endpoints"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)
+    assert f'"id": "{name}"' not in stack.deployment, "the endpoint is there, and not in the state"
+    stack.run("cancel", "--yes")
+    stack.up()
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+    assert f"{COUNT + 2} unchanged" in stack.up("--expect-no-changes")
+    stack.program(PROGRAM)
+    stack.up()
+    assert sagemaker.list_endpoints(NameContains=name)["Endpoints"] == []
+
+
 def test_after_destroy_nothing_is_left(stack: Stack, hosting: Any) -> None:
     found = stack.outputs
     hosting.client("s3").put_object(Bucket=found["bucket"], Key="a", Body=b"1")
