@@ -97,12 +97,13 @@ def verify(path: Path, digest: str | None = None) -> Manifest:
         raise ArchiveError(f"{path} has digest {found}, expected {digest}: its bytes were changed")
     digests: dict[str, str] = {}
     manifest = b""
-    for name, source in _entries(path):
-        if name == MANIFEST:
-            manifest = source.read()
-            digests[name] = hashlib.sha256(manifest).hexdigest()
-        else:
-            digests[name] = hashlib.file_digest(cast(Any, source), "sha256").hexdigest()
+    with _reading(path):
+        for name, source in _entries(path):
+            if name == MANIFEST:
+                manifest = source.read()
+                digests[name] = hashlib.sha256(manifest).hexdigest()
+            else:
+                digests[name] = hashlib.file_digest(cast(Any, source), "sha256").hexdigest()
     content = _parse_manifest(path, manifest)
     expected: Mapping[str, str] = content["files"]
     for name in sorted({*expected, *digests} - {MANIFEST}):
@@ -118,9 +119,10 @@ def read(path: Path, name: str) -> bytes:
     Raises:
         ArchiveError: The archive cannot be read or has no such file.
     """
-    for entry, source in _entries(path):
-        if entry == name:
-            return source.read()
+    with _reading(path):
+        for entry, source in _entries(path):
+            if entry == name:
+                return source.read()
     raise ArchiveError(f"{path} holds no {name}")
 
 
@@ -133,31 +135,38 @@ def unpack(path: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ArchiveError(f"{folder} is not empty: an archive is unpacked into a folder of its own")
-    for name, source in _entries(path):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            while block := source.read(1 << 20):
-                file.write(block)
+    with _reading(path):
+        for name, source in _entries(path):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                while block := source.read(1 << 20):
+                    file.write(block)
 
 
 def _entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield (name, content) of each entry; content must be read before the next."""
     names = _Names()
     size = 0
+    with tarfile.open(path, mode="r|gz") as tar:
+        for entry in tar:
+            source = tar.extractfile(entry) if entry.type == tarfile.REGTYPE else None
+            if source is None:
+                raise ArchiveError(f"{path}: {entry.name!r} is not a plain file")
+            size += entry.size
+            if size > MAX_BYTES:
+                raise ArchiveError(f"{path} unpacks to more than {MAX_BYTES:,} bytes")
+            names.add(entry.name)
+            yield entry.name, source
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """Turn what tarfile and gzip say of damaged bytes, at whichever read, into an ArchiveError."""
     try:
-        with tarfile.open(path, mode="r|gz") as tar:
-            for entry in tar:
-                source = tar.extractfile(entry) if entry.type == tarfile.REGTYPE else None
-                if source is None:
-                    raise ArchiveError(f"{path}: {entry.name!r} is not a plain file")
-                size += entry.size
-                if size > MAX_BYTES:
-                    raise ArchiveError(f"{path} unpacks to more than {MAX_BYTES:,} bytes")
-                names.add(entry.name)
-                yield entry.name, source
+        yield
     except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's word, not the archive's
             raise
         raise ArchiveError(f"{path} is not a model archive: {error}") from error
 

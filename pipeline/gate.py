@@ -64,7 +64,7 @@ def check_gates(gates: Gates) -> None:
                 f"gates.{metric}: {dict(bounds)!r} is not allowed: expected min, max or both, each a number"
             )
         for side, bound in bounds.items():
-            if isinstance(bound, bool) or not isfinite(bound):
+            if not _is_number(bound):
                 raise GateError(f"gates.{metric}.{side}: {bound!r} is not allowed: expected a number")
 
 
@@ -89,3 +89,7 @@ def gate(metrics: Mapping[str, float], gates: Gates) -> None:
             misses.append(Miss(metric, value, "min", bounds["min"]))
     if misses:
         raise GateRefused(misses, sorted(metrics))
+
+
+def _is_number(bound: object) -> bool:
+    return isinstance(bound, int | float) and not isinstance(bound, bool) and isfinite(bound)

@@ -25,6 +25,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -157,7 +158,8 @@ def _keep(path: Path, text: str) -> None:
         partial.write_text(text)
         partial.replace(path)
     except OSError:  # a read-only or full disk costs time at the next call, and nothing else
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _cache_folder() -> Path:

@@ -70,7 +70,7 @@ def run(root: Path, module: str, arguments: Sequence[str], progress: Callable[[s
 
 
 def end_with_parent() -> None:
-    """Called by a step: end this process when the one that started it is gone, however it ended, and yield to others."""
+    """Called by a step: end this process when the one that started it is gone, however it ended; yield to others."""
     if os.environ.get(STARTED_BY_PIPE) != "1":
         return
     os.nice(10)  # what serves on the same machine comes first

@@ -93,6 +93,7 @@ class Bomb:
         return Path.touch, (self.mark,)
 
 
+@pytest.mark.e2e
 def test_a_sealed_archive_serves_the_example_request(unpacked: Path):
     with served(unpacked) as (url, _):
         request = urllib.request.Request(
@@ -102,6 +103,7 @@ def test_a_sealed_archive_serves_the_example_request(unpacked: Path):
     assert 0 < prediction["probability"] < 1
 
 
+@pytest.mark.e2e
 def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked: Path):
     before = sorted(path.relative_to(unpacked) for path in unpacked.rglob("*"))
     for _ in range(2):
@@ -110,6 +112,7 @@ def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked:
     assert sorted(path.relative_to(unpacked) for path in unpacked.rglob("*")) == before
 
 
+@pytest.mark.e2e
 def test_serving_does_not_load_pandas(unpacked: Path):
     with served(unpacked) as (_, pid):
         assert "/pandas/" not in Path(f"/proc/{pid}/maps").read_text()
@@ -203,6 +206,7 @@ def test_another_command_than_serve_is_named(unpacked: Path):
     assert (status, "command 'train' is not known: expected serve" in said) == (2, True)
 
 
+@pytest.mark.e2e
 def test_model_code_that_raises_on_import_ends_the_process_with_its_reason(unpacked: Path):
     with (unpacked / "code/model/features.py").open("a") as code:
         code.write("\nraise RuntimeError('the features are not ready')\n")
@@ -211,6 +215,7 @@ def test_model_code_that_raises_on_import_ends_the_process_with_its_reason(unpac
     assert (status, said) == (3, "cannot serve: the model's code failed: RuntimeError: the features are not ready")
 
 
+@pytest.mark.e2e
 def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
     program = (
         "import sys; from pathlib import Path; sys.path[0] = sys.argv[1]; import entrypoint\n"
@@ -223,6 +228,7 @@ def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
     assert "ImportError: code/model/features.py is not what the manifest names" in done.stderr
 
 
+@pytest.mark.e2e
 def test_a_port_that_is_taken_ends_the_process(unpacked: Path):
     import socket
 

@@ -1,0 +1,250 @@
+"""Building: bit-identical, nothing twice, and whole after any interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import archive
+from pipeline.build import BuildError, GateRefused, StepFailed, build
+from pipeline.recipe import recipe
+from tests.pipeline.conftest import SMALL
+
+pytestmark = pytest.mark.e2e  # each trains a real model, or takes apart what one left behind
+
+ROOT = Path(__file__).resolve().parents[2]
+Checkout = Callable[[str], Path]
+
+
+def command(root: Path, **more: str) -> list[str]:
+    words = [word for name, value in more.items() for word in (f"--{name}", value)]
+    return [sys.executable, "-m", "pipeline", "build", "--parameters", json.dumps(SMALL), *words]
+
+
+def built(root: Path, **environment: str) -> dict:
+    """Build in a checkout, as a person does, with its own code."""
+    done = subprocess.run(
+        command(root), cwd=root, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def copy_of(sealed, workdir: Path) -> Path:
+    """A work folder that holds what the session's small model left behind."""
+    shutil.copytree(sealed.path.parents[2], workdir)
+    return workdir / "packages" / sealed.recipe
+
+
+def small(progress: Callable[[str], None], workdir: Path, **more):
+    return build(ROOT, recipe(ROOT, SMALL), workdir=workdir, progress=progress, **more)
+
+
+def test_two_checkouts_in_two_folders_seal_the_same_bytes(checkout: Checkout, tmp_path: Path):
+    first, second = checkout("first"), checkout("a second/checkout")
+    for path in second.rglob("*.py"):
+        os.utime(path, (0, 0))
+        path.chmod(0o755)
+    one = built(first, PYTHONHASHSEED="1", OMP_NUM_THREADS="1")
+    other = built(second, PYTHONHASHSEED="2", OMP_NUM_THREADS="4", TZ="Asia/Tokyo", LC_ALL="C")
+    assert one["recipe"] == other["recipe"]
+    assert one["digest"] == other["digest"]
+    assert Path(one["path"]).read_bytes() == Path(other["path"]).read_bytes()
+    assert Path(one["path"]).is_relative_to(first)
+    assert Path(other["path"]).is_relative_to(second)
+
+
+def test_the_archive_holds_the_model_as_it_was_trained(sealed):
+    manifest = archive.verify(sealed.path, sealed.digest)
+    assert manifest.sha256 == sealed.manifest_sha256
+    content = manifest.content
+    assert content["recipe"] == sealed.recipe == recipe(ROOT, SMALL).digest
+    assert content["model"] == "flight-delay"
+    assert content["parameters"] == recipe(ROOT, SMALL).parameters
+    assert content["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert content["libraries"].keys() >= {"scikit-learn", "numpy", "joblib"}
+    assert archive.read(sealed.path, "code/model/serving.py") == (ROOT / "model/serving.py").read_bytes()
+    assert "code/model/entrypoint.py" not in content["files"]
+
+
+def test_building_again_does_nothing(sealed):
+    said: list[str] = []
+    started = time.perf_counter()
+    again = small(said.append, sealed.path.parents[2])
+    assert time.perf_counter() - started < 1
+    assert again == sealed
+    assert said == []
+
+
+def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(sealed):
+    workdir, said = sealed.path.parents[2], []
+    with pytest.raises(GateRefused, match=r"auc +0\.\d{4} +min 0\.99") as refused:
+        small(said.append, workdir, gates={"auc": {"min": 0.99}})
+    assert refused.value.misses[0].value == sealed.metrics["auc"]
+    assert small(said.append, workdir, gates={"auc": {"min": 0.5}}) == sealed
+    assert said == []
+
+
+def test_a_build_that_was_killed_between_steps_goes_on_without_training(sealed, tmp_path: Path):
+    folder = copy_of(sealed, tmp_path / "work")
+    for name in ("sealed.json", "model.tar.gz"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "evaluated")
+    (folder / "evaluated.partial").mkdir()
+    (folder / "evaluated.partial" / "metrics.json").write_text("{")
+    said: list[str] = []
+    assert small(said.append, tmp_path / "work").digest == sealed.digest
+    assert not any("fitting" in line for line in said)
+    assert any("evaluating" in line for line in said)
+
+
+def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(sealed, tmp_path: Path):
+    folder = copy_of(sealed, tmp_path / "work")
+    (folder / "sealed.json").unlink()
+    (folder / "model.tar.gz").write_bytes(b"half")
+    said: list[str] = []
+    assert small(said.append, tmp_path / "work").digest == sealed.digest
+    assert [line.split()[0] for line in said] == ["sealed"]
+
+
+def test_a_build_killed_with_its_training_ends_all_and_can_be_run_again(sealed, tmp_path: Path):
+    work = tmp_path / "work"
+    process = subprocess.Popen(command(ROOT, workdir=str(work)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert "to train on" in process.stderr.readline()
+    (child,) = children(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + 10
+    while alive(child):
+        assert time.monotonic() < deadline, "the step outlived its build"
+        time.sleep(0.02)
+    assert small(lambda _: None, work).digest == sealed.digest
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    try:
+        return "State:\tZ" not in status.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_damaged_package_is_made_anew_with_the_same_digest(sealed, tmp_path: Path):
+    folder = copy_of(sealed, tmp_path / "work")
+    whole = (folder / "model.tar.gz").read_bytes()
+    (folder / "model.tar.gz").write_bytes(whole[:5000] + b"x" + whole[5001:])
+    said: list[str] = []
+    assert small(said.append, tmp_path / "work").digest == sealed.digest
+    assert "the kept package is damaged and is made anew" in said[0]
+    assert f"expected {sealed.digest}" in said[0]
+
+
+def test_two_builds_at_once_train_once(tmp_path: Path):
+    said: list[str] = []
+    results: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(small(said.append, tmp_path / "work").digest)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    assert len(set(results)) == 1
+    assert sum("fitting" in line for line in said) == 1
+    assert "another process builds the same model: waiting for it" in said
+
+
+def test_evaluation_that_starts_before_training_ends_is_refused(checkout: Checkout):
+    root = checkout("checkout")
+    path = root / "model/data.py"
+    path.write_text(
+        path.read_text().replace(
+            "_between(parameters.evaluate_from, parameters.evaluate_until)",
+            '_between("2013-02-28T12:00", parameters.evaluate_until)',
+        )
+    )
+    with pytest.raises(StepFailed) as refused:
+        build(root, recipe(root, SMALL), progress=lambda _: None)
+    assert "SplitRefused: evaluation starts 2013-02-28T12:" in str(refused.value)
+    assert "before training ends 2013-02-28T23:59:00 (UTC)" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("training.py", "\nraise RuntimeError('not today')\n", "train failed: RuntimeError: not today"),
+        ("evaluation.py", "\nimport no_such_library\n", "evaluate failed: ModuleNotFoundError: No module named"),
+        ("training.py", "\ndef train(*_):\n    import os; os._exit(7)\n", "train ended with status 7 and said nothing"),
+        ("training.py", "\ndef train(\n", "train failed: SyntaxError"),
+    ],
+)
+def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(checkout: Checkout, name: str, text: str, said: str):
+    root = checkout("checkout")
+    with (root / "model" / name).open("a") as code:
+        code.write(text)
+    with pytest.raises(StepFailed) as refused:
+        build(root, recipe(root, SMALL), progress=lambda _: None)
+    assert str(refused.value).startswith(said)
+    assert name in str(refused.value) or "status 7" in said
+
+
+def test_other_libraries_than_those_locked_are_refused_before_training(checkout: Checkout):
+    root = checkout("checkout")
+    lock = root / "requirements/serving.txt"
+    lock.write_text(lock.read_text().replace("joblib==", "joblib==9."))
+    with pytest.raises(
+        BuildError, match=r"serving\.txt locks joblib 9\.\S+, this environment has it .*: run `make setup`"
+    ):
+        build(root, recipe(root, SMALL), progress=pytest.fail)
+
+
+def test_a_checkout_that_changed_after_its_recipe_is_refused(checkout: Checkout):
+    root = checkout("checkout")
+    wanted = recipe(root, SMALL)
+    (root / "model/more.py").touch()
+    with pytest.raises(BuildError, match="changed after its recipe"):
+        build(root, wanted, SMALL, progress=pytest.fail)
+
+
+def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(checkout: Checkout):
+    root = checkout("checkout")
+    wanted = recipe(root, SMALL)
+
+    def change(line: str) -> None:
+        (root / "model/more.py").write_text(line)
+
+    with pytest.raises(BuildError, match="changed while"):
+        build(root, wanted, progress=change)
+    assert not list(root.rglob("model.tar.gz"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = copy_of(sealed, tmp_path / "work")
+    (folder / "sealed.json").unlink()
+    (folder / "model.tar.gz").unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.archive._Stored.write", full)
+        with pytest.raises(OSError, match="No space left"):
+            small(lambda _: None, tmp_path / "work")
+    assert not (folder / "model.tar.gz").exists()
+    assert small(lambda _: None, tmp_path / "work").digest == sealed.digest

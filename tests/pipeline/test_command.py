@@ -1,0 +1,50 @@
+"""`python -m pipeline`: results on standard output, refusals in words and a status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.recipe import recipe
+from tests.pipeline.conftest import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_recipe_prints_the_digest_and_its_parts(capsys: pytest.CaptureFixture[str]):
+    assert main(["recipe", "--root", str(ROOT), "--parameters", '{"max_iter": 61}']) == 0
+    wanted = recipe(ROOT, {"max_iter": 61})
+    assert json.loads(capsys.readouterr().out) == {"digest": wanted.digest, **wanted.parts}
+
+
+def test_build_prints_what_was_sealed_and_refuses_by_status(sealed, capsys: pytest.CaptureFixture[str]):
+    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[2]), "--parameters", json.dumps(SMALL)]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == sealed.digest
+    assert main([*words, "--gates", '{"auc": {"min": 1}}']) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "min 1" in said.err
+
+
+def test_inspect_checks_an_archive_and_prints_its_manifest(sealed, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(sealed.path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["digest"], shown["recipe"]) == (sealed.digest, sealed.recipe)
+    assert shown["metrics"] == dict(sealed.metrics)
+
+
+def test_inspect_of_something_else_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").write_text("no archive")
+    assert main(["inspect", str(tmp_path / "file")]) == 1
+    assert "is not a model archive" in capsys.readouterr().err
+    assert main(["inspect", str(tmp_path / "missing")]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_wrong_parameter_is_a_line_and_no_traceback(capsys: pytest.CaptureFixture[str]):
+    assert main(["recipe", "--root", str(ROOT), "--parameters", '{"max_iter": 0}']) == 1
+    assert capsys.readouterr().err.startswith("max_iter: 0 is not allowed")

@@ -1,0 +1,62 @@
+"""Gates: what is out of bounds, or unknown, is refused with its numbers."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.gate import GateError, GateRefused, gate
+
+METRICS = {"auc": 0.58, "log_loss": 0.65, "brier": 0.2}
+
+
+def test_a_model_within_its_gates_passes_at_the_bound_too():
+    gate(METRICS, {"auc": {"min": 0.58}, "log_loss": {"max": 0.65, "min": 0}})
+    gate(METRICS, {})
+
+
+def test_a_refusal_is_a_table_of_metric_value_and_gate():
+    with pytest.raises(GateRefused) as refused:
+        gate(METRICS, {"auc": {"min": 0.6}, "log_loss": {"max": 0.62}, "brier": {"max": 0.5}})
+    assert str(refused.value).splitlines() == [
+        "the model is below its gates and is not released:",
+        "  metric    value   gate",
+        "  auc       0.5800  min 0.6",
+        "  log_loss  0.6500  max 0.62",
+    ]
+    assert [(miss.metric, miss.value, miss.side, miss.bound) for miss in refused.value.misses] == [
+        ("auc", 0.58, "min", 0.6),
+        ("log_loss", 0.65, "max", 0.62),
+    ]
+
+
+def test_a_metric_that_evaluation_does_not_give_is_a_refusal_that_names_those_it_gives():
+    with pytest.raises(GateRefused, match=r"(?s)recall +missing +min 0\nevaluation gives auc, brier, log_loss"):
+        gate(METRICS, {"recall": {"min": 0}})
+
+
+@pytest.mark.parametrize("side", ["min", "max"])
+def test_a_metric_that_is_not_a_number_never_passes(side: str):
+    with pytest.raises(GateRefused):
+        gate({"auc": nan}, {"auc": {side: 0}})
+
+
+@pytest.mark.parametrize(
+    "bounds", [{}, {"least": 1}, {"min": nan}, {"max": inf}, {"min": True}, {"min": "0.6"}, {"min": None}]
+)
+def test_a_gate_that_is_not_understood_is_refused_by_name(bounds: dict):
+    with pytest.raises(GateError, match=r"gates\.auc"):
+        gate(METRICS, {"auc": bounds})
+
+
+@given(st.floats(allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_passing_means_that_the_bound_is_kept(value: float, bound: float):
+    try:
+        gate({"m": value}, {"m": {"min": bound}})
+    except GateRefused:
+        assert not value >= bound
+    else:
+        assert value >= bound

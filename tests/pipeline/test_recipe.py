@@ -1,0 +1,267 @@
+"""The recipe: the same for the same content, another for any other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.recipe import RecipeError, canonical, locked, model_files, recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+Checkout = Callable[[str], Path]
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_two_checkouts_in_two_folders_have_one_recipe(checkout: Checkout):
+    first, second = checkout("first"), checkout("deeper/second checkout")
+    for path in second.rglob("*"):
+        os.utime(path, (0, 0))
+        if path.is_file():
+            path.chmod(0o755)
+    assert recipe(first, {}) == recipe(second, {}) == recipe(ROOT, {})
+
+
+def test_defaults_and_the_order_of_parameters_do_not_matter():
+    assert recipe(ROOT, {"max_iter": 60, "fault": "none"}) == recipe(ROOT, {"fault": "none", "max_iter": 60.0})
+    assert recipe(ROOT, {"max_iter": 60, "fault": "none"}) == recipe(ROOT, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("model/training.py", "code"),
+        ("model/features.py", "code"),
+        ("model/serving.py", "code"),
+        ("model/parameters.py", "code"),
+        ("model/words/list.txt", "code"),
+    ],
+)
+def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(checkout: Checkout, name: str, part: str):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    (root / name).parent.mkdir(exist_ok=True)
+    with (root / name).open("a") as file:
+        file.write("# changed\n")
+    after = recipe(root, {})
+    assert after.digest != before.digest
+    assert [part for part in before.parts if before.parts[part] != after.parts[part]] == [part]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "Dockerfile", "entrypoint.py", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"],
+)
+def test_a_file_that_is_not_the_model_changes_nothing(checkout: Checkout, name: str):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    (root / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+    with (root / "model" / name).open("a") as file:
+        file.write("changed\n")
+    assert recipe(root, {}) == before
+
+
+def test_a_renamed_file_is_another_model(checkout: Checkout):
+    root = checkout("checkout")
+    (root / "model/a.txt").write_text("x")
+    before = recipe(root, {})
+    (root / "model/a.txt").rename(root / "model/b.txt")
+    assert recipe(root, {}).digest != before.digest
+
+
+def test_another_parameter_is_another_model():
+    before, after = recipe(ROOT, {}), recipe(ROOT, {"max_iter": 61})
+    assert before.digest != after.digest
+    assert after.parameters == {**before.parameters, "max_iter": 61}
+
+
+def test_another_library_is_another_model(checkout: Checkout):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    lock = root / "requirements/serving.txt"
+    lock.write_text(lock.read_text().replace("joblib==", "joblib==0."))
+    assert recipe(root, {}).digest != before.digest
+
+
+def test_another_hash_of_a_library_is_another_model(checkout: Checkout):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    lock = root / "requirements/serving.txt"
+    text = lock.read_text()
+    start = text.index("sha256:") + len("sha256:")
+    lock.write_text(text[:start] + ("0" if text[start] != "0" else "1") + text[start + 1 :])
+    assert recipe(root, {}).digest != before.digest
+
+
+def test_another_version_of_what_reads_the_data_is_another_model(checkout: Checkout):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    lock = root / "requirements/app.txt"
+    lock.write_text(lock.read_text().replace("\npandas==", "\npandas==0."))
+    assert recipe(root, {}).digest != before.digest
+    lock.write_text(lock.read_text().replace("\npandas==", "\npolars=="))
+    with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas"):
+        recipe(root, {})
+
+
+def test_comments_options_and_the_order_of_a_lock_do_not_matter(checkout: Checkout):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    lock = root / "requirements/serving.txt"
+    blocks = lock.read_text().replace("\\\n", "\0").splitlines()
+    shuffled = [line for line in reversed(blocks) if line.strip() and not line.lstrip().startswith("#")]
+    lock.write_text("--only-binary :all:\n# again\n" + "\n".join(shuffled).replace("\0", "\\\n") + "  # end\n")
+    assert recipe(root, {}) == before
+
+
+def test_a_lock_that_pins_nothing_is_refused(checkout: Checkout):
+    root = checkout("checkout")
+    append(root / "requirements/serving.txt", "\nnumpy>=2\n")
+    with pytest.raises(RecipeError, match=r"serving\.txt: 'numpy>=2' pins no version: expected name==version"):
+        recipe(root, {})
+
+
+def test_locked_versions_are_read_with_markers_and_extras(tmp_path: Path):
+    lock = tmp_path / "lock.txt"
+    lock.write_text(
+        'a==1.0 ; python_version < "4" \\\n    --hash=sha256:00\n# comment\n    # via b\n'
+        "b-c==2!3.post1 \\\n  --hash=sha256:1\n"
+        'd==4; sys_platform == "linux"\n'
+    )
+    assert locked(lock) == {"a": "1.0", "b-c": "2!3.post1", "d": "4"}
+
+
+def test_a_wrong_parameter_is_refused_by_name():
+    with pytest.raises(RecipeError, match="max_iter: 0 is not allowed: expected an integer from 1 to 1000"):
+        recipe(ROOT, {"max_iter": 0})
+
+
+def test_a_model_whose_code_raises_is_refused_with_its_file_and_reason(checkout: Checkout):
+    root = checkout("checkout")
+    append(root / "model/parameters.py", "\n1 / 0\n")
+    with pytest.raises(RecipeError, match=r"model/parameters\.py failed: ZeroDivisionError: division by zero"):
+        recipe(root, {})
+
+
+def test_a_link_in_the_model_is_refused(checkout: Checkout):
+    root = checkout("checkout")
+    (root / "model/words.txt").symlink_to("/etc/hostname")
+    with pytest.raises(RecipeError, match="symbolic link"):
+        recipe(root, {})
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(RecipeError, match=r"cannot read .*sources\.py"):
+        recipe(tmp_path, {})
+
+
+def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
+    checkout: Checkout, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = tmp_path / "data.csv"
+    data.write_text("a,b\n1,2\n")
+    root = checkout("checkout")
+    (root / "model/sources.py").write_text(
+        f"from pathlib import Path\nREADERS = ()\ndef files(): return {{'data.csv': Path({str(data)!r})}}\n"
+        "def version(): return 'own 1'\n"
+    )
+    before = recipe(root, {}).parts["data"]
+    assert len(list((own_cache / "data-digests").iterdir())) == 1
+    data.chmod(0o000)  # root reads it all the same; the cached digest is what counts, so see that it is used
+    data.chmod(0o644)
+    kept = next((own_cache / "data-digests").iterdir())
+    assert kept.read_text() == before
+    times = data.stat()
+    data.write_text("a,b\n1,3\n")
+    os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))  # same size, same time, other content
+    assert recipe(root, {}).parts["data"] != before
+    monkeypatch.setattr(
+        "pipeline.recipe._sha256", lambda path: pytest.fail(f"{path} was read") if path == data else "0" * 64
+    )
+    assert recipe(root, {}).parts["data"] != before
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert recipe(ROOT, {}).digest == recipe(ROOT, {}).digest
+
+
+def test_a_damaged_cache_entry_is_made_anew(own_cache: Path):
+    before = recipe(ROOT, {})
+    (kept,) = (own_cache / "data-digests").iterdir()
+    kept.write_text("")
+    assert recipe(ROOT, {}) == before
+
+
+def test_a_recipe_takes_under_a_tenth_of_a_second_and_loads_no_library():
+    program = (
+        "import sys, time; from pathlib import Path; from pipeline.recipe import recipe\n"
+        "recipe(Path(sys.argv[1]), {})\n"
+        "times = []\n"
+        "for _ in range(5):\n"
+        "    start = time.perf_counter(); recipe(Path(sys.argv[1]), {}); times.append(time.perf_counter() - start)\n"
+        "print(min(times), [name for name in ('numpy', 'pandas', 'sklearn', 'boto3') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, loaded = done.stdout.split(maxsplit=1)
+    assert float(seconds) < 0.1
+    assert loaded.strip() == "[]"
+
+
+def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(checkout: Checkout):
+    root = checkout("checkout")
+    path = root / "model/parameters.py"
+    for default in range(60, 70):
+        path.write_text(
+            (ROOT / "model/parameters.py").read_text().replace("max_iter: int = 60", f"max_iter: int = {default}")
+        )
+        assert recipe(root, {}).parameters["max_iter"] == default
+
+
+def test_every_file_of_the_model_is_found_once():
+    found = model_files(ROOT)
+    assert {"model/__init__.py", "model/serving.py", "model/data.py"} <= found.keys()
+    assert not {"model/entrypoint.py", "model/README.md"} & found.keys()
+
+
+@given(st.dictionaries(st.text(), values, max_size=5), st.randoms())
+def test_the_canonical_form_does_not_depend_on_order(content: dict, random):
+    items = list(content.items())
+    random.shuffle(items)
+    assert canonical(dict(items)) == canonical(content)
+    assert canonical(content).isascii()
+
+
+@given(values, values)
+def test_different_values_have_different_canonical_forms(one: object, other: object):
+    import json
+
+    if canonical(one) == canonical(other):
+        assert json.loads(canonical(one)) == json.loads(canonical(other))
+
+
+def test_the_recipe_is_not_slow_when_many_are_made():
+    started = time.perf_counter()
+    for max_iter in range(1, 21):
+        recipe(ROOT, {"max_iter": max_iter})
+    assert time.perf_counter() - started < 4
