@@ -137,7 +137,8 @@ class Images:
             found = self.ecr().describe_images(repositoryName=named["repository"], imageIds=[wanted])
         except (ClientError, BotoCoreError):
             return None
-        return found["imageDetails"][0]["imageDigest"]
+        # Where AWS says ImageNotFoundException, the registry here may answer with an empty list.
+        return found["imageDetails"][0]["imageDigest"] if found["imageDetails"] else None
 
     async def _pull(self, registry: str, repository: str, digest: str) -> Image:
         local = self.platform.endpoint_url.split("://", 1)[1]

@@ -90,6 +90,9 @@ class FakeAws:
         self._check("PutObject")
         self.objects[Bucket, Key] = Body
 
+    def describe_images(self, **_: Any) -> dict[str, Any]:
+        return {"imageDetails": []}
+
     def create_log_group(self, logGroupName: str) -> None:
         self._check("CreateLogGroup")
 

@@ -126,6 +126,17 @@ def test_an_image_that_is_not_in_the_registry_runs_as_its_process(inside, engine
     run(scenario())
 
 
+def test_a_tag_that_the_registry_lists_no_image_for_runs_as_its_process(inside, engine, variant):
+    inside.aws.describe_images = lambda **_: {"imageDetails": []}
+
+    async def scenario() -> None:
+        async with inside.running():
+            assert (await deployed(inside, variant, f"{REPOSITORY}:process"))["EndpointStatus"] == "InService"
+
+    run(scenario())
+    assert not asked(engine, "run")
+
+
 def test_a_pull_that_fails_fails_the_endpoint_in_words(inside, engine, variant):
     program = engine.with_name("docker")
     program.write_text(ENGINE + 'if arguments[0] == "pull":\n    sys.exit("manifest unknown")\n')
