@@ -10,7 +10,7 @@ from pulumi.runtime.config import CONFIG
 
 from infra import outputs, place
 from infra.config import Settings, check_target, is_local
-from infra.journal import Journal, recorded
+from infra.journal import Journal
 from infra.lambda_zip import seal
 from infra.monitoring import Monitoring
 from infra.package import Package
@@ -30,10 +30,9 @@ async def main() -> None:
     stack = pulumi.get_stack()
     settings = Settings.load(pulumi.Config("modelstack"), stack, CONFIG.get())
     check_target(stack, os.environ)
-    names = await place.names_here(settings.model.name, stack)
+    names, state = await place.here(settings.model.name, stack)
     source = await place.champion_of(settings.promotion.source) if settings.promotion.source else None
     image = place.image_for(settings.serving.image, names, source)
-    state = recorded(names)
     retain = not is_local(stack) if settings.registry.retain is None else settings.registry.retain
 
     registry = Registry("registry", names, retain)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from infra.naming import Names
+from infra.naming import Names, journal
 from rollout.state import RolloutState
 
 
-def recorded(names: Names) -> RolloutState:
-    """What is live and on trial, by the journal of the stack's endpoint; an empty state when there is no journal yet.
+def recorded(endpoint: str, region: str) -> RolloutState:
+    """What is live and on trial, by the journal of an endpoint; an empty state when there is no journal yet.
 
     Raises:
         pulumi.RunError: The journal cannot be read, so what is live is not known; nothing may be declared.
@@ -20,11 +20,9 @@ def recorded(names: Names) -> RolloutState:
     from rollout.state import StateError  # noqa: PLC0415
 
     try:
-        return DynamoJournal(clients(names.region), names.journal, names.endpoint).read()
+        return DynamoJournal(clients(region), journal(endpoint), endpoint).read()
     except (RolloutError, StateError) as error:
-        raise pulumi.RunError(
-            f"what is live on {names.endpoint} is not known, so nothing was changed: {error}"
-        ) from None
+        raise pulumi.RunError(f"what is live on {endpoint} is not known, so nothing was changed: {error}") from None
 
 
 class Journal(pulumi.ComponentResource):

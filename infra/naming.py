@@ -34,6 +34,16 @@ def variant(recipe: str) -> str:
     return f"v-{release_id(recipe)}"
 
 
+def prefix(model: str, stack: str) -> str:
+    """What every name of a stack begins with; also the name of its endpoint."""
+    return f"{model}-{stack}"
+
+
+def journal(endpoint: str) -> str:
+    """The DynamoDB table of the rollout journal of an endpoint."""
+    return f"{endpoint}-rollouts"
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of one stack.
@@ -55,7 +65,7 @@ class Names:
     @property
     def prefix(self) -> str:
         """What every name of the stack begins with."""
-        return f"{self.model}-{self.stack}"
+        return prefix(self.model, self.stack)
 
     @property
     def endpoint(self) -> str:
@@ -90,7 +100,7 @@ class Names:
     @property
     def journal(self) -> str:
         """The DynamoDB table of the rollout journal."""
-        return f"{self.prefix}-rollouts"
+        return journal(self.prefix)
 
     @property
     def alerts(self) -> str:

@@ -27,7 +27,7 @@ NAMES = (
 
 
 def export(outputs: Mapping[str, Any]) -> None:
-    """Export every output of a stack, in order; the ones that are not given, and those without a value, as null.
+    """Export every output of a stack, in order; the ones that are not given, and empty ones, as null.
 
     Raises:
         ValueError: A name is not one of `NAMES`.
@@ -41,7 +41,7 @@ def export(outputs: Mapping[str, Any]) -> None:
 
 def _or_null(value: Any) -> Any:
     """The SDK leaves out an output whose value is None; in this form of the wire protocol it arrives as null."""
-    if value is not None:
+    if value not in (None, "", {}):
         return value
     return {rpc._special_sig_key: rpc._special_output_value_sig, "value": None}  # pyright: ignore[reportPrivateUsage]
 
@@ -49,5 +49,5 @@ def _or_null(value: Any) -> Any:
 def dashboard_url(region: str, name: str, endpoint: str | None) -> str:
     """Where a person looks at the dashboard; in the local cloud, where its body can be read."""
     if endpoint:
-        return f"{endpoint.rstrip('/')}/?Action=GetDashboard&DashboardName={name}"
+        return f"{endpoint.rstrip('/')}/_localcloud/dashboards/{name}"
     return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{name}"

@@ -34,7 +34,7 @@ class Package(Resource, module="modelstack", name="Package"):
     manifest_sha256: pulumi.Output[str]
     model_package_arn: pulumi.Output[str]
     metrics: pulumi.Output[dict[str, float]]
-    refused: pulumi.Output[str | None]
+    refused: pulumi.Output[str]
 
     def __init__(
         self,

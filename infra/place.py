@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import importlib
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.config import is_local
-from infra.naming import Names
+from infra.journal import recorded
+from infra.naming import Names, prefix
 from rollout.state import RolloutState
 
+SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "sns", "sqs")
 RELEASE = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
 
 
-async def names_here(model: str, stack: str) -> Names:
-    """The stack's names, in the account and region that the credentials and the config lead to.
+async def here(model: str, stack: str) -> tuple[Names, RolloutState]:
+    """The stack's names, in the account and region that the credentials and the config lead to, and what is live there.
 
     Raises:
-        pulumi.RunError: `aws:region` is not set.
+        pulumi.RunError: `aws:region` is not set, or AWS does not say whose the credentials are or what is live.
     """
     region = pulumi.Config("aws").get("region")
     if not region:
         raise pulumi.RunError(
             f"Pulumi.{stack}.yaml: aws:region is missing; set it, such as: pulumi config set aws:region us-east-1"
         )
-    caller = await aws.get_caller_identity()
-    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1])
+    # At once: while the provider starts, which takes the longest, the journal is read and the rest of the SDK loads.
+    caller, state, _ = await asyncio.gather(
+        aws.get_caller_identity(),
+        asyncio.to_thread(recorded, prefix(model, stack), region),
+        asyncio.to_thread(_load),
+        return_exceptions=True,
+    )
+    if isinstance(state, BaseException):
+        raise state
+    if isinstance(caller, BaseException):
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
+    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), state
+
+
+def _load() -> None:
+    """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
+    gc.disable()  # all of it stays, so that looking for garbage meanwhile is a fifth of the time
+    try:
+        for name in SERVICES:
+            importlib.import_module(f"pulumi_aws.{name}._inputs")
+    finally:
+        gc.enable()
 
 
 async def champion_of(source: str) -> dict[str, Any]:

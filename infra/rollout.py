@@ -24,11 +24,11 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         this resource, so that the stack's outputs tell the truth; the program then fails with it.
     """
 
-    champion: pulumi.Output[str | None]
-    challenger: pulumi.Output[str | None]
-    release: pulumi.Output[dict[str, str] | None]
-    outcome: pulumi.Output[str | None]
-    why: pulumi.Output[str | None]
+    champion: pulumi.Output[str]
+    challenger: pulumi.Output[str]
+    release: pulumi.Output[dict[str, str]]
+    outcome: pulumi.Output[str]
+    why: pulumi.Output[str]
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "wait": settings.wait,
             "acts": plan.starts and (settings.wait or not under_way),
             "seen": {
-                "champion": champion.package_digest if champion else None,
-                "challenger": challenger.package_digest if challenger else None,
+                "champion": champion.package_digest if champion else "",
+                "challenger": challenger.package_digest if challenger else "",
             },
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("champion", "challenger", "release", "outcome", "why")),

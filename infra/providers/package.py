@@ -73,7 +73,7 @@ def outcome(props: Values) -> dict[str, Any]:
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         return {**dict.fromkeys(FACTS), "refused": str(error)}
-    return {**facts, "refused": None}
+    return {**facts, "refused": ""}
 
 
 def _built(props: Values) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+PAUSE_SECONDS = 2.0
 
 
 class Progress:
@@ -29,10 +32,15 @@ class Progress:
         self._urn = urn
         self._address = address if address is not None else sys.argv[-1]
         self._engine: Any = None
+        self._last = ("", -PAUSE_SECONDS)
 
     def __call__(self, text: str) -> None:
-        """Show a line until the next one comes."""
-        self._log(text, passing=True)
+        """Show a line until the next one comes; lines that follow at once, or say the same, are left out."""
+        before, at = self._last
+        now = time.monotonic()
+        if text != before and now - at >= PAUSE_SECONDS:
+            self._last = (text, now)
+            self._log(text, passing=True)
 
     def note(self, text: str) -> None:
         """Show a line that stays."""

@@ -23,7 +23,7 @@ class RolloutProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Something is to do when the program says so, or when the journal went on since the last update."""
         elsewhere = [name for name in PLACE if olds.get(name) != news.get(name)]
-        moved = any(olds.get(name) != news["seen"].get(name) for name in ("champion", "challenger"))
+        moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
         return DiffResult(changes=bool(elsewhere) or bool(news["acts"]) or moved, replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -105,12 +105,15 @@ def whole(value: Any) -> Any:
 
 
 def standing(state: Any) -> dict[str, Any]:
-    """What serves, by the journal: package digests, and the champion's whole release."""
+    """What serves, by the journal: package digests, and the champion's whole release; empty where there is none.
+
+    Empty and not None: Pulumi drops None from a resource's state, and a preview then takes the output for unknown.
+    """
     champion, challenger = state.champion, state.challenger
     return {
-        "champion": champion.package_digest if champion else None,
-        "challenger": challenger.package_digest if challenger else None,
-        "release": champion.as_dict() if champion else None,
+        "champion": champion.package_digest if champion else "",
+        "challenger": challenger.package_digest if challenger else "",
+        "release": champion.as_dict() if champion else {},
     }
 
 
