@@ -12,7 +12,6 @@ from ops.errors import OperatorError
 from ops.snapshot import Snapshot, take
 from ops.target import Target
 
-
 _LINE = 110
 
 

@@ -12,10 +12,11 @@ import logging
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import boto3
@@ -199,7 +200,17 @@ class Host:
 def _clients(url: str, region: str) -> Callable[[str], Any]:
     session = boto3.Session(ROOT_KEY, ROOT_KEY, region_name=region)
     settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 2})
-    return lru_cache(maxsize=None)(lambda service: session.client(service, endpoint_url=url, config=settings))
+    one_at_a_time = threading.Lock()  # a boto3 session makes clients in one thread only; the clients serve any
+
+    @cache
+    def client(service: str) -> Any:
+        return session.client(service, endpoint_url=url, config=settings)
+
+    def aws(service: str) -> Any:
+        with one_at_a_time:
+            return client(service)
+
+    return aws
 
 
 def run(folders: Folders, port: int, configuration: Configuration) -> None:

@@ -1,0 +1,200 @@
+"""The life of a stack, by the real engine on a real local cloud: each test goes on where the one before ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.bed import Bed
+from ops.replay import Report, background
+from ops.snapshot import Snapshot, take
+from ops.stack import Done, Stack
+from ops.target import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+OUTPUTS = {
+    "endpoint_name",
+    "region",
+    "package_group",
+    "package_digest",
+    "champion",
+    "challenger",
+    "artifact_bucket",
+    "dashboard_url",
+    "rollback_function",
+}
+QUICK: dict[str, Any] = {"max_iter": 5}
+
+
+@pytest.fixture(scope="module")
+def versions(story: Bed) -> dict[str, Stack]:
+    """Three versions of the model, small so that training is quick: a first, a good and a faulty one."""
+    first = story.stack.with_parameters(story.folder, **QUICK)
+    good = first.with_parameters(story.folder, max_iter=6)
+    return {"first": first, "good": good, "faulty": good.with_parameters(story.folder, max_iter=7, fault="errors")}
+
+
+@pytest.fixture
+def traffic(story: Bed) -> Iterator[Report]:
+    """Flights at a constant rate while a test runs."""
+    with background(story.target(), 40, start=date(2013, 3, 1)) as report:
+        yield report
+
+
+def package(story: Bed, digest: str) -> dict[str, Any]:
+    target = story.target()
+    sagemaker = target.client("sagemaker")
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=target.output("package_group"))
+    found = [
+        sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+        for item in listed["ModelPackageSummaryList"]
+    ]
+    return next(item for item in found if item["CustomerMetadataProperties"]["package_digest"] == digest)
+
+
+def shares(seen: Snapshot) -> dict[str, float]:
+    return {item.role: item.weight for item in seen.variants}
+
+
+def succeeded(done: Done) -> Done:
+    assert done.code == 0, done.output[-3000:]
+    return done
+
+
+def test_wrong_values_are_listed_with_what_is_allowed_before_anything_changes(story: Bed) -> None:
+    content = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
+    content["config"]["modelstack:serving"]["instance_count"] = 0
+    content["config"]["modelstack:rollout"]["steps"] = [
+        {"weight": 50, "bake_seconds": 1},
+        {"weight": 10, "bake_seconds": 1},
+    ]
+    content["config"]["modelstack:montoring"] = {"period_seconds": 10}
+    wrong = story.folder / "Pulumi.wrong.yaml"
+    wrong.write_text(yaml.safe_dump(content))
+    done = Stack("local", story.environment, config=wrong).up()
+    assert done.code != 0
+    assert "Traceback" not in done.output
+    for part in ("instance_count", "0", "[50, 10]", "montoring", "monitoring"):
+        assert part in done.output
+    assert story.stack.outputs() == {}
+
+
+def test_the_first_update_trains_registers_and_serves(story: Bed, versions: dict[str, Stack]) -> None:
+    succeeded(versions["first"].up())
+    outputs = story.stack.outputs()
+    assert set(outputs) >= OUTPUTS
+    assert outputs["champion"] == outputs["package_digest"]
+    assert outputs["challenger"] is None
+    seen = take(story.target())
+    assert (seen.status, shares(seen)) == ("InService", {"champion": 100.0})
+    assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
+
+
+def test_the_endpoint_answers_the_example_request(story: Bed) -> None:
+    answer = (
+        story.target()
+        .client("sagemaker-runtime")
+        .invoke_endpoint(
+            EndpointName=story.target().endpoint,
+            ContentType="application/json",
+            Body=(ROOT / "model" / "example_request.json").read_bytes(),
+        )
+    )
+    predictions = json.loads(answer["Body"].read())["predictions"]
+    assert all(0 <= item["probability"] <= 1 for item in predictions)
+
+
+def test_nothing_changes_when_nothing_changed(story: Bed, versions: dict[str, Stack]) -> None:
+    succeeded(versions["first"].preview("--expect-no-changes"))
+    succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
+    assert "created" not in succeeded(versions["first"].up()).output
+
+
+def test_a_good_release_takes_over_in_steps_and_loses_no_request(
+    story: Bed, versions: dict[str, Stack], traffic: Report
+) -> None:
+    before = story.stack.outputs()["champion"]
+    done = succeeded(versions["good"].up())
+    outputs = story.stack.outputs()
+    assert outputs["champion"] == outputs["package_digest"] != before
+    assert "gets 10%" in done.output
+    assert "not worse" in done.output
+    assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
+    assert shares(take(story.target())) == {"champion": 100.0}
+    assert traffic.failures == []
+
+
+def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(
+    story: Bed, versions: dict[str, Stack], traffic: Report
+) -> None:
+    before = story.stack.outputs()["champion"]
+    done = versions["faulty"].up()
+    assert done.code != 0
+    assert "Traceback" not in done.output
+    assert "rolled back" in done.error
+    seen = take(story.target())
+    assert (seen.champion, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
+    assert seen.verdict is not None
+    assert (seen.verdict["outcome"], seen.verdict["source"]) == ("rolled_back", "alarm")
+    assert seen.verdict["name"] in done.error
+    assert seen.verdict["name"].endswith("-5xx")
+    outputs = story.stack.outputs()
+    assert (outputs["champion"], outputs["challenger"]) == (before, None)
+    assert package(story, seen.verdict["package_digest"])["ModelApprovalStatus"] == "Rejected"
+    assert {failure.answer for failure in traffic.failures} == {"500"}
+
+
+def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
+    story: Bed, versions: dict[str, Stack]
+) -> None:
+    done = succeeded(versions["faulty"].preview("--json"))
+    said = " ".join(item["message"] for item in json.loads(done.output).get("diagnostics", []))
+    assert "rolled back" in said
+    assert "is not tried again" in said
+    deleted = [step["urn"] for step in json.loads(done.output)["steps"] if step["op"] == "delete"]
+    target = story.target()
+    live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)["EndpointConfigName"]
+    outputs = story.stack.pulumi("stack", "export", "--stack", "local").output
+    urns = {item["urn"] for item in json.loads(outputs)["deployment"]["resources"] if item.get("id") == live}
+    assert urns
+    assert not urns & set(deleted)
+
+
+def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stack]) -> None:
+    before = take(story.target())
+    versions["faulty"].up()
+    after = take(story.target())
+    assert (after.champion, after.verdict) == (before.champion, before.verdict)
+    assert shares(after) == {"champion": 100.0}
+
+
+def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:
+    champion = story.stack.outputs()["champion"]
+    config = story.folder / "Pulumi.local-staging.yaml"
+    config.write_text((ROOT / "Pulumi.local-staging.yaml").read_text())
+    staging = Stack("local-staging", story.environment, config=config)
+    succeeded(staging.pulumi("stack", "init", "local-staging"))
+    succeeded(staging.up())
+    outputs = staging.outputs()
+    assert outputs["champion"] == outputs["package_digest"] == champion
+    assert outputs["endpoint_name"] != story.stack.outputs()["endpoint_name"]
+    succeeded(staging.pulumi("destroy", "--yes", "--stack", "local-staging"))
+
+
+def test_destroy_leaves_nothing(story: Bed) -> None:
+    target = story.target()
+    succeeded(story.stack.pulumi("destroy", "--yes", "--stack", "local"))
+    sagemaker = target.client("sagemaker")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+    assert target.client("s3").list_buckets()["Buckets"] == []
+    assert target.client("lambda").list_functions()["Functions"] == []
+    assert target.client("dynamodb").list_tables()["TableNames"] == []
+    assert target.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
