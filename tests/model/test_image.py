@@ -1,0 +1,99 @@
+"""`make image`: what it builds from, and what it says where there is no engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.container import Engine, image_tag, lay_out
+from ops.errors import OperatorError
+from ops.wheels import wheels
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def some_wheels(tmp_path: Path) -> Path:
+    folder = tmp_path / "some wheels"
+    folder.mkdir()
+    (folder / "a-1-py3-none-any.whl").write_bytes(b"wheel")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"PATH": "/nowhere"}, "no Docker engine: there is no `docker` command on PATH"),
+        ({"PATH": "{bin}"}, "no Docker engine answers: Cannot connect to the Docker daemon"),
+    ],
+)
+def test_without_an_engine_it_says_what_runs_instead(tmp_path: Path, change: dict[str, str], said: str):
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    docker.chmod(0o755)
+    environment = {**os.environ, **{name: value.format(bin=tmp_path) for name, value in change.items()}}
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.image"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert "the local stack runs the same entry point as a process" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_failing_step_of_the_engine_is_told_with_its_last_words(tmp_path: Path):
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho building\necho 'no space left on device' >&2\nexit 1\n")
+    docker.chmod(0o755)
+    with pytest.raises(OperatorError, match=r"(?s)docker build failed: building.*no space left on device"):
+        Engine(str(docker)).build(tmp_path, "name", "base")
+
+
+def test_the_context_holds_all_that_the_dockerfile_copies_and_nothing_else(tmp_path: Path, some_wheels: Path):
+    lay_out(ROOT, some_wheels, tmp_path / "context")
+    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "model/Dockerfile").read_text(), re.MULTILINE)
+    assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
+
+
+def test_the_dockerfile_installs_with_hashes_from_no_index_and_drops_root():
+    text = (ROOT / "model/Dockerfile").read_text()
+    assert "--no-index" in text
+    assert "--require-hashes" in text
+    assert text.rindex("USER 1000:1000") < text.rindex("ENTRYPOINT")
+
+
+def test_a_tag_names_what_an_image_is_made_from(tmp_path: Path, some_wheels: Path):
+    lay_out(ROOT, some_wheels, tmp_path / "one")
+    lay_out(ROOT, some_wheels, tmp_path / "two")
+    assert image_tag(tmp_path / "one", "base") == image_tag(tmp_path / "two", "base")
+    assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "one", "other base")
+    (tmp_path / "two/entrypoint.py").write_text("changed")
+    assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "two", "base")
+
+
+@pytest.mark.e2e
+def test_the_wheels_are_those_of_the_lock_and_are_downloaded_once():
+    said: list[str] = []
+    folder = wheels(ROOT, "3.11", said.append)
+    locked = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements/serving.txt").read_text(), re.MULTILINE)
+    found = {tuple(path.name.split("-")[:2]) for path in folder.iterdir()}
+    assert found == {(name.replace("-", "_"), version) for name, version in locked}
+    said.clear()
+    assert wheels(ROOT, "3.11", said.append) == folder
+    assert said == []
+
+
+@pytest.mark.e2e
+def test_a_wheel_with_another_hash_than_the_lock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "requirements/serving.txt").write_text(f"h11==0.16.0 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(OperatorError, match="the wheels cannot be downloaded"):
+        wheels(tmp_path, "3.11", print)
+    assert not list((tmp_path / "cache/modelstack").iterdir())
