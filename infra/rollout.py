@@ -70,6 +70,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "seen": {
                 "champion": champion.package_digest if champion else "",
                 "challenger": challenger.package_digest if challenger else "",
+                "revision": state.revision,
             },
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("champion", "challenger", "release", "outcome", "why")),

@@ -21,10 +21,16 @@ class RolloutProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Something is to do when the program says so, or when the journal went on since the last update."""
+        """Something is to do when the program says so, or when the journal went on since the last update.
+
+        A refresh compares with the inputs of the last update: what that update did itself is no news, unless it failed.
+        """
         elsewhere = [name for name in PLACE if olds.get(name) != news.get(name)]
         moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
-        return DiffResult(changes=bool(elsewhere) or bool(news["acts"]) or moved, replaces=elsewhere)
+        looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
+        news_here = looked_again or olds.get("outcome") in {None, "failed"}
+        changes = bool(elsewhere) or (news_here and (bool(news["acts"]) or moved))
+        return DiffResult(changes=changes, replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the first release champion, or go on where another update was interrupted."""

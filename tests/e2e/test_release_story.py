@@ -114,6 +114,7 @@ def test_nothing_changes_when_nothing_changed(story: Bed, versions: dict[str, St
     succeeded(versions["first"].preview("--expect-no-changes"))
     succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
     assert "created" not in succeeded(versions["first"].up()).output
+    succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
 
 
 def test_a_good_release_takes_over_in_steps_and_loses_no_request(
