@@ -27,18 +27,25 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_PATH = "/_localcloud/status"
+DASHBOARDS_PATH = "/_localcloud/dashboards/"
 
 _CLOSED = re.compile(r"/_(ministack|localstack)/(?!health$|ready$|lambda-code/|lambda-layers/)")
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|([\w.-]+\.)?localhost)(:\d+)?")
 
 
-def application(durability: Durability, status: Callable[[], dict[str, Any]], lifespan: App) -> App:
+def application(
+    durability: Durability,
+    status: Callable[[], dict[str, Any]],
+    lifespan: App,
+    dashboard: Callable[[str], Awaitable[str | None]],
+) -> App:
     """Wrap ministack's application.
 
     Args:
         durability: Asked to save what a request changed before its answer leaves.
         status: Content of the answer at `STATUS_PATH`.
         lifespan: Takes the server's start and stop.
+        dashboard: The body of a CloudWatch dashboard by its name, for a person who opens its URL; None if there is none.
     """
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -48,6 +55,11 @@ def application(durability: Durability, status: Callable[[], dict[str, Any]], li
             await _answer(send, 200, json.dumps(status()).encode())
         elif scope["type"] == "http" and (reason := _refusal(scope)):
             await _answer(send, 403, json.dumps({"message": reason}).encode())
+        elif scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(DASHBOARDS_PATH):
+            name = scope["path"].removeprefix(DASHBOARDS_PATH)
+            body = await dashboard(name)
+            missing = json.dumps({"message": f"there is no dashboard {name!r}"})
+            await _answer(send, 404 if body is None else 200, (body or missing).encode())
         elif scope["type"] == "http":
             await _durably(durability, scope, receive, send)
         else:

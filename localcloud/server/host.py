@@ -22,6 +22,7 @@ from typing import Any
 import boto3
 import hypercorn.asyncio
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from hypercorn.config import Config as Listening
 from hypercorn.utils import LifespanFailureError
 from ministack import app as ministack_app
@@ -122,10 +123,18 @@ class Host:
         listening.keep_alive_timeout = 75
         listening.graceful_timeout = _DRAIN_SECONDS
         listening.loglevel = "WARNING"
-        application = asgi.application(self._durability, self._status, self._lifespan)
+        application = asgi.application(self._durability, self._status, self._lifespan, self._dashboard)
         await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)  # pyright: ignore[reportArgumentType]
         if self._failed is not None:
             raise self._failed
+
+    async def _dashboard(self, name: str) -> str | None:
+        cloudwatch = self._platform.aws("cloudwatch")
+        try:
+            found = await asyncio.to_thread(cloudwatch.get_dashboard, DashboardName=name)
+        except ClientError:
+            return None
+        return str(found["DashboardBody"])
 
     async def _run_until_stopped(self) -> None:
         """Run what lives on the open port; hypercorn stops listening when this returns."""
