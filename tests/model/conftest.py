@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
 
 
-# Containers are tested where a Docker engine answers, and always in CI. test_image.py says what happens where none does.
+# Containers are tested where a Docker engine answers, and always in CI. test_image.py tells of where none does.
 ENGINE = shutil.which("docker") is not None and not subprocess.call(
     ["docker", "info"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
 )

@@ -117,18 +117,29 @@ def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(sealed,
     assert [line.split()[0] for line in said] == ["sealed"]
 
 
-def test_a_build_killed_with_its_training_ends_all_and_can_be_run_again(sealed, tmp_path: Path):
-    work = tmp_path / "work"
-    process = subprocess.Popen(command(ROOT, workdir=str(work)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+def test_a_build_that_is_killed_leaves_no_training_behind(checkout: Checkout):
+    root = checkout("checkout")
+    with (root / "model/training.py").open("a") as code:
+        code.write("\ndef train(*_):\n    import time; time.sleep(100)\n")
+    process = subprocess.Popen(command(root), cwd=root, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while alive(child):
         assert time.monotonic() < deadline, "the step outlived its build"
         time.sleep(0.02)
+
+
+def test_a_build_that_was_killed_in_training_can_be_run_again(sealed, tmp_path: Path):
+    work = tmp_path / "work"
+    process = subprocess.Popen(command(ROOT, workdir=str(work)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert "to train on" in process.stderr.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
     assert small(lambda _: None, work).digest == sealed.digest
 
 
