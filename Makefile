@@ -41,6 +41,8 @@ env: ## Print exports that point a client at the local stack: eval "$$(make -s e
 shell: ## A shell on the local stack; other stacks need AWS's own settings
 	@$(SETUP) shell
 
+test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
 test: setup-dev ## All tests, the end-to-end ones included
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 

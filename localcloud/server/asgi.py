@@ -45,7 +45,7 @@ def application(
         durability: Asked to save what a request changed before its answer leaves.
         status: Content of the answer at `STATUS_PATH`.
         lifespan: Takes the server's start and stop.
-        dashboard: The body of a CloudWatch dashboard by its name, for a person who opens its URL; None if there is none.
+        dashboard: The body of a CloudWatch dashboard by its name, or None, for a person who opens its URL.
     """
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -58,6 +58,8 @@ def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
             cli = engine.choose(places, installer)
             places.backend.mkdir(parents=True, exist_ok=True)
             changed |= awsplugin.install(places, cli)
+            if level == "dev":
+                changed |= environments.link(places, environments.cached(places, installer, "awscli"), "aws")
             now = {"engine": str(cli), "localcloud": str(cloud)}
             if before != now:
                 places.record.write_text(json.dumps(now, indent=1))

@@ -130,6 +130,20 @@ def cached(places: Places, installer: Installer, name: str) -> Path:
     return folder
 
 
+def link(places: Places, environment: Path, command: str) -> bool:
+    """Put a command of a cached environment among the project's own commands.
+
+    Returns:
+        Whether it was not there yet.
+    """
+    here, there = places.venv / "bin" / command, environment / "bin" / command
+    if here.is_symlink() and here.readlink() == there:
+        return False
+    here.unlink(missing_ok=True)
+    here.symlink_to(there)
+    return True
+
+
 def works(python: Path) -> bool:
     """Tell whether an interpreter is there and runs: the Python that an environment came from may have gone."""
     return python.exists() and answer([python, "-c", "print(1)"]) == "1"

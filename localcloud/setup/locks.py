@@ -10,6 +10,7 @@ _LOCKS: tuple[tuple[str, str | None], ...] = (
     ("app", "dev"),
     ("serving", "app"),
     ("localcloud", None),
+    ("awscli", None),
     ("uv", None),
     ("go", None),
 )

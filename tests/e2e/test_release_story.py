@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -91,6 +92,8 @@ def test_the_first_update_trains_registers_and_serves(story: Bed, versions: dict
     assert set(outputs) >= OUTPUTS
     assert outputs["champion"] == outputs["package_digest"]
     assert outputs["challenger"] is None
+    with urlopen(outputs["dashboard_url"]) as answer:
+        assert json.load(answer)["widgets"]
     seen = take(story.target())
     assert (seen.status, shares(seen)) == ("InService", {"champion": 100.0})
     assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
