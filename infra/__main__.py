@@ -152,4 +152,5 @@ async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
     raise pulumi.RunError(f"the release was not promoted: {outcome.replace('_', ' ')}: {why}")
 
 
-pulumi.run(main)
+if __name__ == "__main__":
+    pulumi.run(main)

@@ -108,14 +108,16 @@ def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, wait
     trial = champion is not None and not serves and champion.variant != wanted.variant
 
     live = list(state.releases())
-    if advances and waits and state.previous is not None and state.previous.config_name != wanted.config_name:
-        live = [release for release in live if release.config_name != state.previous.config_name]
+    previous = state.previous
+    if advances and waits:  # its successor comes with this update, or nothing is deleted
+        live = [release for release in live if release != previous or release.config_name == wanted.config_name]
+        previous = None
 
     pairs = list(_live_pairs(state, live, pair_of))
     if champion is not None and trial:
         pairs.append(_pair(champion.config_name, wanted.config_name, pair_of))
-    if state.previous in live and state.previous is not None and champion is not None:
-        pairs.append(_pair(state.previous.config_name, champion.config_name, pair_of))
+    if champion is not None and previous is not None:
+        pairs.append(_pair(previous.config_name, champion.config_name, pair_of))
 
     declared = [_known(release) for release in live]
     declared.append(Declared(wanted.variant, wanted.model_name, wanted.config_name, None))

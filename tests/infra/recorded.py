@@ -1,0 +1,190 @@
+"""Runs the program without an engine, and keeps what it declared."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+import pulumi
+import pulumi.runtime
+import yaml
+from google.protobuf import json_format
+from pulumi.runtime import mocks, settings, stack
+from pulumi.runtime.proto import resource_pb2
+
+import infra.__main__ as program
+from infra import place
+from infra.config import ServingSettings
+from infra.naming import Names, variant
+from infra.serving import wanted_release
+from rollout.release import Release
+from rollout.state import RolloutState
+
+ROOT = Path(__file__).resolve().parents[2]
+ACCOUNT = "000000000000"
+RECIPE = "a" * 64
+DIGEST = f"sha256:{'d' * 64}"
+FACTS = {
+    "package_digest": DIGEST,
+    "archive_uri": f"s3://bucket/packages/{'d' * 64}/model.tar.gz",
+    "manifest_sha256": "e" * 64,
+    "model_package_arn": "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1",
+    "metrics": {"auc": 0.7},
+    "refused": "",
+}
+IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev-serving@sha256:{'f' * 64}"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One resource as the program registered it."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    ignores: list[str]
+    depends: list[str]
+
+
+@dataclass
+class World(mocks.Mocks):
+    """Stands in for the providers.
+
+    Attributes:
+        refused: Why the package is refused.
+        outcome: How a rollout ends.
+        source: The outputs of the stack that is promoted from.
+        resources: What was declared, in order.
+    """
+
+    refused: str = ""
+    outcome: str = "promoted"
+    why: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    resources: list[Declared] = field(default_factory=list)
+    exported: dict[str, Any] = field(default_factory=dict)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        state = dict(args.inputs)
+        if args.typ == "pulumi:pulumi:StackReference":
+            return args.name, {**state, "outputs": self.source}
+        if args.typ.endswith(":Package"):
+            state |= FACTS if not self.refused else {"refused": self.refused}
+        if args.typ.endswith(":Rollout"):
+            wanted = args.inputs["target"]["package_digest"]
+            champion = wanted if self.outcome == "promoted" else args.inputs["seen"]["champion"]
+            state |= {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
+        state.setdefault("arn", f"arn:aws:{args.typ.split(':')[1]}:us-east-1:{ACCOUNT}:{args.name}")
+        return f"{args.name}-id", state
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        assert args.token == "aws:index/getCallerIdentity:getCallerIdentity"
+        return {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "id": ACCOUNT, "userId": ACCOUNT}
+
+    def all(self, type_: str) -> list[Declared]:
+        """Every resource whose type ends so."""
+        return [item for item in self.resources if item.type.endswith(type_)]
+
+    def one(self, type_: str, name: str | None = None) -> Declared:
+        """The resource of a type, and of a name when there are several."""
+        found = [item for item in self.all(type_) if name is None or item.name == name]
+        assert len(found) == 1, f"{type_} {name}: {[item.name for item in found]}"
+        return found[0]
+
+
+class Recorder(mocks.MockMonitor):
+    """Keeps the options of each registration too, which `Mocks` does not see."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.world = world
+
+    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            inputs = json_format.MessageToDict(request.object)
+            self.world.resources.append(
+                Declared(request.type, request.name, inputs, list(request.ignoreChanges), sorted(request.dependencies))
+            )
+        return answer
+
+    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Any:
+        if "pulumi:pulumi:Stack::" in request.urn:
+            self.world.exported = json_format.MessageToDict(request.outputs)
+        return super().RegisterResourceOutputs(request)
+
+
+def stack_config(name: str, **sections: dict[str, Any]) -> dict[str, str]:
+    """The committed config of a stack with some fields changed, as Pulumi gives it to a program."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    for section, fields in sections.items():
+        config[f"modelstack:{section}"] = {**config.get(f"modelstack:{section}", {}), **fields}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def release(names: Names, recipe: str = RECIPE, image: str | None = None, **changes: str) -> Release:
+    """The release of a recipe on a stack, as the program names it."""
+    image = image or names.process_image
+    wanted = wanted_release(names, recipe, image, ServingSettings())
+    facts = {key: value for key, value in FACTS.items() if isinstance(value, str) and value}
+    known = {
+        **facts,
+        "id": recipe[:12],
+        "recipe": recipe,
+        "image_uri": image,
+        "model_name": wanted.model_name,
+        "variant": variant(recipe),
+        "config_name": wanted.config_name,
+    }
+    return Release(**{**known, **changes})
+
+
+def run_program(
+    name: str = "local",
+    world: World | None = None,
+    state: RolloutState | None = None,
+    recipe: str = RECIPE,
+    **sections: dict[str, Any],
+) -> World:
+    """Run the program of a stack to its end.
+
+    Args:
+        name: The stack; its committed config is the base.
+        world: Stands in for the providers.
+        state: The journal; None is an empty one.
+        recipe: The recipe digest of the checkout.
+        sections: Changes of the config, by section.
+    """
+    world = world or World()
+    endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
+    kept = {key: value for key, value in os.environ.items() if key != "AWS_ENDPOINT_URL"}
+    pulumi.runtime.set_all_config(stack_config(name, **sections))
+    settings.set_root_resource(cast(Any, object()))  # or set_mocks makes a stack of its own
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    mocks.set_mocks(
+        world,
+        project="modelstack",
+        stack=name,
+        preview=False,
+        monitor=Recorder(world),
+        organization="organization",
+        logger=logging.getLogger("engine"),
+    )
+    settings.set_root_resource(cast(Any, None))
+    with (
+        mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
+        mock.patch.object(place, "recorded", lambda endpoint, region: state or RolloutState(endpoint)),
+        mock.patch.object(program, "recipe_here", lambda settings: recipe),
+    ):
+        try:
+            loop.run_until_complete(stack.run_in_stack(program.main))
+        finally:
+            loop.close()
+    return world

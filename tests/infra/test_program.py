@@ -1,0 +1,356 @@
+"""What the program declares, each promise with its reason. Nothing here needs an engine."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.naming import Names
+from infra.outputs import NAMES
+from rollout.release import Release
+from rollout.state import Phase, Reason, RolloutState, Verdict
+from tests.infra.recorded import ACCOUNT, DIGEST, FACTS, IMAGE, RECIPE, Declared, World, release
+from tests.infra.recorded import run_program as run
+
+LOCAL = Names("flight-delay", "local", ACCOUNT, "us-east-1")
+OLD = release(LOCAL, "1" * 64, package_digest=f"sha256:{'1' * 64}")
+SOURCE = {
+    "region": "us-east-1",
+    "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST},
+}
+
+
+def idle(champion: Release, **changes: Any) -> RolloutState:
+    return replace(RolloutState("flight-delay-local", champion=champion, phase=Phase.IDLE), **changes)
+
+
+def verdict(of: Release) -> Verdict:
+    reason = Reason("alarm", "5xx", "alarm 5xx: 52% of 40 requests failed")
+    return Verdict("rolled_back", reason, "000002", of.id, of.recipe, of.package_digest, 0.0)
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    return json.loads(policy)["Statement"]
+
+
+def config_of(world: World, name: str) -> Declared:
+    return next(item for item in world.all(":EndpointConfiguration") if item.inputs["name"] == name)
+
+
+# --- the registry
+
+
+def test_bucket_is_closed_encrypted_versioned_and_tls_only() -> None:
+    world = run()
+    blocked = world.one(":BucketPublicAccessBlock").inputs
+    assert {name for name, value in blocked.items() if value is True} == {
+        "blockPublicAcls",
+        "blockPublicPolicy",
+        "ignorePublicAcls",
+        "restrictPublicBuckets",
+    }, "each of the four closes another way to make an object public"
+    assert world.one(":BucketVersioning").inputs["versioningConfiguration"]["status"] == "Enabled"
+    rule = world.one(":BucketServerSideEncryptionConfiguration").inputs["rules"][0]
+    assert rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] == "aws:kms"
+    deny = statements(world.one(":BucketPolicy").inputs["policy"])[0]
+    assert deny["Effect"] == "Deny"
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert len(deny["Resource"]) == 2, "the bucket and its objects are two resources"
+
+
+def test_images_are_scanned_and_a_tag_never_moves() -> None:
+    repository = run().one(":Repository").inputs
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+
+
+@pytest.mark.parametrize(("stack", "kept"), [("local", False), ("dev", True)])
+def test_only_local_stacks_throw_their_packages_away(stack: str, kept: bool) -> None:
+    world = run(stack, serving={"image": IMAGE})
+    assert world.one(":Bucket").inputs["forceDestroy"] is not kept
+    assert world.one(":Repository").inputs["forceDelete"] is not kept
+    assert world.one(":Package").inputs["retain"] is kept
+
+
+# --- the package
+
+
+def test_nothing_is_put_into_the_bucket_before_its_rules_stand() -> None:
+    depends = " ".join(run().one(":Package").depends)
+    for rule in ("BucketPolicy", "BucketPublicAccessBlock", "BucketVersioning", "ServerSideEncryption"):
+        assert rule in depends
+
+
+def test_refused_package_stops_the_program_before_anything_else_is_declared() -> None:
+    world = World(refused="the model is below its gates and is not released:\n  auc  0.58  min 0.6")
+    with pytest.raises(pulumi.RunError, match=r"auc +0\.58 +min 0\.6"):
+        run(world=world)
+    assert {item.type.split(":")[1].split("/")[0] for item in world.resources} <= {
+        *("index", "kms", "s3", "ecr", "sagemaker", "dynamic")
+    }
+    assert not world.all(":Model")
+    assert not world.all(":Endpoint")
+    assert not world.all("lambda/function:Function")
+
+
+# --- serving
+
+
+def test_names_of_models_and_configs_are_digests_of_what_they_hold() -> None:
+    def names(**sections: Any) -> tuple[str, str]:
+        world = run(**sections)
+        return world.one(":Model").inputs["name"], world.one(":EndpointConfiguration").inputs["name"]
+
+    model, config = names()
+    assert names() == (model, config), "the same content must keep its name, or every plan has changes"
+    assert names(recipe="b" * 64)[0] != model
+    bigger = names(serving={"instance_count": 2})
+    assert bigger[0] == model, "the model does not hold the instances"
+    assert bigger[1] != config, "a config that is replaced under its name is not picked up"
+    assert names(serving={"capture_percent": 5})[1] != config
+    other = names(serving={"image": IMAGE})
+    assert other[0] != model
+    assert other[1] != config
+
+
+def test_container_is_told_the_digest_that_it_checks_before_it_unpickles() -> None:
+    container = run().one(":Model").inputs["primaryContainer"]
+    assert container["environment"] == {"MODELSTACK_MANIFEST_SHA256": FACTS["manifest_sha256"]}
+    assert container["modelDataUrl"] == FACTS["archive_uri"]
+
+
+def test_endpoint_belongs_to_the_controller_once_it_exists() -> None:
+    assert run().one(":Endpoint").ignores == ["endpointConfigName"], "an update must not reset a canary"
+
+
+def test_endpoint_goes_before_any_config_that_it_may_serve() -> None:
+    world = run(state=idle(OLD))
+    depends = world.one(":Endpoint").depends
+    for config in world.all(":EndpointConfiguration"):
+        assert any(urn.endswith(f"::{config.name}") for urn in depends)
+
+
+def test_what_is_live_never_changes_under_its_name() -> None:
+    world = run(state=idle(OLD), serving={"instance_count": 3})
+    for item in [*world.all(":Model"), *world.all(":EndpointConfiguration")]:
+        assert item.ignores == ["*"]
+
+
+def test_challenger_begins_without_traffic_beside_the_champion() -> None:
+    world = run(state=idle(OLD))
+    pair = config_of(world, LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name))
+    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
+    assert weights == {OLD.variant: 1, release(LOCAL).variant: 0}
+
+
+def test_champion_keeps_its_own_archive_and_image() -> None:
+    world = run(state=idle(replace(OLD, archive_uri="s3://old/model.tar.gz", image_uri="old-image")))
+    model = next(item for item in world.all(":Model") if item.inputs["name"] == OLD.model_name)
+    assert model.inputs["primaryContainer"]["image"] == "old-image"
+    assert model.inputs["primaryContainer"]["modelDataUrl"] == "s3://old/model.tar.gz"
+
+
+# --- monitors
+
+
+def test_every_alarm_says_what_missing_data_means_and_what_it_is_about() -> None:
+    for alarm in run(state=idle(OLD)).all(":MetricAlarm"):
+        assert alarm.inputs["treatMissingData"] in {"breaching", "notBreaching"}, alarm.name
+        assert len(alarm.inputs["alarmDescription"]) > 20, alarm.name
+        assert alarm.inputs["alarmActions"], "an alarm that tells nobody is none"
+
+
+def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
+    world = run(state=idle(OLD))
+    for variant in (OLD.variant, release(LOCAL).variant):
+        wanted = {"EndpointName": "flight-delay-local", "VariantName": variant}
+        assert world.one(":MetricAlarm", f"{variant}-p99").inputs["dimensions"] == wanted
+        assert world.one(":MetricAlarm", f"{variant}-drift").inputs["dimensions"] == wanted
+        for query in world.one(":MetricAlarm", f"{variant}-5xx").inputs["metricQueries"]:
+            assert "metric" not in query or query["metric"]["dimensions"] == wanted
+
+
+def test_error_rate_is_a_share_and_not_a_count() -> None:
+    queries = {
+        query["id"]: query for query in run().one(":MetricAlarm", f"v-{RECIPE[:12]}-5xx").inputs["metricQueries"]
+    }
+    assert queries["rate"]["expression"] == "part / whole"
+    assert queries["rate"]["returnData"] is True
+    assert queries["part"]["metric"]["metricName"] == "Invocation5XXErrors"
+    assert queries["whole"]["metric"]["metricName"] == "Invocations"
+
+
+def test_latency_is_compared_in_sagemakers_microseconds() -> None:
+    alarm = run(monitoring={"max_p99_ms": 250}).one(":MetricAlarm", f"v-{RECIPE[:12]}-p99").inputs
+    assert alarm["threshold"] == 250_000
+    assert alarm["extendedStatistic"] == "p99"
+
+
+def test_promotion_changes_no_alarm() -> None:
+    new = release(LOCAL)
+    before = run(state=idle(OLD))
+    after = run(state=idle(new, previous=OLD))
+    for world in (before, after):
+        world.resources.sort(key=lambda item: (item.type, item.name))
+    assert before.all(":MetricAlarm") == after.all(":MetricAlarm")
+
+
+def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_with_releases() -> None:
+    body = run().one(":Dashboard").inputs["dashboardBody"]
+    assert body == run(state=idle(OLD), recipe="b" * 64).one(":Dashboard").inputs["dashboardBody"]
+    for metric in ("Invocations", "ModelLatency", "Invocation5XXErrors", "DriftPSI"):
+        assert metric in body
+    assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
+
+
+# --- rollback
+
+
+def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
+    world = run()
+    subscription = world.one(":TopicSubscription").inputs
+    assert subscription["protocol"] == "lambda"
+    assert "deadLetterTargetArn" in subscription["redrivePolicy"], "an alarm that SNS cannot deliver must not vanish"
+    assert world.one("lambda/function:Function", "rollback").inputs["deadLetterConfig"]["targetArn"]
+    permission = world.one(":Permission", "rollback-sns").inputs
+    assert permission["principal"] == "sns.amazonaws.com"
+    assert permission["sourceArn"], "without it any topic of any account could call the function"
+
+
+def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
+    world = run()
+    errors = world.one(":MetricAlarm", "rollback-errors").inputs
+    assert (errors["namespace"], errors["metricName"]) == ("AWS/Lambda", "Errors")
+    depth = world.one(":MetricAlarm", "dead-letters").inputs
+    assert depth["metricName"] == "ApproximateNumberOfMessagesVisible"
+    assert depth["threshold"] == 0
+
+
+def test_scheduled_functions_may_be_called_by_their_rule_only() -> None:
+    world = run()
+    for handler in ("advance", "drift"):
+        permission = world.one(":Permission", f"{handler}-events").inputs
+        assert permission["principal"] == "events.amazonaws.com"
+        assert permission["sourceArn"]
+        target = world.one(":EventTarget", f"{handler}-schedule")
+        assert any("Permission" in urn for urn in target.depends), "a rule that fires earlier would be refused"
+
+
+@pytest.mark.parametrize("function", ["rollback", "advance", "drift"])
+def test_functions_may_do_no_more_than_they_do(function: str) -> None:
+    for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):
+        assert all("*" not in action for action in statement["Action"]), statement
+        if "*" in statement["Resource"]:
+            (action,) = statement["Action"]
+            assert action in {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData"}, "AWS has no narrower resource"
+            assert action != "cloudwatch:PutMetricData" or statement["Condition"], "its namespace narrows it"
+
+
+def test_serving_role_reads_packages_and_writes_captures_only() -> None:
+    allowed = statements(run().one(":RolePolicy", "serving").inputs["policy"])
+    s3 = {action: item["Resource"] for item in allowed for action in item["Action"] if action.startswith("s3:")}
+    assert s3["s3:GetObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/packages/*"]
+    assert s3["s3:PutObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/capture/*"]
+    wild = [item for item in allowed if item["Resource"] == ["*"]]
+    assert {action for item in wild for action in item["Action"]} == {
+        "ecr:GetAuthorizationToken",
+        "cloudwatch:PutMetricData",
+    }
+
+
+# --- the rollout
+
+
+def test_rollout_begins_when_everything_that_could_stop_it_stands() -> None:
+    depends = " ".join(run(state=idle(OLD)).one(":Rollout").depends)
+    for needed in ("TopicSubscription", "MetricAlarm", "Endpoint::", "Table", "EventTarget"):
+        assert needed in depends
+
+
+def test_new_release_acts_and_settled_one_does_not() -> None:
+    assert run(state=idle(OLD)).one(":Rollout").inputs["acts"] is True
+    assert run(state=idle(release(LOCAL))).one(":Rollout").inputs["acts"] is False
+
+
+def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
+    new = release(LOCAL)
+    pair = LOCAL.pair_of(OLD.config_name, new.config_name)
+    trial = idle(OLD, challenger=new, pair_config=pair, phase=Phase.BAKING)
+    assert run(state=trial, rollout={"wait": False}).one(":Rollout").inputs["acts"] is False
+    assert run(state=trial, rollout={"wait": True}).one(":Rollout").inputs["acts"] is True
+
+
+def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
+    world = World(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed")
+    with pytest.raises(pulumi.RunError, match="rolled back: alarm 5xx: 52% of 40 requests failed"):
+        run(world=world, state=idle(OLD))
+    assert world.exported["champion"] == OLD.package_digest
+    assert world.exported["challenger"]["value"] is None
+
+
+def test_trial_that_nobody_waits_for_is_no_failure() -> None:
+    run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": False})
+    with pytest.raises(pulumi.RunError, match="running"):
+        run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
+
+
+def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    new = release(LOCAL)
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        world = run(state=idle(OLD, rejected={new.recipe: verdict(new)}))
+    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
+    assert world.one(":Rollout").inputs["acts"] is False
+
+
+# --- other stacks
+
+
+@pytest.mark.parametrize("stack", ["local", "local-staging", "dev", "staging", "prod"])
+def test_every_stack_has_every_output(stack: str) -> None:
+    exported = run(stack, world=World(source=SOURCE), serving={"image": IMAGE}).exported
+    assert set(exported) == set(NAMES)
+    for name in ("endpoint_name", "champion", "package_digest", "rollback_function", "dashboard_url"):
+        assert isinstance(exported[name], str), name
+
+
+def test_promotion_copies_the_champion_and_trains_nothing() -> None:
+    package = run("local-staging", world=World(source=SOURCE)).one(":Package").inputs
+    assert package["recipe"] == SOURCE["release"]["recipe"]
+    assert package["source"]["package_digest"] == DIGEST
+    assert package["bucket"] == "flight-delay-local-staging-artifacts-000000000000"
+
+
+def test_promotion_from_a_stack_without_a_champion_says_what_to_do() -> None:
+    with pytest.raises(pulumi.RunError, match=r"promotion.from = 'local'.*no champion.*`pulumi up` on it first"):
+        run("local-staging", world=World(source={"region": "us-east-1"}))
+
+
+def test_promoted_release_keeps_its_image_and_may_pull_it() -> None:
+    source = {**SOURCE, "release": {**SOURCE["release"], "image_uri": IMAGE}}
+    world = run("staging", world=World(source=source))
+    assert world.one(":Model").inputs["primaryContainer"]["image"] == IMAGE
+    pull = next(
+        item
+        for item in statements(world.one(":RolePolicy", "serving").inputs["policy"])
+        if "ecr:BatchGetImage" in item["Action"]
+    )
+    assert f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/flight-delay-dev-serving" in pull["Resource"]
+
+
+def test_aws_stack_without_an_image_is_a_registry_to_push_it_to(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        world = run("dev")
+    assert world.all(":Repository")
+    assert not world.all(":Endpoint")
+    assert not world.all(":Package")
+    assert "push it to the repository flight-delay-dev-serving" in caplog.text
+
+
+def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
+    with pytest.raises(pulumi.RunError, match="Nothing was changed: flight-delay-dev serves a release"):
+        run("dev", state=idle(OLD))
