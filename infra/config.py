@@ -247,7 +247,7 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
     if is_local(stack) and not inside:
         raise pulumi.RunError(
             f"stack {stack!r} is a local stack, but AWS_ENDPOINT_URL is {endpoint or 'not set'!r}; it must point at "
-            'the local cloud, such as http://127.0.0.1:4566. Run: make cloud, then: eval "$(make -s env)"'
+            'the local cloud, such as http://127.0.0.1:4566. Run: make up, then: eval "$(make -s env)"'
         )
     if not is_local(stack) and inside:
         raise pulumi.RunError(
