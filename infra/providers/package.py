@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+from pulumi.runtime import rpc
 
 from infra.providers.progress import Progress
 from infra.providers.rollout import whole
@@ -147,4 +148,4 @@ def _packages(sagemaker: Any, group: str) -> Iterator[str]:
 
 
 def _known(value: Any) -> bool:
-    return isinstance(value, str)
+    return value != rpc.UNKNOWN

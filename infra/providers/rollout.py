@@ -28,7 +28,8 @@ class RolloutProvider(ResourceProvider):
         elsewhere = [name for name in PLACE if olds.get(name) != news.get(name)]
         moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
         looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
-        news_here = looked_again or olds.get("outcome") in {None, "failed"}
+        asked_else = any(olds.get(name) != news.get(name) for name in ("target", "wait"))
+        news_here = looked_again or asked_else or olds.get("outcome") in {None, "failed"}
         changes = bool(elsewhere) or (news_here and (bool(news["acts"]) or moved))
         return DiffResult(changes=changes, replaces=elsewhere)
 

@@ -17,6 +17,9 @@ from rollout.state import Phase, Reason, RolloutState, Verdict
 from tests.infra.recorded import ACCOUNT, DIGEST, FACTS, IMAGE, RECIPE, Declared, World, release
 from tests.infra.recorded import run_program as run
 
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
 LOCAL = Names("flight-delay", "local", ACCOUNT, "us-east-1")
 OLD = release(LOCAL, "1" * 64, package_digest=f"sha256:{'1' * 64}")
 SOURCE = {

@@ -1,0 +1,200 @@
+"""The package's provider: what makes it work, what it refuses, and what it never deletes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from pulumi.runtime import rpc
+
+import pipeline.build
+import pipeline.recipe
+import pipeline.registry
+from infra.providers import package
+from infra.providers.package import PackageProvider
+from pipeline.gate import GateRefused, Miss
+from pipeline.recipe import Recipe
+from pipeline.registry import Registered, RegistryError
+
+REGISTERED = Registered(
+    model_package_arn="arn:1",
+    archive_uri="s3://bucket/packages/d/model.tar.gz",
+    reference_uri="s3://bucket/packages/d/reference.json",
+    package_digest="sha256:d",
+    manifest_sha256="m",
+    recipe="r",
+    image_uri="image",
+    metrics={"auc": 0.7},
+)
+INPUTS: dict[str, Any] = {
+    "recipe": "r",
+    "parameters": {"max_iter": 60.0, "learning_rate": 0.1},
+    "gates": {"auc": {"min": 0.6}},
+    "bucket": "bucket",
+    "group": "group",
+    "region": "us-east-1",
+    "image_uri": "image",
+    "retain": False,
+    "urn": "urn",
+}
+SOURCE = {"package_digest": "sha256:d", "archive_uri": "s3://o/x", "model_package_arn": "arn:o", "region": "us-east-1"}
+
+
+@dataclass
+class SageMaker:
+    """A registry that holds the versions of a group."""
+
+    arns: list[str] = field(default_factory=lambda: ["arn:1", "arn:2"])
+
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:
+        if ModelPackageName not in self.arns:
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "no such"}}, "DescribeModelPackage")
+        return {}
+
+    def delete_model_package(self, ModelPackageName: str) -> None:
+        self.arns.remove(ModelPackageName)
+
+    def get_paginator(self, operation: str) -> SageMaker:
+        assert operation == "list_model_packages"
+        return self
+
+    def paginate(self, ModelPackageGroupName: str) -> list[dict[str, Any]]:
+        assert ModelPackageGroupName == "group"
+        return [{"ModelPackageSummaryList": [{"ModelPackageArn": arn}]} for arn in self.arns]
+
+
+@dataclass
+class Registry:
+    """Stands in for the pipeline.
+
+    Attributes:
+        built: The parameters that were trained with.
+        fails: What building raises.
+    """
+
+    sagemaker: SageMaker = field(default_factory=SageMaker)
+    built: list[dict[str, Any]] = field(default_factory=list)
+    copied: list[Any] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def build(self, root: Path, recipe: Recipe, parameters: dict[str, Any], *rest: Any, **options: Any) -> object:
+        if self.fails:
+            raise self.fails
+        self.built.append(parameters)
+        return type("Sealed", (), {"digest": "sha256:d"})()
+
+    def copy(self, source: Any, **options: Any) -> Registered:
+        if self.fails:
+            raise self.fails
+        self.copied.append(source)
+        return REGISTERED
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    made = Registry()
+    monkeypatch.setattr(pipeline.build, "build", made.build)
+    monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
+    monkeypatch.setattr(pipeline.registry, "publish", lambda sealed, **options: REGISTERED)
+    monkeypatch.setattr(pipeline.registry, "copy", made.copy)
+    monkeypatch.setattr(package, "_clients", lambda region: made)
+    return made
+
+
+def create(**changes: Any) -> dict[str, Any]:
+    return PackageProvider().create({**INPUTS, **changes}).outs or {}
+
+
+def test_package_is_built_and_registered(registry: Registry) -> None:
+    outs = create()
+    assert (outs["package_digest"], outs["model_package_arn"], outs["refused"]) == ("sha256:d", "arn:1", "")
+    assert outs["metrics"] == {"auc": 0.7}
+
+
+def test_whole_numbers_of_the_config_are_whole_numbers_again(registry: Registry) -> None:
+    create()
+    assert registry.built == [{"max_iter": 60, "learning_rate": 0.1}]
+    assert isinstance(registry.built[0]["max_iter"], int)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (GateRefused([Miss("auc", 0.58, "min", 0.6)], ["auc"]), "0.58"),
+        (RegistryError("its bytes were changed"), "its bytes were changed"),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject"), "AccessDenied"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), "127.0.0.1:1"),
+        (OSError(28, "No space left on device"), "No space left"),
+    ],
+)
+def test_what_cannot_be_released_is_an_outcome_with_its_reason(
+    registry: Registry, failure: Exception, told: str
+) -> None:
+    registry.fails = failure
+    outs = create()
+    assert told in outs["refused"]
+    assert outs["package_digest"] is None
+    assert told in create(source=SOURCE)["refused"]
+
+
+def test_bug_is_not_taken_for_a_refusal(registry: Registry) -> None:
+    registry.fails = KeyError("x")
+    with pytest.raises(KeyError):
+        create()
+
+
+def test_checkout_that_changed_meanwhile_is_refused(registry: Registry) -> None:
+    assert "changed since this update began" in create(recipe="another")["refused"]
+    assert registry.built == []
+
+
+def test_source_is_copied_and_nothing_is_trained(registry: Registry) -> None:
+    assert create(source=SOURCE)["package_digest"] == "sha256:d"
+    assert registry.built == []
+    assert registry.copied[0].package_digest == "sha256:d"
+
+
+def test_copy_is_held_to_this_stacks_gates(registry: Registry) -> None:
+    assert "0.7000" in create(source=SOURCE, gates={"auc": {"min": 0.9}})["refused"]
+
+
+MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "refused": ""}
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "changes"),
+    [
+        ({}, {}, False),
+        ({}, {"recipe": "another"}, True),
+        ({}, {"gates": {"auc": {"min": 0.7}}}, True),
+        ({}, {"source": SOURCE}, True),
+        ({"refused": "below its gates"}, {}, True),
+        ({}, {"image_uri": "another"}, False),
+        ({}, {"bucket": rpc.UNKNOWN}, False),
+    ],
+)
+def test_package_is_made_anew_for_another_recipe_only(
+    olds: dict[str, Any], news: dict[str, Any], changes: bool
+) -> None:
+    result = PackageProvider().diff("group", {**MADE, **olds}, {**INPUTS, **news})
+    assert (result.changes, result.replaces) == (changes, [])
+
+
+def test_another_bucket_is_another_package() -> None:
+    assert PackageProvider().diff("group", MADE, {**INPUTS, "bucket": "other"}).replaces == ["bucket"]
+
+
+def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registry) -> None:
+    assert PackageProvider().read("group", MADE).id == "group"
+    registry.sagemaker.arns.remove("arn:1")
+    assert PackageProvider().read("group", MADE).id is None
+
+
+def test_destroy_empties_the_group_unless_packages_are_retained(registry: Registry) -> None:
+    PackageProvider().delete("group", {**MADE, "retain": True})
+    assert len(registry.sagemaker.arns) == 2
+    PackageProvider().delete("group", MADE)
+    assert registry.sagemaker.arns == []

@@ -1,0 +1,155 @@
+"""The rollout's provider: acts when asked, tells the truth at the end, and needs no engine for it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime import rpc
+
+import rollout.sagemaker
+from infra.config import MonitoringSettings, RolloutSettings, StepSettings
+from infra.providers import rollout as provider
+from infra.providers.rollout import RolloutProvider
+from infra.rollout import trial
+from rollout import Release
+from rollout.memory import World
+
+SEEN = {"champion": "", "challenger": "", "revision": 0}
+
+
+def make_release(name: str) -> Release:
+    return Release(
+        id=name,
+        recipe=f"{name}-recipe",
+        package_digest=f"sha256:{name}",
+        archive_uri=f"s3://bucket/packages/{name}/model.tar.gz",
+        image_uri="registry/serving:1",
+        manifest_sha256=f"{name}-manifest",
+        model_package_arn=f"arn:{name}",
+        model_name=f"model-{name}",
+        variant=f"v-{name}",
+        config_name=f"solo-{name}",
+    )
+
+
+def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
+    settings = RolloutSettings(
+        steps=[StepSettings(weight=10, bake_seconds=30), StepSettings(weight=50, bake_seconds=30)]
+    )
+    plan = trial(settings, MonitoringSettings(period_seconds=10)).as_dict()
+    return {
+        "endpoint": "endpoint",
+        "table": "rollouts",
+        "region": "us-east-1",
+        "topic": "arn:topic",
+        "target": make_release(name).as_dict(),
+        "plan": {key: float(value) if isinstance(value, int) else value for key, value in plan.items()},
+        "wait": True,
+        "acts": True,
+        "seen": SEEN,
+        "urn": "urn",
+        **changes,
+    }
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What stays in the update's diagnostics."""
+    told: list[str] = []
+    monkeypatch.setattr(provider.Progress, "note", lambda self, text: told.append(text))
+    monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: None)
+    return told
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
+    """An endpoint that serves release a's own config; nothing was released yet."""
+    configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
+    made = World(configs=configs, serving="solo-a", requests_per_second=60)
+    monkeypatch.setattr(rollout.sagemaker, "controller", lambda *args, **options: made.controller())
+    return made
+
+
+@pytest.fixture
+def released(world: World) -> World:
+    """Release a is champion."""
+    RolloutProvider().create(inputs())
+    return world
+
+
+def test_first_release_is_champion_at_once(world: World, lines: list[str]) -> None:
+    outs = RolloutProvider().create(inputs()).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "promoted")
+    assert outs["release"] == make_release("a").as_dict()
+    assert lines
+
+
+def test_good_release_ends_as_champion_and_every_step_is_told(released: World, lines: list[str]) -> None:
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-a")).outs or {}
+    assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
+    assert any("10%" in line for line in lines)
+    assert any("50%" in line for line in lines)
+
+
+def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(released: World) -> None:
+    released.error_rates["v-b"] = 0.5
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "rolled_back")
+    assert "%" in outs["why"]
+    assert released.serving == "solo-a"
+
+
+def test_update_that_does_not_wait_ends_with_the_trial_under_way(released: World) -> None:
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", wait=False)).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "running")
+
+
+def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) -> None:
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-z")).outs or {}
+    assert outs["outcome"] == "failed"
+    assert "solo-z" in outs["why"]
+    assert outs["champion"] == "sha256:a"
+
+
+def test_update_that_does_not_act_moves_nothing(released: World) -> None:
+    before = released.state
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=False)).outs or {}
+    assert outs["champion"] == "sha256:a"
+    assert released.state == before
+
+
+SETTLED = {**inputs(), "champion": "sha256:a", "challenger": "", "outcome": "promoted"}
+AT_REST = {"champion": "sha256:a", "challenger": "", "revision": 3}
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "changes"),
+    [
+        ({}, {"acts": False, "seen": AT_REST}, False),
+        ({}, {"acts": True, "seen": AT_REST}, True),
+        ({}, {}, False),  # a refresh right after the update that did it
+        ({"outcome": "failed"}, {}, True),
+        ({}, {"acts": False, "seen": {**AT_REST, "champion": "sha256:b"}}, True),
+        ({}, {"acts": False, "seen": {**AT_REST, "challenger": "sha256:b"}}, True),
+        ({}, {"target": make_release("b").as_dict()}, True),
+        ({}, {"target": rpc.UNKNOWN}, True),
+        ({}, {"target": rpc.UNKNOWN, "acts": False, "seen": AT_REST}, False),
+        ({"wait": False, "outcome": "running"}, {}, True),
+        ({"seen": AT_REST}, {"target": make_release("b").as_dict(), "seen": AT_REST}, True),
+    ],
+)
+def test_there_is_something_to_do_only_when_there_is(olds: dict[str, Any], news: dict[str, Any], changes: bool) -> None:
+    assert RolloutProvider().diff("endpoint", {**SETTLED, **olds}, inputs(**news)).changes is changes
+
+
+def test_another_endpoint_is_another_rollout() -> None:
+    assert RolloutProvider().diff("endpoint", SETTLED, inputs(endpoint="other")).replaces == ["endpoint"]
+
+
+def test_state_names_the_provider_and_holds_no_bytecode_of_it() -> None:
+    stored = base64.b64decode(serialize_provider(RolloutProvider()))
+    assert b"infra.providers.rollout" in stored
+    assert len(stored) < 200
