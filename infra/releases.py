@@ -116,7 +116,7 @@ def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, wait
     pairs = list(_live_pairs(state, live, pair_of))
     if champion is not None and trial:
         pairs.append(_pair(champion.config_name, wanted.config_name, pair_of))
-    if champion is not None and previous is not None:
+    if champion is not None and previous is not None and previous.variant != champion.variant:
         pairs.append(_pair(previous.config_name, champion.config_name, pair_of))
 
     declared = [_known(release) for release in live]

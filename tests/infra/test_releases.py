@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.naming import Names
@@ -58,6 +58,9 @@ def pair(champion: Release, challenger: Release) -> str:
     return pair_of(champion.config_name, challenger.config_name)
 
 
+thorough = settings(max_examples=400, deadline=None)
+
+
 @st.composite
 def journals(draw: st.DrawFn) -> RolloutState:
     """Any state that a journal may hold: each of the releases in at most one role."""
@@ -83,6 +86,7 @@ def journals(draw: st.DrawFn) -> RolloutState:
 wants = st.builds(wanted, st.integers(0, 7), st.integers(0, 1))
 
 
+@thorough
 @given(journals(), wants, st.booleans())
 def test_everything_that_the_endpoint_uses_stays_declared(state: RolloutState, want: Wanted, waits: bool) -> None:
     previous = state.previous.config_name if state.previous else None
@@ -90,6 +94,7 @@ def test_everything_that_the_endpoint_uses_stays_declared(state: RolloutState, w
     assert missing <= {previous}
 
 
+@thorough
 @given(journals(), wants)
 def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor(
     state: RolloutState, want: Wanted
@@ -100,6 +105,7 @@ def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor
         assert waiting.starts and want.config_name != (state.champion and state.champion.config_name)
 
 
+@thorough
 @given(journals(), wants, st.booleans())
 def test_every_pair_has_both_its_releases(state: RolloutState, want: Wanted, waits: bool) -> None:
     made = plan(state, want, waits=waits)
@@ -110,6 +116,15 @@ def test_every_pair_has_both_its_releases(state: RolloutState, want: Wanted, wai
     assert made.pair is None or made.pair in configs(made)
 
 
+@thorough
+@given(journals(), wants, st.booleans())
+def test_no_pair_has_one_variant_twice(state: RolloutState, want: Wanted, waits: bool) -> None:
+    made = plan(state, want, waits=waits)
+    variants = {item.config_name: item.variant for item in made.releases}
+    assert all(variants[pair.champion_config] != variants[pair.challenger_config] for pair in made.pairs)
+
+
+@thorough
 @given(journals(), wants, st.booleans())
 def test_names_are_declared_once(state: RolloutState, want: Wanted, waits: bool) -> None:
     made = plan(state, want, waits=waits)
@@ -118,6 +133,7 @@ def test_names_are_declared_once(state: RolloutState, want: Wanted, waits: bool)
     assert want.config_name in {item.config_name for item in made.releases}
 
 
+@thorough
 @given(journals(), wants)
 def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: Wanted) -> None:
     before = plan(state, want)
@@ -139,6 +155,7 @@ def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: W
     assert not second.starts
 
 
+@thorough
 @given(journals(), wants)
 def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(state: RolloutState, want: Wanted) -> None:
     before = plan(state, want)
