@@ -66,7 +66,8 @@ async def main() -> None:
         retain=retain,
         source=source,
     )
-    await stop_when_refused(package)
+    if plan.starts:
+        await stop_when_refused(package)  # before anything else changes
 
     code = seal(ROOT, ROOT / ".modelstack" / "run")
     journal = Journal("journal", names)
@@ -107,6 +108,8 @@ async def main() -> None:
     )
     if plan.starts:
         await stop_unless_promoted(rollout, settings.rollout.wait)
+    else:
+        await stop_when_refused(package)  # the gates may have changed
 
 
 def recipe_here(settings: Settings) -> str:
@@ -129,7 +132,7 @@ def rejection(plan: ServingPlan) -> str:
 
 
 async def stop_when_refused(package: Package) -> None:
-    """Wait for the package, so that nothing else changes when it is refused.
+    """Wait for the package.
 
     Raises:
         pulumi.RunError: The package was refused; the message has the reason and the numbers.

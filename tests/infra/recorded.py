@@ -77,7 +77,7 @@ class World(mocks.Mocks):
         if args.typ.endswith(":Package"):
             state |= FACTS if not self.refused else {"refused": self.refused}
         if args.typ.endswith(":Rollout"):
-            wanted = args.inputs["target"]["package_digest"]
+            wanted = args.inputs["target"].get("package_digest", "")
             champion = wanted if self.outcome == "promoted" else args.inputs["seen"]["champion"]
             state |= {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
         state.setdefault("arn", f"arn:aws:{args.typ.split(':')[1]}:us-east-1:{ACCOUNT}:{args.name}")

@@ -357,3 +357,11 @@ def test_aws_stack_without_an_image_is_a_registry_to_push_it_to(caplog: pytest.L
 def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
     with pytest.raises(pulumi.RunError, match="Nothing was changed: flight-delay-dev serves a release"):
         run("dev", state=idle(OLD))
+
+
+def test_gates_that_the_champion_no_longer_passes_fail_the_update_and_leave_it_serving() -> None:
+    world = World(refused="the model is below its gates and is not released:\n  auc  0.70  min 0.9")
+    with pytest.raises(pulumi.RunError, match="below its gates"):
+        run(world=world, state=idle(release(LOCAL)))
+    assert world.one(":Endpoint")
+    assert world.one(":Model").inputs["primaryContainer"]["modelDataUrl"] == FACTS["archive_uri"]
