@@ -57,7 +57,7 @@ checked-types:
 	@$(RUN) -m basedpyright
 
 unit:
-	@$(RUN) -m pytest -m "not e2e" -q $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m "not e2e" -q -n 2 $(PYTEST_ARGS)
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench

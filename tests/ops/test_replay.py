@@ -49,7 +49,8 @@ class Endpoint(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Endpoint]]:
     handler = type("Here", (Endpoint,), {"seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    patient = type("Patient", (ThreadingHTTPServer,), {"request_queue_size": 128})
+    server = patient(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
