@@ -66,6 +66,7 @@ async def main() -> None:
         retain=retain,
         source=source,
     )
+    await registry.registered()  # so that the package's provider starts while the rest is declared
     if plan.starts:
         await stop_when_refused(package)  # before anything else changes
 

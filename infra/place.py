@@ -30,28 +30,33 @@ async def here(model: str, stack: str) -> tuple[Names, RolloutState]:
         raise pulumi.RunError(
             f"Pulumi.{stack}.yaml: aws:region is missing; set it, such as: pulumi config set aws:region us-east-1"
         )
-    # At once: while the provider starts, which takes the longest, the journal is read and the rest of the SDK loads.
-    caller, state, _ = await asyncio.gather(
-        aws.get_caller_identity(),
-        asyncio.to_thread(recorded, prefix(model, stack), region),
-        asyncio.to_thread(_load),
-        return_exceptions=True,
+    gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
+    # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
+    reading = asyncio.gather(
+        asyncio.to_thread(recorded, prefix(model, stack), region), asyncio.to_thread(_load), return_exceptions=True
     )
+    await asyncio.sleep(0)
+    caller, (state, _) = await asyncio.gather(_caller(), reading)
+    gc.freeze()
+    gc.enable()
     if isinstance(state, BaseException):
         raise state
-    if isinstance(caller, BaseException):
+    if isinstance(caller, Exception):
         raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
     return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), state
 
 
+async def _caller() -> aws.GetCallerIdentityResult | Exception:
+    try:
+        return await aws.get_caller_identity()
+    except Exception as error:
+        return error
+
+
 def _load() -> None:
     """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
-    gc.disable()  # all of it stays, so that looking for garbage meanwhile is a fifth of the time
-    try:
-        for name in SERVICES:
-            importlib.import_module(f"pulumi_aws.{name}._inputs")
-    finally:
-        gc.enable()
+    for name in SERVICES:
+        importlib.import_module(f"pulumi_aws.{name}").outputs  # noqa: B018  an access loads a lazy module
 
 
 async def champion_of(source: str) -> dict[str, Any]:
