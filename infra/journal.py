@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pulumi
 import pulumi_aws as aws
 
@@ -22,7 +24,10 @@ def recorded(endpoint: str, region: str) -> RolloutState:
     try:
         return DynamoJournal(clients(region), journal(endpoint), endpoint).read()
     except (RolloutError, StateError) as error:
-        raise pulumi.RunError(f"what is live on {endpoint} is not known, so nothing was changed: {error}") from None
+        hint = ". Does the local cloud run? Start it with: make up" if os.environ.get("AWS_ENDPOINT_URL") else ""
+        raise pulumi.RunError(
+            f"what is live on {endpoint} is not known, so nothing was changed: {error}{hint}"
+        ) from None
 
 
 class Journal(pulumi.ComponentResource):
