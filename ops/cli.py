@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
 from ops.errors import OperatorError, explained
-from ops.rollback import roll_back
+from ops.rollback import clear_rejection, roll_back
 from ops.snapshot import Snapshot, take
 from ops.target import resolve
 
@@ -155,7 +155,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     """
     from ops.replay import Pace, Report, flights, run  # noqa: PLC0415 - pandas loads only for this command
 
-    last = end.date() if end else date(2013, 12, 31)
+    last = end.date() if end else date(start.year, 12, 31)
     if last < start.date():
         raise OperatorError(f"--to {last} is before --from {start.date()}", "Give --to a later day.", 2)
     target = resolve(stack)
@@ -187,6 +187,15 @@ def replay(  # noqa: PLR0917 - one parameter an option
 
 
 @main.command()
+@click.argument("release")
+@click.pass_obj
+def clear(stack: str, release: str) -> None:
+    """Let a rejected RELEASE (its id, as in `v-<id>`, or its recipe digest) be tried again by the next `pulumi up`."""
+    clear_rejection(resolve(stack), release)
+    click.echo(f"{release} may be tried again")
+
+
+@main.command()
 @click.option("--reason", required=True, help="Why; it is kept with the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_json
@@ -195,6 +204,8 @@ def rollback(stack: str, reason: str, yes: bool, as_json: bool) -> None:
     """Give the champion all traffic back, or bring the previous champion back after a promotion."""
     target = resolve(stack)
     before = take(target)
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
     if not yes:
         what = f"challenger {render.short(before.challenger)}" if before.challenger else "the last promotion"
         click.confirm(f"Roll back {what} on {target.endpoint}?", abort=True, err=True)

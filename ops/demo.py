@@ -15,6 +15,8 @@ from rich.console import Console
 
 from ops import up
 from ops.errors import OperatorError
+from ops.local import Local
+from ops.recovery import recover
 from ops.replay import background
 from ops.snapshot import Snapshot, journal_state, take
 from ops.stack import Done, Stack
@@ -41,7 +43,7 @@ def main() -> int:
 
 
 def _story(console: Console) -> int:
-    stack = up.ensure(console)
+    stack = _serving(console)
     target = resolve(stack.name)
     timeline = Timeline(show=lambda moment: console.print(_line(moment), markup=False, soft_wrap=True))
     with (
@@ -77,6 +79,17 @@ def _story(console: Console) -> int:
         "\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.", markup=False
     )
     return 0
+
+
+def _serving(console: Console) -> Stack:
+    """The stack `local` with a champion; one that serves is taken as it is, since a trial needs traffic first."""
+    local = Local.here()
+    local.start(console)
+    stack = local.select(up.STACK)
+    if not stack.outputs().get("champion"):
+        return up.ensure(console)
+    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    return stack
 
 
 def _checks(

@@ -36,3 +36,16 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
             "Watch it with `modelstack watch --until-verdict`.",
         )
     return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}
+
+
+def clear_rejection(target: Target, release: str) -> None:
+    """Take back that a release was rejected.
+
+    Raises:
+        OperatorError: No such release was rejected; the message names those that were.
+    """
+    controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
+    try:
+        controller.clear_rejection(release)
+    except RolloutError as error:
+        raise OperatorError(str(error), "See `modelstack status`.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from rollout.ports import RolloutError
 from rollout.sagemaker import DynamoJournal
 from rollout.state import RolloutState, StateError
 
+_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-\w+|[a-z]+-errors|[a-z]+-dead-letters")  # as infra.naming makes them
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
 
@@ -160,8 +162,16 @@ def _verdict(state: RolloutState) -> dict[str, Any] | None:
 def _alarms(target: Target) -> tuple[AlarmView, ...]:
     with explained("reading the alarms"):
         pages = target.client("cloudwatch").get_paginator("describe_alarms")
-        found = [alarm for page in pages.paginate(AlarmNamePrefix=target.endpoint) for alarm in page["MetricAlarms"]]
+        listed = pages.paginate(AlarmNamePrefix=f"{target.endpoint}-")
+        found = [
+            alarm for page in listed for alarm in page["MetricAlarms"] if _own(alarm["AlarmName"], target.endpoint)
+        ]
     return tuple(AlarmView(item["AlarmName"], item["StateValue"], item.get("StateReason", "")) for item in found)
+
+
+def _own(alarm: str, endpoint: str) -> bool:
+    """Whether an alarm is this endpoint's: `a-local-staging` begins with `a-local` too."""
+    return _OWN_ALARM.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
 
 
 def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:

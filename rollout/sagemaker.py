@@ -300,8 +300,13 @@ class SageMakerRegistry:
         """UpdateModelPackage with the reason as its description."""
         with _aws(f"set model package {package} to {approval}"):
             self.clients("sagemaker").update_model_package(
-                ModelPackageArn=package, ModelApprovalStatus=approval, ApprovalDescription=why[:_PACKAGE_WHY]
+                ModelPackageArn=package, ModelApprovalStatus=approval, ApprovalDescription=_one_line(why)[:_PACKAGE_WHY]
             )
+
+
+def _one_line(text: str) -> str:
+    """SageMaker takes descriptions of one line, and what a container said last has many."""
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rollout.sagemaker import (
     SageMakerRegistry,
     SageMakerTraffic,
     SnsNotify,
+    _one_line,
     clients,
     controller,
 )
@@ -279,3 +280,7 @@ def test_an_event_is_published_as_lines_that_a_person_can_read(aws: Callable[[st
 def test_a_controller_of_an_endpoint_that_was_never_released_says_there_is_nothing(journal: DynamoJournal) -> None:
     with pytest.raises(RolloutError, match="nothing to roll back to on endpoint endpoint"):
         controller("endpoint", "rollouts", "us-east-1").roll_back(Reason("person", "ada", "why not"))
+
+
+def test_a_reason_of_many_lines_is_described_in_one() -> None:
+    assert _one_line("it does not come up:\n  Traceback\n\tboom") == "it does not come up: Traceback boom"

@@ -74,9 +74,14 @@ def test_a_proxy_is_not_used_for_the_machine_itself(ready: Machine) -> None:
     assert "NO_PROXY" not in shell.variables(ready.places, {"PATH": "/usr/bin"})
 
 
+def _typed() -> dict[str, str]:
+    """The environment of a make that a person types, not of one within the make that runs the tests."""
+    return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+
+
 @pytest.mark.e2e
 def test_make_env_prints_exports_only() -> None:
-    ran = subprocess.run(["make", "-s", "env"], cwd=ROOT, capture_output=True, text=True, check=True)
+    ran = subprocess.run(["make", "-s", "env"], cwd=ROOT, env=_typed(), capture_output=True, text=True, check=True)
 
     lines = ran.stdout.splitlines()
     assert ran.stderr == ""
@@ -86,8 +91,7 @@ def test_make_env_prints_exports_only() -> None:
 
 @pytest.mark.e2e
 def test_a_second_set_up_takes_a_moment_and_says_that_there_was_nothing_to_do() -> None:
-    # As a person types it: not as a make within the make that runs the tests.
-    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    environ = _typed()
     subprocess.run(["make", "setup"], cwd=ROOT, env=environ, capture_output=True, check=True)
     before = stamp(ROOT)
 
