@@ -110,7 +110,7 @@ def _checks(
 
 def _release(stack: Stack, timeline: Timeline) -> Done:
     timeline.note("pulumi   up begins")
-    done = stack.up(on_line=lambda line: timeline.note(f"pulumi   {line.strip()}") if "rollout:" in line else None)
+    done = stack.up()
     timeline.note("pulumi   up succeeded" if done.code == 0 else f"pulumi   up failed: {brief(done.error)}")
     return done
 
