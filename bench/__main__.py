@@ -46,9 +46,8 @@ def main(wanted: list[str]) -> int:
     rows, failed = _run([name for name in SCENARIOS if name in names], console)
     console.print(_table(rows))
     console.print(_machine())
-    RESULTS.write_text(
-        json.dumps([{"name": "machine", "value": _machine()}, *(row.as_dict() for row in rows)], indent=1)
-    )
+    machine = {"name": "machine", "value": _machine(), "unit": "", "goal": None, "peer": None, "met": None}
+    RESULTS.write_text(json.dumps([machine, *(row.as_dict() for row in rows)], indent=1))
     console.print(f"written to {RESULTS}")
     return 1 if failed else 0
 
