@@ -79,9 +79,7 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
 
 def test_building_again_does_nothing(sealed):
     said: list[str] = []
-    started = time.perf_counter()
     again = small(said.append, sealed.path.parents[2])
-    assert time.perf_counter() - started < 1
     assert again == sealed
     assert said == []
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from localcloud.server.platform import Datum
 
 HOUR = 3600
 
@@ -373,22 +370,3 @@ def test_data_that_could_not_be_saved_are_saved_later(start):
             assert await values(local, stat("a", "Sum")) == [[3]]
 
     asyncio.run(main())
-
-
-def test_ten_thousand_data_a_second_take_a_small_part_of_a_core(tell):
-    async def story(local):
-        now = local.clock.now
-        dimensions = [{"EndpointName": "e", "VariantName": f"v{number}"} for number in range(4)]
-        batches = [
-            [Datum("ModelLatency", dimensions[n % 4], 1000.0 + n * 7 % 997, "Microseconds", now + n / 10_000)]
-            for n in range(10_000)
-        ]
-        started = time.process_time()
-        for batch in batches:
-            local.service.put("AWS/SageMaker", batch)
-        taken_by_put = time.process_time() - started
-        await local.service._store.commit()
-        assert taken_by_put < 0.1
-        assert time.process_time() - started < 0.5
-
-    tell(story)
