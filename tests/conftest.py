@@ -12,10 +12,15 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import settings
 
 from localcloud.server import process
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# On a busy machine a slow example is no failure; the rest is hypothesis's own profile, the one for CI where CI is set.
+settings.register_profile("patient", settings(settings.default, deadline=None))
+settings.load_profile("patient")
 
 
 class Cloud:
