@@ -98,7 +98,8 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
         console.print(
             "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
         )
-    runs = "containers" if _in_containers(seen) else "processes by the image's entry point: no container engine answers"
+    processes = "processes, by the image's entry point (`make image` builds a container)"
+    runs = "containers" if _in_containers(seen) else processes
     console.print(f"\nVariants run as {runs}. Type next:")
     for command, what in (
         ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
