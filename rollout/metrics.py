@@ -1,0 +1,107 @@
+"""What is compared: metrics, and what both variants did on them, window by window.
+
+Metric("errors", "rate", margin=0.02)
+Metric("latency_p99", "quantile", margin=0.5, quantile=0.99)
+Metric("log_loss", "mean", margin=0.02, low=0.0, high=5.0, prove=False)
+
+A tally holds a count and one or two sums, which metric stores of every cloud can give; single observations are never
+needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["rate", "quantile", "mean"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing the challenger may not be worse at.
+
+    Attributes:
+        name: errors, latency_p50, latency_p99, accuracy, log_loss, absolute_error, or any of the user's.
+        kind: `rate`: 0 or 1 per observation. `quantile`: of latency. `mean`: a bounded number per observation.
+        margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own unit;
+            for a quantile relative to the champion's (0.25: 25% slower).
+        better: Which way is good.
+        prove: Whether it must be shown "not worse" before a promotion; otherwise it can only roll back.
+        quantile: Which quantile, between 0 and 1; only for the kind `quantile`.
+        low: The least value of an observation; only for the kind `mean`. Whoever publishes it clips to [low, high].
+        high: The greatest value of an observation.
+        namespace: Where adapters look for it.
+        metric: Its name there; empty for those that adapters know by `name`. A user's metric is published with the
+            dimensions EndpointName, VariantName and RolloutId; for the kind `mean` with `<metric>Squared` beside it,
+            the squares of the values.
+
+    Raises:
+        ValueError: A value is out of its range; the message names the metric, the field and what was expected.
+    """
+
+    name: str
+    kind: Kind
+    margin: float
+    better: Literal["lower", "higher"] = "lower"
+    prove: bool = True
+    quantile: float | None = None
+    low: float = 0.0
+    high: float = 1.0
+    namespace: str = "AWS/SageMaker"
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be judged."""
+        where = f"metric {self.name!r}"
+        if not (math.isfinite(self.margin) and self.margin >= 0):
+            raise ValueError(f"{where}: margin is {self.margin}; expected a number of at least 0")
+        if self.kind == "rate" and self.margin >= 1:
+            raise ValueError(f"{where}: margin is {self.margin}; expected less than 1, as rates differ by at most 1")
+        if self.kind == "quantile":
+            if self.quantile is None or not 0 < self.quantile < 1:
+                raise ValueError(f"{where}: quantile is {self.quantile}; expected a number between 0 and 1")
+            if self.better != "lower":
+                raise ValueError(f"{where}: better is {self.better!r}; a quantile of latency is better when lower")
+        elif self.quantile is not None:
+            raise ValueError(f"{where}: quantile is {self.quantile}, but the kind is {self.kind!r}; expected none")
+        if self.kind == "mean":
+            if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+                raise ValueError(f"{where}: low is {self.low} and high {self.high}; expected low < high, both finite")
+            if self.margin >= self.high - self.low:
+                span = self.high - self.low
+                raise ValueError(f"{where}: margin is {self.margin}; expected less than high - low = {span:g}")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one variant did on one metric in one window.
+
+    Attributes:
+        count: Observations, >= 0.
+        total: rate: how many are 1. quantile: how many were slower than the variant's threshold, which is the pivot for
+            the champion and (1 + margin) times the pivot for the challenger. mean: the sum.
+        squares: mean: the sum of squares. Otherwise unused.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """What both variants did in one window of time.
+
+    Attributes:
+        start: Epoch seconds.
+        seconds: The window's width.
+        champion: The champion's tallies, by metric name. A metric without data is absent or `Tally()`.
+        challenger: The challenger's.
+    """
+
+    start: float
+    seconds: float
+    champion: Mapping[str, Tally]
+    challenger: Mapping[str, Tally]
