@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ops import render
 from ops.errors import OperatorError, explained
 from ops.rollback import clear_rejection, roll_back
+from ops.rollback import skip_trial as let_skip
 from ops.snapshot import Snapshot, take
 from ops.target import resolve
 
@@ -193,6 +194,20 @@ def clear(stack: str, release: str) -> None:
     """Let a rejected RELEASE (its id, as in `v-<id>`, or its recipe digest) be tried again by the next `pulumi up`."""
     clear_rejection(resolve(stack), release)
     click.echo(f"{release} may be tried again")
+
+
+@main.command("skip-trial")
+@click.argument("release")
+@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.pass_obj
+def skip_trial(stack: str, release: str, reason: str) -> None:
+    """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
+
+    Only the release that the last update could not put beside the champion, because an instance of the champion or of
+    nobody in particular did not come up.
+    """
+    let_skip(resolve(stack), release, reason)
+    click.echo(f"{release} takes over in the next `pulumi up`, without a trial")
 
 
 @main.command()

@@ -49,3 +49,19 @@ def clear_rejection(target: Target, release: str) -> None:
         controller.clear_rejection(release)
     except RolloutError as error:
         raise OperatorError(str(error), "See `modelstack status`.") from error
+
+
+def skip_trial(target: Target, release: str, why: str) -> None:
+    """Let a release that could not be tried beside the champion take over at once when it is released next.
+
+    Raises:
+        OperatorError: The release had its trial, or was not the last one released; the message says which.
+    """
+    controller = controller_with(
+        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
+    )
+    reason = Reason("person", getpass.getuser(), f"{getpass.getuser()} skipped the trial: {why}")
+    try:
+        controller.skip_trial(release, reason)
+    except RolloutError as error:
+        raise OperatorError(str(error), "See `modelstack status`.") from error

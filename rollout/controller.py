@@ -227,6 +227,22 @@ class Controller:
                 return self._send(written)
         raise Conflict("the journal keeps changing: call again")
 
+    def skip_trial(self, release: str, reason: Reason) -> RolloutState:
+        """Let a release that could not be put beside the champion take over without a trial when it is released next.
+
+        Args:
+            release: The release's short id, or its recipe digest.
+            reason: Who wants it and why.
+
+        Raises:
+            RolloutError: The last rollout was not that release's, or it had its trial.
+        """
+        for _ in range(_CONFLICTS):
+            written = self._write(transitions.waive(self._journal.read(), release, reason, self._clock.time()))
+            if written is not None:
+                return self._send(written)
+        raise Conflict("the journal keeps changing: call again")
+
     def _run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
         """Perform effects until nothing is left, or only waiting, and the time is over."""
         last: Effect | None = None

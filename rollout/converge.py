@@ -74,9 +74,20 @@ def subject(state: RolloutState) -> Release | None:
     if state.phase is Phase.RESTORING:
         return state.champion
     if state.phase is Phase.ROLLING_BACK:
-        rejecting = state.decided is not None and state.decided.outcome == "rolled_back"
-        return state.challenger if rejecting else None
+        return state.challenger if _returned(state) is not None else None
     return state.challenger if state.phase in {Phase.MOVING, Phase.PROMOTING} else None
+
+
+def _returned(state: RolloutState) -> Approval | None:
+    """The status that a rollback leaves the challenger's package with; None when it leaves it alone.
+
+    One that failed through no fault of its own waits as before its trial, even if it was about to be promoted.
+    """
+    champion, challenger, decided = state.champion, state.challenger, state.decided
+    if challenger is None or decided is None or (champion is not None and challenger.recipe == champion.recipe):
+        return None
+    returned: dict[str, Approval] = {"rolled_back": "Rejected", "failed": "PendingManualApproval"}
+    return returned.get(decided.outcome)
 
 
 def due(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
@@ -175,9 +186,9 @@ def _rolling_back(state: RolloutState, live: Live | None, approval: Approval | N
     emptied = _empty_others(state, live)
     if emptied is not None:
         return emptied
-    rejected = subject(state)
-    if rejected is not None and approval != "Rejected":
-        return SetApproval(rejected.model_package_arn, "Rejected", _why(state))
+    returned, status = subject(state), _returned(state)
+    if returned is not None and status is not None and approval != status:
+        return SetApproval(returned.model_package_arn, status, _why(state))
     return _back_to_champion(state, live, now)
 
 

@@ -53,7 +53,8 @@ class World:
         error_rates: Variant -> the share of its requests that fail.
         requests_per_second: What the endpoint is asked.
         change_seconds: How long a change of config or weights takes.
-        broken: Configs that never come up: the endpoint falls back to what served.
+        broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
+        unstartable: Variants of which no new instance comes up, and with them no config that has one.
         metrics_problem: Why metrics are unreachable; empty when they are not.
         unsendable: Whether notifications cannot be sent.
         unwritable: Whether the journal takes no writes.
@@ -66,6 +67,7 @@ class World:
     requests_per_second: float = 20.0
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
+    unstartable: set[str] = field(default_factory=set[str])
     metrics_problem: str = ""
     unsendable: bool = False
     unwritable: bool = False
@@ -128,10 +130,13 @@ class World:
         if self._pending and now >= self._pending[0]:
             _, config, weights = self._pending
             self._pending = None
-            if config in self.broken:
-                self._detail = f"the variants of {config} did not pass their health check"
+            failed = sorted(weights.keys() & self.unstartable) if config != self.serving else []
+            if failed:
+                self._detail = f"the container for production variant {failed[0]} did not pass the ping health check"
+            elif config in self.broken:
+                self._detail = f"{config} did not come up: no capacity"
             else:
-                self.serving, self._weights = config, weights
+                self.serving, self._weights, self._detail = config, weights, ""
 
     def counts(self, variant: str, start: float, end: float) -> Counts:
         """What a variant did between two times, epoch seconds."""

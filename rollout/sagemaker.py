@@ -124,7 +124,7 @@ class SageMakerTraffic:
         status = str(answer["EndpointStatus"])
         kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
         variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
-        failure = answer.get("FailureReason", "")
+        failure = _said(answer.get("FailureReason", ""))
         return Live(kind, answer["EndpointConfigName"], variants, f"{status}: {failure}" if failure else status)
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
@@ -150,6 +150,12 @@ class SageMakerTraffic:
             if _code(error.__cause__) in {"ValidationException", "ResourceInUse"} and self.read().status == "changing":
                 raise Busy(str(error)) from error
             raise
+
+
+def _said(failure: str) -> str:
+    """A FailureReason in one line: what SageMaker says and, where the container's output follows, its last line."""
+    lines = [line for line in (_one_line(part) for part in failure.splitlines()) if line]
+    return " ".join([lines[0], *lines[1:][-1:]]) if lines else ""
 
 
 def _variant(item: Mapping[str, Any]) -> Variant:

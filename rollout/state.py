@@ -131,6 +131,24 @@ class Retiring:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A person's leave for one release to take over without a trial.
+
+    Attributes:
+        recipe: The release's recipe digest.
+        reason: Who gave it and why.
+    """
+
+    recipe: str
+    reason: Reason
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Waiver:
+        """Read back what `dataclasses.asdict` wrote."""
+        return cls(value["recipe"], Reason.from_dict(value["reason"]))
+
+
+@dataclass(frozen=True)
 class RolloutState:
     """All that is remembered of one endpoint's rollouts.
 
@@ -154,6 +172,7 @@ class RolloutState:
         verdict: How the last rollout ended.
         rejected: Recipe digest -> the verdict that rejected it.
         retiring: Superseded challengers that the endpoint may still use.
+        waiver: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
         outbox: Events that were not yet sent.
         history: The last events, oldest first.
     """
@@ -177,6 +196,7 @@ class RolloutState:
     verdict: Verdict | None = None
     rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
     retiring: tuple[Retiring, ...] = ()
+    waiver: Waiver | None = None
     outbox: tuple[Event, ...] = ()
     history: tuple[Event, ...] = ()
 
@@ -258,6 +278,7 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": verdict("verdict"),
         "rejected": {recipe: Verdict.from_dict(item) for recipe, item in value["rejected"].items()},
         "retiring": tuple(Retiring(Release.from_dict(x["release"]), x["pair_config"]) for x in value["retiring"]),
+        "waiver": Waiver.from_dict(value["waiver"]) if value.get("waiver") else None,
         "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
         "history": tuple(Event.from_dict(item) for item in value["history"]),
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rollout.decision import Decision
+from rollout.fault import at_fault
 from rollout.plan import Plan
 from rollout.ports import RolloutError
 from rollout.release import Release
-from rollout.state import Outcome, Phase, Reason, Retiring, RolloutState, Verdict
+from rollout.state import Outcome, Phase, Reason, Retiring, RolloutState, Verdict, Waiver
 
 _REJECTED_KEPT = 100
 
@@ -40,7 +41,7 @@ def begin(
     *,
     beside: str | None = None,
 ) -> RolloutState:
-    """Put a release on trial, or make it champion at once when there is none.
+    """Put a release on trial, or make it champion at once when there is none, or when a person waived the trial.
 
     Args:
         state: The present state, in no phase that must first end (`promoting`, `rolling_back`, `restoring`).
@@ -65,12 +66,11 @@ def begin(
             return state
         text = f"withdrawn: release {target.id}, the champion, is wanted again"
         return _roll_back(state, Reason("release", "withdrawn", text), "withdrawn", now)
-    if champion is None or champion.recipe == target.recipe:
-        if state.phase is Phase.MOVING and challenger == target:
-            return state
-        return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
-    if challenger == target and state.pair_config == pair_config and state.on_trial:
+    tried_so = state.on_trial and state.pair_config == pair_config
+    if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
+    if champion is None or champion.recipe == target.recipe:
+        return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
     if not pair_config:
         raise RolloutError(
             f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
@@ -81,6 +81,9 @@ def begin(
             f"the champion is now {champion.id} ({champion.config_name}), and this release was planned beside "
             f"{beside}: nothing was moved; plan it again"
         )
+    if state.waiver is not None and state.waiver.recipe == target.recipe:
+        moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+        return replace(moving, decided=_verdict(moving, target, "promoted", state.waiver.reason, now))
     return _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
 
 
@@ -109,6 +112,7 @@ def _start(
         decided=None,
         verdict=verdict,
         retiring=retiring,
+        waiver=None,
     )
     beside = f" beside champion {champion.id}" if champion else ""
     return begun.noting(now, phase.value, f"release {target.id} begins{beside}")
@@ -197,22 +201,68 @@ def confirmed(state: RolloutState, now: float) -> RolloutState:
 
 
 def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
-    """The endpoint does not come up as asked: go back to what served, or say so when nothing did."""
-    reason = Reason("endpoint", "endpoint", f"the endpoint does not come up: {detail or 'no reason given'}")
-    challenger = state.challenger
-    if state.phase is Phase.RESTORING and state.champion is not None:
-        verdict = _verdict(state, state.champion, "failed", reason, now)
+    """The endpoint does not come up as asked: go back to what served, or say so when nothing did.
+
+    Only a challenger whose own instance failed is rejected. When the champion's did, or nobody can tell whose, the
+    challenger was never tried: it may be released again, and a person may waive its trial.
+    """
+    champion, challenger, detail = state.champion, state.challenger, detail or "no reason given"
+    if state.phase is Phase.RESTORING and champion is not None:
+        reason = Reason("endpoint", "endpoint", f"the endpoint does not come up: {detail}")
+        verdict = _verdict(state, champion, "failed", reason, now)
         kept = replace(state, phase=Phase.IDLE, decided=None, verdict=verdict, moves=0)
         return kept.noting(now, "failed", f"the previous champion does not come up: {detail}")
     if challenger is None:
         return state
-    if state.phase is Phase.MOVING:
-        if state.champion is not None:
-            return _roll_back(state, reason, "failed", now)
+    if champion is None:
+        reason = Reason("endpoint", challenger.variant, f"release {challenger.id} does not come up: {detail}")
         verdict = _verdict(state, challenger, "failed", reason, now)
         nothing = replace(state, phase=Phase.NONE, challenger=None, decided=None, verdict=verdict, moves=0)
         return nothing.noting(now, "failed", reason.text)
-    return _roll_back(state, reason, "rolled_back", now)
+    faulty = at_fault(detail, (challenger, champion))
+    text = _does_not_come_up(challenger, champion, faulty, detail)
+    reason = Reason("endpoint", faulty.variant if faulty else "endpoint", text)
+    guilty = faulty == challenger and challenger.recipe != champion.recipe
+    return _roll_back(state, reason, "rolled_back" if guilty else "failed", now)
+
+
+def _does_not_come_up(challenger: Release, champion: Release, faulty: Release | None, detail: str) -> str:
+    if faulty == challenger:
+        return f"release {challenger.id} does not come up: {detail}"
+    next_step = (
+        f"Release {challenger.id} was not tried and is not rejected: put right what failed and release it again, or "
+        f"let it take over without a trial (modelstack skip-trial {challenger.id})"
+    )
+    if faulty == champion:
+        whose = f"a new instance of the champion, {champion.id}, does not come up, so nothing can be tried beside it"
+    else:
+        whose = "the endpoint does not come up, and its reason does not tell whose instance failed"
+    return f"{whose}: {detail}. {next_step}"
+
+
+def waive(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
+    """Let a release that could not be put beside the champion take over without a trial when it is released next.
+
+    Args:
+        state: The present state.
+        release: The release's short id, or its recipe digest.
+        reason: Who wants it and why.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: The last rollout was not that release's, or did not end so. Any other release has its trial.
+    """
+    verdict = state.verdict
+    if state.phase is not Phase.IDLE or verdict is None or verdict.outcome != "failed":
+        ended = f"{verdict.release} {verdict.outcome.replace('_', ' ')}" if verdict else "none yet"
+        raise RolloutError(
+            f"release {release} cannot skip its trial: only a release that failed to come up through no fault of its "
+            f"own may, and the last verdict is: {ended} (phase {state.phase.value})"
+        )
+    if release not in {verdict.release, verdict.recipe}:
+        raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
+    waived = replace(state, waiver=Waiver(verdict.recipe, reason))
+    return waived.noting(now, "waived", f"{verdict.release} may take over without a trial: {reason.text}")
 
 
 def concluded(state: RolloutState, now: float) -> RolloutState:

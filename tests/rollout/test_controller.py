@@ -285,11 +285,13 @@ def test_a_previous_champion_that_does_not_come_up_leaves_the_present_one(
 def test_a_challenger_that_never_comes_up_gets_no_request_and_is_rolled_back(
     served: Worlds, release: Make, plan: Plan
 ) -> None:
-    world = served(broken={"pair-ab"})
+    world = served(unstartable={"v-b"})
     challenge(world, release, plan, seconds=120)
     assert (outcome(world), world.serving, world.served.get("v-b", 0)) == ("rolled_back", "solo-a", 0)
+    assert (world.approvals["arn:b"], "b-recipe" in world.state.rejected) == ("Rejected", True)
     assert world.state.verdict is not None
-    assert "did not pass their health check" in world.state.verdict.reason.text
+    assert world.state.verdict.reason.text.startswith("release b does not come up: ")
+    assert "did not pass the ping health check" in world.state.verdict.reason.text
 
 
 def test_the_champion_on_other_instances_takes_over_without_a_trial(served: Worlds, release: Make, plan: Plan) -> None:

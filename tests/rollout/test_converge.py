@@ -109,6 +109,19 @@ def test_a_withdrawn_challenger_is_not_rejected(baking: RolloutState) -> None:
     assert due(back, live(now={"v-a": 100, "v-b": 0}), None, 0) == UseConfig("solo-a", None)
 
 
+def test_a_challenger_that_failed_through_no_fault_of_its_own_is_not_left_approved(baking: RolloutState) -> None:
+    back = decided(baking, Phase.ROLLING_BACK, "failed")
+    emptied = live(now={"v-a": 100, "v-b": 0})
+    assert due(back, emptied, "Approved", 0) == SetApproval("arn:b", "PendingManualApproval", "too many")
+    assert due(back, emptied, "PendingManualApproval", 0) == UseConfig("solo-a", None)
+
+
+def test_a_champion_that_failed_to_move_to_other_instances_stays_approved(baking: RolloutState, release: Make) -> None:
+    large = replace(release("a"), config_name="solo-a-large")
+    back = decided(replace(baking, challenger=large), Phase.ROLLING_BACK, "failed")
+    assert due(back, live("solo-a-large", {"v-a": 1.0}), "Approved", 0) == UseConfig("solo-a", None)
+
+
 def test_a_superseded_challenger_loses_its_traffic_before_the_endpoint_moves(baking: RolloutState) -> None:
     newer = replace(baking, phase=Phase.PREPARING, step=-1, pair_config="pair-ad", weights={"v-a": 100, "v-d": 0})
     assert due(newer, live(now={"v-a": 50, "v-b": 50}), None, 0) == SetWeights({"v-a": 100, "v-b": 0})

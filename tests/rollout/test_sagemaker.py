@@ -284,3 +284,13 @@ def test_a_controller_of_an_endpoint_that_was_never_released_says_there_is_nothi
 
 def test_a_reason_of_many_lines_is_described_in_one() -> None:
     assert _one_line("it does not come up:\n  Traceback\n\tboom") == "it does not come up: Traceback boom"
+
+
+def test_a_failure_is_told_in_one_line_that_ends_with_what_the_container_said_last(
+    traffic: SageMakerTraffic, stub: Stubber
+) -> None:
+    failure = "Variant v-b did not pass. Last output:\nTraceback:\n  File ...\ncannot serve: RuntimeError: boom\n"
+    stub.add_response("describe_endpoint", described("InService", FailureReason=failure))
+    assert traffic.read().detail == (
+        "InService: Variant v-b did not pass. Last output: cannot serve: RuntimeError: boom"
+    )
