@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from ops import up
+from ops.command import run
 from ops.errors import OperatorError
 from ops.local import Local
 from ops.recovery import recover
@@ -29,17 +30,7 @@ RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, littl
 
 def main() -> int:
     """Tell the story; 0 when it went as it should."""
-    console = Console(highlight=False)
-    try:
-        return _story(console)
-    except OperatorError as error:
-        console.print(f"[red]error:[/red] {error}")
-        if error.hint:
-            console.print(f"  {error.hint}", markup=False)
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.print("\nstopped; the stack stays as it is. Run `make demo` again, or `make down`.")
-        return 130
+    return run(_story, stopped="the stack stays as it is. Run `make demo` again, or `make down`.")
 
 
 def _story(console: Console) -> int:

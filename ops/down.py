@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 
+from ops.command import run, tell
 from ops.errors import OperatorError
 from ops.local import Local
 from ops.progress import follow
@@ -15,25 +16,19 @@ from ops.stack import Stack
 
 def main() -> int:
     """Take everything down; 0 when nothing is left."""
-    console = Console(highlight=False, soft_wrap=True)
+    return run(_take_down, stopped="`make down` goes on from here.")
+
+
+def _take_down(console: Console) -> int:
+    local = Local.here()
     try:
-        local = Local.here()
-        try:
-            code = _destroy_all(console, local)
-        finally:
-            local.stop()
-            console.print("local cloud: stopped")
-        if code == 0:
-            local.forget()  # what is left in it belongs to nothing
-        return code
-    except OperatorError as error:
-        console.print(f"[red]error:[/red] {error}")
-        if error.hint:
-            console.print(f"  {error.hint}", markup=False)
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.print("\nstopped; `make down` goes on from here.")
-        return 130
+        code = _destroy_all(console, local)
+    finally:
+        local.stop()
+        console.print("local cloud: stopped")
+    if code == 0:
+        local.forget()  # what is left in it belongs to nothing
+    return code
 
 
 def _destroy_all(console: Console, local: Local) -> int:
@@ -48,10 +43,12 @@ def _destroy_all(console: Console, local: Local) -> int:
         log = local.places.logs / "down.log"
         outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
         if outcome.code or outcome.interrupted:
-            for text in dict.fromkeys(outcome.errors):
-                console.print("[red]error:[/red]", text)
+            for text in () if outcome.interrupted else dict.fromkeys(outcome.errors):
+                tell(console, OperatorError(text))
             console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
-            return 130 if outcome.interrupted else outcome.code
+            if outcome.interrupted:
+                raise outcome.interrupted
+            return outcome.code
         removed = stack.pulumi("stack", "rm", "--yes", "--preserve-config", "--stack", name)
         if removed.code:
             raise OperatorError(f"stack {name} was destroyed, but cannot be removed: {removed.error}")

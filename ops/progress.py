@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ops.errors import OperatorError
+from ops.stopping import PATIENCE_S, Ending
 
 _POLL_S = 0.1
 _DONE = {
@@ -47,13 +47,13 @@ class Outcome:
         code: The CLI's exit code.
         changes: Number of resources by what happened to them, such as `create` or `same`.
         errors: What went wrong, as the engine or the program says it.
-        interrupted: Whether the person stopped it.
+        interrupted: What the person stopped it with; None when it ended by itself.
     """
 
     code: int = 0
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    interrupted: bool = False
+    interrupted: KeyboardInterrupt | None = None
 
     @property
     def changed(self) -> int:
@@ -130,7 +130,7 @@ def follow(
 ) -> Outcome:
     """Run `pulumi WORDS` and show its events until it ends.
 
-    One Ctrl-C lets the engine finish the steps that are under way; a second one ends it at once.
+    One Ctrl-C gives the engine a while to finish the steps that are under way; a second one ends it at once.
 
     Args:
         console: Where to show them.
@@ -170,6 +170,7 @@ def follow(
 
 def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower, console: Console) -> None:
     lines = _lines(events)
+    ending = Ending(process)
     while True:
         try:
             ended = process.poll() is not None
@@ -178,18 +179,19 @@ def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower, c
                     break
                 follower.event(json.loads(line))
             if ended:
-                return
+                break
             follower.tick()
+            ending.tick()
             time.sleep(_POLL_S)
-        except KeyboardInterrupt:
-            again = follower.outcome.interrupted
-            follower.outcome.interrupted = True
-            process.send_signal(signal.SIGINT)
-            console.print(
-                "[yellow]stopping at once[/]"
-                if again
-                else "[yellow]stopping after the steps under way; Ctrl-C again stops at once[/]"
-            )
+        except KeyboardInterrupt as stop:
+            again = ending.begun
+            follower.outcome.interrupted = stop
+            ending.further()
+            if not again:
+                wait = f"the steps under way have {PATIENCE_S[0]:.0f} s"
+                console.print(f"[yellow]stopping: {wait}; Ctrl-C again stops at once[/]")
+    if ending.begun:
+        ending.finish()
 
 
 def _lines(events: Path) -> Iterator[str | None]:

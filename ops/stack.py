@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from ops.errors import OperatorError
+from ops.stopping import Ending
 from ops.target import ROOT
 
 
@@ -51,6 +53,8 @@ class Stack:
     def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:
         """Run `pulumi WORDS` in this stack; what it prints, both streams, is kept and given to `on_line` as it comes.
 
+        A KeyboardInterrupt passes through when the CLI and all that it started have ended.
+
         Raises:
             OperatorError: The CLI is not there.
         """
@@ -61,8 +65,10 @@ class Stack:
                 cwd=self.root,
                 env=env,
                 text=True,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # a terminal's Ctrl-C reaches us only, and we pass it on
             )
         except FileNotFoundError as error:
             raise OperatorError(
@@ -71,10 +77,17 @@ class Stack:
         lines: list[str] = []
         assert process.stdout is not None  # noqa: S101 - asked for above
         with process, process.stdout:
-            for line in process.stdout:
-                lines.append(line)
-                if on_line is not None:
-                    on_line(line.rstrip("\n"))
+            try:
+                for line in process.stdout:
+                    lines.append(line)
+                    if on_line is not None:
+                        on_line(line.rstrip("\n"))
+                process.wait()
+            except BaseException:
+                # What it still says is read by nobody, but must not block it.
+                threading.Thread(target=process.stdout.read, name="rest", daemon=True).start()
+                Ending(process).finish()
+                raise
         return Done(process.returncode, "".join(lines))
 
     def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:

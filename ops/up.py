@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from ops import render, snapshot
+from ops.command import run, tell
 from ops.errors import OperatorError
 from ops.local import Local
 from ops.progress import Outcome, follow
@@ -27,23 +28,18 @@ class UpdateFailed(OperatorError):
 
 def main() -> int:
     """Bring the local stack up; the exit code tells whether it is."""
-    console = Console(highlight=False, soft_wrap=True)
+    return run(_bring_up, stopped="`make up` goes on from here.")
+
+
+def _bring_up(console: Console) -> int:
     try:
         stack = ensure(console)
-        target = resolve(stack.name)
-        seen = snapshot.take(target)
-        console.print(render.snapshot(seen))
-        _next(console, seen, target.outputs.get("metrics") or {})
     except UpdateFailed as error:
         return error.exit_code
-    except OperatorError as error:
-        console.print(f"[red]error:[/red] {error}")
-        if error.hint:
-            console.print(f"  {error.hint}", markup=False)
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.print("\nstopped; `make up` goes on from here.")
-        return 130
+    target = resolve(stack.name)
+    seen = snapshot.take(target)
+    console.print(render.snapshot(seen))
+    _next(console, seen, target.outputs.get("metrics") or {})
     return 0
 
 
@@ -58,7 +54,7 @@ def ensure(console: Console, name: str = STACK) -> Stack:
         The stack.
 
     Raises:
-        UpdateFailed: The update failed or was stopped; what it said has been shown.
+        UpdateFailed: The update failed; what it said has been shown.
         OperatorError: Something before it failed.
     """
     began = time.monotonic()
@@ -76,21 +72,16 @@ def ensure(console: Console, name: str = STACK) -> Stack:
 
 def _ended(console: Console, outcome: Outcome, took: float) -> None:
     if outcome.interrupted:
-        console.print("stopped; `make up` goes on from here.")
-        raise UpdateFailed("stopped", exit_code=130)
+        raise outcome.interrupted
     if outcome.code:
         for text in dict.fromkeys(outcome.errors):
-            console.print(f"[red]error:[/red] {_plain(text)}")
+            tell(console, OperatorError(text))
         raise UpdateFailed("the update failed", exit_code=outcome.code)
     same = outcome.changes.get("same", 0)
     done = (
         f"{outcome.changed} changed, {same} as they were" if outcome.changed else f"nothing to do, {same} as they were"
     )
     console.print(f"  {done} ({took:.0f} s)\n")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:

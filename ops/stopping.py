@@ -1,0 +1,133 @@
+"""How does a command end when it is told to? With everything that it started, and without a word too many.
+
+`listen` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread; who catches it while a process
+of its own runs hands that to `Ending`, which asks it once, asks it again, and kills it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, NoReturn
+
+import psutil
+from rich.console import Console
+
+PATIENCE_S = (15.0, 5.0)
+"""What a process has after the first and after the second request to stop, before the next one."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLL_S = 0.1
+_LEFT_S = 3.0  # what the children of an ended process have to see that it has gone
+_heard: list[int] = []  # the signals that came
+
+
+class Stopped(KeyboardInterrupt):
+    """The command was told to stop.
+
+    Args:
+        number: The signal; the exit code follows from it, as in a shell.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def listen() -> None:
+    """Raise Stopped in the main thread on SIGINT, SIGTERM and SIGHUP.
+
+    SIGINT and SIGTERM also where they were inherited as ignored, as from a script's `&`; a `nohup` is respected.
+    """
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    _heard.append(number)
+    raise Stopped(number)
+
+
+class Output(Console):
+    """A console whose reader may go: a reader that has gone stops the command, as Ctrl-C would, once."""
+
+    def on_broken_pipe(self) -> None:
+        """Let later output vanish, and tell the main thread; called in whichever thread was writing."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        main = threading.main_thread().ident
+        if main is not None and not _heard:  # a Ctrl-C stops the reader of a pipe as well: that is no second one
+            signal.pthread_kill(main, signal.SIGINT)
+
+
+class Ending:
+    """Ends a process and all that it started: by SIGINT, so that it finishes what it is at; once more; by force.
+
+    Args:
+        process: It may have ended already.
+        patience: Seconds after the first and after the second request.
+    """
+
+    def __init__(self, process: subprocess.Popen[Any], patience: tuple[float, float] = PATIENCE_S) -> None:
+        self._process, self._patience = process, patience
+        self._asked = 0
+        self._until = 0.0
+        self._family: dict[int, psutil.Process] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process was asked at all."""
+        return self._asked > 0
+
+    def further(self) -> None:
+        """Ask, ask again, or kill, whatever comes next."""
+        self._look()
+        self._asked += 1
+        if self._asked > len(self._patience):
+            self._kill()
+            return
+        self._until = time.monotonic() + self._patience[self._asked - 1]
+        self._process.send_signal(signal.SIGINT)
+
+    def tick(self) -> None:
+        """Go further when the patience is over."""
+        if self.begun and time.monotonic() >= self._until:
+            self.further()
+
+    def finish(self) -> None:
+        """Return when the process and its children have ended; a Ctrl-C meanwhile goes further at once."""
+        step = self.tick if self.begun else self.further
+        while True:
+            try:
+                step()
+                while self._process.poll() is None:
+                    time.sleep(_POLL_S)
+                    self.tick()
+                break
+            except KeyboardInterrupt:
+                step = self.further
+        with contextlib.suppress(KeyboardInterrupt):
+            psutil.wait_procs(list(self._family.values()), timeout=_LEFT_S)
+        self._kill()
+        self._process.wait()
+
+    def _look(self) -> None:
+        """Remember the children while they can be told by their parent."""
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                self._family[child.pid] = child
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            self._look()
+            self._process.kill()
+        for child in self._family.values():
+            with contextlib.suppress(psutil.Error):  # psutil knows a process from a later one with the same number
+                child.kill()
