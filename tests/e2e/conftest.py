@@ -1,12 +1,18 @@
-"""One bed for the whole story: a local cloud, a backend, and stack `local`, all in a temporary folder."""
+"""One bed for a whole story: a local cloud, a backend, and stack `local`, all in a temporary folder."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import date
+from typing import Any
 
 import pytest
 
 from bench.bed import Bed, bed
+from ops.replay import Report, background
+from ops.snapshot import Snapshot
+from ops.stack import Done
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +20,38 @@ def story() -> Iterator[Bed]:
     """An empty local cloud and stack; the tests of a module go through its life in order."""
     with bed() as made:
         yield made
+
+
+@pytest.fixture
+def traffic(story: Bed) -> Iterator[Report]:
+    """Flights at a constant rate while a test runs."""
+    with background(story.target(), 40, start=date(2013, 3, 1)) as report:
+        yield report
+
+
+def package(story: Bed, digest: str) -> dict[str, Any]:
+    """The model package of a package digest, as AWS describes it."""
+    target = story.target()
+    sagemaker = target.client("sagemaker")
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=target.output("package_group"))
+    found = [
+        sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+        for item in listed["ModelPackageSummaryList"]
+    ]
+    return next(item for item in found if item["CustomerMetadataProperties"]["package_digest"] == digest)
+
+
+def shares(seen: Snapshot) -> dict[str, float]:
+    """Percent of traffic by role."""
+    return {item.role: item.weight for item in seen.variants}
+
+
+def succeeded(done: Done) -> Done:
+    """The command; what it said, when it failed."""
+    assert done.code == 0, done.output[-3000:]
+    return done
+
+
+def said(previewed: Done) -> str:
+    """All diagnostics of a `preview --json`."""
+    return " ".join(item["message"] for item in json.loads(succeeded(previewed).output).get("diagnostics", []))

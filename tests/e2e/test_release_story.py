@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import date
 from typing import Any
 from urllib.request import urlopen
 
@@ -12,10 +10,11 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from ops.replay import Report, background
-from ops.snapshot import Snapshot, take
-from ops.stack import Done, Stack
+from ops.replay import Report
+from ops.snapshot import take
+from ops.stack import Stack
 from ops.target import ROOT
+from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -39,33 +38,6 @@ def versions(story: Bed) -> dict[str, Stack]:
     first = story.stack.with_parameters(story.folder, **QUICK)
     good = first.with_parameters(story.folder, max_iter=6)
     return {"first": first, "good": good, "faulty": good.with_parameters(story.folder, max_iter=7, fault="errors")}
-
-
-@pytest.fixture
-def traffic(story: Bed) -> Iterator[Report]:
-    """Flights at a constant rate while a test runs."""
-    with background(story.target(), 40, start=date(2013, 3, 1)) as report:
-        yield report
-
-
-def package(story: Bed, digest: str) -> dict[str, Any]:
-    target = story.target()
-    sagemaker = target.client("sagemaker")
-    listed = sagemaker.list_model_packages(ModelPackageGroupName=target.output("package_group"))
-    found = [
-        sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
-        for item in listed["ModelPackageSummaryList"]
-    ]
-    return next(item for item in found if item["CustomerMetadataProperties"]["package_digest"] == digest)
-
-
-def shares(seen: Snapshot) -> dict[str, float]:
-    return {item.role: item.weight for item in seen.variants}
-
-
-def succeeded(done: Done) -> Done:
-    assert done.code == 0, done.output[-3000:]
-    return done
 
 
 def test_wrong_values_are_listed_with_what_is_allowed_before_anything_changes(story: Bed) -> None:
@@ -158,9 +130,8 @@ def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
     story: Bed, versions: dict[str, Stack]
 ) -> None:
     done = succeeded(versions["faulty"].preview("--json"))
-    said = " ".join(item["message"] for item in json.loads(done.output).get("diagnostics", []))
-    assert "rolled back" in said
-    assert "is not tried again" in said
+    assert "rolled back" in said(done)
+    assert "is not tried again" in said(done)
     deleted = [step["urn"] for step in json.loads(done.output)["steps"] if step["op"] == "delete"]
     target = story.target()
     live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)["EndpointConfigName"]

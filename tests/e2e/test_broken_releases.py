@@ -1,0 +1,159 @@
+"""A release that is broken, and a champion that is: who is told, who is to blame, and how it goes on from there.
+
+By the real engine on a real local cloud: each test goes on where the one before ended.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bench.bed import Bed
+from ops.cli import main as modelstack
+from ops.replay import Report
+from ops.snapshot import take
+from ops.stack import Stack
+from ops.target import ROOT
+from tests.e2e.conftest import package, said, shares, succeeded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+PROGRAM = ("infra", "model", "monitoring", "pipeline", "rollout", "requirements")
+BOOM = "the table of carriers is empty"
+
+
+@pytest.fixture(scope="module")
+def first(story: Bed) -> Stack:
+    """A small model, with a trial of one short step."""
+    small = story.stack.with_parameters(story.folder, max_iter=5, folds=0)
+    assert small.config is not None
+    content = yaml.safe_load(small.config.read_text())
+    content["config"]["modelstack:rollout"]["steps"] = [{"weight": 50, "bake_seconds": 3}]
+    small.config.write_text(yaml.safe_dump(content))
+    return small
+
+
+@pytest.fixture(scope="module")
+def broken(story: Bed, first: Stack) -> Stack:
+    """The same stack from a checkout whose model trains, and raises when it is imported to serve."""
+    root = story.folder / "checkout"
+    for room in PROGRAM:
+        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Pulumi.yaml", root)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    with (root / "model" / "serving.py").open("a") as code:
+        code.write(f'\nraise RuntimeError("{BOOM}")\n')
+    return Stack("local", {**story.environment, "PYTHONPATH": str(root)}, root, first.config)
+
+
+def live(story: Bed) -> dict[str, Any]:
+    """The endpoint as AWS describes it."""
+    target = story.target()
+    return target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+
+
+def answers(story: Bed) -> bool:
+    """Whether the endpoint predicts."""
+    target = story.target()
+    answer = target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=target.endpoint,
+        ContentType="application/json",
+        Body=(ROOT / "model" / "example_request.json").read_bytes(),
+    )
+    return b"probability" in answer["Body"].read()
+
+
+def damage(story: Bed, archive_uri: str) -> None:
+    """Put another file into an archive in the bucket, as somebody who does not know its seal would."""
+    bucket, key = archive_uri.removeprefix("s3://").split("/", 1)
+    s3 = story.target().client("s3")
+    before, after = io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read()), io.BytesIO()
+    with tarfile.open(fileobj=before) as sealed, tarfile.open(fileobj=after, mode="w:gz") as changed:
+        for member in sealed:
+            content = sealed.extractfile(member)
+            body = content.read() if content else b""
+            if member.name == "metrics.json":
+                body += b" "
+                member.size = len(body)
+            changed.addfile(member, io.BytesIO(body))
+    s3.put_object(Bucket=bucket, Key=key, Body=after.getvalue())
+
+
+def test_a_release_that_raises_on_import_is_rejected_with_its_last_words_and_the_champion_serves_on(
+    story: Bed, first: Stack, broken: Stack
+) -> None:
+    succeeded(first.up())
+    before = story.stack.outputs()["champion"]
+    done = broken.up()
+    assert done.code != 0
+    assert "Traceback" not in done.output
+    assert "rolled back: release" in done.error
+    assert "did not pass the ping health check" in done.error
+    assert done.error.endswith(f"the model's code failed: RuntimeError: {BOOM}")
+
+    seen = take(story.target())
+    assert (seen.champion, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
+    assert (live(story)["EndpointStatus"], answers(story)) == ("InService", True)
+    outputs = story.stack.outputs()
+    assert (outputs["champion"], outputs["challenger"]) == (before, None)
+    assert seen.verdict is not None
+    assert (seen.verdict["outcome"], seen.verdict["source"]) == ("rolled_back", "endpoint")
+    rejected = package(story, seen.verdict["package_digest"])
+    assert rejected["ModelApprovalStatus"] == "Rejected"
+    assert rejected["ApprovalDescription"].endswith(BOOM)
+
+
+def test_the_next_preview_of_a_broken_release_tells_why_it_is_not_tried_again(broken: Stack) -> None:
+    told = said(broken.preview("--json"))
+    assert "was rolled back and is not tried again" in told
+    assert BOOM in told
+
+
+def test_a_good_version_is_released_after_a_broken_one(story: Bed, first: Stack, traffic: Report) -> None:
+    before = story.stack.outputs()["champion"]
+    succeeded(first.with_parameters(story.folder, max_iter=6).up())
+    outputs = story.stack.outputs()
+    assert outputs["champion"] == outputs["package_digest"] != before
+    assert shares(take(story.target())) == {"champion": 100.0}
+    assert traffic.failures == []
+
+
+def test_a_damaged_champion_is_named_and_the_innocent_challenger_is_not_rejected(story: Bed, first: Stack) -> None:
+    outputs = story.stack.outputs()
+    damage(story, outputs["release"]["archive_uri"])
+    innocent = first.with_parameters(story.folder, max_iter=7)
+    done = innocent.up()
+    assert done.code != 0
+    assert "Traceback" not in done.output
+    assert f"a new instance of the champion, {outputs['release']['id']}, does not come up" in done.error
+    assert "metrics.json has sha256" in done.error
+    assert "is not rejected" in done.error
+
+    seen = take(story.target())
+    assert (seen.champion, shares(seen)) == (outputs["champion"], {"champion": 100.0})
+    assert (live(story)["EndpointStatus"], answers(story)) == ("InService", True)
+    assert seen.verdict is not None
+    assert (seen.verdict["outcome"], seen.verdict["name"]) == ("failed", outputs["release"]["variant"])
+    assert package(story, seen.verdict["package_digest"])["ModelApprovalStatus"] == "PendingManualApproval"
+    assert f"modelstack skip-trial {seen.verdict['release']}" in said(innocent.preview("--json"))
+
+
+def test_a_person_lets_a_release_past_a_damaged_champion(story: Bed, first: Stack) -> None:
+    verdict = take(story.target()).verdict
+    assert verdict is not None
+    asked = CliRunner().invoke(modelstack, ["skip-trial", verdict["release"], "--reason", "the archive is lost"])
+    assert asked.exit_code == 0, asked.output
+    assert "takes over in the next `pulumi up`" in asked.output
+
+    succeeded(first.with_parameters(story.folder, max_iter=7).up())
+    seen = take(story.target())
+    assert (seen.champion, shares(seen), answers(story)) == (verdict["package_digest"], {"champion": 100.0}, True)
+    assert seen.verdict is not None
+    assert (seen.verdict["outcome"], seen.verdict["source"]) == ("promoted", "person")
+    assert package(story, verdict["package_digest"])["ModelApprovalStatus"] == "Approved"
