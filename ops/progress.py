@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ops.errors import OperatorError
-from ops.stopping import PATIENCE_S, Ending
+from ops.stopping import Ending
 
 _POLL_S = 0.1
 _DONE = {
@@ -27,6 +28,10 @@ _DONE = {
     "delete-replaced": ("-", "red", "deleted, its successor is there"),
     "import": ("=", "cyan", "taken over"),
 }
+_REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
+_ADVISE_S = 120.0  # how often it is said how to send requests
+_REQUESTS = ("too little traffic", "not yet known")  # how a decision begins that waits for requests
+_TRAFFIC = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --from 2013-03-01 --rate 25'
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
 
@@ -69,6 +74,8 @@ class Follower:
         self._console = console
         self._status = status
         self._began: dict[str, float] = {}
+        self._waiting = ""
+        self._told = self._advised = -math.inf
 
     def event(self, event: dict[str, Any]) -> None:
         """Show one engine event."""
@@ -89,7 +96,8 @@ class Follower:
         now = time.monotonic()
         busy = [f"{_title(urn)} ({now - since:.0f} s)" for urn, since in list(self._began.items())[:3]]
         more = len(self._began) - len(busy)
-        self._status.update(", ".join(busy) + (f" and {more} more" if more else "") if busy else "working")
+        doing = ", ".join(busy) + (f" and {more} more" if more else "") if busy else "working"
+        self._status.update(f"{doing}: {self._waiting}" if self._waiting else doing)
 
     def _said(self, said: dict[str, Any]) -> None:
         text = "\n".join(line.rstrip() for line in str(said.get("message", "")).splitlines()).strip()
@@ -99,10 +107,23 @@ class Follower:
         if severity == "error":
             self.outcome.errors.append(text)
         elif said.get("ephemeral"):
-            self._status.update(text)
+            self._waits(text)
         else:
+            self._told = -math.inf  # what is waited for next is news
             style = "yellow" if severity == "warning" else ""
             self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
+
+    def _waits(self, text: str) -> None:
+        """Show what is waited for, and, when it is requests, how to send them."""
+        self._waiting = text
+        now = time.monotonic()
+        advise = text.startswith(_REQUESTS) and now - self._advised >= _ADVISE_S
+        if not self._console.is_terminal and (advise or now - self._told >= _REPEAT_S):
+            self._told = now
+            self._console.print(Text(_indented(f"waiting: {text}", "·")))
+        if advise:
+            self._advised = now
+            self._console.print(Text(_indented(_TRAFFIC, " ")))
 
     def _before(self, metadata: dict[str, Any]) -> None:
         if metadata["op"] in _DONE and not metadata["type"].startswith(_UNSEEN):
@@ -110,6 +131,7 @@ class Follower:
 
     def _after(self, metadata: dict[str, Any]) -> None:
         since = self._began.pop(metadata["urn"], None)
+        self._waiting = self._waiting if self._began else ""
         state = metadata.get("new") or metadata.get("old") or {}
         if since is None or not state.get("custom"):  # a component is created with its children
             return
@@ -161,14 +183,14 @@ def follow(
             )
         except OSError as error:
             raise OperatorError(f"pulumi cannot be started: {error}", "Run `make setup`.", 2) from error
-        _watch(process, events, follower, console)
+        _watch(process, events, follower)
     follower.outcome.code = process.returncode
     if process.returncode and not follower.outcome.errors:
         follower.outcome.errors.append(_last_words(log))
     return follower.outcome
 
 
-def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower, console: Console) -> None:
+def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower) -> None:
     lines = _lines(events)
     ending = Ending(process)
     while True:
@@ -184,12 +206,8 @@ def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower, c
             ending.tick()
             time.sleep(_POLL_S)
         except KeyboardInterrupt as stop:
-            again = ending.begun
             follower.outcome.interrupted = stop
             ending.further()
-            if not again:
-                wait = f"the steps under way have {PATIENCE_S[0]:.0f} s"
-                console.print(f"[yellow]stopping: {wait}; Ctrl-C again stops at once[/]")
     if ending.begun:
         ending.finish()
 

@@ -112,7 +112,7 @@ def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None
     state = json.loads(exported.output)
     pending = state["deployment"].get("pending_operations") or []
     if pending:
-        say(f"{len(pending)} operations were cut off; looking up what they did")
+        say("looking up what the last update was at when it was cut off")
         what = f"putting stack {stack.name} right"
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(settled(state), file)

@@ -1,7 +1,7 @@
 """How does a command end when it is told to? With everything that it started, and without a word too many.
 
-`listen` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread; who catches it while a process
-of its own runs hands that to `Ending`, which asks it once, asks it again, and kills it.
+`listen` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread. Who catches it while a
+process of its own runs hands that to `Ending`, which asks it once, asks it again, and kills it.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ def listen() -> None:
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
+    if not _heard:
+        with contextlib.suppress(OSError):  # not print: the signal may have come in the midst of one
+            os.write(2, b"\nstopping what is under way; Ctrl-C again stops at once\n")
     _heard.append(number)
     raise Stopped(number)
 

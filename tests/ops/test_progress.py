@@ -15,6 +15,8 @@ import pytest
 from rich.console import Console
 
 from ops.progress import Follower, follow
+from rollout import Phase, Plan, Release, RolloutState, Step
+from rollout.decision import Seen, decide
 
 URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
 
@@ -94,6 +96,60 @@ def test_the_summary_counts_what_changed(console: Console) -> None:
     assert follower.outcome.changed == 3
 
 
+def without_traffic(seconds: float) -> str:
+    """What a trial says that has had no requests for so long."""
+    plan = Plan(steps=(Step(10, 30), Step(50, 30)), min_requests=50)
+    champion, challenger = (
+        Release(x, x, f"sha256:{x}", "uri", "image", "m", "arn", "model", f"v-{x}", f"solo-{x}") for x in "ab"
+    )
+    state = RolloutState(
+        "e", phase=Phase.BAKING, champion=champion, challenger=challenger, plan=plan, step=0, step_starts=(100.0,),
+        started_at=100.0,
+    )  # fmt: skip
+    return decide(plan, state, Seen(()), 100.0 + seconds).reason.text
+
+
+def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(step("resourcePreEvent", "update"))
+
+    for seconds in range(60):
+        follower.event(said(without_traffic(seconds), ephemeral=True))
+
+    lines = [line.strip() for line in text(console).splitlines()]
+    assert lines[0] == "· waiting: baked 0 s of 30 s"
+    assert lines[1] == ("· waiting: too little traffic: the challenger answered 0 of at least 50 requests in this step")
+    assert "modelstack replay" in lines[2]
+    assert len(lines) == 3  # not a line a look
+
+
+def test_what_is_waited_for_is_said_again_after_a_while(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("ops.progress.time.monotonic", lambda: clock[0])
+    follower = Follower(console, Recorder())
+    for _ in range(300):
+        clock[0] += 1
+        follower.event(said(without_traffic(60), ephemeral=True))
+
+    assert text(console).count("waiting: too little traffic") == 15
+    assert text(console).count("modelstack replay") == 3
+
+
+def test_on_a_terminal_the_status_line_keeps_what_is_waited_for() -> None:
+    console, status = Console(file=io.StringIO(), width=200, force_terminal=True), Recorder()
+    follower = Follower(console, status)
+    follower.event(step("resourcePreEvent", "update"))
+    follower.event(said(without_traffic(60), ephemeral=True))
+    follower.tick()
+
+    assert "the challenger answered 0 of at least 50 requests" in status.shown[-1]
+    assert text(console).count("modelstack replay") == 1
+    assert "waiting:" not in text(console)
+
+    follower.event(step("resOutputsEvent", "update"))
+    assert status.shown[-1] == "working"
+
+
 @pytest.fixture
 def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `pulumi` on PATH that runs the script `behave`, the path of its event log in $LOG."""
@@ -148,4 +204,3 @@ def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, co
 
     assert outcome.interrupted
     assert marks.read_text().split() == ["int", "ended"]
-    assert "Ctrl-C again" in text(console)
