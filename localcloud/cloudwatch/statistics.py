@@ -3,6 +3,9 @@
     statistic = parse("p99")
     statistic.of(distribution)      # None when there are no data, or none that it can be told from
 
+All but the simple ones are exact while a distribution has its values; once it holds a sketch of them, a bound given as a
+value (`PR(:300)`) is off by at most `RELATIVE_ERROR` of it, and so is a bound given as a share.
+
 Source: Amazon CloudWatch User Guide, "CloudWatch statistics definitions".
 """
 

@@ -51,6 +51,20 @@ def test_a_percentile_of_many_values_is_within_the_stated_error_and_merging_adds
             assert parse(f"p{percent}").of(made) == pytest.approx(expected, rel=RELATIVE_ERROR * 1.001)
 
 
+@given(values, st.floats(1e-3, 1e12))
+def test_a_rank_is_exact_while_there_are_few_values_and_beyond_as_of_a_bound_within_the_stated_error(numbers, bound):
+    found = parse(f"PR(:{bound:.10f})").of(filled(numbers))
+
+    def rank(at: float) -> float:
+        return 100 * sum(number <= at for number in numbers) / len(numbers)
+
+    if len(set(numbers)) <= EXACT:
+        assert found == pytest.approx(rank(float(f"{bound:.10f}")))
+    else:
+        off = RELATIVE_ERROR * 1.01
+        assert rank(bound * (1 - off)) - 1e-9 <= found <= rank(bound * (1 + off)) + 1e-9
+
+
 @given(values, values, shares)
 def test_merged_distributions_are_as_good_as_one(left, right, percent):
     merged = filled(left)
