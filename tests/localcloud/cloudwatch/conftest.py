@@ -26,6 +26,12 @@ from localcloud.server.platform import Datum, Platform
 START = 1_764_000_000.0
 """A whole hour, in November 2025."""
 PROTOCOLS = {"cbor": "smithy-rpc-v2-cbor", "json": "json", "query": "query"}
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:rollback"
+ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alarm"
+"""Of the alarm that `Local.alarm` defines."""
+SINGLE = dict.fromkeys(["Namespace", "MetricName", "Statistic", "Period"])
+"""What an alarm on one metric has and an alarm on metric math leaves out."""
 MODEL: ServiceModel = botocore.session.Session().get_service_model("cloudwatch")
 
 
@@ -160,6 +166,26 @@ class Local:
         asked = {"HistoryItemType": kind} if kind else {}
         answer = await self("DescribeAlarmHistory", AlarmName=name, ScanBy="TimestampAscending", **asked)
         return [item["HistorySummary"] for item in answer["AlarmHistoryItems"]]
+
+
+def math(expression: str, *metrics: str, period: int = 10, **dimensions: str) -> list[dict[str, Any]]:
+    """The queries of an alarm on an expression over sums of metrics in the namespace `test`."""
+    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    return [
+        {"Id": "watched", "Expression": expression},
+        *(
+            {
+                "Id": metric,
+                "ReturnData": False,
+                "MetricStat": {
+                    "Metric": {"Namespace": "test", "MetricName": metric, "Dimensions": pairs},
+                    "Period": period,
+                    "Stat": "Sum",
+                },
+            }
+            for metric in metrics
+        ),
+    ]
 
 
 @asynccontextmanager
