@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.sagemaker.processes import SERVER_MARK, marked
 from localcloud.sagemaker.service import SageMaker
 from localcloud.sagemaker.timing import Timing
 from localcloud.server.platform import Datum, ImageCommand, Platform, SystemClock
@@ -229,6 +230,32 @@ def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[st
         "InitialVariantWeight": weight,
         **more,
     }
+
+
+def run(scenario: Any) -> Any:
+    """What a scenario answers, within 100 s."""
+    return asyncio.run(asyncio.wait_for(scenario, 100))
+
+
+async def failure(call: Any) -> Any:
+    """The error that a call ends with."""
+    with pytest.raises(Exception, match=r"\d") as caught:
+        await call
+    return caught.value
+
+
+def ours(inside: InProcess) -> list[int]:
+    """The serving processes of a local SageMaker."""
+    return marked(SERVER_MARK, str(inside.platform.state.resolve()))
+
+
+async def gone(inside: InProcess, endpoint: str) -> None:
+    """Wait until there is no such endpoint."""
+    while True:
+        listed = await inside.call("ListEndpoints")
+        if endpoint not in [summary["EndpointName"] for summary in listed["Endpoints"]]:
+            return
+        await asyncio.sleep(0.02)
 
 
 @pytest.fixture

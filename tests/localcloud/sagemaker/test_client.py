@@ -10,13 +10,10 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.client import NoAnswer, TooLarge, Upstream
+from tests.localcloud.sagemaker.conftest import run
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Seen: yes\r\n\r\nok"
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 20))
 
 
 @asynccontextmanager

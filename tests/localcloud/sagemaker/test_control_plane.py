@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker import wire
+from tests.localcloud.sagemaker.conftest import run
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
@@ -17,10 +18,6 @@ SPECIFICATION = {
     "SupportedContentTypes": ["application/json"],
     "SupportedResponseMIMETypes": ["application/json"],
 }
-
-
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 async def refusal(call: Any) -> tuple[str, str]:

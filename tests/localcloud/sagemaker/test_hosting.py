@@ -6,35 +6,12 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.processes import SERVER_MARK, marked
+from tests.localcloud.sagemaker.conftest import failure, gone, ours, run
 
 pytestmark = pytest.mark.e2e
-
-
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 100))
-
-
-async def failure(call: Any) -> Any:
-    with pytest.raises(Exception, match=r"\d") as caught:
-        await call
-    return caught.value
-
-
-def ours(inside: Any) -> list[int]:
-    return marked(SERVER_MARK, str(inside.platform.state.resolve()))
-
-
-async def gone(inside: Any, endpoint: str) -> None:
-    while True:
-        listed = await inside.call("ListEndpoints")
-        if endpoint not in [summary["EndpointName"] for summary in listed["Endpoints"]]:
-            return
-        await asyncio.sleep(0.02)
 
 
 def test_an_endpoint_serves_its_archive_by_the_container_contract(inside):

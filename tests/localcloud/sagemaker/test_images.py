@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
+from tests.localcloud.sagemaker.conftest import run
 
 pytestmark = pytest.mark.e2e
 
@@ -36,10 +37,6 @@ if arguments[0] == "run":
     os.environ.update(environment, SM_MODEL_DIR=folder)
     os.execv(sys.executable, [sys.executable, {str(SERVER)!r}, arguments[-1]])
 """
-
-
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 @pytest.fixture

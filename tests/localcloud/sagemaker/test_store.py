@@ -8,18 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localcloud.sagemaker.errors import StateUnwritable
 from localcloud.sagemaker.store import Store
+from tests.localcloud.sagemaker.conftest import run
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 def limit(store: Store, statement: str) -> None:

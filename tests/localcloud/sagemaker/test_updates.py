@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.processes import SERVER_MARK, marked
+from tests.localcloud.sagemaker.conftest import failure, gone, ours, run
 
 pytestmark = pytest.mark.e2e
 
 
-def run(scenario: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 100))
-
-
-async def failure(call: Any) -> Any:
-    with pytest.raises(Exception, match=r"\d") as caught:
-        await call
-    return caught.value
-
-
-def ours(inside: Any) -> list[int]:
-    return marked(SERVER_MARK, str(inside.platform.state.resolve()))
-
-
-async def gone(inside: Any, endpoint: str) -> None:
-    while True:
-        listed = await inside.call("ListEndpoints")
-        if endpoint not in [summary["EndpointName"] for summary in listed["Endpoints"]]:
-            return
-        await asyncio.sleep(0.02)
+async def begin_update(inside, variant, model: str = "new", **behaviour) -> None:
+    """Begin to move endpoint `e` to the config `c2` of a model that behaves as told, in its variant `a`."""
+    await inside.model(model, **behaviour)
+    await inside.config("c2", variant("a", model))
+    await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
 
 
 def test_weights_are_wished_for_then_current_and_only_then_in_service(inside):
@@ -79,9 +63,7 @@ def test_an_update_moves_traffic_only_when_the_new_fleet_is_healthy(inside, vari
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            await inside.model("new", start="slow", seconds=1)
-            await inside.config("c2", variant("a", "new"))
-            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            await begin_update(inside, variant, start="slow", seconds=1)
             described = await inside.call("DescribeEndpoint", EndpointName="e")
             assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", "e")
             assert (await inside.invoke("e"))["name"] == "e-a"
@@ -100,9 +82,7 @@ def test_a_failed_update_leaves_the_old_config_in_service_with_the_reason(inside
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            await inside.model("bad", start="raise")
-            await inside.config("c2", variant("a", "bad"))
-            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            await begin_update(inside, variant, start="raise")
             described = await inside.settled("e")
             assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "e")
             assert "no module named plausible" in described["FailureReason"]
@@ -113,6 +93,43 @@ def test_a_failed_update_leaves_the_old_config_in_service_with_the_reason(inside
             described = await inside.settled("e")
             assert described["EndpointConfigName"] == "c3"
             assert "FailureReason" not in described
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("broken", ["a", "b"])
+def test_an_update_that_fails_names_the_variant_whose_container_does_not_start(inside, variant, broken):
+    """AWS's words: a rollout tells by them whose fault it is, also when the old champion cannot start again."""
+
+    async def scenario():
+        async with inside.running():
+            await inside.endpoint("e", a=1)
+            for name in "ab":
+                await inside.model(f"new-{name}", start="raise" if name == broken else "ok")
+            await inside.config("c2", variant("a", "new-a"), variant("b", "new-b", 0))
+            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            reason = (await inside.settled("e"))["FailureReason"]
+            assert reason.startswith(
+                f"The primary container for production variant {broken} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            )
+            assert (await inside.invoke("e"))["name"] == "e-a"
+
+    run(scenario())
+
+
+def test_an_update_that_fails_for_an_archive_names_its_address(inside, variant):
+    async def scenario():
+        async with inside.running():
+            await inside.endpoint("e", a=1)
+            await inside.model("good")
+            inside.aws.objects["models", "e-a/model.tar.gz"] = b"changed"
+            await inside.config("c2", variant("a", "e-a"), variant("b", "good", 0))
+            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            reason = (await inside.settled("e"))["FailureReason"]
+            assert "s3://models/e-a/model.tar.gz" in reason
+            assert "s3://models/good/model.tar.gz" not in reason
+            assert (await inside.invoke("e"))["name"] == "e-a"
 
     run(scenario())
 
@@ -179,9 +196,7 @@ def test_an_interrupted_update_goes_on_after_a_restart(inside, variant):
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            await inside.model("new", start="slow", seconds=1)
-            await inside.config("c2", variant("a", "new"))
-            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            await begin_update(inside, variant, start="slow", seconds=1)
         async with inside.running():
             described = await inside.settled("e")
             assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "c2")
