@@ -14,25 +14,10 @@ from infra.config import MonitoringSettings, RolloutSettings, StepSettings
 from infra.providers import rollout as provider
 from infra.providers.rollout import RolloutProvider
 from infra.rollout import trial
-from rollout import Release
 from rollout.memory import World
+from tests.rollout.conftest import make_release
 
 SEEN = {"champion": "", "challenger": "", "revision": 0}
-
-
-def make_release(name: str) -> Release:
-    return Release(
-        id=name,
-        recipe=f"{name}-recipe",
-        package_digest=f"sha256:{name}",
-        archive_uri=f"s3://bucket/packages/{name}/model.tar.gz",
-        image_uri="registry/serving:1",
-        manifest_sha256=f"{name}-manifest",
-        model_package_arn=f"arn:{name}",
-        model_name=f"model-{name}",
-        variant=f"v-{name}",
-        config_name=f"solo-{name}",
-    )
 
 
 def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
