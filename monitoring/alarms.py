@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -66,6 +67,40 @@ def read(event: object) -> list[Alarm | NotAnAlarm]:
     return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
 
 
+def with_numbers(reason: str, data: object = None, threshold: object = None) -> str:
+    """CloudWatch's reason, with the values that it speaks of and the threshold.
+
+    CloudWatch leaves them out where it filled missing data points: "1 datapoint was received for 2 periods and 1
+    missing datapoint was treated as [NonBreaching]". Never raises.
+
+    Args:
+        reason: CloudWatch's own words.
+        data: StateReasonData, as JSON or read already: it has the data points. SNS does not carry it.
+        threshold: The alarm's threshold, where `data` is not to be had.
+    """
+    if not reason or "the threshold (" in reason:
+        return reason
+    try:
+        numbers = _object(json.loads(data) if isinstance(data, str) else data)
+    except (ValueError, RecursionError):
+        numbers = _object(None)
+    values = _numbers(numbers.get("recentDatapoints"))
+    limit = _numbers([numbers.get("threshold", threshold)])
+    said = [f"value {', '.join(values)}"] if values else []
+    said += [f"threshold {limit[0]}"] if limit else []
+    return f"{', '.join(said)}. {reason}" if said else reason
+
+
+def _numbers(values: object) -> list[str]:
+    """The numbers among the items of a list, as people read them."""
+    found: list[str] = []
+    for item in cast(list[object], values) if isinstance(values, list) else list[object]():
+        if isinstance(item, (int, float)) and not isinstance(item, bool):
+            with suppress(OverflowError):  # an int may be too large to be a float
+                found.append(f"{float(item):.4g}")
+    return found
+
+
 def _from_sns(record: object) -> Alarm | NotAnAlarm:
     try:
         message = json.loads(cast(Any, record)["Sns"]["Message"])
@@ -86,7 +121,7 @@ def _from_message(message: object) -> Alarm | NotAnAlarm:
     return _alarm(
         name=body["AlarmName"],
         state=body.get("NewStateValue"),
-        reason=body.get("NewStateReason"),
+        reason=with_numbers(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
         at=body.get("StateChangeTime"),
         metrics=[(item.get("Namespace"), item.get("MetricName"), _pairs(item.get("Dimensions"))) for item in metrics],
     )
@@ -103,7 +138,7 @@ def _from_event(detail: object, time: object) -> Alarm | NotAnAlarm:
     return _alarm(
         name=body["alarmName"],
         state=state.get("value"),
-        reason=state.get("reason"),
+        reason=with_numbers(str(state.get("reason") or ""), state.get("reasonData")),
         at=state.get("timestamp") or time,
         metrics=[(item.get("namespace"), item.get("name"), _object(item.get("dimensions"))) for item in metrics],
     )

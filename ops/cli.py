@@ -23,7 +23,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
+from ops.command import tell
 from ops.errors import OperatorError, explained
+from ops.releases import variant_of
 from ops.rollback import clear_rejection, roll_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import Snapshot, take
@@ -40,9 +42,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except OperatorError as error:
-            Console(stderr=True, highlight=False).print(f"[red]error:[/red] {error}", soft_wrap=True)
-            if error.hint:
-                Console(stderr=True, highlight=False).print(f"  {error.hint}", soft_wrap=True, markup=False)
+            tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
             sys.exit(error.exit_code)
 
 
@@ -114,13 +114,13 @@ def _ended(first: Snapshot, seen: Snapshot) -> bool:
 
 @main.command()
 @click.argument("body", type=click.File("rb"))
-@click.option("--variant", default=None, help="Ask this variant, whatever the weights.")
+@click.option("--variant", default=None, help="Ask this variant or release, whatever the weights.")
 @click.option("--content-type", default="application/json", show_default=True)
 @click.pass_obj
 def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
     target = resolve(stack)
-    chosen = {"TargetVariant": variant} if variant else {}
+    chosen = {"TargetVariant": variant_of(target, variant)} if variant else {}
     with explained(f"invoking {target.endpoint}"):
         answer = target.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=target.endpoint, ContentType=content_type, Body=body.read(), **chosen
@@ -130,13 +130,13 @@ def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -
 
 
 @main.command()
-@click.option("--from", "start", type=_DATE, default="2013-03-01", show_default=True, help="First day of flights.")
-@click.option("--to", "end", type=_DATE, default=None, help="Last day of flights; the end of the year if left out.")
+@click.option("--from", "start", type=_DATE, default="2013-03-01", show_default=True, help="First day, UTC.")
+@click.option("--to", "end", type=_DATE, default=None, help="Last day; the year's last if left out.")
 @click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
 @click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
 @click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
-@click.option("--variant", default=None, help="Send everything to this variant, whatever the weights.")
+@click.option("--variant", default=None, help="Send everything to this variant or release.")
 @_json
 @click.pass_obj
 def replay(  # noqa: PLR0917 - one parameter an option
@@ -160,6 +160,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     if last < start.date():
         raise OperatorError(f"--to {last} is before --from {start.date()}", "Give --to a later day.", 2)
     target = resolve(stack)
+    variant = variant_of(target, variant)
     source = flights(start.date(), last)
     console = Console(stderr=True)
     with Progress(
@@ -184,6 +185,8 @@ def replay(  # noqa: PLR0917 - one parameter an option
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         Console().print(report.table())
+        if report.ended_at and report.ended_at.date() < last:
+            click.echo(f"the data ends there: the last flight is of {report.ended_at:%Y-%m-%d %H:%M} UTC", err=True)
     sys.exit(1 if report.failed else 0)
 
 
@@ -191,9 +194,8 @@ def replay(  # noqa: PLR0917 - one parameter an option
 @click.argument("release")
 @click.pass_obj
 def clear(stack: str, release: str) -> None:
-    """Let a rejected RELEASE (its id, as in `v-<id>`, or its recipe digest) be tried again by the next `pulumi up`."""
-    clear_rejection(resolve(stack), release)
-    click.echo(f"{release} may be tried again")
+    """Let a rejected RELEASE (its id, or another of its names) be tried again by the next `pulumi up`."""
+    click.echo(f"{clear_rejection(resolve(stack), release)} may be tried again")
 
 
 @main.command("skip-trial")
@@ -222,7 +224,7 @@ def rollback(stack: str, reason: str, yes: bool, as_json: bool) -> None:
     if not yes and not sys.stdin.isatty():
         raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
     if not yes:
-        what = f"challenger {render.short(before.challenger)}" if before.challenger else "the last promotion"
+        what = f"challenger {before.challenger}" if before.challenger else "the last promotion"
         click.confirm(f"Roll back {what} on {target.endpoint}?", abort=True, err=True)
     outcome = roll_back(target, reason)
     if as_json:

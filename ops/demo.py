@@ -18,8 +18,9 @@ from ops.command import run
 from ops.errors import OperatorError
 from ops.local import Local
 from ops.recovery import recover
+from ops.releases import journal_state
 from ops.replay import background
-from ops.snapshot import Snapshot, journal_state, take
+from ops.snapshot import Snapshot, take
 from ops.stack import Done, Stack
 from ops.target import Target, resolve
 from ops.timeline import Moment, Observer, Timeline, brief

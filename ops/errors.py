@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.exceptions
+
+from rollout.ports import RolloutError
+from rollout.state import StateError
+
+POINT_AGAIN = 'eval "$(make -s env)"'
+"""What points a shell at the local stack."""
+
+POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
 class OperatorError(Exception):
@@ -25,23 +37,54 @@ class OperatorError(Exception):
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what AWS answers while `doing` something into an OperatorError; everything else passes through."""
+    """Turn what AWS or a rollout answers while `doing` something into an OperatorError; all else passes through."""
     try:
         yield
-    except botocore.exceptions.EndpointConnectionError as error:
-        raise OperatorError(
-            f"{doing}: nothing answers at {error.kwargs.get('endpoint_url', 'the endpoint')}",
-            "For a local stack, `make up` starts the local cloud; for AWS, look at AWS_ENDPOINT_URL and the network.",
-        ) from error
-    except botocore.exceptions.NoCredentialsError as error:
-        raise OperatorError(
-            f"{doing}: no AWS credentials", 'For a local stack: eval "$(make -s env)". For AWS: log in first.'
-        ) from error
     except botocore.exceptions.ClientError as error:
-        detail = error.response.get("Error", {})
-        if original := error.response.get("OriginalMessage"):
-            status = error.response.get("OriginalStatusCode")
-            raise OperatorError(f"{doing}: the model answered {status}: {original}") from error
-        raise OperatorError(f"{doing}: {detail.get('Code', 'Error')}: {detail.get('Message', error)}") from error
+        raise OperatorError(f"{doing}: {refusal(error)}") from error
     except botocore.exceptions.BotoCoreError as error:
+        raise _unreachable(doing, error) from error
+    except (RolloutError, StateError) as error:
+        if isinstance(error.__cause__, botocore.exceptions.BotoCoreError):
+            raise _unreachable(doing, error.__cause__) from error
         raise OperatorError(f"{doing}: {error}") from error
+
+
+def _unreachable(doing: str, error: botocore.exceptions.BotoCoreError) -> OperatorError:
+    """No answer at all: what to type depends on whose cloud it is."""
+    url = os.environ.get("AWS_ENDPOINT_URL", "")
+    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    if isinstance(error, botocore.exceptions.NoCredentialsError):
+        return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.")
+    if isinstance(error, (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)) and local:
+        return OperatorError(
+            f"{doing}: the local cloud does not answer at {url}",
+            f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
+        )
+    return OperatorError(f"{doing}: {error}", "AWS_ENDPOINT_URL, AWS_REGION and the network are where to look.")
+
+
+def refusal(error: botocore.exceptions.ClientError) -> str:
+    """What the service says; what a model says of a request that it refuses, a line for each reason."""
+    detail: Mapping[str, Any] = error.response.get("Error", {})
+    words = error.response.get("OriginalMessage")
+    if not words:
+        return f"{detail.get('Code', 'Error')}: {detail.get('Message', error)}"
+    status = error.response.get("OriginalStatusCode")
+    problems = reasons(str(words))
+    if len(problems) == 1:
+        return f"the model answered {status}: {problems[0]}"
+    return f"the model answered {status}: {len(problems)} problems" + "".join(f"\n  {line}" for line in problems)
+
+
+def reasons(answer: str) -> list[str]:
+    """The reasons in a model's error answer, each once: `problems` or `error` of a JSON object, or else all of it."""
+    try:
+        document = json.loads(answer)
+    except ValueError:
+        return [answer.strip() or "no reason given"]
+    if not isinstance(document, dict):
+        return [answer]
+    said = document.get("problems") or document.get("error")
+    lines = [str(item) for item in (said if isinstance(said, list) else [said] if said else [answer])]
+    return list(dict.fromkeys(lines))

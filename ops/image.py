@@ -19,9 +19,9 @@ from rich.console import Console
 
 from ops.container import Engine, base_image, image_tag, lay_out, python_of
 from ops.errors import OperatorError, explained
-from ops.local import PREFIX, Local
+from ops.local import Local
 from ops.stack import Stack
-from ops.target import ROOT
+from ops.target import LOCAL, ROOT
 from ops.wheels import wheels
 
 NO_ENGINE_HINT = (
@@ -66,7 +66,7 @@ def build_and_push(stack: str, repository: str | None, base: str | None, console
         OperatorError: There is no engine, or a step of it failed; the message says which.
     """
     engine = Engine.find(NO_ENGINE_HINT)
-    if stack.startswith(PREFIX):
+    if stack.startswith(LOCAL):
         Local.here()
     uri = repository or _repository_of(stack)
     base = base or base_image(engine, console.print)

@@ -19,10 +19,7 @@ from localcloud.setup.places import Places
 from ops.errors import OperatorError
 from ops.recovery import mend
 from ops.stack import Stack
-from ops.target import ROOT
-
-PREFIX = "local"
-"""Local stacks are those whose name begins so."""
+from ops.target import LOCAL, ROOT
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Local:
         listed = Stack("", root=self.places.root).pulumi("stack", "ls", "--json")
         if listed.code:
             raise OperatorError(f"the stacks cannot be listed: {listed.error}")
-        return [item["name"] for item in json.loads(listed.output) if item["name"].startswith(PREFIX)]
+        return [item["name"] for item in json.loads(listed.output) if item["name"].startswith(LOCAL)]
 
     def select(self, name: str) -> Stack:
         """Select a stack, and make it if it is not there.

@@ -14,11 +14,6 @@ _BAR = 20
 _SHOWN = ("log_loss", "auc", "accuracy", "rmse", "mae")  # the metrics that have a place in the table; --json has all
 
 
-def short(digest: str | None) -> str:
-    """The first 12 digits of a digest, as people read it."""
-    return digest.removeprefix("sha256:")[:12] if digest else "none"
-
-
 def snapshot(seen: Snapshot) -> RenderableType:
     """The whole of `modelstack status`."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
@@ -33,8 +28,8 @@ def _headline(seen: Snapshot) -> Text:
     style = "green" if seen.status == "InService" else "yellow"
     return Text.assemble(
         ("endpoint ", "dim"), (seen.endpoint, "bold"), "  ", (seen.status, style),
-        ("  rollout ", "dim"), seen.phase, ("  champion ", "dim"), short(seen.champion),
-        ("  challenger ", "dim"), short(seen.challenger),
+        ("  rollout ", "dim"), seen.phase, ("  champion ", "dim"), seen.champion or "none",
+        ("  challenger ", "dim"), seen.challenger or "none",
     )  # fmt: skip
 
 
@@ -72,13 +67,13 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
     if not rows:
         return Text("packages: none", "dim")
     table = Table(title="packages, newest first", title_justify="left", expand=False)
-    for column in ("version", "digest", "approval", "created", "metrics"):
+    for column in ("version", "release", "approval", "created", "metrics"):
         table.add_column(column)
     for row in rows:
         metrics = "  ".join(f"{name} {row.metrics[name]}" for name in _SHOWN if name in row.metrics)
         table.add_row(
             str(row.version),
-            short(row.digest),
+            row.release,
             Text(row.approval.removesuffix("ManualApproval"), _APPROVAL_STYLE.get(row.approval, "")),
             row.created.replace("T", " ")[:16],
             metrics,

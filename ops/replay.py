@@ -25,7 +25,7 @@ from rich.table import Table
 
 from model import data
 from model.data import Flight
-from ops.errors import OperatorError
+from ops.errors import OperatorError, refusal
 from ops.target import Target
 
 _WORKERS = 16
@@ -56,7 +56,10 @@ class Failure:
 
 @dataclass
 class Report:
-    """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words."""
+    """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
+
+    `ended_at` is the time of the last flight when there was none after it; None when something else ended the replay.
+    """
 
     sent: int = 0
     answers: Counter[str] = field(default_factory=Counter)
@@ -64,6 +67,7 @@ class Report:
     latencies_ms: list[float] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     elapsed_s: float = 0.0
+    ended_at: datetime | None = None
 
     @property
     def failed(self) -> int:
@@ -141,7 +145,7 @@ class Sender:
         except ClientError as error:
             detail = error.response.get("Error", {})
             name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
-            failure = f"{flight.id}: {detail.get('Code')}: {detail.get('Message')}"
+            failure = f"{flight.id}: {refusal(error)}"
         except BotoCoreError as error:
             name, failure = type(error).__name__, f"{flight.id}: {error}"
         spent = 1000 * (time.monotonic() - begun)
@@ -165,7 +169,9 @@ def flights(start: date, end: date) -> Iterator[Flight]:
     found = (flight for day in days for flight in data.replay(str(day), str(day + timedelta(days=1))))
     first = next(found, None)
     if first is None:
-        raise OperatorError(f"no flight is scheduled from {start} to {end}", "The data covers the year 2013.", 2)
+        raise OperatorError(
+            f"no flight is scheduled from {start} to {end}", "Give --from a day of the data, such as 2013-03-01.", 2
+        )
     return chain([first], found)
 
 
@@ -195,11 +201,11 @@ def run(
         report: What the outcomes are added to; a new one if left out.
     """
     sender, stop = Sender(target, report or Report(), variant), stop or threading.Event()
-    begun, first = time.monotonic(), None
+    begun, first, last = time.monotonic(), None, None
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for number, flight in enumerate(islice(source, limit)):
-                first = first or flight.event_time
+                first, last = first or flight.event_time, flight.event_time
                 due = pace.due(number, flight.event_time, first)
                 if seconds is not None and due > seconds:
                     stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
@@ -208,6 +214,8 @@ def run(
                     break
                 pool.submit(sender.send, flight)
                 tick(sender.report, flight.event_time)
+            else:
+                sender.report.ended_at = None if limit else last
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
     sender.report.elapsed_s = time.monotonic() - begun

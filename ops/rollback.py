@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 from typing import Any
 
-from ops.errors import OperatorError
+from ops.errors import OperatorError, explained
+from ops.releases import find, journal_state, known, rejected
 from ops.target import Target
-from rollout.ports import RolloutError
 from rollout.sagemaker import controller_with
 from rollout.state import Reason
 from rollout.transitions import Ignored
@@ -23,13 +23,11 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
         target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
     )
     reason = Reason("person", getpass.getuser(), f"rolled back by {getpass.getuser()}: {why}")
-    try:
+    with explained(f"rolling back {target.endpoint}"):
         answer = controller.roll_back(reason)
         if isinstance(answer, Ignored):
             raise OperatorError(f"nothing was rolled back: {answer.why}")
         state = controller.follow(patience)
-    except RolloutError as error:
-        raise OperatorError(f"cannot roll back {target.endpoint}: {error}", "See `modelstack status`.") from error
     if state.verdict is None or not state.at_rest:
         raise OperatorError(
             f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
@@ -38,17 +36,20 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}
 
 
-def clear_rejection(target: Target, release: str) -> None:
-    """Take back that a release was rejected.
+def clear_rejection(target: Target, release: str) -> str:
+    """Take back that a release was rejected, and return its id.
 
     Raises:
         OperatorError: No such release was rejected; the message names those that were.
     """
-    controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
-    try:
-        controller.clear_rejection(release)
-    except RolloutError as error:
-        raise OperatorError(str(error), "See `modelstack status`.") from error
+    names = rejected(journal_state(target))
+    name = find(release, names)
+    if name is None:
+        which = ", ".join(item.id for item in names) or "none"
+        raise OperatorError(f"release {release} is not rejected; rejected are: {which}")
+    with explained(f"clearing {name.id}"):
+        controller_with(target.client, target.endpoint, target.output("journal_table")).clear_rejection(name.id)
+    return name.id
 
 
 def skip_trial(target: Target, release: str, why: str) -> None:
@@ -61,7 +62,6 @@ def skip_trial(target: Target, release: str, why: str) -> None:
         target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
     )
     reason = Reason("person", getpass.getuser(), f"{getpass.getuser()} skipped the trial: {why}")
-    try:
-        controller.skip_trial(release, reason)
-    except RolloutError as error:
-        raise OperatorError(str(error), "See `modelstack status`.") from error
+    name = find(release, known(journal_state(target)))
+    with explained(f"skipping the trial of {release}"):
+        controller.skip_trial(name.id if name else release, reason)

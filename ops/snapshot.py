@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ops.errors import OperatorError, explained
+from monitoring.alarms import with_numbers
+from ops.errors import explained
+from ops.releases import id_of, journal_state
 from ops.target import Target
-from rollout.ports import RolloutError
-from rollout.sagemaker import DynamoJournal
-from rollout.state import RolloutState, StateError
+from rollout.state import RolloutState
 
 _OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-\w+|[a-z]+-errors|[a-z]+-dead-letters")  # as infra.naming makes them
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
@@ -31,7 +31,7 @@ class VariantView:
 
 @dataclass(frozen=True)
 class AlarmView:
-    """One alarm with the state and the reason that CloudWatch gives."""
+    """One alarm with the state and the reason that CloudWatch gives, with value and threshold."""
 
     name: str
     state: str
@@ -40,9 +40,10 @@ class AlarmView:
 
 @dataclass(frozen=True)
 class PackageView:
-    """One version in the registry."""
+    """One version in the registry; `release` is the id that its variant has too."""
 
     version: int
+    release: str
     digest: str
     approval: str
     created: str
@@ -51,7 +52,10 @@ class PackageView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601)."""
+    """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
+
+    Champion and challenger are told by id, and by the digest of their packages.
+    """
 
     at: str
     stack: str
@@ -61,6 +65,8 @@ class Snapshot:
     phase: str
     champion: str | None
     challenger: str | None
+    champion_package: str | None
+    challenger_package: str | None
     verdict: dict[str, Any] | None
     variants: tuple[VariantView, ...]
     alarms: tuple[AlarmView, ...]
@@ -92,26 +98,15 @@ def take(target: Target) -> Snapshot:
         status=live["EndpointStatus"],
         config=live["EndpointConfigName"],
         phase=str(state.phase),
-        champion=state.champion.package_digest if state.champion else None,
-        challenger=state.challenger.package_digest if state.challenger else None,
+        champion=state.champion.id if state.champion else None,
+        challenger=state.challenger.id if state.challenger else None,
+        champion_package=state.champion.package_digest if state.champion else None,
+        challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=_verdict(state),
         variants=_variants(live.get("ProductionVariants", []), state),
         alarms=_alarms(target),
         packages=_packages(target),
     )
-
-
-def journal_state(target: Target) -> RolloutState:
-    """The rollout state that the journal holds.
-
-    Raises:
-        OperatorError: The journal does not answer.
-    """
-    journal = DynamoJournal(target.client, target.output("journal_table"), target.endpoint)
-    try:
-        return journal.read()
-    except (RolloutError, StateError) as error:
-        raise OperatorError(str(error)) from error
 
 
 def role(variant: str, state: RolloutState) -> str:
@@ -166,7 +161,14 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
         found = [
             alarm for page in listed for alarm in page["MetricAlarms"] if _own(alarm["AlarmName"], target.endpoint)
         ]
-    return tuple(AlarmView(item["AlarmName"], item["StateValue"], item.get("StateReason", "")) for item in found)
+    return tuple(
+        AlarmView(
+            item["AlarmName"],
+            item["StateValue"],
+            with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold")),
+        )
+        for item in found
+    )
 
 
 def _own(alarm: str, endpoint: str) -> bool:
@@ -187,6 +189,7 @@ def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
     return tuple(
         PackageView(
             version=item["ModelPackageVersion"],
+            release=id_of(item.get("CustomerMetadataProperties", {}).get("recipe", "")),
             digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
             approval=item["ModelApprovalStatus"],
             created=item["CreationTime"].isoformat(timespec="seconds"),

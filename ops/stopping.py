@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -24,7 +24,9 @@ PATIENCE_S = (15.0, 5.0)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.1
 _LEFT_S = 3.0  # what the children of an ended process have to see that it has gone
+_ENOUGH = 3  # signals after which a command whose processes have ended leaves all else as it is
 _heard: list[int] = []  # the signals that came
+_at_work: list[Ending] = []  # those that have not finished
 
 
 class Stopped(KeyboardInterrupt):
@@ -49,12 +51,15 @@ def listen() -> None:
             signal.signal(number, _stop)
 
 
-def _stop(number: int, _frame: object) -> NoReturn:
-    if not _heard:
+def _stop(number: int, _frame: object) -> None:
+    """Raise for the first signal; a later one must not interrupt the ending, which looks for it by itself."""
+    _heard.append(number)
+    if len(_heard) == 1:
         with contextlib.suppress(OSError):  # not print: the signal may have come in the midst of one
             os.write(2, b"\nstopping what is under way; Ctrl-C again stops at once\n")
-    _heard.append(number)
-    raise Stopped(number)
+        raise Stopped(number)
+    if len(_heard) >= _ENOUGH and not _at_work:
+        os._exit(128 + number)
 
 
 class Output(Console):
@@ -81,7 +86,7 @@ class Ending:
     def __init__(self, process: subprocess.Popen[Any], patience: tuple[float, float] = PATIENCE_S) -> None:
         self._process, self._patience = process, patience
         self._asked = 0
-        self._until = 0.0
+        self._until, self._known = 0.0, 0
         self._family: dict[int, psutil.Process] = {}
 
     @property
@@ -91,8 +96,10 @@ class Ending:
 
     def further(self) -> None:
         """Ask, ask again, or kill, whatever comes next."""
+        if not self.begun:
+            _at_work.append(self)
         self._look()
-        self._asked += 1
+        self._asked, self._known = self._asked + 1, len(_heard)
         if self._asked > len(self._patience):
             self._kill()
             return
@@ -100,8 +107,8 @@ class Ending:
         self._process.send_signal(signal.SIGINT)
 
     def tick(self) -> None:
-        """Go further when the patience is over."""
-        if self.begun and time.monotonic() >= self._until:
+        """Go further when the patience is over, or at another signal."""
+        if self.begun and (time.monotonic() >= self._until or len(_heard) > self._known):
             self.further()
 
     def finish(self) -> None:
@@ -120,6 +127,7 @@ class Ending:
             psutil.wait_procs(list(self._family.values()), timeout=_LEFT_S)
         self._kill()
         self._process.wait()
+        _at_work.remove(self)
 
     def _look(self) -> None:
         """Remember the children while they can be told by their parent."""

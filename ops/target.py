@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from ops.errors import OperatorError
+from ops.errors import POINT_AGAIN, OperatorError
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCAL = "local"
+"""Local stacks are those whose name begins so; the one of this name is that of `make up`."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,7 @@ class Target:
         """An output that the stack must have; an OperatorError names it when it is missing."""
         value = self.outputs.get(name)
         if not value:
-            raise OperatorError(
-                f"stack {self.stack} has no output `{name}`", f"Run `pulumi up --stack {self.stack}` first."
-            )
+            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
         return str(value)
 
 
@@ -59,30 +60,49 @@ def resolve(stack: str) -> Target:
     """Read the outputs of `stack` through the Pulumi CLI.
 
     Raises:
-        OperatorError: The CLI is missing, the stack does not exist, or it has not been brought up.
+        OperatorError: The shell does not point at the stack, the stack does not exist, or it has not been brought up.
     """
+    local = stack.startswith(LOCAL)
+    if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
+        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
     try:
         done = subprocess.run(
             ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"],
             cwd=ROOT,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
     except FileNotFoundError as error:
-        raise OperatorError("the pulumi command is not on PATH", 'Run: eval "$(make -s env)"', 2) from error
+        raise OperatorError("the pulumi command is not on PATH", f"Type: {_here()}", 2) from error
     except subprocess.TimeoutExpired as error:
         raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
     if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise OperatorError(
-            f"stack {stack}: {reason[0].removeprefix('error: ')}",
-            'See `pulumi stack ls`; for the local stack, `make up` and eval "$(make -s env)".',
-            2,
-        )
+        raise _no_outputs(stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: "))
     outputs = json.loads(done.stdout)
     if not outputs.get("endpoint_name"):
-        raise OperatorError(f"stack {stack} exists but is not up", f"Run `pulumi up --stack {stack}` first.")
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
     region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
     return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
+
+
+def _no_outputs(stack: str, reason: str) -> OperatorError:
+    if "no stack named" in reason and stack.startswith(LOCAL):
+        return OperatorError(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
+    if "PULUMI_ACCESS_TOKEN" in reason:
+        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", "Type `pulumi login`; see docs/aws.md.", 2)
+    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", 2)
+
+
+def _bring_up(stack: str, *, new: bool = False) -> str:
+    """What brings a stack up; `make up` looks after the first local one."""
+    if stack == LOCAL:
+        return "Type: make up"
+    return f"Type: pulumi stack init {stack}; pulumi up --stack {stack}" if new else f"Type: pulumi up --stack {stack}"
+
+
+def _here() -> str:
+    """What points a shell at the local stack, from the folder where it is."""
+    return POINT_AGAIN if Path.cwd() == ROOT else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(ROOT))}")

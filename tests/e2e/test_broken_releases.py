@@ -98,7 +98,7 @@ def test_a_release_that_raises_on_import_is_rejected_with_its_last_words_and_the
     assert done.error.endswith(f"the model's code failed: RuntimeError: {BOOM}")
 
     seen = take(story.target())
-    assert (seen.champion, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
+    assert (seen.champion_package, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
     assert (live(story)["EndpointStatus"], answers(story)) == ("InService", True)
     outputs = story.stack.outputs()
     assert (outputs["champion"], outputs["challenger"]) == (before, None)
@@ -136,7 +136,7 @@ def test_a_damaged_champion_is_named_and_the_innocent_challenger_is_not_rejected
     assert "is not rejected" in done.error
 
     seen = take(story.target())
-    assert (seen.champion, shares(seen)) == (outputs["champion"], {"champion": 100.0})
+    assert (seen.champion_package, shares(seen)) == (outputs["champion"], {"champion": 100.0})
     assert (live(story)["EndpointStatus"], answers(story)) == ("InService", True)
     assert seen.verdict is not None
     assert (seen.verdict["outcome"], seen.verdict["name"]) == ("failed", outputs["release"]["variant"])
@@ -153,7 +153,11 @@ def test_a_person_lets_a_release_past_a_damaged_champion(story: Bed, first: Stac
 
     succeeded(first.with_parameters(story.folder, max_iter=7).up())
     seen = take(story.target())
-    assert (seen.champion, shares(seen), answers(story)) == (verdict["package_digest"], {"champion": 100.0}, True)
+    assert (seen.champion_package, shares(seen), answers(story)) == (
+        verdict["package_digest"],
+        {"champion": 100.0},
+        True,
+    )
     assert seen.verdict is not None
     assert (seen.verdict["outcome"], seen.verdict["source"]) == ("promoted", "person")
     assert package(story, verdict["package_digest"])["ModelApprovalStatus"] == "Approved"

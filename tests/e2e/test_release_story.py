@@ -115,7 +115,7 @@ def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(
     assert "Traceback" not in done.output
     assert "rolled back" in done.error
     seen = take(story.target())
-    assert (seen.champion, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
+    assert (seen.champion_package, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
     assert seen.verdict is not None
     assert (seen.verdict["outcome"], seen.verdict["source"]) == ("rolled_back", "alarm")
     assert seen.verdict["name"] in done.error

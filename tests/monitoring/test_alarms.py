@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.alarms import Alarm, NotAnAlarm, read
+from monitoring.alarms import Alarm, NotAnAlarm, read, with_numbers
 
 DIMENSIONS = {"EndpointName": "endpoint", "VariantName": "v-b"}
 PAIRS = [{"value": value, "name": name} for name, value in DIMENSIONS.items()]
@@ -130,6 +130,43 @@ def test_what_is_no_alarm_says_so(event: object) -> None:
         assert item.why
 
 
+FILLED = (
+    "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "threshold", "said"),
+    [
+        ('{"recentDatapoints": [0.41234567], "threshold": 0.25}', None, f"value 0.4123, threshold 0.25. {FILLED}"),
+        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, f"value 0.3, 1, threshold 0.25. {FILLED}"),
+        (None, 0.25, f"threshold 0.25. {FILLED}"),
+        ("no json", 0.25, f"threshold 0.25. {FILLED}"),
+        ({"recentDatapoints": "x", "threshold": True}, None, FILLED),
+        ({"recentDatapoints": [None, 10**400]}, None, FILLED),
+        (None, None, FILLED),
+    ],
+)
+def test_a_reason_without_its_numbers_gets_them(data: object, threshold: object, said: str) -> None:
+    assert with_numbers(FILLED, data, threshold) == said
+
+
+def test_a_reason_that_has_its_numbers_stays_as_it_is() -> None:
+    reason = "Threshold Crossed: 1 datapoint [0.5 (25/11/26 02:53:00)] was greater than the threshold (0.05)."
+    assert with_numbers(reason, {"recentDatapoints": [0.5], "threshold": 0.05}) == reason
+
+
+def test_an_event_of_an_alarm_tells_value_and_threshold_and_a_notification_the_threshold() -> None:
+    numbers = json.dumps({"recentDatapoints": [0.41], "threshold": 0.25})
+    state = {"value": "ALARM", "reason": FILLED, "reasonData": numbers}
+    (event,) = read({"alarmData": {**DATA, "state": state}})
+    message = {**SIMPLE, "NewStateReason": FILLED, "Trigger": {**SIMPLE["Trigger"], "Threshold": 0.25}}
+    (notification,) = read(sns(message))
+    assert isinstance(event, Alarm) and isinstance(notification, Alarm)
+    assert event.reason == f"value 0.41, threshold 0.25. {FILLED}"
+    assert notification.reason == f"threshold 0.25. {FILLED}"
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)
@@ -148,3 +185,5 @@ def test_no_event_whatever_makes_it_raise(event: object) -> None:
     read(event)
     read({"AlarmName": "x", "Trigger": event})
     read({"alarmData": {"alarmName": "x", "configuration": event, "state": event}})
+    with_numbers("x", event, event)
+    with_numbers("x", {"recentDatapoints": event, "threshold": event})

@@ -7,12 +7,30 @@ from click.testing import CliRunner, Result
 
 from ops.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    ["status"],
+    ["watch"],
+    ["invoke", __file__],
+    ["replay", "--limit", "1"],
+    ["rollback", "--reason", "x", "--yes"],
+    ["clear", "a2527f0cafcc"],
+    ["skip-trial", "a2527f0cafcc", "--reason", "x"],
+]
+OUTPUTS = (
+    json.dumps(
+        {"endpoint_name": "e", "region": "us-east-1", "journal_table": "t", "package_group": "g", "alerts_topic": "arn"}
+    )
+    + "\n"
+)
+
 
 @pytest.fixture
 def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
@@ -50,24 +68,62 @@ def test_a_stack_that_does_not_exist_is_a_mistake_of_the_user(bin_folder: Path) 
     assert "stack prod: no stack named 'prod' found" in told(result)
 
 
+@pytest.mark.parametrize("missing", ["PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_a_shell_that_does_not_point_at_the_local_stack_is_told_what_to_type(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], missing: str
+) -> None:
+    pulumi(bin_folder, says="error: PULUMI_ACCESS_TOKEN must be set for login\n", code=255)
+    monkeypatch.delenv(missing)
+    monkeypatch.chdir(ROOT)
+    result = invoke(*command)
+    assert result.exit_code == 2
+    assert told(result) == (
+        'error: stack local: this shell does not point at the local cloud Type: eval "$(make -s env)"'
+    )
+
+
+def test_elsewhere_it_is_told_with_the_checkouts_folder(
+    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    monkeypatch.chdir(tmp_path)
+    assert f'eval "$(make -C {ROOT} -s env)"' in told(invoke("status"))
+
+
+def test_a_stack_elsewhere_without_a_backend_is_told_to_log_in(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(bin_folder, says="error: PULUMI_ACCESS_TOKEN must be set for login\n", code=255)
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    assert told(invoke("--stack", "prod", "status")) == (
+        "error: stack prod: no Pulumi backend is chosen Type `pulumi login`; see docs/aws.md."
+    )
+
+
+@pytest.mark.parametrize(
+    ("stack", "bring_up"),
+    [("local", "make up"), ("local-staging", "pulumi stack init local-staging; pulumi up --stack local-staging")],
+)
+def test_a_local_stack_that_is_gone_says_what_brings_it_up(bin_folder: Path, stack: str, bring_up: str) -> None:
+    pulumi(bin_folder, says=f"error: no stack named '{stack}' found\n", code=255)
+    assert told(invoke("--stack", stack, "status")) == f"error: stack {stack} is not up Type: {bring_up}"
+
+
 def test_a_stack_that_is_not_up_says_what_brings_it_up(bin_folder: Path) -> None:
     pulumi(bin_folder, prints="{}\n")
     result = invoke("status")
     assert result.exit_code == 1
-    assert "Run `pulumi up --stack local` first." in told(result)
+    assert told(result) == "error: stack local exists but is not up Type: make up"
 
 
-@pytest.mark.parametrize(
-    "command", [["status"], ["watch"], ["rollback", "--reason", "x", "--yes"], ["invoke", __file__]]
-)
-def test_a_cloud_that_does_not_answer_is_told_in_words(bin_folder: Path, command: list[str]) -> None:
-    outputs = {
-        "endpoint_name": "e", "region": "us-east-1", "journal_table": "t", "package_group": "g", "alerts_topic": "arn"
-    }  # fmt: skip
-    pulumi(bin_folder, prints=json.dumps(outputs) + "\n")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path, command: list[str]) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
     result = invoke(*command)
     assert result.exit_code == 1
-    assert "127.0.0.1:1" in told(result)
+    assert "the local cloud does not answer at http://127.0.0.1:1" in told(result)
+    assert "Type `make up`" in told(result)
     assert "Traceback" not in result.output
 
 

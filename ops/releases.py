@@ -1,0 +1,90 @@
+"""Which release does a person mean? One id is shown everywhere; any name of a release is taken.
+
+The id is the first 12 hex digits of the recipe; the variant is called `v-<id>`. The package digest, which names the
+sealed bytes, is taken as well, whole or from its first 12 digits on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ops.errors import OperatorError, explained
+from ops.target import Target
+from rollout.sagemaker import DynamoJournal
+from rollout.state import RolloutState
+
+ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Name:
+    """The names of one release.
+
+    Attributes:
+        id: What people read.
+        recipe: Its recipe digest, hex.
+        package: Its package digest, `sha256:<hex>`.
+    """
+
+    id: str
+    recipe: str
+    package: str
+
+    def meant_by(self, word: str) -> bool:
+        """Whether a person who typed `word` means this release."""
+        bare = word.lower().removeprefix("v-").removeprefix("sha256:")
+        if bare == self.id:
+            return True
+        digests = (self.recipe, self.package.removeprefix("sha256:"))
+        return len(bare) >= ID_DIGITS and any(digest.startswith(bare) for digest in digests)
+
+
+def id_of(recipe: str) -> str:
+    """The id of the release of a recipe."""
+    return recipe[:ID_DIGITS]
+
+
+def rejected(state: RolloutState) -> list[Name]:
+    """The releases that are not tried again."""
+    return [Name(item.release, item.recipe, item.package_digest) for item in state.rejected.values()]
+
+
+def known(state: RolloutState) -> list[Name]:
+    """Every release that the journal names."""
+    verdicts = [*state.rejected.values(), *([state.verdict] if state.verdict else [])]
+    names = [Name(item.id, item.recipe, item.package_digest) for item in state.releases()]
+    names += [Name(item.release, item.recipe, item.package_digest) for item in verdicts]
+    return list(dict.fromkeys(names))
+
+
+def find(word: str, names: Iterable[Name]) -> Name | None:
+    """The one that is meant, if any."""
+    return next((name for name in names if name.meant_by(word)), None)
+
+
+def journal_state(target: Target) -> RolloutState:
+    """The rollout state that the journal holds.
+
+    Raises:
+        OperatorError: The journal does not answer.
+    """
+    with explained(f"reading the journal of {target.endpoint}"):
+        return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
+
+
+def variant_of(target: Target, word: str | None) -> str | None:
+    """The variant on the endpoint that is meant by a variant's name or any name of its release; None by None.
+
+    Raises:
+        OperatorError: The endpoint does not answer, or has no such variant; the message names those it has.
+    """
+    with explained(f"reading endpoint {target.endpoint}"):
+        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    names = [item["VariantName"] for item in live.get("ProductionVariants", [])]
+    if word is None or word in names:
+        return word
+    name = find(word, known(journal_state(target)))
+    if name is not None and f"v-{name.id}" in names:
+        return f"v-{name.id}"
+    raise OperatorError(f"variant {word}: not on endpoint {target.endpoint}; there are: {', '.join(names) or 'none'}")
