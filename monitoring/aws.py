@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.drift import Reference
+from monitoring.transient import gone
 from monitoring.watch import Datum, Reading, Readings
 from rollout import Release
 from rollout.sagemaker import Clients
@@ -60,8 +61,17 @@ class S3Captures:
         return found
 
     def lines(self, key: str) -> Iterable[bytes]:
-        """The lines of one file, as they arrive."""
-        return self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines()
+        """The lines of one file, as they arrive.
+
+        Raises:
+            FileNotFoundError: It has gone since it was listed.
+        """
+        try:
+            return self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines()
+        except ClientError as error:
+            if gone(error):
+                raise FileNotFoundError(key) from error
+            raise
 
 
 @dataclass(frozen=True)

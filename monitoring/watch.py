@@ -7,7 +7,7 @@ else stored one since it was read; so of two deliveries of one event one wins, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from monitoring import capture
 from monitoring.drift import Histogram, Reference, drift
 
 _KEPT = 20  # variants whose place is remembered
+_OLDEST_S = 13 * 86_400  # CloudWatch takes no value that is two weeks old: it would refuse all, at every call
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ class Captures(Protocol):
         ...
 
     def lines(self, key: str) -> Iterable[bytes]:
-        """The lines of one file."""
+        """The lines of one file.
+
+        Raises:
+            FileNotFoundError: It has gone since it was listed.
+        """
         ...
 
 
@@ -133,22 +138,26 @@ class DriftWatch:
     metrics: Metrics
     min_rows: int
 
-    def measure(self, references: Mapping[str, Reference], now: float) -> Mapping[str, Measured]:
+    def measure(
+        self, references: Mapping[str, Reference], now: float, unmeasured: Collection[str] = ()
+    ) -> Mapping[str, Measured]:
         """Read what was captured since the last call, and tell the drift when there is enough of it.
 
         Args:
             references: Variant -> how its model's training data was distributed.
             now: Epoch seconds.
+            unmeasured: Live variants whose reference cannot be had: each is counted, so that silence is not taken for
+                "no drift". Their captures wait.
 
         Returns:
             What was found, by variant; empty when another call is measuring the same.
         """
-        before = self._settled()
+        before = self._settled(now)
         if before is None:
             return {}
         found: dict[str, Measured] = {}
         variants = dict(before.variants)
-        unsent: list[Datum] = []
+        unsent = [Datum("DriftUnmeasured", variant, 1, "Count", now) for variant in unmeasured]
         for variant, reference in references.items():
             reading = before.variants.get(variant, Reading())
             variants.pop(variant, None)  # those that are gone longest are first, and are forgotten in the end
@@ -162,9 +171,10 @@ class DriftWatch:
         self._send(after)
         return found
 
-    def _settled(self) -> Readings | None:
+    def _settled(self, now: float) -> Readings | None:
         """The readings, once the metrics of an earlier call that was killed are sent."""
         before = self.record.read()
+        before = replace(before, unsent=tuple(item for item in before.unsent if item.at > now - _OLDEST_S))
         return self._send(before) if before.unsent else before
 
     def _send(self, readings: Readings) -> Readings | None:
@@ -175,7 +185,7 @@ class DriftWatch:
         seen = Histogram(reference, reading.counts, reading.rows)
         after, rows, unreadable = reading.after, 0, 0
         for key in self.captures.keys(variant, reading.after):
-            for item in capture.read(self.captures.lines(key)):
+            for item in self._captured(key):
                 if isinstance(item, capture.Unreadable):
                     unreadable += 1
                     continue
@@ -186,6 +196,12 @@ class DriftWatch:
         if seen.rows < self.min_rows:
             return Reading(after, seen.counts, seen.rows), Measured(rows, unreadable, seen.rows, None)
         return Reading(after), Measured(rows, unreadable, 0, drift(reference, seen))
+
+    def _captured(self, key: str) -> Iterator[capture.Exchange | capture.Unreadable]:
+        try:
+            yield from capture.read(self.captures.lines(key))
+        except FileNotFoundError:
+            yield capture.Unreadable(f"{key} has gone since it was listed")
 
 
 def _data(variant: str, found: Measured, now: float) -> list[Datum]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from tarfile import TarError
 from typing import Any
 
 from monitoring.aws import CloudWatchMetrics, DigestMismatch, DynamoRecord, References, S3Captures
 from monitoring.drift import Reference
 from monitoring.log import log
 from monitoring.settings import Context, Settings
+from monitoring.transient import PASSING, gone, passes
 from monitoring.watch import DriftWatch
 from rollout import RolloutState
 from rollout.sagemaker import DynamoJournal, clients
@@ -18,17 +20,35 @@ _SETTLED = 10.0  # seconds after which a captured file is read
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Measure every live variant; raises at the end when one has no readable reference."""
+    """Measure every live variant.
+
+    What passes by itself (a service that does not answer, a capture that has gone) is logged and left to the next call:
+    nothing is counted twice, and nothing is lost. A variant whose reference cannot be had is logged and counted as
+    `DriftUnmeasured`.
+
+    Raises:
+        DigestMismatch: At the end, when an archive is not the one that was registered.
+    """
     settings, now = Settings.from_environment(), time.time()
+    try:
+        return _measure(settings, now)
+    except PASSING as error:
+        if not passes(error):
+            raise
+        log("drift not measured now; the next call goes on", error=str(error))
+        return {}
+
+
+def _measure(settings: Settings, now: float) -> dict[str, Any]:
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
-    references, failure = _references(state)
+    references, unmeasured, failure = _references(state)
     watch = DriftWatch(
         captures=S3Captures(_clients(), settings.bucket, settings.endpoint, before=now - _SETTLED),
         record=DynamoRecord(_clients(), settings.journal, settings.endpoint),
         metrics=CloudWatchMetrics(_clients(), settings.endpoint),
         min_rows=settings.min_rows,
     )
-    found = watch.measure(references, now)
+    found = watch.measure(references, now, unmeasured)
     for variant, item in found.items():
         psi, worst = max(((value, name) for name, value in (item.drift or {}).items()), default=(None, None))
         log(
@@ -45,17 +65,23 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     return {variant: {"rows": item.rows, "drift": item.drift} for variant, item in found.items()}
 
 
-def _references(state: RolloutState) -> tuple[dict[str, Reference], Exception | None]:
+def _references(state: RolloutState) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:
+    """The references that can be had, the variants without one, and the last archive that was changed."""
     found: dict[str, Reference] = {}
-    failure: Exception | None = None
+    unmeasured: list[str] = []
+    failure: DigestMismatch | None = None
     for release in (state.champion, state.challenger):
-        if release is not None:
-            try:
-                found[release.variant] = _cache().of(release)
-            except (DigestMismatch, ValueError, OSError) as error:
-                log("reference not read", variant=release.variant, error=str(error))
-                failure = error
-    return found, failure
+        if release is None:
+            continue
+        try:
+            found[release.variant] = _cache().of(release)
+        except (DigestMismatch, ValueError, OSError, EOFError, TarError, *PASSING) as error:
+            if isinstance(error, PASSING) and not (gone(error) or passes(error)):
+                raise
+            log("reference not read", variant=release.variant, error=str(error))
+            unmeasured.append(release.variant)
+            failure = error if isinstance(error, DigestMismatch) else failure
+    return found, unmeasured, failure
 
 
 _clients = lru_cache(clients)

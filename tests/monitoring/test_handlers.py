@@ -65,11 +65,11 @@ class Endpoint:
         self.calls.append("approval")
 
 
-def archive(content: dict[str, Any]) -> bytes:
+def archive(content: dict[str, Any], name: str = "reference.json") -> bytes:
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
         body = json.dumps(content).encode()
-        entry = tarfile.TarInfo("reference.json")
+        entry = tarfile.TarInfo(name)
         entry.size = len(body)
         tar.addfile(entry, io.BytesIO(body))
     return gzip.compress(plain.getvalue(), mtime=0)
@@ -233,6 +233,85 @@ def test_nothing_in_an_archive_of_other_bytes_is_read(endpoint: Endpoint, capsys
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         drift.handler({}, None)
     assert "reference not read" in capsys.readouterr().out
+
+
+def unmeasured() -> int:
+    """How often `DriftUnmeasured` was counted for the challenger."""
+    answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
+        Namespace="modelstack",
+        MetricName="DriftUnmeasured",
+        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": "v-b"}],
+        StartTime=datetime.now(UTC) - timedelta(minutes=5),
+        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    return sum(int(point["Sum"]) for point in answer["Datapoints"])
+
+
+@pytest.mark.parametrize("what", ["gone", "without reference.json", "with another form of it"])
+def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    monkeypatch.setattr(drift, "_SETTLED", -60.0)
+    sealed = {
+        "gone": b"x",
+        "without reference.json": archive({}, name="other.json"),
+        "with another form of it": archive({"rows": "many"}),
+    }[what]
+    b = release("b", sealed)
+    if what != "gone":
+        clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=b.archive_uri.split("/", 3)[3], Body=sealed)
+    journal().write(replace(journal().read(), challenger=b))
+    capture_file("a", captured([9.0] * 40))
+
+    assert drift.handler({}, None) == {"v-a": {"rows": 0, "drift": None}}
+    assert unmeasured() == 1
+    assert '"reference not read", "variant": "v-b"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("operation", "status"),
+    [
+        ("GetItem", 503),
+        ("ListObjectsV2", 503),
+        ("GetObject", 503),
+        ("PutItem", 503),
+        ("PutMetricData", 503),
+        ("GetObject", 403),
+    ],
+)
+def test_a_service_that_fails_is_left_to_the_next_call_and_one_that_refuses_is_an_error(
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    operation: str,
+    status: int,
+) -> None:
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+
+    monkeypatch.setattr(drift, "_SETTLED", -60.0)
+    monkeypatch.setenv("DRIFT_MIN_ROWS", "50")
+    capture_file("a", captured([9.0] * 60))
+    answer = {"Error": {"Code": "AccessDenied" if status == 403 else "InternalError"}}
+    call = BaseClient._make_api_call  # pyright: ignore[reportAttributeAccessIssue]
+
+    def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
+        if name == operation and "packages/" not in str(request.get("Key")):
+            raise ClientError({**answer, "ResponseMetadata": {"HTTPStatusCode": status}}, name)  # pyright: ignore[reportArgumentType]
+        return call(self, name, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", fails)
+    if status == 403:
+        with pytest.raises(Exception, match="AccessDenied"):
+            drift.handler({}, None)
+        return
+    assert drift.handler({}, None) == {}
+    assert "drift not measured now" in capsys.readouterr().out
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    drift.handler({}, None)
+    assert len(told(("EndpointName", "endpoint"), ("VariantName", "v-b"))) == 1
 
 
 def test_an_endpoint_without_releases_has_nothing_to_measure(

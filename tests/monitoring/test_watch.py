@@ -153,3 +153,55 @@ def test_variants_are_measured_apart_and_a_gone_one_keeps_its_place(shelf: Shelf
     assert {item.variant for item in shelf.told} == {"v-b"}
     watch(shelf).measure({"v-b": REFERENCE}, 2)
     assert watch(shelf).measure({"v-a": REFERENCE}, 3)["v-a"].waiting == 10
+
+
+def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: Shelf) -> None:
+    class Expiring(Shelf):
+        def lines(self, key: str) -> Iterable[bytes]:
+            if key == "v-a/1":
+                raise FileNotFoundError(key)
+            return super().lines(key)
+
+    expiring = Expiring(files={"v-a/1": [], "v-a/2": file([1.0] * 30)})
+    found = watch(expiring).measure({"v-a": REFERENCE}, 1)["v-a"]
+    assert (found.rows, found.unreadable) == (30, 1)
+    assert watch(expiring).measure({"v-a": REFERENCE}, 2)["v-a"].unreadable == 0
+
+
+def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(shelf: Shelf) -> None:
+    class Flaky(Shelf):
+        broken = True
+
+        def lines(self, key: str) -> Iterable[bytes]:
+            yield from self.files[key][:10]
+            if self.broken:
+                raise ConnectionError
+            yield from self.files[key][10:]
+
+    flaky = Flaky(files={"v-a/1": file([1.0] * 15)})
+    with pytest.raises(ConnectionError):
+        watch(flaky).measure({"v-a": REFERENCE}, 1)
+    flaky.broken = False
+    assert watch(flaky).measure({"v-a": REFERENCE}, 2)["v-a"].waiting == 15
+
+
+def test_a_variant_that_cannot_be_measured_is_counted_at_every_call_and_its_captures_wait(shelf: Shelf) -> None:
+    shelf.files |= {"v-a/1": file([1.0] * 30), "v-b/1": file([1.0] * 30)}
+    for now in (1, 2):
+        watch(shelf).measure({"v-a": REFERENCE}, now, ["v-b"])
+    assert [(item.variant, item.at) for item in shelf.told if item.name == "DriftUnmeasured"] == [
+        ("v-b", 1),
+        ("v-b", 2),
+    ]
+    assert watch(shelf).measure({"v-b": REFERENCE}, 3)["v-b"].rows == 30
+
+
+def test_a_value_too_old_for_cloudwatch_is_let_go_and_stops_nothing(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file([9.0] * 30)
+    shelf.kill_at_put = True
+    with pytest.raises(Killed):
+        watch(shelf).measure({"v-a": REFERENCE}, 1)
+    shelf.files["v-a/2"] = file([9.0] * 30)
+    later = 14 * 86_400.0
+    watch(shelf).measure({"v-a": REFERENCE}, later)
+    assert {item.at for item in shelf.told} == {later}
