@@ -36,11 +36,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and not
 
 
 class _Group(click.Group):
-    """Shows an OperatorError as two lines and its exit code, never as a traceback."""
+    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
         except OperatorError as error:
             tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
             sys.exit(error.exit_code)

@@ -145,3 +145,12 @@ def test_a_wrong_command_line_names_the_option_and_exits_with_2(words: list[str]
     assert result.exit_code == 2
     assert names in told(result)
     assert "Traceback" not in result.output
+
+
+def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(stack: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ops.cli.resolve", interrupted)
+    result = invoke("watch")
+    assert (result.exit_code, result.output) == (130, "")

@@ -133,6 +133,34 @@ def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> Non
     assert code == 0, output
 
 
+def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_can_be_used(checkout: Checkout) -> None:
+    code, output = checkout.run("up")
+    assert code == 0, output
+    log = checkout.root / "demo.log"
+    shell_line = subprocess.Popen(
+        ["sh", "-c", f".venv/bin/python -m ops.demo 2>&1 | cat >{log}"],
+        cwd=checkout.root,
+        env=checkout.environ,
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # what a terminal's Ctrl-C reaches
+    )
+    while "10%" not in (seen := log.read_text() if log.exists() else ""):
+        assert shell_line.poll() is None, seen
+        time.sleep(0.2)
+    started = psutil.Process(shell_line.pid).children(recursive=True)
+    assert "pulumi" in [process.name() for process in started]
+
+    os.killpg(shell_line.pid, signal.SIGINT)
+    _, left = psutil.wait_procs(started, timeout=120)
+
+    assert left == []
+    shell_line.wait()
+    assert "Traceback" not in log.read_text()
+    code, output = checkout.run("up")  # the champion is wanted again, so the trial that was left is withdrawn
+    assert code == 0, output
+    assert "withdrawn" in output and "100%" in output
+
+
 def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
