@@ -1,4 +1,4 @@
-"""`python -m localcloud serve|start|stop|status`."""
+"""`python -m localcloud serve|start|stop|status|faults`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from localcloud.server import orphans, process
-from localcloud.server.configuration import ConfigurationError, load
+from localcloud.server import fault_commands, orphans, process
+from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    state, configuration = options.state.resolve(), load(options.config)
+    state, configuration = options.state.resolve(), _configuration(options)
     require_writable(state)
     with process.hold(state) as lock:
         process.require_free(options.port)
@@ -52,8 +53,14 @@ def _serve(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> int:
     load(options.config)
     python = options.python or process.find_python(Path.cwd())
-    process.start(options.state.resolve(), options.port, python, options.config, process.to_stderr)
+    state, scale = options.state.resolve(), options.time_scale
+    process.start(state, options.port, python, options.config, process.to_stderr, time_scale=scale)
     return 0
+
+
+def _configuration(options: argparse.Namespace) -> Configuration:
+    configuration = load(options.config)
+    return configuration if options.time_scale is None else replace(configuration, time_scale=options.time_scale)
 
 
 def _stop(options: argparse.Namespace) -> int:
@@ -81,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     port = argparse.ArgumentParser(add_help=False)
     port.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default %(default)s)")
     port.add_argument("--config", type=Path, help="a localcloud.toml")
+    port.add_argument(
+        "--time-scale",
+        type=_scale,
+        metavar="FACTOR",
+        help="divide SageMaker's documented waits (baking and the like) by this (default: localcloud.toml's, or 1)",
+    )
 
     serve = commands.add_parser("serve", parents=[state, port], help="run in this process (its own environment)")
     serve.set_defaults(run=_serve)
@@ -92,7 +105,18 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", parents=[state], help="tell whether it runs")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(run=_status)
+    fault_commands.add_parser(commands, state)
     return parser
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= MOST_SCALE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time scale, expected a number from 1 to {MOST_SCALE}")
+    return value
 
 
 def _port(text: str) -> int:

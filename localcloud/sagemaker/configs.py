@@ -1,4 +1,4 @@
-"""How may models be served: endpoint configurations, each a list of production variants."""
+"""How may models be served: endpoint configurations, each of production variants, perhaps with a shadow variant."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.serverless import check_config, check_variant
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
 CONFIG = "endpoint-config"
+
+_LISTS = ("ProductionVariants", "ShadowProductionVariants")
 
 
 class Configs:
@@ -36,17 +39,18 @@ class Configs:
         async with self._store.change() as change:
             if self._store.get(CONFIG, name):
                 raise already_exists("endpoint configuration", arn)
-            variants = [self._variant(variant) for variant in request["ProductionVariants"]]
-            names = [variant["VariantName"] for variant in variants]
-            repeated = sorted({name for name in names if names.count(name) > 1})
-            if repeated:
-                raise invalid(f"Production variant names must be unique; repeated: {', '.join(repeated)}.")
+            lists = {
+                member: [self._variant(variant) for variant in request[member]]
+                for member in _LISTS
+                if member in request
+            }
+            self._check(request, [variant for variants in lists.values() for variant in variants])
             change.put(
                 CONFIG,
                 name,
                 {
                     **request,
-                    "ProductionVariants": variants,
+                    **lists,
                     "EndpointConfigArn": arn,
                     "CreationTime": self._account.now(),
                 },
@@ -79,9 +83,28 @@ class Configs:
             raise not_found("endpoint configuration", self._account.arn(CONFIG, name))
         return config
 
+    def _check(self, request: Request, variants: list[Document]) -> None:
+        names = [variant["VariantName"] for variant in variants]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise invalid(f"Production variant names must be unique; repeated: {', '.join(repeated)}.")
+        shadows = len(request.get("ShadowProductionVariants", ()))
+        if shadows and (shadows > 1 or len(variants) > shadows + 1):
+            raise invalid(
+                "With ShadowProductionVariants you can only specify one variant for ProductionVariants and one variant "
+                f"for ShadowProductionVariants; there are {len(variants) - shadows} and {shadows}."
+            )
+        if any("ServerlessConfig" in variant for variant in variants):
+            check_config(request, [self._models.get(variant["ModelName"]) for variant in variants])
+
     def _variant(self, variant: Document) -> Document:
         name = variant["VariantName"]
-        for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+        if "ServerlessConfig" in variant:
+            check_variant(variant)
+        needed = (
+            ("ModelName",) if "ServerlessConfig" in variant else ("ModelName", "InstanceType", "InitialInstanceCount")
+        )
+        for member in needed:
             if member not in variant:
                 raise invalid(f"Production variant {name!r} has no {member}.")
         self._models.get(variant["ModelName"])

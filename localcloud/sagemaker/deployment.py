@@ -16,18 +16,21 @@ from localcloud.sagemaker.store import Document
 
 @dataclass(frozen=True)
 class Variant:
-    """A production variant as it runs.
+    """A production or shadow variant as it runs.
 
     Attributes:
         name: VariantName.
         model: ModelName.
-        instance_type: Kept for show; every instance is a process of this machine.
+        instance_type: Kept for show; every instance is a process of this machine. None of a serverless variant.
         image: The image as the model names it.
         model_data_url: `s3://` address of the archive; None when the image brings its model.
         environment: The model's Environment.
         routing: RANDOM or LEAST_OUTSTANDING_REQUESTS, among the variant's instances.
         startup_timeout: Seconds to the first good `/ping`; None for the default.
         download_timeout: Seconds to fetch the archive; None for no limit.
+        shadow: Whether it takes copies of requests, and its answers go nowhere.
+        serverless: CurrentServerlessConfig, or None of a variant with instances.
+        desired_serverless: DesiredServerlessConfig, likewise.
         weight: CurrentWeight.
         desired_weight: DesiredWeight.
         count: CurrentInstanceCount.
@@ -40,7 +43,7 @@ class Variant:
 
     name: str
     model: str
-    instance_type: str
+    instance_type: str | None
     image: str
     model_data_url: str | None
     environment: Mapping[str, str]
@@ -54,6 +57,9 @@ class Variant:
     resolved_image: str | None = None
     resolved_at: float | None = None
     download_timeout: float | None = None
+    shadow: bool = False
+    serverless: Mapping[str, int] | None = None
+    desired_serverless: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,26 @@ class Deployment:
     def variant(self, name: str) -> Variant | None:
         """A variant by name."""
         return next((variant for variant in self.variants if variant.name == name), None)
+
+    @property
+    def production(self) -> tuple[Variant, ...]:
+        """The variants whose answers are returned."""
+        return tuple(variant for variant in self.variants if not variant.shadow)
+
+    @property
+    def shadow(self) -> Variant | None:
+        """The variant that takes copies, or None."""
+        return next((variant for variant in self.variants if variant.shadow), None)
+
+    @property
+    def is_serverless(self) -> bool:
+        """Whether a variant is serverless."""
+        return any(variant.serverless for variant in self.variants)
+
+    @property
+    def instances(self) -> int:
+        """DesiredInstanceCount of all production variants together."""
+        return sum(variant.desired_count for variant in self.production)
 
     def map(self, change: Callable[[Variant], Variant]) -> Deployment:
         """The deployment with each variant changed."""
@@ -96,19 +122,24 @@ def planned(config: Document, model: Callable[[str], Document], now: float) -> D
     """
     return Deployment(
         config=config["EndpointConfigName"],
-        variants=tuple(_variant(variant, model(variant["ModelName"])) for variant in config["ProductionVariants"]),
+        variants=tuple(
+            _variant(variant, model(variant["ModelName"]), shadow=shadow)
+            for member, shadow in (("ProductionVariants", False), ("ShadowProductionVariants", True))
+            for variant in config.get(member, ())
+        ),
         capture=config.get("DataCaptureConfig"),
         started_at=now,
     )
 
 
-def _variant(variant: Document, model: Document) -> Variant:
+def _variant(variant: Document, model: Document, *, shadow: bool) -> Variant:
     container: dict[str, Any] = model["Resolved"]
-    weight, count = float(variant["InitialVariantWeight"]), variant["InitialInstanceCount"]
+    serverless: Mapping[str, int] | None = variant.get("ServerlessConfig")
+    weight, count = float(variant["InitialVariantWeight"]), variant.get("InitialInstanceCount", 0)
     return Variant(
         name=variant["VariantName"],
         model=model["ModelName"],
-        instance_type=variant["InstanceType"],
+        instance_type=variant.get("InstanceType"),
         image=container["Image"],
         model_data_url=model_data_url(container),
         environment=container.get("Environment", {}),
@@ -119,4 +150,7 @@ def _variant(variant: Document, model: Document) -> Variant:
         desired_weight=weight,
         count=count,
         desired_count=count,
+        shadow=shadow,
+        serverless=serverless,
+        desired_serverless=serverless,
     )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from localcloud.sagemaker import guardrails
 from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.alarms import Alarms, AlarmsUnreadable
 from localcloud.sagemaker.configs import Configs
 from localcloud.sagemaker.deployment import Deployment, Variant, from_document, planned
 from localcloud.sagemaker.errors import ApiError, already_exists, invalid, not_found
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.serverless import check_concurrency
 from localcloud.sagemaker.store import Document, Store
+from localcloud.sagemaker.summaries import described
 from localcloud.sagemaker.wire import Operation, Request
 
 _MOST_INSTANCES = 20  # an endpoint: more processes than that is a mistake on one machine
@@ -24,12 +28,15 @@ class Endpoints:
     no answer); instance counts of zero are refused; at most 20 instances an endpoint.
     """
 
-    def __init__(self, store: Store, account: Account, configs: Configs, models: Models, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, store: Store, account: Account, configs: Configs, models: Models, *, lifecycle: Lifecycle, alarms: Alarms
+    ) -> None:
         self._store = store
         self._account = account
         self._configs = configs
         self._models = models
         self._lifecycle = lifecycle
+        self._alarms = alarms
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -47,6 +54,7 @@ class Endpoints:
         name = request["EndpointName"]
         arn = self._account.arn(ENDPOINT, name)
         now = self._account.now()
+        await self._require_usable(request.get("DeploymentConfig"))
         async with self._store.change() as change:
             if self._store.get(ENDPOINT, name):
                 raise already_exists("endpoint", arn)
@@ -61,6 +69,7 @@ class Endpoints:
                     "EndpointStatus": "Creating",
                     "CreationTime": now,
                     "LastModifiedTime": now,
+                    "LastDeploymentConfig": request.get("DeploymentConfig"),
                     "Serving": None,
                     "Pending": deployment.to_document(),
                 },
@@ -71,18 +80,7 @@ class Endpoints:
     async def describe(self, request: Request) -> Document:
         """How an endpoint is now."""
         endpoint = self._get(request["EndpointName"])
-        serving, pending = endpoint["Serving"], endpoint["Pending"]
-        shown = ("EndpointName", "EndpointArn", "EndpointStatus", "CreationTime", "LastModifiedTime", "FailureReason")
-        answer = {member: endpoint[member] for member in shown if member in endpoint}
-        answer["EndpointConfigName"] = (serving or pending)["config"]
-        if serving:
-            deployment = from_document(serving)
-            answer["ProductionVariants"] = [_variant_summary(variant) for variant in deployment.variants]
-            if deployment.capture:
-                answer["DataCaptureConfig"] = _capture_summary(deployment.capture)
-        if pending and endpoint["EndpointStatus"] in {"Creating", "Updating"}:
-            answer["PendingDeploymentSummary"] = _pending_summary(from_document(pending))
-        return answer
+        return described(endpoint, self._lifecycle.progress(endpoint["EndpointName"]))
 
     async def list(self, request: Request) -> Document:
         """Endpoints, the newest first unless asked otherwise."""
@@ -96,16 +94,27 @@ class Endpoints:
         return listing.page(self._store.all(ENDPOINT), request)
 
     async def update(self, request: Request) -> Document:
-        """Begin to move an endpoint to another configuration, blue/green."""
+        """Begin to move an endpoint to another configuration, blue/green or rolling."""
+        if request.get("RetainDeploymentConfig") and "DeploymentConfig" in request:
+            raise invalid("Set either DeploymentConfig or RetainDeploymentConfig, not both.")
+        guard = request.get("DeploymentConfig")
+        if request.get("RetainDeploymentConfig"):
+            guard = self._get(request["EndpointName"]).get("LastDeploymentConfig")
+        await self._require_usable(guard)
         async with self._store.change() as change:
             endpoint = self._get(request["EndpointName"])
-            self._refuse_unless(endpoint, {"InService"})
-            deployment = self._planned(request["EndpointConfigName"])
-            if request.get("RetainAllVariantProperties", False):
-                excluded = {
-                    entry["VariantPropertyType"] for entry in request.get("ExcludeRetainedVariantProperties", ())
-                }
-                deployment = _retained(deployment, from_document(endpoint["Serving"]), excluded)
+            self._refuse_unless(endpoint, {"InService", "UpdateRollbackFailed"})
+            serving = from_document(endpoint["Serving"])
+            deployment = _retained(self._planned(request["EndpointConfigName"]), serving, request)
+            _refuse_conversion(serving, deployment)
+            if guard is not None:
+                if endpoint["EndpointStatus"] == "UpdateRollbackFailed":
+                    raise invalid(
+                        f'Endpoint "{endpoint["EndpointArn"]}" serves from two fleets after a failed rollback; '
+                        "update it without a DeploymentConfig to replace both."
+                    )
+                guardrails.applied(guardrails.read(guard), serving, deployment)
+                endpoint.update(Guard=guard, LastDeploymentConfig=guard)
             endpoint.update(Pending=deployment.to_document())
             self._mark_updating(endpoint)
             change.put(ENDPOINT, endpoint["EndpointName"], endpoint)
@@ -136,11 +145,24 @@ class Endpoints:
         """Begin to take an endpoint down."""
         async with self._store.change() as change:
             endpoint = self._get(request["EndpointName"])
-            self._refuse_unless(endpoint, {"InService", "Failed"})
+            self._refuse_unless(endpoint, {"InService", "Failed", "UpdateRollbackFailed"})
             endpoint.update(EndpointStatus="Deleting", LastModifiedTime=self._account.now())
             change.put(ENDPOINT, endpoint["EndpointName"], endpoint)
         self._lifecycle.advance(endpoint["EndpointName"])
         return {}
+
+    async def _require_usable(self, guard: Document | None) -> None:
+        """Refuse a DeploymentConfig that contradicts itself, or whose alarms are not there."""
+        if guard is None:
+            return
+        alarms = guardrails.read(guard).alarms
+        try:
+            states = await self._alarms.states(alarms)
+        except AlarmsUnreadable as error:
+            raise ApiError("InternalFailure", f"CloudWatch does not say which alarms exist: {error}", 500) from error
+        missing = [name for name in alarms if name not in states]
+        if missing:
+            raise invalid(f"Could not find the alarms of AutoRollbackConfiguration: {', '.join(missing)}.")
 
     def _get(self, name: str) -> Document:
         endpoint = self._store.get(ENDPOINT, name)
@@ -167,11 +189,11 @@ class Endpoints:
 
 
 def _refuse_impossible(deployment: Deployment) -> None:
-    if sum(variant.desired_weight for variant in deployment.variants) <= 0:
+    if sum(variant.desired_weight for variant in deployment.production) <= 0:
         raise invalid("The weights of all production variants are 0; at least one must be more.")
-    if any(variant.desired_count < 1 for variant in deployment.variants):
+    if any(variant.desired_count < 1 and not variant.serverless for variant in deployment.variants):
         raise invalid("A production variant must have at least 1 instance.")
-    total = sum(variant.desired_count for variant in deployment.variants)
+    total = sum(1 if variant.serverless else variant.desired_count for variant in deployment.variants)
     if total > _MOST_INSTANCES:
         raise ApiError(
             "ResourceLimitExceeded",
@@ -179,75 +201,53 @@ def _refuse_impossible(deployment: Deployment) -> None:
         )
 
 
+def _refuse_conversion(old: Deployment, new: Deployment) -> None:
+    if new.is_serverless and not old.is_serverless:
+        raise invalid("An instance-based endpoint cannot be updated to a serverless one; create a new endpoint.")
+
+
 def _wished(variant: Variant, wish: Document) -> Variant:
     if variant.name != wish["VariantName"]:
         return variant
-    return replace(
-        variant,
-        desired_weight=float(wish.get("DesiredWeight", variant.desired_weight)),
-        desired_count=wish.get("DesiredInstanceCount", variant.desired_count),
-    )
+    variant = replace(variant, desired_weight=float(wish.get("DesiredWeight", variant.desired_weight)))
+    if "ServerlessUpdateConfig" in wish:
+        if variant.serverless is None:
+            raise invalid(f"Variant {variant.name} is not serverless, so it takes no ServerlessUpdateConfig.")
+        config = {**variant.serverless, **wish["ServerlessUpdateConfig"]}
+        check_concurrency(variant.name, config)
+        return replace(variant, desired_serverless=config)
+    if "DesiredInstanceCount" in wish:
+        if variant.serverless:
+            raise invalid(f"Variant {variant.name} is serverless, so it takes no DesiredInstanceCount.")
+        return replace(variant, desired_count=wish["DesiredInstanceCount"])
+    return variant
 
 
-def _retained(deployment: Deployment, serving: Deployment, excluded: set[str]) -> Deployment:
+def _retained(deployment: Deployment, serving: Deployment, request: Request) -> Deployment:
+    """The deployment with the live weights and counts of the variants that stay, if the request retains them."""
+    excluded = {entry["VariantPropertyType"] for entry in request.get("ExcludeRetainedVariantProperties", ())}
+    if not request.get("RetainAllVariantProperties", False):
+        if excluded:
+            raise invalid("ExcludeRetainedVariantProperties needs RetainAllVariantProperties to be true.")
+        return deployment
+    if "DataCaptureConfig" in excluded:
+        raise invalid("VariantPropertyType DataCaptureConfig is not currently supported.")
+
     def keep(variant: Variant) -> Variant:
         old = serving.variant(variant.name)
         if old is None:
             return variant
         if "DesiredWeight" not in excluded:
             variant = replace(variant, weight=old.desired_weight, desired_weight=old.desired_weight)
-        if "DesiredInstanceCount" not in excluded:
+        if "DesiredInstanceCount" not in excluded and not (variant.serverless or old.serverless):
             variant = replace(variant, desired_count=old.desired_count, count=old.desired_count)
         return variant
 
-    return deployment.map(keep)
+    kept = deployment.map(keep)
+    _refuse_impossible(kept)
+    return kept
 
 
 def _summary(endpoint: Document) -> Document:
     members = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
     return {member: endpoint[member] for member in members}
-
-
-def _variant_summary(variant: Variant) -> Document:
-    return {
-        "VariantName": variant.name,
-        "DeployedImages": [
-            {
-                "SpecifiedImage": variant.image,
-                "ResolvedImage": variant.resolved_image,
-                "ResolutionTime": variant.resolved_at,
-            }
-        ],
-        "CurrentWeight": variant.weight,
-        "DesiredWeight": variant.desired_weight,
-        "CurrentInstanceCount": variant.count,
-        "DesiredInstanceCount": variant.desired_count,
-    }
-
-
-def _pending_summary(deployment: Deployment) -> Document:
-    return {
-        "EndpointConfigName": deployment.config,
-        "StartTime": deployment.started_at,
-        "ProductionVariants": [
-            {
-                "VariantName": variant.name,
-                "DesiredWeight": variant.desired_weight,
-                "DesiredInstanceCount": variant.desired_count,
-                "InstanceType": variant.instance_type,
-                "VariantStatus": [{"Status": "Creating"}],
-            }
-            for variant in deployment.variants
-        ],
-    }
-
-
-def _capture_summary(capture: Document) -> Document:
-    enabled = capture.get("EnableCapture", True)
-    return {
-        "EnableCapture": enabled,
-        "CaptureStatus": "Started" if enabled else "Stopped",
-        "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
-        "DestinationS3Uri": capture["DestinationS3Uri"],
-        "KmsKeyId": capture.get("KmsKeyId", ""),
-    }

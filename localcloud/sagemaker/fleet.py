@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import shutil
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from localcloud.sagemaker.images import CONTAINER_LABEL, Image, Images, ImageUnu
 from localcloud.sagemaker.instance import Instance, InstanceFailed, InstanceSetup
 from localcloud.sagemaker.logs import ContainerLogs
 from localcloud.sagemaker.processes import INSTANCE_MARK, SERVER_MARK
+from localcloud.sagemaker.serverless import OnDemand
 from localcloud.sagemaker.timing import Timing
 from localcloud.server.platform import Platform
 
@@ -41,6 +42,10 @@ class Hosting:
     models: Path
     running: set[Instance] = field(default_factory=set)
 
+    def scaled(self, seconds: float) -> float:
+        """A documented wait in this cloud's time, see `Platform.time_scale`."""
+        return seconds / self.platform.time_scale
+
     async def stop(self) -> None:
         """End what fleets did not end themselves, because they were interrupted."""
         await asyncio.gather(*(instance.stop(self.timing.shutdown) for instance in self.running))
@@ -51,6 +56,7 @@ class Fleet:
 
     Attributes:
         deployment: With what was found out while it was brought up: archive digests and resolved images.
+        on_demand: The serverless variants' processes, by variant.
     """
 
     def __init__(self, endpoint: str, deployment: Deployment, hosting: Hosting) -> None:
@@ -59,9 +65,15 @@ class Fleet:
         self._hosting = hosting
         self._images: dict[str, Image] = {}
         self._instances: dict[str, list[Instance]] = {variant.name: [] for variant in deployment.variants}
+        self.on_demand = {
+            variant.name: self._make_on_demand(variant.name) for variant in deployment.variants if variant.serverless
+        }
 
-    async def start(self) -> None:
-        """Bring up every instance and wait until all are healthy.
+    async def start(self, counts: Mapping[str, int] | None = None) -> None:
+        """Bring up every instance and wait until all are healthy; of a serverless variant its process.
+
+        Args:
+            counts: Instances by variant, if not as many as the deployment desires.
 
         Raises:
             DeploymentFailed: One is not; all were ended again.
@@ -69,10 +81,18 @@ class Fleet:
         try:
             prepared = await _all(self._prepare(variant) for variant in self.deployment.variants)
             self.deployment = replace(self.deployment, variants=tuple(prepared))
-            await _all(self._grow(variant, variant.desired_count) for variant in prepared)
+            await _all(
+                self.on_demand[variant.name].up(self._hosting.timing.startup * 2)
+                if variant.serverless
+                else self._grow(variant, (counts or {}).get(variant.name, variant.desired_count))
+                for variant in prepared
+            )
         except BaseException:
             await self.stop(self._hosting.timing.shutdown)
             raise
+        for variant in prepared:
+            if variant.serverless:
+                self.on_demand[variant.name].rest(variant.serverless)
         self.deployment = self.deployment.map(lambda variant: replace(variant, count=variant.desired_count))
 
     async def resize(self, name: str, count: int) -> None:
@@ -85,9 +105,7 @@ class Fleet:
         if variant is None:
             raise DeploymentFailed(f"Variant {name} is not deployed.")
         await self._grow(variant, count)
-        surplus = self._instances[name][count:]
-        del self._instances[name][count:]
-        await asyncio.gather(*(self._retire(instance) for instance in surplus))
+        await self._shrink(name, count)
 
     def instances(self, variant: str) -> list[Instance]:
         """All instances of a variant, healthy or not."""
@@ -102,12 +120,20 @@ class Fleet:
             return min(healthy, key=lambda instance: instance.in_flight)
         return random.choice(healthy)  # noqa: S311 - a load balancer needs no secrets
 
+    def size(self, variant: str) -> int:
+        """How many instances a variant has, healthy or not."""
+        return len(self._instances[variant])
+
     async def drain(self) -> None:
         """End every instance when its last request is answered."""
+        for on_demand in self.on_demand.values():
+            on_demand.end()
         await asyncio.gather(*(self._retire(instance) for group in self._instances.values() for instance in group))
 
     async def stop(self, grace: float) -> None:
         """End every instance now."""
+        for on_demand in self.on_demand.values():
+            on_demand.end()
         instances = [instance for group in self._instances.values() for instance in group]
         await asyncio.gather(*(self._discard(instance, grace) for instance in instances))
 
@@ -146,6 +172,20 @@ class Fleet:
                 raise DeploymentFailed(str(error)) from error
             raise
         self._instances[variant.name] += fresh
+
+    async def _shrink(self, name: str, count: int) -> None:
+        surplus = self._instances[name][count:]
+        del self._instances[name][count:]
+        await asyncio.gather(*(self._retire(instance) for instance in surplus))
+
+    def _make_on_demand(self, name: str) -> OnDemand:
+        async def wake() -> None:
+            variant = self.deployment.variant(name)
+            if variant is not None:
+                await self._grow(variant, 1)
+
+        idle = self._hosting.scaled(self._hosting.timing.serverless_idle)
+        return OnDemand(wake, lambda: self._shrink(name, 0), idle)
 
     async def _launch(self, variant: Variant) -> Instance:
         identity = f"i-{secrets.token_hex(9)[:17]}"

@@ -79,6 +79,13 @@ class Instance:
         """The id of its process now, or None."""
         return self._process.pid if self._process else None
 
+    def kill(self) -> None:
+        """End the process as a crash does; it is started again like one that crashed."""
+        self.upstream = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
     async def ready(self) -> None:
         """Wait for the first good `/ping`.
 

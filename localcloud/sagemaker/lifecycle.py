@@ -12,35 +12,50 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from localcloud.sagemaker import guardrails
 from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.alarms import Alarms
 from localcloud.sagemaker.deployment import Deployment, Variant, from_document
 from localcloud.sagemaker.errors import StateUnwritable
+from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.fleet import DeploymentFailed, Fleet, Hosting
-from localcloud.sagemaker.routing import Routes
-from localcloud.sagemaker.runtime import Live
+from localcloud.sagemaker.guardrails import Policy
+from localcloud.sagemaker.routing import Live, Routes, side_of
+from localcloud.sagemaker.shifting import Reports, RollbackFailed, RolledBack, Shift
 from localcloud.sagemaker.store import Document, Store
+from localcloud.sagemaker.summaries import Progress
 
 ENDPOINT = "endpoint"
 
 _LONGEST_REASON = 1024
-_IN_PROGRESS = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+_TAKEN_UP = {"Creating", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed", "Deleting"}
 _log = logging.getLogger(__name__)
 
 
 class Lifecycle:
-    """Moves endpoints along, and holds what is live."""
+    """Moves endpoints along, and holds what is live.
 
-    def __init__(self, store: Store, account: Account, hosting: Hosting) -> None:
+    A guarded deployment that a restart interrupted begins again from the old fleet; a rollback is then complete.
+    """
+
+    def __init__(self, store: Store, account: Account, hosting: Hosting, alarms: Alarms, events: Events) -> None:
         self._store = store
         self._account = account
         self._hosting = hosting
+        self._alarms = alarms
+        self._events = events
         self._live: dict[str, Live] = {}
+        self._progress: dict[str, Progress] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._draining: set[asyncio.Task[None]] = set()
 
     def live(self, name: str) -> Live | None:
         """The endpoint as it takes requests now; None when it takes none."""
         return self._live.get(name)
+
+    def progress(self, name: str) -> Progress | None:
+        """How far the endpoint's deployment is; None when there is none, or nothing is known yet."""
+        return self._progress.get(name)
 
     def advance(self, name: str) -> None:
         """Begin what the endpoint's document asks for, after what is being done already.
@@ -69,7 +84,7 @@ class Lifecycle:
                     name = endpoint["EndpointName"]
                     change.put(ENDPOINT, name, {**endpoint, "EndpointStatus": "SystemUpdating"})
         for endpoint in self._store.all(ENDPOINT):
-            if endpoint["EndpointStatus"] in _IN_PROGRESS:
+            if endpoint["EndpointStatus"] in _TAKEN_UP:
                 self.advance(endpoint["EndpointName"])
 
     async def stop(self) -> None:
@@ -88,30 +103,87 @@ class Lifecycle:
         if endpoint is None:
             return
         status = endpoint["EndpointStatus"]
+        await self._events.state(endpoint)
         try:
-            if endpoint["Serving"] and name not in self._live:
-                await self._bring_up(name, from_document(endpoint["Serving"]))
-            if endpoint["Pending"]:
-                await self._bring_up(name, from_document(endpoint["Pending"]))
-            elif status == "Updating":
-                await self._reweigh(name)
-            await self._settle(name, "InService")
-        except DeploymentFailed as error:
+            await self._settle(name, *await self._make_so(name, endpoint))
+        except (DeploymentFailed, RolledBack) as error:
             await self._failed(name, str(error))
+        except RollbackFailed as error:
+            await self._settle(name, "UpdateRollbackFailed", str(error))
         except Exception as error:
             _log.exception("endpoint %s: %s failed", name, status)
             await self._failed(name, f"The local SageMaker failed: {type(error).__name__}: {error}")
+
+    async def _make_so(self, name: str, endpoint: Document) -> tuple[str, str | None]:
+        """Do what the document asks for; answers the status and the FailureReason that come of it."""
+        status = endpoint["EndpointStatus"]
+        if endpoint["Serving"] and name not in self._live:
+            await self._bring_up(name, from_document(endpoint["Serving"]))
+            if mixed := endpoint.get("Mixed"):
+                await self._bring_up_beside(name, from_document(mixed["Deployment"]), mixed["Share"])
+        if status == "UpdateRollbackFailed":
+            return status, endpoint.get("FailureReason")
+        if status == "RollingBack":  # before a restart, which has put everything back
+            return "InService", endpoint.get("RollbackReason")
+        if endpoint["Pending"]:
+            deployment = from_document(endpoint["Pending"])
+            if endpoint.get("Guard") and name in self._live:
+                before = from_document(endpoint["Serving"])
+                policy = guardrails.applied(guardrails.read(endpoint["Guard"]), before, deployment)
+                await self._shift(name, deployment, policy)
+            else:
+                await self._bring_up(name, deployment)
+        elif status == "Updating":
+            await self._reweigh(name)
+        return "InService", None
 
     async def _bring_up(self, name: str, deployment: Deployment) -> None:
         """Start a fleet, move the traffic to it, and let the one before it finish its requests."""
         fleet = Fleet(name, deployment, self._hosting)
         await fleet.start()
         before = self._live.get(name)
-        self._live[name] = Live(fleet, Routes(fleet.deployment.variants))
-        if before is not None:
-            task = asyncio.get_running_loop().create_task(before.fleet.drain())
-            self._draining.add(task)
-            task.add_done_callback(self._draining.discard)
+        self._live[name] = Live(side_of(fleet))
+        for side in (before.side, before.green) if before is not None else ():
+            if side is not None:
+                self._drain(side.fleet)
+
+    async def _bring_up_beside(self, name: str, deployment: Deployment, share: float) -> None:
+        """Start the second fleet of an endpoint whose rollback failed."""
+        fleet = Fleet(name, deployment, self._hosting)
+        await fleet.start()
+        live = self._live[name]
+        live.green, live.share = side_of(fleet, by_config=True), share
+
+    async def _shift(self, name: str, deployment: Deployment, policy: Policy) -> None:
+        """Move the endpoint under guardrails."""
+
+        async def progress(stage: Progress) -> None:
+            self._progress[name] = stage
+            if endpoint := self._store.get(ENDPOINT, name):
+                await self._events.deployment(endpoint, stage)
+
+        async def rolling_back(reason: str) -> None:
+            await self._save(
+                name, lambda endpoint: endpoint.update(EndpointStatus="RollingBack", RollbackReason=reason)
+            )
+            if endpoint := self._store.get(ENDPOINT, name):
+                await self._events.state(endpoint)
+
+        shift = Shift(
+            name,
+            self._live[name],
+            deployment,
+            policy=policy,
+            hosting=self._hosting,
+            alarms=self._alarms,
+            reports=Reports(progress, rolling_back),
+        )
+        self._drain(await shift.run())
+
+    def _drain(self, fleet: Fleet) -> None:
+        task = asyncio.get_running_loop().create_task(fleet.drain())
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
 
     async def _reweigh(self, name: str) -> None:
         """Apply the desired counts and weights to the fleet that serves."""
@@ -122,15 +194,18 @@ class Lifecycle:
         wanted = from_document(endpoint["Serving"])
         for variant in wanted.variants:
             current = live.fleet.deployment.variant(variant.name)
-            if current is not None and variant.desired_count != current.count:
+            if current is not None and not current.serverless and variant.desired_count != current.count:
                 await live.fleet.resize(variant.name, variant.desired_count)
                 self._apply(live, replace(current, count=variant.desired_count, desired_count=variant.desired_count))
         for variant in wanted.variants:
             current = live.fleet.deployment.variant(variant.name)
             if current is not None:
-                weight = variant.desired_weight
-                self._apply(live, replace(current, weight=weight, desired_weight=weight))
-        live.routes = Routes(live.fleet.deployment.variants)
+                weight, serverless = variant.desired_weight, variant.desired_serverless
+                changed = replace(current, weight=weight, desired_weight=weight)
+                self._apply(live, replace(changed, serverless=serverless, desired_serverless=serverless))
+                if serverless:
+                    live.fleet.on_demand[variant.name].reconsider(serverless)
+        live.side.routes = Routes(live.fleet.deployment.variants)
 
     def _apply(self, live: Live, changed: Variant) -> None:
         live.fleet.deployment = live.fleet.deployment.map(
@@ -148,17 +223,25 @@ class Lifecycle:
             endpoint.update(EndpointStatus=status, LastModifiedTime=self._account.now())
             if live is not None:
                 endpoint.update(Serving=live.fleet.deployment.to_document(), Pending=None)
-            endpoint.pop("FailureReason", None)
+            for member in ("FailureReason", "Guard", "RollbackReason", "Mixed"):
+                endpoint.pop(member, None)
+            if live is not None and live.green is not None:
+                endpoint["Serving"] = _as_it_is(live.fleet).to_document()
+                endpoint["Mixed"] = {"Deployment": _as_it_is(live.green.fleet).to_document(), "Share": live.share}
             if reason is not None:
                 endpoint["FailureReason"] = _shortened(reason)
 
         await self._save(name, change)
+        self._progress.pop(name, None)
+        if endpoint := self._store.get(ENDPOINT, name):
+            await self._events.state(endpoint)
 
     async def _delete(self, name: str, before: asyncio.Task[None] | None, live: Live | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        if live is not None:
-            await live.fleet.drain()
+        for side in (live.side, live.green) if live is not None else ():
+            if side is not None:
+                await side.fleet.drain()
         await self._save(name, None)
 
     async def _save(self, name: str, change: Callable[[Document], None] | None) -> None:
@@ -178,6 +261,16 @@ class Lifecycle:
             except StateUnwritable as error:
                 _log.warning("endpoint %s: %s", name, error)
                 await asyncio.sleep(self._hosting.timing.retry_save)
+
+
+def _as_it_is(fleet: Fleet) -> Deployment:
+    """A fleet's deployment with the instances that there are, which are all that is wanted of it now."""
+
+    def count(variant: Variant) -> Variant:
+        size = fleet.size(variant.name)
+        return replace(variant, count=size, desired_count=size)
+
+    return fleet.deployment.map(count)
 
 
 def _shortened(reason: str) -> str:

@@ -8,11 +8,14 @@ import threading
 from typing import Any
 
 from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.alarms import Alarms
 from localcloud.sagemaker.archive import Archives
 from localcloud.sagemaker.capture import Capture
 from localcloud.sagemaker.configs import Configs
 from localcloud.sagemaker.deployment import from_document
 from localcloud.sagemaker.endpoints import Endpoints
+from localcloud.sagemaker.events import Events
+from localcloud.sagemaker.exchanges import Exchanges
 from localcloud.sagemaker.fleet import Hosting
 from localcloud.sagemaker.images import Images, remove_containers
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
@@ -54,11 +57,13 @@ class SageMaker:
         registry = Registry(self._store, account)
         models = Models(self._store, account, registry, self._archives)
         configs = Configs(self._store, account, models)
-        self._lifecycle = Lifecycle(self._store, account, hosting)
-        endpoints = Endpoints(self._store, account, configs, models, self._lifecycle)
+        alarms = Alarms(lambda: clients.get("cloudwatch"))
+        self._lifecycle = Lifecycle(self._store, account, hosting, alarms, Events(platform.deliveries))
+        endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
         parts = (registry, models, configs, endpoints, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
-        self._runtime = Runtime(account, self._lifecycle.live, self._capture, platform.metrics, timing.invocation)
+        exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
+        self._runtime = Runtime(account, self._lifecycle.live, exchanges)
 
     async def start(self) -> None:
         """Open the state, end what a killed server left behind, and bring every endpoint back.
@@ -82,6 +87,7 @@ class SageMaker:
 
     async def stop(self) -> None:
         """End every process, then hand over captured data and logs, then close the state."""
+        await self._runtime.stop()
         await self._lifecycle.stop()
         await self._capture.stop()
         await self._logs.stop()
@@ -98,10 +104,10 @@ class SageMaker:
 
     def _deployed_archives(self) -> set[str]:
         deployments = [
-            from_document(endpoint[member])
+            from_document(document)
             for endpoint in self._store.all(ENDPOINT)
-            for member in ("Serving", "Pending")
-            if endpoint[member]
+            for document in (endpoint["Serving"], endpoint["Pending"], endpoint.get("Mixed", {}).get("Deployment"))
+            if document
         ]
         return {variant.archive for deployment in deployments for variant in deployment.variants if variant.archive}
 

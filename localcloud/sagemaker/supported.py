@@ -33,6 +33,7 @@ _VARIANT = {
     "ModelDataDownloadTimeoutInSeconds": ...,
     "ContainerStartupHealthCheckTimeoutInSeconds": ...,
     "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
+    "ServerlessConfig": ...,
 }
 _PACKAGE = {
     "ModelPackageGroupName": ...,
@@ -89,6 +90,7 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
     "CreateEndpointConfig": {
         "EndpointConfigName": ...,
         "ProductionVariants": [_VARIANT],
+        "ShadowProductionVariants": [_VARIANT],
         "DataCaptureConfig": ...,
         "Tags": ...,
         "KmsKeyId": ...,
@@ -96,16 +98,20 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "VpcConfig": ...,
         "EnableNetworkIsolation": ...,
     },
-    "CreateEndpoint": {"EndpointName": ..., "EndpointConfigName": ..., "Tags": ...},
+    "CreateEndpoint": {"EndpointName": ..., "EndpointConfigName": ..., "DeploymentConfig": ..., "Tags": ...},
     "UpdateEndpoint": {
         "EndpointName": ...,
         "EndpointConfigName": ...,
         "RetainAllVariantProperties": ...,
         "ExcludeRetainedVariantProperties": ...,
+        "DeploymentConfig": ...,
+        "RetainDeploymentConfig": ...,
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,
-        "DesiredWeightsAndCapacities": [{"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ...}],
+        "DesiredWeightsAndCapacities": [
+            {"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ..., "ServerlessUpdateConfig": ...}
+        ],
     },
 }
 

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs
 from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 
-from localcloud.server import authorization
+from localcloud.server import authorization, fault_requests
 from localcloud.server.durability import Durability, NotSaved, Touched, failures, touched
+from localcloud.server.faults import Faults
 
 log = logging.getLogger("localcloud.asgi")
 
@@ -38,6 +39,7 @@ def application(
     status: Callable[[], dict[str, Any]],
     lifespan: App,
     dashboard: Callable[[str], Awaitable[str | None]],
+    faults: Faults,
 ) -> App:
     """Wrap ministack's application.
 
@@ -46,7 +48,11 @@ def application(
         status: Content of the answer at `STATUS_PATH`.
         lifespan: Takes the server's start and stop.
         dashboard: The body of a CloudWatch dashboard by its name, or None, for a person who opens its URL.
+        faults: What shall go wrong; asked and told at `fault_requests.PATH`.
     """
+
+    async def serve(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        await _durably(durability, scope, receive, send)
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -60,8 +66,12 @@ def application(
             body = await dashboard(name)
             missing = json.dumps({"message": f"there is no dashboard {name!r}"})
             await _answer(send, 404 if body is None else 200, (body or missing).encode())
+        elif scope["type"] == "http" and scope["path"] == fault_requests.PATH:
+            await fault_requests.control(faults, scope, receive, send)
+        elif scope["type"] == "http" and faults.of_apis:
+            await fault_requests.pass_through(faults, serve, scope, receive, send)
         elif scope["type"] == "http":
-            await _durably(durability, scope, receive, send)
+            await serve(scope, receive, send)
         else:
             await ministack_app.app(scope, receive, send)
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from localcloud.server.platform import ImageCommand
 
-_KEYS = {"region", "account", "image"}
+_KEYS = {"region", "account", "image", "time_scale"}
+MOST_SCALE = 10_000
+"""The largest time scale."""
+
 _IMAGE_KEYS = {"repository", "command", "environment"}
 
 
@@ -27,11 +30,13 @@ class Configuration:
         region: Region of every resource.
         account: Account of every resource, 12 digits.
         images: How images run as processes, first match wins.
+        time_scale: What documented waits are divided by.
     """
 
     region: str = "us-east-1"
     account: str = "000000000000"
     images: tuple[ImageCommand, ...] = ()
+    time_scale: float = 1.0
 
 
 def load(path: Path | None) -> Configuration:
@@ -57,7 +62,14 @@ def load(path: Path | None) -> Configuration:
         images=tuple(
             _image(path, number, entry) for number, entry in enumerate(_tables(path, document.get("image", [])))
         ),
+        time_scale=_scale(path, document.get("time_scale", defaults.time_scale)),
     )
+
+
+def _scale(path: Path, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MOST_SCALE:
+        raise ConfigurationError(f"{path}: time_scale is {value!r}, expected a number from 1 to {MOST_SCALE}")
+    return float(value)
 
 
 def _image(path: Path, number: int, entry: Mapping[str, Any]) -> ImageCommand:

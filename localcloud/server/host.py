@@ -90,6 +90,7 @@ class Host:
             ),
             images=configuration.images,
             child_environment={STATE_MARK: str(folders.state)},
+            time_scale=configuration.time_scale,
         )
         self._services = self._create_services()
 
@@ -123,7 +124,9 @@ class Host:
         listening.keep_alive_timeout = 75
         listening.graceful_timeout = _DRAIN_SECONDS
         listening.loglevel = "WARNING"
-        application = asgi.application(self._durability, self._status, self._lifespan, self._dashboard)
+        application = asgi.application(
+            self._durability, self._status, self._lifespan, self._dashboard, self._platform.faults
+        )
         await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)  # pyright: ignore[reportArgumentType]
         if self._failed is not None:
             raise self._failed
@@ -191,6 +194,8 @@ class Host:
             "url": self._url,
             "state": str(self._folders.state),
             "services": sorted(ministack_app.SERVICE_HANDLERS),
+            "time_scale": self._platform.time_scale,
+            "faults": len(self._platform.faults.all()),
         }
 
     async def _keep_small(self) -> None:

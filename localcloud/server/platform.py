@@ -19,6 +19,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from localcloud.server.faults import Faults
+
 Answer = tuple[int, dict[str, str], bytes]
 """Status code, headers, body."""
 
@@ -142,6 +144,9 @@ class Platform:
         child_environment: What every process that a service starts must have in its environment, so that `stop` and
             the next start find it. Do not start children in a session or process group of their own.
         metrics: Where observations go.
+        time_scale: What documented waits (baking, termination, time-outs of a deployment) are divided by; 60 makes an
+            hour a minute. Processes, probes and timestamps keep the machine's own time.
+        faults: What shall go wrong, for tests.
     """
 
     state: Path
@@ -155,6 +160,8 @@ class Platform:
     images: tuple[ImageCommand, ...] = ()
     child_environment: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricSink = field(default_factory=NoMetrics)
+    time_scale: float = 1.0
+    faults: Faults = field(default_factory=Faults)
 
     def image_command(self, repository: str) -> ImageCommand | None:
         """The first entry of the configuration whose glob matches `repository`, or None."""

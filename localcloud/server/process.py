@@ -121,8 +121,18 @@ def find(state: Path) -> Running | None:
     return Running(pid, port, url, ready=_status(url).get("ready") is True)
 
 
-def start(state: Path, port: int, python: Path, config: Path | None, say: Say) -> Running:
+def start(
+    state: Path, port: int, python: Path, config: Path | None, say: Say, *, time_scale: float | None = None
+) -> Running:
     """Start a cloud, detached, and return when it is ready; do nothing when it already runs.
+
+    Args:
+        state: Folder that holds everything of it.
+        port: On 127.0.0.1.
+        python: Of the local cloud's own environment.
+        config: A localcloud.toml, or None.
+        say: Takes progress.
+        time_scale: In place of the configuration's, or None.
 
     Raises:
         ProcessError: It runs on another port, the port is taken, or it did not become ready.
@@ -131,10 +141,12 @@ def start(state: Path, port: int, python: Path, config: Path | None, say: Say) -
     require_writable(state)
     with (state / "start.lock").open("a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # one start at a time
-        return _start(state, port, python, config, say)
+        options = [] if config is None else ["--config", str(config.resolve())]
+        options += [] if time_scale is None else ["--time-scale", f"{time_scale:g}"]
+        return _start(state, port, python, options, say)
 
 
-def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) -> Running:
+def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -> Running:
     running = find(state)
     if running is not None:
         if running.port != port:
@@ -149,9 +161,17 @@ def _start(state: Path, port: int, python: Path, config: Path | None, say: Say) 
     if ended:
         say(f"local cloud: ended {ended} processes that an earlier run left behind")
     require_free(port)
-    command = [str(python.absolute()), "-m", "localcloud", "serve", "--state", str(state), "--port", str(port)]
-    if config is not None:
-        command += ["--config", str(config.resolve())]
+    command = [
+        str(python.absolute()),
+        "-m",
+        "localcloud",
+        "serve",
+        "--state",
+        str(state),
+        "--port",
+        str(port),
+        *options,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling ministack takes longer than starting it
     path = state / "server.log"

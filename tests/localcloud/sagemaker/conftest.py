@@ -64,11 +64,16 @@ class _Body(io.BytesIO):
 
 @dataclass
 class FakeAws:
-    """As much of S3, Logs and ECR as the local SageMaker calls."""
+    """As much of S3, Logs, ECR and CloudWatch as the local SageMaker calls.
+
+    Attributes:
+        alarms: State by name.
+    """
 
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     lines: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    alarms: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, service: str) -> FakeAws:
         return self
@@ -90,6 +95,11 @@ class FakeAws:
     def put_object(self, Bucket: str, Key: str, Body: bytes, **encryption: str) -> None:
         self._check("PutObject")
         self.objects[Bucket, Key] = Body
+
+    def describe_alarms(self, AlarmNames: list[str], AlarmTypes: list[str]) -> dict[str, Any]:
+        self._check("DescribeAlarms")
+        found = [{"AlarmName": name, "StateValue": self.alarms[name]} for name in AlarmNames if name in self.alarms]
+        return {"MetricAlarms": found}
 
     def describe_images(self, **_: Any) -> dict[str, Any]:
         return {"imageDetails": []}
@@ -121,6 +131,21 @@ class Metrics:
         return [d.value for d in self.data if d.name == name and dimensions.items() <= dict(d.dimensions).items()]
 
 
+class Bus:
+    """Remembers the events that were put."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    async def event(self, source: str, detail_type: str, detail: Any, resources: Any = ()) -> None:
+        assert (source, len(resources)) == ("aws.sagemaker", 1)
+        self.events.append((detail_type, json.loads(json.dumps(detail))))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The details of the events of a kind: `State` or `Deployment State`."""
+        return [detail for detail_type, detail in self.events if detail_type == f"SageMaker Endpoint {kind} Change"]
+
+
 class Failure(Exception):
     """An error answer."""
 
@@ -138,6 +163,7 @@ class InProcess:
     def __init__(self, folder: Path, timing: Timing = SHORT) -> None:
         self.aws = FakeAws()
         self.metrics = Metrics()
+        self.bus = Bus()
         self.platform = Platform(
             state=folder / "state",
             run=folder / "run",
@@ -146,7 +172,7 @@ class InProcess:
             endpoint_url="http://127.0.0.1:1",
             clock=SystemClock(),
             aws=self.aws,
-            deliveries=None,  # pyright: ignore[reportArgumentType]
+            deliveries=self.bus,  # pyright: ignore[reportArgumentType]
             images=(ImageCommand("*-serving", (sys.executable, str(SERVER)), SERVER.parent),),
             metrics=self.metrics,
         )
@@ -205,10 +231,15 @@ class InProcess:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             described = await self.call("DescribeEndpoint", EndpointName=name)
-            if described["EndpointStatus"] in {"InService", "Failed"}:
+            if described["EndpointStatus"] in {"InService", "Failed", "UpdateRollbackFailed"}:
                 return described
             await asyncio.sleep(0.02)
         raise AssertionError(f"endpoint {name} is still {described['EndpointStatus']}")
+
+    def faster(self, time_scale: float) -> InProcess:
+        """The same with documented waits divided by a factor."""
+        self.platform = replace(self.platform, time_scale=time_scale)
+        return self
 
     def with_timing(self, **changes: float) -> InProcess:
         """The same with other durations."""
@@ -348,7 +379,7 @@ def serving_cloud(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPa
     """A real cloud, not started, whose `*-serving` images run served_model.py."""
     config = tmp_path_factory.mktemp("config") / "localcloud.toml"
     command = json.dumps([sys.executable, str(SERVER), "serve"])
-    config.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
+    config.write_text(f'time_scale = 60\n[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
     return new_cloud(config)
 
 

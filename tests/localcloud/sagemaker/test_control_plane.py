@@ -204,7 +204,6 @@ def test_names_are_taken_once(inside, variant):
 @pytest.mark.parametrize(
     ("member", "value", "words"),
     [
-        ("ServerlessConfig", {"MemorySizeInMB": 1024, "MaxConcurrency": 1}, "ProductionVariants.1.ServerlessConfig"),
         ("ManagedInstanceScaling", {"Status": "ENABLED"}, "ProductionVariants.1.ManagedInstanceScaling"),
         ("RoutingConfig", {"RoutingStrategy": "PREFIX_AWARE"}, "RoutingConfig.RoutingStrategy = PREFIX_AWARE"),
         ("CoreDumpConfig", {"DestinationS3Uri": "s3://b/k"}, "ProductionVariants.1.CoreDumpConfig"),
@@ -230,13 +229,12 @@ def test_a_variant_that_cannot_be_served_as_asked_is_refused_by_name(inside, var
     run(scenario())
 
 
-@pytest.mark.parametrize("member", ["ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig"])
+@pytest.mark.parametrize("member", ["AsyncInferenceConfig", "ExplainerConfig"])
 def test_kinds_of_hosting_that_are_not_there_are_refused_by_name(inside, variant, member):
     async def scenario():
         async with inside.running():
             await inside.model("m")
             value: Any = {
-                "ShadowProductionVariants": [variant("s", "m")],
                 "AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/k"}},
                 "ExplainerConfig": {},
             }[member]
@@ -244,21 +242,6 @@ def test_kinds_of_hosting_that_are_not_there_are_refused_by_name(inside, variant
             assert code == "ValidationException"
             assert said.startswith("The local SageMaker does not support in CreateEndpointConfig:")
             assert member in said
-
-    run(scenario())
-
-
-@pytest.mark.e2e
-def test_a_deployment_config_is_refused_not_ignored(inside):
-    async def scenario():
-        async with inside.running():
-            await inside.endpoint("e", a=1)
-            routing = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
-            deployment = {"BlueGreenUpdatePolicy": routing}
-            _, said = await refusal(
-                inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="e", DeploymentConfig=deployment)
-            )
-            assert "does not support in UpdateEndpoint: DeploymentConfig" in said
 
     run(scenario())
 

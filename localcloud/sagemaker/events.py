@@ -1,0 +1,60 @@
+"""What does SageMaker tell EventBridge of endpoints?
+
+Source: "Events that Amazon SageMaker AI sends to Amazon EventBridge" in the developer guide: statuses in upper snake
+case, times in epoch milliseconds, tags as a map. As there, an event may come more than once, and one that the bus
+refuses is only logged: no endpoint waits for those who listen.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from localcloud.sagemaker.store import Document
+from localcloud.sagemaker.summaries import Progress, described
+from localcloud.server.platform import Deliveries, DeliveryRefused
+
+SOURCE = "aws.sagemaker"
+STATE_CHANGE = "SageMaker Endpoint State Change"
+DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
+
+_TIMES = {"CreationTime", "LastModifiedTime", "StartTime"}
+_LEFT_OUT = {"LastDeploymentConfig", "DataCaptureConfig", "DeployedImages"}
+_log = logging.getLogger(__name__)
+
+
+class Events:
+    """Tells the default event bus."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+
+    async def state(self, endpoint: Document) -> None:
+        """An endpoint came into a state."""
+        await self._tell(STATE_CHANGE, endpoint, None)
+
+    async def deployment(self, endpoint: Document, progress: Progress | None) -> None:
+        """A deployment came to its next stage."""
+        await self._tell(DEPLOYMENT_STATE_CHANGE, endpoint, progress)
+
+    async def _tell(self, kind: str, endpoint: Document, progress: Progress | None) -> None:
+        detail = _shown(described(endpoint, progress))
+        detail["EndpointStatus"] = re.sub(r"(?<!^)(?=[A-Z])", "_", endpoint["EndpointStatus"]).upper()
+        detail["Tags"] = {tag["Key"]: tag["Value"] for tag in endpoint.get("Tags", ())}
+        try:
+            await self._deliveries.event(SOURCE, kind, detail, [endpoint["EndpointArn"]])
+        except DeliveryRefused as error:
+            _log.warning("%s of %s was not told: %s", kind, endpoint["EndpointName"], error)
+        except Exception:
+            _log.exception("%s of %s was not told", kind, endpoint["EndpointName"])
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: round(item * 1000) if name in _TIMES else _shown(item)
+            for name, item in value.items()
+            if name not in _LEFT_OUT
+        }
+    return [_shown(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,138 @@
+"""How faults come in, and how a call of an operation goes wrong.
+
+`GET`, `POST` and `DELETE` at `PATH` list, add and clear faults (`?id=fault-3` clears one). Like the rest of
+`/_localcloud/` it takes no signature; the server listens on loopback and refuses requests of web pages.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack.core import iam_actions, router
+
+from localcloud.server import authorization
+from localcloud.server.faults import Fault, FaultError, Faults
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+PATH = "/_localcloud/faults"
+
+
+async def control(faults: Faults, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """Answer a request at `PATH`."""
+    method = scope["method"]
+    if method == "GET":
+        await _answer(send, 200, {"faults": [fault.as_dict() for fault in faults.all()]})
+    elif method == "POST":
+        try:
+            document = json.loads(await _body(receive))
+            if not isinstance(document, dict):
+                raise FaultError("the body is no JSON object")
+            fault = faults.add(document)
+        except ValueError as error:
+            await _answer(send, 400, {"message": f"the body is not JSON: {error}"})
+        except FaultError as error:
+            await _answer(send, 400, {"message": str(error)})
+        else:
+            await _answer(send, 200, fault.as_dict())
+    elif method == "DELETE":
+        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("id", [None])[0]
+        ended = faults.clear(asked)
+        missing = asked is not None and not ended
+        await _answer(
+            send, 404 if missing else 200, {"message": f"no fault {asked}"} if missing else {"cleared": ended}
+        )
+    else:
+        await _answer(send, 405, {"message": f"{method} is not allowed; GET, POST and DELETE are"})
+
+
+async def pass_through(faults: Faults, app: App, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """Serve a request, unless a fault hits it."""
+    body = await _body(receive)
+    service, operation, headers = _named(scope, body)
+    fault = faults.of_call(service, operation)
+    if fault is None:
+        await app(scope, _again(body, receive), send)
+    elif fault.effect in {"throttle", "error"}:
+        await _refuse(fault, service, operation, headers, send)
+    else:
+        if fault.effect == "drop_after":
+            await app(scope, _again(body, receive), _swallow)
+        await asyncio.sleep(fault.seconds)
+        # An answer whose promised body never comes: the server closes the connection, and no client can read it.
+        start = {"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"1")]}
+        await send(start)
+
+
+def _named(scope: MutableMapping[str, Any], body: bytes) -> tuple[str, str, dict[str, str]]:
+    """The router's name of the service, the operation, and the headers of a request."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    parameters: dict[str, Any] = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    if "x-www-form-urlencoded" in headers.get("content-type", ""):
+        parameters = {**parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True), **parameters}
+    method, path = scope["method"], scope["path"]
+    service = router.detect_service(method, path, headers, parameters)
+    found = authorization.read(path, headers, b"", parameters)
+    if found is not None:
+        return service, found.action, headers
+    action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or ""
+    return service, action.rpartition(":")[2], headers
+
+
+async def _refuse(fault: Fault, service: str, operation: str, headers: dict[str, str], send: Send) -> None:
+    throttled = fault.effect == "throttle"
+    code, status = ("ThrottlingException", 400) if throttled else ("InternalFailure", 500)
+    if operation.startswith("InvokeEndpoint") and throttled:
+        status = 429
+    text = "Rate exceeded" if throttled else f"{operation} failed, as fault {fault.id} asks."
+    _, answered, body = iam_actions.access_denied_response(
+        service, "", "", str(uuid.uuid4()), error_code=code, message=text, headers=headers
+    )
+    if headers.get("x-amz-target") or service in {"sagemaker", "lambda", "scheduler"}:
+        answered = {**answered, "x-amzn-ErrorType": code}
+    await _send(send, status, body, answered)
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = bytearray()
+    while True:
+        message = await receive()
+        parts.extend(message.get("body", b""))
+        if not message.get("more_body", False):
+            return bytes(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand a body that was read already to the application, and then what comes after it."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+async def _swallow(message: Message) -> None:
+    del message
+
+
+async def _answer(send: Send, status: int, document: dict[str, Any]) -> None:
+    await _send(send, status, json.dumps(document).encode(), {"content-type": "application/json"})
+
+
+async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    shown = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    shown = [pair for pair in shown if pair[0] != b"content-length"] + [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": shown})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
