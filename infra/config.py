@@ -1,6 +1,6 @@
 """The stack's config, typed: what may stand under `config:` in `Pulumi.<stack>.yaml`.
 
-    settings = Settings.load(pulumi.Config("modelstack"), stack="local", keys=[...])
+    settings = Settings.load({"modelstack:rollout": '{"alpha": 0.1}', "aws:region": "us-east-1"}, stack="local")
     settings.rollout.steps[0].weight
 
 A wrong value stops the program before anything changes, with every wrong field, its value, and what is allowed.
@@ -8,25 +8,37 @@ A wrong value stops the program before anything changes, with every wrong field,
 
 from __future__ import annotations
 
-import difflib
 import itertools
+import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Protocol, Self
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-LOCAL = "local"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+from infra import checkout
+from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
+from infra.target import is_local, wrong_region
+
+NAMESPACE = "modelstack"
 LONGEST_PREFIX = 40
 
 
 class Section(BaseModel):
     """A section of the config: unknown fields are errors, values never change."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Gate(Section):
@@ -35,57 +47,104 @@ class Gate(Section):
     min: float | None = Field(default=None, description="The least value that is allowed, inclusive.")
     max: float | None = Field(default=None, description="The largest value that is allowed, inclusive.")
 
+    @field_validator("max")
+    @classmethod
+    def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
+        least = info.data.get("min")
+        if most is not None and least is not None and least > most:
+            raise ValueError(f"allowed is a number from min on, which is {least:g}; or no value passes")
+        return most
+
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.min is None and self.max is None:
-            raise ValueError("give min, max, or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}: no value passes")
+            raise ValueError("allowed is min, max, or both, each a number")
         return self
+
+
+def _reported(metric: str) -> str:
+    known = checkout.metrics()
+    if metric not in known:
+        raise ValueError(no_metric(metric, known))
+    return metric
+
+
+Metric = Annotated[str, AfterValidator(_reported)]
 
 
 class ModelSettings(Section):
     """What is trained, and what it must show before it is released."""
 
-    name: str = Field(
-        default="flight-delay",
-        pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
-        max_length=30,
-        description="Names everything in the cloud: lower-case letters, digits and hyphens, at most 30.",
+    name: Annotated[str, Allowed("1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last")] = (
+        Field(
+            default="flight-delay",
+            pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
+            max_length=30,
+            validate_default=True,
+            description="Names everything in the cloud.",
+        )
     )
     parameters: dict[str, JsonValue] = Field(
         default_factory=dict,
+        validate_default=True,
         description="Parameters of the training, as `model/` documents them. They are part of the recipe.",
     )
-    gates: dict[str, Gate] = Field(
+    gates: dict[Metric, Gate] = Field(
         default_factory=dict,
         description="Metric name -> its bounds, on later data than the model was trained on.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _short(cls, name: str, info: ValidationInfo) -> str:
+        prefix = f"{name}-{_stack(info)}"
+        if len(prefix) > LONGEST_PREFIX:
+            raise ValueError(
+                f"with the stack's name it makes {prefix!r}, {len(prefix)} characters; allowed are {LONGEST_PREFIX}"
+            )
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _understood(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        wrong = checkout.wrong_parameters(parameters)
+        if wrong:
+            raise Wrong([_below(line, parameters) for line in wrong])
+        return parameters
+
+
+def _below(line: str, parameters: Mapping[str, JsonValue]) -> tuple[str, str]:
+    """What the model says of a parameter, `name: text`, as a path below the parameters and a text."""
+    name, _, text = line.partition(": ")
+    if name not in parameters:
+        return "", line
+    value = parameters[name]
+    return f".{name}{shown(value)}", text.removeprefix(f"{value!r} is not allowed: ")
 
 
 class ServingSettings(Section):
     """The instances behind a release."""
 
-    instance_type: str = Field(
-        default="ml.m5.large",
-        pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$",
-        description="A SageMaker instance type, such as ml.m5.large.",
+    instance_type: Annotated[str, Allowed("a SageMaker instance type, such as ml.m5.large")] = Field(
+        default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="What a variant runs on."
     )
-    instance_count: int = Field(default=1, ge=1, le=100, description="Instances per variant, 1 to 100.")
-    image: str | None = Field(
+    instance_count: int = Field(default=1, ge=1, le=100, description="Instances per variant.")
+    image: Annotated[
+        str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")
+    ] = Field(
         default=None,
         pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
-        description="The serving image, `registry/repository@sha256:<digest>`. Null: on a local stack, the entry point "
-        "runs as a process; elsewhere only the registry is made, so that the image can be pushed to it.",
+        description="The serving image. Null: on a local stack, the entry point runs as a process; elsewhere only the "
+        "registry is made, so that the image can be pushed to it.",
     )
-    capture_percent: int = Field(default=100, ge=0, le=100, description="Share of requests that is captured, 0 to 100.")
+    capture_percent: int = Field(default=100, ge=0, le=100, description="Share of requests that is captured.")
 
 
 class StepSettings(Section):
     """One share of traffic, held for a while."""
 
-    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic, 1 to 99; 100 is the promotion.")
-    bake_seconds: float = Field(ge=0, le=86_400, description="The least time at this weight, 0 to 86400 seconds.")
+    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
+    bake_seconds: float = Field(ge=0, le=86_400, description="The least time at this weight.")
 
 
 class RolloutSettings(Section):
@@ -100,16 +159,17 @@ class RolloutSettings(Section):
         default=50, ge=1, le=1_000_000_000, description="Requests the challenger answers in each step."
     )
     alpha: float = Field(
-        default=0.05, ge=1e-9, le=0.5, description="Probability of rolling back an equally good challenger, up to 0.5."
+        default=0.05, ge=1e-9, le=0.5, description="Probability of rolling back an equally good challenger."
     )
     error_margin: float = Field(
-        default=0.02,
-        ge=1e-6,
-        le=0.5,
-        description="Tolerated difference in error rate, challenger - champion, up to 0.5.",
+        default=0.02, ge=1e-6, le=0.5, description="Tolerated difference in error rate, challenger - champion."
     )
     max_minutes: float = Field(
-        default=60, gt=0, le=43_200, description="The longest a trial may take; then it is rolled back."
+        default=60,
+        gt=0,
+        le=43_200,
+        validate_default=True,
+        description="The longest a trial may take; then it is rolled back.",
     )
     watch_minutes: float = Field(
         default=60,
@@ -118,52 +178,72 @@ class RolloutSettings(Section):
         description="How long after a promotion an alarm brings the previous champion back.",
     )
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        weights = [step.weight for step in self.steps]
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[StepSettings]) -> list[StepSettings]:
+        weights = [step.weight for step in steps]
         if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
-            raise ValueError(f"steps have the weights {weights}; allowed are weights that ascend, each at most once")
-        baking = sum(step.bake_seconds for step in self.steps)
-        if baking >= self.max_minutes * 60:
-            raise ValueError(
-                f"the steps bake for {baking:g} s, which does not fit into max_minutes {self.max_minutes:g} "
-                f"({self.max_minutes * 60:g} s)"
-            )
-        return self
+            raise ValueError(f"the weights are {weights}; allowed are weights that ascend, each at most once")
+        return steps
+
+    @field_validator("max_minutes")
+    @classmethod
+    def _fits(cls, minutes: float, info: ValidationInfo) -> float:
+        baking = sum(step.bake_seconds for step in info.data.get("steps", ()))
+        if baking >= minutes * 60:
+            raise ValueError(f"the steps bake for {baking:g} s; allowed is a number above {baking / 60:g}, up to 43200")
+        return minutes
 
 
 class MonitoringSettings(Section):
     """When an alarm rings."""
 
-    period_seconds: int = Field(
-        default=60,
-        ge=10,
-        le=3600,
-        description="Alarm period: a multiple of 60 up to 3600; on local stacks also 10, 20 and 30.",
+    period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
+        default=60, ge=10, le=3600, description="The period of the alarms and of a window of observations."
     )
-    max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail, up to 1.")
-    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="p99 of the model's latency, up to 60000 ms.")
+    max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail.")
+    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="p99 of the model's latency, in ms.")
     max_drift_psi: float = Field(
         default=0.25, gt=0, le=100, description="Population stability index of the worst feature."
     )
-    drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured, 1 to 1440 minutes.")
+    drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
 
-    @model_validator(mode="after")
-    def _period(self) -> Self:
-        if self.period_seconds not in {10, 20, 30} and self.period_seconds % 60:
-            raise ValueError(f"period_seconds is {self.period_seconds}; allowed are 10, 20, 30 and multiples of 60")
-        return self
+    @field_validator("period_seconds")
+    @classmethod
+    def _period(cls, period: int, info: ValidationInfo) -> int:
+        if period % 60 and period not in {10, 20, 30}:
+            raise ValueError("allowed is a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")
+        if period % 60 and _stack(info) and not is_local(_stack(info)):
+            raise ValueError(
+                "SageMaker's metrics come once a minute, so allowed is a multiple of 60 outside local stacks"
+            )
+        return period
 
 
 class PromotionSettings(Section):
     """Where the model comes from when it is not trained here."""
 
-    source: str | None = Field(
+    source: Annotated[str | None, Allowed("the name of another stack of this project")] = Field(
         default=None,
         alias="from",
-        min_length=1,
+        pattern=r"^[A-Za-z0-9._-]+$",
         description="The stack whose champion this stack takes; null: train here.",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _other(cls, source: str | None, info: ValidationInfo) -> str | None:
+        stack = _stack(info)
+        if source is None or not stack:
+            return source
+        if source == stack:
+            raise ValueError("a stack cannot be its own source; allowed is the name of another, or null")
+        if is_local(source) != is_local(stack):
+            raise ValueError(
+                "a local stack and an AWS stack cannot promote to one another; allowed is the name of a stack "
+                f"that is {'' if is_local(stack) else 'not '}local, or null"
+            )
+        return source
 
 
 class RegistrySettings(Section):
@@ -173,167 +253,65 @@ class RegistrySettings(Section):
         default=None, description="Keep archives and packages on destroy. Null: false on local stacks, true elsewhere."
     )
 
+    def retains(self, stack: str) -> bool:
+        """Whether packages and images outlive the stack."""
+        return not is_local(stack) if self.retain is None else self.retain
+
 
 class Settings(Section):
     """All of a stack's config. Each field is one key of the namespace `modelstack`."""
 
-    model: ModelSettings = Field(default_factory=ModelSettings)
-    serving: ServingSettings = Field(default_factory=ServingSettings)
-    rollout: RolloutSettings = Field(default_factory=RolloutSettings)
-    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
-    promotion: PromotionSettings = Field(default_factory=PromotionSettings)
-    registry: RegistrySettings = Field(default_factory=RegistrySettings)
+    model: ModelSettings
+    serving: ServingSettings
+    rollout: RolloutSettings
+    monitoring: MonitoringSettings
+    promotion: PromotionSettings
+    registry: RegistrySettings
 
     @classmethod
-    def load(cls, config: ConfigSource, stack: str, keys: Iterable[str]) -> Settings:
+    def load(cls, config: Mapping[str, str], stack: str) -> Settings:
         """Read and check the config of a stack.
 
         Args:
-            config: The config of the namespace `modelstack`.
+            config: All that is set, `namespace:name` -> JSON or text, as Pulumi gives it to a program.
             stack: The stack's name.
-            keys: Every key that is set, `namespace:name`, so that a misspelt one is noticed.
 
         Raises:
             pulumi.RunError: Something is wrong; the message lists every wrong field, its value and what is allowed.
         """
-        mine = sorted(key.partition(":")[2] for key in keys if key.startswith("modelstack:"))
-        problems = [
-            _unknown("modelstack:", name, list(cls.model_fields)) for name in mine if name not in cls.model_fields
+        given = {key: _value(text) for key, text in sorted(config.items()) if key.startswith(f"{NAMESPACE}:")}
+        wrong = [
+            unknown(key, value, cls.model_fields)
+            for key, value in given.items()
+            if key.partition(":")[2] not in cls.model_fields
         ]
-        sections: dict[str, Any] = {}
-        for name in cls.model_fields:
-            try:
-                value = config.get_object(name)
-            except pulumi.ConfigTypeError:
-                value = config.get(name)
-            if value is not None:
-                sections[name] = value
+        if not re.fullmatch(r"[a-z0-9-]+", stack):
+            wrong.append(f"stack name {stack!r}: allowed are lower-case letters, digits and hyphens")
+        region = wrong_region(config.get("aws:region"))
+        wrong += [region] if region else []
+        # A section that is not set is checked too: its defaults may not suit this stack.
+        sections = {
+            name: {} if (value := given.get(f"{NAMESPACE}:{name}")) is None else value for name in cls.model_fields
+        }
         try:
-            settings = cls.model_validate(sections)
+            settings = cls.model_validate(sections, context=stack)
         except ValidationError as error:
-            problems += [_explain(item, cls) for item in error.errors(include_url=False)]
-            raise _refuse(stack, problems) from None
-        problems += _on_stack(settings, stack)
-        if problems:
-            raise _refuse(stack, problems)
-        return settings
+            wrong += problems(error, NAMESPACE, cls)
+        else:
+            if not wrong:
+                return settings
+        lines = "\n".join(f"  - {line}" for line in wrong)
+        raise pulumi.RunError(f"Pulumi.{stack}.yaml is not valid; nothing was changed:\n{lines}")
 
 
-class ConfigSource(Protocol):
-    """What `pulumi.Config` offers and this page needs."""
-
-    def get_object(self, key: str) -> Any:
-        """The value of a key as JSON, or None."""
-        ...
-
-    def get(self, key: str) -> str | None:
-        """The value of a key as text, or None."""
-        ...
+def _value(text: str) -> Any:
+    """A value as the stack's file has it: Pulumi gives sections and numbers as JSON, and text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
-def is_local(stack: str) -> bool:
-    """Whether a stack lives in the local cloud: its name starts with `local`."""
-    return stack.startswith(LOCAL)
-
-
-def check_target(stack: str, environment: Mapping[str, str]) -> None:
-    """Refuse a local stack that points outside, and any other stack that points at the local cloud.
-
-    Raises:
-        pulumi.RunError: The stack and AWS_ENDPOINT_URL do not belong together; the message says what to do.
-    """
-    endpoint = environment.get("AWS_ENDPOINT_URL", "")
-    inside = urlsplit(endpoint).hostname in LOOPBACK
-    if is_local(stack) and not inside:
-        raise pulumi.RunError(
-            f"stack {stack!r} is a local stack, but AWS_ENDPOINT_URL is {endpoint or 'not set'!r}; it must point at "
-            'the local cloud, such as http://127.0.0.1:4566. Run: make up, then: eval "$(make -s env)"'
-        )
-    if not is_local(stack) and inside:
-        raise pulumi.RunError(
-            f"stack {stack!r} is not a local stack, but AWS_ENDPOINT_URL is {endpoint!r}; only stacks whose name "
-            f"starts with {LOCAL!r} use it. Run: unset AWS_ENDPOINT_URL, and use the credentials of an AWS account"
-        )
-
-
-def _on_stack(settings: Settings, stack: str) -> list[str]:
-    problems: list[str] = []
-    prefix = f"{settings.model.name}-{stack}"
-    if not re.fullmatch(r"[a-z0-9-]+", stack):
-        problems.append(f"stack name {stack!r}: allowed are lower-case letters, digits and hyphens")
-    if len(prefix) > LONGEST_PREFIX:
-        problems.append(
-            f"modelstack:model.name = {settings.model.name!r}: with the stack's name it makes {prefix!r}, "
-            f"{len(prefix)} characters; allowed are {LONGEST_PREFIX}"
-        )
-    period = settings.monitoring.period_seconds
-    if not is_local(stack) and period % 60:
-        problems.append(
-            f"modelstack:monitoring.period_seconds = {period}: SageMaker's metrics come once a minute, so allowed are "
-            "multiples of 60 outside local stacks"
-        )
-    source = settings.promotion.source
-    if source == stack:
-        problems.append(
-            f"modelstack:promotion.from = {source!r}: a stack cannot be its own source; name another, or null"
-        )
-    if source is not None and is_local(source) != is_local(stack):
-        problems.append(
-            f"modelstack:promotion.from = {source!r}: a local stack and an AWS stack cannot promote to one another"
-        )
-    return problems
-
-
-def _refuse(stack: str, problems: list[str]) -> pulumi.RunError:
-    lines = "\n".join(f"  - {problem}" for problem in problems)
-    return pulumi.RunError(f"Pulumi.{stack}.yaml is not valid; nothing was changed:\n{lines}")
-
-
-def _unknown(where: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{where}{name}: no such field; allowed are {', '.join(known)}{hint}"
-
-
-def _explain(item: Any, root: type[BaseModel]) -> str:
-    """One line for one of pydantic's errors: the field, its value, and what is allowed."""
-    location: tuple[str | int, ...] = item["loc"]
-    where = "modelstack:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(
-        "."
-    )
-    if item["type"] == "extra_forbidden":
-        owner = _section(location[:-1], root)
-        known = [field.alias or name for name, field in owner.model_fields.items()]
-        return _unknown(where.removesuffix(str(location[-1])), str(location[-1]), known)
-    if item["type"] == "missing":
-        return f"{where}: is missing: {_allowed(location, root)}"
-    if item["type"] == "value_error":
-        return f"{where}: {item['ctx']['error']}"
-    return f"{where} = {item['input']!r}: {_allowed(location, root)}"
-
-
-def _section(location: tuple[str | int, ...], root: type[BaseModel]) -> type[BaseModel]:
-    """The section that a location lies in."""
-    owner = root
-    for part in location:
-        for name, field in owner.model_fields.items():
-            if part in {name, field.alias}:
-                owner = next((item for item in _models(field.annotation)), owner)
-    return owner
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _models(part)]
-
-
-def _allowed(location: tuple[str | int, ...], root: type[BaseModel]) -> str:
-    """What the field documents about its range."""
-    for end in range(len(location), 0, -1):
-        owner = _section(location[: end - 1], root)
-        for name, field in owner.model_fields.items():
-            if location[end - 1] in {name, field.alias}:
-                text = field.description or f"a section with {', '.join(_section(location[:end], root).model_fields)}"
-                return f"allowed is: {text}"
-    return "see infra/config.py"
+def _stack(info: ValidationInfo) -> str:
+    """The stack that is validated for; empty when a section is made by itself."""
+    return info.context or ""

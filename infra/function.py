@@ -48,19 +48,13 @@ class Function(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Function", handler, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         name = names.function(handler)
-        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=child)
-        allowed = aws.iam.RolePolicy(
-            handler,
-            name=name,
-            role=self.role.name,
-            policy=pulumi.Output.from_input(statements).apply(
-                lambda items: policies.document(policies.function_logs(names, handler), *items)
-            ),
-            opts=child,
+        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=self._child)
+        allowed = self._policy(statements)
+        log = aws.cloudwatch.LogGroup(
+            handler, name=f"/aws/lambda/{name}", retention_in_days=RETENTION_DAYS, opts=self._child
         )
-        log = aws.cloudwatch.LogGroup(handler, name=f"/aws/lambda/{name}", retention_in_days=RETENTION_DAYS, opts=child)
         self.function = aws.lambda_.Function(
             handler,
             name=name,
@@ -73,28 +67,10 @@ class Function(pulumi.ComponentResource):
             timeout=timeout,
             memory_size=256,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables=_environment(names)),
-            dead_letter_config=(
-                aws.lambda_.FunctionDeadLetterConfigArgs(target_arn=dead_letters) if dead_letters else None
-            ),
+            dead_letter_config=_dead_letters(dead_letters),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
         )
-        aws.cloudwatch.MetricAlarm(
-            f"{handler}-errors",
-            name=names.alarm(handler, "errors"),
-            alarm_description=f"The function {name} failed. It is to {does[0].lower()}{does[1:]}",
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions={"FunctionName": name},
-            statistic="Sum",
-            period=60,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            threshold=0,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",  # a count of errors: no call, no error
-            alarm_actions=[alerts],
-            opts=child,
-        )
+        self._errors(does, alerts)
         self.register_outputs({"function": self.function.arn})
 
     def runs_every(self, minutes: int) -> None:
@@ -130,6 +106,40 @@ class Function(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _policy(self, statements: pulumi.Input[list[policies.Statement]]) -> aws.iam.RolePolicy:
+        """What its role may do."""
+        handler, names = self._name, self._names
+        return aws.iam.RolePolicy(
+            handler,
+            name=names.function(handler),
+            role=self.role.name,
+            policy=pulumi.Output.from_input(statements).apply(
+                lambda items: policies.document(policies.function_logs(names, handler), *items)
+            ),
+            opts=self._child,
+        )
+
+    def _errors(self, does: str, alerts: pulumi.Input[str]) -> None:
+        """The alarm on its own errors."""
+        handler, name = self._name, self._names.function(self._name)
+        aws.cloudwatch.MetricAlarm(
+            f"{handler}-errors",
+            name=self._names.alarm(handler, "errors"),
+            alarm_description=f"The function {name} failed. It is to {does[0].lower()}{does[1:]}",
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions={"FunctionName": name},
+            statistic="Sum",
+            period=60,
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            threshold=0,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",  # a count of errors: no call, no error
+            alarm_actions=[alerts],
+            opts=self._child,
+        )
+
 
 def _environment(names: Names) -> dict[str, pulumi.Input[str]]:
     return {
@@ -139,3 +149,7 @@ def _environment(names: Names) -> dict[str, pulumi.Input[str]]:
         "ARTIFACT_BUCKET": names.bucket,
         "PACKAGE_GROUP": names.package_group,
     }
+
+
+def _dead_letters(queue: pulumi.Input[str] | None) -> aws.lambda_.FunctionDeadLetterConfigArgs | None:
+    return aws.lambda_.FunctionDeadLetterConfigArgs(target_arn=queue) if queue else None

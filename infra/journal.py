@@ -17,17 +17,21 @@ def recorded(endpoint: str, region: str) -> RolloutState:
     Raises:
         pulumi.RunError: The journal cannot be read, so what is live is not known; nothing may be declared.
     """
-    from rollout.ports import RolloutError  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from rollout.ports import RolloutError, Unreachable  # noqa: PLC0415  the adapters load boto3, which only this call needs
     from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415
     from rollout.state import StateError  # noqa: PLC0415
 
     try:
         return DynamoJournal(clients(region), journal(endpoint), endpoint).read()
     except (RolloutError, StateError) as error:
-        hint = ". Does the local cloud run? Start it with: make up" if os.environ.get("AWS_ENDPOINT_URL") else ""
-        raise pulumi.RunError(
-            f"what is live on {endpoint} is not known, so nothing was changed: {error}{hint}"
-        ) from None
+        cloud = os.environ.get("AWS_ENDPOINT_URL")
+        if cloud and isinstance(error, Unreachable):
+            said = (
+                f"the local cloud at {cloud} does not answer, so nothing was changed. Start it with: make up ({error})"
+            )
+        else:
+            said = f"what is live on {endpoint} is not known, so nothing was changed: {error}"
+        raise pulumi.RunError(said) from None
 
 
 class Journal(pulumi.ComponentResource):

@@ -8,6 +8,13 @@ from typing import Any
 import pulumi
 from pulumi.runtime import rpc
 
+from infra.journal import Journal
+from infra.naming import Names
+from infra.package import Package
+from infra.registry import Registry
+from infra.rollback import Rollback
+from infra.rollout import Rollout
+
 NAMES = (
     "endpoint_name",
     "region",
@@ -24,6 +31,44 @@ NAMES = (
     "release",
     "metrics",
 )
+
+
+def of_registry(names: Names, registry: Registry) -> dict[str, Any]:
+    """Where things are: the outputs that a stack has before its first release."""
+    return {
+        "endpoint_name": names.endpoint,
+        "region": names.region,
+        "package_group": registry.group.model_package_group_name,
+        "artifact_bucket": registry.bucket.bucket,
+        "container_repository": registry.repository.repository_url,
+    }
+
+
+def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
+    """What serves. A package that was refused, is on trial, or was rolled back is no champion, so it is not told here.
+
+    Args:
+        package: The package of the release that the config asks for; it has the metrics when it is the champion's.
+        rollout: Knows the champion.
+    """
+    same = pulumi.Output.all(rollout.champion, package.package_digest).apply(lambda both: both[0] == both[1])
+    return {
+        "package_digest": rollout.champion,
+        "champion": rollout.champion,
+        "challenger": rollout.challenger,
+        "release": rollout.release,
+        "metrics": same.apply(lambda is_champion: package.metrics if is_champion else rollout.metrics),
+    }
+
+
+def of_watch(names: Names, rollback: Rollback, journal: Journal, endpoint: str | None) -> dict[str, Any]:
+    """What watches over the champion; `endpoint` is the local cloud's URL, None on AWS."""
+    return {
+        "dashboard_url": dashboard_url(names.region, names.dashboard, endpoint),
+        "rollback_function": rollback.rollback.function.name,
+        "journal_table": journal.table.name,
+        "alerts_topic": rollback.alerts.arn,
+    }
 
 
 def export(outputs: Mapping[str, Any]) -> None:

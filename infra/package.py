@@ -79,9 +79,11 @@ class Package(Resource, module="modelstack", name="Package"):
         }
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=registry.bucket_rules))
         super().__init__(PackageProvider(), name, props, options)
+        self._wanted = wanted
 
-    def release(self, wanted: Wanted) -> pulumi.Output[dict[str, str]]:
+    def release(self) -> pulumi.Output[dict[str, str]]:
         """The fields of the release: what is sealed, and the names that it goes by."""
+        wanted = self._wanted
         return pulumi.Output.all(
             package_digest=self.package_digest,
             archive_uri=self.archive_uri,

@@ -1,35 +1,67 @@
-"""Where a stack is, and which release it takes from another stack."""
+"""Where a stack is, what is live there, and which release it takes from another stack."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.config import is_local
+from infra.checkout import recipe_of
+from infra.config import Settings
 from infra.journal import recorded
 from infra.naming import Names, prefix
+from infra.releases import Wanted
+from infra.serving import wanted_release
+from infra.target import is_local
 from rollout.state import RolloutState
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "sns", "sqs")
 RELEASE = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
 
 
-async def here(model: str, stack: str) -> tuple[Names, RolloutState]:
-    """The stack's names, in the account and region that the credentials and the config lead to, and what is live there.
+@dataclass(frozen=True)
+class Place:
+    """A stack before its program has declared anything.
+
+    Attributes:
+        names: The stack's names.
+        state: What is live and on trial, by the journal.
+        source: The release that is taken from another stack; None when the model is trained here.
+        image: The serving image of a new release; None when there is none yet.
+    """
+
+    names: Names
+    state: RolloutState
+    source: dict[str, Any] | None
+    image: str | None
+
+    def wanted(self, settings: Settings, image: str) -> Wanted:
+        """The release that the config asks for, served by an image.
+
+        Raises:
+            pulumi.RunError: The model has no recipe.
+        """
+        recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
+        return wanted_release(self.names, recipe, image, settings.serving)
+
+
+async def here(settings: Settings, stack: str) -> Place:
+    """The account and region that the credentials and the config lead to, what is live there, and what to release.
 
     Raises:
-        pulumi.RunError: `aws:region` is not set, or AWS does not say whose the credentials are or what is live.
+        pulumi.RunError: AWS does not say whose the credentials are or what is live, or the source has no champion.
     """
-    region = pulumi.Config("aws").get("region")
-    if not region:
-        raise pulumi.RunError(
-            f"Pulumi.{stack}.yaml: aws:region is missing; set it, such as: pulumi config set aws:region us-east-1"
-        )
+    names, state = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
+    source = await champion_of(settings.promotion.source) if settings.promotion.source else None
+    return Place(names, state, source, image_for(settings.serving.image, names, source))
+
+
+async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState]:
     gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     reading = asyncio.gather(
@@ -87,12 +119,13 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
     return source["image_uri"] if source else None
 
 
-def ask_for_image(names: Names, state: RolloutState) -> None:
+def ask_for_image(place: Place) -> None:
     """Say what is needed before a release can be made on AWS: a serving image in the stack's repository.
 
     Raises:
         pulumi.RunError: A release is live; without the image's name it would be taken down.
     """
+    names, state = place.names, place.state
     ask = (
         f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. Build the image with "
         f"`make image`, push it to the repository {names.repository}, and set its URI with the digest"

@@ -27,6 +27,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
     champion: pulumi.Output[str]
     challenger: pulumi.Output[str]
     release: pulumi.Output[dict[str, str]]
+    metrics: pulumi.Output[dict[str, float]]
     outcome: pulumi.Output[str]
     why: pulumi.Output[str]
 
@@ -73,7 +74,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
                 "revision": state.revision,
             },
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
-            **dict.fromkeys(("champion", "challenger", "release", "outcome", "why")),
+            **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
         super().__init__(RolloutProvider(), name, props, opts)
 

@@ -13,6 +13,14 @@ from model.data import Dataset
 from model.features import NAMES
 
 BINS = 10
+METRICS = {
+    "log_loss": "mean negative log-likelihood, nats; lower is better",
+    "auc": "area under the ROC curve, 0 to 1; 0.5 is chance",
+    "brier": "mean squared error of the probability, 0 to 1; lower is better",
+    "calibration_error": "expected calibration error over ten equally full bins, 0 to 1 (Naeini et al., AAAI 2015)",
+    "base_rate": "share of late flights",
+    "rows": "number of flights",
+}
 
 
 @dataclass(frozen=True)
@@ -50,16 +58,7 @@ def evaluate(estimator: Any, data: Dataset) -> Evaluation:
 
 
 def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:
-    """Return the metrics of predicted probabilities.
-
-    Returns:
-        log_loss: Mean negative log-likelihood, nats; lower is better.
-        auc: Area under the ROC curve, 0 to 1; 0.5 is chance. Left out if there is only one label.
-        brier: Mean squared error of the probability, 0 to 1; lower is better.
-        calibration_error: Expected calibration error over ten equally full bins, 0 to 1 (Naeini et al., AAAI 2015).
-        base_rate: Share of late flights.
-        rows: Number of flights.
-    """
+    """Return the metrics of predicted probabilities, by the names in METRICS; no auc if there is only one label."""
     metrics = {
         "log_loss": float(log_loss(label, probability, labels=[False, True])),
         "brier": float(brier_score_loss(label, probability)),

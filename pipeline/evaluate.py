@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def check_split(last_event: str, last_label: str, evaluation_start: np.datetime6
         )
 
 
+def check_names(summary: Mapping[str, float], names: Collection[str]) -> None:
+    """Refuse an evaluation that reports other metrics than the model says: gates are checked against what it says.
+
+    Raises:
+        ValueError: The names differ.
+    """
+    if set(summary) != set(names):
+        raise ValueError(
+            f"evaluation reported {', '.join(summary)}; METRICS in model/evaluation.py says {', '.join(names)}"
+        )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the step."""
     parser = argparse.ArgumentParser(description="Score the model on later data.")
@@ -63,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     check_split(trained["last_event"], trained["last_label"], rows.event_time.min())
     print(f"evaluating on {len(rows):,} rows, {rows.event_time.min()} to {rows.event_time.max()} UTC")
     found = evaluation.evaluate(training.load(str(stored)), rows)
+    check_names(found.summary, evaluation.METRICS)
     (given.out / "metrics.json").write_text(
         canonical({"summary": found.summary, "evaluation": found.details, "training": trained})
     )

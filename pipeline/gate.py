@@ -7,9 +7,11 @@ Unknown is never good enough: a metric that is missing or not a number is a refu
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
 from typing import Literal
 
 Gates = Mapping[str, Mapping[str, float]]
@@ -49,7 +51,34 @@ class GateRefused(Exception):
 
 
 class GateError(ValueError):
-    """A gate is not `{metric: {min: number, max: number}}`."""
+    """A gate is not `{metric: {min: number, max: number}}`, or the model does not say what it reports."""
+
+
+def reported(root: Path) -> list[str]:
+    """The metrics that the model's evaluation reports: `METRICS` of `model/evaluation.py`, read without running it.
+
+    Args:
+        root: A checkout: holds `model/`.
+
+    Raises:
+        GateError: The file cannot be read, or has no such list written out.
+    """
+    path = root / "model" / "evaluation.py"
+    try:
+        statements = ast.parse(path.read_bytes()).body
+        named = [
+            statement.value
+            for statement in statements
+            if isinstance(statement, ast.Assign)
+            and [target.id for target in statement.targets if isinstance(target, ast.Name)] == ["METRICS"]
+        ]
+        return sorted(str(name) for name in ast.literal_eval(named[-1]))
+    except OSError as error:
+        raise GateError(f"cannot read {path}: {error.strerror}") from None
+    except (IndexError, SyntaxError, TypeError, ValueError):
+        raise GateError(
+            f"{path} does not say what it reports: expected METRICS = {{name: meaning}}, written out"
+        ) from None
 
 
 def check_gates(gates: Gates) -> None:

@@ -78,7 +78,7 @@ def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
         "data": _data_digest(sources),
         "dependencies": _dependencies(root / "requirements", tuple(sources.READERS)),
         "format": FORMAT,
-        "parameters": canonical(_parameters(root, parameters)),
+        "parameters": canonical(check_parameters(root, parameters)),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
     return Recipe(hashlib.sha256(canonical(parts).encode()).hexdigest(), parts)
@@ -121,7 +121,12 @@ def locked(path: Path) -> dict[str, str]:
     return {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in _lock_lines(path)}
 
 
-def _parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the defaults filled in by `model/parameters.py`.
+
+    Raises:
+        RecipeError: Parameters are not allowed, a line for each; or `parameters.py` cannot be read or fails.
+    """
     module = _module(root / "model" / "parameters.py")
     try:
         return module.parse(given).as_dict()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import archive
+from pipeline.gate import Gates, gate
 from pipeline.pack import SealedPackage, describe
 
 CONTENT_TYPE = "application/json"
@@ -110,6 +112,7 @@ def copy(
     image: str,
     clients: Clients,
     source_clients: Clients | None = None,
+    gates: Gates | None = None,
 ) -> Registered:
     """Promote: register the same bytes, by digest, in another stack.
 
@@ -120,16 +123,34 @@ def copy(
         image: URI of the serving image.
         clients: This stack's account and region.
         source_clients: The source's, if it is another.
+        gates: What the package must show in this stack.
 
     Raises:
         RegistryError: The source's bytes are missing or have another digest. Nothing was registered.
+        GateError: A gate is not understood. Nothing was registered.
+        GateRefused: At least one bound is not kept. Nothing was registered.
     """
     with TemporaryDirectory(prefix="modelstack-") as folder:
         path = Path(folder) / "model.tar.gz"
         fetch(source.archive_uri, source.package_digest, path, (source_clients or clients).s3)
         sealed = describe(path, source.package_digest)
+        gate(sealed.metrics, gates or {})
         place = _Place(bucket, group, image, clients)
         return _register(sealed, place, {"promoted_from": source.model_package_arn})
+
+
+def metrics_of(archive_uri: str, s3: Any) -> dict[str, float]:
+    """The metrics of the evaluation of a package, as they lie beside its archive.
+
+    Raises:
+        RegistryError: They cannot be read.
+    """
+    bucket, _, key = archive_uri.removeprefix("s3://").partition("/")
+    beside = f"{key.rpartition('/')[0]}/metrics.json"
+    try:
+        return json.loads(s3.get_object(Bucket=bucket, Key=beside)["Body"].read())["summary"]
+    except (s3.exceptions.ClientError, KeyError, ValueError) as error:
+        raise RegistryError(f"cannot read s3://{bucket}/{beside}: {error}") from error
 
 
 def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:

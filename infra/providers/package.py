@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,15 @@ class PackageProvider(ResourceProvider):
         return UpdateResult({**news, **outcome(news)})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Look whether the registered package is still there."""
+        """Look whether the registered package is still there.
+
+        Raises:
+            RuntimeError: The registry does not answer; the message is one line.
+        """
         arn = props.get("model_package_arn")
-        if arn and not _exists(_clients(props["region"]).sagemaker, arn):
-            return ReadResult(None, {})
+        with _in_one_line():
+            if arn and not _exists(_clients(props["region"]).sagemaker, arn):
+                return ReadResult(None, {})
         return ReadResult(id_, props)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
@@ -49,8 +55,9 @@ class PackageProvider(ResourceProvider):
         if props["retain"]:
             return
         sagemaker = _clients(props["region"]).sagemaker
-        for arn in _packages(sagemaker, props["group"]):
-            sagemaker.delete_model_package(ModelPackageName=arn)
+        with _in_one_line():
+            for arn in _packages(sagemaker, props["group"]):
+                sagemaker.delete_model_package(ModelPackageName=arn)
 
 
 def outcome(props: Values) -> dict[str, Any]:
@@ -100,8 +107,7 @@ def _built(props: Values) -> dict[str, Any]:
 
 
 def _copied(props: Values) -> dict[str, Any]:
-    from pipeline.gate import gate  # noqa: PLC0415  see outcome
-    from pipeline.registry import ReleaseRecord, copy  # noqa: PLC0415
+    from pipeline.registry import ReleaseRecord, copy  # noqa: PLC0415  see outcome
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
@@ -112,14 +118,25 @@ def _copied(props: Values) -> dict[str, Any]:
         image=props["image_uri"],
         clients=_clients(props["region"]),
         source_clients=_clients(source["region"]),
+        gates=props["gates"],
     )
-    gate(registered.metrics, props["gates"])
     return _facts(registered)
 
 
 def _facts(registered: Any) -> dict[str, Any]:
     facts = {name: getattr(registered, name) for name in FACTS}
     return {**facts, "metrics": dict(registered.metrics)}
+
+
+@contextmanager
+def _in_one_line() -> Generator[None]:
+    """Leave out what AWS's client went through before it failed: Pulumi prints an exception with all its causes."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see outcome
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise RuntimeError(str(error)) from None
 
 
 def _clients(region: str) -> Any:

@@ -42,11 +42,19 @@ class RolloutProvider(ResourceProvider):
         return UpdateResult(self._drive(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """What is champion and challenger now, by the journal."""
-        from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415  boto3 is slow to load, and diff needs none
+        """What is champion and challenger now, by the journal.
 
-        state = DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
-        return ReadResult(id_, {**props, **standing(state)})
+        Raises:
+            RuntimeError: The journal cannot be read; the message is one line.
+        """
+        from rollout.ports import RolloutError  # noqa: PLC0415  boto3 is slow to load, and diff needs none
+        from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415
+
+        try:
+            state = DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
+        except RolloutError as error:
+            raise RuntimeError(f"what is live on {props['endpoint']} is not known: {error}") from None
+        return ReadResult(id_, {**props, **standing(state, props["region"])})
 
     def _drive(self, props: Values) -> dict[str, Any]:
         from rollout.ports import RolloutError  # noqa: PLC0415  see read
@@ -58,8 +66,8 @@ class RolloutProvider(ResourceProvider):
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
             state = rollout.status().state
-            return {**props, **standing(state), "outcome": "failed", "why": str(error)}
-        return {**props, **standing(state), **ending(state, props)}
+            return {**props, **standing(state, props["region"]), "outcome": "failed", "why": str(error)}
+        return {**props, **standing(state, props["region"]), **ending(state, props)}
 
 
 def follow(rollout: Any, props: Values, progress: Progress) -> Any:
@@ -111,8 +119,8 @@ def whole(value: Any) -> Any:
     return [whole(item) for item in value] if isinstance(value, list) else value
 
 
-def standing(state: Any) -> dict[str, Any]:
-    """What serves, by the journal: package digests, and the champion's whole release; empty where there is none.
+def standing(state: Any, region: str) -> dict[str, Any]:
+    """What serves, by the journal: package digests, and the champion's release and metrics; empty where there is none.
 
     Empty and not None: Pulumi drops None from a resource's state, and a preview then takes the output for unknown.
     """
@@ -121,7 +129,21 @@ def standing(state: Any) -> dict[str, Any]:
         "champion": champion.package_digest if champion else "",
         "challenger": challenger.package_digest if challenger else "",
         "release": champion.as_dict() if champion else {},
+        "metrics": registered_metrics(champion.archive_uri, region) if champion else {},
     }
+
+
+def registered_metrics(archive_uri: str, region: str) -> dict[str, float]:
+    """The metrics of a registered package; empty when they cannot be read: they decide nothing any more."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  see RolloutProvider.read
+
+    from pipeline.registry import RegistryError, metrics_of  # noqa: PLC0415
+    from rollout.sagemaker import clients  # noqa: PLC0415
+
+    try:
+        return metrics_of(archive_uri, clients(region)("s3"))
+    except (BotoCoreError, RegistryError):
+        return {}
 
 
 def ending(state: Any, props: Values) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class World(mocks.Mocks):
         refused: Why the package is refused.
         outcome: How a rollout ends.
         source: The outputs of the stack that is promoted from.
+        registered: The metrics of the champion, by the registry.
         resources: What was declared, in order.
     """
 
@@ -67,6 +68,7 @@ class World(mocks.Mocks):
     outcome: str = "promoted"
     why: str = ""
     source: dict[str, Any] = field(default_factory=dict)
+    registered: dict[str, float] = field(default_factory=lambda: {"auc": 0.65})
     resources: list[Declared] = field(default_factory=list)
     exported: dict[str, Any] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class World(mocks.Mocks):
             wanted = args.inputs["target"].get("package_digest", "")
             champion = wanted if self.outcome == "promoted" else args.inputs["seen"]["champion"]
             state |= {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
+            state["metrics"] = self.registered
         state.setdefault("arn", f"arn:aws:{args.typ.split(':')[1]}:us-east-1:{ACCOUNT}:{args.name}")
         return f"{args.name}-id", state
 
@@ -181,7 +184,7 @@ def run_program(
     with (
         mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
         mock.patch.object(place, "recorded", lambda endpoint, region: state or RolloutState(endpoint)),
-        mock.patch.object(program, "recipe_here", lambda settings: recipe),
+        mock.patch.object(place, "recipe_of", lambda parameters: recipe),
     ):
         try:
             loop.run_until_complete(stack.run_in_stack(program.main))

@@ -2,104 +2,357 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from infra.config import Settings, check_target
+from infra import checkout
+from infra.allowed import what_is_allowed
+from infra.config import (
+    Gate,
+    ModelSettings,
+    MonitoringSettings,
+    PromotionSettings,
+    RegistrySettings,
+    RolloutSettings,
+    ServingSettings,
+    Settings,
+    StepSettings,
+)
+from infra.target import check_target, regions, wrong_region
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+REGION = "us-east-1"
 
 
-class Source:
-    """Config as Pulumi gives it: JSON by key."""
-
-    def __init__(self, **values: Any) -> None:
-        self.values = values
-
-    def get_object(self, key: str) -> Any:
-        if isinstance(self.values.get(key), str):
-            raise pulumi.ConfigTypeError(key, self.values[key], "object")
-        return self.values.get(key)
-
-    def get(self, key: str) -> str | None:
-        return self.values.get(key)
+def load(stack: str = "local", region: str | None = REGION, **values: Any) -> Settings:
+    config = {
+        f"modelstack:{name}": value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
+    }
+    return Settings.load(config | ({"aws:region": region} if region else {}), stack)
 
 
-def load(stack: str = "local", **values: Any) -> Settings:
-    return Settings.load(Source(**values), stack, [f"modelstack:{name}" for name in values])
-
-
-def refusal(stack: str = "local", **values: Any) -> str:
+def refusal(stack: str = "local", region: str | None = REGION, **values: Any) -> list[str]:
+    """The lines of a refusal, one for each wrong value."""
     with pytest.raises(pulumi.RunError) as caught:
-        load(stack, **values)
-    return str(caught.value)
+        load(stack, region, **values)
+    first, *lines = str(caught.value).split("\n")
+    assert first == f"Pulumi.{stack}.yaml is not valid; nothing was changed:"
+    assert all(line.startswith("  - ") for line in lines)
+    return [line.removeprefix("  - ") for line in lines]
 
 
 STEP = {"weight": 10, "bake_seconds": 1}
-WRONG = [
-    ({"model": {"name": "Flight Delay"}}, ["model.name = 'Flight Delay'", "lower-case letters, digits and hyphens"]),
-    ({"model": {"name": "a" * 31}}, ["model.name", "at most 30"]),
-    ({"model": {"gates": {"auc": {}}}}, ["model.gates.auc", "give min, max, or both"]),
-    ({"model": {"gates": {"auc": {"min": 0.9, "max": 0.1}}}}, ["gates.auc", "min 0.9 is above max 0.1"]),
-    ({"model": {"gates": {"auc": {"least": 0.9}}}}, ["gates.auc.least", "allowed are min, max"]),
-    ({"serving": {"instance_type": "m5.large"}}, ["serving.instance_type = 'm5.large'", "such as ml.m5.large"]),
-    ({"serving": {"instance_count": 0}}, ["serving.instance_count = 0", "1 to 100"]),
-    ({"serving": {"instance_count": "2"}}, ["serving.instance_count = '2'", "1 to 100"]),
-    ({"serving": {"image": "just-a-name"}}, ["serving.image = 'just-a-name'", "repository@sha256:<digest>"]),
-    ({"serving": {"capture_percent": 101}}, ["serving.capture_percent = 101", "0 to 100"]),
-    ({"serving": "ml.m5.large"}, ["serving = 'ml.m5.large'", "a section with instance_type"]),
-    ({"rollout": {"steps": []}}, ["rollout.steps = []", "ascending"]),
-    ({"rollout": {"steps": [{**STEP, "weight": 100}]}}, ["rollout.steps[0].weight = 100", "1 to 99"]),
-    ({"rollout": {"steps": [{**STEP, "weight": 0}]}}, ["rollout.steps[0].weight = 0", "1 to 99"]),
-    ({"rollout": {"steps": [STEP, STEP]}}, ["rollout", "[10, 10]", "ascend"]),
-    ({"rollout": {"steps": [{**STEP, "weight": 50}, STEP]}}, ["rollout", "[50, 10]", "ascend"]),
-    ({"rollout": {"steps": [{"weight": 5}]}}, ["rollout.steps[0].bake_seconds", "is missing", "0 to 86400 seconds"]),
-    ({"rollout": {"steps": [{**STEP, "bake_seconds": -1}]}}, ["steps[0].bake_seconds = -1", "0 to 86400"]),
-    ({"rollout": {"steps": [{**STEP, "bake_seconds": 60}], "max_minutes": 1}}, ["60 s", "max_minutes 1"]),
-    ({"rollout": {"min_requests": 0}}, ["rollout.min_requests = 0"]),
-    ({"rollout": {"alpha": 0}}, ["rollout.alpha = 0", "up to 0.5"]),
-    ({"rollout": {"alpha": 0.6}}, ["rollout.alpha = 0.6", "up to 0.5"]),
-    ({"rollout": {"error_margin": 1}}, ["rollout.error_margin = 1", "up to 0.5"]),
-    ({"rollout": {"wait": "yes"}}, ["rollout.wait = 'yes'", "waits for the verdict"]),
-    ({"rollout": {"wiat": True}}, ["rollout.wiat", "no such field", "did you mean 'wait'"]),
-    ({"monitoring": {"period_seconds": 45}}, ["period_seconds is 45", "10, 20, 30 and multiples of 60"]),
-    ({"monitoring": {"max_5xx_rate": 5}}, ["monitoring.max_5xx_rate = 5", "up to 1"]),
-    ({"monitoring": {"max_p99_ms": 0}}, ["monitoring.max_p99_ms = 0", "60000 ms"]),
-    ({"monitoring": {"drift_minutes": 0}}, ["monitoring.drift_minutes = 0", "1 to 1440"]),
-    ({"monitoring": {"max_drift_psi": True}}, ["monitoring.max_drift_psi = True"]),
-    ({"promotion": {"form": "local"}}, ["promotion.form", "allowed are from"]),
-    ({"promotion": {"from": ""}}, ["promotion.from = ''"]),
-    ({"promotion": {"from": "local"}}, ["promotion.from = 'local'", "cannot be its own source"]),
-    ({"promotion": {"from": "dev"}}, ["promotion.from = 'dev'", "cannot promote to one another"]),
-    ({"registry": {"retain": "no"}}, ["registry.retain = 'no'"]),
-    ({"moniotring": {}}, ["modelstack:moniotring", "no such field", "did you mean 'monitoring'"]),
+NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last"
+IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
+PERIOD = "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30"
+SECTIONS = "model, serving, rollout, monitoring, promotion, registry"
+METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
+ROLLOUT = "wait, steps, min_requests, alpha, error_margin, max_minutes, watch_minutes"
+
+# Field, a value that it must not have, and what the message says is allowed.
+WRONG: list[tuple[str, Any, str]] = [
+    ("model", "flights", "a section with name, parameters, gates"),
+    ("model.name", "Flight Delay", NAME),
+    ("model.name", "a" * 31, NAME),
+    ("model.name", None, NAME),
+    ("model.parameters", [1], "a section of names and values"),
+    ("model.gates", 3, "a section of names and values"),
+    ("model.gates.auc", None, "a section with min, max"),
+    ("model.gates.auc.min", "0.6", "a number, or null"),
+    ("model.gates.auc.min", float("nan"), "a number, or null"),
+    ("model.gates.auc.max", True, "a number, or null"),
+    ("serving", "ml.m5.large", "a section with instance_type, instance_count, image, capture_percent"),
+    ("serving.instance_type", "m5.large", "a SageMaker instance type, such as ml.m5.large"),
+    ("serving.instance_type", 5, "a SageMaker instance type, such as ml.m5.large"),
+    ("serving.instance_count", 0, "a whole number from 1 to 100"),
+    ("serving.instance_count", 101, "a whole number from 1 to 100"),
+    ("serving.instance_count", "2", "a whole number from 1 to 100"),
+    ("serving.image", "just-a-name", IMAGE),
+    ("serving.image", 1, IMAGE),
+    ("serving.capture_percent", -1, "a whole number from 0 to 100"),
+    ("serving.capture_percent", 101, "a whole number from 0 to 100"),
+    ("serving.capture_percent", 1.5, "a whole number from 0 to 100"),
+    ("rollout", [], f"a section with {ROLLOUT}"),
+    ("rollout.wait", "yes", "true or false"),
+    ("rollout.steps", [], "a list of 1 to 20, each a section with weight, bake_seconds"),
+    ("rollout.steps", [STEP] * 21, "a list of 1 to 20, each a section with weight, bake_seconds"),
+    ("rollout.steps", 10, "a list of 1 to 20, each a section with weight, bake_seconds"),
+    ("rollout.steps[0]", 10, "a section with weight, bake_seconds"),
+    ("rollout.steps[0].weight", 0, "a whole number from 1 to 99"),
+    ("rollout.steps[0].weight", 100, "a whole number from 1 to 99"),
+    ("rollout.steps[0].weight", "10", "a whole number from 1 to 99"),
+    ("rollout.steps[0].bake_seconds", -1, "a number from 0 to 86400"),
+    ("rollout.steps[0].bake_seconds", 86_401, "a number from 0 to 86400"),
+    ("rollout.steps[0].bake_seconds", "1", "a number from 0 to 86400"),
+    ("rollout.min_requests", 0, "a whole number from 1 to 1000000000"),
+    ("rollout.min_requests", 1_000_000_001, "a whole number from 1 to 1000000000"),
+    ("rollout.min_requests", 1.5, "a whole number from 1 to 1000000000"),
+    ("rollout.alpha", 0, "a number from 0.000000001 to 0.5"),
+    ("rollout.alpha", 0.6, "a number from 0.000000001 to 0.5"),
+    ("rollout.alpha", None, "a number from 0.000000001 to 0.5"),
+    ("rollout.error_margin", 0, "a number from 0.000001 to 0.5"),
+    ("rollout.error_margin", 1, "a number from 0.000001 to 0.5"),
+    ("rollout.error_margin", "2%", "a number from 0.000001 to 0.5"),
+    ("rollout.max_minutes", 0, "a number above 0, up to 43200"),
+    ("rollout.max_minutes", 43_201, "a number above 0, up to 43200"),
+    ("rollout.max_minutes", "1h", "a number above 0, up to 43200"),
+    ("rollout.watch_minutes", -1, "a number from 0 to 43200"),
+    ("rollout.watch_minutes", 43_201, "a number from 0 to 43200"),
+    ("rollout.watch_minutes", "1h", "a number from 0 to 43200"),
+    ("monitoring", 60, "a section with period_seconds, max_5xx_rate, max_p99_ms, max_drift_psi, drift_minutes"),
+    ("monitoring.period_seconds", 9, PERIOD),
+    ("monitoring.period_seconds", 3601, PERIOD),
+    ("monitoring.period_seconds", 45, PERIOD),
+    ("monitoring.period_seconds", "1m", PERIOD),
+    ("monitoring.max_5xx_rate", 0, "a number above 0, up to 1"),
+    ("monitoring.max_5xx_rate", 5, "a number above 0, up to 1"),
+    ("monitoring.max_5xx_rate", "5%", "a number above 0, up to 1"),
+    ("monitoring.max_p99_ms", 0, "a number above 0, up to 60000"),
+    ("monitoring.max_p99_ms", 60_001, "a number above 0, up to 60000"),
+    ("monitoring.max_p99_ms", "1s", "a number above 0, up to 60000"),
+    ("monitoring.max_drift_psi", 0, "a number above 0, up to 100"),
+    ("monitoring.max_drift_psi", 101, "a number above 0, up to 100"),
+    ("monitoring.max_drift_psi", True, "a number above 0, up to 100"),
+    ("monitoring.drift_minutes", 0, "a whole number from 1 to 1440"),
+    ("monitoring.drift_minutes", 1441, "a whole number from 1 to 1440"),
+    ("monitoring.drift_minutes", "1h", "a whole number from 1 to 1440"),
+    ("promotion", "local", "a section with from"),
+    ("promotion.from", "", "the name of another stack of this project, or null"),
+    ("promotion.from", 1, "the name of another stack of this project, or null"),
+    ("registry", True, "a section with retain"),
+    ("registry.retain", "no", "true or false, or null"),
 ]
 
 
-@pytest.mark.parametrize(("values", "told"), WRONG, ids=[str(values)[:60] for values, _ in WRONG])
-def test_wrong_value_is_told_with_field_value_and_what_is_allowed(values: dict[str, Any], told: list[str]) -> None:
-    message = refusal(**values)
-    assert "nothing was changed" in message
-    for part in told:
-        assert part in message
+def at(field: str, value: Any) -> dict[str, Any]:
+    """The config in which one field has a value."""
+    for part in reversed(field.split(".")):
+        name, indexed, _ = part.partition("[0]")
+        if indexed:
+            value = [{**STEP, **value} if isinstance(value, dict) else value]
+        value = {name: value}
+    return value
 
 
-def test_all_wrong_fields_are_told_at_once() -> None:
-    message = refusal(rollout={"alpha": 0, "min_requests": 0}, monitoring={"max_p99_ms": 0}, modle={})
-    assert message.count("\n  - ") == 4
+@pytest.mark.parametrize(("field", "value", "allowed"), WRONG, ids=[f"{row[0]}={row[1]!r:.20}" for row in WRONG])
+def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, value: Any, allowed: str) -> None:
+    (line,) = refusal(**at(field, value))
+    told, _, rule = line.partition(": allowed is ")
+    shown = told.removeprefix(f"modelstack:{field} = ")
+    assert json.dumps(value).startswith(shown.rstrip("…"))
+    assert len(shown) <= 80
+    assert rule == allowed
+
+
+KINDS = {
+    Ge: "greater_than_equal",
+    Gt: "greater_than",
+    Le: "less_than_equal",
+    MinLen: "too_short",
+    MaxLen: "too_long",
+}
+
+
+def constraints(model: type[BaseModel], where: str) -> set[tuple[str, str]]:
+    """Every field below a model with each kind of error that it can have."""
+    found: set[tuple[str, str]] = set()
+    for name, field in model.model_fields.items():
+        path = f"{where}.{field.alias or name}".lstrip(".")
+        found |= {(path, "type")} | {(path, kind) for rule in field.metadata for kind in kinds(rule)}
+        below = {"model.gates": (Gate, ".auc"), "rollout.steps": (StepSettings, "[0]")}.get(path)
+        if below:
+            found |= {(path + below[1], "type")} | constraints(below[0], path + below[1])
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= constraints(field.annotation, path)
+    return found
+
+
+def kinds(rule: Any) -> list[str]:
+    if getattr(rule, "pattern", None):
+        return ["pattern"]
+    return [KINDS[type(rule)]] if type(rule) in KINDS else []
+
+
+def kind_of(error_type: str) -> str:
+    if error_type.endswith(("too_short", "too_long", "pattern_mismatch")):
+        return error_type.removeprefix("string_").removesuffix("_mismatch")
+    return error_type if error_type in KINDS.values() else "type"
+
+
+def test_every_constraint_of_the_config_has_its_row_above() -> None:
+    tried: set[tuple[str, str]] = set()
+    for field, value, _ in WRONG:
+        sections = {name: {} for name in Settings.model_fields} | at(field, value)
+        with pytest.raises(ValidationError) as caught:
+            Settings.model_validate(sections, context="local")
+        tried |= {(field, kind_of(item["type"])) for item in caught.value.errors()}
+    missing = constraints(Settings, "") - tried
+    assert not missing
+
+
+def test_description_of_a_field_says_what_it_is_and_leaves_the_rule_to_the_constraints() -> None:
+    models = (
+        *(Gate, ModelSettings, MonitoringSettings, PromotionSettings),
+        *(RegistrySettings, RolloutSettings, ServingSettings, StepSettings),
+    )
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert isinstance(field, FieldInfo) and field.description, f"{model.__name__}.{name}"
+            assert field.description not in what_is_allowed((name,), model)
+
+
+# Rules that look at more than one value: config, and the lines of the refusal.
+TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"model": {"gates": {"auc": {}}}},
+        ["modelstack:model.gates.auc = {}: allowed is min, max, or both, each a number"],
+    ),
+    (
+        {"model": {"gates": {"auc": {"min": 0.9, "max": 0.1}}}},
+        ["modelstack:model.gates.auc.max = 0.1: allowed is a number from min on, which is 0.9; or no value passes"],
+    ),
+    (
+        {"model": {"gates": {"auc": {"least": 0.9, "min": 0.6}}}},
+        ["modelstack:model.gates.auc.least = 0.9: no such field; allowed are min, max"],
+    ),
+    (
+        {"model": {"gates": {"acu": {"min": 0.6}, "brier": {}}}},
+        [
+            "modelstack:model.gates.acu: the model reports no metric 'acu'; "
+            f"allowed are {METRICS}; did you mean 'auc'?",
+            "modelstack:model.gates.brier = {}: allowed is min, max, or both, each a number",
+        ],
+    ),
+    (
+        {"rollout": {"steps": [{**STEP, "weight": 50}, STEP]}},
+        [
+            'modelstack:rollout.steps = [{"weight": 50, "bake_seconds": 1}, {"weight": 10, "bake_seconds": 1}]: '
+            "the weights are [50, 10]; allowed are weights that ascend, each at most once"
+        ],
+    ),
+    (
+        {"rollout": {"steps": [{"weight": 5}]}},
+        ["modelstack:rollout.steps[0].bake_seconds is missing: allowed is a number from 0 to 86400"],
+    ),
+    (
+        {"rollout": {"steps": [{**STEP, "bake_seconds": 60}], "max_minutes": 1}},
+        ["modelstack:rollout.max_minutes = 1: the steps bake for 60 s; allowed is a number above 1, up to 43200"],
+    ),
+    (
+        {"rollout": {"steps": [{**STEP, "bake_seconds": 3600}]}},
+        ["modelstack:rollout.max_minutes = 60: the steps bake for 3600 s; allowed is a number above 60, up to 43200"],
+    ),
+    (
+        {"rollout": {"wiat": True}},
+        [f"modelstack:rollout.wiat = true: no such field; allowed are {ROLLOUT}; did you mean 'wait'?"],
+    ),
+    (
+        {"promotion": {"source": "local"}},
+        ['modelstack:promotion.source = "local": no such field; allowed are from'],
+    ),
+    (
+        {"promotion": {"from": "local"}},
+        [
+            'modelstack:promotion.from = "local": a stack cannot be its own source; '
+            "allowed is the name of another, or null"
+        ],
+    ),
+    (
+        {"promotion": {"from": "dev"}},
+        [
+            'modelstack:promotion.from = "dev": a local stack and an AWS stack cannot promote to one another; '
+            "allowed is the name of a stack that is local, or null"
+        ],
+    ),
+    (
+        {"moniotring": {}},
+        [f"modelstack:moniotring = {{}}: no such field; allowed are {SECTIONS}; did you mean 'monitoring'?"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "lines"), TOGETHER, ids=[str(values)[:60] for values, _ in TOGETHER])
+def test_values_that_do_not_go_together_are_told_the_same_way(values: dict[str, Any], lines: list[str]) -> None:
+    assert refusal(**values) == lines
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    lines = refusal(
+        region="mars",
+        model={"name": "a" * 40, "parameters": {"max_iter": 0, "trees": 3}, "gates": {"accuracy": {"min": 0.6}}},
+        rollout={"alpha": 0, "min_requests": 0},
+        monitoring={"max_p99_ms": 0},
+        promotion={"from": "dev"},
+        modle={},
+    )
+    fields = [line.partition(" = ")[0].partition(": ")[0] for line in lines]
+    assert sorted(fields) == sorted(
+        [
+            "aws:region",
+            "modelstack:model.gates.accuracy",
+            "modelstack:model.name",
+            "modelstack:model.parameters.max_iter",
+            "modelstack:model.parameters.trees",
+            "modelstack:modle",
+            "modelstack:monitoring.max_p99_ms",
+            "modelstack:promotion.from",
+            "modelstack:rollout.alpha",
+            "modelstack:rollout.min_requests",
+        ]
+    )
+
+
+def test_parameters_are_judged_by_the_model_itself() -> None:
+    known = "evaluate_from, evaluate_until, fault, folds, learning_rate, max_iter, train_from, train_until"
+    assert refusal(model={"parameters": {"max_iter": 0, "trees": 3}}) == [
+        f"modelstack:model.parameters.trees = 3: unknown parameter; the model has {known}",
+        "modelstack:model.parameters.max_iter = 0: expected an integer from 1 to 1000",
+    ]
+    (line,) = refusal(model={"parameters": {"train_until": "2013-01-01"}})
+    assert line.startswith('modelstack:model.parameters.train_until = "2013-01-01": expected a day after train_from')
+    (line,) = refusal(model={"parameters": {"train_from": "2013-12-01"}})
+    assert line.startswith("modelstack:model.parameters: train_until: '2013-03-01'"), "it was not given, but is wrong"
+
+
+def test_model_that_cannot_be_asked_is_a_line_of_the_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    parameters, gate = refusal(model={"gates": {"auc": {"min": 0.6}}})
+    assert parameters.startswith(f"modelstack:model.parameters: cannot read {tmp_path}/model/parameters.py")
+    assert gate.startswith(f"modelstack:model.gates.auc: cannot read {tmp_path}/model/evaluation.py")
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
+def test_regions_of_every_partition_are_regions(region: str) -> None:
+    assert load(region=region)
+    assert wrong_region(region) is None
+
+
+def test_what_is_no_region_is_told_with_the_regions_that_there_are() -> None:
+    (line,) = refusal(region="mars")
+    assert line == f'aws:region = "mars": allowed is a region of AWS: {", ".join(regions())}'
+    assert refusal(region="eu-centrl-1")[0].endswith("; did you mean 'eu-central-1'?")
+    assert refusal(region="aws-global"), "it is where IAM is, and no place for an endpoint"
+    (line,) = refusal(region=None)
+    assert line == (
+        "aws:region is missing: allowed is a region of AWS. Set it, such as: pulumi config set aws:region us-east-1"
+    )
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_committed_stack_files_are_valid(stack: str) -> None:
     content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     values = {key.partition(":")[2]: value for key, value in content.items() if key.startswith("modelstack:")}
-    assert load(stack, **values).model.name == "flight-delay"
+    assert load(stack, content["aws:region"], **values).model.name == "flight-delay"
     assert content["aws:region"] == "us-east-1"
 
 
@@ -113,16 +366,22 @@ def test_empty_config_takes_the_defaults() -> None:
     settings = load()
     assert [step.weight for step in settings.rollout.steps] == [10, 50]
     assert settings.promotion.source is None
+    assert load(rollout=None) == settings, "an empty section in the file"
 
 
 def test_high_resolution_periods_are_for_local_stacks_only() -> None:
-    assert "multiples of 60 outside local stacks" in refusal("dev", monitoring={"period_seconds": 10})
+    (line,) = refusal("dev", monitoring={"period_seconds": 10})
+    assert line == (
+        "modelstack:monitoring.period_seconds = 10: SageMaker's metrics come once a minute, so allowed is a multiple "
+        "of 60 outside local stacks"
+    )
     assert load("local", monitoring={"period_seconds": 10}).monitoring.period_seconds == 10
 
 
 def test_names_that_aws_would_refuse_are_told_before_they_are_made() -> None:
-    assert "41 characters; allowed are 40" in refusal("local" + "x" * 10, model={"name": "a" * 25})
-    assert "lower-case letters, digits and hyphens" in refusal("local_Staging")
+    assert "41 characters; allowed are 40" in refusal("local" + "x" * 10, model={"name": "a" * 25})[0]
+    assert "58 characters; allowed are 40" in refusal("local" + "x" * 40)[0], "the model's default name"
+    assert "lower-case letters, digits and hyphens" in refusal("local_Staging")[0]
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://sagemaker.us-east-1.amazonaws.com", "http://10.0.0.1:4566"])

@@ -15,7 +15,7 @@ import pipeline.recipe
 import pipeline.registry
 from infra.providers import package
 from infra.providers.package import PackageProvider
-from pipeline.gate import GateRefused, Miss
+from pipeline.gate import GateRefused, Miss, gate
 from pipeline.recipe import Recipe
 from pipeline.registry import Registered, RegistryError
 
@@ -48,8 +48,11 @@ class SageMaker:
     """A registry that holds the versions of a group."""
 
     arns: list[str] = field(default_factory=lambda: ["arn:1", "arn:2"])
+    gone: bool = False
 
     def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:
+        if self.gone:
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
         if ModelPackageName not in self.arns:
             raise ClientError({"Error": {"Code": "ValidationException", "Message": "no such"}}, "DescribeModelPackage")
         return {}
@@ -86,9 +89,10 @@ class Registry:
         self.built.append(parameters)
         return type("Sealed", (), {"digest": "sha256:d"})()
 
-    def copy(self, source: Any, **options: Any) -> Registered:
+    def copy(self, source: Any, *, gates: Any, **options: Any) -> Registered:
         if self.fails:
             raise self.fails
+        gate(REGISTERED.metrics, gates)
         self.copied.append(source)
         return REGISTERED
 
@@ -157,8 +161,9 @@ def test_source_is_copied_and_nothing_is_trained(registry: Registry) -> None:
     assert registry.copied[0].package_digest == "sha256:d"
 
 
-def test_copy_is_held_to_this_stacks_gates(registry: Registry) -> None:
+def test_copy_is_held_to_this_stacks_gates_before_it_is_registered(registry: Registry) -> None:
     assert "0.7000" in create(source=SOURCE, gates={"auc": {"min": 0.9}})["refused"]
+    assert registry.copied == []
 
 
 MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "refused": ""}
@@ -191,6 +196,13 @@ def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registr
     assert PackageProvider().read("group", MADE).id == "group"
     registry.sagemaker.arns.remove("arn:1")
     assert PackageProvider().read("group", MADE).id is None
+
+
+def test_registry_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(registry: Registry) -> None:
+    registry.sagemaker.gone = True
+    with pytest.raises(RuntimeError, match=r"Could not connect.*127\.0\.0\.1:1") as caught:
+        PackageProvider().read("group", MADE)
+    assert caught.value.__suppress_context__
 
 
 def test_destroy_empties_the_group_unless_packages_are_retained(registry: Registry) -> None:

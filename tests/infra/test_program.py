@@ -294,6 +294,13 @@ def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion(
         run(world=world, state=idle(OLD))
     assert world.exported["champion"] == OLD.package_digest
     assert world.exported["challenger"]["value"] is None
+    assert world.exported["package_digest"] == OLD.package_digest, "the package that serves, not the rejected one"
+    assert world.exported["metrics"] == world.registered
+
+
+def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
+    exported = run(state=idle(OLD)).exported
+    assert (exported["champion"], exported["package_digest"], exported["metrics"]) == (DIGEST, DIGEST, FACTS["metrics"])
 
 
 def test_trial_that_nobody_waits_for_is_no_failure() -> None:
@@ -365,3 +372,5 @@ def test_gates_that_the_champion_no_longer_passes_fail_the_update_and_leave_it_s
         run(world=world, state=idle(release(LOCAL)))
     assert world.one(":Endpoint")
     assert world.one(":Model").inputs["primaryContainer"]["modelDataUrl"] == FACTS["archive_uri"]
+    assert world.exported["package_digest"] == world.exported["champion"]
+    assert world.exported["metrics"] == world.registered

@@ -9,14 +9,18 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 
+import pipeline.registry
 import rollout.sagemaker
 from infra.config import MonitoringSettings, RolloutSettings, StepSettings
 from infra.providers import rollout as provider
 from infra.providers.rollout import RolloutProvider
 from infra.rollout import trial
+from pipeline.registry import RegistryError
 from rollout.memory import World
+from rollout.ports import Unreachable
 from tests.rollout.conftest import make_release
 
+AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}
 SEEN = {"champion": "", "challenger": "", "revision": 0}
 
 
@@ -55,6 +59,7 @@ def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
     monkeypatch.setattr(rollout.sagemaker, "controller", lambda *args, **options: made.controller())
+    monkeypatch.setattr(pipeline.registry, "metrics_of", lambda archive_uri, s3: {"auc": AUC[archive_uri]})
     return made
 
 
@@ -69,12 +74,13 @@ def test_first_release_is_champion_at_once(world: World, lines: list[str]) -> No
     outs = RolloutProvider().create(inputs()).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "promoted")
     assert outs["release"] == make_release("a").as_dict()
+    assert outs["metrics"] == {"auc": 0.7}
     assert lines
 
 
 def test_good_release_ends_as_champion_and_every_step_is_told(released: World, lines: list[str]) -> None:
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-a")).outs or {}
-    assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
+    assert (outs["champion"], outs["outcome"], outs["metrics"]) == ("sha256:b", "promoted", {"auc": 0.8})
     assert any("10%" in line for line in lines)
     assert any("50%" in line for line in lines)
 
@@ -83,6 +89,7 @@ def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(re
     released.error_rates["v-b"] = 0.5
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "rolled_back")
+    assert outs["metrics"] == {"auc": 0.7}, "the champion's, not those of the release that was rolled back"
     assert "%" in outs["why"]
     assert released.serving == "solo-a"
 
@@ -97,6 +104,25 @@ def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) 
     assert outs["outcome"] == "failed"
     assert "solo-z" in outs["why"]
     assert outs["champion"] == "sha256:a"
+
+
+def test_metrics_that_cannot_be_read_fail_no_update(released: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(archive_uri: str, s3: Any) -> dict[str, float]:
+        raise RegistryError("cannot read it")
+
+    monkeypatch.setattr(pipeline.registry, "metrics_of", gone)
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    assert (outs["champion"], outs["metrics"]) == ("sha256:b", {})
+
+
+def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(self: object) -> None:
+        raise Unreachable("no connection")
+
+    monkeypatch.setattr(rollout.sagemaker.DynamoJournal, "read", unreachable)
+    with pytest.raises(RuntimeError, match="what is live on endpoint is not known: no connection") as caught:
+        RolloutProvider().read("endpoint", inputs())
+    assert caught.value.__suppress_context__
 
 
 def test_update_that_does_not_act_moves_nothing(released: World) -> None:

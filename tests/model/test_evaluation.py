@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model import data
-from model.evaluation import calibration, evaluate, summary
+from model.evaluation import METRICS, calibration, evaluate, summary
 from model.parameters import parse
 
 
@@ -31,6 +31,10 @@ def test_a_constant_at_the_base_rate_has_the_entropy_as_its_loss():
     assert metrics["auc"] == 0.5
     assert metrics["base_rate"] == 0.25
     assert metrics["rows"] == 100
+
+
+def test_evaluation_reports_the_metrics_that_it_names_in_advance():
+    assert summary(np.array([True, False]), np.array([0.9, 0.1])).keys() == METRICS.keys()
 
 
 def test_a_perfect_order_has_area_one_and_the_opposite_zero():

@@ -198,6 +198,7 @@ def test_evaluation_that_starts_before_training_ends_is_refused(checkout: Checko
     ("name", "text", "said"),
     [
         ("training.py", "\nraise RuntimeError('not today')\n", "train failed: RuntimeError: not today"),
+        ("evaluation.py", "\nMETRICS = ['auc']\n", "evaluate failed: ValueError: evaluation reported log_loss, brier"),
         ("evaluation.py", "\nimport no_such_library\n", "evaluate failed: ModuleNotFoundError: No module named"),
         ("training.py", "\ndef train(*_):\n    import os; os._exit(7)\n", "train ended with status 7 and said nothing"),
         ("training.py", "\ndef train(\n", "train failed: SyntaxError"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.gate import GateError, GateRefused, gate
+from pipeline.gate import GateError, GateRefused, gate, reported
 
 METRICS = {"auc": 0.58, "log_loss": 0.65, "brier": 0.2}
 
@@ -60,3 +61,20 @@ def test_passing_means_that_the_bound_is_kept(value: float, bound: float):
         assert not value >= bound
     else:
         assert value >= bound
+
+
+def test_the_metrics_that_a_model_reports_are_known_without_running_it(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    module = tmp_path / "model" / "evaluation.py"
+    module.write_text('raise RuntimeError("it was run")\nMETRICS = {"recall": "share found", "auc": "area"}\n')
+    assert reported(tmp_path) == ["auc", "recall"]
+    module.write_text('METRICS = ("rmse",)\n')
+    assert reported(tmp_path) == ["rmse"]
+
+
+@pytest.mark.parametrize("text", ["", "METRICS = names()", "METRICS = 5", "METRICS ="])
+def test_a_model_that_does_not_say_what_it_reports_is_told_how_to(tmp_path: Path, text: str):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "evaluation.py").write_text(text)
+    with pytest.raises(GateError, match=r"evaluation\.py does not say what it reports: expected METRICS = "):
+        reported(tmp_path)

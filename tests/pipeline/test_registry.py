@@ -15,7 +15,8 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from pipeline import archive, registry
-from pipeline.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, publish
+from pipeline.gate import GateRefused
+from pipeline.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 
@@ -189,6 +190,24 @@ def test_promotion_of_changed_bytes_is_refused_with_both_digests_and_registers_n
     assert f"sha256:{hashlib.sha256(changed).hexdigest()}, expected {sealed.digest}" in str(refused.value)
     assert versions(clients, target["group"]) == []
     assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+
+
+def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    record = ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn)
+    with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
+        copy(record, **target, gates={"auc": {"min": 0.99}})
+    assert versions(clients, target["group"]) == []
+    assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+    assert copy(record, **target, gates={"auc": {"min": 0.5}}).package_digest == first.package_digest
+
+
+def test_metrics_of_a_registered_package_are_read_back_exactly(sealed, clients, place):
+    published = publish(sealed, **place())
+    assert metrics_of(published.archive_uri, clients.s3) == dict(sealed.metrics)
+    with pytest.raises(RegistryError, match=r"cannot read s3://.*/none/metrics\.json"):
+        metrics_of(published.archive_uri.replace(published.package_digest[7:], "none"), clients.s3)
 
 
 def test_a_package_that_is_gone_is_named(sealed, clients, place, tmp_path: Path):

@@ -1,0 +1,156 @@
+"""How a wrong value of the config is told: where it stands, what it is, and what is allowed there.
+
+    modelstack:rollout.alpha = 0: allowed is a number from 0.000000001 to 0.5
+
+What is allowed comes from the field's own constraints, so that a text cannot say something else than is checked.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import BaseModel, ValidationError
+
+Location = tuple[str | int, ...]
+LONGEST = 80
+BOUNDS = {Ge: "ge", Gt: "gt", Le: "le", MinLen: "min_length", MaxLen: "max_length"}
+KEY = "[key]"  # how pydantic marks an error of a name in a mapping
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a field allows, in words: metadata of a field whose constraints do not read well, such as a pattern."""
+
+    words: str
+
+
+class Wrong(ValueError):
+    """Problems below a field, each with its path and value below that field, and what is wrong."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+
+def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> list[str]:
+    """A line for each wrong value.
+
+    Args:
+        error: What pydantic found.
+        namespace: Stands before every field.
+        root: The model that was validated.
+    """
+    return [line for item in error.errors(include_url=False) for line in _lines(item, namespace, root)]
+
+
+def unknown(where: str, value: Any, known: Iterable[str]) -> str:
+    """The line for a field that there is not."""
+    name = where.rpartition(".")[2].rpartition(":")[2]
+    return f"{where}{shown(value)}: no such field; allowed are {one_of(name, known)}"
+
+
+def no_metric(name: str, known: Iterable[str]) -> str:
+    """What is wrong with a gate on a metric that there is not."""
+    return f"the model reports no metric {name!r}; allowed are {one_of(name, known)}"
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """The known names, and the one that may have been meant."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return ", ".join(names) + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in the file, after ` = `, cut where a line would become too long to read."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return f" = {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
+
+
+def _lines(item: Any, namespace: str, root: type[BaseModel]) -> list[str]:
+    location: Location = tuple(part for part in item["loc"] if part != KEY)
+    where = f"{namespace}:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
+    given = where + shown(item["input"])
+    if item["type"] == "extra_forbidden":
+        owner, _ = _at(location[:-1], root)
+        return [unknown(where, item["input"], _fields(owner))]
+    if item["type"] == "missing":
+        return [f"{where} is missing: allowed is {what_is_allowed(location, root)}"]
+    if item["type"] == "value_error":
+        reason = item["ctx"]["error"]
+        if isinstance(reason, Wrong):
+            return [f"{where}{below}: {text}" for below, text in reason.problems]
+        return [f"{where if KEY in item['loc'] else given}: {reason}"]
+    return [f"{given}: allowed is {what_is_allowed(location, root)}"]
+
+
+def what_is_allowed(location: Location, root: type[BaseModel]) -> str:
+    """What the field at a location allows, in words."""
+    return _words(*_at(location, root))
+
+
+def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any]]:
+    """The type of the field at a location, and its constraints."""
+    kind, rules = root, []
+    for part in location:
+        kind, rules, _ = _core(kind, rules)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = next(field for name, field in kind.model_fields.items() if part in {name, field.alias})
+            kind, rules = field.annotation, list(field.metadata)
+        else:
+            kind, rules = get_args(kind)[-1], []  # of a list or a mapping
+    return kind, rules
+
+
+def _core(kind: Any, rules: list[Any]) -> tuple[Any, list[Any], bool]:
+    """A type without `Annotated` and `None`, all its constraints, and whether null is allowed."""
+    if get_origin(kind) is Annotated:
+        inner, *more = get_args(kind)
+        return _core(inner, [*rules, *more])
+    if get_origin(kind) in {Union, UnionType}:
+        inner = next(part for part in get_args(kind) if part is not NoneType)
+        kind, rules, _ = _core(inner, rules)
+        return kind, rules, True
+    return kind, rules, False
+
+
+def _words(kind: Any, rules: list[Any]) -> str:
+    kind, rules, nullable = _core(kind, rules)
+    written = next((rule.words for rule in rules if isinstance(rule, Allowed)), None)
+    return (written or _kind(kind, rules)) + (", or null" if nullable else "")
+
+
+def _kind(kind: Any, rules: list[Any]) -> str:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"a section with {', '.join(_fields(kind))}"
+    origin = get_origin(kind) or kind
+    if origin is list:
+        return f"a list of{_range(rules).removeprefix(' from')}, each {_words(get_args(kind)[0], [])}"
+    if origin is dict:
+        return "a section of names and values"
+    if origin is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[origin] + _range(rules)
+
+
+def _range(rules: list[Any]) -> str:
+    bounds = {type(rule): getattr(rule, BOUNDS[type(rule)]) for rule in rules if type(rule) in BOUNDS}
+    least, above = bounds.get(Ge, bounds.get(MinLen)), bounds.get(Gt)
+    most = bounds.get(Le, bounds.get(MaxLen))
+    low = f" from {_number(least)}" if least is not None else f" above {_number(above)}" if above is not None else ""
+    high = f"{' to' if least is not None else ', up to'} {_number(most)}" if most is not None else ""
+    return low + high
+
+
+def _fields(kind: Any) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.9f}".rstrip("0").rstrip(".")

@@ -1,0 +1,51 @@
+"""What an update says of its release, and when it fails for it."""
+
+from __future__ import annotations
+
+import pulumi
+
+from infra.package import Package
+from infra.releases import ServingPlan
+from infra.rollout import Rollout
+from rollout.state import RolloutState
+
+
+def tell(plan: ServingPlan, state: RolloutState) -> None:
+    """Say why the release that the config asks for is not put on trial, or how the last trial went wrong."""
+    refused, last = plan.verdict, state.verdict
+    if refused is not None:
+        pulumi.warn(
+            f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
+            "The champion keeps all traffic. Change the recipe, or clear the rejection: "
+            f"modelstack clear {refused.release}"
+        )
+    elif last is not None and last.outcome != "promoted":
+        pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}")
+
+
+async def stop_when_refused(package: Package) -> None:
+    """Wait for the package.
+
+    Raises:
+        pulumi.RunError: The package was refused; the message has the reason and the numbers.
+    """
+    refused = await package.refused.future()
+    if refused:
+        raise pulumi.RunError(refused)
+
+
+async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
+    """Wait for the rollout of a release that this update began.
+
+    Raises:
+        pulumi.RunError: The release is not champion; the message names the alarm or metric, and the numbers.
+    """
+    outcome = await rollout.outcome.future()
+    if outcome is None or outcome == "promoted" or (outcome == "running" and not waits):
+        return
+    why = await rollout.why.future()
+    raise pulumi.RunError(f"the release was not promoted: {_plain(outcome)}: {why}")
+
+
+def _plain(outcome: str) -> str:
+    return outcome.replace("_", " ")
