@@ -15,6 +15,8 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.proto import language_pb2
 
+from .engine import Engine
+
 SHOWN = 32
 """Exit code of `run` when the user has been shown the error: the engine then adds nothing of its own."""
 
@@ -30,7 +32,8 @@ def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunRespon
         KeyboardInterrupt: The engine cancelled it.
     """
     path = Path(request.pwd or ".", request.info.entry_point or request.program or ".").absolute()
-    _configure(request, engine)
+    connection = Engine.at(engine)
+    _configure(request, connection)
     sys.argv = [str(path), *request.args]
     # A program's own folder stays importable after its main file has ended: applies may import late.
     sys.path.insert(0, str(path if path.is_dir() else path.parent))
@@ -38,7 +41,10 @@ def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunRespon
         os.chdir(request.pwd)
     if path.is_dir() and not (path / "__main__.py").exists():
         return _refused(f"There is no program at {path}: expected a file __main__.py in this folder.")
-    return _run(path, max(request.parallel, 1) * 4)
+    try:
+        return _run(path, max(request.parallel, 1) * 4)
+    finally:
+        connection.flush()
 
 
 def run_from_stdin(engine: str) -> int:
@@ -49,7 +55,7 @@ def run_from_stdin(engine: str) -> int:
     return SHOWN if response.bail else int(bool(response.error))
 
 
-def _configure(request: language_pb2.RunRequest, engine: str) -> None:
+def _configure(request: language_pb2.RunRequest, engine: Engine) -> None:
     pulumi.runtime.set_all_config(dict(request.config), list(request.configSecretKeys))
     pulumi.runtime.configure(
         pulumi.runtime.Settings(
