@@ -70,8 +70,8 @@ async def pass_through(faults: Faults, app: App, scope: MutableMapping[str, Any]
         if fault.effect == "drop_after":
             await app(scope, _again(body, receive), _swallow)
         await asyncio.sleep(fault.seconds)
-        # An answer whose promised body never comes: the server closes the connection, and no client can read it.
-        start = {"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"1")]}
+        # A chunked answer whose end never comes: the server closes the connection, and no client takes it for one.
+        start = {"type": "http.response.start", "status": 500, "headers": []}
         await send(start)
 
 
