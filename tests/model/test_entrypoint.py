@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,12 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
         process.wait(20)
 
 
+def ask(url: str) -> list[dict[str, Any]]:
+    """Send the example request; returns the predictions."""
+    request = urllib.request.Request(f"{url}/invocations", EXAMPLE.read_bytes(), {"content-type": "application/json"})
+    return json.loads(urllib.request.urlopen(request, timeout=10).read())["predictions"]
+
+
 def reseal(folder: Path) -> None:
     """Make the manifest name what is in the folder now, as someone who can write the archive could."""
     path = folder / "manifest.json"
@@ -96,10 +103,7 @@ class Bomb:
 @pytest.mark.e2e
 def test_a_sealed_archive_serves_the_example_request(unpacked: Path):
     with served(unpacked) as (url, _):
-        request = urllib.request.Request(
-            f"{url}/invocations", EXAMPLE.read_bytes(), {"content-type": "application/json"}
-        )
-        (prediction,) = json.loads(urllib.request.urlopen(request, timeout=10).read())["predictions"]
+        (prediction,) = ask(url)
     assert 0 < prediction["probability"] < 1
 
 
@@ -113,8 +117,9 @@ def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked:
 
 
 @pytest.mark.e2e
-def test_serving_does_not_load_pandas(unpacked: Path):
-    with served(unpacked) as (_, pid):
+def test_serving_does_not_load_pandas_for_a_request_either(unpacked: Path):
+    with served(unpacked) as (url, pid):
+        ask(url)
         assert "/pandas/" not in Path(f"/proc/{pid}/maps").read_text()
 
 
