@@ -59,13 +59,10 @@ def _story(console: Console) -> int:
         console.print(_line(moment), markup=False, soft_wrap=True)
     console.print()
     console.print(answered.table())
-    console.print(
-        f"\nWhy version 3 was taken back: {(third.verdict or {}).get('text')}\n", markup=False, soft_wrap=True
-    )
+    console.print(f"\n{_why(second, third, refused)}\n", markup=False, soft_wrap=True)
     for text, held in checks:
         console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
     if not all(held for _, held in checks):
-        console.print(refused.output[-2000:], markup=False)
         return 1
     console.print(
         "\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.", markup=False
@@ -82,6 +79,13 @@ def _serving(console: Console) -> Stack:
         return up.ensure(console)
     recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
     return stack
+
+
+def _why(second: Snapshot, third: Snapshot, refused: Done) -> str:
+    """Why version 3 does not serve: the verdict on it, or what stopped its update before there was one."""
+    if third.verdict and third.verdict != second.verdict:
+        return f"Why version 3 was taken back: {third.verdict['text']}"
+    return f"Version 3 got no verdict; `pulumi up` said: {refused.error}"
 
 
 def _checks(
