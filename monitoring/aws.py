@@ -1,4 +1,4 @@
-"""Captures and packages in S3, what was counted in DynamoDB, and drift in CloudWatch."""
+"""Captures, labels and packages in S3, what was counted in DynamoDB, and drift in CloudWatch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -15,11 +16,14 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.drift import Reference
+from monitoring.quality import Form
 from monitoring.transient import gone
 from monitoring.watch import Datum, Reading, Readings
 from rollout import Release
 from rollout.sagemaker import Clients
 
+FORM = "code/model/answer.json"
+"""Where an archive has the form of its predictions."""
 _CHUNK = 1 << 20
 _DATA = 500  # values in one PutMetricData, of at most 1,000
 
@@ -164,22 +168,79 @@ class References:
         return self._known[release.package_digest]
 
     def _fetch(self, release: Release) -> Reference:
-        place = urlsplit(release.archive_uri)
-        body = self.clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+        found = sealed(self.clients, release, "reference.json")
+        return Reference.from_dict(json.loads(found) if found else None)
+
+
+@dataclass
+class Forms:
+    """The form of each release's predictions, out of its own archive."""
+
+    clients: Clients
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, Form | None] = {}
+
+    def of(self, release: Release) -> Form | None:
+        """What the fields of the release's predictions mean; None when it does not say.
+
+        Raises:
+            DigestMismatch: The archive is not the one that was registered.
+            UnreadableForm: Its `model/answer.json` has another form.
+        """
+        if release.package_digest not in self._known:
+            found = sealed(self.clients, release, FORM)
+            self._known[release.package_digest] = Form.from_dict(json.loads(found)) if found else None
+        return self._known[release.package_digest]
+
+
+def sealed(clients: Clients, release: Release, name: str) -> bytes | None:
+    """One file of a release's archive; None when there is none of that name.
+
+    Raises:
+        DigestMismatch: The archive is not the one that was registered: nothing in it is read.
+    """
+    place = urlsplit(release.archive_uri)
+    body = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+    digest = hashlib.sha256()
+    with tempfile.TemporaryFile() as file:
+        while chunk := body.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+        if f"sha256:{digest.hexdigest()}" != release.package_digest:
+            raise DigestMismatch(
+                f"{release.archive_uri}: got sha256:{digest.hexdigest()}, expected {release.package_digest}; "
+                "nothing in it was read"
+            )
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:gz") as archive:
+            try:
+                member = archive.extractfile(name)
+            except KeyError:
+                member = None
+            return member.read() if member else None
+
+
+@dataclass(frozen=True)
+class S3Files:
+    """Files of a bucket, line by line, and the rejected labels that are kept in it under `labels-rejected/`."""
+
+    clients: Clients
+    bucket: str
+
+    @contextmanager
+    def lines(self, key: str) -> Generator[tuple[str, Iterable[bytes]]]:
+        """The sha256 of a file, and its lines."""
+        body = self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"]
         digest = hashlib.sha256()
         with tempfile.TemporaryFile() as file:
             while chunk := body.read(_CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
-            if f"sha256:{digest.hexdigest()}" != release.package_digest:
-                raise DigestMismatch(
-                    f"{release.archive_uri}: got sha256:{digest.hexdigest()}, expected {release.package_digest}; "
-                    "nothing in it was read"
-                )
             file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:gz") as archive:
-                try:
-                    member = archive.extractfile("reference.json")
-                except KeyError:
-                    member = None
-                return Reference.from_dict(json.loads(member.read()) if member else None)
+            yield digest.hexdigest(), file
+
+    def keep(self, name: str, lines: Sequence[str]) -> None:
+        """Write a file of rejected labels."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        self.clients("s3").put_object(Bucket=self.bucket, Key=f"labels-rejected/{name}.jsonl", Body=content)

@@ -26,6 +26,8 @@ class Settings:
         bucket: `ARTIFACT_BUCKET`, where packages and captures lie.
         on_drift: `ROLLBACK_ON_DRIFT`, `true` to let drift alone roll back.
         min_rows: `DRIFT_MIN_ROWS`, the fewest captured rows that drift is told from.
+        labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
+        labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
     """
 
     endpoint: str
@@ -34,6 +36,8 @@ class Settings:
     bucket: str
     on_drift: bool
     min_rows: int
+    labels: str = ""
+    labels_wait: float = 3600.0
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -45,6 +49,9 @@ class Settings:
         rows = os.environ.get("DRIFT_MIN_ROWS", "300")
         if not rows.isdigit() or int(rows) < 1:
             raise ValueError(f"environment variable DRIFT_MIN_ROWS: got {rows!r}, expected a whole number above 0")
+        wait = os.environ.get("LABELS_WAIT_SECONDS", "3600")
+        if not wait.isdigit() or int(wait) < 1:
+            raise ValueError(f"environment variable LABELS_WAIT_SECONDS: got {wait!r}, expected a whole number above 0")
         return cls(
             endpoint=_required("ENDPOINT_NAME"),
             journal=_required("JOURNAL_TABLE"),
@@ -52,6 +59,8 @@ class Settings:
             bucket=os.environ.get("ARTIFACT_BUCKET", ""),
             on_drift=os.environ.get("ROLLBACK_ON_DRIFT", "").lower() == "true",
             min_rows=int(rows),
+            labels=os.environ.get("LABELS_TABLE", ""),
+            labels_wait=float(wait),
         )
 
 

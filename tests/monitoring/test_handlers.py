@@ -339,7 +339,7 @@ def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatc
     assert (seconds_left(Context(), most=60), seconds_left(Context(), most=5), seconds_left(None, most=9)) == (20, 5, 9)
 
 
-@pytest.mark.parametrize("name", ["rollback", "advance", "drift"])
+@pytest.mark.parametrize("name", ["rollback", "advance", "drift", "labels"])
 def test_a_handler_imports_within_200_ms_of_boto3_and_nothing_but_the_standard_library(name: str) -> None:
     program = f"""
 import sys, time

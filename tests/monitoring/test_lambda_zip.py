@@ -59,7 +59,7 @@ def test_it_is_small_and_holds_only_the_two_rooms(tmp_path: Path) -> None:
 
 def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) -> None:
     bundle = seal(ROOT, tmp_path)
-    names = "advance, drift, rollback"
+    names = "advance, drift, labels, rollback"
     program = f"from monitoring.handlers import {names}; print(drift.__file__)"
     unpacked = tmp_path / "unpacked"
     zipfile.ZipFile(bundle.path).extractall(unpacked)

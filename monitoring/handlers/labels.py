@@ -1,0 +1,83 @@
+"""Joins late labels with captured answers: runs for each file of either, and on a schedule for what was left."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_plus
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from monitoring.aws import DigestMismatch, Forms, S3Files
+from monitoring.labels import LabelJoin, Trial
+from monitoring.ledger import DynamoLedger
+from monitoring.log import log
+from monitoring.quality import Form
+from monitoring.settings import Context, Settings
+from rollout import RolloutState
+from rollout.sagemaker import DynamoJournal, clients
+
+_CAPTURE, _LABELS = "capture", "labels"
+
+
+def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
+    """Take in every file that the event names; without any, sweep. Raises at the end when one could not be taken in."""
+    settings = Settings.from_environment()
+    state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
+    files = S3Files(_clients(), settings.bucket)
+    ledger = DynamoLedger(_clients(), settings.labels, settings.endpoint, time.time, _cloudwatch())
+    join = LabelJoin(ledger, files, Trial.of(state))
+    records = event.get("Records", [])
+    if not records:
+        return {"given_up": join.sweep(settings.labels_wait)}
+    ledger.finish()
+    joined, failure = 0, None
+    for record in records:
+        key = unquote_plus(record["s3"]["object"]["key"])
+        try:
+            done = _take(join, files, state, settings.endpoint, key)
+            log("labels", key=key, joined=done)
+            joined += done
+        except (ClientError, BotoCoreError, DigestMismatch, ValueError, OSError) as error:
+            log("file not taken in", key=key, error=repr(error))
+            failure = failure or error
+    if failure:
+        raise failure
+    return {"joined": joined}
+
+
+def _take(join: LabelJoin, files: S3Files, state: RolloutState, endpoint: str, key: str) -> int:
+    folder, _, rest = key.partition("/")
+    with files.lines(key) as (digest, lines):
+        if folder == _LABELS:
+            return join.labels(key, digest, lines)
+        owner, _, rest = rest.partition("/")
+        if folder == _CAPTURE and owner == endpoint:
+            variant = rest.partition("/")[0]
+            return join.answers(key, variant, _form(state, variant), lines)
+    return 0
+
+
+def _form(state: RolloutState, variant: str) -> Form | None:
+    """The form of a variant's predictions; None for a release that is forgotten, or that does not say."""
+    release = next((item for item in state.releases() if item.variant == variant), None)
+    return _forms().of(release) if release else None
+
+
+_clients = lru_cache(clients)
+
+
+@lru_cache
+def _forms() -> Forms:
+    return Forms(_clients())
+
+
+@lru_cache
+def _cloudwatch() -> Any:
+    """A client that sends once: a repeated PutMetricData counts twice."""
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15)
+    session: Any = boto3.Session()
+    return session.client("cloudwatch", config=once)

@@ -1,0 +1,393 @@
+"""Late labels, joined with the answers that they are about: each pair counts once, whichever half comes first.
+
+    {"inference_id": "2013-03-01-UA1545-EWR", "label": true}       # a line of a labels file
+    {"inference_id": "batch-7", "label": [true, false]}            # an answer of two predictions
+
+Both halves of a pair meet in one item of a ledger. Who finds the pair complete claims it, in one transaction with a
+batch that holds its losses and is sent after that. So two deliveries, or two calls at once, count a pair once; what was
+claimed by a call that was killed is sent by the next.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, Protocol, TypeVar, cast
+
+from monitoring import capture
+from monitoring.quality import Form, Scalar, UnreadableForm, UnreadableLabel
+from rollout import RolloutState
+
+UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
+DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
+ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, LOST = "AnswersUnreadable", "AnswersDuplicate", "LabelsLost"
+_CHUNK, _WORKERS, _LONGEST_ID = 400, 8, 64
+_CLAIMS, _ROWS = 90, 2000  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered, as far as its label needs it.
+
+    Attributes:
+        event: The platform's id of the invocation: two captures of one have the same.
+        variant: Who answered.
+        at: When, in epoch seconds, whole ones; 0 when that is not told.
+        form: The form of the release's predictions, see `quality.Form`.
+        said: What is compared with the label, one a prediction.
+    """
+
+    event: str
+    variant: str
+    at: float
+    form: Mapping[str, Any]
+    said: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A label as it came: JSON text, and from which line of which file."""
+
+    label: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one inference id."""
+
+    id: str
+    answer: Answer | None = None
+    given: Given | None = None
+    joined: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether it can be joined and was not yet."""
+        return self.answer is not None and self.given is not None and not self.joined
+
+
+@dataclass(frozen=True)
+class Row:
+    """The losses of one joined answer, a list a metric, and in which trial it was given."""
+
+    variant: str
+    trial: str | None
+    losses: Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A line of a labels file that was kept aside, and why."""
+
+    metric: str
+    why: str
+    source: str
+    line: str
+
+    def as_json(self) -> str:
+        """One line of a file of rejected labels."""
+        return json.dumps({"reason": self.why, "kind": self.metric, "source": self.source, "line": self.line})
+
+
+@dataclass
+class Batch:
+    """What is published together: `settled` inference ids with their rows, and counts by metric.
+
+    Attributes:
+        rows: Inference id -> what it gives; None when its label could not be used, which counts as `LabelsUnparsable`.
+        unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
+        counts: Metric -> further counts; only with `once`, so that they count once.
+        once: A name; of two batches with the same, one is taken.
+    """
+
+    rows: dict[str, Row | None] = field(default_factory=dict[str, "Row | None"])
+    unknown: set[str] = field(default_factory=set[str])
+    counts: Counter[str] = field(default_factory=Counter[str])
+    once: str | None = None
+
+
+class Ledger(Protocol):
+    """Keeps both halves of each pair, and the batches that are still to be sent."""
+
+    def answer(self, inference_id: str, answer: Answer) -> tuple[Entry, bool]:
+        """Keep an answer unless there is one; what is known then, and whether this one was kept."""
+        ...
+
+    def label(self, inference_id: str, given: Given) -> tuple[Entry, bool]:
+        """Keep a label unless there is one; what is known then, and whether this one was kept."""
+        ...
+
+    def seen(self, once: str) -> bool:
+        """Whether a batch with this name was taken."""
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Claim what nobody claimed, and send it: all of both, or nothing and an error."""
+        ...
+
+    def waiting(self, seconds: float) -> Iterable[Entry]:
+        """Labels that have waited longer for their answer."""
+        ...
+
+    def finish(self) -> None:
+        """Send what calls that were killed left behind."""
+        ...
+
+
+class Aside(Protocol):
+    """Keeps rejected lines."""
+
+    def keep(self, name: str, lines: Sequence[str]) -> None:
+        """Write a file of lines; the same name twice is one file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The rollout that is on trial now: its id, since when it has traffic, and who takes part."""
+
+    rollout_id: str
+    began: float
+    variants: frozenset[str]
+
+    @classmethod
+    def of(cls, state: RolloutState) -> Trial | None:
+        """The present trial; None when there is none, or it has no traffic yet."""
+        if not state.on_trial or not state.step_starts:
+            return None
+        both = [item.variant for item in (state.champion, state.challenger) if item is not None]
+        return cls(state.rollout_id, state.step_starts[0], frozenset(both))
+
+    def has(self, answer: Answer) -> bool:
+        """Whether an answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""
+        return answer.variant in self.variants and answer.at >= int(self.began)
+
+
+@dataclass(frozen=True)
+class LabelJoin:
+    """Joins labels with answers.
+
+    Attributes:
+        ledger: Where halves wait for each other.
+        aside: Where rejected lines go.
+        trial: The present trial.
+    """
+
+    ledger: Ledger
+    aside: Aside
+    trial: Trial | None
+
+    def answers(self, name: str, variant: str, form: Form | None, lines: Iterable[bytes | str]) -> int:
+        """Take in a file of captured data; returns how many pairs it completed.
+
+        Args:
+            name: The file's.
+            variant: Who answered.
+            form: The form of the release's predictions; None when the release has none.
+            lines: The file's.
+        """
+        once = f"capture {name}"
+        if self.ledger.seen(once):
+            return 0
+        end, again, joined = Batch(once=once), list[str](), 0
+
+        def take(item: capture.Exchange) -> Entry | None:
+            answer = _answer(item, variant, cast(Form, form))
+            entry, kept = self.ledger.answer(str(item.inference_id), answer)
+            if not kept and entry.answer is not None and entry.answer.event != answer.event:
+                again.append(entry.id)
+                return None
+            return entry
+
+        for chunk in _chunks(capture.read(lines)):
+            usable: list[capture.Exchange] = []
+            for item in chunk:
+                if isinstance(item, capture.Unreadable):
+                    end.counts[ANSWERS_UNREADABLE] += 1
+                elif item.inference_id is not None and len(item.inference_id) <= _LONGEST_ID:
+                    if form is None or not item.predictions:
+                        end.counts[ANSWERS_UNREADABLE] += 1
+                    else:
+                        usable.append(item)
+            found = _each(usable, lambda item: str(item.inference_id), take)
+            joined += self._join([entry for entry in found if entry is not None and entry.complete])
+        end.counts[ANSWERS_DUPLICATE] += len(again)
+        self.ledger.commit(end)
+        return joined
+
+    def labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
+        """Take in a file of labels; returns how many pairs it completed.
+
+        Args:
+            name: The file's, for people.
+            digest: Of its content: the same content twice is one delivery.
+            lines: The file's.
+        """
+        once = f"labels {digest}"
+        if self.ledger.seen(once):
+            return 0
+        end, rejected, joined = Batch(once=once), list[Rejected](), 0
+
+        def take(item: tuple[int, str, str, str]) -> Entry | None:
+            number, inference_id, label, line = item
+            given = Given(label, f"{digest[:16]}:{number}")
+            entry, kept = self.ledger.label(inference_id, given)
+            first = entry.given
+            if kept or first is None or first.source == given.source:
+                return entry
+            if first.label == label:
+                rejected.append(Rejected(DUPLICATE, "this id has this label already", f"{name}:{number}", line))
+            else:
+                why = f"this id has the label {first.label} already, which stays"
+                rejected.append(Rejected(CONTRADICTING, why, f"{name}:{number}", line))
+            return None
+
+        for chunk in _chunks(enumerate(lines, 1)):
+            usable: list[tuple[int, str, str, str]] = []
+            for number, line in chunk:
+                if line.strip():
+                    try:
+                        usable.append((number, *parse(line), line.decode()))
+                    except ValueError as error:
+                        text = line.decode(errors="replace")
+                        rejected.append(Rejected(UNPARSABLE, str(error), f"{name}:{number}", text))
+            found = _each(usable, lambda item: item[1], take)
+            joined += self._join([entry for entry in found if entry is not None and entry.complete])
+        if rejected:
+            rejected.sort(key=lambda item: int(item.source.rpartition(":")[2]))
+            self.aside.keep(digest[:16], [item.as_json() for item in rejected])
+        end.counts.update(item.metric for item in rejected)
+        self.ledger.commit(end)
+        return joined
+
+    def sweep(self, patience: float) -> int:
+        """Finish what was left, and give up on labels that waited longer than `patience` seconds for an answer.
+
+        Returns:
+            How many labels were given up. Should the answer come after all, they count.
+        """
+        self.ledger.finish()
+        given_up = 0
+        for chunk in _chunks(self.ledger.waiting(patience), _CLAIMS):
+            self._join([entry for entry in chunk if entry.complete])
+            batch = Batch(unknown={entry.id for entry in chunk if entry.answer is None})
+            if batch.unknown:
+                why = f"no answer with this id was captured within {patience:.0f} s"
+                late = [Rejected(UNKNOWN, why, _source(entry), _line(entry)) for entry in chunk if entry.answer is None]
+                self.aside.keep(f"unknown-{_digest(batch.unknown)}", [item.as_json() for item in late])
+                self.ledger.commit(batch)
+                given_up += len(batch.unknown)
+        return given_up
+
+    def _join(self, entries: Sequence[Entry]) -> int:
+        batch, rejected, size = Batch(), list[Rejected](), 0
+        for entry in entries:
+            answer = cast(Answer, entry.answer)
+            try:
+                batch.rows[entry.id] = row = _row(entry, self.trial)
+                size += sum(len(values) for values in row.losses.values())
+            except (UnreadableLabel, UnreadableForm) as error:
+                batch.rows[entry.id] = None
+                rejected.append(Rejected(UNPARSABLE, f"{answer.variant}: {error}", _source(entry), _line(entry)))
+            if len(batch.rows) >= _CLAIMS or size >= _ROWS:
+                self._settle(batch, rejected)
+                batch, rejected, size = Batch(), [], 0
+        self._settle(batch, rejected)
+        return len(entries)
+
+    def _settle(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        if rejected:
+            self.aside.keep(f"joined-{_digest(batch.rows)}", [item.as_json() for item in rejected])
+        if batch.rows:
+            self.ledger.commit(batch)
+
+
+def parse(line: bytes) -> tuple[str, str]:
+    """Inference id and label, as JSON text, of a line of a labels file.
+
+    Raises:
+        ValueError: It is no object with an inference id and a label; the message says what is wrong.
+    """
+    try:
+        value: object = json.loads(line, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("the line is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"got {type(value).__name__}, expected an object with inference_id and label")
+    fields = cast(dict[str, object], value)
+    inference_id = fields.get("inference_id")
+    if not isinstance(inference_id, str) or not 0 < len(inference_id) <= _LONGEST_ID:
+        raise ValueError(f"inference_id: got {inference_id!r}, expected a text of 1 to {_LONGEST_ID} characters")
+    if "label" not in fields:
+        raise ValueError("label: missing, expected the true label")
+    label = fields["label"]
+    several = cast(list[object], label) if isinstance(label, list) else [label]
+    if not several or not all(isinstance(item, Scalar) for item in several):
+        raise ValueError(f"label: got {label!r}, expected true, false, a number, a text, or a list of these")
+    return inference_id, json.dumps(label)
+
+
+def _answer(item: capture.Exchange, variant: str, form: Form) -> Answer:
+    try:
+        at = datetime.fromisoformat(item.at).timestamp()
+    except ValueError:
+        at = 0.0
+    return Answer(item.event_id, variant, at, form.as_dict(), [form.said(row) for row in item.predictions])
+
+
+def _row(entry: Entry, trial: Trial | None) -> Row:
+    answer, given = cast(Answer, entry.answer), cast(Given, entry.given)
+    form, label = Form.from_dict(answer.form), json.loads(given.label)
+    labels = cast(list[object], label) if isinstance(label, list) else [label]
+    if len(labels) != len(answer.said):
+        raise UnreadableLabel(f"label: got {len(labels)} of them, expected {len(answer.said)}, one a prediction")
+    losses: dict[str, list[float]] = {}
+    for said, one in zip(answer.said, labels, strict=True):
+        for name, value in form.losses(said, form.label(one)).items():
+            losses.setdefault(name, []).append(value)
+    return Row(answer.variant, trial.rollout_id if trial and trial.has(answer) else None, losses)
+
+
+def _line(entry: Entry) -> str:
+    given = cast(Given, entry.given)
+    return json.dumps({"inference_id": entry.id, "label": json.loads(given.label)})
+
+
+def _source(entry: Entry) -> str:
+    return cast(Given, entry.given).source
+
+
+def _digest(ids: Iterable[str]) -> str:
+    return f"{zlib.crc32(chr(10).join(sorted(ids)).encode()):08x}"
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def _each(items: Sequence[T], of: Callable[[T], str], take: Callable[[T], Entry | None]) -> list[Entry | None]:
+    """Take items side by side; those of one inference id after one another, in their order."""
+    shares: list[list[T]] = [[] for _ in range(_WORKERS)]
+    for item in items:
+        shares[zlib.crc32(of(item).encode()) % _WORKERS].append(item)
+
+    def in_order(share: list[T]) -> list[Entry | None]:
+        return [take(item) for item in share]
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return [entry for share in pool.map(in_order, shares) for entry in share]

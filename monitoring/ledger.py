@@ -1,0 +1,320 @@
+"""The ledger of labels in a DynamoDB table, and the metrics that come out of it.
+
+Items, by their hash key `id`:
+
+    id#<inference id>     an answer, a label or both, and whether they were joined
+    once#<name>           a file that was read to its end
+    batch#<id>            losses and counts that are claimed and not yet sent
+
+A label without an answer, and a batch, have the attributes `waiting` and `since`, the keys of the sparse index
+`waiting`. All items leave by their `expires`.
+
+CloudWatch takes no name by which it would know a value sent twice. So a batch is marked before it is sent, and one that
+may have been sent or not (the call was killed in that moment, or the answer was lost) is never sent again: its labels
+count as `LabelsLost`. A judge that sees fewer labels errs less than one that sees some twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from monitoring.labels import LOST, UNKNOWN, UNPARSABLE, Answer, Batch, Entry, Given, Row
+from monitoring.quality import ABSOLUTE_ERROR, LOG_LOSS
+from rollout.sagemaker import Clients
+
+NAMESPACE, INDEX = "modelstack", "waiting"
+KEPT_SECONDS = 45 * 86_400
+"""How long an answer or a label waits for its other half."""
+_PENDING_SECONDS = 60  # a batch this old was left by a call that was killed
+_SENDING_SECONDS = 900  # the longest that a Lambda function runs
+_VALUES, _DATA, _AWS_DOWN, _ATTEMPTS = 150, 500, 500, 6
+_SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DynamoLedger:
+    """`labels.Ledger` in a table.
+
+    Attributes:
+        clients: Gives clients.
+        table: The table.
+        endpoint: The endpoint whose metrics these are.
+        now: Tells the time, epoch seconds.
+        cloudwatch: A client that sends once: a repeated PutMetricData counts twice.
+    """
+
+    clients: Clients
+    table: str
+    endpoint: str
+    now: Callable[[], float]
+    cloudwatch: Any
+
+    def answer(self, inference_id: str, answer: Answer) -> tuple[Entry, bool]:
+        """Keep an answer unless there is one."""
+        values = {":half": {"S": json.dumps(asdict(answer))}}
+        return self._keep(inference_id, "answer", "SET answer = :half", values)
+
+    def label(self, inference_id: str, given: Given) -> tuple[Entry, bool]:
+        """Keep a label unless there is one."""
+        values = {
+            ":half": {"S": json.dumps(asdict(given))},
+            ":waiting": {"S": "label"},
+            ":since": {"N": str(self.now())},
+        }
+        return self._keep(inference_id, "given", "SET given = :half, waiting = :waiting, since = :since", values)
+
+    def _keep(self, inference_id: str, half: str, change: str, values: dict[str, Any]) -> tuple[Entry, bool]:
+        dynamo, key = self.clients("dynamodb"), {"id": {"S": f"id#{inference_id}"}}
+        try:
+            answer = _patiently(
+                lambda: dynamo.update_item(
+                    TableName=self.table,
+                    Key=key,
+                    UpdateExpression=f"{change}, expires = :expires",
+                    ConditionExpression=f"attribute_not_exists({half})",
+                    ExpressionAttributeValues={**values, ":expires": self._expiry},
+                    ReturnValues="ALL_NEW",
+                )
+            )
+            return _entry(answer["Attributes"]), True
+        except ClientError as error:
+            if _code(error) != "ConditionalCheckFailedException":
+                raise
+        found = dynamo.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item")
+        return (_entry(found), False) if found else self._keep(inference_id, half, change, values)  # it just expired
+
+    def seen(self, once: str) -> bool:
+        """Whether a batch with this name was taken."""
+        key = {"id": {"S": f"once#{once}"}}
+        return "Item" in self.clients("dynamodb").get_item(TableName=self.table, Key=key, ConsistentRead=True)
+
+    def commit(self, batch: Batch) -> None:
+        """Claim in one transaction with the batch, then send it. Whatever somebody else claimed is left out."""
+        rows, unknown = dict(batch.rows), set(batch.unknown)
+        while claims := self._claims(rows, unknown, batch.once):
+            name, counts = f"batch#{uuid.uuid4().hex}", +batch.counts
+            counts[UNKNOWN] += len(unknown)
+            counts[UNPARSABLE] += sum(row is None for row in rows.values())
+            content, counts = [asdict(row) for row in rows.values() if row is not None], +counts
+            actions = [action for _, action in claims]
+            if content or counts:
+                actions.append({"Put": {"TableName": self.table, "Item": self._batch(name, content, counts)}})
+            refused = self._transact(actions)
+            if refused is None:
+                if content or counts:
+                    self._send(name)
+                return
+            if batch.once and 0 in refused:
+                return
+            for position in refused:
+                inference_id = claims[position][0]
+                rows.pop(inference_id, None)
+                unknown.discard(inference_id)
+
+    def _claims(
+        self, rows: Mapping[str, Row | None], unknown: Iterable[str], once: str | None
+    ) -> list[tuple[str, dict[str, Any]]]:
+        claims: list[tuple[str, dict[str, Any]]] = []
+        if once:
+            item = {"id": {"S": f"once#{once}"}, "expires": self._expiry}
+            put = {"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
+            claims.append(("", {"Put": put}))
+        claims += [
+            (key, self._claim(key, "SET joined = :now REMOVE waiting, since", "attribute_not_exists(joined)"))
+            for key in rows
+        ]
+        nothing = "attribute_exists(waiting) AND attribute_not_exists(answer)"
+        claims += [(key, self._claim(key, "SET given_up = :now REMOVE waiting, since", nothing)) for key in unknown]
+        return claims
+
+    def _claim(self, inference_id: str, change: str, condition: str) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": {"id": {"S": f"id#{inference_id}"}},
+                "UpdateExpression": change,
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": {":now": {"N": str(self.now())}},
+            }
+        }
+
+    def _transact(self, actions: Sequence[Mapping[str, Any]]) -> list[int] | None:
+        """None when all was done; else which conditions did not hold."""
+        try:
+            _patiently(lambda: self.clients("dynamodb").transact_write_items(TransactItems=actions))
+        except ClientError as error:
+            if _code(error) != "TransactionCanceledException":
+                raise
+            reasons = cast(Any, error).response.get("CancellationReasons", [])
+            refused = [n for n, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"]
+            if not refused:
+                raise
+            return refused
+        return None
+
+    def _batch(self, name: str, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> Item:
+        return {
+            "id": {"S": name},
+            "state": {"S": "pending"},
+            "waiting": {"S": "batch"},
+            "since": {"N": str(self.now())},
+            "expires": self._expiry,
+            "content": {"S": json.dumps({"rows": rows, "counts": counts})},
+        }
+
+    def waiting(self, seconds: float) -> Iterator[Entry]:
+        """Labels that have waited longer for their answer, oldest first."""
+        return (_entry(item) for item in self._older("label", seconds))
+
+    def finish(self) -> None:
+        """Send the batches of calls that were killed before they sent them; give up those killed while they sent."""
+        for item in self._older("batch", _PENDING_SECONDS):
+            name, state = item["id"]["S"], item["state"]["S"]
+            if state == "pending":
+                self._send(name)
+            elif float(item["since"]["N"]) <= self.now() - _SENDING_SECONDS:
+                self._give_up(name, json.loads(item["content"]["S"]))
+
+    def _send(self, name: str) -> None:
+        """Send a batch, unless another call does. Its time is that of sending, so that closed windows never change."""
+        content = self._mark(name, "pending", "sending")
+        if content is None:
+            return
+        data = metric_data(json.loads(content), self.endpoint, self.now())
+        sent = 0
+        try:
+            for start in range(0, len(data), _DATA):
+                self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + _DATA])
+                sent += 1
+        except ClientError as error:
+            status = cast(Any, error).response.get("ResponseMetadata", {}).get("HTTPStatusCode", _AWS_DOWN)
+            if status < _AWS_DOWN and not sent:  # certainly not taken
+                self._mark(name, "sending", "pending")
+            raise
+        self.clients("dynamodb").delete_item(TableName=self.table, Key={"id": {"S": name}})
+
+    def _mark(self, name: str, before: str, after: str) -> str | None:
+        try:
+            answer = self.clients("dynamodb").update_item(
+                TableName=self.table,
+                Key={"id": {"S": name}},
+                UpdateExpression="SET #state = :after, since = :now",
+                ConditionExpression="#state = :before",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={
+                    ":before": {"S": before},
+                    ":after": {"S": after},
+                    ":now": {"N": str(self.now())},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if _code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return answer["Attributes"]["content"]["S"]
+
+    def _give_up(self, name: str, content: Mapping[str, Any]) -> None:
+        replaced = self._batch(f"batch#{uuid.uuid4().hex}", [], {LOST: max(1, len(content["rows"]))})
+        delete = {
+            "TableName": self.table,
+            "Key": {"id": {"S": name}},
+            "ConditionExpression": "#state = :sending",
+            "ExpressionAttributeNames": {"#state": "state"},
+            "ExpressionAttributeValues": {":sending": {"S": "sending"}},
+        }
+        if self._transact([{"Delete": delete}, {"Put": {"TableName": self.table, "Item": replaced}}]) is None:
+            self._send(replaced["id"]["S"])
+
+    def _older(self, waiting: str, seconds: float) -> Iterator[Item]:
+        more: dict[str, Any] = {}
+        while True:
+            answer = self.clients("dynamodb").query(
+                TableName=self.table,
+                IndexName=INDEX,
+                KeyConditionExpression="waiting = :waiting AND since <= :since",
+                ExpressionAttributeValues={
+                    ":waiting": {"S": waiting},
+                    ":since": {"N": str(self.now() - seconds)},
+                },
+                **more,
+            )
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    @property
+    def _expiry(self) -> dict[str, str]:
+        return {"N": str(math.ceil(self.now()) + KEPT_SECONDS)}
+
+
+def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[dict[str, Any]]:
+    """A batch as PutMetricData takes it: losses by variant, those of a trial once more by its id, and counts."""
+    values: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
+    for row in content["rows"]:
+        variant = (("EndpointName", endpoint), ("VariantName", str(row["variant"])))
+        places = [variant, (*variant, ("RolloutId", str(row["trial"])))] if row["trial"] else [variant]
+        for place in places:
+            for name, losses in row["losses"].items():
+                values.setdefault((name, place), []).extend(losses)
+                if name in _SQUARED:
+                    values.setdefault((f"{name}Squared", place), []).extend(loss * loss for loss in losses)
+    data = [
+        _datum(name, place, at, losses[start : start + _VALUES], "None")
+        for (name, place), losses in values.items()
+        for start in range(0, len(losses), _VALUES)
+    ]
+    whole = (("EndpointName", endpoint),)
+    return data + [_datum(name, whole, at, [float(count)], "Count") for name, count in content["counts"].items()]
+
+
+def _datum(
+    name: str, place: Iterable[tuple[str, str]], at: float, values: Sequence[float], unit: str
+) -> dict[str, Any]:
+    return {
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in place],
+        "Timestamp": datetime.fromtimestamp(at, UTC),
+        "Values": list(values),
+        "Unit": unit,
+    }
+
+
+def _entry(item: Item) -> Entry:
+    answer, given = item.get("answer"), item.get("given")
+    return Entry(
+        id=item["id"]["S"].removeprefix("id#"),
+        answer=Answer(**json.loads(answer["S"])) if answer else None,
+        given=Given(**json.loads(given["S"])) if given else None,
+        joined="joined" in item,
+    )
+
+
+def _patiently(call: Callable[[], Any]) -> Any:
+    """Call again, some times, while another call changes the same items: DynamoDB refuses rather than waits."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return call()
+        except ClientError as error:
+            reasons = cast(Any, error).response.get("CancellationReasons", [])
+            codes = {_code(error), *(reason.get("Code") for reason in reasons)}
+            busy = codes & {"TransactionConflict", "TransactionConflictException"}
+            if not busy or "ConditionalCheckFailed" in codes or attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(0.05 * 2**attempt)
+    return None
+
+
+def _code(error: ClientError) -> str:
+    return str(cast(Any, error).response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,192 @@
+"""How good was an answer? One prediction and its true label give the losses that are published.
+
+    form = Form.from_dict(json.loads(text))              # a release's model/answer.json
+    said = form.said({"late": True, "probability": 0.7})
+    form.losses(said, form.label(False))                 # {"Accuracy": 0.0, "LogLoss": 1.2...}
+
+The form says which fields of a prediction hold what, so that labels are joined without the model's code:
+
+    {"kind": "classification", "classes": [false, true], "decision": "late", "probability": "probability"}
+    {"kind": "regression", "value": "minutes", "largest_error": 180}
+
+`classes` are the labels that there are. `probability` is either a number, that of the last of two classes, or an object
+with one number a class; it may be left out, and there is no log-loss then. A prediction that lacks what the form says,
+or says it in another type, is an answer all the same: the worst one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+WORST_LOG_LOSS = 5.0  # nats; that of a probability under 0.7% of what then happened
+ACCURACY, LOG_LOSS, ABSOLUTE_ERROR = "Accuracy", "LogLoss", "AbsoluteError"
+
+Scalar = bool | int | float | str
+Said = Mapping[str, Any]
+"""What is kept of a prediction until its label comes: `decision` and `probability`, or `value`."""
+
+
+class UnreadableForm(ValueError):
+    """A release's `answer.json` is missing or has another form."""
+
+
+class UnreadableLabel(ValueError):
+    """A label is none that the model could have given."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a prediction's fields mean.
+
+    Attributes:
+        kind: Which kind of model.
+        classes: classification: every label that there is.
+        decision: classification: the field with the class that was decided for.
+        probability: classification: the field with the probability; None without.
+        value: regression: the field with the value.
+        largest_error: regression: absolute errors above it count as it, in the label's unit.
+    """
+
+    kind: Literal["classification", "regression"]
+    classes: tuple[Scalar, ...] = ()
+    decision: str = ""
+    probability: str | None = None
+    value: str = ""
+    largest_error: float = math.inf
+
+    @classmethod
+    def from_dict(cls, given: object) -> Form:
+        """Read an `answer.json`, or what `as_dict` wrote.
+
+        Raises:
+            UnreadableForm: It has another form; the message names the field and what was expected.
+        """
+        if not isinstance(given, Mapping):
+            raise UnreadableForm(f"answer.json: got {type(given).__name__}, expected an object")
+        fields = cast(Mapping[str, Any], given)
+        kind = fields.get("kind")
+        if kind == "classification":
+            return cls._classification(fields)
+        if kind == "regression":
+            return cls._regression(fields)
+        raise UnreadableForm(f"answer.json: kind: got {kind!r}, expected classification or regression")
+
+    @classmethod
+    def _classification(cls, fields: Mapping[str, Any]) -> Form:
+        _only(fields, "kind", "classes", "decision", "probability")
+        classes, probability = fields.get("classes"), fields.get("probability")
+        if not isinstance(classes, Sequence) or isinstance(classes, str):
+            raise UnreadableForm(f"answer.json: classes: got {classes!r}, expected a list of labels")
+        labels = cast(Sequence[object], classes)
+        if len(labels) < 2 or not all(isinstance(item, Scalar) for item in labels):
+            raise UnreadableForm(f"answer.json: classes: got {classes!r}, expected two labels or more")
+        if probability is not None and not isinstance(probability, str):
+            raise UnreadableForm(f"answer.json: probability: got {probability!r}, expected a field's name, or none")
+        return cls(
+            "classification",
+            classes=tuple(cast(Sequence[Scalar], classes)),
+            decision=_field(fields, "decision"),
+            probability=probability,
+        )
+
+    @classmethod
+    def _regression(cls, fields: Mapping[str, Any]) -> Form:
+        _only(fields, "kind", "value", "largest_error")
+        largest = _number(fields.get("largest_error"))
+        if largest is None or largest <= 0:
+            raise UnreadableForm(
+                f"answer.json: largest_error: got {fields.get('largest_error')!r}, expected a number above 0"
+            )
+        return cls("regression", value=_field(fields, "value"), largest_error=largest)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form as `from_dict` reads it."""
+        if self.kind == "regression":
+            return {"kind": self.kind, "value": self.value, "largest_error": self.largest_error}
+        given = {"kind": self.kind, "classes": list(self.classes), "decision": self.decision}
+        return {**given, "probability": self.probability} if self.probability else given
+
+    def said(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a prediction its label will be compared with."""
+        if self.kind == "regression":
+            return {"value": prediction.get(self.value)}
+        kept = {"decision": prediction.get(self.decision)}
+        return {**kept, "probability": prediction.get(self.probability)} if self.probability else kept
+
+    def label(self, given: object) -> Scalar:
+        """The label as this model means it: `1` is `true` where the classes are `false` and `true`.
+
+        Raises:
+            UnreadableLabel: It is none of the classes, or no finite number.
+        """
+        if self.kind == "regression":
+            value = _number(given)
+            if value is None:
+                raise UnreadableLabel(f"label: got {given!r}, expected a number")
+            return value
+        for item in self.classes:
+            if given == item and isinstance(given, str) == isinstance(item, str):
+                return item
+        allowed = ", ".join(json.dumps(item) for item in self.classes)
+        raise UnreadableLabel(f"label: got {given!r}, expected one of {allowed}")
+
+    def losses(self, said: Said, label: Scalar) -> dict[str, float]:
+        """The losses of one prediction.
+
+        Args:
+            said: What `said` kept.
+            label: What `label` made of the true label.
+
+        Returns:
+            Classification: `Accuracy`, 0 or 1, and `LogLoss` in nats, within [0, 5], when the form has a probability.
+            Regression: `AbsoluteError`, within [0, largest_error].
+        """
+        if self.kind == "regression":
+            value = _number(said.get("value"))
+            off = math.inf if value is None else abs(value - float(label))
+            return {ABSOLUTE_ERROR: min(off, self.largest_error)}
+        decided = said.get("decision")
+        right = decided == label and isinstance(decided, str) == isinstance(label, str)
+        found = {ACCURACY: float(right)}
+        if self.probability:
+            found[LOG_LOSS] = _log_loss(self._probability_of(said.get("probability"), label))
+        return found
+
+    def _probability_of(self, given: object, label: Scalar) -> float | None:
+        if isinstance(given, Mapping):
+            name = label if isinstance(label, str) else json.dumps(label)
+            return _number(cast(Mapping[str, object], given).get(name))
+        last = _number(given)
+        if last is None or len(self.classes) != 2:
+            return None
+        return last if label == self.classes[-1] else 1 - last
+
+
+def _log_loss(probability: float | None) -> float:
+    """Negative log-likelihood of what happened, clipped."""
+    if probability is None or not 0 < probability <= 1:
+        return WORST_LOG_LOSS
+    return min(WORST_LOG_LOSS, -math.log(probability))
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _field(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise UnreadableForm(f"answer.json: {name}: got {value!r}, expected the name of a field of a prediction")
+    return value
+
+
+def _only(fields: Mapping[str, Any], *known: str) -> None:
+    other = sorted(set(fields) - set(known))
+    if other:
+        raise UnreadableForm(f"answer.json: {', '.join(other)}: no such field; expected {', '.join(known)}")

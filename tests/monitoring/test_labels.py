@@ -1,0 +1,454 @@
+"""Labels and answers, in any order and delivered any number of times, on moto's DynamoDB, S3 and CloudWatch."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from monitoring.aws import FORM, DigestMismatch
+from monitoring.handlers import labels
+from monitoring.labels import Batch, Row, Trial, parse
+from monitoring.ledger import KEPT_SECONDS, metric_data
+from rollout import Phase, Plan, Release, RolloutState, Step
+from rollout.sagemaker import DynamoJournal, clients
+
+BUCKET = "artifacts"
+DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
+
+
+class Killed(BaseException):
+    """What `kill -9` is to a call: nothing catches it."""
+
+
+class World:
+    """An endpoint `e` with champion v-a and, on trial since now, challenger v-b; files, deliveries, metrics.
+
+    Attributes:
+        now: The time, epoch seconds; tests move it.
+        kill_after: After how many more AWS calls the running delivery is killed; None: never.
+        refuse: What the next PutMetricData raises.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.real = clients("us-east-1")
+        self.now = float(int(datetime.now(UTC).timestamp()))
+        self.kill_after: int | None = None
+        self.refuse: Exception | None = None
+        self.names = 0
+        self.sent: list[dict[str, Any]] = []
+        labels._forms.cache_clear()
+        monkeypatch.setattr(labels, "_clients", lambda: self.client)
+        monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
+        monkeypatch.setattr(labels.time, "time", lambda: self.now)
+        for table, key in (("rollouts", "endpoint"), ("labels", "id")):
+            self.table(table, key)
+        self.real("s3").create_bucket(Bucket=BUCKET)
+        a, b = self.release("a", DECLARED), self.release("b", DECLARED)
+        self.write_state(
+            RolloutState(
+                "e", rollout_id="000002-b", phase=Phase.BAKING, champion=a, challenger=b, pair_config="pair",
+                plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now,),
+            )
+        )  # fmt: skip
+
+    def table(self, name: str, key: str) -> None:
+        index = {
+            "AttributeDefinitions": [
+                {"AttributeName": key, "AttributeType": "S"},
+                {"AttributeName": "waiting", "AttributeType": "S"},
+                {"AttributeName": "since", "AttributeType": "N"},
+            ],
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": "waiting",
+                    "KeySchema": [
+                        {"AttributeName": "waiting", "KeyType": "HASH"},
+                        {"AttributeName": "since", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        }
+        plain = {"AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}]}
+        self.real("dynamodb").create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            **(index if name == "labels" else plain),
+        )
+
+    def client(self, service: str) -> Any:
+        return _Counting(self, self.real(service))
+
+    def called(self) -> None:
+        if self.kill_after is not None:
+            self.kill_after -= 1
+            if self.kill_after < 0:
+                raise Killed
+
+    def release(self, name: str, form: Any) -> Release:
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode="w") as tar:
+            for path, content in ((FORM, form), ("reference.json", {})):
+                if content is not None:
+                    body = json.dumps(content).encode()
+                    entry = tarfile.TarInfo(path)
+                    entry.size = len(body)
+                    tar.addfile(entry, io.BytesIO(body))
+        sealed = gzip.compress(plain.getvalue(), mtime=0)
+        digest, key = hashlib.sha256(sealed).hexdigest(), f"packages/{name}/model.tar.gz"
+        self.real("s3").put_object(Bucket=BUCKET, Key=key, Body=sealed)
+        uri = f"s3://{BUCKET}/{key}"
+        return Release(
+            name, name, f"sha256:{digest}", uri, "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
+        )
+
+    def state(self) -> RolloutState:
+        return DynamoJournal(self.real, "rollouts", "e").read()
+
+    def write_state(self, state: RolloutState) -> None:
+        DynamoJournal(self.real, "rollouts", "e").write(state)
+
+    def captured(self, variant: str, *answers: tuple[str | None, Any, Any], ago: float = 0, **meta: Any) -> str:
+        """A file of captured answers: inference id, decision, probability; returns its key."""
+        self.names += 1
+        when = datetime.fromtimestamp(self.now - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines: list[str] = []
+        for number, (inference_id, late, probability) in enumerate(answers):
+            several = late if isinstance(late, list) else [(late, probability)]
+            answer = {"predictions": [{"late": one, "p": p} for one, p in several]}
+            known = {"inferenceId": inference_id} if inference_id else {}
+            record = {
+                "captureData": {
+                    "endpointInput": {"data": json.dumps({"instances": [{}] * len(several)}), "encoding": "JSON"},
+                    "endpointOutput": {"data": json.dumps(answer), "encoding": "JSON"},
+                },
+                "eventMetadata": {"eventId": f"{self.names}-{number}", "inferenceTime": when, **known, **meta},
+            }
+            lines.append(json.dumps(record))
+        return self.file(f"capture/e/{variant}/2026/01/05/12/{self.names:03}.jsonl", "\n".join(lines))
+
+    def labelled(self, *lines: tuple[str, Any] | str) -> str:
+        """A file of labels: inference id and label, or the line itself; returns its key."""
+        self.names += 1
+        text = "\n".join(
+            line if isinstance(line, str) else json.dumps({"inference_id": line[0], "label": line[1]}) for line in lines
+        )
+        return self.file(f"labels/{self.names:03} of today.jsonl", text)
+
+    def file(self, key: str, text: str) -> str:
+        self.real("s3").put_object(Bucket=BUCKET, Key=key, Body=text.encode())
+        return key
+
+    def deliver(self, *keys: str) -> dict[str, Any]:
+        records = [{"s3": {"object": {"key": key.replace(" ", "+")}}} for key in keys]
+        return labels.handler({"Records": records}, None)
+
+    def sweep(self) -> dict[str, Any]:
+        return labels.handler({}, None)
+
+    def seen(self, name: str, *dimensions: str) -> tuple[float, float]:
+        """How many values, and their sum, of a metric of the endpoint and, where given, variant and rollout."""
+        names = ("EndpointName", "VariantName", "RolloutId")
+        place = dict(zip(names, ("e", *dimensions), strict=False))
+        values = [
+            value
+            for item in self.sent
+            if item["MetricName"] == name and {one["Name"]: one["Value"] for one in item["Dimensions"]} == place
+            for value in item["Values"]
+        ]
+        return len(values), sum(values)
+
+    def rejected(self) -> list[tuple[str, str]]:
+        """Kind and reason of every line that was kept aside."""
+        found: list[tuple[str, str]] = []
+        listed = self.real("s3").list_objects_v2(Bucket=BUCKET, Prefix="labels-rejected/").get("Contents", [])
+        for item in listed:
+            body = self.real("s3").get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode()
+            found += [(line["kind"], line["reason"]) for line in map(json.loads, body.splitlines())]
+        return sorted(found)
+
+
+class _Counting:
+    """A client whose calls may be killed before they begin; CloudWatch's keeps what was sent to it."""
+
+    def __init__(self, world: World, real: Any) -> None:
+        self._world, self._real = world, real
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**given: Any) -> Any:
+            self._world.called()
+            if name == "put_metric_data" and self._world.refuse is not None:
+                refuse, self._world.refuse = self._world.refuse, None
+                raise refuse
+            if name == "put_metric_data":
+                self._world.sent += given["MetricData"]
+                return {}
+            return getattr(self._real, name)(**given)
+
+        return call
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+        "ENDPOINT_NAME": "e", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET, "LABELS_TABLE": "labels",
+        "LABELS_WAIT_SECONDS": "3600",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield World(monkeypatch)
+
+
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_label_and_its_answer_count_once_in_either_order_and_however_often(world: World, answers_first: bool) -> None:
+    answers = world.captured("v-a", ("x", True, 0.8), ("y", False, 0.25), (None, True, 0.5))
+    truth = world.labelled(("x", True), ("y", True))
+    order = [answers, truth] if answers_first else [truth, answers]
+    for key in (order[0], *order, *order, order[1]):
+        world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (2, 1)
+    assert world.seen("LogLoss", "v-a") == (2, pytest.approx(0.2231 + 1.3863, abs=1e-3))
+    assert world.seen("LogLossSquared", "v-a") == (2, pytest.approx(0.0498 + 1.9218, abs=1e-3))
+    assert world.seen("Accuracy", "v-b") == (0, 0)
+    assert world.rejected() == []
+    assert world.seen("LabelsDuplicate") == world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_answers_of_the_present_trial_count_once_more_under_its_rollout(world: World) -> None:
+    before = world.captured("v-a", ("old", True, 0.5), ago=60)
+    during = world.captured("v-a", ("new", True, 0.5)), world.captured("v-b", ("other", False, 0.5))
+    world.deliver(before, *during, world.labelled(("old", True), ("new", True), ("other", True)))
+    assert world.seen("Accuracy", "v-a") == (2, 2)
+    assert world.seen("Accuracy", "v-a", "000002-b") == (1, 1)
+    assert world.seen("Accuracy", "v-b", "000002-b") == world.seen("Accuracy", "v-b") == (1, 0)
+    assert world.seen("LogLossSquared", "v-b", "000002-b")[0] == 1
+
+
+def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -> None:
+    state = world.state()
+    assert Trial.of(state) is not None
+    assert Trial.of(replace(state, phase=Phase.PREPARING, step_starts=())) is None
+    assert Trial.of(replace(state, phase=Phase.IDLE)) is None
+    world.write_state(replace(state, phase=Phase.ROLLING_BACK))
+    world.deliver(world.captured("v-b", ("x", True, 0.5)), world.labelled(("x", True)))
+    assert world.seen("Accuracy", "v-b") == (1, 1)
+    assert world.seen("Accuracy", "v-b", "000002-b") == (0, 0)
+
+
+def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
+    content = {"rows": [{"variant": "v", "trial": None, "losses": {"AbsoluteError": [3.0, 4.0]}}], "counts": {"N": 2}}
+    plain, squared, count = metric_data(content, "e", 1_700_000_000)
+    dimensions = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    assert plain == {
+        "MetricName": "AbsoluteError", "Dimensions": dimensions, "Timestamp": at, "Values": [3, 4], "Unit": "None"
+    }  # fmt: skip
+    assert (squared["MetricName"], squared["Values"]) == ("AbsoluteErrorSquared", [9, 16])
+    assert (count["MetricName"], count["Dimensions"], count["Values"]) == ("N", dimensions[:1], [2])
+
+
+def test_a_datum_has_no_more_values_than_cloudwatch_takes() -> None:
+    rows = [{"variant": "v", "trial": "t", "losses": {"Accuracy": [1.0] * 400}}]
+    data = metric_data({"rows": rows, "counts": {}}, "e", 0.0)
+    assert [len(item["Values"]) for item in data] == [150, 150, 100] * 2
+
+
+def test_an_answer_of_several_predictions_has_as_many_labels(world: World) -> None:
+    both = [(True, 0.9), (False, 0.2)]
+    world.deliver(world.captured("v-a", ("x", both, None), ("y", both, None), ("z", both, None)))
+    world.deliver(world.labelled(("x", [True, True]), ("y", [True]), ("z", True)))
+    assert world.seen("Accuracy", "v-a") == (2, 1)
+    assert world.seen("LabelsUnparsable")[1] == 2
+    assert [why for _, why in world.rejected()] == ["v-a: label: got 1 of them, expected 2, one a prediction"] * 2
+
+
+def test_lines_that_are_no_labels_are_kept_aside_and_counted_once(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9), ("w", True, 0.9)))
+    key = world.labelled(
+        "{", "[]", '{"inference_id": "x"}', '{"label": true}', '{"inference_id": "", "label": 1}', "",
+        '{"inference_id": "x", "label": NaN}', '{"inference_id": "x", "label": {"a": 1}}', ("w", "perhaps"), ("x", True)
+    )  # fmt: skip
+    for _ in range(3):
+        world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert world.seen("LabelsUnparsable")[1] == 8
+    kinds, whys = zip(*world.rejected(), strict=True)
+    assert set(kinds) == {"LabelsUnparsable"}
+    assert len(whys) == 8
+    assert "v-a: label: got 'perhaps', expected one of false, true" in whys
+
+
+def test_the_first_label_stays_and_later_ones_are_kept_aside(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.labelled(("x", True)))
+    world.deliver(world.labelled(("x", False), ("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert (world.seen("LabelsContradicting"), world.seen("LabelsDuplicate")) == ((1, 1), (1, 1))
+    assert world.rejected() == [
+        ("LabelsContradicting", "this id has the label true already, which stays"),
+        ("LabelsDuplicate", "this id has this label already"),
+    ]
+
+
+def test_the_first_of_a_file_stays_too(world: World) -> None:
+    world.deliver(world.labelled(("x", True), *((f"n{n}", True) for n in range(20)), ("x", False)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert world.seen("LabelsContradicting") == (1, 1)
+
+
+def test_the_same_content_under_another_name_is_one_delivery(world: World) -> None:
+    world.deliver(world.labelled(("x", True)), world.labelled(("x", True)))
+    assert world.rejected() == []
+
+
+def test_an_id_that_was_answered_twice_counts_as_it_was_first(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
+    world.deliver(world.labelled(("x", True)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (0, 0))
+    assert world.seen("AnswersDuplicate") == (1, 1)
+
+
+def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_answer_comes_after_all(
+    world: World,
+) -> None:
+    world.deliver(world.labelled(("ghost", True), ("late", False)))
+    world.now += 3599
+    assert world.sweep() == {"given_up": 0}
+    world.now += 2
+    assert world.sweep() == {"given_up": 2}
+    assert world.sweep() == {"given_up": 0}
+    assert world.seen("LabelsUnknown")[1] == 2
+    assert [kind for kind, _ in world.rejected()] == ["LabelsUnknown"] * 2
+    assert "no answer with this id was captured within 3600 s" in world.rejected()[0][1]
+    world.deliver(world.captured("v-a", ("late", False, 0.1)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+
+
+def test_answers_that_say_nothing_are_wrong_and_those_that_cannot_be_read_are_counted(world: World) -> None:
+    garbage = world.file("capture/e/v-a/2026/01/05/12/zzz.jsonl", 'nonsense\n{"captureData": {}}\n')
+    world.deliver(garbage, world.captured("v-a", ("x", None, None)), world.labelled(("x", False)))
+    assert world.seen("Accuracy", "v-a") == (1, 0)
+    assert world.seen("LogLoss", "v-a") == (1, 5)
+    assert world.seen("AnswersUnreadable")[1] == 2
+
+
+def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: World) -> None:
+    state = world.state()
+    world.write_state(replace(state, champion=world.release("a", None)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-gone", ("y", True, 0.9)))
+    assert world.seen("AnswersUnreadable")[1] == 2
+    assert world.deliver(world.labelled(("x", True), ("y", True))) == {"joined": 0}
+
+
+def test_nothing_in_an_archive_of_other_bytes_is_read(world: World) -> None:
+    world.file("packages/b/model.tar.gz", "other bytes")
+    good = world.captured("v-a", ("x", True, 0.9))
+    with pytest.raises(DigestMismatch, match="nothing in it was read"):
+        world.deliver(world.captured("v-b", ("y", True, 0.9)), good)
+    world.deliver(world.labelled(("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1), "the other files of the event are taken in"
+
+
+def test_files_of_another_endpoint_are_left_alone(world: World) -> None:
+    other = world.file("capture/f/v-a/2026/01/05/12/1.jsonl", "{}")
+    assert world.deliver(other, world.file("notes.txt", "{}")) == {"joined": 0}
+    assert world.seen("AnswersUnreadable") == (0, 0)
+
+
+def test_halves_expire_when_nothing_came(world: World) -> None:
+    world.deliver(world.labelled(("x", True)))
+    item = world.real("dynamodb").get_item(TableName="labels", Key={"id": {"S": "id#x"}})["Item"]
+    assert float(item["expires"]["N"]) == world.now + KEPT_SECONDS
+    assert item["waiting"] == {"S": "label"}
+
+
+def test_metrics_that_were_certainly_not_taken_are_sent_by_the_next_call(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)))
+    throttled = {"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    world.refuse = ClientError(throttled, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    key = world.labelled(("x", True))
+    with pytest.raises(ClientError, match="Throttling"):
+        world.deliver(key)
+    world.now += 61
+    world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+
+
+def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lost(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9), ("y", True, 0.9)))
+    unclear = {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+    world.refuse = ClientError(unclear, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ClientError, match="InternalFailure"):
+        world.deliver(world.labelled(("x", True), ("y", True)))
+    for seconds, lost in ((120, 0), (900, 2), (900, 2)):
+        world.now += seconds
+        world.sweep()
+        assert world.seen("LabelsLost")[1] == lost
+    assert world.seen("Accuracy", "v-a") == (0, 0)
+
+
+def test_of_two_claims_at_once_one_counts(world: World) -> None:
+    ledger = labels.DynamoLedger(world.client, "labels", "e", lambda: world.now, world.client("cloudwatch"))
+    row = Row("v-a", None, {"Accuracy": [1.0]})
+    ledger.commit(Batch(rows={"x": row, "y": row}))
+    ledger.commit(Batch(rows={"y": row, "z": row}))
+    ledger.commit(Batch(rows={"x": row}))
+    assert world.seen("Accuracy", "v-a") == (3, 3)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
+def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is_lost_unseen(
+    world: World, deliveries: list[tuple[int, int | None]], seed: int
+) -> None:
+    random = Random(seed)
+    world.sent.clear()
+    pairs = [f"{world.names}-{number}" for number in range(12)]
+    keys = [
+        world.captured("v-a", *((name, True, 0.9) for name in pairs[:7])),
+        world.captured("v-a", *((name, True, 0.9) for name in pairs[7:])),
+        world.labelled(*((name, True) for name in pairs[::2])),
+        world.labelled(*((name, True) for name in pairs[1::2])),
+    ]
+    for number, kill_after in deliveries:
+        world.kill_after = kill_after
+        try:
+            world.deliver(keys[number])
+        except Killed:
+            world.now += random.choice([1, 70])
+    world.kill_after = None
+    random.shuffle(keys)
+    world.deliver(*keys)
+    for _ in range(2):
+        world.now += 1000
+        world.sweep()
+    counted, lost = world.seen("Accuracy", "v-a")[0], world.seen("LabelsLost")[1]
+    assert counted <= len(pairs)
+    assert counted + lost >= len(pairs)
+    assert world.seen("LabelsDuplicate") == world.seen("LabelsUnknown") == world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_a_line_is_an_inference_id_and_a_label() -> None:
+    assert parse(b'{"inference_id": "x", "label": true, "more": 1}\n') == ("x", "true")
+    with pytest.raises(ValueError, match="1 to 64 characters"):
+        parse(json.dumps({"inference_id": "x" * 65, "label": 1}).encode())
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse(b'{"inference_id": "x", "label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
