@@ -8,6 +8,7 @@ import json
 import sys
 import tarfile
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -365,6 +366,12 @@ class Stage:
                 return described
             time.sleep(0.05)
         raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
+
+    def faults(self, fault: dict[str, Any] | None) -> None:
+        """Let something go wrong; None ends all that does."""
+        data, method = (None, "DELETE") if fault is None else (json.dumps(fault).encode(), "POST")
+        request = urllib.request.Request(f"{self.cloud.url}/_localcloud/faults", data, method=method)
+        urllib.request.urlopen(request, timeout=10).close()
 
     def invoke(self, endpoint: str, body: Any = None, **more: Any) -> dict[str, Any]:
         """Invoke with JSON; answers the parsed body."""

@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from localcloud.sagemaker.processes import SERVER_MARK, marked
 
@@ -27,18 +29,23 @@ def within(seen: int, draws: int, share: float) -> bool:
     return abs(seen - draws * share) <= z * (draws * share * (1 - share)) ** 0.5 + 0.5
 
 
+def without_retries(cloud: Any) -> Any:
+    """A runtime client that asks once."""
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    once = Config(retries={"total_max_attempts": 1})
+    return session.client("sagemaker-runtime", endpoint_url=cloud.url, config=once)
+
+
 class Load:
     """Requests without a pause from a few threads; no client retries, so that a lost request is seen."""
 
     def __init__(self, stage: Any, endpoint: str, threads: int = 4) -> None:
-        session = stage.cloud.client  # one client a thread, as its pool would else be shared
-        self.clients = [session("sagemaker-runtime") for _ in range(threads)]
+        # One client a thread, as its pool would else be shared.
+        self.clients = [without_retries(stage.cloud) for _ in range(threads)]
         self.endpoint = endpoint
         self.stopped = threading.Event()
         self.seen: list[str] = []
         self.errors: list[BaseException] = []
-        for client in self.clients:
-            client.meta.config.retries = {"max_attempts": 0}
         self.threads = [threading.Thread(target=self._run, args=(client,)) for client in self.clients]
 
     def _run(self, client: Any) -> None:

@@ -1,0 +1,89 @@
+"""Shadow variants, serverless variants and guarded updates as inputs of the local plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+
+
+def guard(alarm: str, wait: int = 0) -> dict[str, Any]:
+    return {
+        "blueGreenUpdatePolicy": {
+            "trafficRoutingConfiguration": {
+                "type": "CANARY",
+                "canarySize": {"type": "CAPACITY_PERCENT", "value": 50},
+                "waitIntervalInSeconds": wait,
+            },
+            "terminationWaitInSeconds": 0,
+            "maximumExecutionTimeoutInSeconds": 600,
+        },
+        "autoRollbackConfiguration": {"alarms": [{"alarmName": alarm}]},
+    }
+
+
+def alarm_of(world: Any) -> str:
+    name = world.name("alarm")
+    world.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="tests",
+        MetricName=name,
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return name
+
+
+def test_shadow_and_serverless_variants_are_made_and_read_back_as_they_were_asked_for(world: Any, plugin: Any) -> None:
+    model = world.model()
+    served = {"modelName": model, "instanceType": "ml.m5.large", "initialInstanceCount": 1}
+    on_demand = {"maxConcurrency": 5, "memorySizeInMb": 2048, "provisionedConcurrency": 2}
+    for name, inputs in {
+        "shadowed": {
+            "productionVariants": [{**served, "variantName": "live"}],
+            "shadowProductionVariants": [{**served, "variantName": "shade", "initialVariantWeight": 0.5}],
+        },
+        "serverless": {"productionVariants": [{"variantName": "v", "modelName": model, "serverlessConfig": on_demand}]},
+    }.items():
+        made = plugin.create(CONFIG, {"name": world.name(name), **inputs})
+        world.made.append(made)
+        assert plugin.changes(plugin.refresh(made)) == set()
+    live = world.client("sagemaker").describe_endpoint_config(EndpointConfigName=world.name("shadowed"))
+    assert live["ShadowProductionVariants"][0]["InitialVariantWeight"] == 0.5
+
+
+def test_an_update_is_done_as_its_deployment_config_says(world: Any, plugin: Any) -> None:
+    first, second, alarm = world.config("first"), world.config("second"), alarm_of(world)
+    inputs = {"name": world.name("guarded"), "endpointConfigName": first, "deploymentConfig": guard(alarm)}
+    made = plugin.create(ENDPOINT, inputs)
+    world.made.append(made)
+    updated = plugin.update(made, plugin.wanted(made, {"endpointConfigName": second}))
+    world.made[-1] = updated
+    live = world.client("sagemaker").describe_endpoint(EndpointName=made.ident)
+    assert live["EndpointConfigName"] == second
+    policy = live["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert policy["CanarySize"] == {"Type": "CAPACITY_PERCENT", "Value": 50}
+    assert plugin.changes(plugin.refresh(updated)) == set()
+
+
+def test_an_update_that_an_alarm_rolls_back_is_an_error_that_names_it(world: Any, plugin: Any) -> None:
+    first, second, alarm = world.config("first"), world.config("second"), alarm_of(world)
+    made = plugin.create(ENDPOINT, {"name": world.name("alarmed"), "endpointConfigName": first})
+    world.made.append(made)
+    world.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="as the test wants")
+    wanted = plugin.wanted(made, {"endpointConfigName": second, "deploymentConfig": guard(alarm, wait=5)})
+    with pytest.raises(grpc.RpcError) as caught:
+        plugin.update(made, wanted)
+    said = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    assert f"was not updated to '{second}'" in said
+    assert f"in ALARM state: {alarm}" in said
+    assert f"still serves '{first}'" in said
