@@ -1,183 +1,296 @@
 from __future__ import annotations
 
-import itertools
 import math
 import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.judge import Counts, ErrorRateJudge, Window, compare, log_e_value
+from rollout.judge import Findings, PromoteWhen, judge
+from rollout.metrics import Metric, Tally, Window
 
-ALPHA, MARGIN = 0.05, 0.02
+ALPHA = 0.05
+ERRORS = Metric("errors", "rate", margin=0.02)
+P99 = Metric("latency_p99", "quantile", margin=0.5, quantile=0.99, prove=False)
+P50 = Metric("latency_p50", "quantile", margin=0.25, quantile=0.5)
+LOSS = Metric("log_loss", "mean", margin=0.05, high=5.0)
+ALL = (ERRORS, P99, P50, LOSS)
 
-
-def expected_e_value(guess: tuple[float, float], rates: tuple[float, float], margin: float, n0: int, n1: int) -> float:
-    """By enumeration of every outcome of a block, as an independent check of the algebra in the module."""
-    total = 0.0
-    for k0, k1 in itertools.product(range(n0 + 1), range(n1 + 1)):
-        chance = (
-            math.comb(n0, k0) * rates[0] ** k0 * (1 - rates[0]) ** (n0 - k0)
-            * math.comb(n1, k1) * rates[1] ** k1 * (1 - rates[1]) ** (n1 - k1)
-        )  # fmt: skip
-        total += chance * math.exp(log_e_value(guess, margin, Counts(n0, k0), Counts(n1, k1)))
-    return total
+Random = np.random.Generator
 
 
-@given(
-    q0=st.floats(0.001, 0.9),
-    above=st.floats(0.001, 0.8),
-    p0=st.floats(0, 1),
-    below=st.floats(0, 1),
-    margin=st.floats(0.001, 0.3),
-    n0=st.integers(1, 5),
-    n1=st.integers(1, 5),
-)
-def test_the_expected_evidence_for_worse_is_at_most_one_when_it_is_not(
-    *, q0: float, above: float, p0: float, below: float, margin: float, n0: int, n1: int
-) -> None:
-    guess = q0, min(0.999, q0 + margin + above)
-    if guess[1] - guess[0] <= margin:
-        return
-    not_worse = p0, max(0.0, min(1.0, p0 + margin - below))
-    if not_worse[1] - not_worse[0] > margin:
-        return
-    assert expected_e_value(guess, not_worse, margin, n0, n1) <= 1 + 1e-9
-
-
-@given(q0=st.floats(0.001, 0.9), p0=st.floats(0, 0.6), above=st.floats(0, 1), margin=st.floats(0.001, 0.3),
-       n0=st.integers(1, 5), n1=st.integers(1, 5))  # fmt: skip
-def test_the_expected_evidence_for_not_worse_is_at_most_one_when_it_is_worse(
-    *, q0: float, p0: float, above: float, margin: float, n0: int, n1: int
-) -> None:
-    worse = p0, min(1.0, p0 + margin + above)
-    assert expected_e_value((q0, q0), worse, margin, n0, n1) <= 1 + 1e-9
-
-
-def test_a_guess_that_would_need_a_rate_above_one_is_not_bet_on() -> None:
-    # Cut off at 1 it would lie within the null hypothesis, and a bet on it would be a bet against the truth.
-    assert log_e_value((0.98, 1.2), 0.05, Counts(5, 0), Counts(5, 5)) == 0
-
-
-def test_evidence_for_worse_is_the_mean_over_what_may_be_wrong_and_since_when() -> None:
-    judge = ErrorRateJudge(alpha=ALPHA, margin=MARGIN, segments=3)
-    judge.add(Counts(50, 1), Counts(50, 8))
-    guess, differences = 0.02, [0.03 * 1.6**n for n in range(8)]
-    values = [
-        math.exp(log_e_value((guess, guess + item), MARGIN, Counts(50, 1), Counts(50, 8))) for item in differences
+def rates(*seen: tuple[int, int, int, int], name: str = "errors", start: float = 0.0) -> list[Window]:
+    """Windows of ten seconds of a rate: champion's observations and ones, challenger's observations and ones."""
+    return [
+        Window(start + 10 * at, 10, {name: Tally(n0, k0)}, {name: Tally(n1, k1)})
+        for at, (n0, k0, n1, k1) in enumerate(seen)
     ]
-    by_hand = (sum(values) / len(values) + 1 + 1) / 3  # of the two later steps nothing is known yet
-    assert judge.finding().reason.numbers["evidence_worse"] == pytest.approx(by_hand)
+
+
+class Model:
+    """Something that answers: errors as given, latency lognormal with the given median, an exponential loss."""
+
+    def __init__(self, errors: float = 0.01, median: float = 0.05, loss: float = 0.4) -> None:
+        self.errors, self.median, self.loss = errors, median, loss
+
+    def answers(self, source: Random, count: int, slower: float) -> dict[str, Tally]:
+        """Tallies of all metrics; `slower` is what the thresholds are multiplied with: 0 none, 1 the margins."""
+        latency = source.lognormal(math.log(self.median), 0.5, count)
+        loss = np.minimum(source.exponential(self.loss, count), 5.0)
+        pivots = {P50: 0.05, P99: 0.05 * math.exp(0.5 * 2.326)}
+        counted = {
+            metric.name: Tally(count, int((latency > pivot * (1 + slower * metric.margin)).sum()))
+            for metric, pivot in pivots.items()
+        }
+        failed = int(source.binomial(count, self.errors))
+        loss_seen = Tally(count, float(loss.sum()), float((loss**2).sum()))
+        return {"errors": Tally(count, failed), "log_loss": loss_seen, **counted}
 
 
 def trial(
-    source: np.random.Generator, rates: tuple[float, float], windows: int, share: tuple[int, int]
-) -> tuple[str, int]:
-    """One trial, looked at after every window; the first answer that ends it, and after how many challenger requests.
-
-    `worse` ends it at any look; `not worse` at the last one only, as a promotion would.
-    """
-    judge = ErrorRateJudge(alpha=ALPHA, margin=MARGIN, segments=2)
-    for number in range(windows):
-        if number == windows // 2:
-            judge.restart()
-        n0, n1 = share
-        judge.add(Counts(n0, int(source.binomial(n0, rates[0]))), Counts(n1, int(source.binomial(n1, rates[1]))))
-        if judge.finding().answer == "worse":
-            return "worse", (number + 1) * n1
-    return judge.finding().answer, windows * share[1]
+    source: Random,
+    shares: Iterable[tuple[int, int]],
+    champion: Callable[[int], Model],
+    challenger: Callable[[int], Model],
+) -> list[Window]:
+    """A window for each pair of numbers of requests."""
+    return [
+        Window(10 * at, 10, champion(at).answers(source, n0, 0), challenger(at).answers(source, n1, 1))
+        for at, (n0, n1) in enumerate(shares)
+    ]
 
 
-def ended(rates: tuple[float, float], trials: int, windows: int = 40, share: tuple[int, int] = (90, 10)) -> list[str]:
+def found(
+    shares: Sequence[tuple[int, int]],
+    challenger: Callable[[int], Model],
+    *,
+    champion: Callable[[int], Model] = lambda _: Model(),
+    trials: int = 40,
+    metrics: Sequence[Metric] = ALL,
+    promote_when: PromoteWhen = "not_worse",
+) -> list[Findings]:
+    """What is found at the end; `worse` there means that it was found at some look, as it stays found."""
     source = np.random.default_rng(7)
-    return [trial(source, rates, windows, share)[0] for _ in range(trials)]
+    turns = [10.0 * at for at in range(1, len(shares)) if shares[at] != shares[at - 1]]
+    windows = (trial(source, shares, champion, challenger) for _ in range(trials))
+    rules = {"alpha": ALPHA, "starts": [0.0, *turns], "segments": len(turns) + 1}
+    return [judge(seen, metrics=metrics, promote_when=promote_when, **rules) for seen in windows]
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
-def test_an_equal_challenger_is_rolled_back_at_most_alpha_of_the_time_however_often_it_is_looked_at(
-    rate: float,
+def share(findings: list[Findings], answer: str) -> float:
+    return [item.answer for item in findings].count(answer) / len(findings)
+
+
+STEPS = [(190, 10)] * 15 + [(150, 50)] * 15 + [(100, 100)] * 15
+EVEN = [(200, 200)] * 40
+
+
+def test_an_equal_challenger_is_rolled_back_at_most_alpha_of_the_time_by_all_metrics_together() -> None:
+    assert share(found(STEPS, lambda _: Model(), trials=60), "worse") <= ALPHA
+
+
+@pytest.mark.parametrize(
+    ("metrics", "challenger"),
+    [((ERRORS,), Model(errors=0.03)), ((P50,), Model(median=0.0625)), ((P99,), Model(median=0.075)),
+     ((LOSS,), Model(loss=0.45))],
+)  # fmt: skip
+def test_a_challenger_worse_by_just_the_margin_is_judged_wrongly_at_most_alpha_of_the_time(
+    metrics: tuple[Metric, ...], challenger: Model
 ) -> None:
-    assert ended((rate, rate), 150).count("worse") / 150 <= ALPHA
+    # The hardest case of both promises.
+    findings = found(STEPS, lambda _: challenger, metrics=metrics, trials=60)
+    assert share(findings, "worse") <= ALPHA
+    assert share(findings, "not worse") <= ALPHA
 
 
-def test_a_challenger_worse_by_just_the_margin_is_rolled_back_at_most_alpha_of_the_time() -> None:
-    # The hardest case of the promise. Alpha itself lies within the simulation's error above what is measured.
-    assert ended((0.03, 0.05), 250).count("worse") / 250 <= ALPHA
-
-
-def test_a_challenger_worse_by_just_the_margin_passes_at_most_alpha_of_the_time() -> None:
-    assert ended((0.03, 0.05), 150, windows=60, share=(50, 50)).count("not worse") / 150 <= ALPHA
-
-
-def test_a_challenger_worse_by_twice_the_margin_never_passes_and_is_found() -> None:
-    answers = ended((0.01, 0.05), 100, windows=100, share=(50, 50))
-    assert answers.count("not worse") == 0
-    assert answers.count("worse") / 100 > 0.95
+@pytest.mark.parametrize(
+    ("by", "challenger"),
+    [("errors", Model(errors=0.05)), ("latency_p50", Model(median=0.075)), ("latency_p99", Model(median=0.1)),
+     ("log_loss", Model(loss=0.5))],
+)  # fmt: skip
+def test_a_challenger_worse_by_twice_a_margin_is_found_and_never_passes(by: str, challenger: Model) -> None:
+    findings = found(EVEN, lambda _: challenger, trials=20)
+    on_it = [item.answer for one in findings for item in one.each if item.metric == by]
+    assert on_it.count("worse") > 18
+    assert share(findings, "not worse") == 0
 
 
 def test_an_equal_challenger_with_enough_traffic_passes() -> None:
-    assert ended((0.01, 0.01), 60, windows=60, share=(50, 50)).count("not worse") > 56
+    assert share(found(EVEN, lambda _: Model(), trials=20), "not worse") > 0.9
 
 
 def test_a_gross_failure_at_five_percent_is_found_within_two_windows() -> None:
-    source = np.random.default_rng(3)
-    for _ in range(100):
-        assert trial(source, (0.01, 0.5), 2, (190, 10))[0] == "worse"
+    assert share(found([(190, 10)] * 2, lambda _: Model(errors=0.5), trials=100), "worse") > 0.97
+
+
+def drifting(at: int) -> Model:
+    """All gets worse when the challenger has got most of its traffic: ten times the errors, twice the latency."""
+    return Model() if at < 25 else Model(errors=0.1, median=0.1, loss=0.8)
 
 
 def test_a_drift_that_both_share_does_not_look_worse_even_while_the_weights_change() -> None:
-    # Pooled over time the challenger looks worse: it got most of its traffic when everything was failing more.
-    source, found = np.random.default_rng(5), 0
-    for _ in range(100):
-        judge = ErrorRateJudge(alpha=ALPHA, margin=MARGIN, segments=2)
-        for n0, n1, rate in [*[(95, 5, 0.01)] * 30, *[(50, 50, 0.15)] * 30]:
-            judge.add(Counts(n0, int(source.binomial(n0, rate))), Counts(n1, int(source.binomial(n1, rate))))
-        found += judge.finding().answer == "worse"
-    assert found / 100 <= ALPHA
+    # Pooled over time the challenger looks worse on every metric.
+    findings = found([(190, 10)] * 25 + [(100, 100)] * 25, drifting, champion=drifting)
+    assert share(findings, "worse") <= ALPHA
+    latency = [item.answer for one in findings for item in one.each if item.metric == "latency_p50"]
+    assert latency.count("not worse") > 38
+
+
+def test_champions_answers_from_when_the_challenger_had_no_traffic_are_not_compared_with_later_ones() -> None:
+    alone = rates(*[(200, 2, 0, 0)] * 50)
+    findings = judge(
+        [*alone, *rates(*[(100, 20, 5, 1)] * 4, start=500)], metrics=[replace(ERRORS, margin=0.0)], alpha=ALPHA
+    )
+    assert findings.each[0].reason.numbers["evidence_worse"] < 2
 
 
 def test_a_failure_that_begins_at_a_later_step_is_found_although_the_first_was_clean() -> None:
-    clean = [Window(at, 10, Counts(90, 1), Counts(10, 0)) for at in range(0, 2000, 10)]
-    bad = [Window(at, 10, Counts(50, 1), Counts(50, 10)) for at in range(2000, 2040, 10)]
-    assert compare([*clean, *bad], alpha=ALPHA, margin=MARGIN, starts=[0, 2000], segments=2).answer == "worse"
+    windows = rates(*[(90, 1, 10, 0)] * 200) + rates(*[(50, 1, 50, 10)] * 4, start=2000)
+    assert judge(windows, metrics=[ERRORS], alpha=ALPHA, starts=[0, 2000], segments=2).answer == "worse"
 
 
-def test_without_requests_of_either_version_nothing_is_known() -> None:
-    nothing = Counts(0, 0)
-    for champion, challenger in [(nothing, nothing), (Counts(5000, 50), nothing), (nothing, Counts(5000, 5000))]:
-        windows = [Window(at, 10, champion, challenger) for at in range(0, 100, 10)]
-        assert compare(windows, alpha=ALPHA, margin=MARGIN).answer == "unknown"
+def test_what_was_found_worse_once_stays_found() -> None:
+    windows = rates(*[(50, 1, 50, 20)] * 3, *[(50, 1, 50, 0)] * 500)
+    assert judge(windows[:3], metrics=[ERRORS], alpha=ALPHA).answer == "worse"
+    assert judge(windows, metrics=[ERRORS], alpha=ALPHA).answer == "worse"
+
+
+def test_every_metric_more_asks_for_more_evidence_that_one_is_worse_but_not_that_all_are_well() -> None:
+    for count in (1, 2, 4):
+        numbers = judge([], metrics=ALL[:count], alpha=ALPHA).each[0].reason.numbers
+        assert numbers["evidence_needed_worse"] == pytest.approx(count / ALPHA)
+        assert numbers["evidence_needed_not_worse"] == pytest.approx(1 / ALPHA)
+
+
+def both(*, champion: dict[str, Tally], challenger: dict[str, Tally], count: int = 60) -> list[Window]:
+    return [Window(10 * at, 10, champion, challenger) for at in range(count)]
+
+
+GOOD, BAD, WELL = Tally(100, 0), Tally(100, 30), Tally(100, 1)
+OTHER = Metric("refunds", "rate", margin=0.02)
+
+
+def test_one_metric_worse_is_worse_and_is_named() -> None:
+    windows = both(champion={"errors": WELL, "refunds": WELL}, challenger={"errors": WELL, "refunds": BAD})
+    findings = judge(windows, metrics=[ERRORS, OTHER], alpha=ALPHA)
+    assert (findings.answer, findings.reason.name) == ("worse", "refunds")
+    assert [item.answer for item in findings.each] == ["not worse", "worse"]
+
+
+def test_all_that_is_to_be_proven_must_be_and_the_one_that_lacks_most_is_named() -> None:
+    few = {"errors": WELL, "refunds": Tally(2, 0)}
+    findings = judge(both(champion=few, challenger=few, count=20), metrics=[ERRORS, OTHER], alpha=ALPHA)
+    assert (findings.answer, findings.reason.name) == ("unknown", "refunds")
+    lenient = [ERRORS, replace(OTHER, prove=False)]
+    assert judge(both(champion=few, challenger=few, count=20), metrics=lenient, alpha=ALPHA).answer == "not worse"
+
+
+def test_a_metric_without_data_is_unknown_and_the_reason_says_where_it_was_looked_for() -> None:
+    metric = Metric("refunds", "rate", margin=0.02, namespace="Shop", metric="RefundRate")
+    windows = both(champion={"errors": WELL, "refunds": WELL}, challenger={"errors": WELL})
+    findings = judge(windows, metrics=[ERRORS, metric], alpha=ALPHA)
+    assert findings.answer == "unknown"
+    text = "not yet known: refunds: no data of the challenger (looked for in metric RefundRate in Shop)"
+    assert findings.reason.text == text
+    assert "no data of either version" in judge([], metrics=[metric], alpha=ALPHA).reason.text
+
+
+def test_without_a_metric_to_prove_nothing_passes() -> None:
+    windows = both(champion={"errors": WELL}, challenger={"errors": WELL})
+    assert judge(windows, metrics=[replace(ERRORS, prove=False)], alpha=ALPHA).answer == "unknown"
+    assert judge(windows, metrics=[], alpha=ALPHA).answer == "unknown"
+
+
+def test_higher_is_better_turns_the_comparison_around() -> None:
+    accuracy = Metric("accuracy", "rate", margin=0.02, better="higher")
+    high, low = {"accuracy": Tally(100, 95)}, {"accuracy": Tally(100, 60)}
+    down, up = (
+        judge(both(champion=a, challenger=b), metrics=[accuracy], alpha=ALPHA) for a, b in [(high, low), (low, high)]
+    )
+    assert (down.answer, up.answer) == ("worse", "not worse")
+    assert down.reason.numbers["challenger_rate"] == pytest.approx(0.6)
+    score = Metric("score", "mean", margin=0.1, better="higher", low=-1, high=3)
+    high, low = {"score": Tally(100, 200, 410)}, {"score": Tally(100, -50, 30)}
+    down, up = (
+        judge(both(champion=a, challenger=b), metrics=[score], alpha=ALPHA) for a, b in [(high, low), (low, high)]
+    )
+    assert (down.answer, up.answer) == ("worse", "not worse")
+    assert down.reason.numbers["challenger_mean"] == pytest.approx(-0.5)
+
+
+def test_to_be_promoted_when_better_it_is_not_enough_to_be_equal() -> None:
+    assert share(found(EVEN, lambda _: Model(), promote_when="better", trials=20), "not worse") <= ALPHA
+    better = found(EVEN, lambda _: Model(loss=0.3), promote_when="better", trials=20)
+    assert share(better, "not worse") > 0.9
+    assert "log_loss better, nothing worse by more than its margin: evidence for better" in better[0].reason.text
+
+
+def test_better_on_one_metric_does_not_make_up_for_another_that_is_not_proven() -> None:
+    windows = both(champion={"errors": BAD, "refunds": WELL}, challenger={"errors": GOOD})
+    findings = judge(windows, metrics=[ERRORS, OTHER], alpha=ALPHA, promote_when="better")
+    assert (findings.answer, findings.reason.name) == ("unknown", "refunds")
+
+
+def test_a_quantile_with_a_margin_cannot_be_shown_better() -> None:
+    windows = both(champion={"latency_p50": Tally(100, 50)}, challenger={"latency_p50": Tally(100, 1)})
+    findings = judge(windows, metrics=[P50], alpha=ALPHA, promote_when="better")
+    assert findings.answer == "unknown"
+    assert "no metric can be shown better" in findings.reason.text
+    strict = replace(P50, margin=0.0)
+    assert judge(windows, metrics=[strict], alpha=ALPHA, promote_when="better").answer == "not worse"
 
 
 def test_a_handful_of_good_answers_is_not_yet_a_pass() -> None:
-    assert compare([Window(0, 10, Counts(900, 0), Counts(100, 0))], alpha=ALPHA, margin=MARGIN).answer == "unknown"
+    assert judge(rates((900, 0, 100, 0)), metrics=[ERRORS], alpha=ALPHA).answer == "unknown"
 
 
-def test_the_reason_holds_the_numbers_and_reads_as_a_sentence() -> None:
-    reason = compare([Window(0, 10, Counts(90, 0), Counts(10, 9))], alpha=ALPHA, margin=MARGIN).reason
-    assert "worse by more than 2.00%: 90.00% of 10 requests failed, of the champion's 90 0.00%" in reason.text
-    assert reason.numbers["challenger_error_rate"] == 0.9
-    assert reason.numbers["evidence_needed"] == pytest.approx(20)
+@pytest.mark.parametrize(
+    ("metric", "champion", "challenger", "text"),
+    [
+        (ERRORS, Tally(90, 0), Tally(10, 9),
+         "errors worse by more than 2.00%: 90.00% of 10 requests failed, of the champion's 90 0.00%; evidence"),
+        (P50, Tally(90, 45), Tally(60, 60),
+         "latency_p50 worse by more than 25%: 100.00% of 60 took over 1.25 times the pivot, "
+         "of the champion's 90 50.00% over it; evidence"),
+        (LOSS, Tally(90, 36, 20), Tally(60, 240, 1000),
+         "log_loss worse by more than 0.05: mean 4 of 60, of the champion's 90 0.4; evidence"),
+    ],
+)  # fmt: skip
+def test_the_reason_reads_as_a_sentence(metric: Metric, champion: Tally, challenger: Tally, text: str) -> None:
+    findings = judge([Window(0, 10, {metric.name: champion}, {metric.name: challenger})], metrics=[metric], alpha=ALPHA)
+    assert findings.reason.text.startswith(text)
 
 
-counts = st.builds(Counts, st.integers(0, 10_000), st.integers(0, 20_000))
+def test_counts_that_do_not_fit_each_other_are_taken_as_far_as_they_can_be_true() -> None:
+    odd = [Tally(10, 20), Tally(10, math.nan), Tally(-3, 1), Tally(10, 4, math.inf), Tally(10, 4, -1), Tally(10, 90, 0)]
+    for one in odd:
+        seen = {metric.name: one for metric in ALL}
+        findings = judge(both(champion=seen, challenger=seen), metrics=ALL, alpha=ALPHA)
+        assert findings.answer != "worse"
+        assert all(math.isfinite(number) for number in findings.reason.numbers.values())
 
 
-@given(st.lists(st.tuples(counts, counts), max_size=20), st.floats(1e-4, 0.5), st.floats(1e-6, 0.5))
-def test_the_judge_answers_whatever_it_is_shown(seen: list[tuple[Counts, Counts]], margin: float, alpha: float) -> None:
-    windows = [Window(at, 10, champion, challenger) for at, (champion, challenger) in enumerate(seen)]
-    finding = compare(windows, alpha=alpha, margin=margin, starts=[0, 3, 7], segments=2)
-    assert finding.answer in {"worse", "not worse", "unknown"}
-    assert all(math.isfinite(number) for number in finding.reason.numbers.values())
+number = st.floats(0, 20_000)
+tallies = st.dictionaries(
+    st.sampled_from([metric.name for metric in ALL]), st.builds(Tally, st.integers(0, 10_000), number, number)
+)
 
 
-@given(st.lists(st.tuples(counts, counts), max_size=10), st.randoms())
-def test_the_order_in_which_windows_are_listed_does_not_matter(
-    seen: list[tuple[Counts, Counts]], shuffling: random.Random
+@settings(max_examples=40)
+@given(st.lists(st.tuples(tallies, tallies), max_size=12), st.sampled_from(["not_worse", "better"]), st.randoms())
+def test_the_judge_answers_whatever_it_is_shown_in_whatever_order(
+    seen: list[tuple[dict[str, Tally], dict[str, Tally]]], promote_when: PromoteWhen, shuffling: random.Random
 ) -> None:
-    windows = [Window(at, 10, champion, challenger) for at, (champion, challenger) in enumerate(seen)]
+    windows = [Window(at, 1, champion, challenger) for at, (champion, challenger) in enumerate(seen)]
     mixed = list(windows)
     shuffling.shuffle(mixed)
-    assert compare(windows, alpha=ALPHA, margin=MARGIN) == compare(mixed, alpha=ALPHA, margin=MARGIN)
+    one, other = (
+        judge(item, metrics=ALL, alpha=ALPHA, starts=[0, 3, 7], segments=2, promote_when=promote_when)
+        for item in (windows, mixed)
+    )
+    assert one == other
+    assert all(math.isfinite(value) for item in one.each for value in item.reason.numbers.values())

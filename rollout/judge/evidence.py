@@ -1,0 +1,143 @@
+"""Gathers the windows of one metric into blocks, and the blocks' e-values into evidence.
+
+What makes the evidence valid at any time:
+
+- A block is closed by how many observations there were, never by how they went. So both sizes of a block are known
+  before its outcome, and so is every bet on it, which uses earlier blocks only.
+- Each bet's product over the blocks is a test supermartingale; so is a mixture of them with fixed weights.
+- Evidence for "worse" begins anew, beside the old, when the challenger gets more traffic. With S such segments planned,
+  each has the weight 1/S, and counts as 1 until it begins.
+
+A block compares averages over itself, so rates and means may change from block to block, and within one as long as the
+share of traffic stays the same: a drift that both versions share does not mislead it. Therefore a change of the weights
+closes the block, and a window in which one version had no traffic to speak of is left out.
+
+It is assumed that what a request meets does not depend, given the past, on how many requests each version got in the
+block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from rollout.metrics import Tally
+
+_BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
+_GROWTH = 0.03  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
+
+
+class Gains(NamedTuple):
+    """Log e-values of one block, in nats, one for each bet."""
+
+    worse: Sequence[float]
+    not_worse: Sequence[float]
+    better: Sequence[float]
+
+
+class Bettor(Protocol):
+    """Turns blocks into e-values. Its bets on a block are fixed by the earlier blocks and this one's counts.
+
+    Attributes:
+        shares: The mixture weights of the bets, of each kind; each sums to 1. Empty where nothing is bet.
+    """
+
+    shares: Gains
+
+    def gains(self, champion: Tally, challenger: Tally) -> Gains:
+        """The e-values of a block with at least one observation of each version."""
+        ...
+
+    def learn(self, champion: Tally, challenger: Tally) -> None:
+        """Take a closed block into account for later bets."""
+        ...
+
+
+class Evidence:
+    """What is known so far of one metric.
+
+    Args:
+        bettor: Makes the e-values.
+        segments: How many times evidence for "worse" may start anew, the first included.
+    """
+
+    def __init__(self, bettor: Bettor, *, segments: int = 1) -> None:
+        self.champion, self.challenger = Tally(), Tally()  # all that was seen
+        self._bettor, self._segments = bettor, max(1, segments)
+        self._worse = [[0.0] * len(bettor.shares.worse)]  # log e-values: segment, bet
+        self._not_worse = [0.0] * len(bettor.shares.not_worse)
+        self._better = [0.0] * len(bettor.shares.better)
+        self._peak = 0.0
+        self._block = Tally(), Tally()
+        self._asked = 0  # the challenger's observations in closed blocks of this segment
+
+    @property
+    def worse(self) -> float:
+        """The log of the most evidence so far that it is worse: once shown it stays shown."""
+        return self._peak
+
+    @property
+    def not_worse(self) -> float:
+        """The log of the present evidence that it is not worse."""
+        return log_mixture(self._not_worse, self._bettor.shares.not_worse)
+
+    @property
+    def better(self) -> float:
+        """The log of the present evidence that it is better."""
+        return log_mixture(self._better, self._bettor.shares.better)
+
+    def add(self, champion: Tally, challenger: Tally) -> None:
+        """Take in one closed window."""
+        self.champion, self.challenger = plus(self.champion, champion), plus(self.challenger, challenger)
+        if min(champion.count, challenger.count) == 0 and max(champion.count, challenger.count) >= _BLOCK:
+            return  # nothing to compare it with at that time; the comparison would mistake a drift for a difference
+        self._block = plus(self._block[0], champion), plus(self._block[1], challenger)
+        if self._block[0].count >= _BLOCK and self._block[1].count >= max(_BLOCK, _GROWTH * self._asked):
+            self._close()
+
+    def restart(self) -> None:
+        """Begin to gather evidence of failure anew, beside the old: the weights were changed."""
+        self._close()
+        self._asked = 0
+        if len(self._worse) < self._segments:
+            self._worse.append([0.0] * len(self._worse[0]))
+
+    def _close(self) -> None:
+        champion, challenger = self._block
+        self._block = Tally(), Tally()
+        if champion.count and challenger.count:
+            gains = self._bettor.gains(champion, challenger)
+            for segment in self._worse:
+                _increase(segment, gains.worse)
+            _increase(self._not_worse, gains.not_worse)
+            _increase(self._better, gains.better)
+            self._note_peak()
+            self._bettor.learn(champion, challenger)
+        self._asked += challenger.count
+
+    def _note_peak(self) -> None:
+        if max(map(max, self._worse)) <= self._peak:
+            return  # a mean is at most the greatest
+        shares = self._bettor.shares.worse
+        begun = [log_mixture(segment, shares) for segment in self._worse]
+        every = begun + [0.0] * (self._segments - len(begun))
+        self._peak = max(self._peak, log_mixture(every, [1 / self._segments] * self._segments))
+
+
+def plus(one: Tally, other: Tally) -> Tally:
+    """Both together."""
+    return Tally(one.count + other.count, one.total + other.total, one.squares + other.squares)
+
+
+def log_mixture(logs: Sequence[float], shares: Sequence[float]) -> float:
+    """Log of the weighted mean of e-values, from their logs; of none it is 0: no evidence."""
+    if not logs:
+        return 0.0
+    top = max(logs)
+    return top + math.log(sum(share * math.exp(log - top) for log, share in zip(logs, shares, strict=True)))
+
+
+def _increase(logs: list[float], gains: Sequence[float]) -> None:
+    for place, gain in enumerate(gains):
+        logs[place] += gain

@@ -1,0 +1,153 @@
+"""E-values for two streams of zeros and ones: error rates, accuracy, and how many answers are slower than a threshold.
+
+For a block with n0 champion and n1 challenger observations, of which k0 and k1 are ones, and rates (q0, q1) that were
+guessed before the block, the e-value is the likelihood of (q0, q1) over that of (r0, r1), the rates within the null
+hypothesis {p1 - p0 <= margin} that minimise n0 KL(q0 | r0) + n1 KL(q1 | r1). For "not worse" the null is {p1 - p0 >=
+margin}.
+
+Why its expectation is at most 1: it is a product over the observations, and one whose true rate is p has the
+expectation 1 + (p - r)(q - r) / (r(1 - r)) <= exp of the same without the 1. So the block's is at most exp(sum over i
+of n_i (p_i - r_i)(q_i - r_i) / (r_i(1 - r_i))), with p_i the version's mean rate over the block. The exponent is minus
+the slope of the minimised divergence on the way from r to p. The null is convex and r its closest point, so that slope
+is >= 0 for every p in it. Nothing asks the rates to be the same from block to block, or from request to request.
+
+The guess q0 comes from the champion's earlier blocks, the later ones counting more; q1 is mixed over a grid.
+
+A quantile of latency is compared as a rate with margin 0. With a pivot t fixed beforehand near the champion's quantile,
+the champion's ones are answers slower than t, the challenger's are answers slower than (1 + margin) t. If the
+challenger's latency is at most (1 + margin) times as long in distribution, its rate of ones is no greater, whatever
+both share.
+
+Sources: Turner, Ly and Grunwald, "Generic E-variables for exact sequential k-sample tests that allow for optional
+stopping", J. Stat. Plan. Inference 230 (2024), arXiv:2106.02693; Turner and Grunwald, "Exact anytime-valid confidence
+intervals for contingency tables and beyond", Stat. Probab. Lett. 198 (2023), arXiv:2203.09785 (convex null hypotheses).
+The closest rates: Farrington and Manning, Stat. Med. 9 (1990), appendix, as the first guess of Newton's method.
+Quantiles by counts above a fixed point, as in Howard and Ramdas, "Sequential estimation of quantiles", Bernoulli 28
+(2022), arXiv:1906.09712, section 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rollout.judge.evidence import Gains
+from rollout.metrics import Tally
+
+_TINY = 1e-9
+_PARTS = (0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
+_MEMORY = 0.95  # what a block counts one block later: the guess follows a drift
+
+
+class Rates:
+    """Bets on two rates, of which lower is better.
+
+    Args:
+        margin: The tolerated difference, challenger - champion, 0 to 1.
+        better: Whether to bet on "better" too.
+        guess: The champion's rate before any was seen.
+        weight: How many observations that guess is worth.
+    """
+
+    def __init__(self, margin: float, *, better: bool = False, guess: float = 0.02, weight: float = 10.0) -> None:
+        self._margin, self._up, self._seek_better = margin, _differences(margin, guess), better
+        self._ones, self._count = guess * weight, weight
+        shares = [1 / (2 + place) for place in range(len(self._up))]
+        thirds = [1 / 3] * 3
+        self.shares = Gains([share / sum(shares) for share in shares], thirds, thirds if better else [])
+
+    def gains(self, champion: Tally, challenger: Tally) -> Gains:
+        """Log e-values of a block, in nats."""
+        guess, margin = self._ones / self._count, self._margin
+        less = [guess * part for part in _PARTS]
+        # With a margin: equal, better by it, or worse by half of it.
+        down = [guess - margin, guess, guess + margin / 2] if margin else less
+        return Gains(
+            [log_e_value((guess, guess + step), margin, champion, challenger) for step in self._up],
+            [log_e_value((guess, rate), margin, champion, challenger) for rate in down],
+            [log_e_value((guess, rate), 0.0, champion, challenger) for rate in less if self._seek_better],
+        )
+
+    def learn(self, champion: Tally, challenger: Tally) -> None:
+        """Take a closed block into account for later guesses of the champion's rate; the challenger's is mixed over."""
+        self._ones = _MEMORY * self._ones + champion.total
+        self._count = _MEMORY * self._count + champion.count
+
+
+def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, challenger: Tally) -> float:
+    """Log e-value of one block, against all rates on the far side of the line p1 - p0 = margin from the guess.
+
+    Args:
+        guess: The champion's and the challenger's rate, as guessed before the block, on the side of the line that is to
+            be shown. Rates above 1 count as 1.
+        margin: Where the line is.
+        champion: The champion's observations in the block, at least one, and how many of them are ones.
+        challenger: The challenger's, likewise.
+
+    Returns:
+        Its log, in nats; 0 when there is no such guess among rates up to 1: then nothing is bet.
+    """
+    q0, q1 = (min(max(rate, _TINY), 1 - _TINY) for rate in guess)
+    if (guess[1] - guess[0] > margin) != (q1 - q0 > margin):
+        return 0.0
+    n0, k0, n1, k1 = champion.count, champion.total, challenger.count, challenger.total
+    r0, r1 = closest((q0, q1), margin, n0, n1)
+    return (
+        k0 * math.log(q0 / r0)
+        + (n0 - k0) * math.log((1 - q0) / (1 - r0))
+        + k1 * math.log(q1 / r1)
+        + (n1 - k1) * math.log((1 - q1) / (1 - r1))
+    )
+
+
+def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tuple[float, float]:
+    """The rates (r0, r0 + margin) that minimise n0 KL(q0 | r0) + n1 KL(q1 | r1).
+
+    The divergence is convex along the line and its minimum lies between q0 and q1 - margin: Newton within that bracket.
+    """
+    q0, q1 = guess
+    if margin == 0:
+        r0 = (n0 * q0 + n1 * q1) / (n0 + n1)
+        return r0, r0
+    low, high = sorted(min(max(end, _TINY), 1 - margin - _TINY) for end in (q0, q1 - margin))
+    r0 = min(max(_by_formula(q0, q1, margin, n1 / n0), low), high)
+    for _ in range(60):
+        r1 = r0 + margin
+        v0, v1 = r0 * (1 - r0), r1 * (1 - r1)
+        slope = n0 * (r0 - q0) / v0 + n1 * (r1 - q1) / v1
+        if slope > 0:
+            high = r0
+        else:
+            low = r0
+        if high - low < 1e-13:
+            break
+        bend = n0 * (v0 - (r0 - q0) * (1 - 2 * r0)) / v0**2 + n1 * (v1 - (r1 - q1) * (1 - 2 * r1)) / v1**2
+        step = r0 - slope / bend if bend > 0 else low
+        after = step if low < step < high else (low + high) / 2
+        if abs(after - r0) < 1e-12 * r0:
+            break
+        r0 = after
+    return r0, r0 + margin
+
+
+def _by_formula(q0: float, q1: float, margin: float, ratio: float) -> float:
+    """The root of the cubic that a slope of 0 amounts to; rounding leaves it inexact for rates near 0 and 1."""
+    a = 1 + ratio  # their first group is the champion, their second the challenger, their difference -margin
+    b = -(1 + ratio + q0 + ratio * q1 - margin * (ratio + 2))
+    c = margin**2 - margin * (2 * q0 + ratio + 1) + q0 + ratio * q1
+    d = q0 * margin * (1 - margin)
+    third = b / (3 * a)
+    v = third**3 - b * c / (6 * a**2) + d / (2 * a)
+    u = math.copysign(math.sqrt(max(third**2 - c / (3 * a), 0.0)), v)
+    if u == 0:
+        return -third
+    return 2 * u * math.cos((math.pi + math.acos(min(max(v / u**3, -1.0), 1.0))) / 3) - third
+
+
+def _differences(margin: float, guess: float) -> tuple[float, ...]:
+    """Differences to look for: from just above the margin up, each 1.6 times the last."""
+    steps: list[float] = []
+    step = 1.5 * margin or 0.1 * math.sqrt(guess * (1 - guess))
+    while step < 1:
+        steps.append(step)
+        step *= 1.6
+    return tuple(steps) or ((1 + margin) / 2,)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import rel_entr
+
+from rollout.judge.evidence import Evidence
+from rollout.judge.rates import Rates, closest, log_e_value
+from rollout.metrics import Tally
+
+rate = st.floats(0.001, 0.999)
+
+
+def expected_e_value(
+    guess: tuple[float, float], margin: float, champion: list[float], challenger: list[float]
+) -> float:
+    """By enumeration of every outcome of a block, each request with a rate of its own."""
+    total = 0.0
+    for outcome in itertools.product((0, 1), repeat=len(champion) + len(challenger)):
+        chances = (one if seen else 1 - one for one, seen in zip(champion + challenger, outcome, strict=True))
+        k0, k1 = sum(outcome[: len(champion)]), sum(outcome[len(champion) :])
+        tallies = Tally(len(champion), k0), Tally(len(challenger), k1)
+        total += math.prod(chances) * math.exp(log_e_value(guess, margin, *tallies))
+    return total
+
+
+@given(q0=rate, above=rate, p0=st.floats(0, 1), below=st.floats(0, 1), margin=st.floats(0, 0.3),
+       n0=st.integers(1, 4), n1=st.integers(1, 4))  # fmt: skip
+def test_the_expected_evidence_for_worse_is_at_most_one_when_it_is_not(
+    *, q0: float, above: float, p0: float, below: float, margin: float, n0: int, n1: int
+) -> None:
+    guess = q0, min(0.999, q0 + margin + above)
+    not_worse = p0, max(0.0, min(1.0, p0 + margin - below))
+    assume(guess[1] - guess[0] > margin and not_worse[1] - not_worse[0] <= margin)
+    assert expected_e_value(guess, margin, [not_worse[0]] * n0, [not_worse[1]] * n1) <= 1 + 1e-9
+
+
+@given(q0=rate, part=st.floats(0, 1), p0=st.floats(0, 0.6), above=st.floats(0, 1), margin=st.floats(0, 0.3),
+       n0=st.integers(1, 4), n1=st.integers(1, 4))  # fmt: skip
+def test_the_expected_evidence_for_not_worse_is_at_most_one_when_it_is_worse(
+    *, q0: float, part: float, p0: float, above: float, margin: float, n0: int, n1: int
+) -> None:
+    worse = p0, min(1.0, p0 + margin + above)
+    assert expected_e_value((q0, q0 * part), margin, [worse[0]] * n0, [worse[1]] * n1) <= 1 + 1e-9
+
+
+@given(q0=st.floats(0.001, 0.5), above=rate, champion=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+       drift=st.lists(st.floats(0, 1), min_size=1, max_size=4), margin=st.floats(0, 0.3))  # fmt: skip
+def test_the_rates_may_differ_from_request_to_request_as_long_as_their_averages_are_not_worse(
+    *, q0: float, above: float, champion: list[float], drift: list[float], margin: float
+) -> None:
+    guess = q0, min(0.999, q0 + margin + above)
+    assume(guess[1] - guess[0] > margin)
+    most = sum(champion) / len(champion) + margin
+    excess = max(1.0, sum(drift) / len(drift) / most) if most else math.inf
+    challenger = [one / excess for one in drift]
+    assert expected_e_value(guess, margin, champion, challenger) <= 1 + 1e-9
+
+
+@given(q0=rate, q1=rate, margin=st.floats(0.0001, 0.9), n0=st.integers(1, 10_000), n1=st.integers(1, 10_000))
+def test_the_closest_rates_are_those_that_a_numeric_minimiser_finds(
+    *, q0: float, q1: float, margin: float, n0: int, n1: int
+) -> None:
+    def divergence(r0: float) -> float:
+        pairs = [(n0, q0, r0), (n1, q1, r0 + margin)]
+        return sum(float(n * (rel_entr(q, r) + rel_entr(1 - q, 1 - r))) for n, q, r in pairs)
+
+    found = minimize_scalar(divergence, bounds=(0, 1 - margin), method="bounded", options={"xatol": 1e-12})
+    ours = closest((q0, q1), margin, n0, n1)
+    assert ours[1] - ours[0] == pytest.approx(margin)
+    assert divergence(ours[0]) <= found.fun + 1e-7 * max(1.0, found.fun)
+
+
+@given(q0=rate, q1=rate, n0=st.integers(1, 50), n1=st.integers(1, 50), share=st.floats(0, 1))
+def test_without_a_margin_it_is_the_e_value_of_turner_ly_and_grunwald(
+    *, q0: float, q1: float, n0: int, n1: int, share: float
+) -> None:
+    assume(abs(q0 - q1) > 1e-6)
+    k0, k1 = int(share * n0), n1 - int(share * n1)
+    pooled = (n0 * q0 + n1 * q1) / (n0 + n1)
+    groups = [(n0, k0, q0), (n1, k1, q1)]
+    by_formula = math.prod(
+        (q / pooled) ** k * ((1 - q) / (1 - pooled)) ** (n - k) for n, k, q in groups
+    )  # their equation 1.5, observation by observation
+    assert math.exp(log_e_value((q0, q1), 0.0, Tally(n0, k0), Tally(n1, k1))) == pytest.approx(by_formula, rel=1e-9)
+
+
+def test_a_guess_that_would_need_a_rate_above_one_is_not_bet_on() -> None:
+    # Cut off at 1 it would lie within the null hypothesis, and a bet on it would be a bet against the truth.
+    assert log_e_value((0.98, 1.2), 0.05, Tally(5, 0), Tally(5, 5)) == 0
+
+
+def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when() -> None:
+    evidence = Evidence(Rates(0.02), segments=3)
+    block = Tally(50, 1), Tally(50, 8)
+    evidence.add(*block)
+    differences, shares = [0.03 * 1.6**n for n in range(8)], [1 / n for n in range(2, 10)]
+    values = [math.exp(log_e_value((0.02, 0.02 + item), 0.02, *block)) for item in differences]
+    mixture = sum(value * share for value, share in zip(values, shares, strict=True)) / sum(shares)
+    assert math.exp(evidence.worse) == pytest.approx((mixture + 1 + 1) / 3)  # of two steps nothing is known yet
+
+
+def test_a_block_is_bet_on_before_it_is_seen() -> None:
+    # The same block first and second: its own outcome must not have moved the bet on it.
+    first, second = Evidence(Rates(0.02)), Rates(0.02)
+    block, later = (Tally(100, 30), Tally(100, 30)), (Tally(100, 1), Tally(100, 1))
+    first.add(*block)
+    log_gains = second.gains(*block).not_worse
+    assert math.exp(first.not_worse) == pytest.approx(sum(map(math.exp, log_gains)) / 3)
+    second.learn(*block)
+    first.add(*later)
+    both = [one + other for one, other in zip(log_gains, second.gains(*later).not_worse, strict=True)]
+    assert math.exp(first.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)
