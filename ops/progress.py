@@ -114,13 +114,14 @@ class Follower:
             self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
 
     def _waits(self, text: str) -> None:
-        """Show what is waited for, and, when it is requests, how to send them."""
+        """Show what goes on, or is waited for, and, when it is requests, how to send them."""
         self._waiting = text
         now = time.monotonic()
-        advise = text.startswith(_REQUESTS) and now - self._advised >= _ADVISE_S
+        lacks = text.startswith(_REQUESTS)
+        advise = lacks and now - self._advised >= _ADVISE_S
         if not self._console.is_terminal and (advise or now - self._told >= _REPEAT_S):
             self._told = now
-            self._console.print(Text(_indented(f"waiting: {text}", "·")))
+            self._console.print(Text(_indented(f"waiting: {text}" if lacks else text, "·")))
         if advise:
             self._advised = now
             self._console.print(Text(_indented(_TRAFFIC, " ")))
