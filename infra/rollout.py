@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi
 from pulumi.dynamic import Resource
 
@@ -9,7 +11,7 @@ from infra.config import MonitoringSettings, RolloutSettings
 from infra.naming import Names
 from infra.providers.rollout import RolloutProvider
 from infra.releases import ServingPlan
-from rollout.plan import Plan, Step
+from rollout.plan import ERRORS, Plan, Step
 from rollout.state import RolloutState
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
@@ -85,7 +87,7 @@ def trial(settings: RolloutSettings, monitoring: MonitoringSettings) -> Plan:
         steps=tuple(Step(step.weight, step.bake_seconds) for step in settings.steps),
         min_requests=settings.min_requests,
         alpha=settings.alpha,
-        error_margin=settings.error_margin,
+        metrics=(replace(ERRORS, margin=settings.error_margin),),
         max_seconds=settings.max_minutes * 60,
         window_seconds=monitoring.period_seconds,
         watch_seconds=settings.watch_minutes * 60,

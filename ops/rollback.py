@@ -10,7 +10,7 @@ from ops.releases import find, journal_state, known, rejected
 from ops.target import Target
 from rollout.sagemaker import controller_with
 from rollout.state import Reason
-from rollout.transitions import Ignored
+from rollout.endings import Ignored
 
 
 def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, Any]:

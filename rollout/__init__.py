@@ -10,36 +10,39 @@ A pure state machine and a sequential judge behind ports; adapters for a platfor
     state = rollout.follow(seconds=3600)
 """
 
-from rollout.controller import Controller, Ignored
+from rollout.controller import Controller
 from rollout.decision import Decision, Seen, decide
-from rollout.judge import Counts, Finding, Window, compare
-from rollout.plan import Plan, PlanError, Step
-from rollout.ports import Busy, Conflict, RolloutError, Unreachable
+from rollout.endings import Ignored
+from rollout.metrics import Metric, Tally, Window
+from rollout.plan import Guard, Plan, PlanError, ReplayGate, Step
+from rollout.ports import Ask, Busy, Conflict, RolloutError, Unreachable
 from rollout.release import Release
 from rollout.state import Event, Phase, Reason, RolloutState, StateError, Verdict
 
 __all__ = [
+    "Ask",
     "Busy",
     "Conflict",
     "Controller",
-    "Counts",
     "Decision",
     "Event",
-    "Finding",
+    "Guard",
     "Ignored",
+    "Metric",
     "Phase",
     "Plan",
     "PlanError",
     "Reason",
     "Release",
+    "ReplayGate",
     "RolloutError",
     "RolloutState",
     "Seen",
     "StateError",
     "Step",
+    "Tally",
     "Unreachable",
     "Verdict",
     "Window",
-    "compare",
     "decide",
 ]

@@ -9,12 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rollout import transitions
-from rollout.converge import Effect, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due, subject
+from rollout import endings, transitions
+from rollout.converge import (
+    Effect,
+    Look,
+    Record,
+    Rehearse,
+    Rest,
+    SetApproval,
+    SetWeights,
+    UseConfig,
+    Wait,
+    due,
+    subject,
+)
 from rollout.decision import Decision, Seen, decide
+from rollout.endings import Ignored
 from rollout.plan import Plan
 from rollout.ports import (
     Approval,
+    Ask,
     Busy,
     Clock,
     Conflict,
@@ -22,18 +36,19 @@ from rollout.ports import (
     Live,
     Notify,
     Registry,
+    Replay,
     RolloutError,
     Signals,
     Traffic,
     Unreachable,
 )
 from rollout.release import Release
-from rollout.state import Phase, Reason, RolloutState
-from rollout.transitions import Ignored
+from rollout.state import Phase, Pivot, Reason, RolloutState
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
 _EFFECTS = 30  # the most effects of one tick; a rollout needs at most a handful
 _CONFLICTS = 20
+_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class Controller:
         signals: Observations per variant and window.
         journal: Keeps the state.
         registry: Keeps approval statuses.
+        replay: Sends captured requests to a challenger.
         clock: Time and waiting.
         notify: Tells people.
         poll_seconds: The pause between two attempts while something is waited for.
@@ -73,12 +89,13 @@ class Controller:
         signals: Signals,
         journal: Journal,
         registry: Registry,
+        replay: Replay,
         clock: Clock,
         notify: Notify,
         poll_seconds: float = 1.0,
     ) -> None:
         self._traffic, self._signals, self._journal = traffic, signals, journal
-        self._registry, self._clock, self._notify = registry, clock, notify
+        self._registry, self._replay, self._clock, self._notify = registry, replay, clock, notify
         self._poll = poll_seconds
 
     def release(
@@ -87,6 +104,7 @@ class Controller:
         pair_config: str | None,
         plan: Plan,
         *,
+        shadow_config: str | None = None,
         beside: str | None = None,
         patience: float = 600,
     ) -> Progress:
@@ -99,6 +117,8 @@ class Controller:
             target: The release that is wanted.
             pair_config: The endpoint config that serves champion and target together; None for a first release.
             plan: How the target earns its traffic.
+            shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when
+                the plan begins with a shadow step.
             beside: The champion's own config that `pair_config` was made for. A champion that an alarm or a person
                 brought back since then has another one: the release is refused, and nothing is moved.
             patience: How long to wait for a promotion or rollback under way, seconds.
@@ -113,7 +133,9 @@ class Controller:
             if state.phase in _ENDING:
                 self._finish(state, until)
                 continue
-            after = transitions.begin(state, target, pair_config, plan, self._clock.time(), beside=beside)
+            after = transitions.begin(
+                state, target, pair_config, plan, self._clock.time(), shadow_config=shadow_config, beside=beside
+            )
             if after is state or self._write(after) is not None:
                 return self.tick()
         raise Conflict("the journal keeps changing: another release is being made of the same endpoint")
@@ -163,7 +185,7 @@ class Controller:
             state = self._journal.read()
             if rollout_id is not None and rollout_id != state.rollout_id:
                 return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
-            after = transitions.turn_back(state, reason, self._clock.time(), variant=variant, at=at)
+            after = endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at)
             if isinstance(after, Ignored):
                 return after
             if after is state or self._write_or_shift(after) is not None:
@@ -227,6 +249,20 @@ class Controller:
                 return self._send(written)
         raise Conflict("the journal keeps changing: call again")
 
+    def approve(self, reason: Reason) -> Progress:
+        """Let a trial that waits for an approval go on.
+
+        Args:
+            reason: Who approves and why.
+
+        Raises:
+            RolloutError: Nothing waits for an approval.
+        """
+        for _ in range(_CONFLICTS):
+            if self._write(transitions.approve(self._journal.read(), reason, self._clock.time())) is not None:
+                return self.tick()
+        raise Conflict("the journal keeps changing: call again")
+
     def skip_trial(self, release: str, reason: Reason) -> RolloutState:
         """Let a release that could not be put beside the champion take over without a trial when it is released next.
 
@@ -254,8 +290,7 @@ class Controller:
             if enough is not None and enough(effect, state):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
-                decision = self._decide(state)
-                after = transitions.apply(state, decision, self._clock.time()) if decision else state
+                decision, after = self._look(state)
                 if after is state:
                     return Progress(state, live, decision.reason.text if decision else "", decision)
                 effect = Record(after)
@@ -284,11 +319,43 @@ class Controller:
         elif isinstance(effect, UseConfig):
             if effect.attempt is not None:
                 self._journal.write(effect.attempt)
-            self._traffic.use_config(effect.name)
+            self._traffic.use_config(effect.name, effect.guard)
+        elif isinstance(effect, Rehearse):
+            self._rehearse(effect)
         elif isinstance(effect, SetApproval):
             self._registry.set_approval(effect.package, effect.approval, effect.why)
         elif isinstance(effect, Record):
             self._journal.write(effect.state)
+
+    def _rehearse(self, effect: Rehearse) -> None:
+        """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
+        outcome = self._replay.run(effect.champion, effect.challenger, effect.requests)
+        state = self._journal.read()
+        same = state.challenger is not None and state.challenger.variant == effect.challenger
+        if same and state.on_trial and state.replayed is None:
+            self._journal.write(transitions.replayed(state, outcome, self._clock.time()))
+
+    def _look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
+        """What the signals say of a trial, and the state after it."""
+        pivots = self._new_pivots(state)
+        if pivots:
+            return None, transitions.pivoted(state, pivots, self._clock.time())
+        decision = self._decide(state)
+        return decision, transitions.apply(state, decision, self._clock.time()) if decision else state
+
+    def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
+        """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
+        plan, champion, now = state.plan, state.champion, self._clock.time()
+        found: dict[str, Pivot] = {}
+        if plan is None or champion is None or not state.step_starts:
+            return found
+        for metric in plan.metrics:
+            if metric.quantile is None or metric.name in state.pivots:
+                continue
+            seen = self._signals.quantile(champion.variant, metric.quantile, now - plan.settle)
+            if seen is not None and seen.requests * (1 - metric.quantile) >= _TAIL:
+                found[metric.name] = Pivot(seen.value, now)
+        return found
 
     def _land(self, until: float) -> Progress:
         """Roll back until the traffic has moved, then do what else can be done at once."""
@@ -336,9 +403,18 @@ class Controller:
             return None
         now, seen = self._clock.time(), Seen(())
         if state.step_starts:
-            end = now - state.plan.settle
-            names = state.champion.variant, state.challenger.variant
-            seen = self._signals.read(*names, state.step_starts[0], end, state.plan.window_seconds)
+            seen = self._signals.read(
+                Ask(
+                    champion=state.champion.variant,
+                    challenger=state.challenger.variant,
+                    rollout_id=state.rollout_id,
+                    start=state.step_starts[0],
+                    end=now - state.plan.settle,
+                    window_seconds=state.plan.window_seconds,
+                    metrics=state.plan.metrics,
+                    pivots=state.pivots,
+                )
+            )
         return decide(state.plan, state, seen, now)
 
     def _write(self, state: RolloutState) -> RolloutState | None:

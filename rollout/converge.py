@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rollout import transitions
+from rollout import endings, transitions
+from rollout.plan import Guard
 from rollout.ports import Approval, Live
 from rollout.release import Release
 from rollout.state import Phase, RolloutState
@@ -31,6 +32,16 @@ class UseConfig:
 
     name: str
     attempt: RolloutState | None
+    guard: Guard | None = None
+
+
+@dataclass(frozen=True)
+class Rehearse:
+    """Replay captured requests to the challenger, and record what came of it."""
+
+    champion: str
+    challenger: str
+    requests: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ class Rest:
     """Nothing is to be done."""
 
 
-Effect = SetWeights | UseConfig | SetApproval | Record | Look | Wait | Rest
+Effect = SetWeights | UseConfig | Rehearse | SetApproval | Record | Look | Wait | Rest
 
 
 def subject(state: RolloutState) -> Release | None:
@@ -120,13 +131,19 @@ def _due(state: RolloutState, live: Live | None, approval: Approval | None, now:
 
 
 def _trying(state: RolloutState, live: Live, now: float) -> Effect:
-    """A trial: get to the pair config, give the challenger its share, and confirm it."""
+    """A trial: get to the step's config, give the challenger its share, and confirm it."""
     if live.status == "failed":
-        return Record(transitions.fail(state, live.detail, now))
-    if live.status == "ready" and live.config != state.pair_config:
-        return _empty_others(state, live) or _move(state, live, state.pair_config or "", now)
+        return Record(endings.fail(state, live.detail, now))
+    config = _trial_config(state)
+    if live.status == "ready" and live.config != config:
+        return _empty_others(state, live) or _move(state, live, config, now)
     if not _ready_for_traffic(state, live):
         return Look()
+    return _rehearsal(state, live, now) or _weighing(state, live, now)
+
+
+def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
+    """The endpoint serves the step's config: set the weights, see that they hold, and look."""
     if state.phase is Phase.PREPARING:
         return Record(transitions.to_step(state, 0, "the endpoint is ready", now))
     if not _same(live.shares(desired=True), state.weights):
@@ -135,10 +152,33 @@ def _trying(state: RolloutState, live: Live, now: float) -> Effect:
     return Record(transitions.confirmed(state, now)) if begins else Look()
 
 
+def _trial_config(state: RolloutState) -> str:
+    """The config that serves the present step, or the first one while the endpoint is prepared."""
+    shadows = state.plan is not None and state.plan.shadows(max(state.step, 0))
+    return (state.shadow_config if shadows else state.pair_config) or ""
+
+
 def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
     """Whether the endpoint takes weights, and the challenger has an instance to answer with."""
-    there = live.variants.get(state.challenger.variant) if state.challenger else None
+    if state.challenger is None:
+        return False
+    there = {**live.shadows, **live.variants}.get(state.challenger.variant)
     return live.status == "ready" and there is not None and there.instances >= 1
+
+
+def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | Look | None:
+    """The replay gate, when it is still before the challenger; only a production variant can be asked by name.
+
+    One that cannot be had in the trial's time is no longer tried: then the decision is that the time is over.
+    """
+    champion, challenger, plan = state.champion, state.challenger, state.plan
+    if champion is None or challenger is None or plan is None or plan.replay is None or state.replayed is not None:
+        return None
+    if challenger.variant not in live.variants or live.shares()[challenger.variant] > 0:
+        return None
+    if now - state.started_at > plan.max_seconds:
+        return None if state.phase is not Phase.PREPARING else Look()
+    return Rehearse(champion.variant, challenger.variant, plan.replay.requests)
 
 
 def _resting(state: RolloutState, live: Live, now: float) -> Effect:
@@ -171,12 +211,12 @@ def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: f
     if live.config != target.config_name:
         return _move(state, live, target.config_name, now)
     if live.status == "failed":
-        return Record(transitions.fail(state, live.detail, now))
+        return Record(endings.fail(state, live.detail, now))
     verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
     release = subject(state)
     if release is not None and approval != verdict:
         return SetApproval(release.model_package_arn, verdict, _why(state))
-    return Record(transitions.concluded(state, now))
+    return Record(endings.concluded(state, now))
 
 
 def _rolling_back(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
@@ -200,13 +240,23 @@ def _back_to_champion(state: RolloutState, live: Live, now: float) -> Effect:
         return UseConfig(champion.config_name, None)  # counted nowhere: a rollback never gives up
     if live.status == "failed":
         return Wait(f"the endpoint has failed: {live.detail}")
-    return Record(transitions.concluded(state, now))
+    return Record(endings.concluded(state, now))
 
 
 def _move(state: RolloutState, live: Live, config: str, now: float) -> Effect:
-    if state.moves >= MAX_MOVES:
-        return Record(transitions.fail(state, live.detail, now))
-    return UseConfig(config, replace(state, moves=state.moves + 1))
+    guard = _guard(state)
+    turned_back = guard is not None and state.moves > 0 and live.failure  # by an alarm: once more would be no better
+    if state.moves >= MAX_MOVES or turned_back:
+        return Record(endings.fail(state, live.failure or live.detail, now))
+    return UseConfig(config, replace(state, moves=state.moves + 1), guard)
+
+
+def _guard(state: RolloutState) -> Guard | None:
+    """The platform's own guardrail, for a change of the instances alone: the same model under the same variant."""
+    champion, challenger, plan = state.champion, state.challenger, state.plan
+    if state.phase is not Phase.MOVING or champion is None or challenger is None or plan is None:
+        return None
+    return plan.guard if champion.variant == challenger.variant else None
 
 
 def _empty_others(state: RolloutState, live: Live) -> SetWeights | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout.judge import Finding, Window, compare
+from rollout.judge import Findings, judge
+from rollout.metrics import Window
 from rollout.plan import Plan
 from rollout.state import Phase, Reason, RolloutState
 
-Action = Literal["hold", "advance", "promote", "roll_back", "wait_for_person"]
+Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
+REQUESTS = "errors"  # the metric whose observations are requests; signals give it whether or not it is judged
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class Decision:
     """What to do, and why.
 
     Attributes:
-        action: `hold` keeps collecting; `wait_for_person` stops advancing, at the present weight, for good.
+        action: `hold` keeps collecting; `pause` waits for an approval of the step; `wait_for_person` stops advancing,
+            at the present weight, for good.
         reason: Why, in words and numbers.
         step: The step to be at after this decision.
         champion_weight: The champion's percent after this decision.
         challenger_weight: The challenger's percent; both together are 100.
+        findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
     """
 
     action: Action
@@ -47,6 +51,7 @@ class Decision:
     step: int
     champion_weight: int
     challenger_weight: int
+    findings: Findings | None = None
 
 
 def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
@@ -60,53 +65,79 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
 
     Returns:
         The decision. A challenger is promoted only after every step's bake, with enough requests in each, on the
-        judge's "not worse"; never because time went by or because something is unknown.
+        judge's verdict; never because time went by or because something is unknown. All-at-once is the exception that
+        a person chose: it has no champion to compare with, and is promoted after its bake unless an alarm rang.
     """
-    finding = judged(plan, state, seen)
-    settled = _settled(plan, state, seen, now, finding)
-    if settled is not None:
-        return settled
-    blocked = _not_ready(plan, state, seen, now)
-    if blocked is None and finding is not None and finding.answer == "not worse":
-        return _forward(plan, state, finding.reason)
-    return _stay(plan, state, blocked or (finding.reason if finding else _unreachable(seen)))
+    findings = None if plan.at_once else judged(plan, state, seen)
+    action, reason = _answer(plan, state, seen, now, findings)
+    step = state.step
+    if action == "advance":
+        step += 1
+    weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
+    return Decision(action, reason, -1 if action == "roll_back" else step, 100 - weight, weight, findings)
 
 
-def judged(plan: Plan, state: RolloutState, seen: Seen) -> Finding | None:
-    """The judge's answer on a trial so far; None when the metrics are unreachable."""
+def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
+    """The judge's findings on a trial so far; None when the metrics are unreachable."""
     if seen.windows is None:
         return None
-    return compare(
+    return judge(
         seen.windows,
+        metrics=plan.metrics,
         alpha=plan.alpha,
-        margin=plan.error_margin,
         starts=state.step_starts,
         segments=len(plan.steps),
+        promote_when=plan.promote_when,
     )
 
 
-def _settled(plan: Plan, state: RolloutState, seen: Seen, now: float, finding: Finding | None) -> Decision | None:
-    """What is decided whether or not the present step is done; None when the step decides."""
+def _answer(
+    plan: Plan, state: RolloutState, seen: Seen, now: float, findings: Findings | None
+) -> tuple[Action, Reason]:
     if not state.on_trial:
-        return _stay(plan, state, Reason("release", "phase", f"nothing is on trial ({state.phase.value})"))
-    if finding is not None and finding.answer == "worse":
-        return Decision("roll_back", finding.reason, -1, 100, 0)
+        return "hold", Reason("release", "phase", f"nothing is on trial ({state.phase.value})")
+    if findings is not None and findings.answer == "worse":
+        return "roll_back", findings.reason
     if state.phase is Phase.HELD:
-        return _stay(plan, state, Reason("timeout", "max_seconds", "held until a person decides"))
-    taken = now - state.started_at
-    return _time_out(plan, state, taken, finding, seen) if taken > plan.max_seconds else None
+        return "hold", Reason("timeout", "max_seconds", "held until a person decides")
+    if state.phase is Phase.PAUSED:
+        return _paused(plan, state)
+    taken = now - state.started_at - state.paused_seconds
+    if taken > plan.max_seconds:
+        return _time_out(plan, state, taken, findings, seen)
+    return _of_the_step(plan, state, seen, now, findings)
 
 
-def _forward(plan: Plan, state: RolloutState, reason: Reason) -> Decision:
-    if state.step >= len(plan.steps) - 1:
-        return Decision("promote", reason, state.step, 0, 100)
-    weight = plan.weight(state.step + 1)
-    return Decision("advance", reason, state.step + 1, 100 - weight, weight)
+def _of_the_step(
+    plan: Plan, state: RolloutState, seen: Seen, now: float, findings: Findings | None
+) -> tuple[Action, Reason]:
+    blocked = _not_ready(plan, state, seen, now)
+    if blocked is not None:
+        return "hold", blocked
+    if plan.at_once:
+        return "promote", Reason("release", "baked", f"no alarm in {plan.steps[-1].bake_seconds:.0f} s at 100%")
+    if findings is None:
+        return "hold", _unreachable(seen)
+    return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
 
 
-def _stay(plan: Plan, state: RolloutState, reason: Reason) -> Decision:
-    weight = plan.weight(state.step)
-    return Decision("hold", reason, state.step, 100 - weight, weight)
+def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
+    approve = plan.steps[min(state.step, len(plan.steps) - 1)].approve
+    if approve and state.approved < state.step:
+        return "pause", reason
+    return ("promote" if state.step >= len(plan.steps) - 1 else "advance"), reason
+
+
+def _paused(plan: Plan, state: RolloutState) -> tuple[Action, Reason]:
+    """The step's judgement stands; only a worse one, an alarm or a person ends the pause."""
+    if not 0 <= state.step <= state.approved:
+        return "hold", Reason("person", "approve", f"step {state.step + 1} is passed and waits for an approval")
+    return _forward(plan, state, Reason("person", "approve", f"step {state.step + 1} was approved"))
+
+
+def _requests(window: Window) -> int:
+    tally = window.challenger.get(REQUESTS)
+    return tally.count if tally else 0
 
 
 def _unreachable(seen: Seen) -> Reason:
@@ -123,9 +154,11 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
     if baked < step.bake_seconds:
         numbers = {"baked_seconds": baked, "bake_seconds": step.bake_seconds}
         return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
+    if plan.at_once:
+        return None
     if seen.windows is None:
         return _unreachable(seen)
-    answered = sum(item.challenger.requests for item in seen.windows if item.start >= began)
+    answered = sum(_requests(item) for item in seen.windows if item.start >= began)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
@@ -133,12 +166,22 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
     return None
 
 
-def _time_out(plan: Plan, state: RolloutState, taken: float, finding: Finding | None, seen: Seen) -> Decision:
-    last = finding.reason.text if finding else _unreachable(seen).text
-    text = f"no verdict within {plan.max_seconds:.0f} s: {last}"
-    numbers = {"seconds": taken, "max_seconds": plan.max_seconds, **(finding.reason.numbers if finding else {})}
-    reason = Reason("timeout", "max_seconds", text, numbers)
-    if plan.on_timeout == "hold" and state.phase is Phase.BAKING:
-        weight = plan.weight(state.step)
-        return Decision("wait_for_person", reason, state.step, 100 - weight, weight)
-    return Decision("roll_back", reason, -1, 100, 0)
+def _time_out(
+    plan: Plan, state: RolloutState, taken: float, findings: Findings | None, seen: Seen
+) -> tuple[Action, Reason]:
+    last = _standing(plan, state, findings, seen)
+    text = f"no verdict within {plan.max_seconds:.0f} s: {last.text}"
+    reason = Reason("timeout", "max_seconds", text, {"seconds": taken, "max_seconds": plan.max_seconds, **last.numbers})
+    hold = plan.on_timeout == "hold" and state.phase is Phase.BAKING
+    return ("wait_for_person" if hold else "roll_back"), reason
+
+
+def _standing(plan: Plan, state: RolloutState, findings: Findings | None, seen: Seen) -> Reason:
+    """What is known when the time is over."""
+    if state.phase is Phase.PREPARING:
+        replay = plan.replay is not None and state.replayed is None
+        what = "captured requests could not be replayed to it" if replay else "the endpoint was not ready for it"
+        return Reason("endpoint", "preparing", f"the challenger never got traffic: {what}")
+    if plan.at_once:
+        return Reason("release", "baked", "the endpoint did not confirm that the challenger serves everything")
+    return findings.reason if findings else _unreachable(seen)

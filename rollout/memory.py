@@ -16,9 +16,21 @@ from dataclasses import dataclass, field
 
 from rollout.controller import Controller
 from rollout.decision import Seen
-from rollout.judge import Counts, Window
-from rollout.ports import Approval, Busy, Conflict, Live, RolloutError, Unreachable, Variant
-from rollout.state import Event, RolloutState
+from rollout.metrics import Metric, Tally, Window
+from rollout.plan import ERRORS, Guard
+from rollout.ports import Approval, Ask, Busy, Conflict, Live, Quantile, RolloutError, Unreachable, Variant
+from rollout.state import Event, Replayed, RolloutState
+
+_SPREAD = 0.3  # of the logarithms of latencies
+_HISTORY = 3 * 3600
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer of a variant."""
+
+    failed: bool
+    milliseconds: float
 
 
 class ManualClock:
@@ -50,7 +62,13 @@ class World:
     Attributes:
         configs: Endpoint config name -> relative weight per variant.
         serving: The config that serves.
+        shadows: Config -> the variant that it copies requests to, and the percent of them.
         error_rates: Variant -> the share of its requests that fail.
+        latencies: Variant -> the median of its latency, ms; 10 for others. Latencies are log-normal.
+        correct: Variant -> the share of its answers that labels prove right.
+        label_seconds: How long after an answer its label comes.
+        replays: Variant -> what it makes of captured requests.
+        replay_problem: Why captured requests cannot be replayed; empty when they can.
         requests_per_second: What the endpoint is asked.
         change_seconds: How long a change of config or weights takes.
         broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
@@ -63,7 +81,13 @@ class World:
 
     configs: dict[str, dict[str, float]]
     serving: str
+    shadows: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     error_rates: dict[str, float] = field(default_factory=dict[str, float])
+    latencies: dict[str, float] = field(default_factory=dict[str, float])
+    correct: dict[str, float] = field(default_factory=dict[str, float])
+    label_seconds: float = 0.0
+    replays: dict[str, Replayed] = field(default_factory=dict[str, Replayed])
+    replay_problem: str = ""
     requests_per_second: float = 20.0
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
@@ -80,7 +104,9 @@ class World:
         self._pending: tuple[float, str, dict[str, float]] | None = None
         self._detail = ""
         self._owed = 0.0
-        self._counts: dict[tuple[int, str], list[int]] = {}
+        self._answers: dict[tuple[int, str], list[Answered]] = {}
+        self._labels: dict[tuple[int, str], list[bool]] = {}
+        self.guards: list[Guard | None] = []
         self.state = RolloutState("endpoint")
         self.approvals: dict[str, Approval] = {}
         self.sent: list[Event] = []
@@ -94,6 +120,7 @@ class World:
             signals=MemorySignals(self),
             journal=MemoryJournal(self),
             registry=MemoryRegistry(self),
+            replay=MemoryReplay(self),
             clock=self.clock,
             notify=MemoryNotify(self),
         )
@@ -102,7 +129,10 @@ class World:
         """What the endpoint says of itself."""
         going = self._pending[2] if self._pending and self._pending[1] == self.serving else self._weights
         variants = {name: Variant(weight, going.get(name, weight), 1) for name, weight in self._weights.items()}
-        return Live("changing" if self._pending else "ready", self.serving, variants, self._detail)
+        copied = self.shadows.get(self.serving)
+        shadows = {copied[0]: Variant(copied[1], copied[1], 1)} if copied else {}
+        status = "changing" if self._pending else "ready"
+        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail)
 
     def change(self, config: str, weights: Mapping[str, float]) -> None:
         """Begin a change of config or weights.
@@ -124,9 +154,10 @@ class World:
             weights = list(self._weights.values()) if total else None
             variant = self._random.choices(names, weights)[0]
             self.served[variant] = self.served.get(variant, 0) + 1
-            counts = self._counts.setdefault((int(now - seconds / 2), variant), [0, 0])
-            counts[0] += 1
-            counts[1] += self._random.random() < self.error_rates.get(variant, 0.0)
+            self._answer(variant, now - seconds / 2)
+            copied = self.shadows.get(self.serving)
+            if copied and self._random.random() * 100 < copied[1]:
+                self._answer(copied[0], now - seconds / 2)
         if self._pending and now >= self._pending[0]:
             _, config, weights = self._pending
             self._pending = None
@@ -138,10 +169,30 @@ class World:
             else:
                 self.serving, self._weights, self._detail = config, weights, ""
 
-    def counts(self, variant: str, start: float, end: float) -> Counts:
-        """What a variant did between two times, epoch seconds."""
-        found = [self._counts.get((second, variant), (0, 0)) for second in range(int(start), int(end))]
-        return Counts(sum(item[0] for item in found), sum(item[1] for item in found))
+    def _answer(self, variant: str, at: float) -> None:
+        failed = self._random.random() < self.error_rates.get(variant, 0.0)
+        milliseconds = self.latencies.get(variant, 10.0) * self._random.lognormvariate(0.0, _SPREAD)
+        self._answers.setdefault((int(at), variant), []).append(Answered(failed, milliseconds))
+        if variant in self.correct:
+            right = self._random.random() < self.correct[variant]
+            self._labels.setdefault((int(at + self.label_seconds), variant), []).append(right)
+
+    def answered(self, variant: str, start: float, end: float) -> list[Answered]:
+        """What a variant answered between two times, epoch seconds."""
+        seconds = range(int(start), int(end))
+        return [item for second in seconds for item in self._answers.get((second, variant), ())]
+
+    def tally(self, metric: Metric, variant: str, start: float, end: float, cut: float | None) -> Tally:
+        """What a variant did on a metric between two times; `cut` is where its latencies are cut, ms."""
+        if metric.name == "accuracy":
+            seconds = range(int(start), int(end))
+            labels = [item for second in seconds for item in self._labels.get((second, variant), ())]
+            return Tally(len(labels), sum(labels))
+        answers = self.answered(variant, start, end)
+        if metric.kind == "quantile":
+            slower = sum(item.milliseconds > cut for item in answers) if cut is not None else 0
+            return Tally(len(answers) if cut is not None else 0, slower)
+        return Tally(len(answers), sum(item.failed for item in answers)) if metric.name == "errors" else Tally()
 
 
 @dataclass
@@ -163,11 +214,12 @@ class MemoryTraffic:
         now = {name: variant.weight for name, variant in live.variants.items()}
         self.world.change(live.config, {**now, **weights})
 
-    def use_config(self, name: str) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
         """Begin a change of config."""
         if name not in self.world.configs:
             raise RolloutError(f"there is no endpoint config {name}")
         self.world.change(name, self.world.configs[name])
+        self.world.guards.append(guard)
 
 
 @dataclass
@@ -176,21 +228,50 @@ class MemorySignals:
 
     world: World
 
-    def read(self, champion: str, challenger: str, start: float, end: float, window_seconds: int) -> Seen:
-        """The closed windows that begin after `start`."""
+    def read(self, ask: Ask) -> Seen:
+        """The closed windows that begin after the start."""
         if self.world.metrics_problem:
             return Seen.unknown(self.world.metrics_problem)
-        first = int(-(-start // window_seconds) * window_seconds)
-        windows = [
-            Window(
-                begin,
-                window_seconds,
-                self.world.counts(champion, begin, begin + window_seconds),
-                self.world.counts(challenger, begin, begin + window_seconds),
-            )
-            for begin in range(first, int(end) - window_seconds + 1, window_seconds)
-        ]
-        return Seen(tuple(windows))
+        width = ask.window_seconds
+        first = int(-(-ask.start // width) * width)
+        return Seen(tuple(self._window(ask, at) for at in range(first, int(ask.end) - width + 1, width)))
+
+    def _window(self, ask: Ask, at: int) -> Window:
+        metrics = {metric.name: metric for metric in (*ask.metrics, ERRORS)}
+
+        def tallies(variant: str, slack: bool) -> dict[str, Tally]:
+            found: dict[str, Tally] = {}
+            for name, metric in metrics.items():
+                pivot = ask.pivots.get(name)
+                known = pivot is not None and at >= pivot.since
+                cut = pivot.value * (1 + metric.margin if slack else 1) if pivot and known else None
+                found[name] = self.world.tally(metric, variant, at, at + ask.window_seconds, cut)
+            return found
+
+        return Window(at, ask.window_seconds, tallies(ask.champion, False), tallies(ask.challenger, True))
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """The quantile over the last three hours."""
+        if self.world.metrics_problem:
+            return None
+        answers = self.world.answered(variant, end - _HISTORY, end)
+        ordered = sorted(item.milliseconds for item in answers)
+        return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
+
+
+@dataclass
+class MemoryReplay:
+    """`Replay` over a world."""
+
+    world: World
+
+    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        """What the world says of the challenger; a clean replay when it says nothing."""
+        if self.world.replay_problem:
+            raise Unreachable(self.world.replay_problem)
+        now = self.world.clock.time()
+        captured = len(self.world.answered(champion, now - _HISTORY, now))
+        return self.world.replays.get(challenger, Replayed(min(requests, captured), 0, 0, 1.0))
 
 
 @dataclass

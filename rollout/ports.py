@@ -1,4 +1,4 @@
-"""The ports: what a rollout needs from the world. An adapter for a platform implements these five and a clock."""
+"""The ports: what a rollout needs from the world. An adapter for a platform implements these six and a clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from rollout.decision import Seen
-from rollout.state import Event, RolloutState
+from rollout.metrics import Metric
+from rollout.plan import Guard
+from rollout.state import Event, Pivot, Replayed, RolloutState
 
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 Status = Literal["ready", "changing", "failed"]
@@ -53,12 +55,16 @@ class Live:
         config: The endpoint config that serves; while `changing`, it may be the old or the new one.
         variants: The production variants, by name.
         detail: The platform's own words on its status.
+        shadows: The variants that only get copies of requests, by name.
+        failure: Why the last change did not come to pass; empty when it did, or when none was made.
     """
 
     status: Status
     config: str
     variants: Mapping[str, Variant] = field(default_factory=dict[str, Variant])
     detail: str = ""
+    shadows: Mapping[str, Variant] = field(default_factory=dict[str, Variant])
+    failure: str = ""
 
     def shares(self, *, desired: bool = False) -> dict[str, float]:
         """Percent of traffic per variant, now or as asked for; all 0 when no variant has a weight."""
@@ -87,8 +93,12 @@ class Traffic(Protocol):
         """
         ...
 
-    def use_config(self, name: str) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
         """Ask the endpoint to serve this config; returns when the platform has taken the request.
+
+        Args:
+            name: The config.
+            guard: How the platform is to move the traffic, when only the instances change.
 
         Raises:
             Busy: The endpoint is changing, or the API throttles.
@@ -97,13 +107,69 @@ class Traffic(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of the signals.
+
+    Attributes:
+        champion: The champion's variant.
+        challenger: The challenger's variant.
+        rollout_id: The rollout; labels are counted only for requests that were answered in it.
+        start: Epoch seconds; only windows that begin then or later.
+        end: Epoch seconds; only windows that end then or earlier.
+        window_seconds: The width of a window.
+        metrics: What to read besides requests and errors.
+        pivots: Where to cut latencies, by metric; windows before a pivot was fixed hold nothing of its metric.
+    """
+
+    champion: str
+    challenger: str
+    rollout_id: str
+    start: float
+    end: float
+    window_seconds: int
+    metrics: tuple[Metric, ...] = ()
+    pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of a variant's latency over some time, in the platform's unit, and of how many requests."""
+
+    value: float
+    requests: int
+
+
 class Signals(Protocol):
     """Observations per variant and window."""
 
-    def read(self, champion: str, challenger: str, start: float, end: float, window_seconds: int) -> Seen:
-        """The requests and errors of both variants in the windows that lie between two times.
+    def read(self, ask: Ask) -> Seen:
+        """The tallies of both variants in the windows that lie between two times.
 
-        An unreachable metric is an answer (`Seen.unknown`), not an error.
+        The metric `errors` is always among them: its observations are the requests. An unreachable metric is an answer
+        (`Seen.unknown`), not an error.
+        """
+        ...
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """A quantile of a variant's latency in the hours before `end`; None when there is none or it is unreachable."""
+        ...
+
+
+class Replay(Protocol):
+    """Sends captured requests of the champion to a challenger that has no live traffic."""
+
+    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        """Replay up to so many requests, the latest first.
+
+        Args:
+            champion: The variant whose requests and answers were captured.
+            challenger: The variant that answers now.
+            requests: At most how many.
+
+        Raises:
+            Busy: The endpoint or an API does not take the calls now.
+            Unreachable: A platform does not answer.
         """
         ...
 

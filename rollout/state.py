@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from rollout.plan import Plan
+from rollout.plan import ERRORS, Plan
 from rollout.release import Release
 
-VERSION = 1
+VERSION = 2
 HISTORY = 40
 
-Source = Literal["judge", "alarm", "person", "timeout", "endpoint", "release"]
+Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed", "restored"]
 
 
@@ -36,14 +36,15 @@ class Phase(StrEnum):
     IDLE = "idle"  # the champion serves alone
     PREPARING = "preparing"  # the endpoint moves to the pair config; the challenger has no traffic
     BAKING = "baking"  # the challenger has a share of traffic and is judged
+    PAUSED = "paused"  # the step is passed, and the plan asks for a person's approval before the next
     HELD = "held"  # out of time, and asked to wait for a person at the present weight
     PROMOTING = "promoting"  # decided: the challenger becomes champion
     ROLLING_BACK = "rolling_back"  # decided: the champion keeps everything
     RESTORING = "restoring"  # decided: the previous champion comes back after a promotion
 
 
-ON_TRIAL = frozenset({Phase.PREPARING, Phase.BAKING, Phase.HELD})
-AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.HELD})
+ON_TRIAL = frozenset({Phase.PREPARING, Phase.BAKING, Phase.PAUSED, Phase.HELD})
+AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.PAUSED, Phase.HELD})
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Verdict:
         recipe: Its recipe digest.
         package_digest: Its package digest.
         at: When, in epoch seconds.
+        evidence: What was known of each metric when it was decided.
     """
 
     outcome: Outcome
@@ -89,11 +91,13 @@ class Verdict:
     recipe: str
     package_digest: str
     at: float
+    evidence: tuple[Reason, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
         """Read back what `dataclasses.asdict` wrote."""
-        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"])}
+        evidence = tuple(Reason.from_dict(item) for item in value.get("evidence", ()))
+        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]), "evidence": evidence}
         return cls(**parts)
 
 
@@ -123,11 +127,50 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Pivot:
+    """What a quantile of latency is compared at.
+
+    Attributes:
+        value: The champion's quantile before it was compared, in the platform's unit of latency.
+        since: Epoch seconds; only windows from then on count, for the value was chosen before they were seen.
+    """
+
+    value: float
+    since: float
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the challenger made of captured requests of the champion.
+
+    Attributes:
+        requests: How many were replayed.
+        errors: How many of its answers were errors, or of another shape than the champion's.
+        changed: How many of the others decide otherwise than the champion's.
+        latency_ratio: The ratio of the medians of latency, challenger / champion; None when it could not be measured.
+        examples: What was wrong, a sentence each; at most a few.
+    """
+
+    requests: int
+    errors: int
+    changed: int
+    latency_ratio: float | None
+    examples: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Replayed:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "examples": tuple(value["examples"])}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
 class Retiring:
     """A superseded challenger that the endpoint may still use: not to be deleted yet."""
 
     release: Release
     pair_config: str | None
+    shadow_config: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,11 +204,17 @@ class RolloutState:
         challenger: The release on trial.
         previous: The champion before this one, kept so that it can come back.
         pair_config: The endpoint config that serves champion and challenger together.
+        shadow_config: The endpoint config that serves the champion and copies requests to the challenger.
         plan: The plan of the present (or last) rollout.
         step: Index into the plan's steps; -1 before the first.
         started_at: When the rollout was begun, epoch seconds.
         step_starts: When each step so far was confirmed by the endpoint, epoch seconds.
         weights: Percent of traffic per variant that is asked for.
+        approved: The last step that a person approved; -1 before the first.
+        paused_at: Since when the trial waits for an approval, epoch seconds; None when it does not.
+        paused_seconds: How long it has waited for approvals in all; this time is not the trial's.
+        pivots: Where quantiles of latency are compared, by metric.
+        replayed: What the challenger made of captured requests; None before they were replayed.
         moves: How often the endpoint was asked to change its config in this phase.
         decided: Why the rollout goes forward or back, from the decision until the verdict.
         promoted_at: When the champion became champion, epoch seconds.
@@ -185,11 +234,17 @@ class RolloutState:
     challenger: Release | None = None
     previous: Release | None = None
     pair_config: str | None = None
+    shadow_config: str | None = None
     plan: Plan | None = None
     step: int = -1
     started_at: float = 0.0
     step_starts: tuple[float, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
+    approved: int = -1
+    paused_at: float | None = None
+    paused_seconds: float = 0.0
+    pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
+    replayed: Replayed | None = None
     moves: int = 0
     decided: Verdict | None = None
     promoted_at: float = 0.0
@@ -222,9 +277,10 @@ class RolloutState:
 
     def configs(self) -> tuple[str, ...]:
         """Every endpoint config that the endpoint uses, or that a rollback would need. None of these may be deleted."""
-        pairs = [self.pair_config, *(item.pair_config for item in self.retiring)]
+        beside = [self, *self.retiring]
+        shared = [name for item in beside for name in (item.pair_config, item.shadow_config) if name]
         solo = [item.config_name for item in self.releases()]
-        return tuple(dict.fromkeys([*solo, *(name for name in pairs if name)]))
+        return tuple(dict.fromkeys([*solo, *shared]))
 
     def noting(self, at: float, kind: str, text: str, *, send: bool = True) -> RolloutState:
         """The state with one more event in the history, and in the outbox when it is to be sent."""
@@ -250,13 +306,22 @@ class RolloutState:
         try:
             value: dict[str, Any] = json.loads(text)
             version = value.pop("version")
-            if version != VERSION:
+            if version not in {1, VERSION}:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            return cls(**{**value, **_parts(value)})
+            return cls(**{**value, **_parts(_upgraded(value) if version == 1 else value)})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
+
+
+def _upgraded(value: dict[str, Any]) -> dict[str, Any]:
+    """An entry of version 1, which compared only error rates, as one of the present version."""
+    plan = value["plan"]
+    if plan and "error_margin" in plan:
+        rest = {name: item for name, item in plan.items() if name != "error_margin"}
+        value["plan"] = {**rest, "metrics": [asdict(replace(ERRORS, margin=plan["error_margin"]))]}
+    return value
 
 
 def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,11 +339,17 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "plan": Plan.from_dict(value["plan"]) if value["plan"] else None,
         "step_starts": tuple(value["step_starts"]),
         "weights": dict(value["weights"]),
+        "pivots": {name: Pivot(**item) for name, item in value.get("pivots", {}).items()},
+        "replayed": Replayed.from_dict(value["replayed"]) if value.get("replayed") else None,
         "decided": verdict("decided"),
         "verdict": verdict("verdict"),
         "rejected": {recipe: Verdict.from_dict(item) for recipe, item in value["rejected"].items()},
-        "retiring": tuple(Retiring(Release.from_dict(x["release"]), x["pair_config"]) for x in value["retiring"]),
+        "retiring": tuple(_retiring(item) for item in value["retiring"]),
         "waiver": Waiver.from_dict(value["waiver"]) if value.get("waiver") else None,
         "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
         "history": tuple(Event.from_dict(item) for item in value["history"]),
     }
+
+
+def _retiring(value: Mapping[str, Any]) -> Retiring:
+    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value.get("shadow_config"))

@@ -14,7 +14,6 @@ Sanden and Shirikian, "Rapid regression detection in software deployments throug
 arXiv:2205.14762.
 """
 
-from rollout.judge.single import Counts, Window, compare
 from rollout.judge.verdict import Answer, Finding, Findings, PromoteWhen, judge
 
-__all__ = ["Answer", "Counts", "Finding", "Findings", "PromoteWhen", "Window", "compare", "judge"]
+__all__ = ["Answer", "Finding", "Findings", "PromoteWhen", "judge"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout import Busy, Ignored, Phase, Plan, Reason, Release, RolloutError, Step
+from rollout import Busy, Ignored, Metric, Phase, Plan, Reason, Release, RolloutError, Step
 from rollout.controller import Progress
 from rollout.memory import World
 from rollout.transitions import Rejected
@@ -213,7 +213,7 @@ def test_a_rejected_recipe_is_not_tried_again_until_a_person_clears_it(
     world = served()
     world.error_rates["v-b"] = 0.5
     challenge(world, release, plan, seconds=200)
-    with pytest.raises(Rejected, match="release b was rolled back before: worse by more than"):
+    with pytest.raises(Rejected, match="release b was rolled back before: errors worse by more than"):
         world.controller().release(release("b"), "pair-ab", plan)
     with pytest.raises(RolloutError, match="'x' is not rejected; rejected are: b"):
         world.controller().clear_rejection("x")
@@ -356,7 +356,12 @@ def test_an_event_stays_until_it_can_be_sent(served: Worlds, release: Make, plan
 
 def test_a_single_large_step_is_a_plan_too(served: Worlds, release: Make) -> None:
     world = served()
-    challenge(world, release, Plan(steps=(Step(90, 1),), window_seconds=10, error_margin=0.05), seconds=400)
+    challenge(
+        world,
+        release,
+        Plan(steps=(Step(90, 1),), window_seconds=10, metrics=(Metric("errors", "rate", 0.05),)),
+        seconds=400,
+    )
     assert outcome(world) == "promoted"
 
 

@@ -10,8 +10,16 @@ from typing import Any
 
 import pytest
 
-from rollout import Controller, Plan, Reason, Release, RolloutState, Step
-from rollout.memory import MemoryJournal, MemoryNotify, MemoryRegistry, MemorySignals, MemoryTraffic, World
+from rollout import Controller, Guard, Metric, Plan, Reason, Release, RolloutState, Step
+from rollout.memory import (
+    MemoryJournal,
+    MemoryNotify,
+    MemoryRegistry,
+    MemoryReplay,
+    MemorySignals,
+    MemoryTraffic,
+    World,
+)
 from rollout.ports import Approval, Busy, Conflict, Live, RolloutError, Unreachable
 from rollout.state import Event
 from rollout.transitions import Rejected
@@ -56,8 +64,8 @@ class Ports:
             def set_weights(self, weights: Mapping[str, int]) -> None:
                 effect("weights", lambda: super(Traffic, self).set_weights(weights))
 
-            def use_config(self, name: str) -> None:
-                effect("config", lambda: super(Traffic, self).use_config(name))
+            def use_config(self, name: str, guard: Guard | None = None) -> None:
+                effect("config", lambda: super(Traffic, self).use_config(name, guard))
 
         class Journal(MemoryJournal):
             def write(self, state: RolloutState) -> RolloutState:
@@ -76,12 +84,19 @@ class Ports:
             signals=MemorySignals(world),
             journal=Journal(world),
             registry=Registry(world),
+            replay=MemoryReplay(world),
             clock=world.clock,
             notify=Notify(world),
         )
 
 
-FAST = Plan(steps=(Step(20, 5), Step(50, 5)), min_requests=10, error_margin=0.1, window_seconds=5, max_seconds=600)
+FAST = Plan(
+    steps=(Step(20, 5), Step(50, 5)),
+    min_requests=10,
+    metrics=(Metric("errors", "rate", 0.1),),
+    window_seconds=5,
+    max_seconds=600,
+)
 
 
 # Each story goes on from where the world stands: what called a controller that was killed calls again.
@@ -306,6 +321,7 @@ def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds,
         signals=MemorySignals(world),
         journal=MemoryJournal(world),
         registry=MemoryRegistry(world),
+        replay=MemoryReplay(world),
         clock=world.clock,
         notify=MemoryNotify(world),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout import Counts, Decision, Phase, Plan, Release, RolloutState, Seen, Step, Window, decide
+from rollout import Metric, Phase, Plan, Release, RolloutState, Seen, Step, Tally, Window, decide
 from rollout.state import ON_TRIAL
 
 
@@ -20,16 +20,18 @@ BAKING = RolloutState(
 )  # fmt: skip
 
 
-def windows(count: int, champion: Counts, challenger: Counts, start: float = 10.0) -> Seen:
-    return Seen(tuple(Window(start + 10 * n, 10, champion, challenger) for n in range(count)))
+def windows(count: int, champion: Tally, challenger: Tally, start: float = 10.0) -> Seen:
+    return Seen(tuple(Window(start + 10 * n, 10, {"errors": champion}, {"errors": challenger}) for n in range(count)))
 
 
-GOOD = windows(20, Counts(450, 4), Counts(50, 0))
+GOOD = windows(20, Tally(450, 4), Tally(50, 0))
 
 
 def test_a_good_challenger_advances_once_its_bake_is_over() -> None:
     assert decide(PLAN, BAKING, GOOD, 39).action == "hold"
-    assert decide(PLAN, BAKING, GOOD, 41) == Decision("advance", decide(PLAN, BAKING, GOOD, 41).reason, 1, 50, 50)
+    decision = decide(PLAN, BAKING, GOOD, 41)
+    weights = decision.champion_weight, decision.challenger_weight
+    assert (decision.action, decision.step, weights) == ("advance", 1, (50, 50))
 
 
 def test_a_good_challenger_is_promoted_after_the_last_step_only() -> None:
@@ -40,21 +42,21 @@ def test_a_good_challenger_is_promoted_after_the_last_step_only() -> None:
 
 
 def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
-    decision = decide(PLAN, BAKING, windows(2, Counts(90, 1), Counts(10, 9)), 31)
+    decision = decide(PLAN, BAKING, windows(2, Tally(90, 1), Tally(10, 9)), 31)
     assert (decision.action, decision.champion_weight, decision.challenger_weight) == ("roll_back", 100, 0)
-    assert decision.reason.numbers["challenger_error_rate"] == 0.9
+    assert decision.reason.numbers["challenger_rate"] == 0.9
 
 
 def test_challenger_with_no_traffic_is_never_promoted() -> None:
     for now in (41.0, 500.0, 999.0):
-        decision = decide(PLAN, BAKING, windows(90, Counts(1000, 0), Counts(0, 0)), now)
+        decision = decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), now)
         assert decision.action == "hold"
         assert "0 of at least 50 requests" in decision.reason.text
-    assert decide(PLAN, BAKING, windows(90, Counts(1000, 0), Counts(0, 0)), 1001).action == "roll_back"
+    assert decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), 1001).action == "roll_back"
 
 
 def test_no_traffic_counts_for_neither_success_nor_failure() -> None:
-    assert decide(PLAN, BAKING, windows(9, Counts(0, 0), Counts(0, 0)), 100).action == "hold"
+    assert decide(PLAN, BAKING, windows(9, Tally(0, 0), Tally(0, 0)), 100).action == "hold"
     assert decide(PLAN, BAKING, Seen(()), 100).action == "hold"
 
 
@@ -82,20 +84,23 @@ def test_out_of_time_rolls_back_or_holds_as_configured_and_never_promotes() -> N
 def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> None:
     held = replace(BAKING, phase=Phase.HELD)
     assert decide(PLAN, held, GOOD, 5000).action == "hold"
-    assert decide(PLAN, held, windows(2, Counts(90, 1), Counts(10, 9)), 5000).action == "roll_back"
+    assert decide(PLAN, held, windows(2, Tally(90, 1), Tally(10, 9)), 5000).action == "roll_back"
 
 
 def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:
     unconfirmed = replace(BAKING, step=1)
     assert decide(PLAN, unconfirmed, GOOD, 500).action == "hold"
-    assert decide(PLAN, unconfirmed, windows(2, Counts(90, 1), Counts(10, 9)), 31).action == "roll_back"
+    assert decide(PLAN, unconfirmed, windows(2, Tally(90, 1), Tally(10, 9)), 31).action == "roll_back"
 
 
-counts = st.builds(Counts, st.integers(0, 5000), st.integers(0, 6000))
+counts = st.builds(Tally, st.integers(0, 5000), st.integers(0, 6000))
 observations = st.one_of(
+    st.integers(1, 60).map(lambda count: windows(count, Tally(5000, 10), Tally(500, 1))),
     st.just(Seen.unknown("no answer")),
     st.lists(st.tuples(counts, counts), max_size=12).map(
-        lambda items: Seen(tuple(Window(10.0 + 10 * n, 10, a, b) for n, (a, b) in enumerate(items)))
+        lambda items: Seen(
+            tuple(Window(10.0 + 10 * n, 10, {"errors": a}, {"errors": b}) for n, (a, b) in enumerate(items))
+        )
     ),
 )
 plans = st.builds(
@@ -105,7 +110,7 @@ plans = st.builds(
     ),
     min_requests=st.integers(1, 500),
     alpha=st.floats(0.001, 0.4),
-    error_margin=st.floats(0.001, 0.3),
+    metrics=st.floats(0.001, 0.3).map(lambda margin: (Metric("errors", "rate", margin),)),
     max_seconds=st.floats(60, 2000),
     on_timeout=st.sampled_from(["roll_back", "hold"]),
     window_seconds=st.just(10),
@@ -152,8 +157,9 @@ def test_nothing_goes_forward_without_bake_time_left_requests_and_evidence(
     assert now - began >= plan.steps[min(state.step, len(plan.steps) - 1)].bake_seconds
     assert now - state.started_at <= plan.max_seconds
     assert seen.windows is not None
-    assert sum(item.challenger.requests for item in seen.windows if item.start >= began) >= plan.min_requests
-    assert decision.reason.numbers["evidence_not_worse"] >= decision.reason.numbers["evidence_needed"]
+    assert sum(item.challenger["errors"].count for item in seen.windows if item.start >= began) >= plan.min_requests
+    numbers = decision.reason.numbers
+    assert numbers["evidence_not_worse"] >= numbers["evidence_needed_not_worse"]
     assert (decision.action == "promote") == (state.step >= len(plan.steps) - 1)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from rollout import Controller, Phase, Plan, Reason, Release, Step
+from rollout import Controller, Metric, Phase, Plan, Reason, Release, Step
 from rollout.sagemaker import controller
 
 pytestmark = pytest.mark.e2e
@@ -24,7 +24,13 @@ pytestmark = pytest.mark.e2e
 SERVER = Path(__file__).resolve().parents[1] / "localcloud" / "sagemaker" / "served_model.py"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
 ROLE = "arn:aws:iam::000000000000:role/model-serving"
-PLAN = Plan(steps=(Step(30, 2), Step(60, 2)), min_requests=10, error_margin=0.2, window_seconds=5, max_seconds=150)
+PLAN = Plan(
+    steps=(Step(30, 2), Step(60, 2)),
+    metrics=(Metric("errors", "rate", 0.2),),
+    min_requests=10,
+    window_seconds=5,
+    max_seconds=150,
+)
 
 
 class Load:
@@ -155,7 +161,7 @@ def test_a_champion_is_replaced_by_a_good_challenger_and_kept_from_a_bad_one(sta
         since = load.answers - after
     assert state.verdict is not None
     assert (state.verdict.outcome, state.champion, stage.approval(bad)) == ("rolled_back", good, "Rejected")
-    assert state.verdict.reason.numbers["challenger_error_rate"] == 1.0
+    assert state.verdict.reason.numbers["challenger_rate"] == 1.0
     assert {status for _, status in since} == {200}
     assert stage.controller().status().live.config == "solo-b"  # pyright: ignore[reportOptionalMemberAccess]
 

@@ -17,7 +17,17 @@ GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight":
         ({"steps": [10, 50]}, "rollout.steps", "10"),
         ({"steps": [{"weight": 10}]}, "rollout.steps", "{'weight': 10}"),
         ({"steps": [{"weight": 0, "bake_seconds": 1}]}, "rollout.steps.weight", "0"),
-        ({"steps": [{"weight": 100, "bake_seconds": 1}]}, "rollout.steps.weight", "100"),
+        ({"steps": [{"weight": 101, "bake_seconds": 1}]}, "rollout.steps.weight", "101"),
+        (
+            {"steps": [{"weight": 9, "bake_seconds": 1}, {"weight": 100, "bake_seconds": 1}]},
+            "rollout.steps.weight",
+            "100",
+        ),
+        (
+            {"steps": [{"weight": 9, "bake_seconds": 1}, {"weight": 5, "bake_seconds": 1, "shadow": True}]},
+            "first",
+            "shadow",
+        ),
         ({"steps": [{"weight": 33.3, "bake_seconds": 1}]}, "rollout.steps.weight", "33.3"),
         ({"steps": [{"weight": True, "bake_seconds": 1}]}, "rollout.steps.weight", "True"),
         ({"steps": [{"weight": 10, "bake_seconds": -1}]}, "rollout.steps.bake_seconds", "-1"),
@@ -27,8 +37,14 @@ GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight":
         ({"min_requests": "many"}, "rollout.min_requests", "'many'"),
         ({"alpha": 0}, "rollout.alpha", "0"),
         ({"alpha": float("nan")}, "rollout.alpha", "nan"),
-        ({"error_margin": 0.0}, "rollout.error_margin", "0.0"),
-        ({"error_margin": 0.9}, "rollout.error_margin", "0.9"),
+        ({"metrics": []}, "rollout.metrics", "[]"),
+        ({"metrics": [{"name": "errors", "kind": "rate", "margin": 0.1, "prove": False}]}, "rollout.metrics", "errors"),
+        ({"metrics": [{"name": "x", "kind": "rate", "margin": 0.1}] * 2}, "rollout.metrics", "['x', 'x']"),
+        ({"metrics": [{"margins": 2}]}, "rollout.metrics", "margins"),
+        ({"promote_when": "always"}, "rollout.promote_when", "not_worse or better"),
+        ({"replay": {"requests": 0}}, "rollout.replay.requests", "0"),
+        ({"replay": {"max_changed": 2}}, "rollout.replay.max_changed", "2"),
+        ({"replay": 5}, "rollout.replay", "5"),
         ({"max_seconds": 60}, "rollout.max_seconds", "30 + 30 = 60 s"),
         ({"on_timeout": "promote"}, "rollout.on_timeout", "roll_back or hold"),
         ({"window_seconds": 0}, "rollout.window_seconds", "0"),
@@ -55,3 +71,8 @@ def test_a_plan_survives_json() -> None:
 def test_a_plan_without_a_settle_time_waits_half_a_window() -> None:
     assert Plan.from_dict({**GOOD, "window_seconds": 60}).settle == 30
     assert Plan.from_dict({**GOOD, "window_seconds": 60, "settle_seconds": 0}).settle == 0
+
+
+def test_a_metric_that_is_not_allowed_is_refused_with_the_rule_that_it_breaks() -> None:
+    with pytest.raises(PlanError, match=r"rollout.metrics: metric 'errors': margin is -1; expected .* at least 0"):
+        Plan.from_dict({**GOOD, "metrics": [{"name": "errors", "kind": "rate", "margin": -1}]})

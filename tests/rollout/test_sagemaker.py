@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,16 +12,16 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from rollout import Busy, Conflict, Phase, Reason, Release, RolloutError, RolloutState, Unreachable
+from rollout import Ask, Busy, Conflict, Phase, Reason, Release, RolloutError, RolloutState, Tally, Unreachable
+from rollout.aws import clients
+from rollout.cloudwatch import CloudWatchSignals
 from rollout.ports import Live, Variant
 from rollout.sagemaker import (
-    CloudWatchSignals,
     DynamoJournal,
     SageMakerRegistry,
     SageMakerTraffic,
     SnsNotify,
     _one_line,
-    clients,
     controller,
 )
 from rollout.state import Event
@@ -211,6 +211,10 @@ def put(aws: Callable[[str], Any], metric: str, variant: str, at: datetime, valu
     )
 
 
+def _errors(side: Mapping[str, Tally]) -> tuple[int, float]:
+    return side["errors"].count, side["errors"].total
+
+
 def test_windows_are_read_on_cloudwatchs_grid_and_only_closed_ones(aws: Callable[[str], Any]) -> None:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
     for minute, (requests, errors) in enumerate([(90, 1), (80, 2), (70, 3)]):
@@ -221,19 +225,18 @@ def test_windows_are_read_on_cloudwatchs_grid_and_only_closed_ones(aws: Callable
     put(aws, "Invocation4XXErrors", "v-b", start + timedelta(minutes=1), 4)
     put(aws, "Invocation5XXErrors", "v-b", start + timedelta(minutes=1), 7)
     begin, end = start.timestamp() - 30, start.timestamp() + 150
-    seen = CloudWatchSignals(aws, "endpoint").read("v-a", "v-b", begin, end, 60)
+    seen = CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", begin, end, 60))
     assert seen.windows is not None
     found = [
-        (item.start - start.timestamp(), item.champion.requests, item.champion.errors, item.challenger.requests,
-         item.challenger.errors)
+        (item.start - start.timestamp(), *(part for side in (item.champion, item.challenger) for part in _errors(side)))
         for item in seen.windows
-    ]  # fmt: skip
+    ]
     # The third minute is not over yet; errors of the challenger are capped at its requests.
     assert found == [(0, 90, 1, 0, 0), (60, 80, 2, 9, 9)]
 
 
 def test_a_span_without_a_whole_window_is_seen_and_empty(aws: Callable[[str], Any]) -> None:
-    assert CloudWatchSignals(aws, "endpoint").read("v-a", "v-b", 100, 130, 60).windows == ()
+    assert CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", 100, 130, 60)).windows == ()
 
 
 def test_metrics_that_cannot_be_read_are_unknown_with_the_reason() -> None:
@@ -245,7 +248,7 @@ def test_metrics_that_cannot_be_read_are_unknown_with_the_reason() -> None:
         result = {"Id": "q0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}
         stubber.add_response("get_metric_data", {"MetricDataResults": [result]})
         for words in ("not authorized", "Rate exceeded", "CloudWatch says Forbidden"):
-            seen = signals.read("v-a", "v-b", 0, 600, 60)
+            seen = signals.read(Ask("v-a", "v-b", "r", 0, 600, 60))
             assert seen.windows is None
             assert words in seen.problem
 
@@ -259,8 +262,8 @@ def test_metrics_on_several_pages_are_put_together() -> None:
                 "MetricDataResults": [{"Id": "q0", "Timestamps": [at], "Values": [9.0], "StatusCode": status}]
             }
             stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
-        seen = CloudWatchSignals(lambda _: client, "endpoint").read("v-a", "v-b", 0, 120, 60)
-    assert [item.champion.requests for item in seen.windows or ()] == [9, 9]
+        seen = CloudWatchSignals(lambda _: client, "endpoint").read(Ask("v-a", "v-b", "r", 0, 120, 60))
+    assert [_errors(item.champion)[0] for item in seen.windows or ()] == [9, 9]
 
 
 def test_an_event_is_published_as_lines_that_a_person_can_read(aws: Callable[[str], Any]) -> None:

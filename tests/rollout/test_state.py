@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from rollout import Plan, Reason, Release, RolloutState, StateError, Verdict
+from rollout import Metric, Plan, Reason, Release, RolloutState, StateError, Step, Verdict
 from rollout.memory import World
 from rollout.state import HISTORY
 
@@ -26,8 +27,8 @@ def test_every_state_of_a_rollout_survives_json(
 
 def test_a_state_of_a_newer_program_is_refused_not_guessed() -> None:
     value = json.loads(RolloutState("endpoint").to_json())
-    with pytest.raises(StateError, match="version 2, this program reads 1"):
-        RolloutState.from_json(json.dumps({**value, "version": 2}))
+    with pytest.raises(StateError, match="version 3, this program reads 2"):
+        RolloutState.from_json(json.dumps({**value, "version": 3}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "phase": "dancing"}'])
@@ -71,3 +72,15 @@ def test_a_verdict_survives_json_with_its_numbers() -> None:
     verdict = Verdict("rolled_back", reason, "000001-b", "b", "recipe", "sha256:b", 12.5)
     state = RolloutState("endpoint", verdict=verdict, rejected={"recipe": verdict})
     assert RolloutState.from_json(state.to_json()).rejected["recipe"].reason.numbers == {"margin": 0.02}
+
+
+def test_a_state_of_the_first_version_is_read_with_its_error_margin_as_a_metric() -> None:
+    value = json.loads(replace(RolloutState("endpoint"), plan=Plan(steps=(Step(10, 30),))).to_json())
+    old = {name: item for name, item in value.items() if name not in NEW_IN_2}
+    kept = ("steps", "min_requests", "alpha", "max_seconds", "on_timeout", "window_seconds", "settle_seconds")
+    old["plan"] = {name: value["plan"][name] for name in (*kept, "watch_seconds")} | {"error_margin": 0.07}
+    plan = RolloutState.from_json(json.dumps({**old, "version": 1})).plan
+    assert plan == Plan(steps=(Step(10, 30),), metrics=(Metric("errors", "rate", 0.07),))
+
+
+NEW_IN_2 = ("shadow_config", "approved", "paused_at", "paused_seconds", "pivots", "replayed", "waiver")

@@ -1,0 +1,70 @@
+"""What the adapters for AWS share: clients with bounded retries, and AWS's errors as a rollout understands them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, cast
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from rollout.ports import Busy, RolloutError, Unreachable
+
+Clients = Callable[[str], Any]
+"""Gives the boto3 client of a service by its name."""
+
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
+_AWS_DOWN = 500
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def clients(region: str | None = None, session: Any = None) -> Clients:
+    """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time."""
+    source: Any = session or boto3.Session(region_name=region)
+    settings = Config(
+        retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=15, region_name=region
+    )
+
+    @lru_cache
+    def client(service: str) -> Any:
+        return source.client(service, config=settings)
+
+    return client
+
+
+@contextmanager
+def calling(doing: str) -> Generator[None]:
+    """Turn what AWS raises into what a rollout understands."""
+    try:
+        yield
+    except ClientError as error:
+        answer: Mapping[str, Any] = cast(Any, error).response
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in _THROTTLED:
+            raise Busy(f"{doing}: throttled: {error}") from error
+        if status >= _AWS_DOWN:
+            raise Unreachable(f"{doing}: {error}") from error
+        raise RolloutError(f"{doing}: {error}") from error
+    except BotoCoreError as error:
+        raise Unreachable(f"{doing}: {error}") from error
+
+
+def code_of(error: BaseException | None) -> str:
+    """AWS's code of an error; empty when it is none of AWS's."""
+    return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

@@ -1,0 +1,164 @@
+"""The replay gate: what does the challenger make of requests that the champion has answered? Pure.
+
+    examine(b'{"late": true, "p": 0.7}', b'{"late": false, "p": 0.4}')    # another decision: "late is false, was true"
+    summary = summed(answers)
+    judged_replay(gate, summary)    # why the challenger is turned back, or None
+
+An answer's *schema* is its JSON structure: the names, the lengths of lists, the types, and numbers that are finite. Its
+*decision* is all in it that is no fraction: booleans, strings, whole numbers. Fractions are scores and may differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal, cast
+
+from rollout.plan import ReplayGate
+from rollout.state import Reason, Replayed
+
+_EXAMPLES = 5
+_LONGEST = 160
+
+Kind = Literal["same", "changed", "error"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """How one answer compares: `error` is a failure or another schema, `changed` another decision; and what differs."""
+
+    kind: Kind
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One captured request, replayed.
+
+    Attributes:
+        examined: How the challenger's answer compares with the champion's.
+        seconds: How long the challenger took.
+        champion_seconds: How long the champion takes for the same request now; None when it was not asked again.
+    """
+
+    examined: Examined
+    seconds: float
+    champion_seconds: float | None = None
+
+
+def examine(champion: bytes, challenger: bytes) -> Examined:
+    """Compare two answers' bodies. Where the champion's is no JSON, only that the challenger's is not empty."""
+    expected = _parsed(champion)
+    if expected is _NOT_JSON:
+        return Examined("same") if challenger else Examined("error", "the answer is empty")
+    got = _parsed(challenger)
+    if got is _NOT_JSON:
+        return Examined("error", f"the answer is no JSON: {_short(challenger)}")
+    changed = ""
+    for difference in _differences(expected, got, ""):
+        if difference.kind == "error":
+            return difference
+        changed = changed or difference.text
+    return Examined("changed", changed) if changed else Examined("same")
+
+
+def summed(answers: Sequence[Answer]) -> Replayed:
+    """What all the answers come to."""
+    wrong = [item.examined.text for item in answers if item.examined.kind == "error"]
+    changed = [item.examined.text for item in answers if item.examined.kind == "changed"]
+    timed = [item for item in answers if item.champion_seconds is not None and item.examined.kind != "error"]
+    ratio = None
+    if timed:
+        least = 1e-6
+        champion = median(item.champion_seconds or 0.0 for item in timed)
+        ratio = median(item.seconds for item in timed) / max(champion, least)
+    examples = tuple(dict.fromkeys([*wrong, *changed]))[:_EXAMPLES]
+    return Replayed(len(answers), len(wrong), len(changed), ratio, examples)
+
+
+def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
+    """Why the gate does not let the challenger through; None when it does, and when there was nothing to replay."""
+    if not seen.requests:
+        return None
+    errors, changed = seen.errors / seen.requests, seen.changed / seen.requests
+    numbers = {"requests": float(seen.requests), "errors": errors, "changed": changed}
+    if seen.latency_ratio is not None:
+        numbers["latency_ratio"] = seen.latency_ratio
+    example = f": {seen.examples[0]}" if seen.examples else ""
+    of = f"of {seen.requests} replayed requests"
+    if errors > gate.max_errors:
+        text = f"{errors:.1%} {of} got an error or another schema, allowed are {gate.max_errors:.1%}{example}"
+        return Reason("replay", "errors", text, {**numbers, "max_errors": gate.max_errors})
+    if changed > gate.max_changed:
+        text = f"{changed:.1%} {of} got another decision, allowed are {gate.max_changed:.1%}{example}"
+        return Reason("replay", "changed decisions", text, {**numbers, "max_changed": gate.max_changed})
+    if seen.latency_ratio is not None and seen.latency_ratio > gate.max_latency_ratio:
+        text = (
+            f"the median latency {of} is {seen.latency_ratio:.2f} times the champion's, allowed is "
+            f"{gate.max_latency_ratio:g} times"
+        )
+        return Reason("replay", "latency", text, {**numbers, "max_latency_ratio": gate.max_latency_ratio})
+    return None
+
+
+def replay_text(seen: Replayed) -> str:
+    """The outcome in one sentence."""
+    if not seen.requests:
+        return "no captured requests to replay"
+    ratio = f", median latency {seen.latency_ratio:.2f} times" if seen.latency_ratio is not None else ""
+    return f"{seen.requests} captured requests replayed: {seen.errors} errors, {seen.changed} other decisions{ratio}"
+
+
+_NOT_JSON = object()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return _NOT_JSON
+
+
+def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
+    """Every difference in schema or decision, in the order of the champion's answer."""
+    at = where or "the answer"
+    if _type(expected) != _type(got):
+        yield Examined("error", f"{at} is {_short(got)}, of type {_type(got)}; expected {_type(expected)}")
+    elif isinstance(expected, Mapping):
+        yield from _members(cast(Mapping[str, Any], expected), cast(Mapping[str, Any], got), where)
+    elif isinstance(expected, list):
+        wanted, found = cast(list[Any], expected), cast(list[Any], got)
+        if len(wanted) != len(found):
+            yield Examined("error", f"{at} has {len(found)} items; expected {len(wanted)}")
+            return
+        for place, (left, right) in enumerate(zip(wanted, found, strict=True)):
+            yield from _differences(left, right, f"{where}[{place}]")
+    elif isinstance(got, float) and not math.isfinite(got) and math.isfinite(expected):
+        yield Examined("error", f"{at} is {got}; expected a finite number")
+    elif expected != got and not isinstance(expected, float) and not isinstance(got, float):
+        yield Examined("changed", f"{at} is {_short(got)}, was {_short(expected)}")
+
+
+def _members(expected: Mapping[str, Any], got: Mapping[str, Any], where: str) -> Iterator[Examined]:
+    for name in expected.keys() ^ got.keys():
+        said = "is missing" if name in expected else "was never there"
+        yield Examined("error", f"{where}.{name} {said}".lstrip("."))
+    for name in expected.keys() & got.keys():
+        yield from _differences(expected[name], got[name], f"{where}.{name}".lstrip("."))
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds[type(value)]
+
+
+def _short(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

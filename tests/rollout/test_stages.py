@@ -1,0 +1,203 @@
+"""What a plan may ask for besides live steps: a replay, a shadow, an approval, everything at once, other instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rollout import Guard, Metric, Phase, Plan, Reason, Release, ReplayGate, RolloutError, Step
+from rollout.memory import World
+from rollout.state import Replayed, RolloutState
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ADA = Reason("person", "ada", "looks well")
+
+
+def plan(*steps: Step, **more: Any) -> Plan:
+    return Plan(**{"steps": steps or (Step(20, 20),), "window_seconds": 10, "max_seconds": 1200, **more})
+
+
+def follow(world: World, seconds: float = 1500) -> RolloutState:
+    return world.controller().follow(seconds)
+
+
+def test_a_clean_replay_comes_before_any_live_traffic_and_is_told(served: Worlds, release: Make) -> None:
+    world = served()
+    world.clock.sleep(30)
+    world.replays["v-b"] = Replayed(100, 0, 3, 1.2, ("predictions[0].late is true, was false",))
+    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
+    state = follow(world)
+    assert (state.champion, state.replayed) == (release("b"), world.replays["v-b"])
+    kinds = [event.kind for event in world.sent]
+    assert kinds.index("replayed") < kinds.index("weights")
+    assert "100 captured requests replayed: 0 errors, 3 other decisions" in world.sent[kinds.index("replayed")].text
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (Replayed(100, 2, 0, 1.0, ("the answer is no JSON: ",)), "2.0% of 100 replayed requests got an error"),
+        (Replayed(100, 0, 21, 1.0), "21.0% of 100 replayed requests got another decision, allowed are 20.0%"),
+        (Replayed(100, 0, 0, 3.5), "3.50 times the champion's, allowed is 3 times"),
+    ],
+)
+def test_a_replay_beyond_the_gate_rolls_back_before_any_live_traffic(
+    served: Worlds, release: Make, seen: Replayed, words: str
+) -> None:
+    world = served()
+    world.replays["v-b"] = seen
+    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "replay")
+    assert words in state.verdict.reason.text
+    assert (world.served.get("v-b"), world.approvals["arn:b"]) == (None, "Rejected")
+
+
+def test_requests_that_cannot_be_replayed_never_let_a_challenger_through(served: Worlds, release: Make) -> None:
+    world = served(replay_problem="S3 does not answer")
+    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate(), max_seconds=100))
+    state = follow(world, 90)
+    assert (state.phase, world.served.get("v-b")) == (Phase.PREPARING, None)
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert "captured requests could not be replayed" in state.verdict.reason.text
+
+
+def test_a_shadow_gets_copies_only_and_is_then_given_live_traffic(served: Worlds, release: Make) -> None:
+    world = served()
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    shadowed = plan(Step(50, 30, shadow=True), Step(20, 20), replay=ReplayGate())
+    world.controller().release(release("b"), "pair-ab", shadowed, shadow_config="shadow-ab")
+    follow(world, 20)
+    assert world.live().shares() == {"v-a": 100.0}
+    assert len(world.answered("v-b", 0, world.clock.time())) > 0
+    assert "v-b" not in world.served
+    state = follow(world)
+    assert state.champion == release("b")
+    assert state.replayed is not None  # once the challenger could be asked by name, before it got live traffic
+    weights = [event.text.partition(":")[0] for event in world.sent if event.kind == "weights"]
+    assert weights == ["b gets copies of 50% of the requests", "b gets 20%"]
+
+
+def test_a_shadow_that_fails_is_rolled_back_and_answered_nobody(served: Worlds, release: Make) -> None:
+    world = served(error_rates={"v-a": 0.01, "v-b": 0.5})
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    world.controller().release(release("b"), "pair-ab", plan(Step(50, 30, shadow=True)), shadow_config="shadow-ab")
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.champion, world.serving) == ("rolled_back", release("a"), "solo-a")
+    assert "v-b" not in world.served
+
+
+def test_a_shadow_alone_is_promoted_straight_from_its_config(served: Worlds, release: Make) -> None:
+    world = served()
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 100)
+    world.controller().release(release("b"), "pair-ab", plan(Step(100, 30, shadow=True)), shadow_config="shadow-ab")
+    assert (follow(world).champion, world.serving, world.approvals["arn:b"]) == (release("b"), "solo-b", "Approved")
+
+
+def test_a_shadow_step_needs_its_config(served: Worlds, release: Make) -> None:
+    with pytest.raises(RolloutError, match="shadow_config: got None"):
+        served().controller().release(release("b"), "pair-ab", plan(Step(100, 30, shadow=True)))
+
+
+def test_a_step_that_asks_for_an_approval_waits_for_it_however_long(served: Worlds, release: Make) -> None:
+    world = served()
+    approved = plan(Step(20, 20, approve=True), Step(50, 20))
+    world.controller().release(release("b"), "pair-ab", approved)
+    state = follow(world)
+    assert (state.phase, state.at_rest, world.live().shares()["v-b"]) == (Phase.PAUSED, True, 20)
+    world.clock.sleep(2 * approved.max_seconds)
+    assert world.controller().tick().state.phase is Phase.PAUSED
+    world.controller().approve(ADA)
+    state = follow(world)
+    assert state.champion == release("b")
+    assert any(event.kind == "approved" and "looks well" in event.text for event in world.sent)
+    with pytest.raises(RolloutError, match="nothing waits for an approval on endpoint endpoint, which is idle"):
+        world.controller().approve(ADA)
+
+
+def test_a_breach_while_waiting_for_an_approval_rolls_back(served: Worlds, release: Make) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan(Step(20, 20, approve=True)))
+    assert follow(world).phase is Phase.PAUSED
+    world.error_rates["v-b"] = 0.5
+    world.clock.sleep(60)
+    world.controller().tick()
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "errors")
+
+
+def test_all_at_once_is_promoted_after_its_bake_and_an_alarm_brings_everything_back(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan(Step(100, 60)))
+    state = follow(world, 30)
+    assert (state.phase, world.live().shares()) == (Phase.BAKING, {"v-a": 0.0, "v-b": 100.0})
+    assert follow(world).champion == release("b")
+
+    world.controller().release(release("c"), "pair-bc", plan(Step(100, 60)))
+    follow(world, 30)
+    world.controller().roll_back(Reason("alarm", "v-c-5xx", "rings"), variant="v-c")
+    state = follow(world)
+    assert (state.champion, world.live().shares()) == (release("b"), {"v-b": 100.0})
+
+
+def test_a_latency_is_compared_at_the_champions_own_quantile(served: Worlds, release: Make) -> None:
+    world = served()
+    world.clock.sleep(60)
+    world.latencies["v-b"] = 25.0
+    metrics = (Metric("errors", "rate", 0.02), Metric("latency_p50", "quantile", 0.5, quantile=0.5, prove=False))
+    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics))
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "latency_p50")
+    assert {reason.name for reason in state.verdict.evidence} == {"errors", "latency_p50"}
+    assert not state.rejected["b-recipe"].evidence
+
+
+def test_labels_that_come_late_are_judged_when_they_come(served: Worlds, release: Make) -> None:
+    world = served(label_seconds=40, correct={"v-a": 0.8, "v-b": 0.3})
+    metrics = (Metric("errors", "rate", 0.02), Metric("accuracy", "rate", 0.05, better="higher"))
+    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics))
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "accuracy")
+
+
+def test_a_metric_that_nobody_publishes_never_lets_a_challenger_through(served: Worlds, release: Make) -> None:
+    world = served()
+    metrics = (Metric("errors", "rate", 0.02), Metric("clikcs", "rate", 0.05, namespace="shop", metric="Clikcs"))
+    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics, max_seconds=200))
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert "clikcs" in state.verdict.reason.text
+
+
+def test_other_instances_of_the_same_model_move_under_the_platforms_guard(served: Worlds, release: Make) -> None:
+    world, guard = served(), Guard("canary", 50, 60, ("v-a-5xx",))
+    larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
+    world.controller().release(larger, None, plan(guard=guard))
+    assert (follow(world).champion, world.guards) == (larger, [guard])
+    world.controller().release(release("b"), "pair-ab", plan(guard=guard))
+    assert follow(world).champion == release("b")
+    assert set(world.guards[1:]) == {None}  # another model is the judge's, not the platform's
+
+
+def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themselves(
+    served: Worlds, release: Make
+) -> None:
+    world = served(broken={"solo-a-large"})
+    larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
+    world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)
