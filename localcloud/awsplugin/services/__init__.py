@@ -15,6 +15,7 @@ TYPES: dict[str, str] = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "s3",
     "aws:s3/bucketPolicy:BucketPolicy": "s3",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": "s3",
+    "aws:s3/bucketNotification:BucketNotification": "s3",
     "aws:kms/key:Key": "kms",
     "aws:kms/alias:Alias": "kms",
     "aws:ecr/repository:Repository": "ecr",

@@ -21,13 +21,20 @@ def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
     return [*found, {"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else found
 
 
+def _index_schema(given: Props, hash_key: str) -> list[dict[str, str]]:
+    """The SDK has two forms of it: keys one by one, and a list."""
+    if given.get("keySchemas"):
+        return [{"AttributeName": key["attributeName"], "KeyType": key["keyType"]} for key in given["keySchemas"]]
+    return _key_schema(hash_key, given.get("rangeKey"))
+
+
 def _index(given: Props, hash_key: str, *, provisioned: bool) -> dict[str, Any]:
     projection: dict[str, Any] = {"ProjectionType": given["projectionType"]}
     if given.get("nonKeyAttributes"):
         projection["NonKeyAttributes"] = given["nonKeyAttributes"]
     found: dict[str, Any] = {
         "IndexName": given["name"],
-        "KeySchema": _key_schema(hash_key, given.get("rangeKey")),
+        "KeySchema": _index_schema(given, hash_key),
         "Projection": projection,
     }
     if provisioned:
@@ -69,7 +76,7 @@ def _create_table(s: Scope, p: Props) -> Props:
         wanted["ProvisionedThroughput"] = _throughput(p)
     if p.get("globalSecondaryIndexes"):
         indexes = p["globalSecondaryIndexes"]
-        wanted["GlobalSecondaryIndexes"] = [_index(i, i["hashKey"], provisioned=provisioned) for i in indexes]
+        wanted["GlobalSecondaryIndexes"] = [_index(i, i.get("hashKey", ""), provisioned=provisioned) for i in indexes]
     if p.get("localSecondaryIndexes"):
         indexes = p["localSecondaryIndexes"]
         wanted["LocalSecondaryIndexes"] = [_index(i, p["hashKey"], provisioned=False) for i in indexes]
@@ -121,6 +128,7 @@ def _read_table(s: Scope, k: Props) -> Props:
     mode = live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
     capacity = live.get("ProvisionedThroughput", {}) if mode == "PROVISIONED" else {}
     stream = live.get("StreamSpecification", {})
+    listed = {i["name"] for i in k.get("globalSecondaryIndexes") or [] if i.get("keySchemas")}
     return {
         "name": live["TableName"],
         "arn": live["TableArn"],
@@ -130,7 +138,9 @@ def _read_table(s: Scope, k: Props) -> Props:
         "billingMode": mode,
         "readCapacity": capacity.get("ReadCapacityUnits"),
         "writeCapacity": capacity.get("WriteCapacityUnits"),
-        "globalSecondaryIndexes": [_read_index(i, mode) for i in live.get("GlobalSecondaryIndexes", [])],
+        "globalSecondaryIndexes": [
+            _read_index(i, mode, listed=i["IndexName"] in listed) for i in live.get("GlobalSecondaryIndexes", [])
+        ],
         "localSecondaryIndexes": [
             {n: v for n, v in _read_index(i, "").items() if n != "hashKey"}
             for i in live.get("LocalSecondaryIndexes", [])
@@ -147,12 +157,12 @@ def _read_table(s: Scope, k: Props) -> Props:
     }
 
 
-def _read_index(live: Props, mode: str) -> Props:
+def _read_index(live: Props, mode: str, *, listed: bool = False) -> Props:
     keys = {item["KeyType"]: item["AttributeName"] for item in live["KeySchema"]}
+    schemas = [{"attributeName": item["AttributeName"], "keyType": item["KeyType"]} for item in live["KeySchema"]]
     found = {
         "name": live["IndexName"],
-        "hashKey": keys["HASH"],
-        "rangeKey": keys.get("RANGE"),
+        **({"keySchemas": schemas} if listed else {"hashKey": keys["HASH"], "rangeKey": keys.get("RANGE")}),
         "projectionType": live["Projection"]["ProjectionType"],
         "nonKeyAttributes": live["Projection"].get("NonKeyAttributes"),
     }
@@ -218,7 +228,9 @@ def _update_indexes(s: Scope, name: str, p: Props, old: Props) -> None:
     provisioned = p.get("billingMode", "PROVISIONED") == "PROVISIONED"
     steps: list[dict[str, Any]] = [{"Delete": {"IndexName": n}} for n, i in before.items() if after.get(n) != i]
     steps += [
-        {"Create": _index(i, i["hashKey"], provisioned=provisioned)} for n, i in after.items() if before.get(n) != i
+        {"Create": _index(i, i.get("hashKey", ""), provisioned=provisioned)}
+        for n, i in after.items()
+        if before.get(n) != i
     ]
     for step in steps:
         s("dynamodb").update_table(
@@ -249,9 +261,9 @@ def _check_table(p: Props) -> Failures:
     declared = {a["name"] for a in p["attributes"]}
     used = {p["hashKey"], p.get("rangeKey")} - {None}
     for index in p.get("globalSecondaryIndexes") or []:
-        if not index.get("hashKey"):
-            return [("globalSecondaryIndexes", f"index {index['name']!r} needs 'hashKey'")]
-        used |= {index["hashKey"], index.get("rangeKey")} - {None}
+        if bool(index.get("hashKey")) == bool(index.get("keySchemas")):
+            return [("globalSecondaryIndexes", f"index {index['name']!r} needs either 'hashKey' or 'keySchemas'")]
+        used |= {key["AttributeName"] for key in _index_schema(index, index.get("hashKey", ""))}
     used |= {index["rangeKey"] for index in p.get("localSecondaryIndexes") or []}
     if declared != used:
         reason = f"attributes must be the keys of the table and its indexes: {sorted(used)}, not {sorted(declared)}"
@@ -263,7 +275,7 @@ def _check_table(p: Props) -> Failures:
     return []
 
 
-_INDEX_LIMITS = ("keySchemas", "onDemandThroughput", "warmThroughput")
+_INDEX_LIMITS = ("onDemandThroughput", "warmThroughput")
 
 TABLE = Resource(
     "aws:dynamodb/table:Table",

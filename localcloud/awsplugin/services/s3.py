@@ -285,6 +285,81 @@ BUCKET_OWNERSHIP_CONTROLS = Resource(
     delete=lambda s, k: s("s3").delete_bucket_ownership_controls(Bucket=k["bucket"]),
 )
 
+
+# Property -> what the service calls the list, and a target's address in it.
+_NOTIFIED = {
+    "lambdaFunctions": ("LambdaFunctionConfigurations", "LambdaFunctionArn", "lambdaFunctionArn"),
+    "queues": ("QueueConfigurations", "QueueArn", "queueArn"),
+    "topics": ("TopicConfigurations", "TopicArn", "topicArn"),
+}
+
+
+def _put_notification(s: Scope, p: Props) -> None:
+    """S3 holds the notifications of a bucket as one document, so this is all of them."""
+    wanted: dict[str, Any] = {"EventBridgeConfiguration": {}} if p.get("eventbridge") else {}
+    for name, (member, arn, ours) in _NOTIFIED.items():
+        if p.get(name):
+            wanted[member] = [_notified(item, arn, ours) for item in p[name]]
+    s("s3").put_bucket_notification_configuration(Bucket=p["bucket"], NotificationConfiguration=wanted)
+
+
+def _notified(given: Props, arn: str, ours: str) -> dict[str, Any]:
+    filters = [("prefix", given.get("filterPrefix")), ("suffix", given.get("filterSuffix"))]
+    rules = [{"Name": name, "Value": value} for name, value in filters if value]
+    return {
+        arn: given[ours],
+        "Events": given["events"],
+        **({"Id": given["id"]} if given.get("id") else {}),
+        **({"Filter": {"Key": {"FilterRules": rules}}} if rules else {}),
+    }
+
+
+def _read_notification(s: Scope, k: Props) -> Props | None:
+    live = s("s3").get_bucket_notification_configuration(Bucket=k["bucket"])
+    found = {
+        name: [_read_notified(item, arn, ours) for item in live.get(member, [])]
+        for name, (member, arn, ours) in _NOTIFIED.items()
+    }
+    eventbridge = "EventBridgeConfiguration" in live
+    if not eventbridge and not any(found.values()):
+        return None  # every bucket has the empty document
+    return {"bucket": k["bucket"], "eventbridge": eventbridge, **found}
+
+
+def _read_notified(live: Props, arn: str, ours: str) -> Props:
+    rules = live.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    filters = {f"filter{rule['Name'].capitalize()}": rule["Value"] for rule in rules}
+    return {ours: live[arn], "events": live["Events"], "id": live.get("Id"), **filters}
+
+
+def _check_notification(p: Props) -> Failures:
+    if not p.get("eventbridge") and not any(p.get(name) for name in _NOTIFIED):
+        return [("lambdaFunctions", "a notification needs 'eventbridge', 'lambdaFunctions', 'queues' or 'topics'")]
+    return [
+        (f"{name}[{position}].{ours}", f"a notification in {name!r} needs {ours!r}")
+        for name, (_, _, ours) in _NOTIFIED.items()
+        if p.get(name) and p[name] is not UNKNOWN
+        for position, item in enumerate(p[name])
+        if item is not UNKNOWN and ours not in item
+    ]
+
+
+BUCKET_NOTIFICATION = Resource(
+    "aws:s3/bucketNotification:BucketNotification",
+    props={
+        "bucket": Prop(replace=True),
+        "eventbridge": Prop(default=False),
+        **{name: Prop(unordered=True, inner={"id": ...}) for name in _NOTIFIED},
+    },
+    ident="bucket",
+    identity=("bucket",),
+    check=_check_notification,
+    create=_put_notification,
+    read=_read_notification,
+    update=lambda s, k, p, _: _put_notification(s, p),
+    delete=lambda s, k: s("s3").put_bucket_notification_configuration(Bucket=k["bucket"], NotificationConfiguration={}),
+)
+
 RESOURCES = (
     BUCKET,
     BUCKET_VERSIONING,
@@ -292,4 +367,5 @@ RESOURCES = (
     BUCKET_PUBLIC_ACCESS_BLOCK,
     BUCKET_POLICY,
     BUCKET_OWNERSHIP_CONTROLS,
+    BUCKET_NOTIFICATION,
 )

@@ -37,6 +37,7 @@ LEAST: dict[str, dict[str, Any]] = {
         "bucket": "b",
         "rule": {"objectOwnership": "BucketOwnerEnforced"},
     },
+    "aws:s3/bucketNotification:BucketNotification": {"bucket": "b", "eventbridge": True},
     "aws:kms/key:Key": {},
     "aws:kms/alias:Alias": {"targetKeyId": "k"},
     "aws:ecr/repository:Repository": {},
@@ -155,6 +156,33 @@ REFUSED = [
     ("aws:cloudwatch/logGroup:LogGroup", {"retentionInDays": 2}, "retentionInDays", "is not one of"),
     ("aws:dynamodb/table:Table", {"hashKey": "other"}, "attributes", "must be the keys"),
     ("aws:dynamodb/table:Table", {"billingMode": "PROVISIONED"}, "readCapacity", "needs readCapacity"),
+    (
+        "aws:dynamodb/table:Table",
+        {"globalSecondaryIndexes": [{"name": "i", "projectionType": "ALL"}]},
+        "globalSecondaryIndexes",
+        "needs either 'hashKey' or 'keySchemas'",
+    ),
+    (
+        "aws:dynamodb/table:Table",
+        {
+            "globalSecondaryIndexes": [
+                {
+                    "name": "i",
+                    "keySchemas": [{"attributeName": "other", "keyType": "HASH"}],
+                    "projectionType": "ALL",
+                }
+            ]
+        },
+        "attributes",
+        "must be the keys",
+    ),
+    ("aws:s3/bucketNotification:BucketNotification", {"eventbridge": False}, "lambdaFunctions", "needs 'eventbridge'"),
+    (
+        "aws:s3/bucketNotification:BucketNotification",
+        {"queues": [{"events": ["s3:ObjectCreated:*"]}]},
+        "queues[0].queueArn",
+        "needs 'queueArn'",
+    ),
     ("aws:sagemaker/model:Model", {"primaryContainer": {}}, "primaryContainer", "'image' or 'modelPackageName'"),
     (
         "aws:sagemaker/model:Model",

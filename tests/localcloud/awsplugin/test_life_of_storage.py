@@ -121,6 +121,33 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"bucket": w.name("other")},
     },
     {
+        "token": "aws:s3/bucketNotification:BucketNotification",
+        "inputs": lambda w: {
+            "bucket": w.bucket(),
+            "lambdaFunctions": [
+                {
+                    "lambdaFunctionArn": w.function()["arn"],
+                    "events": ["s3:ObjectCreated:*"],
+                    "filterPrefix": prefix,
+                    "filterSuffix": ".jsonl",
+                }
+                for prefix in ("labels/", "capture/")
+            ],
+        },
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_notification_configuration(
+            Bucket=s["bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
+        ),
+        "drifted": {"eventbridge", "lambdaFunctions"},
+        "change": lambda w: {
+            "lambdaFunctions": [
+                {"lambdaFunctionArn": w.function()["arn"], "events": ["s3:ObjectCreated:Put"], "id": "puts"}
+            ],
+            "eventbridge": True,
+        },
+        "replace": lambda w: {"bucket": w.name("other")},
+    },
+    {
         "token": "aws:kms/key:Key",
         "inputs": lambda w: {
             "description": "models",
@@ -217,3 +244,28 @@ def test_a_resource_is_made_kept_changed_imported_and_removed(
     world: Any, live_through: Any, case: dict[str, Any]
 ) -> None:
     live_through(world, **case)
+
+
+def test_an_index_whose_keys_are_a_list_is_read_back_as_one(world: Any, plugin: Any) -> None:
+    keys = [{"attributeName": "waiting", "keyType": "HASH"}, {"attributeName": "since", "keyType": "RANGE"}]
+    made = plugin.create(
+        "aws:dynamodb/table:Table",
+        {
+            "name": world.name("labels"),
+            "hashKey": "id",
+            "attributes": [
+                {"name": "id", "type": "S"},
+                {"name": "waiting", "type": "S"},
+                {"name": "since", "type": "N"},
+            ],
+            "billingMode": "PAY_PER_REQUEST",
+            "globalSecondaryIndexes": [{"name": "waiting", "keySchemas": keys, "projectionType": "ALL"}],
+        },
+    )
+    world.made.append(made)
+    (index,) = world.client("dynamodb").describe_table(TableName=made.ident)["Table"]["GlobalSecondaryIndexes"]
+    assert index["KeySchema"] == [
+        {"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}
+    ]  # fmt: skip
+    assert plugin.changes(made) == set()
+    assert plugin.refresh(made) == made
