@@ -207,6 +207,9 @@ class MonitoringSettings(Section):
         default=0.25, gt=0, le=100, description="Population stability index of the worst feature."
     )
     drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
+    labels_minutes: int = Field(
+        default=60, ge=1, le=10_080, description="How long a label waits for its answer before it counts as unknown."
+    )
 
     @field_validator("period_seconds")
     @classmethod

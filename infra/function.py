@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_aws as aws
 
@@ -32,6 +34,7 @@ class Function(pulumi.ComponentResource):
         alerts: pulumi.Input[str],
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
+        environment: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the function.
@@ -45,6 +48,7 @@ class Function(pulumi.ComponentResource):
             alerts: The ARN of the topic that its alarm tells.
             timeout: The longest a call may take, in seconds.
             dead_letters: The ARN of the queue for events that it could not handle.
+            environment: Environment variables besides those of every function.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Function", handler, None, opts)
@@ -66,7 +70,7 @@ class Function(pulumi.ComponentResource):
             source_code_hash=code.sha256_base64,
             timeout=timeout,
             memory_size=256,
-            environment=aws.lambda_.FunctionEnvironmentArgs(variables=_environment(names)),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(names), **(environment or {})}),
             dead_letter_config=_dead_letters(dead_letters),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
         )

@@ -113,12 +113,22 @@ class Names:
         return f"{self.prefix}-rollback-dlq"
 
     @property
+    def labels(self) -> str:
+        """The DynamoDB table where answers and labels wait for each other."""
+        return f"{self.prefix}-labels"
+
+    @property
+    def labels_dead_letters(self) -> str:
+        """The queue of files that the labels function could not take in."""
+        return f"{self.prefix}-labels-dlq"
+
+    @property
     def dashboard(self) -> str:
         """The CloudWatch dashboard."""
         return self.prefix
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler: `rollback`, `advance` or `drift`."""
+        """The Lambda function, and its role, of a handler: `rollback`, `advance`, `drift` or `labels`."""
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:

@@ -147,6 +147,21 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     ]
 
 
+def labels(names: Names, key_arn: str) -> list[Statement]:
+    """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
+    bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], [ledger]),
+        allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
+    ]
+
+
 def _namespaces(*names: str) -> dict[str, Any]:
     return {"StringEquals": {"cloudwatch:namespace": list(names)}}
 

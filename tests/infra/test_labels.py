@@ -1,0 +1,68 @@
+"""What the program declares for late labels, each promise with its reason. Nothing here needs an engine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from monitoring.ledger import INDEX
+from tests.infra.recorded import World
+from tests.infra.recorded import run_program as run
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return run(monitoring={"labels_minutes": 3})
+
+
+def variables(world: World) -> dict[str, str]:
+    return world.one("lambda/function:Function", "labels").inputs["environment"]["variables"]
+
+
+def test_files_of_captures_and_labels_call_the_function_and_what_it_writes_does_not(world: World) -> None:
+    notification = world.one(":BucketNotification")
+    called = {item["filterPrefix"] for item in notification.inputs["lambdaFunctions"]}
+    assert called == {"capture/", "labels/"}
+    assert not any("labels-rejected/".startswith(prefix) for prefix in called), "it would call itself without end"
+    assert any("Permission" in urn for urn in notification.depends), "S3 checks that it may call"
+    permission = world.one(":Permission", "labels-s3").inputs
+    assert (permission["principal"], bool(permission["sourceArn"])) == ("s3.amazonaws.com", True)
+
+
+def test_ledger_forgets_and_has_the_index_that_the_function_asks(world: World) -> None:
+    table = world.one(":Table", "ledger").inputs
+    assert table["ttl"] == {"attributeName": "expires", "enabled": True}
+    (index,) = table["globalSecondaryIndexes"]
+    assert index["name"] == INDEX
+    assert [key["attributeName"] for key in index["keySchemas"]] == ["waiting", "since"]
+    assert table["serverSideEncryption"]["enabled"] is True
+
+
+def test_function_is_told_its_table_and_how_long_a_label_waits(world: World) -> None:
+    assert variables(world)["LABELS_TABLE"] == world.one(":Table", "ledger").inputs["name"]
+    assert variables(world)["LABELS_WAIT_SECONDS"] == "180"
+    assert variables(world)["ENDPOINT_NAME"] == "flight-delay-local"
+
+
+def test_event_that_cannot_be_handled_is_kept_and_rings(world: World) -> None:
+    queue = world.one(":Queue", "labels-dead-letters").inputs
+    assert world.one("lambda/function:Function", "labels").inputs["deadLetterConfig"]["targetArn"]
+    alarm = world.one(":MetricAlarm", "labels-dead-letters").inputs
+    assert alarm["dimensions"] == {"QueueName": queue["name"]}
+    assert alarm["treatMissingData"] == "notBreaching"
+
+
+def test_function_reads_what_it_joins_and_writes_only_what_is_its_own(world: World) -> None:
+    policy: list[dict[str, Any]] = json.loads(world.one(":RolePolicy", "labels").inputs["policy"])["Statement"]
+    for statement in policy:
+        assert all("*" not in action for action in statement["Action"]), statement
+        assert statement["Resource"] != ["*"] or statement["Condition"], "a namespace narrows what has no resource"
+    written = [one["Resource"] for one in policy if "s3:PutObject" in one["Action"]]
+    assert [resource.rpartition(":")[2].partition("/")[2] for (resource,) in written] == ["labels-rejected/*"]
+    tables = [one["Resource"] for one in policy if "dynamodb:PutItem" in one["Action"]]
+    assert [resource.endswith("table/flight-delay-local-labels") for (resource,) in tables] == [True]
