@@ -122,6 +122,7 @@ def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(
     assert seen.verdict["name"].endswith("-5xx")
     outputs = story.stack.outputs()
     assert (outputs["champion"], outputs["challenger"]) == (before, None)
+    assert outputs["package_digest"] == before
     assert package(story, seen.verdict["package_digest"])["ModelApprovalStatus"] == "Rejected"
     assert {failure.answer for failure in traffic.failures} == {"500"}
 
