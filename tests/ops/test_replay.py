@@ -81,6 +81,19 @@ def test_a_limit_ends_the_replay(endpoint: type[Endpoint]) -> None:
     assert run(TARGET, (flight(n) for n in range(1000)), Pace(rate=1000), limit=7).sent == 7
 
 
+def test_a_replay_that_came_to_the_end_of_the_data_tells_the_last_flights_time(endpoint: type[Endpoint]) -> None:
+    assert run(TARGET, [flight(n) for n in range(3)], Pace(rate=1000)).ended_at == NOON + timedelta(minutes=2)
+
+
+def test_a_replay_that_was_limited_or_out_of_time_did_not_come_to_the_end_of_the_data(endpoint: type[Endpoint]) -> None:
+    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=1000), limit=2).ended_at is None
+    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=10), seconds=0.05).ended_at is None
+
+
+def test_a_models_failure_is_told_in_its_own_words_once(endpoint: type[Endpoint]) -> None:
+    assert run(TARGET, [flight(3)], Pace(rate=10)).first_failures == ["f3: the model answered 500: boom"]
+
+
 def test_a_stopped_replay_counts_what_was_under_way(endpoint: type[Endpoint]) -> None:
     stop = threading.Event()
     reports: list[Report] = []
