@@ -4,6 +4,7 @@
     modelstack watch
     modelstack invoke model/example_request.json
     modelstack replay --from 2013-03-01 --speed 3600
+    modelstack labels truth.jsonl
     modelstack rollback --reason "customers complain"
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import nullcontext
 from datetime import date, datetime
 from typing import Any, BinaryIO
 
@@ -33,6 +35,15 @@ from ops.target import resolve
 
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+
+
+class _Delay(click.ParamType):
+    """A number of seconds, or none."""
+
+    name = "seconds|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        return None if value == "none" else click.FloatRange(0).convert(value, param, ctx)
 
 
 class _Group(click.Group):
@@ -139,6 +150,14 @@ def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
 @click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
 @click.option("--variant", default=None, help="Send everything to this variant or release.")
+@click.option(
+    "--labels-after",
+    "labels_after",
+    type=_Delay(),
+    default="none",
+    show_default=True,
+    help="Seconds after which the true label of each answer is sent, or none.",
+)
 @_json
 @click.pass_obj
 def replay(  # noqa: PLR0917 - one parameter an option
@@ -150,12 +169,14 @@ def replay(  # noqa: PLR0917 - one parameter an option
     limit: int | None,
     seconds: float | None,
     variant: str | None,
+    labels_after: float | None,
     as_json: bool,
 ) -> None:
     """Send the year's real flights to the endpoint in their order, as fast as --speed or --rate says.
 
     Exits with 1 when any request failed.
     """
+    from ops.labels import LateLabels  # noqa: PLC0415 - only this command needs it
     from ops.replay import Pace, Report, flights, run  # noqa: PLC0415 - pandas loads only for this command
 
     last = end.date() if end else date(start.year, 12, 31)
@@ -180,16 +201,47 @@ def replay(  # noqa: PLR0917 - one parameter an option
             done = report.sent if limit else (at.replace(tzinfo=None) - start).total_seconds() / 86_400
             progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=str(at.date()))
 
-        report = run(
-            target, source, Pace(speed=speed, rate=rate), limit=limit, seconds=seconds, variant=variant, tick=tick
-        )
+        late = LateLabels(target, labels_after) if labels_after is not None else None
+        with late or nullcontext():
+            report = run(
+                target,
+                source,
+                Pace(speed=speed, rate=rate),
+                limit=limit,
+                seconds=seconds,
+                variant=variant,
+                labels=late,
+                tick=tick,
+            )
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         Console().print(report.table())
         if report.ended_at and report.ended_at.date() < last:
             click.echo(f"the data ends there: the last flight is of {report.ended_at:%Y-%m-%d %H:%M} UTC", err=True)
+    if late is not None:
+        click.echo(f"{late.sent:,} labels sent", err=True)
+        if late.failure:
+            raise late.failure
     sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"))
+@click.pass_obj
+def labels(stack: str, file: BinaryIO) -> None:
+    """Send the true labels in FILE (`-` is standard input) to be joined with the answers that they are about.
+
+    A line a label: {"inference_id": "order-17", "label": true}. The id is that of the request (InferenceId), the label
+    what the model should have said; a list of them if the request had several instances. Labels may be sent twice, and
+    before or after the answer was captured: each counts once.
+    """
+    from ops.labels import read, upload  # noqa: PLC0415 - only this command needs it
+
+    lines = read(file)
+    for address in upload(resolve(stack), lines):
+        click.echo(address)
+    click.echo(f"{len(lines):,} labels sent", err=True)
 
 
 @main.command()

@@ -10,6 +10,7 @@ import json
 import textwrap
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from rich.table import Table
 from model import data
 from model.data import Flight
 from ops.errors import OperatorError, refusal
+from ops.labels import LateLabels
 from ops.target import Target
 
 _WORKERS = 16
@@ -117,31 +119,37 @@ class Report:
 class Sender:
     """Sends requests to one endpoint from several threads and keeps one report."""
 
-    def __init__(self, target: Target, report: Report, variant: str | None = None) -> None:
+    def __init__(
+        self, target: Target, report: Report, variant: str | None = None, labels: LateLabels | None = None
+    ) -> None:
         config = Config(
             connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
         )
         self._runtime = target.client("sagemaker-runtime", config)
         self._endpoint = target.endpoint
         self._variant = {"TargetVariant": variant} if variant else {}
+        self._labels = labels
+        self._run = uuid.uuid4().hex[:8]  # a flight that is replayed again is another request, with a label of its own
         self._lock = threading.Lock()
         self.report = report
 
     def send(self, flight: Flight) -> None:
         """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
-        body = json.dumps({"instances": [flight.instance]})
+        body, inference_id = json.dumps({"instances": [flight.instance]}), f"{flight.id}.{self._run}"
         begun = time.monotonic()
         variant, failure = None, None
         try:
             answer = self._runtime.invoke_endpoint(
                 EndpointName=self._endpoint,
                 ContentType="application/json",
-                InferenceId=flight.id,
+                InferenceId=inference_id,
                 Body=body,
                 **self._variant,
             )
             answer["Body"].read()
             variant, name = answer["InvokedProductionVariant"], "200"
+            if self._labels is not None and flight.late is not None:
+                self._labels.add(inference_id, flight.late)
         except ClientError as error:
             detail = error.response.get("Error", {})
             name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
@@ -183,6 +191,7 @@ def run(
     limit: int | None = None,
     seconds: float | None = None,
     variant: str | None = None,
+    labels: LateLabels | None = None,
     tick: Callable[[Report, datetime], None] = lambda report, at: None,
     stop: threading.Event | None = None,
     report: Report | None = None,
@@ -196,11 +205,12 @@ def run(
         limit: The most requests.
         seconds: The most seconds.
         variant: Send everything to this variant.
+        labels: Takes the true label of each flight that was answered and has one.
         tick: Called after each request is handed over, with the report so far and the flight's own time.
         stop: Ends the run from another thread; what is under way is still counted.
         report: What the outcomes are added to; a new one if left out.
     """
-    sender, stop = Sender(target, report or Report(), variant), stop or threading.Event()
+    sender, stop = Sender(target, report or Report(), variant, labels), stop or threading.Event()
     begun, first, last = time.monotonic(), None, None
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:

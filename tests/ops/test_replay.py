@@ -26,10 +26,9 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.seen.append(
-            {"id": self.headers["X-Amzn-SageMaker-Inference-Id"], "body": body.decode(), "path": self.path}
-        )
-        if int(self.headers["X-Amzn-SageMaker-Inference-Id"][1:]) % 4 == 3:
+        name = self.headers["X-Amzn-SageMaker-Inference-Id"].partition(".")[0]
+        self.seen.append({"id": name, "body": body.decode(), "path": self.path})
+        if int(name[1:]) % 4 == 3:
             answer = json.dumps({"OriginalStatusCode": 500, "Message": "boom", "OriginalMessage": "boom"}).encode()
             self.send_response(424)
             self.send_header("x-amzn-errortype", "ModelError")
