@@ -49,7 +49,8 @@ def add_parser(commands: Any, state: argparse.ArgumentParser) -> None:
     api.add_argument("service", help="such as sagemaker, cloudwatch, dynamodb; or a glob")
     api.add_argument("operation", help="such as UpdateEndpoint; or a glob")
     api.add_argument("effect", choices=list(API_EFFECTS))
-    api.set_defaults(run=_add, members=("service", "operation"))
+    api.add_argument("--containing", help="only requests whose body has this text, such as a resource's name")
+    api.set_defaults(run=_add, members=("service", "operation", "containing"))
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -61,7 +61,7 @@ async def pass_through(faults: Faults, app: App, scope: MutableMapping[str, Any]
     """Serve a request, unless a fault hits it."""
     body = await _body(receive)
     service, operation, headers = _named(scope, body)
-    fault = faults.of_call(service, operation)
+    fault = faults.of_call(service, operation, body)
     if fault is None:
         await app(scope, _again(body, receive), send)
     elif fault.effect in {"throttle", "error"}:

@@ -6,6 +6,7 @@ Example:
     >>> faults = Faults()
     >>> faults.add({"endpoint": "flights", "variant": "challenger", "effect": "error", "status": 500, "share": 0.5})
     >>> faults.add({"service": "sagemaker", "operation": "UpdateEndpoint", "effect": "drop_after", "calls": 1})
+    >>> faults.add({"service": "dynamodb", "operation": "PutItem", "effect": "throttle", "containing": "flights"})
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Fault:
         status: HTTP status of effect `error` of a variant.
         milliseconds: Of `delay`, `hang` and the drops; None when not given.
         body: Of effect `answer`.
+        containing: Of an operation: only requests whose body has this text, such as a resource's name; empty for all.
         hits: Requests that it has hit.
     """
 
@@ -68,6 +70,7 @@ class Fault:
     status: int = 500
     milliseconds: float | None = None
     body: str = ""
+    containing: str = ""
     hits: int = 0
 
     @property
@@ -95,6 +98,8 @@ class Fault:
             shown["status"] = self.status
         if self.effect == "answer":
             shown["body"] = self.body
+        if self.containing:
+            shown["containing"] = self.containing
         return shown
 
 
@@ -110,7 +115,7 @@ class Faults:
 
         Args:
             document: `endpoint` and `variant`, or `service` and `operation` (globs), `effect`, and optionally `share`,
-                `calls`, `seconds`, `milliseconds`, `status`, `body`.
+                `calls`, `seconds`, `milliseconds`, `status`, `body`, `containing`.
 
         Raises:
             FaultError: A member is missing, unknown, or has a value that is not allowed.
@@ -119,8 +124,7 @@ class Faults:
         names = ("service", "operation") if of_api else ("endpoint", "variant")
         effects = API_EFFECTS if of_api else VARIANT_EFFECTS
         allowed = {*names, "effect", "share", "calls", "seconds", "milliseconds"}
-        if not of_api:
-            allowed |= {"status", "body"}
+        allowed |= {"containing"} if of_api else {"status", "body"}
         unknown = sorted(document.keys() - allowed)
         if unknown:
             raise FaultError(f"unknown member {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}")
@@ -143,6 +147,7 @@ class Faults:
             status=int(_number(document, "status", 400, 599, 500) or 500),
             milliseconds=_number(document, "milliseconds", 0, 3_600_000),
             body=str(document.get("body", "")),
+            containing=_text(document, "containing", "a text") if "containing" in document else "",
         )
         self._faults.append(fault)
         return fault
@@ -167,9 +172,13 @@ class Faults:
         """Whether any operation may go wrong, so that requests need to be looked at."""
         return any(fault.of_api and not fault.over for fault in self._faults)
 
-    def of_call(self, service: str, operation: str) -> Fault | None:
+    def of_call(self, service: str, operation: str, body: bytes = b"") -> Fault | None:
         """The first fault that hits this call of an operation, counted."""
-        return next(self._hit(lambda fault: fault.of_api, (service, operation)), None)
+
+        def meant(fault: Fault) -> bool:
+            return fault.of_api and fault.containing.encode() in body
+
+        return next(self._hit(meant, (service, operation)), None)
 
     def _hit(self, kind: Callable[[Fault], bool], names: tuple[str, str]) -> Iterator[Fault]:
         for fault in self._faults:
@@ -183,10 +192,10 @@ class Faults:
             yield fault
 
 
-def _text(document: Mapping[str, Any], name: str) -> str:
+def _text(document: Mapping[str, Any], name: str, expected: str = "a name or a glob such as '*'") -> str:
     value = document.get(name)
     if not isinstance(value, str) or not value:
-        raise FaultError(f"{name} is {value!r}, expected a name or a glob such as '*'")
+        raise FaultError(f"{name} is {value!r}, expected {expected}")
     return value
 
 

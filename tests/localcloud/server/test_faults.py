@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[3]
         ({"endpoint": "e", "variant": "v", "effect": "error", "status": 200}, "status is 200"),
         ({"endpoint": "e", "variant": "v", "effect": "error", "colour": 1}, "unknown member 'colour'"),
         ({"service": "sagemaker", "operation": "*", "effect": "error", "status": 500}, "unknown member 'status'"),
+        ({"endpoint": "e", "variant": "v", "effect": "error", "containing": "x"}, "unknown member 'containing'"),
+        ({"service": "sagemaker", "operation": "*", "effect": "error", "containing": ""}, "containing is '', expected"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_the_member(document, words):
@@ -55,6 +57,14 @@ def test_a_fault_ends_after_its_calls_and_when_it_is_cleared():
     assert faults.clear("fault-9") == 0
     assert faults.clear(second.id) == 1
     assert not faults.of_apis
+
+
+def test_a_fault_of_an_operation_can_be_limited_to_requests_about_one_thing():
+    faults = Faults()
+    fault = faults.add({"service": "dynamodb", "operation": "*", "effect": "error", "containing": "flights"})
+    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "other"}') is None
+    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "flights"}') is fault
+    assert (fault.hits, fault.as_dict()["containing"]) == (1, "flights")
 
 
 def test_a_fault_ends_when_its_time_is_over(monkeypatch):
@@ -162,12 +172,13 @@ def test_the_command_adds_lists_and_clears(cloud, ask):
         return subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
 
     added = json.loads(command("variant", "e", "v", "error", "--status", "502", "--share", "0.5").stdout)
-    command("api", "cloudwatch", "GetMetricData", "throttle", "--calls", "3")
+    command("api", "cloudwatch", "GetMetricData", "throttle", "--calls", "3", "--containing", "flights")
     listed = json.loads(command("list").stdout)
     assert [(fault["effect"], fault.get("status"), fault.get("calls")) for fault in listed] == [
         ("error", 502, None),
         ("throttle", None, 3),
     ]
+    assert listed[1]["containing"] == "flights"
     assert listed == ask()["faults"]
     assert "1 faults cleared" in command("clear", added["id"]).stderr
     assert "1 faults cleared" in command("clear").stderr
