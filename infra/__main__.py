@@ -22,6 +22,8 @@ from infra.rollout import Rollout
 from infra.serving import Serving
 from infra.target import check_target
 
+Opts = pulumi.ResourceOptions
+
 
 async def main() -> None:
     """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
@@ -49,8 +51,8 @@ async def main() -> None:
         registry=registry,
         retain=retain,
         source=here.source,
+        opts=Opts(provider=here.provider),
     )
-    await registry.registered()  # so that the package's provider starts while the rest is declared
     if plan.starts:
         await verdict.stop_when_refused(package)  # before anything else changes
 
@@ -79,7 +81,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         settings=settings.rollout,
         monitoring=watch,
         state=here.state,
-        opts=pulumi.ResourceOptions(depends_on=[journal, rollback, monitoring, serving]),
+        opts=Opts(provider=here.provider, depends_on=[journal, rollback, monitoring, serving]),
     )
     outputs.export(
         outputs.of_registry(names, registry)

@@ -33,12 +33,14 @@ class Place:
         state: What is live and on trial, by the journal.
         source: The release that is taken from another stack; None when the model is trained here.
         image: The serving image of a new release; None when there is none yet.
+        provider: Makes the package and drives the rollout.
     """
 
     names: Names
     state: RolloutState
     source: dict[str, Any] | None
     image: str | None
+    provider: pulumi.ProviderResource
 
     def wanted(self, settings: Settings, image: str) -> Wanted:
         """The release that the config asks for, served by an image.
@@ -56,9 +58,11 @@ async def here(settings: Settings, stack: str) -> Place:
     Raises:
         pulumi.RunError: AWS does not say whose the credentials are or what is live, or the source has no champion.
     """
+    # Its process starts now, beside that of AWS's provider, and not when the package is declared.
+    provider = pulumi.ProviderResource("pulumi-python", "releases", {})
     names, state = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
     source = await champion_of(settings.promotion.source) if settings.promotion.source else None
-    return Place(names, state, source, image_for(settings.serving.image, names, source))
+    return Place(names, state, source, image_for(settings.serving.image, names, source), provider)
 
 
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pulumi
 import pulumi_aws as aws
 
@@ -60,10 +58,6 @@ class Registry(pulumi.ComponentResource):
                 "repository": self.repository.repository_url,
             }
         )
-
-    async def registered(self) -> None:
-        """Wait until the engine knows the registry."""
-        await asyncio.gather(*(rule.urn.future() for rule in [*self.bucket_rules, self.group]))
 
     def _bucket(
         self, names: Names, retain: bool, child: pulumi.ResourceOptions

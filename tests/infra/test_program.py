@@ -94,11 +94,17 @@ def test_refused_package_stops_the_program_before_anything_else_is_declared() ->
     with pytest.raises(pulumi.RunError, match=r"auc +0\.58 +min 0\.6"):
         run(world=world)
     assert {item.type.split(":")[1].split("/")[0] for item in world.resources} <= {
-        *("index", "kms", "s3", "ecr", "sagemaker", "dynamic")
+        *("index", "kms", "s3", "ecr", "sagemaker", "providers", "dynamic")
     }
     assert not world.all(":Model")
     assert not world.all(":Endpoint")
     assert not world.all("lambda/function:Function")
+
+
+def test_the_provider_of_packages_starts_before_anything_is_declared_that_a_package_waits_for() -> None:
+    world = run()
+    types = [item.type for item in world.resources]
+    assert types.index("pulumi:providers:pulumi-python") < types.index("aws:kms/key:Key")
 
 
 # --- serving
