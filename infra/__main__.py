@@ -11,6 +11,7 @@ from infra import outputs, place, verdict
 from infra.checkout import ROOT
 from infra.config import Settings
 from infra.journal import Journal
+from infra.labels import Labels
 from infra.lambda_zip import seal
 from infra.monitoring import Monitoring
 from infra.package import Package
@@ -72,6 +73,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     rollback = Rollback("rollback", names, code)
     alerts = rollback.alerts.arn
     monitoring = Monitoring("monitoring", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
+    Labels("labels", names, settings=watch, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(
         "rollout",

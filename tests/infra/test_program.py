@@ -242,7 +242,7 @@ def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
 
 def test_scheduled_functions_may_be_called_by_their_rule_only() -> None:
     world = run()
-    for handler in ("advance", "drift"):
+    for handler in ("advance", "drift", "labels"):
         permission = world.one(":Permission", f"{handler}-events").inputs
         assert permission["principal"] == "events.amazonaws.com"
         assert permission["sourceArn"]
@@ -250,7 +250,7 @@ def test_scheduled_functions_may_be_called_by_their_rule_only() -> None:
         assert any("Permission" in urn for urn in target.depends), "a rule that fires earlier would be refused"
 
 
-@pytest.mark.parametrize("function", ["rollback", "advance", "drift"])
+@pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
     for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):
         assert all("*" not in action for action in statement["Action"]), statement
