@@ -123,6 +123,8 @@ class Lifecycle:
                 await self._bring_up_beside(name, from_document(mixed["Deployment"]), mixed["Share"])
         if status == "UpdateRollbackFailed":
             return status, endpoint.get("FailureReason")
+        if status == "SystemUpdating":  # a restart changes nothing, not even what was said of an earlier update
+            return "InService", endpoint.get("FailureReason")
         if status == "RollingBack":  # before a restart, which has put everything back
             return "InService", endpoint.get("RollbackReason")
         if endpoint["Pending"]:

@@ -295,6 +295,15 @@ def test_a_rolling_deployment_that_cannot_come_back_serves_from_both_until_it_is
             assert "The rollback failed as well" in after["FailureReason"]
             assert set(split) <= {"old", "new"}
             assert "new" in split
+        async with inside.running():
+            while inside.bus.of("State")[-1]["EndpointStatus"] != "UPDATE_ROLLBACK_FAILED" or len(ours(inside)) < 2:
+                await asyncio.sleep(0.02)
+            async with Load(inside, "e") as load:
+                while "new" not in load.seen:
+                    await asyncio.sleep(0.02)
+                load.errors.clear()  # from before it was up again
+                assert set(await load.split()) <= {"old", "new"}
+                assert load.errors == []
             refused = await failure(update(inside, canary()))
             assert "serves from two fleets after a failed rollback" in refused.message
             inside.aws.alarms["errors"] = "OK"
@@ -364,6 +373,42 @@ def test_a_restart_in_mid_deployment_begins_it_again(inside, variant):
         async with inside.running():
             assert (await inside.settled("e"))["EndpointConfigName"] == "c2"
             assert (await inside.invoke("e"))["name"] == "new"
+
+    run(scenario())
+
+
+def test_a_rollback_is_complete_after_a_restart_in_the_middle_of_it(inside, variant):
+    async def scenario():
+        inside.aws.alarms["errors"] = "OK"
+        async with inside.faster(SCALE).running():
+            await begin(inside, variant, canary(50, wait=600, alarms=("errors",)))
+            await until(inside, "e", "Baking")
+            slow = [asyncio.create_task(inside.invoke("e", {"sleep": 1.5})) for _ in range(12)]
+            await asyncio.sleep(0.2)
+            inside.aws.alarms["errors"] = "ALARM"
+            await until(inside, "e", "RollingBack")
+        await asyncio.gather(*slow, return_exceptions=True)
+        for _ in range(2):  # what was put back stays so
+            async with inside.running():
+                after = await inside.settled("e")
+                assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "c1")
+                assert {(await inside.invoke("e"))["name"] for _ in range(10)} == {"old"}
+                assert len(ours(inside)) == 1
+        assert "in ALARM state: errors" in after["FailureReason"]
+
+    run(scenario())
+
+
+def test_a_rollback_stays_one_after_a_restart(inside, variant):
+    async def scenario():
+        inside.aws.alarms["errors"] = "ALARM"
+        async with inside.faster(SCALE).running():
+            await begin(inside, variant, canary(50, alarms=("errors",)))
+            assert (await inside.settled("e"))["EndpointConfigName"] == "c1"
+        async with inside.running():
+            await inside.settled("e")
+            assert {(await inside.invoke("e"))["name"] for _ in range(10)} == {"old"}
+            assert len(ours(inside)) == 1
 
     run(scenario())
 
