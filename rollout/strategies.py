@@ -98,7 +98,9 @@ def guardrail(kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] 
         raise PlanError(f"{field}.bake_seconds: got {bake_seconds}, allowed is 0 to {WAIT_MOST} s for each step")
     if len(alarms) > ALARMS_MOST:
         raise PlanError(f"{field}.alarms: got {len(alarms)}, allowed is at most {ALARMS_MOST}")
-    waits = {"all_at_once": 1, "canary": 1}.get(kind, math.ceil(EVERYTHING / percent))
+    # SageMaker waits after each part but the last; after the last, before it takes the old instances away; and after
+    # every batch of instances that it replaces in place.
+    waits = {"all_at_once": 1, "canary": 2}.get(kind, math.ceil(EVERYTHING / percent))
     total = waits * bake_seconds
     if total > TOTAL_MOST:
         raise PlanError(

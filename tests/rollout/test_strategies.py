@@ -45,5 +45,6 @@ def test_what_sagemaker_would_refuse_is_refused_with_the_arithmetic(make: Callab
 
 def test_a_guardrail_leaves_the_instances_as_long_to_come_up_as_it_waits() -> None:
     assert guardrail("canary", 50, 60) == Guard("canary", 50, 60, (), 600)
+    assert guardrail("canary", 50, 600).max_seconds == 2400
     assert guardrail("linear", 10, 600, ["x"]) == Guard("linear", 10, 600, ("x",), 12_000)
     assert guardrail("linear", 10, 2000).max_seconds == 28_800
