@@ -35,7 +35,7 @@ async def stop_when_refused(package: Package) -> None:
 
 
 async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
-    """Wait for the rollout of a release that this update began.
+    """Wait for the rollout of a release that this update began; one that waits for an approval is no failure.
 
     Raises:
         pulumi.RunError: The release is not champion; the message names the alarm or metric, and the numbers.
@@ -44,6 +44,9 @@ async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
     if outcome is None or outcome == "promoted" or (outcome == "running" and not waits):
         return
     why = await rollout.why.future()
+    if outcome == "waiting":
+        pulumi.info(f"the release is on trial and waits: {why}")
+        return
     raise pulumi.RunError(f"the release was not promoted: {_plain(outcome)}: {why}")
 
 

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ops.errors import OperatorError
 from ops.stopping import Ending
+from rollout.notice import waiting
 
 _POLL_S = 0.1
 _DONE = {
@@ -29,9 +30,9 @@ _DONE = {
     "import": ("=", "cyan", "taken over"),
 }
 _REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
-_ADVISE_S = 120.0  # how often it is said how to send requests
-_REQUESTS = ("too little traffic", "not yet known")  # how a decision begins that waits for requests
-_TRAFFIC = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --from 2013-03-01 --rate 25'
+_ADVISE_S = 120.0  # how often it is said how to send what is waited for
+_SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --from 2013-03-01 --rate 25'
+_ADVICE: dict[str, str] = {waiting("requests"): _SEND, waiting("labels"): f"{_SEND} --labels-after 5"}
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
 
@@ -114,17 +115,17 @@ class Follower:
             self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
 
     def _waits(self, text: str) -> None:
-        """Show what goes on, or is waited for, and, when it is requests, how to send them."""
+        """Show what goes on, or is waited for, and, when it is requests or labels, how to send them."""
         self._waiting = text
         now = time.monotonic()
-        lacks = text.startswith(_REQUESTS)
-        advise = lacks and now - self._advised >= _ADVISE_S
+        advice = next((said for begin, said in _ADVICE.items() if text.startswith(begin)), "")
+        advise = bool(advice) and now - self._advised >= _ADVISE_S
         if not self._console.is_terminal and (advise or now - self._told >= _REPEAT_S):
             self._told = now
-            self._console.print(Text(_indented(f"waiting: {text}" if lacks else text, "·")))
+            self._console.print(Text(_indented(text, "·")))
         if advise:
             self._advised = now
-            self._console.print(Text(_indented(_TRAFFIC, " ")))
+            self._console.print(Text(_indented(advice, " ")))
 
     def _before(self, metadata: dict[str, Any]) -> None:
         if metadata["op"] in _DONE and not metadata["type"].startswith(_UNSEEN):

@@ -22,7 +22,7 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     controller = controller_with(
         target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
     )
-    reason = Reason("person", getpass.getuser(), f"rolled back by {getpass.getuser()}: {why}")
+    reason = Reason("person", getpass.getuser(), f"asked for by {getpass.getuser()}: {why}")
     with explained(f"rolling back {target.endpoint}"):
         answer = controller.roll_back(reason)
         if isinstance(answer, Ignored):

@@ -44,6 +44,7 @@ class Decision:
         champion_weight: The champion's percent after this decision.
         challenger_weight: The challenger's percent; both together are 100.
         findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
+        requests: How many requests the challenger answered in this step; None when it has not begun, or is not known.
     """
 
     action: Action
@@ -52,6 +53,7 @@ class Decision:
     champion_weight: int
     challenger_weight: int
     findings: Findings | None = None
+    requests: int | None = None
 
 
 def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
@@ -74,7 +76,8 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
     if action == "advance":
         step += 1
     weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
-    return Decision(action, reason, -1 if action == "roll_back" else step, 100 - weight, weight, findings)
+    answered = _answered(state, seen)
+    return Decision(action, reason, -1 if action == "roll_back" else step, 100 - weight, weight, findings, answered)
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
@@ -140,6 +143,14 @@ def _requests(window: Window) -> int:
     return tally.count if tally else 0
 
 
+def _answered(state: RolloutState, seen: Seen) -> int | None:
+    """The requests that the challenger answered in the present step, as far as they are known."""
+    began = state.step_started_at
+    if seen.windows is None or began is None:
+        return None
+    return sum(_requests(item) for item in seen.windows if item.start >= began)
+
+
 def _unreachable(seen: Seen) -> Reason:
     return Reason("judge", "metrics", f"the metrics are unreachable: {seen.problem or 'no answer'}")
 
@@ -156,9 +167,9 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
         return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
     if plan.at_once:
         return None
-    if seen.windows is None:
+    answered = _answered(state, seen)
+    if answered is None:
         return _unreachable(seen)
-    answered = sum(_requests(item) for item in seen.windows if item.start >= began)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"

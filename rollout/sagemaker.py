@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rollout.aws import Clients, SystemClock, calling, clients, code_of
 from rollout.captured import SageMakerReplay
 from rollout.cloudwatch import CloudWatchSignals
 from rollout.controller import Controller
+from rollout.notice import notice
 from rollout.plan import Guard
 from rollout.ports import Approval, Busy, Conflict, Live, RolloutError, Status, Unreachable, Variant
 from rollout.state import Event, RolloutState
 
 _READY = frozenset({"InService"})
 _FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
-_PACKAGE_WHY, _SUBJECT = 1024, 100  # SageMaker's and SNS's longest texts
+_PACKAGE_WHY = 1024  # SageMaker's longest description
 
 
 def controller(
@@ -216,13 +216,11 @@ class SnsNotify:
     endpoint: str
 
     def send(self, event: Event) -> None:
-        """Publish one event as lines that a person can read."""
+        """Publish one event: as text to people, as JSON to queues and functions, with attributes to filter by."""
         if not self.topic:
             raise Unreachable("no topic to send events to")
-        when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
-        weights = ", ".join(f"{name} {weight}%" for name, weight in event.weights.items())
-        lines = [event.text, "", f"endpoint {self.endpoint}", f"rollout  {event.rollout_id}", f"weights  {weights}"]
-        subject = f"{self.endpoint}: {event.kind.replace('_', ' ')}"
+        told = notice(event, self.endpoint)
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.attributes.items()}
         with calling(f"publish to {self.topic}"):
             self.clients("sns").publish(
                 TopicArn=self.topic,

@@ -60,7 +60,7 @@ def begin(
     if champion is not None and champion.config_name == target.config_name:
         if challenger is None:
             return state
-        text = f"withdrawn: release {target.id}, the champion, is wanted again"
+        text = f"release {target.id}, the champion, is wanted again"
         return roll_back_trial(state, Reason("release", "withdrawn", text), "withdrawn", now)
     tried_so = state.on_trial and state.pair_config == pair_config
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
@@ -96,7 +96,7 @@ def _start(
     retiring, verdict = state.retiring, state.verdict
     if old is not None:
         retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
-        text = f"superseded by release {target.id}"
+        text = f"release {target.id} is wanted instead"
         verdict = verdict_on(state, old, "superseded", Reason("release", "superseded", text), now)
     rollout_id = f"{state.revision + 1:06d}-{target.id}"
     begun = replace(
@@ -213,7 +213,7 @@ def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState
     reason = judged_replay(plan.replay, outcome)
     if reason is not None:
         return roll_back_trial(kept, reason, "rolled_back", now)
-    return kept.noting(now, "replayed", f"{challenger.id}: {replay_text(outcome)}")
+    return kept.noting(now, "replayed", f"{challenger.id} was sent captured requests: {replay_text(outcome)}")
 
 
 def to_step(state: RolloutState, step: int, why: str, now: float) -> RolloutState:

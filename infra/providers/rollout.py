@@ -81,7 +81,8 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
     Returns:
         The last state of the journal.
     """
-    from rollout.plan import Plan  # noqa: PLC0415  see RolloutProvider.read
+    from rollout.notice import doing  # noqa: PLC0415  see RolloutProvider.read
+    from rollout.plan import Plan  # noqa: PLC0415
     from rollout.release import Release  # noqa: PLC0415
     from rollout.state import Phase  # noqa: PLC0415
 
@@ -94,7 +95,7 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
                 told.add(event_key(event))
                 progress.note(event.text)
         if seen.doing:
-            progress(seen.doing)
+            progress(doing(seen.doing, seen.decision))
 
     target, pair = Release.from_dict(props["target"]), props.get("pair_config")
     begun = rollout.release(target, pair, plan, beside=props.get("beside"))
@@ -147,12 +148,17 @@ def registered_metrics(archive_uri: str, region: str) -> dict[str, float]:
 
 
 def ending(state: Any, props: Values) -> dict[str, Any]:
-    """How the target's rollout ended, or `running`."""
+    """How the target's rollout ended; `running`, or `waiting` for a person's approval, while it has not."""
     target = props["target"]["config_name"]
     if state.champion is not None and state.champion.config_name == target:
         return {"outcome": "promoted", "why": ""}
     verdict = state.verdict
     if state.challenger is not None and state.challenger.config_name == target:
+        if state.paused_at is not None:
+            steps = len(state.plan.steps) if state.plan else state.step + 1
+            passed = f"step {state.step + 1} of {steps} is passed"
+            then = 'type: modelstack approve --reason "...", then `pulumi up` again'
+            return {"outcome": "waiting", "why": f"{passed}, and the next needs a person's approval: {then}"}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
     if verdict is not None and verdict.recipe == props["target"]["recipe"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}

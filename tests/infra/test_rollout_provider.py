@@ -17,7 +17,9 @@ from infra.providers.rollout import RolloutProvider
 from infra.rollout import trial
 from pipeline.registry import RegistryError
 from rollout.memory import World
+from rollout.notice import waiting
 from rollout.ports import Unreachable
+from rollout.state import Reason
 from tests.rollout.conftest import make_release
 
 AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}
@@ -97,6 +99,33 @@ def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(re
 def test_update_that_does_not_wait_ends_with_the_trial_under_way(released: World) -> None:
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", wait=False)).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "running")
+
+
+def test_update_whose_trial_waits_for_an_approval_ends_and_says_what_to_type(released: World) -> None:
+    asked = inputs("b", pair_config="pair-ab")
+    asked["plan"]["steps"] = [
+        {"weight": 10.0, "bake_seconds": 30.0, "approve": True},
+        {"weight": 50.0, "bake_seconds": 30.0},
+    ]
+    outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "waiting")
+    assert "step 1 of 2 is passed" in outs["why"]
+    assert "modelstack approve" in outs["why"]
+
+    released.controller().approve(Reason("person", "ada", "looks well"))
+    outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
+
+
+def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
+    released: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing: list[str] = []
+    monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
+    released.requests_per_second = 0.0
+    RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab"))
+    assert any(text.startswith(waiting("requests")) for text in passing)
+    assert any(text.startswith("baked") for text in passing)
 
 
 def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from ops.progress import Follower, follow
 from rollout import Phase, Plan, Release, RolloutState, Step
 from rollout.decision import Seen, decide
+from rollout.notice import doing, waiting
 
 URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
 
@@ -106,7 +107,8 @@ def without_traffic(seconds: float) -> str:
         "e", phase=Phase.BAKING, champion=champion, challenger=challenger, plan=plan, step=0, step_starts=(100.0,),
         started_at=100.0,
     )  # fmt: skip
-    return decide(plan, state, Seen(()), 100.0 + seconds).reason.text
+    decision = decide(plan, state, Seen(()), 100.0 + seconds)
+    return doing(decision.reason.text, decision)
 
 
 def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(console: Console) -> None:
@@ -118,7 +120,7 @@ def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(cons
 
     lines = [line.strip() for line in text(console).splitlines()]
     assert lines[0] == "· baked 0 s of 30 s"
-    assert lines[1] == ("· waiting: too little traffic: the challenger answered 0 of at least 50 requests in this step")
+    assert lines[1] == ("· waiting for requests: too little traffic: the challenger answered 0 of at least 50 requests in this step")
     assert "modelstack replay" in lines[2]
     assert len(lines) == 3  # not a line a look
 
@@ -131,7 +133,7 @@ def test_what_is_waited_for_is_said_again_after_a_while(console: Console, monkey
         clock[0] += 1
         follower.event(said(without_traffic(60), ephemeral=True))
 
-    assert text(console).count("waiting: too little traffic") == 15
+    assert text(console).count("waiting for requests: too little traffic") == 15
     assert text(console).count("modelstack replay") == 3
 
 
@@ -144,10 +146,28 @@ def test_on_a_terminal_the_status_line_keeps_what_is_waited_for() -> None:
 
     assert "the challenger answered 0 of at least 50 requests" in status.shown[-1]
     assert text(console).count("modelstack replay") == 1
-    assert "waiting:" not in text(console)
+    assert "waiting for" not in text(console)
 
     follower.event(step("resOutputsEvent", "update"))
     assert status.shown[-1] == "working"
+
+
+@pytest.mark.parametrize(("what", "option"), [("requests", "--rate 25"), ("labels", "--labels-after 5")])
+def test_it_says_how_to_send_what_is_waited_for_however_the_judge_words_it(
+    console: Console, what: Any, option: str
+) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(said(f"{waiting(what)}nothing that anybody said before", ephemeral=True))
+
+    assert text(console).splitlines()[1].endswith(option)
+
+
+def test_words_that_only_look_like_the_judges_bring_no_advice(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    for words in ("too little traffic to bake a cake", "not yet known: the pivot"):
+        follower.event(said(words, ephemeral=True))
+
+    assert "modelstack replay" not in text(console)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -266,18 +267,40 @@ def test_metrics_on_several_pages_are_put_together() -> None:
     assert [_errors(item.champion)[0] for item in seen.windows or ()] == [9, 9]
 
 
-def test_an_event_is_published_as_lines_that_a_person_can_read(aws: Callable[[str], Any]) -> None:
+@pytest.fixture
+def inbox(aws: Callable[[str], Any]) -> Callable[[str], Callable[[], list[dict[str, Any]]]]:
+    """Subscribes a queue to the topic `alerts` with a filter policy; gives what it holds."""
     topic = aws("sns").create_topic(Name="alerts")["TopicArn"]
-    queue = aws("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-    arn = "arn:aws:sqs:us-east-1:123456789012:inbox"
-    aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    event = Event(0.0, "000002-b", "rolled_back", "b rolled back: 50% > 2% \u2260", {"v-a": 100, "v-b": 0})
-    SnsNotify(aws, topic, "endpoint").send(event)
-    body = aws("sqs").receive_message(QueueUrl=queue)["Messages"][0]["Body"]
-    assert "endpoint: rolled back" in body
-    assert "v-a 100%, v-b 0%" in body
+
+    def made(policy: str) -> Callable[[], list[dict[str, Any]]]:
+        queue = aws("sqs").create_queue(QueueName="inbox")["QueueUrl"]
+        arn = "arn:aws:sqs:us-east-1:123456789012:inbox"
+        aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": policy})
+        return lambda: [
+            json.loads(item["Body"])
+            for item in aws("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        ]
+
+    return made
+
+
+def test_an_event_is_published_as_json_to_a_queue_that_may_filter_by_its_attributes(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    received = inbox('{"outcome": ["rolled_back", "failed"], "endpoint": ["endpoint"]}')
+    notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
+    notify.send(Event(0.0, "000002-b", "weights", "b gets 10%: the endpoint is ready", {"v-a": 90, "v-b": 10}))
+    notify.send(Event(1.0, "000002-b", "rolled_back", "b rolled back: 50% > 2% \u2260", {"v-a": 100, "v-b": 0}))
+    (message,) = received()
+    document = json.loads(message["Message"])
+    assert (message["Subject"], document["why"]) == ("endpoint: b rolled back", "50% > 2% \u2260")
+    assert (document["outcome"], document["weights"]) == ("rolled_back", {"v-a": 100, "v-b": 0})
+    assert message["MessageAttributes"]["rollout_id"] == {"Type": "String", "Value": "000002-b"}
+
+
+def test_without_a_topic_an_event_waits(aws: Callable[[str], Any]) -> None:
     with pytest.raises(Unreachable):
-        SnsNotify(aws, None, "endpoint").send(event)
+        SnsNotify(aws, None, "endpoint").send(Event(0.0, "000002-b", "promoted", "b is champion: it is not worse"))
 
 
 def test_a_controller_of_an_endpoint_that_was_never_released_says_there_is_nothing(journal: DynamoJournal) -> None:
