@@ -13,6 +13,7 @@ from typing import Any
 from infra.naming import Names
 
 METRIC_NAMESPACES = ("modelstack",)
+_LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
 
@@ -76,7 +77,10 @@ def alerts(names: Names) -> str:
 
 
 def serving(names: Names, key_arn: str, image: str) -> str:
-    """The model containers' role: read packages, write captures, logs and metrics, pull the image."""
+    """The model containers' role: read packages, write captures, logs and metrics, pull the image.
+
+    SageMaker reads the alarms of a guarded deployment in its name.
+    """
     bucket = _bucket(names)
     repository = _ECR.match(image)
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -96,6 +100,7 @@ def serving(names: Names, key_arn: str, image: str) -> str:
             [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
         ),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", "AWS/SageMaker")),
+        _watched_alarms(names),
     )
 
 
@@ -125,7 +130,19 @@ def controller(names: Names) -> list[Statement]:
             [names.arn("sagemaker", f"model-package/{names.package_group}/*")],
         ),
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
+        _watched_alarms(names),
         allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+    ]
+
+
+def replay(names: Names, key_arn: str) -> list[Statement]:
+    """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
+    bucket, captures = _bucket(names), f"capture/{names.endpoint}/*"
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/{captures}"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [captures]}}),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
     ]
 
 
@@ -155,11 +172,16 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
         allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], [ledger]),
+        allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
         allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
     ]
+
+
+def _watched_alarms(names: Names) -> Statement:
+    """Alarms may be named in a guarded deployment only by who may read them."""
+    return allow(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", f"alarm:{names.prefix}-*")])
 
 
 def _namespaces(*names: str) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -27,7 +26,7 @@ from rollout import RolloutState
 UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
 DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
 ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, LOST = "AnswersUnreadable", "AnswersDuplicate", "LabelsLost"
-_CHUNK, _WORKERS, _LONGEST_ID = 400, 8, 64
+_CHUNK, _LONGEST_ID = 400, 64
 _CLAIMS, _ROWS = 90, 2000  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
 
 T = TypeVar("T")
@@ -118,12 +117,12 @@ class Batch:
 class Ledger(Protocol):
     """Keeps both halves of each pair, and the batches that are still to be sent."""
 
-    def answer(self, inference_id: str, answer: Answer) -> tuple[Entry, bool]:
-        """Keep an answer unless there is one; what is known then, and whether this one was kept."""
+    def answers(self, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each answer by its inference id, unless there is one; what is known then, and whether it was kept."""
         ...
 
-    def label(self, inference_id: str, given: Given) -> tuple[Entry, bool]:
-        """Keep a label unless there is one; what is known then, and whether this one was kept."""
+    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each label by its inference id, unless there is one; what is known then, and whether it was kept."""
         ...
 
     def seen(self, once: str) -> bool:
@@ -198,18 +197,9 @@ class LabelJoin:
         once = f"capture {name}"
         if self.ledger.seen(once):
             return 0
-        end, again, joined = Batch(once=once), list[str](), 0
-
-        def take(item: capture.Exchange) -> Entry | None:
-            answer = _answer(item, variant, cast(Form, form))
-            entry, kept = self.ledger.answer(str(item.inference_id), answer)
-            if not kept and entry.answer is not None and entry.answer.event != answer.event:
-                again.append(entry.id)
-                return None
-            return entry
-
+        end, joined = Batch(once=once), 0
         for chunk in _chunks(capture.read(lines)):
-            usable: list[capture.Exchange] = []
+            usable: list[tuple[str, Answer]] = []
             for item in chunk:
                 if isinstance(item, capture.Unreadable):
                     end.counts[ANSWERS_UNREADABLE] += 1
@@ -217,10 +207,14 @@ class LabelJoin:
                     if form is None or not item.predictions:
                         end.counts[ANSWERS_UNREADABLE] += 1
                     else:
-                        usable.append(item)
-            found = _each(usable, lambda item: str(item.inference_id), take)
-            joined += self._join([entry for entry in found if entry is not None and entry.complete])
-        end.counts[ANSWERS_DUPLICATE] += len(again)
+                        usable.append((item.inference_id, _answer(item, variant, form)))
+            found: list[Entry] = []
+            for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(usable), strict=True):
+                if not kept and entry.answer is not None and entry.answer.event != answer.event:
+                    end.counts[ANSWERS_DUPLICATE] += 1
+                else:
+                    found.append(entry)
+            joined += self._join([entry for entry in found if entry.complete])
         self.ledger.commit(end)
         return joined
 
@@ -237,33 +231,28 @@ class LabelJoin:
             return 0
         end, rejected, joined = Batch(once=once), list[Rejected](), 0
 
-        def take(item: tuple[int, str, str, str]) -> Entry | None:
-            number, inference_id, label, line = item
-            given = Given(label, f"{digest[:16]}:{number}")
-            entry, kept = self.ledger.label(inference_id, given)
-            first = entry.given
-            if kept or first is None or first.source == given.source:
-                return entry
-            if first.label == label:
-                rejected.append(Rejected(DUPLICATE, "this id has this label already", f"{name}:{number}", line))
-            else:
-                why = f"this id has the label {first.label} already, which stays"
-                rejected.append(Rejected(CONTRADICTING, why, f"{name}:{number}", line))
-            return None
-
         for chunk in _chunks(enumerate(lines, 1)):
-            usable: list[tuple[int, str, str, str]] = []
+            usable: list[tuple[str, Given]] = []
+            origins: list[tuple[str, str]] = []
             for number, line in chunk:
                 if line.strip():
+                    origin = f"{name}:{number}", line.decode(errors="replace").strip()
                     try:
-                        usable.append((number, *parse(line), line.decode()))
+                        inference_id, label = parse(line)
                     except ValueError as error:
-                        text = line.decode(errors="replace")
-                        rejected.append(Rejected(UNPARSABLE, str(error), f"{name}:{number}", text))
-            found = _each(usable, lambda item: item[1], take)
-            joined += self._join([entry for entry in found if entry is not None and entry.complete])
+                        rejected.append(Rejected(UNPARSABLE, str(error), *origin))
+                    else:
+                        usable.append((inference_id, Given(label, f"{digest[:16]}:{number}")))
+                        origins.append(origin)
+            found: list[Entry] = []
+            answered = zip(usable, origins, self.ledger.labels(usable), strict=True)
+            for (_, given), origin, (entry, kept) in answered:
+                if kept or entry.given is None or entry.given.source == given.source:
+                    found.append(entry)
+                else:
+                    rejected.append(_later(entry.given, given, origin))
+            joined += self._join([entry for entry in found if entry.complete])
         if rejected:
-            rejected.sort(key=lambda item: int(item.source.rpartition(":")[2]))
             self.aside.keep(digest[:16], [item.as_json() for item in rejected])
         end.counts.update(item.metric for item in rejected)
         self.ledger.commit(end)
@@ -357,6 +346,12 @@ def _row(entry: Entry, trial: Trial | None) -> Row:
     return Row(answer.variant, trial.rollout_id if trial and trial.has(answer) else None, losses)
 
 
+def _later(first: Given, given: Given, origin: tuple[str, str]) -> Rejected:
+    if first.label == given.label:
+        return Rejected(DUPLICATE, "this id has this label already", *origin)
+    return Rejected(CONTRADICTING, f"this id has the label {first.label} already, which stays", *origin)
+
+
 def _line(entry: Entry) -> str:
     given = cast(Given, entry.given)
     return json.dumps({"inference_id": entry.id, "label": json.loads(given.label)})
@@ -378,16 +373,3 @@ def _chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
     source = iter(items)
     while chunk := list(islice(source, size)):
         yield chunk
-
-
-def _each(items: Sequence[T], of: Callable[[T], str], take: Callable[[T], Entry | None]) -> list[Entry | None]:
-    """Take items side by side; those of one inference id after one another, in their order."""
-    shares: list[list[T]] = [[] for _ in range(_WORKERS)]
-    for item in items:
-        shares[zlib.crc32(of(item).encode()) % _WORKERS].append(item)
-
-    def in_order(share: list[T]) -> list[Entry | None]:
-        return [take(item) for item in share]
-
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return [entry for share in pool.map(in_order, shares) for entry in share]

@@ -37,6 +37,7 @@ KEPT_SECONDS = 45 * 86_400
 _PENDING_SECONDS = 60  # a batch this old was left by a call that was killed
 _SENDING_SECONDS = 900  # the longest that a Lambda function runs
 _VALUES, _DATA, _AWS_DOWN, _ATTEMPTS = 150, 500, 500, 6
+_READ, _BYTES = 100, 1_000_000
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
 Item = Mapping[str, Any]
 
@@ -59,39 +60,61 @@ class DynamoLedger:
     now: Callable[[], float]
     cloudwatch: Any
 
-    def answer(self, inference_id: str, answer: Answer) -> tuple[Entry, bool]:
-        """Keep an answer unless there is one."""
-        values = {":half": {"S": json.dumps(asdict(answer))}}
-        return self._keep(inference_id, "answer", "SET answer = :half", values)
+    def answers(self, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each answer by its inference id, unless there is one."""
+        return self._keep("answer", [(key, json.dumps(asdict(answer))) for key, answer in given])
 
-    def label(self, inference_id: str, given: Given) -> tuple[Entry, bool]:
-        """Keep a label unless there is one."""
-        values = {
-            ":half": {"S": json.dumps(asdict(given))},
-            ":waiting": {"S": "label"},
-            ":since": {"N": str(self.now())},
+    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each label by its inference id, unless there is one."""
+        return self._keep("given", [(key, json.dumps(asdict(label))) for key, label in given])
+
+    def _keep(self, half: str, given: Sequence[tuple[str, str]]) -> list[tuple[Entry, bool]]:
+        """Keep the first of each id in transactions of many, then read what is known."""
+        first: dict[str, int] = {}
+        for position, (key, _) in enumerate(given):
+            first.setdefault(key, position)
+        kept: set[str] = set()
+        for group in _groups([given[position] for position in first.values()]):
+            wanted = dict(group)
+            while wanted:
+                refused = self._transact([self._keeping(half, key, value) for key, value in wanted.items()])
+                if refused is None:
+                    kept.update(wanted)
+                    break
+                there = set(refused)
+                wanted = {key: value for n, (key, value) in enumerate(wanted.items()) if n not in there}
+        known = self._read(list(first))
+        return [
+            (known.get(key, Entry(key)), key in kept and first[key] == position)
+            for position, (key, _) in enumerate(given)
+        ]
+
+    def _keeping(self, half: str, inference_id: str, value: str) -> dict[str, Any]:
+        change, values = f"SET {half} = :half, expires = :expires", {":half": {"S": value}, ":expires": self._expiry}
+        if half == "given":
+            change += ", waiting = :waiting, since = :since"
+            values |= {":waiting": {"S": "label"}, ":since": {"N": str(self.now())}}
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": {"id": {"S": f"id#{inference_id}"}},
+                "UpdateExpression": change,
+                "ConditionExpression": f"attribute_not_exists({half})",
+                "ExpressionAttributeValues": values,
+            }
         }
-        return self._keep(inference_id, "given", "SET given = :half, waiting = :waiting, since = :since", values)
 
-    def _keep(self, inference_id: str, half: str, change: str, values: dict[str, Any]) -> tuple[Entry, bool]:
-        dynamo, key = self.clients("dynamodb"), {"id": {"S": f"id#{inference_id}"}}
-        try:
-            answer = _patiently(
-                lambda: dynamo.update_item(
-                    TableName=self.table,
-                    Key=key,
-                    UpdateExpression=f"{change}, expires = :expires",
-                    ConditionExpression=f"attribute_not_exists({half})",
-                    ExpressionAttributeValues={**values, ":expires": self._expiry},
-                    ReturnValues="ALL_NEW",
+    def _read(self, ids: Sequence[str]) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for start in range(0, len(ids), _READ):
+            keys = [{"id": {"S": f"id#{key}"}} for key in ids[start : start + _READ]]
+            while keys:
+                answer = self.clients("dynamodb").batch_get_item(
+                    RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
                 )
-            )
-            return _entry(answer["Attributes"]), True
-        except ClientError as error:
-            if _code(error) != "ConditionalCheckFailedException":
-                raise
-        found = dynamo.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item")
-        return (_entry(found), False) if found else self._keep(inference_id, half, change, values)  # it just expired
+                found |= {entry.id: entry for entry in map(_entry, answer["Responses"].get(self.table, []))}
+                keys = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
+        return found
 
     def seen(self, once: str) -> bool:
         """Whether a batch with this name was taken."""
@@ -257,6 +280,19 @@ class DynamoLedger:
     @property
     def _expiry(self) -> dict[str, str]:
         return {"N": str(math.ceil(self.now()) + KEPT_SECONDS)}
+
+
+def _groups(items: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Items in groups that a transaction takes: of 100 actions and 4 MB."""
+    group, size = list[tuple[str, str]](), 0
+    for item in items:
+        if group and (len(group) == _READ or size + len(item[1]) > _BYTES):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += len(item[1])
+    if group:
+        yield group
 
 
 def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[dict[str, Any]]:
