@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import yaml
+from scipy.stats import binomtest
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row
@@ -15,20 +20,25 @@ from ops.replay import Failure, Report, background
 from ops.snapshot import take
 from ops.stack import Stack
 from ops.target import ROOT, Target
+from rollout.ports import RolloutError
+from rollout.sagemaker import controller_with
 
 _RATE = 80.0  # requests a second
 _AT_LEAST = 10_000
+_EDGE = 0.5  # seconds beside a change of weights that are not counted: a request is sent before it is routed
 _MODEL_FAILED = "500"  # the answer of a model that failed: it was asked, so the request was not lost
 
 
 def under_load(bed: Bed) -> list[Row]:
     """Promote one release and roll a faulty one back, while requests come at a constant rate."""
     target = bed.target()
-    with background(target, _RATE, start=date(2013, 3, 1)) as seen, _Weights(target) as weights:
+    load = background(target, _RATE, start=date(2013, 3, 1))
+    with load as seen, _Weights(target) as weights, _Ticks(target) as ticks:
         good = bed.stack.with_parameters(bed.folder, **_changed(bed.stack, 5))
         must(good.up(), "pulumi up of a good release")
         champion = take(target)
         begun = time.monotonic()
+        shares = weights.steps()
         bad = good.with_parameters(bed.folder, fault="errors")
         refused = bad.up()
         if refused.code == 0:
@@ -39,7 +49,7 @@ def under_load(bed: Bed) -> list[Row]:
             time.sleep(0.2)
     failing = [failure for failure in seen.failures if failure.answer == _MODEL_FAILED]
     lost = [failure for failure in seen.failures if failure.answer != _MODEL_FAILED]
-    return [_speed(failing, back), _after(failing, back), _lost(lost, seen)]
+    return [_speed(failing, back), _after(failing, back), _lost(lost, seen), _split(shares, seen), ticks.row()]
 
 
 def _speed(failing: list[Failure], back: float) -> Row:
@@ -62,6 +72,22 @@ def _lost(lost: list[Failure], seen: Report) -> Row:
     return Row("lost_requests", len(lost), "requests", "== 0", peer)
 
 
+def _split(steps: list[Step], seen: Report) -> Row:
+    """The least p-value, over the steps of the promotion, of the split that was seen by the weights that were set."""
+    told: list[str] = []
+    least = 1.0
+    for step in steps:
+        routed = [name for at, name in seen.routed if step.start + _EDGE < at < step.end - _EDGE]
+        got = sum(name == step.variant for name in routed)
+        if routed:
+            p = float(binomtest(got, len(routed), step.share).pvalue)
+            least = min(least, p)
+            told.append(f"{got:,} of {len(routed):,} at {step.share:.0%} (p {p:.2g})")
+    if not told:
+        raise BenchError("no step of the promotion was seen, so its split was not measured")
+    return Row("split_p_value", round(least, 4), "p-value", ">= 0.001", "; ".join(told))
+
+
 def _period() -> float:
     config = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())["config"]
     return float(config["modelstack:monitoring"]["period_seconds"])
@@ -69,6 +95,23 @@ def _period() -> float:
 
 def _changed(stack: Stack, more: int) -> dict[str, Any]:
     return {"max_iter": int(stack.parameters()["max_iter"]) + more}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A time in which two variants shared the traffic by fixed weights.
+
+    Attributes:
+        start: Monotonic seconds.
+        end: Monotonic seconds.
+        variant: One of the two.
+        share: Its weight over the sum of both.
+    """
+
+    start: float
+    end: float
+    variant: str
+    share: float
 
 
 class _Weights:
@@ -107,3 +150,47 @@ class _Weights:
             elif shared and weights.get(variant, 0) > 0:
                 return at
         raise BenchError(f"{variant} never got all traffic back")
+
+    def steps(self) -> list[Step]:
+        """The times so far in which two variants had a share each."""
+        found: list[Step] = []
+        for weights, looks in groupby(self._seen, key=itemgetter(1)):
+            times = [at for at, _ in looks]
+            total = sum(weights.values())
+            shared = [name for name, weight in sorted(weights.items()) if 0 < weight < total]
+            if shared:
+                found.append(Step(times[0], times[-1], shared[0], weights[shared[0]] / total))
+        return found
+
+
+class _Ticks:
+    """Looks at the trial as a controller's step does, every other second, and remembers the CPU that each look took."""
+
+    def __init__(self, target: Target) -> None:
+        self._controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._spent: list[float] = []
+
+    def __enter__(self) -> _Ticks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _look(self) -> None:
+        while not self._stop.wait(2):
+            begun = time.thread_time()
+            with suppress(RolloutError):
+                if self._controller.status().decision is not None:
+                    self._spent.append(1000 * (time.thread_time() - begun))
+
+    def row(self) -> Row:
+        """The median look: journal, endpoint, metrics, judgement and decision."""
+        if not self._spent:
+            raise BenchError("no trial was looked at, so no step was measured")
+        ordered = sorted(self._spent)
+        peer = f"median of {len(ordered)} looks at trials; the longest {ordered[-1]:.0f} ms; the clients' work included"
+        return Row("step_cpu_ms", round(ordered[len(ordered) // 2], 1), "ms of CPU", "<= 50", peer)

@@ -60,6 +60,7 @@ class Failure:
 class Report:
     """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
 
+    `routed` has, of each request that was answered, when it was sent (monotonic seconds) and by which variant.
     `ended_at` is the time of the last flight when there was none after it; None when something else ended the replay.
     """
 
@@ -68,6 +69,7 @@ class Report:
     variants: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    routed: list[tuple[float, str]] = field(default_factory=list)
     elapsed_s: float = 0.0
     ended_at: datetime | None = None
 
@@ -163,6 +165,7 @@ class Sender:
             self.report.latencies_ms.append(spent)
             if variant:
                 self.report.variants[variant] += 1
+                self.report.routed.append((begun, variant))
             if failure:
                 self.report.failures.append(Failure(begun, name, failure))
 
