@@ -38,7 +38,7 @@ from rollout.metrics import Tally
 _MOST = 0.75
 _MEMORY = 0.95  # what a block counts one block later: the guesses follow a drift
 _GAPS = tuple(0.005 * 2.0**place for place in range(6))  # how much better a better challenger may be
-_PRIOR = Tally(1, 0.5, 0.25 + 1 / 16)  # before any was seen: mean 1/2, deviation 1/4, worth one observation
+_PRIOR = Tally(1, 0.5, 0.25 + 1 / 16)  # before any was seen: mean 1/2, deviation 1/4, worth one value for good
 
 
 class Means:
@@ -83,7 +83,7 @@ class _Guess:
     """Mean and variance of one version, the later blocks counting more."""
 
     def __init__(self) -> None:
-        self._count, self._total, self._squares = float(_PRIOR.count), _PRIOR.total, _PRIOR.squares
+        self._count = self._total = self._squares = 0.0
         self._set()
 
     def learn(self, block: Tally) -> None:
@@ -93,8 +93,9 @@ class _Guess:
         self._set()
 
     def _set(self) -> None:
-        self.mean = min(max(self._total / self._count, 0.0), 1.0)
-        self.variance = max(self._squares / self._count - self.mean**2, 0.0) + 1e-6
+        count = _PRIOR.count + self._count
+        self.mean = min(max((_PRIOR.total + self._total) / count, 0.0), 1.0)
+        self.variance = max((_PRIOR.squares + self._squares) / count - self.mean**2, 0.0) + 1e-6
 
 
 def _bets(
@@ -110,7 +111,7 @@ def _bets(
     ratio = challenger.count / champion.count
     old, new = guesses
     scale0, scale1 = (1 - old.mean, new.mean) if sign > 0 else (old.mean, 1 - new.mean)
-    scale = max(scale1, ratio * scale0)
+    scale = max(scale1, ratio * scale0, 1e-9)
     spread = new.variance + ratio * old.variance
     found: list[float] = []
     for excess in excesses:

@@ -33,7 +33,8 @@ import math
 from rollout.judge.evidence import Gains
 from rollout.metrics import Tally
 
-_TINY = 1e-9
+_TINY = 1e-12
+_LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count
 _PARTS = (0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
 _MEMORY = 0.95  # what a block counts one block later: the guess follows a drift
 
@@ -45,19 +46,21 @@ class Rates:
         margin: The tolerated difference, challenger - champion, 0 to 1.
         better: Whether to bet on "better" too.
         guess: The champion's rate before any was seen.
-        weight: How many observations that guess is worth.
+        weight: How many observations that guess is worth, for good: a rate is never guessed as 0.
     """
 
-    def __init__(self, margin: float, *, better: bool = False, guess: float = 0.02, weight: float = 10.0) -> None:
+    def __init__(self, margin: float, *, better: bool = False, guess: float = 0.02, weight: float = 25.0) -> None:
         self._margin, self._up, self._seek_better = margin, _differences(margin, guess), better
-        self._ones, self._count = guess * weight, weight
+        self._prior = guess * weight, weight
+        self._ones = self._count = 0.0
         shares = [1 / (2 + place) for place in range(len(self._up))]
         thirds = [1 / 3] * 3
         self.shares = Gains([share / sum(shares) for share in shares], thirds, thirds if better else [])
 
     def gains(self, champion: Tally, challenger: Tally) -> Gains:
         """Log e-values of a block, in nats."""
-        guess, margin = self._ones / self._count, self._margin
+        ones, count = self._prior
+        guess, margin = (ones + self._ones) / (count + self._count), self._margin
         less = [guess * part for part in _PARTS]
         # With a margin: equal, better by it, or worse by half of it.
         down = [guess - margin, guess, guess + margin / 2] if margin else less
@@ -86,7 +89,7 @@ def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, chal
     Returns:
         Its log, in nats; 0 when there is no such guess among rates up to 1: then nothing is bet.
     """
-    q0, q1 = (min(max(rate, _TINY), 1 - _TINY) for rate in guess)
+    q0, q1 = min(max(guess[0], _LEAST), 1 - _LEAST), min(max(guess[1], _LEAST), 1 - _LEAST)
     if (guess[1] - guess[0] > margin) != (q1 - q0 > margin):
         return 0.0
     n0, k0, n1, k1 = champion.count, champion.total, challenger.count, challenger.total
@@ -118,12 +121,12 @@ def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tupl
             high = r0
         else:
             low = r0
-        if high - low < 1e-13:
+        if high - low < 2e-16 * high:
             break
         bend = n0 * (v0 - (r0 - q0) * (1 - 2 * r0)) / v0**2 + n1 * (v1 - (r1 - q1) * (1 - 2 * r1)) / v1**2
         step = r0 - slope / bend if bend > 0 else low
         after = step if low < step < high else (low + high) / 2
-        if abs(after - r0) < 1e-12 * r0:
+        if abs(after - r0) <= max(1e-12 * min(r0, 1 - r1), 2e-16 * r0):
             break
         r0 = after
     return r0, r0 + margin

@@ -148,6 +148,14 @@ def test_champions_answers_from_when_the_challenger_had_no_traffic_are_not_compa
     assert findings.each[0].reason.numbers["evidence_worse"] < 2
 
 
+def test_what_was_left_of_a_step_is_not_compared_together_with_the_next() -> None:
+    # Too few for a block of their own; then both fail ten times as often, just as the challenger gets half the traffic.
+    windows = rates((400, 8, 4, 0)) + rates(*[(100, 20, 100, 20)] * 2, start=10)
+    strict = replace(ERRORS, margin=0.0)
+    findings = judge(windows, metrics=[strict], alpha=ALPHA, starts=[0, 10], segments=2)
+    assert findings.reason.numbers["evidence_worse"] < 2
+
+
 def test_a_failure_that_begins_at_a_later_step_is_found_although_the_first_was_clean() -> None:
     windows = rates(*[(90, 1, 10, 0)] * 200) + rates(*[(50, 1, 50, 10)] * 4, start=2000)
     assert judge(windows, metrics=[ERRORS], alpha=ALPHA, starts=[0, 2000], segments=2).answer == "worse"
@@ -164,6 +172,14 @@ def test_every_metric_more_asks_for_more_evidence_that_one_is_worse_but_not_that
         numbers = judge([], metrics=ALL[:count], alpha=ALPHA).each[0].reason.numbers
         assert numbers["evidence_needed_worse"] == pytest.approx(count / ALPHA)
         assert numbers["evidence_needed_not_worse"] == pytest.approx(1 / ALPHA)
+        assert "evidence_needed_better" not in numbers
+
+
+def test_every_metric_more_that_may_be_better_asks_for_more_evidence_that_one_is() -> None:
+    findings = judge(
+        [], metrics=ALL, alpha=ALPHA, promote_when="better"
+    )  # P99 need not, and P50 cannot, be shown better
+    assert findings.each[0].reason.numbers["evidence_needed_better"] == pytest.approx(2 / ALPHA)
 
 
 def both(*, champion: dict[str, Tally], challenger: dict[str, Tally], count: int = 60) -> list[Window]:

@@ -59,13 +59,21 @@ def test_the_expected_evidence_is_at_most_one_under_the_null_hypothesis(
     assert expected <= 1 + 1e-9
 
 
-@given(st.floats(1e-6, 1), st.floats(0, 0.999), unit)
-def test_the_inequality_that_it_rests_on_holds(scale: float, part: float, share: float) -> None:
-    # Fan, Grama and Liu: exp(l y - psi y^2) <= 1 + l y, for y from -c up. One value is one block with margin 0.
-    bet = part / scale
-    y = -scale + share * (1 + scale)
-    psi = -(math.log(1 - part) + part) / scale**2 if part > 1e-3 else bet**2 * (1 / 2 + part / 3 + part**2 / 4)
-    assert math.exp(bet * y - psi * y**2) <= (1 + bet * y) * (1 + 1e-6)
+ends = st.one_of(unit, st.sampled_from([0.0, 1.0]))
+
+
+@given(x=ends, m0=unit, m1=unit, part=st.floats(0, 0.99), sign=st.sampled_from([1, -1]), of=st.booleans())
+def test_a_single_value_never_wins_more_than_its_distance_from_the_guess(
+    *, x: float, m0: float, m1: float, part: float, sign: int, of: bool
+) -> None:
+    # exp(l y - psi y^2) <= 1 + l y: the other version answers just what was guessed, and the margin is the difference
+    # of the guesses, so that only y, the distance of one value from its guess, counts.
+    scale = max(m1, 1 - m0) if sign > 0 else max(1 - m1, m0)
+    bet = sign * part / max(scale, 0.01)
+    champion, challenger = (m0, x) if of else (x, m1)
+    y = x - m1 if of else m0 - x
+    log = log_e_value(bet, m1 - m0, (m0, m1), tally([champion]), tally([challenger]))
+    assert math.exp(log) <= (1 + bet * y) * (1 + 1e-6) + 1e-12
 
 
 def test_a_bet_beyond_the_range_is_refused() -> None:
@@ -85,14 +93,13 @@ def by_single_values(
     weights = [np.array([]), np.array([])]
     values = [np.array([]), np.array([])]
     peak = 1.0
-    for age, window in enumerate(windows):
+    for window in windows:
         guess = []
         for which in (0, 1):
             # One value of mean 1/2 and standard deviation 1/4 stands before the first.
-            first = 0.95**age
-            count = first + sum(0.95 ** weights[which])
-            middle = (0.5 * first + sum(0.95 ** weights[which] * values[which])) / count
-            square = (0.3125 * first + sum(0.95 ** weights[which] * values[which] ** 2)) / count
+            count = 1 + sum(0.95 ** weights[which])
+            middle = (0.5 + sum(0.95 ** weights[which] * values[which])) / count
+            square = (0.3125 + sum(0.95 ** weights[which] * values[which] ** 2)) / count
             guess.append((middle, square - middle**2 + 1e-6))
         (m0, v0), (m1, v1) = guess
         ratio = len(window[1]) / len(window[0])

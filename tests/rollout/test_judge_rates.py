@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
@@ -76,6 +76,30 @@ def test_the_closest_rates_are_those_that_a_numeric_minimiser_finds(
     assert divergence(ours[0]) <= found.fun + 1e-7 * max(1.0, found.fun)
 
 
+edges = st.one_of(rate, st.sampled_from([1e-6, 1e-5, 1e-4, 1 - 1e-4, 1 - 1e-5, 1 - 1e-6]))
+
+
+@example(
+    q0=0.9998781446869709, q1=0.999999, margin=0.00012307823934159083, n0=31, n1=12287
+)  # Newton's steps matter here
+@given(q0=edges, q1=edges, margin=st.floats(0.0001, 0.5), n0=st.integers(5, 10_000), n1=st.integers(5, 10_000))
+def test_rounding_does_not_lift_the_expected_evidence_above_one_at_the_edges_and_in_large_blocks(
+    *, q0: float, q1: float, margin: float, n0: int, n1: int
+) -> None:
+    rates = closest((q0, q1), margin, n0, n1)
+
+    def log_expected(p0: float) -> float:
+        true = p0, p0 + margin
+        groups = zip((n0, n1), true, (q0, q1), rates, strict=True)
+        return sum(n * math.log(max(1 + (p - r) * (q - r) / (r * (1 - r)), 1e-300)) for n, p, q, r in groups)
+
+    low, high = 0.0, 1 - margin  # the null hypothesis' edge, along which this is concave
+    for _ in range(80):
+        one, other = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (one, high) if log_expected(one) < log_expected(other) else (low, other)
+    assert max(map(log_expected, (0.0, 1 - margin, (low + high) / 2))) <= 1e-6
+
+
 @given(q0=rate, q1=rate, n0=st.integers(1, 50), n1=st.integers(1, 50), share=st.floats(0, 1))
 def test_without_a_margin_it_is_the_e_value_of_turner_ly_and_grunwald(
     *, q0: float, q1: float, n0: int, n1: int, share: float
@@ -103,6 +127,16 @@ def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when
     values = [math.exp(log_e_value((0.02, 0.02 + item), 0.02, *block)) for item in differences]
     mixture = sum(value * share for value, share in zip(values, shares, strict=True)) / sum(shares)
     assert math.exp(evidence.worse) == pytest.approx((mixture + 1 + 1) / 3)  # of two steps nothing is known yet
+
+
+def test_the_evidence_for_worse_never_falls() -> None:
+    evidence = Evidence(Rates(0.02), segments=2)
+    so_far = 0.0
+    for failed in [8, 8, 4, 3, 9, 2, 2, 2, 12, 4]:
+        evidence.add(Tally(50, 1), Tally(50, failed))
+        assert evidence.worse >= so_far
+        so_far = evidence.worse
+    assert so_far > 0
 
 
 def test_a_block_is_bet_on_before_it_is_seen() -> None:

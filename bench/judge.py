@@ -1,0 +1,321 @@
+"""Does the judge keep its promise, and how fast does it decide? Simulated trials; no cloud is needed.
+
+python -m bench.judge
+
+A model answers with an error rate, a lognormal latency and the log-loss of a calibrated classifier. All that is random
+comes from fixed seeds. Every trial is judged on four metrics at alpha = 5%, with evidence begun anew at each of three
+steps, as if it was looked at after every window
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+from scipy.special import digamma
+from scipy.stats import beta
+
+from bench.rows import Row
+from rollout.catalogue import KNOWN
+from rollout.judge import judge
+from rollout.metrics import Metric, Tally, Window
+
+ALPHA = 0.05
+ERRORS, P99, P50, LOSS = (KNOWN[name] for name in ("errors", "latency_p99", "latency_p50", "log_loss"))
+METRICS = (ERRORS, P99, P50, LOSS)
+WEIGHTS = (5, 25, 50)  # percent: the steps
+POWER = 0.99  # of the fixed test beside: it misses 1% of regressions
+
+Random = np.random.Generator
+_NORMAL = NormalDist()
+_SIGMA = 0.5  # of log latency
+_A, _B = 1.0, 3.0  # a prediction p is drawn from Beta(a, b), and comes true with probability p
+_LOSS = float(
+    -_A / (_A + _B) * (digamma(_A + 1) - digamma(_A + _B + 1))
+    - _B / (_A + _B) * (digamma(_B + 1) - digamma(_A + _B + 1))
+)  # the mean of its log-loss
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a version answers: its error rate, and what latency and loss are multiplied with."""
+
+    errors: float = 0.01
+    slower: float = 1.0
+    loss: float = 1.0
+
+    def over(self, metric: Metric, allowed: float) -> float:
+        """The share of answers slower than `allowed` times the reference's quantile."""
+        assert metric.quantile is not None
+        return 1 - _NORMAL.cdf(_NORMAL.inv_cdf(metric.quantile) + math.log(allowed / self.slower) / _SIGMA)
+
+
+EQUAL = Model()
+REGRESSIONS = {  # worse by twice the margin
+    "errors": replace(EQUAL, errors=EQUAL.errors + 2 * ERRORS.margin),
+    "latency_p50": replace(EQUAL, slower=1 + 2 * P50.margin),
+    "latency_p99": replace(EQUAL, slower=1 + 2 * P99.margin),
+    "log_loss": replace(EQUAL, loss=1 + 2 * LOSS.margin / _LOSS),
+}
+
+
+def _losses(source: Random, count: int) -> np.ndarray:
+    predicted = source.beta(_A, _B, count)
+    came = source.random(count) < predicted
+    return -np.log(np.where(came, predicted, 1 - predicted))
+
+
+def _tallies(
+    source: Random, model: Model, counts: np.ndarray, metrics: Sequence[Metric], *, own: bool
+) -> list[dict[str, Tally]]:
+    """One version's windows; `own` is for the challenger, whose thresholds are (1 + margin) times the pivots."""
+    columns: dict[str, list[Tally]] = {}
+    for metric in metrics:
+        if metric.kind == "mean":
+            values = np.minimum(model.loss * _losses(source, int(counts.sum())), metric.high)
+            ends = np.cumsum(counts)
+            sums, squares = (np.concatenate([[0.0], np.cumsum(values**power)]) for power in (1, 2))
+            columns[metric.name] = [
+                Tally(int(n), float(sums[end] - sums[end - n]), float(squares[end] - squares[end - n]))
+                for n, end in zip(counts, ends, strict=True)
+            ]
+        else:
+            allowed = 1 + metric.margin if own else 1.0
+            rate = model.errors if metric.kind == "rate" else model.over(metric, allowed)
+            ones = source.binomial(counts, rate)
+            columns[metric.name] = [Tally(int(n), int(k)) for n, k in zip(counts, ones, strict=True)]
+    return [{name: column[at] for name, column in columns.items()} for at in range(len(counts))]
+
+
+def trial(
+    source: Random,
+    challenger: Model,
+    weights: Sequence[int],
+    requests: int,
+    *,
+    metrics: Sequence[Metric] = METRICS,
+    champion: Model = EQUAL,
+    start: int = 0,
+) -> list[Window]:
+    """Windows of one second, one for each weight, with so many requests each, split at random."""
+    taken = source.binomial(requests, np.array(weights) / 100)
+    old = _tallies(source, champion, requests - taken, metrics, own=False)
+    new = _tallies(source, challenger, taken, metrics, own=True)
+    return [Window(start + at, 1, one, other) for at, (one, other) in enumerate(zip(old, new, strict=True))]
+
+
+def interval(count: int, trials: int) -> str:
+    """The 95% Clopper-Pearson interval, in words."""
+    low = float(beta.ppf(0.025, count, trials - count + 1)) if count else 0.0
+    high = float(beta.ppf(0.975, count + 1, trials - count)) if count < trials else 1.0
+    return f"{count} of {trials}, 95% interval {low:.2%} to {high:.2%}"
+
+
+# False rollbacks
+
+
+def _naive(windows: Sequence[Window], margin: float) -> bool:
+    """Whether a two-proportion z-test on errors at alpha, repeated after every window, ever says worse."""
+    seen = np.array([
+        [*(window.champion["errors"].count, window.champion["errors"].total),
+         *(window.challenger["errors"].count, window.challenger["errors"].total)] for window in windows
+    ]).cumsum(axis=0)  # fmt: skip
+    n0, k0, n1, k1 = seen.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p0, p1 = k0 / n0, k1 / n1
+        z = (p1 - p0 - margin) / np.sqrt(p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1)
+    return bool(np.any(z > _NORMAL.inv_cdf(1 - ALPHA)))
+
+
+def false_rollbacks(trials: int = 1000) -> list[Row]:
+    """How often a challenger that is not worse is rolled back, over trials of 90 windows of 200 requests."""
+    strict = tuple(replace(metric, margin=0.0) for metric in METRICS)
+    edge = Model(errors=EQUAL.errors + ERRORS.margin, slower=1 + P50.margin, loss=1 + LOSS.margin / _LOSS)
+    cases = [
+        ("false_rollback_rate", "equal models, the default margins", METRICS, EQUAL, 0.0),
+        ("false_rollback_rate_margin_0", "equal models, all margins 0: the hardest case for them", strict, EQUAL, 0.0),
+        ("false_rollback_rate_at_margin", "worse by just the margins", METRICS, edge, ERRORS.margin),
+    ]
+    rows: list[Row] = []
+    weights = [weight for weight in WEIGHTS for _ in range(30)]
+    for name, what, metrics, challenger, margin in cases:
+        source = np.random.default_rng(20)
+        worse = naive = 0
+        for _ in range(trials):
+            windows = trial(source, challenger, weights, 200, metrics=metrics)
+            worse += judge(windows, metrics=metrics, alpha=ALPHA, starts=(0, 30, 60), segments=3).answer == "worse"
+            naive += _naive(windows, margin)
+        peer = f"{what}; {interval(worse, trials)}. Naive repeated z-test on errors alone: {interval(naive, trials)}"
+        rows.append(Row(name, worse / trials, "share", f"<= {ALPHA}", peer))
+    return [*rows, _drifting(trials // 2)]
+
+
+def _drifting(trials: int) -> Row:
+    """Both get ten times the errors, twice the latency and 1.5 times the loss just when the weights change."""
+    source = np.random.default_rng(21)
+    bad = Model(errors=0.1, slower=2.0, loss=1.5)
+    worse = naive = 0
+    for _ in range(trials):
+        windows = trial(source, EQUAL, [WEIGHTS[0]] * 45, 200) + trial(
+            source, bad, [50] * 45, 200, champion=bad, start=45
+        )
+        worse += judge(windows, metrics=METRICS, alpha=ALPHA, starts=(0, 45), segments=2).answer == "worse"
+        naive += _naive(windows, 0.0)
+    peer = f"equal models, a drift that both share; {interval(worse, trials)}. Naive: {interval(naive, trials)}"
+    return Row("false_rollback_rate_drift", worse / trials, "share", f"<= {ALPHA}", peer)
+
+
+# Missed regressions
+
+
+def _ends(source: Random, challenger: Model, *, requests: int = 1000, bake: int = 5, limit: int = 40) -> str:
+    """How a whole rollout ends that goes on as soon as a step has baked and the judge says "not worse"."""
+    windows: list[Window] = []
+    starts = [0]
+    while len(windows) < limit:
+        windows += trial(source, challenger, [WEIGHTS[len(starts) - 1]], requests, start=len(windows))
+        answer = judge(windows, metrics=METRICS, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer
+        if answer == "worse":
+            return "rolled back"
+        if answer == "not worse" and len(windows) - starts[-1] >= bake:
+            if len(starts) == len(WEIGHTS):
+                return "promoted"
+            starts.append(len(windows))
+    return "timed out"
+
+
+def missed_regressions(trials: int = 300) -> list[Row]:
+    """How often a challenger that is worse by twice the margin of one metric is promoted."""
+    ends = {name: [_ends(np.random.default_rng((30, at, n)), model) for n in range(trials)]
+            for at, (name, model) in enumerate(REGRESSIONS.items())}  # fmt: skip
+    everything = [end for each in ends.values() for end in each]
+    missed = everything.count("promoted")
+    parts = ", ".join(f"{name} {each.count('promoted')} promoted, {each.count('timed out')} timed out of {trials}"
+                      for name, each in ends.items())  # fmt: skip
+    equal = [_ends(np.random.default_rng((31, n)), EQUAL) for n in range(trials // 3)]
+    peer = (
+        f"{interval(missed, len(everything))}: {parts}; 1,000 requests a window, 5%, 25%, 50%, at most 40 windows. "
+        f"Equal models: {equal.count('promoted')} of {len(equal)} promoted"
+    )
+    return [Row("missed_regression_rate", missed / len(everything), "share", "< 0.01", peer)]
+
+
+# Sample sizes
+
+
+def fixed_size(metric: Metric, challenger: Model) -> float:
+    """The challenger's observations that a fixed-size one-sided z-test needs, at the same alpha for each metric.
+
+    n = (z(1 - alpha/K) + z(power))^2 (v0 + v1) / (difference - margin)^2, with as many of the champion; v: variances.
+    """
+    z = _NORMAL.inv_cdf(1 - ALPHA / len(METRICS)) + _NORMAL.inv_cdf(POWER)
+    if metric.kind == "mean":
+        sample = _losses(np.random.default_rng(1), 1_000_000)
+        spread, gap = float(sample.var()) * (1 + challenger.loss**2), metric.margin
+    else:
+        p0, p1, margin = EQUAL.errors, challenger.errors, metric.margin
+        if metric.kind == "quantile":
+            p0, p1, margin = EQUAL.over(metric, 1.0), challenger.over(metric, 1 + metric.margin), 0.0
+        spread, gap = p0 * (1 - p0) + p1 * (1 - p1), p1 - p0 - margin
+    return z**2 * spread / gap**2
+
+
+def _first(count: int, found: Callable[[int], bool]) -> int | None:
+    """The least number of windows up to `count` at which it is found, by bisection: once found it stays found."""
+    if not found(count):
+        return None
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if found(middle) else (middle, high)
+    return high
+
+
+def sample_ratios(trials: int = 200) -> list[Row]:
+    """Observations until a regression of twice the margin is found, beside a fixed test of the same power."""
+    rows: list[Row] = []
+    for metric in METRICS:
+        source = np.random.default_rng(40)
+        challenger = REGRESSIONS[metric.name]
+        fixed = fixed_size(metric, challenger)
+        requests = 2 * max(2, round(fixed / 80))  # a window is an 80th of the fixed test
+        needed: list[float] = []
+        missed = 0
+        for _ in range(trials):
+            windows = trial(source, challenger, [50] * 240, requests, metrics=[metric])
+            first = _first(
+                len(windows),
+                lambda count, seen=windows, on=metric: (
+                    judge(seen[:count], metrics=[on], alpha=ALPHA / len(METRICS)).answer == "worse"
+                ),
+            )
+            missed += first is None
+            needed.append(sum(window.challenger[metric.name].count for window in windows[:first]))
+        mean, error = float(np.mean(needed)), 1.96 * float(np.std(needed)) / math.sqrt(trials)
+        peer = (
+            f"{mean:.0f} +- {error:.0f} of the challenger on average, 95th percentile {np.percentile(needed, 95):.0f}, "
+            f"{missed} of {trials} not found; fixed z-test, same alpha for each of {len(METRICS)} metrics, "
+            f"power {POWER:.0%}: {fixed:.0f}"
+        )
+        name = "sample_ratio" if metric is ERRORS else f"sample_ratio_{metric.name}"
+        rows.append(Row(name, mean / fixed, "ratio", "< 1", peer))
+    return rows
+
+
+# Gross failures
+
+
+def _windows_needed(challenger: Model, requests: int, trials: int) -> list[int]:
+    """After how many windows it is found, 11 standing for more than ten."""
+    source = np.random.default_rng(50)
+    needed: list[int] = []
+    for _ in range(trials):
+        windows = trial(source, challenger, [WEIGHTS[0]] * 10, requests)
+        looks = (judge(windows[:n], metrics=METRICS, alpha=ALPHA, segments=3).answer for n in range(1, 11))
+        needed.append(next((n for n, answer in enumerate(looks, 1) if answer == "worse"), 11))
+    return needed
+
+
+def gross_failures(trials: int = 1000) -> list[Row]:
+    """Windows until a gross failure is found at the first step, of which 5% of the traffic go to the challenger."""
+    rows: list[Row] = []
+    cases = [("", "50% errors", Model(errors=0.5)), ("_latency", "five times slower", Model(slower=5.0))]
+    for name, what, challenger in cases:
+        needed = _windows_needed(challenger, 400, trials)
+        fewer = _windows_needed(challenger, 200, trials)
+        within, of_fewer = (interval(sum(n <= 2 for n in each), trials) for each in (needed, fewer))
+        peer = (
+            f"{what}, 400 requests a window, 20 of them to the challenger; 99th percentile, "
+            f"mean {np.mean(needed):.2f}, most {max(needed)}; within two: {within}. "
+            f"With 200 a window, 10 of them: {of_fewer}"
+        )
+        rows.append(Row(f"gross_failure_windows{name}", float(np.percentile(needed, 99)), "windows", "<= 2", peer))
+    return rows
+
+
+def cost() -> Row:
+    """What judging a long trial costs, as at each tick of the controller: 500 windows, four metrics, three steps."""
+    weights = np.repeat(WEIGHTS, (167, 167, 166)).tolist()
+    windows = trial(np.random.default_rng(60), EQUAL, weights, 200)
+    spent: list[float] = []
+    for _ in range(9):
+        begun = time.process_time()
+        judge(windows, metrics=METRICS, alpha=ALPHA, starts=(0, 167, 334), segments=3)
+        spent.append(1000 * (time.process_time() - begun))
+    peer = f"CPU of one judging of 500 windows and four metrics, median of {len(spent)}; most {max(spent):.1f}"
+    return Row("judge_cpu_ms", statistics.median(spent), "ms", "< 50", peer)
+
+
+def rows() -> list[Row]:
+    """Every row."""
+    return [*false_rollbacks(), *missed_regressions(), *sample_ratios(), *gross_failures(), cost()]
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(f"{row.name}: {row.value:g} {row.unit} (goal {row.goal}, {'met' if row.met else 'not met'}); {row.peer}")
