@@ -41,7 +41,8 @@ async def main() -> None:
         return
 
     wanted = here.wanted(settings, here.image)
-    plan = plan_serving(here.state, wanted, here.names.pair_of, waits=settings.rollout.wait)
+    way = settings.rollout
+    plan = plan_serving(here.state, wanted, here.names.pair_of, waits=way.ends, copied=way.copied)
     verdict.tell(plan, here.state)
     package = Package(
         "package",
@@ -59,7 +60,7 @@ async def main() -> None:
 
     rollout = release(settings, here, plan, registry, package)
     if plan.starts:
-        await verdict.stop_unless_promoted(rollout, settings.rollout.wait)
+        await verdict.stop_unless_promoted(rollout, way.wait)
     else:
         await verdict.stop_when_refused(package)  # the gates may have changed
 
@@ -70,7 +71,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
     journal = Journal("journal", names)
-    rollback = Rollback("rollback", names, code)
+    rollback = Rollback("rollback", names, registry=registry, code=code)
     alerts = rollback.alerts.arn
     monitoring = Monitoring("monitoring", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
     Labels("labels", names, settings=watch, registry=registry, alerts=alerts, code=code)

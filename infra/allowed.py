@@ -21,6 +21,7 @@ Location = tuple[str | int, ...]
 LONGEST = 80
 BOUNDS = {Ge: "ge", Gt: "gt", Le: "le", MinLen: "min_length", MaxLen: "max_length"}
 KEY = "[key]"  # how pydantic marks an error of a name in a mapping
+TAG = "kind"  # the field that says which of several sections one is
 
 
 @dataclass(frozen=True)
@@ -75,37 +76,63 @@ def shown(value: Any) -> str:
 
 def _lines(item: Any, namespace: str, root: type[BaseModel]) -> list[str]:
     location: Location = tuple(part for part in item["loc"] if part != KEY)
-    where = f"{namespace}:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
+    kind, rules, path = _at(location, root)
+    where = f"{namespace}:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
     given = where + shown(item["input"])
     if item["type"] == "extra_forbidden":
-        owner, _ = _at(location[:-1], root)
+        owner, *_ = _at(location[:-1], root)
         return [unknown(where, item["input"], _fields(owner))]
     if item["type"] == "missing":
-        return [f"{where} is missing: allowed is {what_is_allowed(location, root)}"]
+        return [f"{where} is missing: allowed is {_words(kind, rules)}"]
+    if item["type"].startswith("union_tag_"):
+        return [_tag(where, item["input"], list(_members(_core(kind, rules)[0])))]
     if item["type"] == "value_error":
         reason = item["ctx"]["error"]
         if isinstance(reason, Wrong):
             return [f"{where}{below}: {text}" for below, text in reason.problems]
         return [f"{where if KEY in item['loc'] else given}: {reason}"]
-    return [f"{given}: allowed is {what_is_allowed(location, root)}"]
+    return [f"{given}: allowed is {_words(kind, rules)}"]
+
+
+def _tag(where: str, given: Any, known: Sequence[str]) -> str:
+    """The line for a section of several kinds that is of none of them."""
+    if TAG not in given:
+        return f"{where}.{TAG} is missing: allowed is one of {', '.join(known)}"
+    return f"{where}.{TAG}{shown(given[TAG])}: allowed is one of {one_of(str(given[TAG]), known)}"
 
 
 def what_is_allowed(location: Location, root: type[BaseModel]) -> str:
     """What the field at a location allows, in words."""
-    return _words(*_at(location, root))
+    kind, rules, _ = _at(location, root)
+    return _words(kind, rules)
 
 
-def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any]]:
-    """The type of the field at a location, and its constraints."""
-    kind, rules = root, []
+def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any], Location]:
+    """The type of the field at a location, its constraints, and the path that the file has it at.
+
+    Where a section may be of several kinds, a location holds the kind too, which is no part of the path.
+    """
+    kind, rules, path = root, list[Any](), list[str | int]()
     for part in location:
         kind, rules, _ = _core(kind, rules)
+        members = _members(kind)
+        if members:
+            kind, rules = members[str(part)], []
+            continue
+        path.append(part)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = next(field for name, field in kind.model_fields.items() if part in {name, field.alias})
-            kind, rules = field.annotation, list(field.metadata)
+            field = next((field for name, field in kind.model_fields.items() if part in {name, field.alias}), None)
+            kind, rules = (field.annotation, list(field.metadata)) if field else (None, [])
         else:
             kind, rules = get_args(kind)[-1], []  # of a list or a mapping
-    return kind, rules
+    return kind, rules, tuple(path)
+
+
+def _members(kind: Any) -> dict[str, Any]:
+    """The sections that a section may be of, by their kind; empty when it is not of several."""
+    if get_origin(kind) not in {Union, UnionType}:
+        return {}
+    return {get_args(item.model_fields[TAG].annotation)[0]: item for item in get_args(kind)}
 
 
 def _core(kind: Any, rules: list[Any]) -> tuple[Any, list[Any], bool]:
@@ -114,9 +141,11 @@ def _core(kind: Any, rules: list[Any]) -> tuple[Any, list[Any], bool]:
         inner, *more = get_args(kind)
         return _core(inner, [*rules, *more])
     if get_origin(kind) in {Union, UnionType}:
-        inner = next(part for part in get_args(kind) if part is not NoneType)
-        kind, rules, _ = _core(inner, rules)
-        return kind, rules, True
+        parts = get_args(kind)
+        sections = [part for part in parts if part is not NoneType]
+        if len(sections) == 1:
+            kind, rules, _ = _core(sections[0], rules)
+        return kind, rules, len(sections) < len(parts)
     return kind, rules, False
 
 
@@ -130,6 +159,9 @@ def _kind(kind: Any, rules: list[Any]) -> str:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return f"a section with {', '.join(_fields(kind))}"
     origin = get_origin(kind) or kind
+    members = _members(kind)
+    if members:
+        return f"a section with {TAG}, one of {', '.join(members)}, and its fields"
     if origin is list:
         return f"a list of{_range(rules).removeprefix(' from')}, each {_words(get_args(kind)[0], [])}"
     if origin is dict:

@@ -1,24 +1,21 @@
 """The stack's config, typed: what may stand under `config:` in `Pulumi.<stack>.yaml`.
 
-    settings = Settings.load({"modelstack:rollout": '{"alpha": 0.1}', "aws:region": "us-east-1"}, stack="local")
-    settings.rollout.steps[0].weight
+    settings = Settings.load({"modelstack:rollout": '{"max_minutes": 90}', "aws:region": "us-east-1"}, stack="local")
+    settings.rollout.plan(settings.monitoring.period_seconds).steps[0].weight
 
 A wrong value stops the program before anything changes, with every wrong field, its value, and what is allowed.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 import pulumi
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -29,16 +26,13 @@ from pydantic import (
 
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
+from infra.numbers import whole
+from infra.rollout_config import RolloutSettings
+from infra.section import Section
 from infra.target import is_local, wrong_region
 
 NAMESPACE = "modelstack"
 LONGEST_PREFIX = 40
-
-
-class Section(BaseModel):
-    """A section of the config: unknown fields are errors, values never change."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Gate(Section):
@@ -140,61 +134,6 @@ class ServingSettings(Section):
     capture_percent: int = Field(default=100, ge=0, le=100, description="Share of requests that is captured.")
 
 
-class StepSettings(Section):
-    """One share of traffic, held for a while."""
-
-    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
-    bake_seconds: float = Field(ge=0, le=86_400, description="The least time at this weight.")
-
-
-class RolloutSettings(Section):
-    """How a challenger earns its traffic."""
-
-    wait: bool = Field(default=True, description="Whether `pulumi up` waits for the verdict, and fails on a rollback.")
-    steps: Annotated[list[StepSettings], Field(min_length=1, max_length=20)] = Field(
-        default_factory=lambda: [StepSettings(weight=10, bake_seconds=300), StepSettings(weight=50, bake_seconds=300)],
-        description="The shares of traffic, ascending; the promotion to 100 follows the last.",
-    )
-    min_requests: int = Field(
-        default=50, ge=1, le=1_000_000_000, description="Requests the challenger answers in each step."
-    )
-    alpha: float = Field(
-        default=0.05, ge=1e-9, le=0.5, description="Probability of rolling back an equally good challenger."
-    )
-    error_margin: float = Field(
-        default=0.02, ge=1e-6, le=0.5, description="Tolerated difference in error rate, challenger - champion."
-    )
-    max_minutes: float = Field(
-        default=60,
-        gt=0,
-        le=43_200,
-        validate_default=True,
-        description="The longest a trial may take; then it is rolled back.",
-    )
-    watch_minutes: float = Field(
-        default=60,
-        ge=0,
-        le=43_200,
-        description="How long after a promotion an alarm brings the previous champion back.",
-    )
-
-    @field_validator("steps")
-    @classmethod
-    def _ascending(cls, steps: list[StepSettings]) -> list[StepSettings]:
-        weights = [step.weight for step in steps]
-        if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
-            raise ValueError(f"the weights are {weights}; allowed are weights that ascend, each at most once")
-        return steps
-
-    @field_validator("max_minutes")
-    @classmethod
-    def _fits(cls, minutes: float, info: ValidationInfo) -> float:
-        baking = sum(step.bake_seconds for step in info.data.get("steps", ()))
-        if baking >= minutes * 60:
-            raise ValueError(f"the steps bake for {baking:g} s; allowed is a number above {baking / 60:g}, up to 43200")
-        return minutes
-
-
 class MonitoringSettings(Section):
     """When an alarm rings."""
 
@@ -270,6 +209,36 @@ class Settings(Section):
     monitoring: MonitoringSettings
     promotion: PromotionSettings
     registry: RegistrySettings
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        wrong = [*self._of_capture(), *self._of_instances()]
+        short = self.rollout.too_short(self.monitoring.period_seconds)
+        wrong += [(f"rollout.{short[0]}", short[1])] if short else []
+        if wrong:
+            raise Wrong(wrong)
+        return self
+
+    def _of_capture(self) -> list[tuple[str, str]]:
+        rollout = self.rollout
+        if self.serving.capture_percent or rollout.replay is None or "replay" not in rollout.model_fields_set:
+            return []
+        given = shown(whole(rollout.replay.model_dump(exclude_unset=True)))
+        return [(f"rollout.replay{given}", "serving.capture_percent is 0, so nothing is captured; allowed is null")]
+
+    def _of_instances(self) -> list[tuple[str, str]]:
+        """What SageMaker refuses or passes over on Inf1 instances (developer guide, "Exclusions")."""
+        if not self.serving.instance_type.startswith("ml.inf1."):
+            return []
+        where = f"serving.instance_type{shown(self.serving.instance_type)}"
+        wrong: list[tuple[str, str]] = []
+        if self.rollout.copied is not None:
+            text = "SageMaker has no shadow variants on Inf1; allowed is another type, or another rollout.strategy"
+            wrong.append((where, text))
+        if self.rollout.infrastructure is not None:
+            text = "SageMaker passes guardrails over on Inf1; allowed is another type, or rollout.infrastructure: null"
+            wrong.append((where, text))
+        return wrong
 
     @classmethod
     def load(cls, config: Mapping[str, str], stack: str) -> Settings:

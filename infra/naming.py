@@ -135,6 +135,10 @@ class Names:
         """The alarm on one measure of a variant or a function."""
         return f"{self.prefix}-{subject}-{measure}"
 
+    def alarms_of(self, variant_name: str) -> tuple[str, ...]:
+        """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
+        return tuple(self.alarm(variant_name, measure) for measure in ("5xx", "p99"))
+
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
         """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""
         place = self.region if region is None else region
@@ -156,9 +160,16 @@ class Names:
         content = {"model": model_name, "variant": variant_name, **instances}
         return f"{self.prefix}-{digest(content)[:SHORT]}"
 
-    def pair_of(self, champion_config: str, challenger_config: str) -> str:
-        """The endpoint config that serves a champion and a challenger together, each as in its own config."""
-        return f"{self.prefix}-{digest([champion_config, challenger_config])[:SHORT]}"
+    def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:
+        """The endpoint config that serves a champion and a challenger together, each as in its own config.
+
+        Args:
+            champion_config: The champion's own config.
+            challenger_config: The challenger's own config.
+            copied: How many percent of the requests are only copied to the challenger; None when it answers.
+        """
+        content = [champion_config, challenger_config, *([] if copied is None else [copied])]
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
 
     def short(self, name: str) -> str:
         """A cloud name without the stack's prefix."""

@@ -19,7 +19,8 @@ from itertools import permutations
 from rollout.release import Release
 from rollout.state import RolloutState, Verdict
 
-PairName = Callable[[str, str], str]
+PairName = Callable[[str, str, int | None], str]
+PERCENTS = range(1, 101)
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,20 @@ class Declared:
 
 @dataclass(frozen=True)
 class Pair:
-    """An endpoint config of a champion and a challenger, by the names of their own configs."""
+    """An endpoint config of a champion and a challenger.
+
+    Attributes:
+        name: Its name.
+        champion_config: The champion's own config.
+        challenger_config: The challenger's own config.
+        copied: How many percent of the requests are copied to the challenger, whose answers are never returned; None
+            when both are production variants.
+    """
 
     name: str
     champion_config: str
     challenger_config: str
+    copied: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class ServingPlan:
         serving: The config that a new endpoint starts with.
         target: The config of the release that the config asks for.
         pair: The pair config of its trial; None when it takes over at once.
+        shadow: The config that copies requests to it first; None when its trial begins with live traffic.
         starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
         verdict: Why the target is not tried again; None when nothing rejected it.
     """
@@ -84,11 +95,14 @@ class ServingPlan:
     serving: str
     target: str
     pair: str | None
+    shadow: str | None
     starts: bool
     verdict: Verdict | None
 
 
-def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, waits: bool) -> ServingPlan:
+def plan_serving(
+    state: RolloutState, wanted: Wanted, pair_of: PairName, *, waits: bool, copied: int | None = None
+) -> ServingPlan:
     """Say what to declare.
 
     Args:
@@ -96,6 +110,7 @@ def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, wait
         wanted: The release that the config asks for.
         pair_of: Names the pair config of a champion's and a challenger's config.
         waits: Whether the update waits for the verdict.
+        copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
 
     Returns:
         The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
@@ -114,10 +129,14 @@ def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, wait
         previous = None
 
     pairs = list(_live_pairs(state, live, pair_of))
+    ways = (None,) if copied is None else (None, copied)
     if champion is not None and trial:
-        pairs.append(_pair(champion.config_name, wanted.config_name, pair_of))
+        pairs += [_pair(champion.config_name, wanted.config_name, pair_of, way) for way in ways]
     if champion is not None and previous is not None and previous.variant != champion.variant:
-        pairs.append(_pair(previous.config_name, champion.config_name, pair_of))
+        pairs += [_pair(previous.config_name, champion.config_name, pair_of, way) for way in ways]
+
+    def beside(way: int | None) -> str | None:
+        return pair_of(champion.config_name, wanted.config_name, way) if champion and trial else None
 
     declared = [_known(release) for release in live]
     declared.append(Declared(wanted.variant, wanted.model_name, wanted.config_name, None))
@@ -126,7 +145,8 @@ def plan_serving(state: RolloutState, wanted: Wanted, pair_of: PairName, *, wait
         pairs=tuple({pair.name: pair for pair in pairs}.values()),
         serving=champion.config_name if champion else wanted.config_name,
         target=wanted.config_name,
-        pair=pair_of(champion.config_name, wanted.config_name) if champion and trial else None,
+        pair=beside(None),
+        shadow=beside(copied) if copied is not None else None,
         starts=advances or withdraws,
         verdict=verdict,
     )
@@ -139,16 +159,19 @@ def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
 
 
 def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:
-    """The pair configs that the journal names, told from the pairs that its releases can make."""
-    in_use = {name for name in (state.pair_config, *(item.pair_config for item in state.retiring)) if name}
+    """The configs of two releases that the journal names, told from those that its releases can make."""
+    users = (state, *state.retiring)
+    live_pairs = {item.pair_config for item in users if item.pair_config}
+    shadows = {item.shadow_config for item in users if item.shadow_config}
     for first, second in permutations(live, 2):
-        pair = _pair(first.config_name, second.config_name, pair_of)
-        if pair.name in in_use:
-            yield pair
+        for way in (None, *(PERCENTS if shadows else ())):
+            pair = _pair(first.config_name, second.config_name, pair_of, way)
+            if pair.name in (live_pairs if way is None else shadows):
+                yield pair
 
 
-def _pair(champion_config: str, challenger_config: str, pair_of: PairName) -> Pair:
-    return Pair(pair_of(champion_config, challenger_config), champion_config, challenger_config)
+def _pair(champion_config: str, challenger_config: str, pair_of: PairName, copied: int | None) -> Pair:
+    return Pair(pair_of(champion_config, challenger_config, copied), champion_config, challenger_config, copied)
 
 
 def _known(release: Release) -> Declared:

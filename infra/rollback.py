@@ -11,6 +11,10 @@ from infra import policies
 from infra.function import Function
 from infra.lambda_zip import Bundle
 from infra.naming import Names
+from infra.registry import Registry
+
+# 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
+ADVANCE_SECONDS = 240
 
 
 class Rollback(pulumi.ComponentResource):
@@ -21,7 +25,24 @@ class Rollback(pulumi.ComponentResource):
         nor the function could handle, with an alarm on its depth; the advance function, once a minute.
     """
 
-    def __init__(self, name: str, names: Names, code: Bundle, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        registry: Registry,
+        code: Bundle,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the way back.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            registry: Where captured requests lie, which the advance function replays.
+            code: The sealed archive of the handlers.
+            opts: Options of the component.
+        """
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, opts=child)
@@ -52,9 +73,9 @@ class Rollback(pulumi.ComponentResource):
             names,
             code=code,
             does="Carry the rollout on by one step of its plan.",
-            statements=policies.controller(names),
+            statements=registry.key.arn.apply(lambda key: [*policies.controller(names), *policies.replay(names, key)]),
             alerts=self.alerts.arn,
-            timeout=120,
+            timeout=ADVANCE_SECONDS,
             opts=child,
         )
         self.advance.runs_every(1)

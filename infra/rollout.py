@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.config import MonitoringSettings, RolloutSettings
+from infra.config import MonitoringSettings
 from infra.naming import Names
 from infra.providers.rollout import RolloutProvider
 from infra.releases import ServingPlan
-from rollout.plan import ERRORS, Plan, Step
+from infra.rollout_config import RolloutSettings
 from rollout.state import RolloutState
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
@@ -58,6 +56,9 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             opts: Options of the resource.
         """
         champion, challenger = state.champion, state.challenger
+        target_variant = next(item.variant for item in plan.releases if item.config_name == plan.target)
+        same_model = champion is not None and champion.variant == target_variant
+        alarms = names.alarms_of(target_variant) if same_model and plan.starts else ()
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
             "endpoint": names.endpoint,
@@ -66,8 +67,9 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "topic": names.arn("sns", names.alerts),
             "target": target,
             "pair_config": plan.pair,
+            "shadow_config": plan.shadow,
             "beside": champion.config_name if champion and plan.pair else None,
-            "plan": trial(settings, monitoring).as_dict(),
+            "plan": settings.plan(monitoring.period_seconds, alarms).as_dict(),
             "wait": settings.wait,
             "acts": plan.starts and (settings.wait or not under_way),
             "seen": {
@@ -79,16 +81,3 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
         super().__init__(RolloutProvider(), name, props, opts)
-
-
-def trial(settings: RolloutSettings, monitoring: MonitoringSettings) -> Plan:
-    """The controller's plan, from the config."""
-    return Plan(
-        steps=tuple(Step(step.weight, step.bake_seconds) for step in settings.steps),
-        min_requests=settings.min_requests,
-        alpha=settings.alpha,
-        metrics=(replace(ERRORS, margin=settings.error_margin),),
-        max_seconds=settings.max_minutes * 60,
-        window_seconds=monitoring.period_seconds,
-        watch_seconds=settings.watch_minutes * 60,
-    )

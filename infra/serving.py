@@ -42,7 +42,8 @@ class Serving(pulumi.ComponentResource):
 
     Creates:
         A role for the containers; per release a model and an endpoint config that serves it alone; per trial a config
-        that serves champion and challenger; the endpoint.
+        that serves champion and challenger, and one that copies requests to the challenger where the trial begins so;
+        the endpoint.
 
     The endpoint is created with one config and belongs to the rollout controller from then on: which config it serves,
     and with which weights, is never changed by an update.
@@ -137,23 +138,34 @@ class Serving(pulumi.ComponentResource):
         return self._config(f"solo-{self._names.short(item.config_name)}", item.config_name, [alone])
 
     def _pair(self, pair: Pair) -> aws.sagemaker.EndpointConfiguration:
-        """Both variants exactly as in their own configs; the challenger begins without traffic."""
-        both = pulumi.Output.all(
-            champion=self.configs[pair.champion_config].production_variants,
-            challenger=self.configs[pair.challenger_config].production_variants,
-        ).apply(lambda own: [_variant(own["champion"][0], weight=1), _variant(own["challenger"][0], weight=0)])
-        return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both)
+        """Both variants exactly as in their own configs; the challenger begins without traffic, or gets copies."""
+
+        def of(config: str) -> pulumi.Output[Any]:
+            return self.configs[config].production_variants.apply(lambda own: own[0])
+
+        champion = of(pair.champion_config).apply(lambda own: _variant(own, weight=1))
+        challenger = of(pair.challenger_config)
+        if pair.copied is None:
+            both = pulumi.Output.all(champion, challenger.apply(lambda own: _variant(own, weight=0)))
+            return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both)
+        # SageMaker copies the share that the shadow's weight is of the production variant's.
+        copy = challenger.apply(lambda own: _shadow(own, weight=(pair.copied or 0) / 100))
+        return self._config(
+            f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), shadows=[copy]
+        )
 
     def _config(
         self,
         logical: str,
         name: str,
         variants: pulumi.Input[list[aws.sagemaker.EndpointConfigurationProductionVariantArgs]],
+        shadows: list[pulumi.Input[aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs]] | None = None,
     ) -> aws.sagemaker.EndpointConfiguration:
         return aws.sagemaker.EndpointConfiguration(
             logical,
             name=name,
             production_variants=variants,
+            shadow_production_variants=shadows,
             data_capture_config=aws.sagemaker.EndpointConfigurationDataCaptureConfigArgs(
                 enable_capture=self._settings.capture_percent > 0,
                 initial_sampling_percentage=self._settings.capture_percent,
@@ -168,10 +180,13 @@ class Serving(pulumi.ComponentResource):
 
 
 def _variant(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationProductionVariantArgs:
-    return aws.sagemaker.EndpointConfigurationProductionVariantArgs(
-        variant_name=own["variant_name"],
-        model_name=own["model_name"],
-        instance_type=own["instance_type"],
-        initial_instance_count=own["initial_instance_count"],
-        initial_variant_weight=weight,
-    )
+    return aws.sagemaker.EndpointConfigurationProductionVariantArgs(**_shape(own, weight))
+
+
+def _shadow(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs:
+    return aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs(**_shape(own, weight))
+
+
+def _shape(own: Any, weight: float) -> dict[str, Any]:
+    kept = ("variant_name", "model_name", "instance_type", "initial_instance_count")
+    return {**{name: own[name] for name in kept}, "initial_variant_weight": weight}

@@ -7,6 +7,7 @@ from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
+from infra.numbers import whole
 from infra.providers.progress import Progress
 
 PLACE = ("endpoint", "table", "region")
@@ -98,10 +99,12 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
             progress(doing(seen.doing, seen.decision))
 
     target, pair = Release.from_dict(props["target"]), props.get("pair_config")
-    begun = rollout.release(target, pair, plan, beside=props.get("beside"))
+    begun = rollout.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:
-        seconds = OPENING_SECONDS if begun.state.phase is Phase.MOVING else plan.max_seconds + ENDING_SECONDS
+        seconds = plan.max_seconds + ENDING_SECONDS
+        if begun.state.phase is Phase.MOVING:
+            seconds = OPENING_SECONDS + (plan.guard.max_seconds if plan.guard else 0)
         return rollout.follow(seconds, progress=tell)
     return begun.state
 
@@ -109,15 +112,6 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
 def event_key(event: Any) -> tuple[float, str, str]:
     """What tells one event of the history from another."""
     return (event.at, event.kind, event.text)
-
-
-def whole(value: Any) -> Any:
-    """Give numbers without a fraction back their type: Pulumi carries every number as a float."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: whole(item) for key, item in value.items()}
-    return [whole(item) for item in value] if isinstance(value, list) else value
 
 
 def standing(state: Any, region: str) -> dict[str, Any]:

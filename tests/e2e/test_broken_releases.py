@@ -34,7 +34,7 @@ def first(story: Bed) -> Stack:
     small = story.stack.with_parameters(story.folder, max_iter=5, folds=0)
     assert small.config is not None
     content = yaml.safe_load(small.config.read_text())
-    content["config"]["modelstack:rollout"]["steps"] = [{"weight": 50, "bake_seconds": 3}]
+    content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
     small.config.write_text(yaml.safe_dump(content))
     return small
 

@@ -43,7 +43,7 @@ def versions(story: Bed) -> dict[str, Stack]:
 def test_wrong_values_are_listed_with_what_is_allowed_before_anything_changes(story: Bed) -> None:
     content = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
     content["config"]["modelstack:serving"]["instance_count"] = 0
-    content["config"]["modelstack:rollout"]["steps"] = [
+    content["config"]["modelstack:rollout"]["strategy"]["steps"] = [
         {"weight": 50, "bake_seconds": 1},
         {"weight": 10, "bake_seconds": 1},
     ]

@@ -11,10 +11,9 @@ from pulumi.runtime import rpc
 
 import pipeline.registry
 import rollout.sagemaker
-from infra.config import MonitoringSettings, RolloutSettings, StepSettings
 from infra.providers import rollout as provider
 from infra.providers.rollout import RolloutProvider
-from infra.rollout import trial
+from infra.rollout_config import RolloutSettings, Steps, StepSettings
 from pipeline.registry import RegistryError
 from rollout.memory import World
 from rollout.notice import waiting
@@ -27,10 +26,8 @@ SEEN = {"champion": "", "challenger": "", "revision": 0}
 
 
 def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
-    settings = RolloutSettings(
-        steps=[StepSettings(weight=10, bake_seconds=30), StepSettings(weight=50, bake_seconds=30)]
-    )
-    plan = trial(settings, MonitoringSettings(period_seconds=10)).as_dict()
+    steps = [StepSettings(weight=10, bake_seconds=30), StepSettings(weight=50, bake_seconds=30)]
+    plan = RolloutSettings(strategy=Steps(steps=steps)).plan(10).as_dict()
     return {
         "endpoint": "endpoint",
         "table": "rollouts",
