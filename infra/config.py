@@ -26,10 +26,10 @@ from pydantic import (
 
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
-from infra.numbers import whole
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
 from infra.target import is_local, wrong_region
+from infra.whole_numbers import whole
 
 NAMESPACE = "modelstack"
 LONGEST_PREFIX = 40

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.allowed import Wrong, one_of, shown
-from infra.numbers import whole
 from infra.section import Section
+from infra.whole_numbers import whole
 from rollout import catalogue, strategies
 from rollout.metrics import Metric
 from rollout.plan import Guard, GuardKind, OnTimeout, Plan, PlanError, PromoteWhen, ReplayGate, Step

@@ -7,8 +7,8 @@ from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from infra.numbers import whole
 from infra.providers.progress import Progress
+from infra.whole_numbers import whole
 
 PLACE = ("endpoint", "table", "region")
 OPENING_SECONDS = 600.0  # a release that takes over at once: the endpoint was created or updates without a trial
