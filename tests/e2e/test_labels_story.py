@@ -1,0 +1,60 @@
+"""Late labels on a whole stack: the real engine, the default model, a replay that tells the truth afterwards."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+
+import pytest
+
+from bench.bed import Bed
+from ops.labels import LateLabels
+from ops.replay import Pace, flights, run
+from ops.target import Target
+from tests.e2e.conftest import succeeded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+REQUESTS = 120
+
+
+def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
+    """How many values of a variant's metric there are, and their sum."""
+    points = target.client("cloudwatch").get_metric_statistics(
+        Namespace="modelstack",
+        MetricName=name,
+        Dimensions=[
+            {"Name": "EndpointName", "Value": target.endpoint},
+            {"Name": "VariantName", "Value": variant},
+        ],
+        StartTime=datetime.now(UTC) - timedelta(minutes=30),
+        EndTime=datetime.now(UTC) + timedelta(minutes=2),
+        Period=60,
+        Statistics=["SampleCount", "Sum"],
+    )["Datapoints"]
+    return sum(point["SampleCount"] for point in points), sum(point["Sum"] for point in points)
+
+
+def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(story: Bed) -> None:
+    succeeded(story.stack.with_parameters(story.folder, max_iter=5).up())
+    target = story.target()
+    source = list(islice(flights(date(2013, 3, 1), date(2013, 3, 2)), REQUESTS))
+    known = [flight for flight in source if flight.late is not None]
+    with LateLabels(target, after=2) as late:
+        report = run(target, source, Pace(rate=25), labels=late)
+    assert (report.failed, late.sent, late.failure) == (0, len(known), None)
+
+    (variant,) = report.variants
+    end = time.monotonic() + 120
+    while seen(target, variant, "Accuracy")[0] < len(known):
+        assert time.monotonic() < end, "the labels were not joined"
+        time.sleep(1)
+    time.sleep(5)  # for whatever would still count twice
+    count, right = seen(target, variant, "Accuracy")
+    assert count == len(known)
+    assert 0.5 < right / count <= 1, "most flights are on time, and the model says so"
+    for name, most in (("LogLoss", 1.0), ("LogLossSquared", 2.0)):
+        count, total = seen(target, variant, name)
+        assert count == len(known)
+        assert 0 < total / count < most
