@@ -42,8 +42,8 @@ def verdict(of: Release) -> Verdict:
     return Verdict("rolled_back", Reason("alarm", "5xx", "half failed"), "1", of.id, of.recipe, of.package_digest, 0.0)
 
 
-def plan(state: RolloutState, want: Wanted, *, waits: bool = True) -> ServingPlan:
-    return plan_serving(state, want, pair_of, waits=waits)
+def plan(state: RolloutState, want: Wanted, *, waits: bool = True, copied: int | None = None) -> ServingPlan:
+    return plan_serving(state, want, pair_of, waits=waits, copied=copied)
 
 
 def configs(made: ServingPlan) -> set[str]:
@@ -54,8 +54,8 @@ EMPTY = RolloutState("flight-delay-local")
 V1, V2, V3 = release(1), release(2), release(3)
 
 
-def pair(champion: Release, challenger: Release) -> str:
-    return pair_of(champion.config_name, challenger.config_name)
+def pair(champion: Release, challenger: Release, copied: int | None = None) -> str:
+    return pair_of(champion.config_name, challenger.config_name, copied)
 
 
 thorough = settings(max_examples=400, deadline=None)
@@ -68,8 +68,15 @@ def journals(draw: st.DrawFn) -> RolloutState:
     champion, challenger, previous, *old = [release(number) for number in numbers]
     has_champion = draw(st.booleans())
     on_trial = has_champion and draw(st.booleans())
+    percents = st.none() | st.integers(1, 100)
+
+    def shadow(of: Release) -> str | None:
+        percent = draw(percents)
+        return pair(champion, of, percent) if percent is not None else None
+
     retiring = tuple(
-        Retiring(item, pair(champion, item)) for item in (old[: draw(st.integers(0, 2))] if has_champion else [])
+        Retiring(item, pair(champion, item), shadow(item))
+        for item in (old[: draw(st.integers(0, 2))] if has_champion else [])
     )
     return RolloutState(
         "flight-delay-local",
@@ -78,19 +85,23 @@ def journals(draw: st.DrawFn) -> RolloutState:
         challenger=challenger if on_trial else None,
         previous=previous if has_champion and draw(st.booleans()) else None,
         pair_config=pair(champion, challenger) if on_trial else None,
+        shadow_config=shadow(challenger) if on_trial else None,
         retiring=retiring,
         rejected={item.recipe: verdict(item) for item in (old[2:] if draw(st.booleans()) else [])},
     )
 
 
 wants = st.builds(wanted, st.integers(0, 7), st.integers(0, 1))
+copies = st.none() | st.integers(1, 100)
 
 
 @thorough
-@given(journals(), wants, st.booleans())
-def test_everything_that_the_endpoint_uses_stays_declared(state: RolloutState, want: Wanted, waits: bool) -> None:
+@given(journals(), wants, st.booleans(), copies)
+def test_everything_that_the_endpoint_uses_stays_declared(
+    state: RolloutState, want: Wanted, waits: bool, copied: int | None
+) -> None:
     previous = state.previous.config_name if state.previous else None
-    missing = set(state.configs()) - configs(plan(state, want, waits=waits))
+    missing = set(state.configs()) - configs(plan(state, want, waits=waits, copied=copied))
     assert missing <= {previous}
 
 
@@ -106,14 +117,16 @@ def test_what_a_rollback_needs_goes_only_when_the_update_waits_for_its_successor
 
 
 @thorough
-@given(journals(), wants, st.booleans())
-def test_every_pair_has_both_its_releases(state: RolloutState, want: Wanted, waits: bool) -> None:
-    made = plan(state, want, waits=waits)
+@given(journals(), wants, st.booleans(), copies)
+def test_every_pair_has_both_its_releases(state: RolloutState, want: Wanted, waits: bool, copied: int | None) -> None:
+    made = plan(state, want, waits=waits, copied=copied)
     solo = {item.config_name for item in made.releases}
     for item in made.pairs:
         assert {item.champion_config, item.challenger_config} <= solo
     assert made.serving in solo
     assert made.pair is None or made.pair in configs(made)
+    assert (made.shadow is None) is (copied is None or made.pair is None)
+    assert made.shadow is None or made.shadow in configs(made)
 
 
 @thorough
@@ -134,9 +147,9 @@ def test_names_are_declared_once(state: RolloutState, want: Wanted, waits: bool)
 
 
 @thorough
-@given(journals(), wants)
-def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: Wanted) -> None:
-    before = plan(state, want)
+@given(journals(), wants, copies)
+def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: Wanted, copied: int | None) -> None:
+    before = plan(state, want, copied=copied)
     target = next(
         item for item in [release(n, s) for n in range(8) for s in (0, 1)] if item.config_name == before.target
     )
@@ -150,19 +163,21 @@ def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: W
         previous=state.champion,
         pair_config=None,
     )
-    second = plan(after, want)
+    second = plan(after, want, copied=copied)
     assert configs(second) == configs(before)
     assert not second.starts
 
 
 @thorough
-@given(journals(), wants)
-def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(state: RolloutState, want: Wanted) -> None:
-    before = plan(state, want)
+@given(journals(), wants, copies)
+def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(
+    state: RolloutState, want: Wanted, copied: int | None
+) -> None:
+    before = plan(state, want, copied=copied)
     if before.pair is None or not before.starts or state.retiring or state.challenger is not None:
         return
     after = replace(state, rejected={**state.rejected, want.recipe: verdict(release(9))})
-    second = plan(after, want)
+    second = plan(after, want, copied=copied)
     assert configs(before) <= configs(second), "the failed update left these behind: dropping one would be a change"
     assert not second.starts
     assert second.verdict is not None
@@ -187,6 +202,29 @@ def test_challenger_gets_a_pair_with_the_champion() -> None:
     assert made.pair == pair(V1, V2)
     assert configs(made) == {V1.config_name, V2.config_name, pair(V1, V2)}
     assert made.serving == V1.config_name
+
+
+def test_trial_that_begins_with_copies_gets_a_config_for_them_too() -> None:
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE)
+    made = plan(state, wanted(2), copied=50)
+    assert (made.pair, made.shadow) == (pair(V1, V2), pair(V1, V2, 50))
+    assert configs(made) == {V1.config_name, V2.config_name, pair(V1, V2), pair(V1, V2, 50)}
+    assert plan(state, wanted(2), copied=20).shadow != made.shadow, "a name is a digest of what it holds"
+    assert plan(EMPTY, wanted(1), copied=50).shadow is None, "there is nobody whose requests could be copied"
+
+
+def test_copying_config_that_serves_stays_when_the_strategy_is_another_by_now() -> None:
+    state = replace(
+        EMPTY,
+        champion=V1,
+        challenger=V2,
+        pair_config=pair(V1, V2),
+        shadow_config=pair(V1, V2, 50),
+        phase=Phase.BAKING,
+    )
+    made = plan(state, wanted(3), copied=None)
+    kept = next(item for item in made.pairs if item.name == pair(V1, V2, 50))
+    assert (kept.champion_config, kept.challenger_config, kept.copied) == (V1.config_name, V2.config_name, 50)
 
 
 def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
