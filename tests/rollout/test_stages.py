@@ -201,3 +201,19 @@ def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themse
     state = follow(world)
     assert state.verdict is not None
     assert (state.verdict.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)
+
+
+def test_a_challenger_that_must_be_better_advances_when_not_worse_and_is_promoted_only_when_better(
+    served: Worlds, release: Make
+) -> None:
+    asked = plan(Step(20, 20), Step(50, 20), promote_when="better", max_seconds=700)
+    equal, better = served(error_rates={"v-a": 0.05, "v-b": 0.05}), served(error_rates={"v-a": 0.05, "v-b": 0.0})
+    for world in (equal, better):
+        world.controller().release(release("b"), "pair-ab", asked)
+    follow(equal, 650)
+    assert (equal.state.phase, equal.state.step) == (Phase.BAKING, 1)
+    assert "better" in equal.controller().status().doing
+    state = follow(equal)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert follow(better).champion == release("b")
