@@ -26,8 +26,8 @@ SUBJECT = 99
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: nothing is urgent",
-    "change the release and run `pulumi up`",
-    "the same release is tried again only after `modelstack clear {release}`",
+    "`pulumi up` tries the release again when its recipe has changed",
+    "`modelstack clear {release}` lets the same recipe be tried again",
 )
 _STEPS: Mapping[str, tuple[str, ...]] = {
     Phase.PREPARING.value: ("`modelstack watch` follows the trial",),
@@ -48,8 +48,8 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
     "rolled_back": _REJECTED,
     "failed": (
         "the champion serves, if there is one; the release is not rejected",
-        "put right what failed and run `pulumi up`",
-        'or let it take over without a trial: `modelstack skip-trial {release} --reason "..."`, then `pulumi up`',
+        "`pulumi up` tries it again, once what failed is put right",
+        '`modelstack skip-trial {release} --reason "..."` lets the next `pulumi up` release it without a trial',
     ),
     "withdrawn": ("nothing to do: the champion serves",),
     "superseded": ("nothing to do: `modelstack watch` follows the release that came after it",),
@@ -92,7 +92,7 @@ def notice(event: Event, endpoint: str) -> Notice:
     release = release_of(event.rollout_id)
     outcome = event.kind if event.kind in get_args(Outcome) else ""
     when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
-    then = next_steps(event.kind, release)
+    then = [*next_steps(event.kind, release), explain_line(event.rollout_id)]
     attributes = {"endpoint": endpoint, "kind": event.kind, "outcome": outcome, "rollout_id": event.rollout_id}
     document = {
         "version": _FORMAT,
@@ -103,12 +103,12 @@ def notice(event: Event, endpoint: str) -> Notice:
         "what": what,
         "why": why,
         "weights": dict(event.weights),
-        "next": [*then, explain_line(event.rollout_id)],
+        "next": then,
     }
     weights = ", ".join(f"{name} {weight}%" for name, weight in event.weights.items()) or "none were asked for"
     lines = [what, *([f"Why: {why}"] if why else []), ""]
     lines += [f"endpoint  {endpoint}", f"rollout   {event.rollout_id}", f"weights   {weights}", f"time      {when}", ""]
-    lines += ["What to do next:", *(f"- {item}" for item in document["next"])]
+    lines += ["What to do next:", *(f"- {item}" for item in then)]
     return Notice(
         subject_of(f"{endpoint}: {what}"),
         "\n".join(lines),

@@ -224,6 +224,8 @@ class SnsNotify:
         with calling(f"publish to {self.topic}"):
             self.clients("sns").publish(
                 TopicArn=self.topic,
-                Subject=subject.encode("ascii", "replace").decode()[:_SUBJECT],
-                Message="\n".join([*lines, f"time     {when}"]),
+                Subject=told.subject,
+                MessageStructure="json",
+                Message=told.by_protocol(),
+                MessageAttributes=attributes,
             )

@@ -120,7 +120,9 @@ def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(cons
 
     lines = [line.strip() for line in text(console).splitlines()]
     assert lines[0] == "· baked 0 s of 30 s"
-    assert lines[1] == ("· waiting for requests: too little traffic: the challenger answered 0 of at least 50 requests in this step")
+    assert lines[1] == (
+        "· waiting for requests: too little traffic: the challenger answered 0 of at least 50 requests in this step"
+    )
     assert "modelstack replay" in lines[2]
     assert len(lines) == 3  # not a line a look
 

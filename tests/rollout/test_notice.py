@@ -36,8 +36,8 @@ def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> N
             "",
             "What to do next:",
             "- the champion serves: nothing is urgent",
-            "- change the release and run `pulumi up`",
-            "- the same release is tried again only after `modelstack clear b`",
+            "- `pulumi up` tries the release again when its recipe has changed",
+            "- `modelstack clear b` lets the same recipe be tried again",
             "- `modelstack explain 000002-b` tells the numbers",
         ]
     )
