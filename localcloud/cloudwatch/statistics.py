@@ -3,8 +3,8 @@
     statistic = parse("p99")
     statistic.of(distribution)      # None when there are no data, or none that it can be told from
 
-The simple ones are always exact, the others while a distribution has its values. Once it holds a sketch of them, a bound
-that is a value, as in `PR(:300)`, is off by at most `RELATIVE_ERROR` of it.
+The simple ones are always exact, the others while a distribution has its values. Once it holds a sketch of them, a
+bound that is a value, as in `PR(:300)`, is off by at most `RELATIVE_ERROR` of it.
 
 Source: Amazon CloudWatch User Guide, "CloudWatch statistics definitions".
 """
