@@ -2,6 +2,8 @@
 
     modelstack status
     modelstack watch
+    modelstack explain
+    modelstack approve --reason "looks well"
     modelstack invoke model/example_request.json
     modelstack replay --from 2013-03-01 --speed 3600
     modelstack labels truth.jsonl
@@ -16,21 +18,22 @@ import json
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any, BinaryIO
 
 import click
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
 from ops.command import tell
 from ops.errors import OperatorError, explained
 from ops.releases import variant_of
+from ops.rollback import approve as give_approval
 from ops.rollback import clear_rejection, roll_back
 from ops.rollback import skip_trial as let_skip
-from ops.snapshot import Snapshot, take
+from ops.snapshot import take
 from ops.target import resolve
 
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -85,44 +88,56 @@ def status(stack: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--every", type=click.FloatRange(0.5, 60), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 is never.")
-@click.option("--until-verdict", is_flag=True, help="Stop when the rollout ends: exit 0 if promoted, 1 if rolled back.")
+@click.option("--until-verdict", is_flag=True, help="Stop when nothing is on trial any more, or a person must decide.")
 @_json
 @click.pass_obj
 def watch(stack: str, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
-    """Follow weights, alarms and the rollout live. With --json, a line a look."""
-    target = resolve(stack)
-    begun = time.monotonic()
-    first = take(target)
-    seen = first
-    with Live(console=Console(), auto_refresh=False, transient=False) if not as_json else _Silent() as live:
-        while True:
-            if as_json:
-                click.echo(json.dumps(seen.as_dict()))
-            else:
-                live.update(render.snapshot(seen), refresh=True)
-            if until_verdict and _ended(first, seen):
-                sys.exit(0 if (seen.verdict or {}).get("outcome") in ("promoted", "restored") else 1)
-            if seconds and time.monotonic() - begun >= seconds:
-                return
-            time.sleep(every)
-            seen = take(target)
+    """Follow weights, the trial with its evidence, alarms and events live. With --json, an object a look.
+
+    Off a terminal it prints a line a change.
+
+    Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
+    was withdrawn or superseded, 4 when a person must decide (an approval, a trial that is held), 5 when the trial goes
+    on and --for is over. A verdict from before counts only with --until-verdict.
+    """
+    from ops.watching import Looks  # noqa: PLC0415 - only this command needs it
+    from ops.watching import watch as look_on  # noqa: PLC0415
+
+    looks = Looks(resolve(stack))
+    sys.exit(look_on(looks, every=every, seconds=seconds, until_verdict=until_verdict, as_json=as_json))
 
 
-class _Silent:
-    """Stands where the live view would, when lines are printed instead."""
+@main.command()
+@click.argument("rollout", required=False)
+@_json
+@click.pass_obj
+def explain(stack: str, rollout: str | None, as_json: bool) -> None:
+    """Tell why the last verdict was reached, with the numbers, and what to do next; of a trial, what it waits for.
 
-    def __enter__(self) -> Any:
-        return self
+    ROLLOUT is the id of a rollout or of its release; without it, the trial under way or the last one is meant.
+    """
+    from ops.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
+    from ops.narrate import told  # noqa: PLC0415
+    from ops.watching import Looks  # noqa: PLC0415
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    looks = Looks(resolve(stack), with_packages=False)
+    seen = looks()
+    story = story_of(looks.state, looks.decision, time.time(), rollout)
+    if as_json:
+        now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
+        click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
+    else:
+        Console(highlight=False).print(told(story, seen))
 
 
-def _ended(first: Snapshot, seen: Snapshot) -> bool:
-    at_rest = seen.phase in ("idle", "held", "none")
-    return at_rest and (first.phase not in ("idle", "none") or seen.verdict != first.verdict)
+@main.command()
+@click.option("--reason", default="", help="Why; it is kept in the history.")
+@click.pass_obj
+def approve(stack: str, reason: str) -> None:
+    """Let a trial go on that waits for a person's approval of its step."""
+    click.echo(give_approval(resolve(stack), reason))
 
 
 @main.command()

@@ -11,12 +11,15 @@ from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
 _BAR = 20
+APPROVE = 'modelstack approve --reason "..."'
 _SHOWN = ("log_loss", "auc", "accuracy", "rmse", "mae")  # the metrics that have a place in the table; --json has all
 
 
 def snapshot(seen: Snapshot) -> RenderableType:
     """The whole of `modelstack status`."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
+    if seen.trial and seen.trial.approval:
+        parts.append(Text(f"{seen.trial.waits_for}; type: {APPROVE}", "bold yellow"))
     if seen.verdict:
         parts.append(_verdict(seen.verdict))
     parts.append(alarms(seen.alarms, seen.endpoint))
@@ -40,10 +43,9 @@ def variants(rows: tuple[VariantView, ...]) -> Table:
         table.add_column(column, justify="right" if column == "traffic" else "left")
     for row in rows:
         moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
-        filled = round(row.weight / 100 * _BAR)
-        table.add_row(
-            row.name, row.role, f"{row.weight:.0f}%{moving}", "█" * filled + "░" * (_BAR - filled), str(row.instances)
-        )
+        share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%{moving}"
+        filled = round((row.copies or row.weight) / 100 * _BAR)
+        table.add_row(row.name, row.role, share, "█" * filled + "░" * (_BAR - filled), str(row.instances))
     return table
 
 

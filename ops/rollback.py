@@ -1,4 +1,4 @@
-"""A person takes a release back."""
+"""A person decides: takes a release back, lets one go on, be tried again, or take over without a trial."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from ops.errors import OperatorError, explained
 from ops.releases import find, journal_state, known, rejected
 from ops.target import Target
+from rollout.controller import Controller
+from rollout.endings import Ignored
 from rollout.sagemaker import controller_with
 from rollout.state import Reason
-from rollout.endings import Ignored
 
 
 def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, Any]:
@@ -19,9 +20,7 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     Raises:
         OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
     """
-    controller = controller_with(
-        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
-    )
+    controller = _controller(target)
     reason = Reason("person", getpass.getuser(), f"asked for by {getpass.getuser()}: {why}")
     with explained(f"rolling back {target.endpoint}"):
         answer = controller.roll_back(reason)
@@ -34,6 +33,19 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
             "Watch it with `modelstack watch --until-verdict`.",
         )
     return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}
+
+
+def approve(target: Target, why: str) -> str:
+    """Let a trial go on that waits for an approval; returns what happens then, in a sentence.
+
+    Raises:
+        OperatorError: Nothing waits for an approval.
+    """
+    who = getpass.getuser()
+    reason = Reason("person", who, f"{who}: {why}" if why else f"by {who}")
+    with explained(f"approving the trial on {target.endpoint}"):
+        progress = _controller(target).approve(reason)
+    return progress.state.history[-1].text
 
 
 def clear_rejection(target: Target, release: str) -> str:
@@ -58,10 +70,14 @@ def skip_trial(target: Target, release: str, why: str) -> None:
     Raises:
         OperatorError: The release had its trial, or was not the last one released; the message says which.
     """
-    controller = controller_with(
-        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
-    )
+    controller = _controller(target)
     reason = Reason("person", getpass.getuser(), f"{getpass.getuser()} skipped the trial: {why}")
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
         controller.skip_trial(name.id if name else release, reason)
+
+
+def _controller(target: Target) -> Controller:
+    return controller_with(
+        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
+    )

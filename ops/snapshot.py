@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from monitoring.alarms import with_numbers
 from ops.errors import explained
 from ops.releases import id_of, journal_state
 from ops.target import Target
+from ops.trial import Trial, trial
+from rollout.decision import Decision
 from rollout.state import RolloutState
 
 _OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-\w+|[a-z]+-errors|[a-z]+-dead-letters")  # as infra.naming makes them
@@ -19,7 +22,11 @@ _METRIC = "metric."  # how pipeline.registry names a metric among a package's pr
 
 @dataclass(frozen=True)
 class VariantView:
-    """One production variant as the endpoint reports it; `weight` and `desired` are shares of 100."""
+    """One variant as the endpoint reports it: `weight` routes now, `desired` is where it is going, shares of 100.
+
+    `asked` is what the rollout asks for, which the endpoint may not have taken yet; None when it asks for nothing. Of a
+    shadow variant, whose answers are never returned, `copies` is the percent of requests that it gets copies of.
+    """
 
     name: str
     role: str
@@ -27,6 +34,17 @@ class VariantView:
     desired: float
     instances: int
     image: str
+    copies: float = 0.0
+    asked: float | None = None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One event of the rollout's history; `at` is UTC, ISO 8601."""
+
+    at: str
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,8 @@ class PackageView:
 class Snapshot:
     """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
 
-    Champion and challenger are told by id, and by the digest of their packages.
+    Champion and challenger are told by id, and by the digest of their packages. The trial is None when none is under
+    way; its evidence is empty unless the metrics were looked at.
     """
 
     at: str
@@ -71,6 +90,8 @@ class Snapshot:
     variants: tuple[VariantView, ...]
     alarms: tuple[AlarmView, ...]
     packages: tuple[PackageView, ...]
+    trial: Trial | None = None
+    events: tuple[Happened, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -82,13 +103,25 @@ class Snapshot:
         return tuple(alarm for alarm in self.alarms if alarm.state == "ALARM")
 
 
-def take(target: Target) -> Snapshot:
+def take(
+    target: Target,
+    *,
+    state: RolloutState | None = None,
+    decision: Decision | None = None,
+    packages: tuple[PackageView, ...] | None = None,
+) -> Snapshot:
     """Read everything that `modelstack status` shows.
+
+    Args:
+        target: Whose endpoint.
+        state: The journal's, when it was read already.
+        decision: What the controller makes of the trial, when the metrics were looked at.
+        packages: The packages, when they were read already.
 
     Raises:
         OperatorError: Something of it cannot be read; the message says which.
     """
-    state = journal_state(target)
+    state = journal_state(target) if state is None else state
     with explained(f"reading endpoint {target.endpoint}"):
         live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
     return Snapshot(
@@ -103,10 +136,20 @@ def take(target: Target) -> Snapshot:
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=_verdict(state),
-        variants=_variants(live.get("ProductionVariants", []), state),
+        variants=(
+            *_variants(live.get("ProductionVariants", []), state),
+            *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
+        ),
         alarms=_alarms(target),
-        packages=_packages(target),
+        packages=_packages(target) if packages is None else packages,
+        trial=trial(state, decision, time.time()),
+        events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
     )
+
+
+def moment(at: float) -> str:
+    """Epoch seconds as UTC, ISO 8601."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def role(variant: str, state: RolloutState) -> str:
@@ -134,10 +177,32 @@ def _variants(live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantV
             weight=weight,
             desired=desired,
             instances=item.get("CurrentInstanceCount", 0),
-            image=next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), ""),
+            image=_image(item),
+            asked=state.weights.get(item["VariantName"]),
         )
         for item, weight, desired in zip(live, now, later, strict=True)
     )
+
+
+def _shadows(shadows: list[dict[str, Any]], live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
+    """Variants that only get copies: their weight beside the production variant's is the share that is copied."""
+    whole = sum(item.get("CurrentWeight", 0.0) for item in live)
+    return tuple(
+        VariantView(
+            name=item["VariantName"],
+            role=role(item["VariantName"], state),
+            weight=0.0,
+            desired=0.0,
+            instances=item.get("CurrentInstanceCount", 0),
+            image=_image(item),
+            copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
+        )
+        for item in shadows
+    )
+
+
+def _image(item: dict[str, Any]) -> str:
+    return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
 
 
 def _verdict(state: RolloutState) -> dict[str, Any] | None:
@@ -150,7 +215,8 @@ def _verdict(state: RolloutState) -> dict[str, Any] | None:
         "source": state.verdict.reason.source,
         "name": state.verdict.reason.name,
         "text": state.verdict.reason.text,
-        "at": datetime.fromtimestamp(state.verdict.at, UTC).isoformat(timespec="seconds"),
+        "rollout_id": state.verdict.rollout_id,
+        "at": moment(state.verdict.at),
     }
 
 

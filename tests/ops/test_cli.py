@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     ["status"],
     ["watch"],
+    ["explain"],
+    ["approve"],
     ["invoke", __file__],
     ["replay", "--limit", "1"],
     ["rollback", "--reason", "x", "--yes"],

@@ -1,0 +1,97 @@
+"""How the story of a rollout reads in a terminal: the answer first, then what it rests on, then what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ops.board import e_value, value
+from ops.explain import Story
+from ops.snapshot import Snapshot
+from ops.trial import Evidence
+
+_GOOD = ("promoted", "restored")
+_TURN = 110  # characters of an event; --json has all
+
+
+def told(story: Story, seen: Snapshot) -> RenderableType:
+    """The whole of `modelstack explain`."""
+    style = "green" if story.outcome in _GOOD else "yellow" if story.outcome == "running" else "bold red"
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=10, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in (*_what(story), *_numbers(story), *_rest(story, seen)):
+        table.add_row(label, text)
+    return Group(Text(story.summary, style), Text(), table)
+
+
+def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
+    if not story.rollout_id:
+        return
+    yield ("waits for" if story.outcome == "running" else "why"), Text(story.why)
+    if story.decided_by:
+        yield "decided by", Text(story.decided_by)
+    if story.alarm and (story.alarm.value or story.alarm.threshold):
+        value, threshold = story.alarm.value or "not told", story.alarm.threshold or "not told"
+        yield "", Text(f"its value was {value}, its threshold {threshold}")
+    beside = f" beside {story.beside}, the champion then" if story.beside else ""
+    yield "on trial", Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
+    yield "", Text()
+    for number, turn in enumerate(story.turns):
+        weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
+        asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
+        after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
+        text = textwrap.shorten(turn.text, _TURN, placeholder=" ...")
+        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), text, (asked, "dim"))
+        yield ("" if number else "history"), line
+
+
+def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
+    if story.evidence:
+        yield "", Text()
+        yield "evidence", Text("now" if story.outcome == "running" else "when it was decided")
+        for row in story.evidence:
+            yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
+    elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
+        yield "", Text()
+        yield "evidence", Text("none is kept: the judge was not asked")
+    if story.replay:
+        yield "", Text()
+        yield "replay", Text(story.replay.text)
+        for bound in story.replay.bounds:
+            style = "" if bound.within else "red"
+            yield "", Text(f"{bound.what}: {bound.seen}, allowed {bound.allowed}", style)
+        for example in story.replay.examples:
+            yield "", Text(f"for example: {example}", "dim")
+
+
+def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
+    style = {"worse": "red", "not worse": "green"}.get(row.answer, "yellow")
+    mark = " (decides)" if decides else ""
+    only = "" if row.prove else "; it can only roll back"
+    margin = {"mean": f"{row.margin:.4g}", "quantile": f"{row.margin:.0%} slower"}.get(row.kind, f"{row.margin:.2%}")
+    yield Text.assemble((row.metric, "bold"), mark, ": ", (row.answer, style), f", tolerated is {margin}{only}")
+    what = "slower than the pivot: " if row.kind == "quantile" else ""
+    challenger = value(row, row.challenger, row.challenger_count)
+    yield Text(f"  {what}challenger {challenger}, champion {value(row, row.champion, row.champion_count)}")
+    proofs = [("worse", row.worse), *([("not worse", row.not_worse)] if row.prove else [])]
+    proofs += [("better", row.better)] if row.better else []
+    told = ", ".join(f"{name} {e_value(item.have)} of {e_value(item.need)} needed" for name, item in proofs)
+    yield Text(f"  evidence for {told}")
+
+
+def _rest(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:
+    yield "", Text()
+    for number, row in enumerate(seen.variants):
+        share = f"gets copies of {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
+        status = "" if number else f"; endpoint {seen.status}"
+        yield ("" if number else "live now"), Text(f"{row.name} ({row.role}) {share}{status}")
+    for alarm in seen.ringing:
+        yield "in alarm", Text(f"{alarm.name}: {alarm.reason}", "red")
+    yield "", Text()
+    for number, step in enumerate(story.next):
+        yield ("" if number else "next"), Text(step)
