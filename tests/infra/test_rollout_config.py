@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -29,6 +32,7 @@ from rollout import catalogue
 from rollout.plan import Guard, Plan, ReplayGate, Step
 from tests.infra.refusals import constraints, kind_of, load, refusal
 
+ROOT = Path(__file__).resolve().parents[2]
 WEIGHT, PERCENT = "a whole number from 1 to 99", "a whole number from 1 to 100"
 BAKE, DAY = "a number from 0 to 86400", "a number above 0, up to 86400, or null"
 STEPS = "a list of 1 to 20, each a section with weight, bake_seconds, approve"
@@ -482,6 +486,16 @@ def test_update_sees_the_verdict_only_when_it_waits_and_nobody_must_approve() ->
     assert not rollout(wait=False).ends
     assert not rollout(strategy=approved).ends
     assert not rollout(strategy=strategy("shadow", then=approved)).ends
+
+
+def test_page_on_rollouts_shows_configs_that_are_right_and_the_defaults_that_there_are() -> None:
+    page = (ROOT / "docs" / "rollout.md").read_text()
+    shown = [yaml.safe_load(text) for text in re.findall(r"^\| `(\{kind: .+?\})` \|", page, re.MULTILINE)]
+    assert {item["kind"] for item in shown} == set(GOOD)
+    for item in shown:
+        assert plan(strategy=item, max_minutes=43_200).steps
+    (defaults,) = re.findall(r"^```yaml\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    assert RolloutSettings.model_validate(yaml.safe_load(defaults)) == RolloutSettings()
 
 
 def test_windows_that_fit_are_not_refused() -> None:
