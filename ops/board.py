@@ -94,8 +94,9 @@ def _of_trial(trial: Trial) -> list[tuple[str, Text]]:
     enough = _bar((trial.requests or 0) / trial.min_requests)
     rows.append(("requests", Text.assemble(enough, f" {seen} of {trial.min_requests:,} in this step")))
     if trial.seconds_left is not None:
-        end = "rolled back" if trial.on_timeout == "roll_back" else "held"
-        text = f"{duration(trial.seconds_left)} left of {duration(trial.max_seconds)}; without a verdict it is {end}"
+        end = f"without a verdict it is {'rolled back' if trial.on_timeout == 'roll_back' else 'held'}"
+        then = "it stands still meanwhile" if trial.approval else end
+        text = f"{duration(trial.seconds_left)} left of {duration(trial.max_seconds)}; {then}"
         rows.append(("time", Text(text)))
     if trial.replayed:
         rows.append(("replay", Text(trial.replayed)))

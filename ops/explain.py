@@ -19,8 +19,9 @@ from rollout.notice import next_steps, release_of
 from rollout.replay import replay_text
 from rollout.state import Event, Phase, Reason, RolloutState, Verdict
 
-_THRESHOLD = re.compile(r"the threshold \(([^)]+)\)|threshold ([\d.eE+-]+)")
-_VALUE = re.compile(r"datapoints? \[([-\d.eE+]+)|^value ([-\d.eE+]+)|: value ([-\d.eE+]+)")
+_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_THRESHOLD = re.compile(rf"the threshold \({_NUMBER}|threshold {_NUMBER}")
+_VALUE = re.compile(rf"datapoints? \[{_NUMBER}|\bvalue {_NUMBER}")
 _BEGIN = ("preparing", "moving")
 _DECIDERS = {
     "judge": "the judge, on {name}",

@@ -32,13 +32,17 @@ def told(story: Story, seen: Snapshot) -> RenderableType:
 def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
     if not story.rollout_id:
         return
-    yield ("waits for" if story.outcome == "running" else "why"), Text(story.why)
+    if story.outcome == "running":
+        yield "waits for", Text(story.why.removeprefix("waiting for "))
+    else:
+        yield "why", Text(story.why)
     if story.decided_by:
         yield "decided by", Text(story.decided_by)
     if story.alarm and (story.alarm.value or story.alarm.threshold):
         value, threshold = story.alarm.value or "not told", story.alarm.threshold or "not told"
         yield "", Text(f"its value was {value}, its threshold {threshold}")
-    beside = f" beside {story.beside}, the champion then" if story.beside else ""
+    then = "" if story.outcome == "running" else " then"
+    beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
     yield "on trial", Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
     yield "", Text()
     for number, turn in enumerate(story.turns):

@@ -19,6 +19,13 @@ from rollout.replay import judged_replay, replay_text
 from rollout.state import ON_TRIAL, Phase, Reason, Replayed, RolloutState
 
 Answer = Literal["worse", "not worse", "unknown"]
+_GOES_ON = {
+    "advance": "nothing: it goes to its next step",
+    "pause": "nothing: it stops for an approval",
+    "promote": "nothing: it is promoted",
+    "roll_back": "nothing: it is rolled back",
+    "wait_for_person": "nothing: its time is over, and it is held",
+}
 _VALUE = {"rate": "rate", "quantile": "slower", "mean": "mean"}
 
 
@@ -214,7 +221,7 @@ def _waits(state: RolloutState, decision: Decision | None) -> str:
         return "out of time without a verdict: it stays at this weight until a person takes it back"
     if decision is None:
         return "the metrics were not looked at"
-    return doing(decision.reason.text, decision)
+    return _GOES_ON.get(decision.action, doing(decision.reason.text, decision))
 
 
 def _replayed(state: RolloutState, plan: Plan) -> str:
