@@ -5,9 +5,9 @@
     plan.starts, plan.target       # whether this update puts a release on trial
 
 Pure. It holds the rule that no update deletes what a live endpoint uses or what a rollback would need: everything in
-the journal stays declared. The one exception is the champion before the last one, which an update lets go of once it
-has waited for the next champion: Pulumi deletes only after a program has succeeded, and ours fails on any other
-verdict.
+the journal stays declared. The one exception is what the update itself replaces, and lets go of once it has waited for
+it: the champion before the last one when there is a new champion, and the champion's config when only its instances
+change. Pulumi deletes only after a program has succeeded, and ours fails on any other verdict.
 """
 
 from __future__ import annotations
@@ -124,16 +124,20 @@ def plan_serving(
 
     live = list(state.releases())
     previous = state.previous
-    if advances and waits:  # its successor comes with this update, or nothing is deleted
+    if trial and advances and waits:  # its successor comes with this update, or nothing is deleted
         live = [release for release in live if release != previous or release.config_name == wanted.config_name]
         previous = None
+    moves = champion is not None and not serves and not trial  # the same model on other instances
+    if moves and advances and waits and state.challenger is None and not state.retiring:
+        live = [release for release in live if release != champion]
 
     pairs = list(_live_pairs(state, live, pair_of))
     ways = (None,) if copied is None else (None, copied)
     if champion is not None and trial:
         pairs += [_pair(champion.config_name, wanted.config_name, pair_of, way) for way in ways]
     if champion is not None and previous is not None and previous.variant != champion.variant:
-        pairs += [_pair(previous.config_name, champion.config_name, pair_of, way) for way in ways]
+        latest = wanted.config_name if moves else champion.config_name
+        pairs += [_pair(previous.config_name, latest, pair_of, way) for way in ways]
 
     def beside(way: int | None) -> str | None:
         return pair_of(champion.config_name, wanted.config_name, way) if champion and trial else None
@@ -143,7 +147,7 @@ def plan_serving(
     return ServingPlan(
         releases=tuple({item.config_name: item for item in reversed(declared)}.values())[::-1],
         pairs=tuple({pair.name: pair for pair in pairs}.values()),
-        serving=champion.config_name if champion else wanted.config_name,
+        serving=champion.config_name if champion is not None and champion in live else wanted.config_name,
         target=wanted.config_name,
         pair=beside(None),
         shadow=beside(copied) if copied is not None else None,

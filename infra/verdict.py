@@ -5,13 +5,14 @@ from __future__ import annotations
 import pulumi
 
 from infra.package import Package
+from infra.providers.rollout import awaited
 from infra.releases import ServingPlan
 from infra.rollout import Rollout
-from rollout.state import RolloutState
+from rollout.state import Phase, RolloutState
 
 
 def tell(plan: ServingPlan, state: RolloutState) -> None:
-    """Say why the release that the config asks for is not put on trial, or how the last trial went wrong."""
+    """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended."""
     refused, last = plan.verdict, state.verdict
     if refused is not None:
         pulumi.warn(
@@ -19,6 +20,8 @@ def tell(plan: ServingPlan, state: RolloutState) -> None:
             "The champion keeps all traffic. Change the recipe, or clear the rejection: "
             f"modelstack clear {refused.release}"
         )
+    elif state.phase is Phase.PAUSED and state.challenger is not None:
+        pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state)}")
     elif last is not None and last.outcome != "promoted":
         pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}")
 

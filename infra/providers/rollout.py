@@ -149,11 +149,15 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
     verdict = state.verdict
     if state.challenger is not None and state.challenger.config_name == target:
         if state.paused_at is not None:
-            steps = len(state.plan.steps) if state.plan else state.step + 1
-            passed = f"step {state.step + 1} of {steps} is passed"
-            then = 'type: modelstack approve --reason "...", then `pulumi up` again'
-            return {"outcome": "waiting", "why": f"{passed}, and the next needs a person's approval: {then}"}
+            return {"outcome": "waiting", "why": awaited(state)}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
     if verdict is not None and verdict.recipe == props["target"]["recipe"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}
     return {"outcome": "superseded", "why": "another release was made meanwhile"}
+
+
+def awaited(state: Any) -> str:
+    """What a paused trial waits for, and what to type."""
+    steps = len(state.plan.steps) if state.plan else state.step + 1
+    then = 'type: modelstack approve --reason "...", then `pulumi up` again'
+    return f"step {state.step + 1} of {steps} is passed, and the next needs a person's approval: {then}"

@@ -455,6 +455,16 @@ def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureF
     assert world.one(":Rollout").inputs["acts"] is False
 
 
+def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+    new = release(LOCAL)
+    pair = LOCAL.pair_of(OLD.config_name, new.config_name)
+    paused = idle(OLD, challenger=new, pair_config=pair, phase=Phase.PAUSED, step=0, paused_at=1.0)
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=paused, rollout={"wait": False})
+    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in caplog.text
+    assert "modelstack approve" in caplog.text
+
+
 # --- other stacks
 
 

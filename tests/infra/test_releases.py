@@ -100,9 +100,10 @@ copies = st.none() | st.integers(1, 100)
 def test_everything_that_the_endpoint_uses_stays_declared(
     state: RolloutState, want: Wanted, waits: bool, copied: int | None
 ) -> None:
-    previous = state.previous.config_name if state.previous else None
     missing = set(state.configs()) - configs(plan(state, want, waits=waits, copied=copied))
-    assert missing <= {previous}
+    moves = state.champion is not None and state.champion.variant == want.variant
+    replaced = state.champion if moves else state.previous
+    assert missing <= ({replaced.config_name} if replaced else set())
 
 
 @thorough
@@ -155,12 +156,13 @@ def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: W
     )
     if not before.starts or state.retiring or state.challenger is not None:
         return
+    moved = state.champion is not None and state.champion.recipe == target.recipe
     after = replace(
         state,
         phase=Phase.IDLE,
         champion=target,
         challenger=None,
-        previous=state.champion,
+        previous=state.previous if moved else state.champion,
         pair_config=None,
     )
     second = plan(after, want, copied=copied)
@@ -231,7 +233,16 @@ def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
     made = plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(1, shape=1))
     assert made.pair is None
     assert made.starts
-    assert configs(made) == {V1.config_name, "config-1-1"}
+    assert configs(made) == {"config-1-1"}, "the update waits until the endpoint serves from it, or deletes nothing"
+    assert configs(plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(1, shape=1), waits=False)) == {
+        V1.config_name,
+        "config-1-1",
+    }
+
+
+def test_other_instances_of_the_champion_leave_the_way_back_to_the_one_before() -> None:
+    made = plan(replace(EMPTY, champion=V1, previous=V2, phase=Phase.IDLE), wanted(1, shape=1))
+    assert V2.config_name in configs(made)
 
 
 def test_rejected_release_is_not_tried_again_but_stays_declared_while_it_is_wanted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pipeline.registry import RegistryError
 from rollout.memory import World
 from rollout.notice import waiting
 from rollout.ports import Unreachable
-from rollout.state import Reason
+from rollout.state import Reason, Replayed
 from tests.rollout.conftest import make_release
 
 AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}
@@ -114,6 +115,57 @@ def test_update_whose_trial_waits_for_an_approval_ends_and_says_what_to_type(rel
     assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
 
 
+def test_challenger_gets_copies_and_captured_requests_first_and_each_is_told(released: World, lines: list[str]) -> None:
+    released.configs["shadow-ab"] = {"v-a": 1.0}
+    released.shadows["shadow-ab"] = ("v-b", 50)
+    released.replays["v-b"] = Replayed(40, 0, 3, 1.1)
+    then = {"kind": "canary", "weight": 10, "bake_seconds": 30}
+    section = {"strategy": {"kind": "shadow", "percent": 50, "bake_seconds": 30, "then": then}}
+    given = RolloutSettings.model_validate(section).plan(10).as_dict()
+    asked = inputs("b", pair_config="pair-ab", shadow_config="shadow-ab", plan=given)
+    outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
+    told = "\n".join(lines)
+    assert told.index("gets copies of 50%") < told.index("40 captured requests replayed") < told.index("b is champion")
+
+
+def test_replay_that_fails_is_an_outcome_with_an_example(released: World) -> None:
+    released.replays["v-b"] = Replayed(40, 10, 0, 1.0, ("predictions[0].late is missing",))
+    asked = inputs("b", pair_config="pair-ab")
+    outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert (outs["champion"], outs["outcome"]) == ("sha256:a", "rolled_back")
+    assert "25.0% of 40 replayed requests" in outs["why"]
+    assert "predictions[0].late is missing" in outs["why"]
+
+
+def test_other_instances_are_followed_as_long_as_the_guard_may_take(released: World) -> None:
+    moved = replace(make_release("a"), config_name="solo-a2")
+    released.configs["solo-a2"] = {"v-a": 1.0}
+    released.change_seconds = provider.OPENING_SECONDS + 400
+    released.requests_per_second = 0.0
+    section = {"infrastructure": {"kind": "linear", "percent": 10, "bake_seconds": 300}}
+    given = RolloutSettings.model_validate(section).plan(10, ["alarm"]).as_dict()
+    outs = RolloutProvider().update("endpoint", {}, inputs(target=moved.as_dict(), plan=given)).outs or {}
+    assert outs["outcome"] == "promoted"
+    assert released.guards[-1] is not None
+    assert released.guards[-1].kind == "linear"
+    assert released.guards[-1].alarms == ("alarm",)
+
+
+def test_newer_release_in_mid_trial_supersedes_and_is_judged_from_the_start(released: World) -> None:
+    released.configs |= {"solo-c": {"v-c": 1.0}, "pair-ac": {"v-a": 1.0, "v-c": 0.0}}
+    older = inputs("b", pair_config="pair-ab", wait=False)
+    RolloutProvider().update("endpoint", {}, older)
+    released.error_rates["v-b"] = 0.5  # nobody is to be blamed for it any more
+    newer = inputs("c", pair_config="pair-ac", beside="solo-a", wait=False)
+    outs = RolloutProvider().update("endpoint", {}, newer).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:c", "running")
+    assert (released.state.step, released.state.challenger) == (-1, make_release("c"))
+    ended = released.state.verdict
+    assert ended is not None
+    assert (ended.outcome, ended.release) == ("superseded", "b")
+
+
 def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
     released: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +208,20 @@ def test_update_that_does_not_act_moves_nothing(released: World) -> None:
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=False)).outs or {}
     assert outs["champion"] == "sha256:a"
     assert released.state == before
+
+
+@pytest.mark.parametrize("outcome", ["running", "waiting"])
+def test_refresh_in_mid_trial_finds_what_the_update_left(
+    released: World, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    asked = inputs("b", pair_config="pair-ab", wait=outcome == "waiting")
+    asked["plan"]["steps"] = [{"weight": 10.0, "bake_seconds": 30.0, "approve": True}]
+    stored = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert stored["outcome"] == outcome
+    monkeypatch.setattr(rollout.sagemaker.DynamoJournal, "read", lambda self: released.state)
+    read = RolloutProvider().read("endpoint", stored).outs or {}
+    assert read == stored
+    assert RolloutProvider().diff("endpoint", read, asked).changes is False
 
 
 SETTLED = {**inputs(), "champion": "sha256:a", "challenger": "", "outcome": "promoted"}
