@@ -6,8 +6,7 @@ rollout.status().live.shares()  # {"v-3f2a...": 90.0, "v-77c1...": 10.0}
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +48,7 @@ def controller_with(make: Clients, endpoint: str, table: str, *, topic: str | No
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),
         clock=SystemClock(),
-        notify=SnsNotify(make, topic, endpoint),
+        notify=SnsNotify(make, topic, endpoint) if topic else None,
     )
 
 
@@ -75,30 +74,41 @@ class SageMakerTraffic:
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """UpdateEndpointWeightsAndCapacities; a 0 is sent as a 0."""
         wanted = [{"VariantName": name, "DesiredWeight": float(weight)} for name, weight in weights.items()]
-        with self._changing(f"set weights {dict(weights)} of endpoint {self.endpoint}"):
-            self.clients("sagemaker").update_endpoint_weights_and_capacities(
+        self._change(
+            f"set weights {dict(weights)} of endpoint {self.endpoint}",
+            lambda: self.clients("sagemaker").update_endpoint_weights_and_capacities(
                 EndpointName=self.endpoint, DesiredWeightsAndCapacities=wanted
-            )
+            ),
+        )
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
         """UpdateEndpoint; the weights are those of the config."""
         deployment = {"DeploymentConfig": deployment_config(guard)} if guard else {}
-        with self._changing(f"move endpoint {self.endpoint} to config {name}"):
-            self.clients("sagemaker").update_endpoint(EndpointName=self.endpoint, EndpointConfigName=name, **deployment)
+        self._change(
+            f"move endpoint {self.endpoint} to config {name}",
+            lambda: self.clients("sagemaker").update_endpoint(
+                EndpointName=self.endpoint, EndpointConfigName=name, **deployment
+            ),
+        )
 
-    @contextmanager
-    def _changing(self, doing: str) -> Generator[None]:
-        """While an endpoint is Updating, AWS refuses changes with a ValidationException: that is no mistake of ours."""
-        try:
-            with calling(doing):
-                yield
-        except RolloutError as error:
-            if (
-                code_of(error.__cause__) in {"ValidationException", "ResourceInUse"}
-                and self.read().status == "changing"
-            ):
-                raise Busy(str(error)) from error
-            raise
+    def _change(self, doing: str, call: Callable[[], object]) -> None:
+        """While an endpoint is Updating, AWS refuses changes with a ValidationException: that is no mistake of ours.
+
+        One that is not Updating any more when it is looked at was so a moment ago, or the call is a mistake: the second
+        time tells.
+        """
+        for again in (True, False):
+            try:
+                with calling(doing):
+                    call()
+                return
+            except RolloutError as error:
+                if code_of(error.__cause__) not in {"ValidationException", "ResourceInUse"}:
+                    raise
+                if self.read().status == "changing":
+                    raise Busy(str(error)) from error
+                if not again:
+                    raise
 
 
 def deployment_config(guard: Guard) -> dict[str, Any]:

@@ -116,11 +116,22 @@ def test_a_refusal_while_the_endpoint_is_updating_is_busy_not_a_mistake(
             method()
 
 
+def test_a_refusal_by_an_update_that_has_just_ended_is_no_mistake(traffic: SageMakerTraffic, stub: Stubber) -> None:
+    call = "update_endpoint_weights_and_capacities"
+    stub.add_client_error(call, "ValidationException", "Cannot update in-progress endpoint", 400)
+    stub.add_response("describe_endpoint", described("InService"))
+    stub.add_response(call, {"EndpointArn": ARN})
+    traffic.set_weights({"v-a": 100, "v-b": 0})
+    stub.assert_no_pending_responses()
+
+
 def test_a_refusal_of_an_endpoint_in_service_is_a_mistake_and_says_which(
     traffic: SageMakerTraffic, stub: Stubber
 ) -> None:
-    stub.add_client_error("update_endpoint", "ValidationException", "Could not find endpoint configuration solo", 400)
-    stub.add_response("describe_endpoint", described("InService"))
+    for _ in range(2):
+        message = "Could not find endpoint configuration solo"
+        stub.add_client_error("update_endpoint", "ValidationException", message, 400)
+        stub.add_response("describe_endpoint", described("InService"))
     with pytest.raises(RolloutError, match=r"move endpoint endpoint to config solo: .*Could not find") as raised:
         traffic.use_config("solo")
     assert not isinstance(raised.value, Busy)
