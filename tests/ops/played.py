@@ -30,7 +30,12 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
         challenger=state.challenger.id if state.challenger else None,
         champion_package=None,
         challenger_package=None,
-        verdict={"outcome": verdict.outcome, "release": verdict.release, "text": verdict.reason.text}
+        verdict={
+            "outcome": verdict.outcome,
+            "release": verdict.release,
+            "text": verdict.reason.text,
+            "at": moment(verdict.at),
+        }
         if verdict
         else None,
         variants=tuple(variants),

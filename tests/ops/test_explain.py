@@ -56,6 +56,14 @@ def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_numbe
         assert words in text, words
 
 
+def test_the_deciding_metric_comes_first_and_the_others_in_the_plans_order(begin: Begin, world: World) -> None:
+    world.latencies["v-b"] = 100
+    begin(plan(metrics=METRICS), 600)
+    found = story(world)
+    assert (found.name, found.outcome) == ("latency_p99", "rolled_back")
+    assert [item.metric for item in found.evidence] == ["latency_p99", "errors", "accuracy"]
+
+
 def test_what_happened_is_told_with_the_time_of_each_step_and_its_weights(begin: Begin) -> None:
     world = begin(seconds=600)
     found = story(world)
