@@ -25,6 +25,7 @@ from rollout.converge import (
 )
 from rollout.decision import Decision, Seen, decide
 from rollout.endings import Ignored
+from rollout.outbox import Outbox
 from rollout.plan import Plan
 from rollout.ports import (
     Approval,
@@ -78,7 +79,7 @@ class Controller:
         registry: Keeps approval statuses.
         replay: Sends captured requests to a challenger.
         clock: Time and waiting.
-        notify: Tells people.
+        notify: Tells people; None leaves the events to a controller that can.
         poll_seconds: The pause between two attempts while something is waited for.
     """
 
@@ -91,11 +92,12 @@ class Controller:
         registry: Registry,
         replay: Replay,
         clock: Clock,
-        notify: Notify,
+        notify: Notify | None,
         poll_seconds: float = 1.0,
     ) -> None:
         self._traffic, self._signals, self._journal = traffic, signals, journal
-        self._registry, self._replay, self._clock, self._notify = registry, replay, clock, notify
+        self._registry, self._replay, self._clock = registry, replay, clock
+        self._outbox = Outbox(journal, notify, clock)
         self._poll = poll_seconds
 
     def release(
@@ -150,7 +152,7 @@ class Controller:
             Unreachable: A platform does not answer; the next tick goes on from there.
         """
         progress = self._run(self._clock.time() + patience)
-        return replace(progress, state=self._send(progress.state))
+        return replace(progress, state=self._outbox.send(progress.state))
 
     def roll_back(
         self,
@@ -206,7 +208,7 @@ class Controller:
         poll: float = 2.0,
         progress: Callable[[Progress], None] | None = None,
     ) -> RolloutState:
-        """Tick until the rollout is at rest or the time is over.
+        """Tick until the rollout is at rest, and nobody sends news of it any more, or the time is over.
 
         Args:
             seconds: How long to follow.
@@ -217,14 +219,17 @@ class Controller:
             The last state; `at_rest` says whether it is over.
         """
         until = self._clock.time() + seconds
+        state: RolloutState | None = None
         while True:
             try:
                 seen = self.tick()
             except (Busy, Unreachable, Conflict) as error:
-                seen = Progress(self._journal.read(), None, str(error))
+                seen = Progress(self._read_or(state), None, str(error))
+            state = seen.state
             if progress is not None:
                 progress(seen)
-            if seen.state.at_rest or self._clock.time() >= until:
+            resting = seen.state.at_rest and not self._outbox.being_sent(seen.state)
+            if resting or self._clock.time() >= until:
                 return seen.state
             self._clock.sleep(poll)
 
@@ -246,7 +251,7 @@ class Controller:
             cleared = replace(state, rejected=left)
             written = self._write(cleared.noting(self._clock.time(), "cleared", f"{recipe} may be tried again"))
             if written is not None:
-                return self._send(written)
+                return self._outbox.send(written)
         raise Conflict("the journal keeps changing: call again")
 
     def approve(self, reason: Reason) -> Progress:
@@ -276,7 +281,7 @@ class Controller:
         for _ in range(_CONFLICTS):
             written = self._write(transitions.waive(self._journal.read(), release, reason, self._clock.time()))
             if written is not None:
-                return self._send(written)
+                return self._outbox.send(written)
         raise Conflict("the journal keeps changing: call again")
 
     def _run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
@@ -383,6 +388,15 @@ class Controller:
             if state.phase in _ENDING:
                 self._clock.sleep(self._poll)
 
+    def _read_or(self, known: RolloutState | None) -> RolloutState:
+        """The journal, or what was known of it while it does not answer: for a while it may not."""
+        try:
+            return self._journal.read()
+        except (Busy, Unreachable):
+            if known is None:
+                raise
+            return known
+
     def _live(self) -> Live | None:
         try:
             return self._traffic.read()
@@ -432,14 +446,3 @@ class Controller:
             if isinstance(effect, SetWeights):
                 self._perform(effect)
             raise
-
-    def _send(self, state: RolloutState) -> RolloutState:
-        """Send what is in the outbox; what cannot be sent now stays there."""
-        if not state.outbox:
-            return state
-        try:
-            for event in state.outbox:
-                self._notify.send(event)
-        except (Busy, Unreachable):
-            return state
-        return self._write(replace(state, outbox=())) or self._journal.read()

@@ -223,6 +223,7 @@ class RolloutState:
         retiring: Superseded challengers that the endpoint may still use.
         waiver: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
         outbox: Events that were not yet sent.
+        claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
         history: The last events, oldest first.
     """
 
@@ -253,6 +254,7 @@ class RolloutState:
     retiring: tuple[Retiring, ...] = ()
     waiver: Waiver | None = None
     outbox: tuple[Event, ...] = ()
+    claimed_at: float = 0.0
     history: tuple[Event, ...] = ()
 
     @property

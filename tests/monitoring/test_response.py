@@ -33,7 +33,7 @@ def world() -> World:
 
 def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
     answer = respond(ALARM, "endpoint", world.controller(), patience=10)
-    assert (answer.action, answer.why) == ("rolled back", "rollout 000004-b: alarm v-b-5xx: 0.5 > 0.05")
+    assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
     state = world.controller().follow(60)
     assert state.verdict is not None
     assert (state.verdict.reason.source, state.verdict.reason.name) == ("alarm", "v-b-5xx")
@@ -49,7 +49,7 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
         (replace(ALARM, variant=None), "it names no single variant"),
         (replace(ALARM, variant="v-a"), "the event is about variant v-a, on trial is v-b"),
         (replace(ALARM, variant="v-old"), "the event is about variant v-old, on trial is v-b"),
-        (replace(ALARM, at=1.0), "the event is older than rollout 000004-b"),
+        (replace(ALARM, at=1.0), "the event is older than rollout 000005-b"),
         (replace(ALARM, metrics=(DRIFT,)), "it is about drift of the input, which meets champion and challenger alike"),
         (NotAnAlarm("a notification that is not an alarm's"), "a notification that is not an alarm's"),
     ],

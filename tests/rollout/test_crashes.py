@@ -329,3 +329,23 @@ def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds,
         controller.roll_back(ALARM, variant="v-b", patience=2)
     world.clock.sleep(3)
     assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
+
+
+def test_a_journal_that_does_not_answer_for_a_while_does_not_end_an_update_that_waits(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    reading, failures = MemoryJournal.read, iter([False, False, True, True, True, True, True])
+
+    def unsteady(journal: MemoryJournal) -> RolloutState:
+        if next(failures, False):
+            raise Unreachable("the journal does not answer")
+        return reading(journal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryJournal, "read", unsteady)
+        state = world.controller().follow(900)
+    assert state.verdict is not None
+    assert state.verdict.outcome == "promoted"
+    assert not next(failures, False), "the journal never failed"

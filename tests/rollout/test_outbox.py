@@ -1,0 +1,52 @@
+"""Several controllers tell people what happened: as a rule once, and never not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest.mock import Mock
+
+import pytest
+
+from rollout import Plan, Reason, Release
+from rollout.memory import MemoryNotify, World
+from rollout.state import Event
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+
+
+def challenge(world: World, release: Make, plan: Plan) -> None:
+    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().follow(40, poll=1)
+
+
+def test_two_controllers_that_end_a_rollout_together_tell_of_it_once(served: Worlds, release: Make, plan: Plan) -> None:
+    world = served()
+    challenge(world, release, plan)
+    other, sending = world.controller(), MemoryNotify.send
+
+    def meanwhile(notify: MemoryNotify, event: Event) -> None:
+        sending(notify, event)
+        other.tick()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", meanwhile)
+        world.controller().roll_back(ALARM, variant="v-b")
+        world.controller().follow(60)
+    kinds = [event.kind for event in world.sent]
+    assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
+
+
+def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            world.controller().roll_back(ALARM, variant="v-b")
+    world.controller().follow(120)
+    kinds = [event.kind for event in world.sent]
+    assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
