@@ -101,7 +101,13 @@ class ServingPlan:
 
 
 def plan_serving(
-    state: RolloutState, wanted: Wanted, pair_of: PairName, *, waits: bool, copied: int | None = None
+    state: RolloutState,
+    wanted: Wanted,
+    pair_of: PairName,
+    *,
+    waits: bool,
+    asks: bool = False,
+    copied: int | None = None,
 ) -> ServingPlan:
     """Say what to declare.
 
@@ -110,6 +116,7 @@ def plan_serving(
         wanted: The release that the config asks for.
         pair_of: Names the pair config of a champion's and a challenger's config.
         waits: Whether the update waits for the verdict.
+        asks: Whether a trial waits for a person, who may outlast the update; then it succeeds without a verdict.
         copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
 
     Returns:
@@ -124,7 +131,7 @@ def plan_serving(
 
     live = list(state.releases())
     previous = state.previous
-    if trial and advances and waits:  # its successor comes with this update, or nothing is deleted
+    if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
         live = [release for release in live if release != previous or release.config_name == wanted.config_name]
         previous = None
     moves = champion is not None and not serves and not trial  # the same model on other instances

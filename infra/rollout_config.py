@@ -307,9 +307,9 @@ class RolloutSettings(Section):
         return self.strategy.percent if isinstance(self.strategy, Shadow) else None
 
     @property
-    def ends(self) -> bool:
-        """Whether an update that succeeds has seen the verdict: it waits, and for no person's approval."""
-        return self.wait and not any(step.approve for step in self.strategy.shares())
+    def asks(self) -> bool:
+        """Whether a trial waits for a person's approval, which may outlast the update."""
+        return any(step.approve for step in self.strategy.shares())
 
     def plan(self, window_seconds: int, alarms: Sequence[str] = ()) -> Plan:
         """The controller's plan.

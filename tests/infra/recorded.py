@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from unittest import mock
@@ -24,7 +24,7 @@ from infra.config import ServingSettings
 from infra.naming import Names, variant
 from infra.serving import wanted_release
 from rollout.release import Release
-from rollout.state import RolloutState
+from rollout.state import Phase, Reason, RolloutState, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"
@@ -146,6 +146,31 @@ def release(names: Names, recipe: str = RECIPE, image: str | None = None, **chan
         "config_name": wanted.config_name,
     }
     return Release(**{**known, **changes})
+
+
+LOCAL = Names("flight-delay", "local", ACCOUNT, "us-east-1")
+OLD = release(LOCAL, "1" * 64, package_digest=f"sha256:{'1' * 64}")
+
+
+def idle(champion: Release, **changes: Any) -> RolloutState:
+    """The journal of a local stack whose champion serves alone."""
+    return replace(RolloutState("flight-delay-local", champion=champion, phase=Phase.IDLE), **changes)
+
+
+def verdict(of: Release) -> Verdict:
+    """An alarm rolled a release back."""
+    reason = Reason("alarm", "5xx", "alarm 5xx: 52% of 40 requests failed")
+    return Verdict("rolled_back", reason, "000002", of.id, of.recipe, of.package_digest, 0.0)
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    """The statements of a policy."""
+    return json.loads(policy)["Statement"]
+
+
+def config_of(world: World, name: str) -> Declared:
+    """The endpoint config of a name."""
+    return next(item for item in world.all(":EndpointConfiguration") if item.inputs["name"] == name)
 
 
 def run_program(

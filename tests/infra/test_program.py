@@ -10,41 +10,30 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.naming import Names
 from infra.outputs import NAMES
-from infra.whole_numbers import whole
-from rollout.plan import Plan
-from rollout.release import Release
-from rollout.state import Phase, Reason, RolloutState, Verdict
-from tests.infra.recorded import ACCOUNT, DIGEST, FACTS, IMAGE, RECIPE, Declared, World, release
+from tests.infra.recorded import (
+    ACCOUNT,
+    DIGEST,
+    FACTS,
+    IMAGE,
+    LOCAL,
+    OLD,
+    RECIPE,
+    World,
+    config_of,
+    idle,
+    release,
+    statements,
+)
 from tests.infra.recorded import run_program as run
 
 # The SDK's own modules, when they load.
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
-LOCAL = Names("flight-delay", "local", ACCOUNT, "us-east-1")
-OLD = release(LOCAL, "1" * 64, package_digest=f"sha256:{'1' * 64}")
 SOURCE = {
     "region": "us-east-1",
     "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST},
 }
-
-
-def idle(champion: Release, **changes: Any) -> RolloutState:
-    return replace(RolloutState("flight-delay-local", champion=champion, phase=Phase.IDLE), **changes)
-
-
-def verdict(of: Release) -> Verdict:
-    reason = Reason("alarm", "5xx", "alarm 5xx: 52% of 40 requests failed")
-    return Verdict("rolled_back", reason, "000002", of.id, of.recipe, of.package_digest, 0.0)
-
-
-def statements(policy: str) -> list[dict[str, Any]]:
-    return json.loads(policy)["Statement"]
-
-
-def config_of(world: World, name: str) -> Declared:
-    return next(item for item in world.all(":EndpointConfiguration") if item.inputs["name"] == name)
 
 
 # --- the registry
@@ -159,34 +148,6 @@ def test_challenger_begins_without_traffic_beside_the_champion() -> None:
     assert weights == {OLD.variant: 1, release(LOCAL).variant: 0}
 
 
-SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
-
-
-def test_shadow_gets_copies_beside_one_production_variant_and_by_the_share_that_is_asked_for() -> None:
-    world = run(state=idle(OLD), rollout={"strategy": SHADOW})
-    own = release(LOCAL)
-    config = config_of(world, LOCAL.pair_of(OLD.config_name, own.config_name, 20)).inputs
-    (production,), (shadow,) = config["productionVariants"], config["shadowProductionVariants"]
-    assert (production["variantName"], shadow["variantName"]) == (OLD.variant, own.variant)
-    assert shadow["initialVariantWeight"] / production["initialVariantWeight"] == pytest.approx(0.2)
-    assert (shadow["instanceType"], shadow["initialInstanceCount"]) == ("ml.m5.large", 1)
-    assert world.one(":Rollout").inputs["shadow_config"] == config["name"]
-    assert world.one(":Rollout").inputs["plan"]["steps"][0] == {
-        "weight": 20,
-        "bake_seconds": 30,
-        "shadow": True,
-        "approve": False,
-    }
-    pairs = run(state=idle(OLD)).all(":EndpointConfiguration")
-    assert not any("shadowProductionVariants" in item.inputs for item in pairs), "no strategy asks for copies there"
-
-
-def test_endpoint_goes_before_the_config_that_copies_requests() -> None:
-    world = run(state=idle(OLD), rollout={"strategy": SHADOW})
-    depends = world.one(":Endpoint").depends
-    assert any("::shadow-" in urn for urn in depends)
-
-
 def test_champion_keeps_its_own_archive_and_image() -> None:
     world = run(state=idle(replace(OLD, archive_uri="s3://old/model.tar.gz", image_uri="old-image")))
     model = next(item for item in world.all(":Model") if item.inputs["name"] == OLD.model_name)
@@ -290,46 +251,6 @@ def test_functions_may_do_no_more_than_they_do(function: str) -> None:
             assert action != "cloudwatch:PutMetricData" or statement["Condition"], "its namespace narrows it"
 
 
-def allowed_to(world: World, function: str) -> dict[str, list[str]]:
-    """Action -> resources of a function's role."""
-    found = statements(world.one(":RolePolicy", function).inputs["policy"])
-    return {action: item["Resource"] for item in found for action in item["Action"]}
-
-
-def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
-    world = run()
-    advance = allowed_to(world, "advance")
-    bucket = "arn:aws:s3:::flight-delay-local-artifacts-000000000000"
-    endpoint = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/flight-delay-local"
-    assert advance["sagemaker:InvokeEndpoint"] == [endpoint]
-    assert advance["s3:GetObject"] == [f"{bucket}/capture/flight-delay-local/*"]
-    assert advance["s3:ListBucket"] == [bucket]
-    (listing,) = (
-        item
-        for item in statements(world.one(":RolePolicy", "advance").inputs["policy"])
-        if "s3:ListBucket" in item["Action"]
-    )
-    assert listing["Condition"] == {"StringLike": {"s3:prefix": ["capture/flight-delay-local/*"]}}
-    assert advance["kms:Decrypt"] != ["*"]
-    rollback = allowed_to(world, "rollback")
-    assert not [action for action in rollback if action.startswith(("s3:", "kms:"))]
-    assert "sagemaker:InvokeEndpoint" not in rollback
-
-
-def test_replay_fits_into_the_time_of_the_function_that_runs_it() -> None:
-    world = run()
-    waits, retried = 20 + 60, 2 * 4 * 15  # following and replaying; the last two requests with all their attempts
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] >= waits + retried
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] <= 900, "the most that Lambda has"
-
-
-@pytest.mark.parametrize("role", ["advance", "rollback", "serving"])
-def test_alarms_of_a_guarded_deployment_may_be_read_by_who_asks_and_by_whom_sagemaker_acts_for(role: str) -> None:
-    assert allowed_to(run(), role)["cloudwatch:DescribeAlarms"] == [
-        "arn:aws:cloudwatch:us-east-1:000000000000:alarm:flight-delay-local-*"
-    ]
-
-
 def test_serving_role_reads_packages_and_writes_captures_only() -> None:
     allowed = statements(run().one(":RolePolicy", "serving").inputs["policy"])
     s3 = {action: item["Resource"] for item in allowed for action in item["Action"] if action.startswith("s3:")}
@@ -340,129 +261,6 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
         "ecr:GetAuthorizationToken",
         "cloudwatch:PutMetricData",
     }
-
-
-# --- the rollout
-
-
-def test_rollout_begins_when_everything_that_could_stop_it_stands() -> None:
-    depends = " ".join(run(state=idle(OLD)).one(":Rollout").depends)
-    for needed in ("TopicSubscription", "MetricAlarm", "Endpoint::", "Table", "EventTarget"):
-        assert needed in depends
-
-
-STRATEGIES: list[tuple[dict[str, Any], list[tuple[int, float, bool, bool]]]] = [
-    ({"kind": "all_at_once", "bake_seconds": 60}, [(100, 60, False, False)]),
-    ({"kind": "canary", "weight": 5, "bake_seconds": 60}, [(5, 60, False, False)]),
-    ({"kind": "linear", "step_percent": 50, "bake_seconds": 60}, [(50, 60, False, False)]),
-    (
-        {"kind": "steps", "steps": [{"weight": 5, "bake_seconds": 60, "approve": True}]},
-        [(5, 60, False, True)],
-    ),
-    ({"kind": "ab", "weight": 50, "seconds": 600}, [(50, 600, False, False)]),
-    (
-        {**SHADOW, "then": {"kind": "canary", "weight": 5, "bake_seconds": 60}},
-        [(20, 30, True, False), (5, 60, False, False)],
-    ),
-]
-
-
-@pytest.mark.parametrize(("strategy", "steps"), STRATEGIES, ids=[item[0]["kind"] for item in STRATEGIES])
-def test_strategy_of_the_config_is_what_the_controller_gets(
-    strategy: dict[str, Any], steps: list[tuple[int, float, bool, bool]]
-) -> None:
-    inputs = run(state=idle(OLD), rollout={"strategy": strategy}).one(":Rollout").inputs
-    names = ("weight", "bake_seconds", "shadow", "approve")
-    assert [tuple(step[name] for name in names) for step in inputs["plan"]["steps"]] == steps
-    assert Plan.from_dict(whole(inputs["plan"])).steps[0].weight == steps[0][0]
-    pair = LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name)
-    assert inputs["pair_config"] == pair
-    assert ("shadow_config" in inputs) is steps[0][2], "a null is left out"
-
-
-def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion() -> None:
-    champion = release(LOCAL)
-    inputs = run(state=idle(champion), serving={"instance_count": 2}).one(":Rollout").inputs
-    world = run(state=idle(champion))
-    guard = inputs["plan"]["guard"]
-    assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("canary", 50, 20)
-    assert guard["alarms"] == [f"flight-delay-local-{champion.variant}-{measure}" for measure in ("5xx", "p99")]
-    assert set(guard["alarms"]) <= {item.inputs["name"] for item in world.all(":MetricAlarm")}
-    assert "pair_config" not in inputs
-
-
-def test_release_of_another_model_is_moved_by_the_controller_alone() -> None:
-    def guard(world: World) -> Any:
-        return world.one(":Rollout").inputs["plan"]["guard"]
-
-    assert guard(run(state=idle(OLD))) is None
-    assert guard(run()) is None, "the first release has nothing to go back to"
-    other_instances = {"serving": {"instance_count": 2}, "rollout": {"infrastructure": None}}
-    assert guard(run(state=idle(release(LOCAL)), **other_instances)) is None, "it is not wanted"
-
-
-def test_what_a_rollback_needs_stays_while_an_approval_may_outlast_the_update() -> None:
-    before = release(LOCAL, "3" * 64)
-    state = idle(OLD, previous=before)
-    approved = {"kind": "steps", "steps": [{"weight": 5, "bake_seconds": 60, "approve": True}]}
-
-    def declared(**changes: Any) -> set[str]:
-        return {item.inputs["name"] for item in run(state=state, rollout=changes).all(":EndpointConfiguration")}
-
-    assert before.config_name not in declared(), "its successor comes with this update, or nothing is deleted"
-    assert before.config_name in declared(strategy=approved), "the update may succeed before the verdict"
-
-
-def test_new_release_acts_and_settled_one_does_not() -> None:
-    assert run(state=idle(OLD)).one(":Rollout").inputs["acts"] is True
-    assert run(state=idle(release(LOCAL))).one(":Rollout").inputs["acts"] is False
-
-
-def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
-    new = release(LOCAL)
-    pair = LOCAL.pair_of(OLD.config_name, new.config_name)
-    trial = idle(OLD, challenger=new, pair_config=pair, phase=Phase.BAKING)
-    assert run(state=trial, rollout={"wait": False}).one(":Rollout").inputs["acts"] is False
-    assert run(state=trial, rollout={"wait": True}).one(":Rollout").inputs["acts"] is True
-
-
-def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
-    world = World(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed")
-    with pytest.raises(pulumi.RunError, match="rolled back: alarm 5xx: 52% of 40 requests failed"):
-        run(world=world, state=idle(OLD))
-    assert world.exported["champion"] == OLD.package_digest
-    assert world.exported["challenger"]["value"] is None
-    assert world.exported["package_digest"] == OLD.package_digest, "the package that serves, not the rejected one"
-    assert world.exported["metrics"] == world.registered
-
-
-def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
-    exported = run(state=idle(OLD)).exported
-    assert (exported["champion"], exported["package_digest"], exported["metrics"]) == (DIGEST, DIGEST, FACTS["metrics"])
-
-
-def test_trial_that_nobody_waits_for_is_no_failure() -> None:
-    run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": False})
-    with pytest.raises(pulumi.RunError, match="running"):
-        run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
-
-
-def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    new = release(LOCAL)
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=idle(OLD, rejected={new.recipe: verdict(new)}))
-    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
-    assert world.one(":Rollout").inputs["acts"] is False
-
-
-def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
-    new = release(LOCAL)
-    pair = LOCAL.pair_of(OLD.config_name, new.config_name)
-    paused = idle(OLD, challenger=new, pair_config=pair, phase=Phase.PAUSED, step=0, paused_at=1.0)
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=paused, rollout={"wait": False})
-    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in caplog.text
-    assert "modelstack approve" in caplog.text
 
 
 # --- other stacks

@@ -240,6 +240,13 @@ def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
     }
 
 
+def test_approval_that_outlasts_the_update_keeps_the_way_back_and_is_none_of_a_change_of_instances() -> None:
+    state = replace(EMPTY, champion=V1, previous=V2, phase=Phase.IDLE)
+    assert V2.config_name not in configs(plan_serving(state, wanted(3), pair_of, waits=True))
+    assert V2.config_name in configs(plan_serving(state, wanted(3), pair_of, waits=True, asks=True))
+    assert V1.config_name not in configs(plan_serving(state, wanted(1, shape=1), pair_of, waits=True, asks=True))
+
+
 def test_other_instances_of_the_champion_leave_the_way_back_to_the_one_before() -> None:
     made = plan(replace(EMPTY, champion=V1, previous=V2, phase=Phase.IDLE), wanted(1, shape=1))
     assert V2.config_name in configs(made)

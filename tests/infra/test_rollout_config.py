@@ -1,19 +1,15 @@
-"""The rollout's config: every strategy becomes its plan; what is wrong, or can never end, is told before anything."""
+"""The rollout's config: what is wrong, or can never end, is told with its path before anything changes."""
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from infra.allowed import what_is_allowed
-from infra.config import Settings
 from infra.rollout_config import (
     AB,
     AllAtOnce,
@@ -29,10 +25,9 @@ from infra.rollout_config import (
     StepSettings,
 )
 from rollout import catalogue
-from rollout.plan import Guard, Plan, ReplayGate, Step
-from tests.infra.refusals import constraints, kind_of, load, refusal
+from tests.infra.refusals import constraints, kind_of, refusal
+from tests.infra.strategies import STEP, strategy
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHT, PERCENT = "a whole number from 1 to 99", "a whole number from 1 to 100"
 BAKE, DAY = "a number from 0 to 86400", "a number above 0, up to 86400, or null"
 STEPS = "a list of 1 to 20, each a section with weight, bake_seconds, approve"
@@ -40,15 +35,6 @@ STRATEGIES = "all_at_once, canary, linear, steps, ab, shadow"
 JUDGE = "alpha, min_requests, promote_when, metrics"
 METRIC = "margin, prove, low, high, kind, better, namespace, metric"
 LIVE = "a section with kind, one of canary, linear, steps, ab, and its fields, or null"
-STEP = {"weight": 10, "bake_seconds": 1}
-GOOD: dict[str, dict[str, Any]] = {
-    "all_at_once": {"bake_seconds": 60},
-    "canary": STEP,
-    "linear": {"step_percent": 25, "bake_seconds": 60},
-    "steps": {"steps": [STEP]},
-    "ab": {"weight": 50},
-    "shadow": {"percent": 50, "bake_seconds": 60},
-}
 SECTIONS: dict[str, type[BaseModel]] = {
     "all_at_once": AllAtOnce,
     "canary": Canary,
@@ -57,18 +43,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ab": AB,
     "shadow": Shadow,
 }
-
-
-def strategy(kind: str, **changes: Any) -> dict[str, Any]:
-    return {"kind": kind, **GOOD[kind], **changes}
-
-
-def rollout(**section: Any) -> RolloutSettings:
-    return load(rollout=section).rollout
-
-
-def plan(**section: Any) -> Plan:
-    return rollout(**section).plan(60)
 
 
 # --- values that are wrong by themselves
@@ -401,105 +375,3 @@ def test_everything_wrong_in_a_rollout_is_told_at_once() -> None:
         "modelstack:rollout.infrastructure.percent",
         "modelstack:rollout.on_timeout",
     ]
-
-
-# --- what becomes of values that are right
-
-
-@pytest.mark.parametrize(
-    ("given", "steps"),
-    [
-        (strategy("all_at_once"), (Step(100, 60),)),
-        (strategy("canary"), (Step(10, 1),)),
-        (strategy("linear"), (Step(25, 60), Step(50, 60), Step(75, 60))),
-        (
-            strategy("steps", steps=[{**STEP, "approve": True}, {"weight": 50, "bake_seconds": 2}]),
-            (Step(10, 1, approve=True), Step(50, 2)),
-        ),
-        (strategy("ab"), (Step(50, 0),)),
-        (strategy("ab", seconds=3600), (Step(50, 3600),)),
-        (strategy("shadow"), (Step(50, 60, shadow=True),)),
-        (
-            strategy("shadow", percent=100, approve=True, then=strategy("canary")),
-            (Step(100, 60, shadow=True, approve=True), Step(10, 1)),
-        ),
-        (
-            strategy("shadow", then=strategy("linear", step_percent=50)),
-            (Step(50, 60, shadow=True), Step(50, 60)),
-        ),
-    ],
-)
-def test_strategy_becomes_the_steps_of_the_plan(given: dict[str, Any], steps: tuple[Step, ...]) -> None:
-    assert plan(strategy=given, max_minutes=90).steps == steps
-
-
-def test_defaults_prove_errors_watch_latency_and_replay_before_any_traffic() -> None:
-    made = plan()
-    assert made.steps == (Step(10, 300), Step(50, 300))
-    assert [(item.name, item.margin, item.prove) for item in made.metrics] == [
-        ("errors", 0.02, True),
-        ("latency_p99", 0.5, False),
-    ]
-    assert (made.alpha, made.min_requests, made.promote_when) == (0.05, 50, "not_worse")
-    assert made.replay == ReplayGate(100, 0, 0.2, 3)
-    assert (made.max_seconds, made.on_timeout, made.watch_seconds) == (3600, "roll_back", 3600)
-
-
-def test_metrics_that_are_given_take_the_place_of_the_defaults() -> None:
-    own = {"kind": "mean", "margin": 0.5, "namespace": "shop", "metric": "Revenue", "high": 100, "better": "higher"}
-    made = plan(judge={"metrics": {"log_loss": {"margin": 0.05, "prove": True}, "revenue": own}})
-    log_loss, revenue = made.metrics
-    assert (log_loss.name, log_loss.kind, log_loss.margin, log_loss.prove) == ("log_loss", "mean", 0.05, True)
-    assert (revenue.namespace, revenue.metric, revenue.high, revenue.better) == ("shop", "Revenue", 100, "higher")
-
-
-def test_everything_of_the_judge_and_the_time_reaches_the_plan() -> None:
-    judge = {"alpha": 0.01, "min_requests": 7, "promote_when": "better"}
-    made = plan(judge=judge, max_minutes=30, on_timeout="hold", watch_minutes=5)
-    assert (made.alpha, made.min_requests, made.promote_when) == (0.01, 7, "better")
-    assert (made.max_seconds, made.on_timeout, made.watch_seconds, made.window_seconds) == (1800, "hold", 300, 60)
-
-
-def test_shadow_test_without_live_steps_is_replayed_nothing_by_default() -> None:
-    assert plan(strategy=strategy("shadow")).replay is None
-    assert plan(strategy=strategy("shadow", then=strategy("canary"))).replay is not None
-    assert plan(strategy=strategy("shadow"), replay=None).replay is None
-
-
-def test_guard_is_in_the_plan_only_with_alarms_to_go_back_by() -> None:
-    settings = rollout(infrastructure={"kind": "linear", "percent": 20, "bake_seconds": 300})
-    guard = settings.plan(60, ["a", "b"]).guard
-    assert guard == Guard("linear", 20, 300, ("a", "b"), guard.max_seconds if guard else 0)
-    assert settings.plan(60).guard is None
-    assert rollout(infrastructure=None).plan(60, ["a"]).guard is None
-
-
-@pytest.mark.parametrize("kind", list(GOOD))
-def test_plan_survives_the_way_through_json_and_floats(kind: str) -> None:
-    made = rollout(strategy=strategy(kind)).plan(60, ["alarm"])
-    assert Plan.from_dict(json.loads(json.dumps(made.as_dict()))) == made
-
-
-def test_update_sees_the_verdict_only_when_it_waits_and_nobody_must_approve() -> None:
-    approved = strategy("steps", steps=[{**STEP, "approve": True}])
-    assert rollout().ends
-    assert not rollout(wait=False).ends
-    assert not rollout(strategy=approved).ends
-    assert not rollout(strategy=strategy("shadow", then=approved)).ends
-
-
-def test_page_on_rollouts_shows_configs_that_are_right_and_the_defaults_that_there_are() -> None:
-    page = (ROOT / "docs" / "rollout.md").read_text()
-    shown = [yaml.safe_load(text) for text in re.findall(r"^\| `(\{kind: .+?\})` \|", page, re.MULTILINE)]
-    assert {item["kind"] for item in shown} == set(GOOD)
-    for item in shown:
-        assert plan(strategy=item, max_minutes=43_200).steps
-    (defaults,) = re.findall(r"^```yaml\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
-    assert RolloutSettings.model_validate(yaml.safe_load(defaults)) == RolloutSettings()
-
-
-def test_windows_that_fit_are_not_refused() -> None:
-    quick = {"strategy": strategy("linear", step_percent=20, bake_seconds=0), "max_minutes": 6.1}
-    assert isinstance(load(rollout=quick), Settings)
-    at_once = {"strategy": strategy("all_at_once", bake_seconds=0), "max_minutes": 1}
-    assert load(rollout=at_once, monitoring={"period_seconds": 3600}), "no window is judged"

@@ -1,0 +1,127 @@
+"""A trial that copies requests first, replays captured ones, and waits for a person; then other instances.
+
+By the real engine on a real local cloud: each test goes on where the one before ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bench.bed import Bed
+from ops.cli import main as modelstack
+from ops.replay import Report
+from ops.snapshot import take
+from ops.stack import Stack
+from ops.target import Target
+from rollout.sagemaker import controller
+from rollout.state import Phase, RolloutState
+from tests.e2e.conftest import package, said, shares, succeeded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+ROLLOUT = {
+    "wait": True,
+    "strategy": {
+        "kind": "shadow",
+        "percent": 100,
+        "bake_seconds": 5,
+        "then": {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 5, "approve": True}]},
+    },
+    "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.1}}},
+    "replay": {"requests": 40, "max_changed": 1, "max_latency_ratio": 1000},
+    "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 2},
+    "max_minutes": 10,
+}
+
+
+def having(stack: Stack, **serving: int) -> Stack:
+    """The stack with the strategy of this story, and other instances."""
+    assert stack.config is not None
+    content = yaml.safe_load(stack.config.read_text())
+    content["config"]["modelstack:rollout"] = ROLLOUT
+    content["config"]["modelstack:serving"] |= serving
+    path = stack.config.with_name(f"{stack.config.stem}-{len(serving)}.yaml")
+    path.write_text(yaml.safe_dump(content))
+    return replace(stack, config=path)
+
+
+@pytest.fixture(scope="module")
+def first(story: Bed) -> Stack:
+    """A small model."""
+    return having(story.stack.with_parameters(story.folder, max_iter=5, folds=0))
+
+
+@pytest.fixture(scope="module")
+def second(story: Bed, first: Stack) -> Stack:
+    """Another one."""
+    return having(first.with_parameters(story.folder, max_iter=6))
+
+
+def journal(target: Target) -> RolloutState:
+    """What the journal says."""
+    return controller(target.endpoint, target.output("journal_table"), target.region).status().state
+
+
+def test_the_first_release_serves_at_once_whatever_the_strategy(story: Bed, first: Stack) -> None:
+    succeeded(first.up())
+    assert shares(take(story.target())) == {"champion": 100.0}
+
+
+def test_a_challenger_gets_copies_then_captured_requests_then_traffic_and_waits_for_a_person(
+    story: Bed, second: Stack, traffic: Report
+) -> None:
+    before = story.stack.outputs()["champion"]
+    done = succeeded(second.up())
+    told = [done.output.find(text) for text in ("gets copies of 100%", "gets 50%", "captured requests", "approve")]
+    assert -1 not in told
+    assert "0 errors" in done.output
+    outputs = story.stack.outputs()
+    assert outputs["champion"] == before
+    assert outputs["challenger"] not in {None, before}
+    assert shares(take(story.target())) == {"champion": 50.0, "challenger": 50.0}
+
+    state = journal(story.target())
+    assert (state.phase, state.step) == (Phase.PAUSED, 1)
+    assert state.replayed is not None
+    assert (state.replayed.requests, state.replayed.errors) == (40, 0)
+    assert traffic.failures == []
+
+
+def test_a_refresh_in_mid_rollout_shows_no_drift_and_the_preview_says_what_is_waited_for(
+    story: Bed, second: Stack
+) -> None:
+    succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
+    assert "needs a person's approval" in said(second.preview("--json"))
+    assert shares(take(story.target())) == {"champion": 50.0, "challenger": 50.0}
+
+
+def test_an_approval_lets_the_next_update_end_with_the_promotion(story: Bed, second: Stack, traffic: Report) -> None:
+    target, challenger = story.target(), story.stack.outputs()["challenger"]
+    said_so = CliRunner().invoke(modelstack, ["approve", "--reason", "the copies looked well"])
+    assert said_so.exit_code == 0, said_so.output
+    succeeded(second.up())
+    outputs = story.stack.outputs()
+    assert (outputs["champion"], outputs["challenger"]) == (challenger, None)
+    assert package(story, challenger)["ModelApprovalStatus"] == "Approved"
+    assert shares(take(target)) == {"champion": 100.0}
+    assert traffic.failures == []
+    succeeded(second.preview("--expect-no-changes"))
+
+
+def test_other_instances_are_moved_under_guard_and_nothing_is_lost(story: Bed, second: Stack, traffic: Report) -> None:
+    before = story.stack.outputs()["champion"]
+    succeeded(having(second, instance_count=2).up())
+    target = story.target()
+    described = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    (variant,) = described["ProductionVariants"]
+    assert (variant["CurrentInstanceCount"], described["EndpointStatus"]) == (2, "InService")
+    assert described["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    alarms = [item["AlarmName"] for item in described["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]]
+    assert alarms == [f"flight-delay-local-{variant['VariantName']}-{measure}" for measure in ("5xx", "p99")]
+    assert story.stack.outputs()["champion"] == before
+    assert traffic.failures == []
+    succeeded(having(second, instance_count=2).preview("--expect-no-changes"))
