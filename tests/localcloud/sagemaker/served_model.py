@@ -1,12 +1,15 @@
 """A model server of the SageMaker contract with nothing but the standard library, for tests.
 
 How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "hang", "unwell"}.
+To a request with `instances` it gives a prediction: {"answer": the body, "status": of a share of them, "share": 1,
+"delay": seconds, "crash": true}. A request {"become": {...}} changes its behaviour from then on.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ from pathlib import Path
 
 FOLDER = Path(os.environ["SM_MODEL_DIR"])
 BEHAVIOUR = json.loads((FOLDER / "behaviour.json").read_text())
+PREDICTION = '{"predictions": [{"late": true, "probability": 0.9}]}'
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,6 +39,13 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if asked.get("do") == "sicken":
             Handler.unwell = True
+        if "become" in asked:
+            BEHAVIOUR.update(asked["become"])
+            self.answer(200, b"{}")
+            return
+        if "instances" in asked:
+            self.predict()
+            return
         if asked.get("do") == "large":
             self.answer(200, b"x" * asked["bytes"])
             return
@@ -49,6 +60,14 @@ class Handler(BaseHTTPRequestHandler):
         }
         status = asked.get("status", BEHAVIOUR.get("status", 200))
         self.answer(status, json.dumps(seen if status < 400 else {"error": f"as asked: {status}"}).encode())
+
+    def predict(self) -> None:
+        if BEHAVIOUR.get("crash"):
+            os._exit(3)
+        time.sleep(BEHAVIOUR.get("delay", 0))
+        status = BEHAVIOUR.get("status", 200) if random.random() < BEHAVIOUR.get("share", 1) else 200
+        failure = json.dumps({"error": f"{BEHAVIOUR['name']} fails, as its archive says"})
+        self.answer(status, (BEHAVIOUR.get("answer", PREDICTION) if status < 400 else failure).encode())
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

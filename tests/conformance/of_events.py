@@ -1,0 +1,216 @@
+"""Rows: alarms and people, once, twice, late, and at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollout import Metric, Phase, RolloutError, RolloutState, Step
+from rollout.transitions import Rejected
+from tests.conformance.of_models import REJECTED, THEIRS
+from tests.conformance.row import QUICK, Expected, Row
+from tests.conformance.stage import FaultStage
+
+ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate", 0.9),), max_seconds=150)
+"""A judge that tolerates much, and long bakes: only an alarm ends the trial."""
+FAILING = {"status": 500, "share": 0.5}
+BOTH = {"champion": "Approved", "challenger": "Approved"}
+
+
+def _again_and_again(stage: FaultStage) -> None:
+    message = stage.rung("challenger")
+    stage.deliver(message, times=3)
+
+
+def _once_more(stage: FaultStage) -> None:
+    stage.ran.clear()
+    stage.deliver(stage.rung("challenger"))
+    _one_rollback(stage.state())
+
+
+def _one_rollback(state: RolloutState) -> None:
+    kinds = [event.kind for event in state.history]
+    assert (kinds.count("rolling_back"), kinds.count("rolled_back")) == (1, 1), kinds
+
+
+def _both_rang(stage: FaultStage) -> None:
+    stage.rung("challenger", "5xx")
+    stage.rung("challenger", "p99")
+    _one_rollback(stage.state())
+
+
+def _superseded(stage: FaultStage) -> None:
+    """Another release takes the trial over; then the alarm of the first one rings."""
+    stage.release("next")
+    champion = stage.pair("champion", "next")
+    stage.controller().release(stage.releases["next"], champion, QUICK)
+    stage.deliver(stage.ring("challenger"))
+
+
+def _scaled(stage: FaultStage) -> None:
+    """An autoscaler adds an instance that starts slowly: meanwhile the endpoint takes no other change."""
+    stage.clients("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=stage.names.endpoint,
+        DesiredWeightsAndCapacities=[{"VariantName": "v-challenger", "DesiredInstanceCount": 2}],
+    )
+    stage.ring("challenger")
+    assert stage.live().status == "changing"
+
+
+def _nothing_to_go_back_to(stage: FaultStage) -> None:
+    stage.deliver(stage.rung("champion"))
+    with pytest.raises(RolloutError, match="there is no previous champion to bring back"):
+        stage.controller().roll_back(stage.person("5XX"))
+
+
+def _turns_bad(stage: FaultStage) -> None:
+    stage.become("challenger", **FAILING)
+
+
+def _turns_bad_for_good(stage: FaultStage) -> None:
+    stage.become("challenger", status=500)
+
+
+def _aborted(stage: FaultStage) -> None:
+    stage.controller().roll_back(stage.person("the price list was wrong"))
+    stage.ring("challenger")
+
+
+def _tried_again(stage: FaultStage) -> None:
+    aborted = stage.state().verdict
+    assert aborted is not None
+    assert (aborted.outcome, aborted.reason.source) == ("rolled_back", "person"), aborted
+    assert stage.approval("challenger") == "Rejected"
+    with pytest.raises(Rejected):
+        stage.controller().release(stage.releases["challenger"], stage.pair("champion", "challenger"), QUICK)
+    stage.controller().clear_rejection("challenger")
+    late = stage.rung("challenger")
+
+    def comes_late(stage: FaultStage) -> None:
+        stage.deliver(late)
+
+    stage.trial("challenger", QUICK, during=comes_late)
+
+
+def _rings_after_all(stage: FaultStage) -> None:
+    promoted = stage.state().verdict
+    assert promoted is not None
+    assert promoted.outcome == "promoted", promoted
+    stage.ring("challenger")
+    stage.deliver(stage.rung("challenger"))
+
+
+EVENTS: tuple[Row, ...] = (
+    Row(
+        name="duplicate-alarm",
+        happens="One alarm is delivered five times: by its topic, three times at once beside it, and once more after "
+        "the end. The journal lets one of them act.",
+        see="One `rolled back` with the alarm's name, told once.",
+        do="Nothing.",
+        challenger=FAILING,
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        during=_again_and_again,
+        after=_once_more,
+        expects=Expected(
+            "rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS, ignored=True
+        ),
+    ),
+    Row(
+        name="two-alarms",
+        happens="Two alarms on the challenger, errors and latency, ring in the same moment.",
+        see="One `rolled back`, named by the one that came first; both alarms' own messages.",
+        do="Look at both.",
+        challenger={**FAILING, "delay": 0.3},
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"), ("challenger", "p99")),
+        after=_both_rang,
+        expects=Expected(
+            "rolled_back", "alarm", ("v-challenger-5xx", "v-challenger-p99"), "champion", REJECTED, fails=THEIRS
+        ),
+    ),
+    Row(
+        name="superseded-event",
+        happens="A newer release supersedes the trial, and then the alarm of the older one rings.",
+        see="The event is ignored, with the variant that is on trial now; the newer release is judged from its start.",
+        do="Nothing.",
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        during=_superseded,
+        expects=Expected(
+            "promoted", "judge", ("errors",), "next",
+            {"champion": "Approved", "challenger": "PendingManualApproval", "next": "Approved"}, ignored=True,
+        ),
+    ),
+    Row(
+        name="updating",
+        happens="The alarm rings while the endpoint is `Updating` (it is being scaled) and refuses every change. The "
+        "rollback is decided at once and lands when the endpoint takes it.",
+        see="`rolled back` by the alarm; until then `the endpoint has not taken the rollback yet`.",
+        do="Nothing; the dead-letter queue tells when it never landed.",
+        challenger={**FAILING, "start": "slow", "seconds": 5},
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        during=_scaled,
+        expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS),
+    ),
+    Row(
+        name="no-previous-version",
+        happens="The first release of all is bad and its alarm rings. There is nothing to go back to, and nothing is "
+        "taken away.",
+        see="The alarm is ignored, with that reason; `modelstack rollback` refuses with the same words.",
+        do="Release a better model: it gets its trial beside this one.",
+        champion=FAILING,
+        challenger=None,
+        alarms=(("champion", "5xx"),),
+        after=_nothing_to_go_back_to,
+        expects=Expected(
+            "promoted", "release", ("first",), "champion", {"champion": "Approved"},
+            fails=frozenset({"champion"}), ignored=True,
+        ),
+    ),
+    Row(
+        name="breach-while-paused",
+        happens="The trial waits for a person's approval, the challenger turns bad, and its alarm rings.",
+        see="`rolled back` by the alarm; the approval is no longer asked for.",
+        do="Nothing; an approval that comes now is refused.",
+        plan=replace(ALARMED, steps=(Step(50, 2, approve=True), Step(90, 60))),
+        alarms=(("challenger", "5xx"),),
+        during=_turns_bad,
+        at=Phase.PAUSED,
+        expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS),
+    ),
+    Row(
+        name="worse-while-paused",
+        happens="The trial waits for a person's approval, and the challenger turns bad with no alarm on it. The judge "
+        "goes on looking.",
+        see="`rolled back`, metric `errors`.",
+        do="Nothing.",
+        plan=replace(QUICK, steps=(Step(50, 2, approve=True), Step(90, 60))),
+        during=_turns_bad_for_good,
+        at=Phase.PAUSED,
+        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
+    ),
+    Row(
+        name="retry-after-abort",
+        happens="A person aborts the trial. The release is refused until its rejection is cleared, then tried again; "
+        "an event of the first trial comes late.",
+        see="`rolled back` by the person, then `cleared`, then `promoted`; the late event is ignored as older.",
+        do="`modelstack clear-rejection`, then release again.",
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        during=_aborted,
+        after=_tried_again,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, ignored=True),
+    ),
+    Row(
+        name="breach-after-promotion",
+        happens="The challenger is promoted, and then its alarm rings within the watch time.",
+        see="`rolled back` by the alarm; the previous champion serves again.",
+        do="Look at the alarm; the release is rejected until it changes or is cleared.",
+        alarms=(("challenger", "5xx"),),
+        after=_rings_after_all,
+        expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED),
+    ),
+)  # fmt: skip

@@ -1,0 +1,182 @@
+"""Rows: a model that is bad in one way or another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout import Metric, ReplayGate, Step
+from rollout.catalogue import metric
+from tests.conformance.row import QUICK, Expected, Row
+from tests.conformance.stage import FaultStage
+
+REJECTED = {"champion": "Approved", "challenger": "Rejected"}
+THEIRS = frozenset({"challenger"})
+GATED = replace(QUICK, replay=ReplayGate(requests=30))
+
+
+def _archive_breaks(stage: FaultStage) -> None:
+    """New instances of the champion do not start any more; the one that serves goes on."""
+    stage.archive("champion", start="raise")
+
+
+def _skip_trial(stage: FaultStage) -> None:
+    failed = stage.state().verdict
+    assert failed is not None
+    assert (failed.outcome, failed.reason.name) == ("failed", "v-champion"), failed
+    assert stage.approval("challenger") == "PendingManualApproval"
+    stage.controller().skip_trial("challenger", stage.person("the champion's archive is gone"))
+    stage.trial("challenger", QUICK)
+
+
+def _champions_alarm(stage: FaultStage) -> None:
+    stage.deliver(stage.ring("champion"))
+
+
+MODELS: tuple[Row, ...] = (
+    Row(
+        name="errors",
+        happens="The challenger answers 5XX. The judge finds its error rate worse within a window or two.",
+        see="`rolled back`, metric `errors`, with both rates and the evidence.",
+        do="Read the container's log, mend the model, release it again.",
+        challenger={"status": 500},
+        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
+    ),
+    Row(
+        name="slow",
+        happens="The challenger answers, but slowly. The judge compares quantiles of latency.",
+        see="`rolled back`, metric `latency_p50`, with the shares slower than the champion's quantile.",
+        do="Profile the model, or allow a larger margin if it is worth the time.",
+        challenger={"delay": 0.12},
+        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("latency_p50", margin=1.0)), steps=(Step(50, 40),)),
+        expects=Expected("rolled_back", "judge", ("latency_p50",), "champion", REJECTED, says="latency_p50 worse"),
+    ),
+    Row(
+        name="nan-answers",
+        happens="The challenger predicts NaN. The replay gate sees it before any live request does.",
+        see="`rolled back`, source `replay`, with the field that is no finite number.",
+        do="Look for inputs that the model was not trained on; `modelstack explain` shows examples.",
+        challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
+        plan=GATED,
+        captures=True,
+        before=FaultStage.captured,
+        expects=Expected(
+            "rolled_back", "replay", ("errors",), "champion", REJECTED, says="expected a finite number", silent=THEIRS
+        ),
+    ),
+    Row(
+        name="out-of-schema-answers",
+        happens="The challenger answers in another form than the champion. The replay gate turns it back.",
+        see="`rolled back`, source `replay`, with the field that is missing.",
+        do="Keep the form of the answers, or change the clients first and the gate's limits with them.",
+        challenger={"answer": '{"scores": [0.9]}'},
+        plan=GATED,
+        captures=True,
+        before=FaultStage.captured,
+        expects=Expected(
+            "rolled_back", "replay", ("errors",), "champion", REJECTED, says="another schema", silent=THEIRS
+        ),
+    ),
+    Row(
+        name="other-decisions",
+        happens="The challenger decides otherwise than the champion on captured requests, more often than allowed.",
+        see="`rolled back`, source `replay`, with the share of changed decisions.",
+        do="If the change is wanted, raise `max_changed`; labels then judge who is right.",
+        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
+        plan=GATED,
+        captures=True,
+        before=FaultStage.captured,
+        expects=Expected(
+            "rolled_back", "replay", ("changed decisions",), "champion", REJECTED, says="decision", silent=THEIRS
+        ),
+    ),
+    Row(
+        name="wrong-predictions",
+        happens="The challenger answers well-formed and fast, and wrong. Late labels show it.",
+        see="`rolled back`, metric `accuracy`, with both accuracies.",
+        do="Compare the data it was trained on with what is asked now.",
+        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
+        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)), steps=(Step(50, 5),)),
+        captures=True,
+        labelled=True,
+        expects=Expected("rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse"),
+    ),
+    Row(
+        name="bad-shadow",
+        happens="The challenger fails on copies of requests in a shadow step. Nobody ever got an answer of it.",
+        see="`rolled back`, metric `errors`; the champion answered everything.",
+        do="As for errors.",
+        challenger={"status": 500},
+        plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
+        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", silent=THEIRS),
+    ),
+    Row(
+        name="crash-loop",
+        happens="The challenger's container ends at every request and is started again and again.",
+        see="`rolled back`, metric `errors`; requests to it are answered 503 meanwhile.",
+        do="Read the container's log for what it said last; look at its memory.",
+        challenger={"crash": True},
+        expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
+    ),
+    Row(
+        name="never-starts",
+        happens="The challenger's container never answers its health check. It gets no traffic at all.",
+        see="`rolled back`, source `endpoint`, the challenger's variant and the container's last line.",
+        do="Run the container by hand with the same archive.",
+        challenger={"start": "raise"},
+        expects=Expected(
+            "rolled_back", "endpoint", ("v-challenger",), "champion", REJECTED, says="no module named", silent=THEIRS
+        ),
+    ),
+    Row(
+        name="no-traffic",
+        happens="No request reaches the challenger: too little traffic is never a pass. The time runs out.",
+        see="`rolled back`, source `timeout`; its requests are counted as 0.",
+        do="Look why clients name a variant, give the trial more time, or a larger share; then clear the rejection.",
+        plan=replace(QUICK, max_seconds=12),
+        asks="champion",
+        expects=Expected(
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="no verdict", silent=THEIRS
+        ),
+    ),
+    Row(
+        name="misspelt-metric",
+        happens="A metric of the user's is misspelt, so it never has data. What is unknown never promotes.",
+        see="`rolled back`, source `timeout`, with the metric's name and where it was looked for.",
+        do="Correct `namespace` and `metric` in the stack config, then clear the rejection.",
+        plan=replace(
+            QUICK,
+            metrics=(
+                *QUICK.metrics,
+                Metric("conversions", "mean", 0.1, better="higher", namespace="shop", metric="Conversoins"),
+            ),
+            max_seconds=15,
+        ),
+        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="Conversoins"),
+    ),
+    Row(
+        name="bad-champion",
+        happens="The champion itself answers 5XX, and its alarm rings in mid-trial. Rolling forward stays possible.",
+        see="The alarm on the champion is told and ignored; the good challenger is promoted.",
+        do="Nothing: release the mended model as ever.",
+        champion={"status": 500, "share": 0.6},
+        plan=replace(QUICK, steps=(Step(50, 5),)),
+        alarms=(("champion", "5xx"),),
+        during=_champions_alarm,
+        expects=Expected(
+            "promoted", "judge", ("errors",), "challenger", {"champion": "Approved", "challenger": "Approved"},
+            fails=frozenset({"champion"}), ignored=True,
+        ),
+    ),
+    Row(
+        name="champion-cannot-start",
+        happens="The champion serves, but a new instance of it does not start, so nothing can be put beside it. The "
+        "challenger is not rejected for that, and a person may let it take over without a trial.",
+        see="`failed`, source `endpoint`, the champion's variant; then `promoted` by the person.",
+        do="Mend what keeps the champion from starting, or `modelstack skip-trial`, and release again.",
+        before=_archive_breaks,
+        after=_skip_trial,
+        expects=Expected(
+            "promoted", "person", ("ada",), "challenger", {"champion": "Approved", "challenger": "Approved"},
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Rows: the platform refuses, is silent, or takes the controller away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from rollout import RolloutState
+from tests.conformance.of_events import BOTH
+from tests.conformance.of_models import REJECTED, THEIRS
+from tests.conformance.row import QUICK, Expected, Row
+from tests.conformance.stage import PATIENCE, FaultStage
+from tests.rollout.on_cloud import REGION, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+_LEAST_KILLED = 8  # a trial has more effects than that
+_CALLS = 5  # one more than a client tries
+
+
+def _no_metrics(stage: FaultStage) -> None:
+    stage.fault("cloudwatch", "GetMetricData", "error")
+
+
+def _throttled_early(stage: FaultStage) -> None:
+    stage.fault("dynamodb", "PutItem", "throttle", _CALLS)
+    stage.fault("sagemaker", "UpdateEndpoint", "throttle", _CALLS)
+
+
+def _throttled_late(stage: FaultStage) -> None:
+    stage.fault("cloudwatch", "GetMetricData", "throttle", _CALLS)
+    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "throttle", _CALLS)
+    stage.fault("sagemaker", "UpdateModelPackage", "throttle", _CALLS)
+
+
+def _unanswered_early(stage: FaultStage) -> None:
+    stage.fault("dynamodb", "PutItem", "drop_after", _CALLS)
+    stage.fault("sagemaker", "UpdateEndpoint", "drop_after", _CALLS)
+
+
+def _unanswered_late(stage: FaultStage) -> None:
+    stage.fault("dynamodb", "GetItem", "drop_before", _CALLS)
+    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "drop_after", _CALLS)
+    stage.fault("sagemaker", "DescribeEndpoint", "drop_before", _CALLS)
+    stage.fault("sagemaker", "UpdateModelPackage", "drop_after", _CALLS)
+    stage.fault("sns", "Publish", "drop_before", _CALLS)
+
+
+def _killed(stage: FaultStage, row: Row) -> RolloutState:
+    """Carry the rollout on by processes, each killed after its first new kind of effect, until one ends by itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        marks = Path(folder) / "marks"
+        marks.touch()
+        release = stage.releases["challenger"]
+        asked = json.dumps(
+            {
+                "region": REGION, "endpoint": stage.names.endpoint, "table": stage.names.journal, "topic": stage.topic,
+                "release": release.as_dict(), "pair": stage.pair("champion", "challenger"),
+                "plan": row.plan.as_dict(), "marks": str(marks),
+            }
+        )  # fmt: skip
+        ends: list[int] = []
+
+        def ended() -> bool:
+            command = [sys.executable, str(Path(__file__).with_name("mortal.py"))]
+            done = subprocess.run(
+                command,
+                input=asked,
+                text=True,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            assert done.returncode in {0, 1, -signal.SIGKILL}, done.stderr
+            ends.append(done.returncode)
+            return done.returncode == 0
+
+        wait_for(ended, PATIENCE, "a controller that is not killed")
+        killed = ends.count(-signal.SIGKILL)
+        assert killed >= _LEAST_KILLED, ends
+        assert killed == len(marks.read_text().splitlines())
+    return stage.state()
+
+
+PLATFORMS: tuple[Row, ...] = (
+    Row(
+        name="metrics-unreachable",
+        happens="CloudWatch answers no query. What is unknown never promotes; the time runs out.",
+        see="`rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
+        do="Look at the service and at the controller's rights, then clear the rejection.",
+        plan=replace(QUICK, max_seconds=15),
+        during=_no_metrics,
+        expects=Expected(
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the metrics are unreachable"
+        ),
+    ),
+    Row(
+        name="throttled-calls",
+        happens="The journal, the endpoint, CloudWatch and the registry throttle in mid-step, longer than a client "
+        "tries again. The next tick goes on.",
+        see="`throttled` while it waits; then `promoted`.",
+        do="Nothing.",
+        before=_throttled_early,
+        during=_throttled_late,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH),
+    ),
+    Row(
+        name="timed-out-calls",
+        happens="Calls are performed and never answered, or not even performed. The controller looks what is live "
+        "and goes on from there.",
+        see="A pause; then `promoted`, once in the registry and perhaps told twice.",
+        do="Nothing.",
+        before=_unanswered_early,
+        during=_unanswered_late,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+    ),
+    Row(
+        name="controller-killed-promoting",
+        happens="The controller's process is killed (SIGKILL) after each of its effects in turn; another one goes on.",
+        see="`promoted`, as if nothing had been; an event may be told twice, never not at all.",
+        do="Nothing.",
+        drive=_killed,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+    ),
+    Row(
+        name="controller-killed-rolling-back",
+        happens="The same while a bad challenger is rolled back.",
+        see="`rolled back`, metric `errors`; the champion has all traffic.",
+        do="As for errors.",
+        challenger={"status": 500},
+        drive=_killed,
+        expects=Expected(
+            "rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", again=True, fails=THEIRS
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,218 @@
+"""A row of the table of faults, and the one driver that plays all rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rollout import Metric, Phase, Plan, RolloutState, Step
+from rollout.ports import Approval, Live
+from rollout.state import Outcome, Source
+from tests.conformance.stage import PATIENCE, Act, FaultStage, Message, nothing
+from tests.rollout.on_cloud import Asked, wait_for
+
+Role = Literal["champion", "challenger", "next"]
+Drive = Callable[[FaultStage, "Row"], RolloutState]
+AFTER = 1.0  # seconds of load after the end
+
+QUICK = Plan(
+    steps=(Step(50, 2),),
+    metrics=(Metric("errors", "rate", 0.25),),
+    min_requests=20,
+    window_seconds=5,
+    settle_seconds=2,
+    max_seconds=120,
+)
+"""Half of the traffic, judged every five seconds."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How a row must end.
+
+    Attributes:
+        outcome: Of the verdict.
+        source: Who reached it.
+        names: The metric, alarm, variant or person that it names: one of these. Of an alarm, the end of its name.
+        serves: The release with all traffic at the end.
+        packages: The approval status of every package.
+        says: What its text must hold.
+        again: Whether the topic may have been told of the verdict more than once, as a controller that does not know
+            whether it told must tell again.
+        fails: Whose own failures (5XX, no answer) are theirs and no lost requests: they would have failed anyway.
+        silent: Who must never have answered a request of the load.
+        ignored: Whether the function must have ignored each event that was given to it directly.
+    """
+
+    outcome: Outcome
+    source: Source
+    names: tuple[str, ...]
+    serves: Role
+    packages: Mapping[Role, Approval]
+    says: str = ""
+    again: bool = False
+    fails: frozenset[Role] = frozenset()
+    silent: frozenset[Role] = frozenset()
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault.
+
+    Attributes:
+        name: Of the row.
+        happens: What goes wrong, and what the product makes of it; one sentence.
+        see: What a person sees.
+        do: What a person does.
+        expects: How it must end.
+        champion: How the champion behaves; see `served_model.py`.
+        challenger: How the challenger behaves; None releases none.
+        plan: How the challenger earns its traffic.
+        alarms: Role and measure of the alarms that there are; with any, the rollback function is subscribed.
+        asks: The variant that the load asks for by name; None leaves it to the weights.
+        captures: Whether requests are captured.
+        labelled: The label of every request, which comes late; None labels none.
+        before: Done when the champion serves under load, before the challenger is released.
+        during: Done once in mid-trial.
+        at: In which phase of it.
+        after: Done after the verdict; the end is what stands after it.
+        drive: Who carries the rollout on.
+    """
+
+    name: str
+    happens: str
+    see: str
+    do: str
+    expects: Expected
+    champion: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    challenger: Mapping[str, Any] | None = field(default_factory=dict[str, Any])
+    plan: Plan = QUICK
+    alarms: tuple[tuple[Role, str], ...] = ()
+    asks: Role | None = None
+    captures: bool = False
+    labelled: bool | None = None
+    before: Act = nothing
+    during: Act = nothing
+    at: Phase = Phase.BAKING
+    after: Act = nothing
+    drive: Drive = lambda stage, row: stage.trial("challenger", row.plan, row.during, row.at)
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a row ended.
+
+    Attributes:
+        state: The journal.
+        live: The endpoint.
+        config: The config of the release that must serve.
+        packages: Approval statuses by role.
+        told: The notifications of the verdict.
+        asked: Every request of the load.
+        over: When the end was there, epoch seconds.
+        ran: What the function answered to events given to it directly.
+    """
+
+    state: RolloutState
+    live: Live
+    config: str
+    packages: Mapping[str, str]
+    told: list[Message]
+    asked: list[Asked]
+    over: float
+    ran: list[dict[str, Any]]
+
+
+def play(row: Row, stage: FaultStage) -> Played:
+    """Play a row on a stage of its own, under load from before its start to after its end."""
+    stage.captures = row.captures
+    stage.release("champion", **row.champion)
+    if row.challenger is not None:
+        stage.release("challenger", **row.challenger)
+    if row.alarms:
+        stage.rolls_back_on_alarm()
+    stage.serve("champion")
+    with stage.load(target=f"v-{row.asks}" if row.asks else None) as load:
+        try:
+            stage.trial("champion", row.plan)
+            for role, measure in row.alarms:
+                stage.declare_alarm(role, measure)
+            row.before(stage)
+            if row.labelled is None:
+                _try(row, stage)
+            else:
+                with stage.labels(row.labelled):
+                    _try(row, stage)
+            row.after(stage)
+            state, over = stage.settled(), time.time()
+            time.sleep(AFTER)
+            live = stage.live()
+        finally:
+            stage.end_faults()
+    assert state.verdict is not None
+    kind, rollout_id = state.verdict.outcome, state.verdict.rollout_id
+    wait_for(lambda: stage.told(kind, rollout_id), PATIENCE, f"the notification {kind} of {rollout_id}")
+    config = stage.releases[row.expects.serves].config_name
+    told = stage.told(kind, rollout_id)
+    return Played(state, live, config, stage.packages(), told, load.asked, over, stage.ran)
+
+
+def _try(row: Row, stage: FaultStage) -> None:
+    if row.challenger is not None:
+        row.drive(stage, row)
+
+
+def differences(expected: Expected, seen: Played) -> list[str]:
+    """Where a row did not end as it must, a sentence each."""
+    return [*_of_verdict(expected, seen), *_of_traffic(expected, seen), *_of_events(expected, seen)]
+
+
+def _of_verdict(expected: Expected, seen: Played) -> list[str]:
+    verdict, found = seen.state.verdict, list[str]()
+    if verdict is None:
+        return ["there is no verdict"]
+    got = verdict.outcome, verdict.reason.source
+    if got != (expected.outcome, expected.source):
+        found.append(f"verdict {got}, expected {(expected.outcome, expected.source)}: {verdict.reason.text}")
+    if not verdict.reason.name.endswith(expected.names):
+        found.append(f"the verdict names {verdict.reason.name!r}, expected {' or '.join(expected.names)}")
+    if expected.says not in verdict.reason.text:
+        found.append(f"the verdict says {verdict.reason.text!r}, expected {expected.says!r} in it")
+    if seen.packages != expected.packages:
+        found.append(f"packages {seen.packages}, expected {dict(expected.packages)}")
+    return found
+
+
+def _of_traffic(expected: Expected, seen: Played) -> list[str]:
+    found, serves = list[str](), f"v-{expected.serves}"
+    if (seen.live.status, seen.live.config) != ("ready", seen.config):
+        found.append(f"the endpoint is {seen.live.detail} with {seen.live.config}, expected {seen.config}")
+    if seen.live.shares() != {serves: 100.0}:
+        found.append(f"final weights {seen.live.shares()}, expected all to {serves}")
+    theirs = {f"v-{role}" for role in expected.fails}
+    lost = [one for one in seen.asked if one.status != 200 and one.variant not in theirs]
+    if lost:
+        found.append(f"{len(lost)} of {len(seen.asked)} requests lost, the first: {lost[0]}")
+    late = [one for one in seen.asked if one.at > seen.over]
+    if not late or {one.variant for one in late} != {serves}:
+        found.append(f"after the end {len(late)} answers of { ({one.variant for one in late}) }, expected {serves}")
+    for role in expected.silent:
+        spoke = [one for one in seen.asked if one.variant == f"v-{role}"]
+        if spoke:
+            found.append(f"{role} answered {len(spoke)} requests, expected none: {spoke[0]}")
+    return found
+
+
+def _of_events(expected: Expected, seen: Played) -> list[str]:
+    found = list[str]()
+    if len(seen.told) > 1 and not expected.again:
+        found.append(f"told {len(seen.told)} times of the verdict, expected once")
+    reason = seen.state.verdict.reason.text if seen.state.verdict else ""
+    if not any(reason in message.content["why"] for message in seen.told):
+        found.append(f"no notification says {reason!r}: {[message.text for message in seen.told]}")
+    if expected.ignored and (not seen.ran or {answer["action"] for answer in seen.ran} != {"ignored"}):
+        found.append(f"the function answered {seen.ran}, expected it to ignore every event")
+    return found

@@ -1,0 +1,321 @@
+"""What a row plays on: an endpoint with alarms, the topic that they and the verdicts tell, and ways to disturb it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from infra import policies
+from infra.function import RUNTIME
+from monitoring.aws import Forms, S3Files
+from monitoring.labels import LabelJoin, Trial
+from monitoring.ledger import DynamoLedger
+from rollout import Busy, Conflict, Phase, Plan, Reason, RolloutState, Unreachable
+from rollout.controller import Progress
+from rollout.sagemaker import DynamoJournal
+from tests.rollout.on_cloud import Clients, Stage, wait_for
+
+PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
+_LATE = 2.0  # seconds from an answer to its label
+
+Act = Callable[["FaultStage"], None]
+
+
+def nothing(stage: FaultStage) -> None:
+    """Leave everything as it is."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the topic sent to its subscribers: an event of a rollout, or a change of an alarm's state."""
+
+    text: str
+    content: Mapping[str, Any]
+
+
+class FaultStage(Stage):
+    """A stage whose events can be read, whose alarms roll back, and that can be disturbed.
+
+    Args:
+        shared: The clients.
+        name: Of the stage.
+        url: Of the local cloud.
+        code: The archive of the functions.
+    """
+
+    def __init__(self, shared: Clients, name: str, url: str, code: Path) -> None:
+        super().__init__(shared, name)
+        self.url, self._code = url, code
+        self.ran: list[dict[str, Any]] = []
+        """What the rollback function answered to events that were given to it directly."""
+        self._messages: list[Message] = []
+        self._reading = threading.Lock()
+        self._faults: list[str] = []
+        self.topic = self._topic()
+
+    def _topic(self) -> str:
+        sqs, sns, name = self.clients("sqs"), self.clients("sns"), self.names.alerts
+        self._queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.names.arn("sqs", name)
+        send = {
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
+            "Resource": [arn],
+        }  # fmt: skip
+        sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policies.document(send)})
+        topic = sns.create_topic(Name=name)["TopicArn"]
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policies.alerts(self.names))
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        return topic
+
+    def rolls_back_on_alarm(self) -> None:
+        """Subscribe the rollback function to the topic, with the role that infra gives it."""
+        iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
+        may = policies.document(policies.function_logs(self.names, "rollback"), *policies.controller(self.names))
+        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
+        environment = {
+            "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic
+        }  # fmt: skip
+        arn = functions.create_function(
+            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="monitoring.handlers.rollback.handler",
+            Code={"ZipFile": self._code.read_bytes()}, Timeout=120, Environment={"Variables": environment},
+        )["FunctionArn"]  # fmt: skip
+        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        functions.add_permission(
+            FunctionName=name, StatementId="called-by-sns", Action="lambda:InvokeFunction",
+            Principal="sns.amazonaws.com", SourceArn=self.topic,
+        )  # fmt: skip
+        self.clients("sns").subscribe(TopicArn=self.topic, Protocol="lambda", Endpoint=arn)
+
+    def alarm(self, role: str, measure: str) -> str:
+        """The name of a variant's alarm."""
+        return self.names.alarm(f"v-{role}", measure)
+
+    def declare_alarm(self, role: str, measure: str) -> None:
+        """One of the alarms that infra declares for every variant, with a short period."""
+        place = {"EndpointName": self.names.endpoint, "VariantName": f"v-{role}"}
+        dimensions = [{"Name": name, "Value": value} for name, value in place.items()]
+        watched: dict[str, Any] = {
+            "Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": dimensions,
+            "ExtendedStatistic": "p99", "Period": 10, "Threshold": 150_000,
+        }  # fmt: skip
+        if measure == "5xx":
+            count = {"part": "Invocation5XXErrors", "whole": "Invocations"}
+            queries: list[dict[str, Any]] = [
+                {
+                    "Id": id_, "ReturnData": False,
+                    "MetricStat": {
+                        "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+                        "Period": 10, "Stat": "Sum",
+                    },
+                }
+                for id_, metric in count.items()
+            ]  # fmt: skip
+            rate = {"Id": "rate", "Expression": "part / whole", "ReturnData": True}
+            watched = {"Metrics": [*queries, rate], "Threshold": 0.05}
+        self.clients("cloudwatch").put_metric_alarm(
+            AlarmName=self.alarm(role, measure), EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching", AlarmActions=[self.topic], **watched,
+        )  # fmt: skip
+
+    # What the topic sent
+
+    def messages(self) -> list[Message]:
+        """All that the topic sent so far, in the order of their arrival."""
+        sqs = self.clients("sqs")
+        with self._reading:
+            while found := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
+                for one in found:
+                    text = json.loads(one["Body"])["Message"]
+                    self._messages.append(Message(text, json.loads(text)))
+                    sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
+            return list(self._messages)
+
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """What was sent of one kind of event of one rollout."""
+        wanted = {"kind": kind, "rollout_id": rollout_id}
+        return [one for one in self.messages() if wanted.items() <= one.content.items()]
+
+    def rung(self, role: str, measure: str = "5xx") -> str:
+        """Wait until an alarm has told the topic that it is in ALARM; the message, as functions get it."""
+        wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
+
+        def found() -> str | None:
+            return next((one.text for one in self.messages() if wanted.items() <= one.content.items()), None)
+
+        return wait_for(found, PATIENCE, f"{wanted}")
+
+    def ring(self, role: str, measure: str = "5xx") -> str:
+        """Let an alarm ring now, whatever its metric says; the message."""
+        for state in ("OK", "ALARM"):
+            self.clients("cloudwatch").set_alarm_state(
+                AlarmName=self.alarm(role, measure), StateValue=state, StateReason="set by the test"
+            )
+        return self.rung(role, measure)
+
+    def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
+        """Give an alarm's message to the function, as often at once; what it answered each time."""
+        event = json.dumps({"Records": [{"Sns": {"Message": message}}]}).encode()
+
+        def call(_: int) -> dict[str, Any]:
+            answer = self.clients("lambda").invoke(FunctionName=self.names.function("rollback"), Payload=event)
+            body = json.loads(answer["Payload"].read())
+            assert "FunctionError" not in answer, body
+            return body["answers"][0]
+
+        with ThreadPoolExecutor(times) as pool:
+            answers = list(pool.map(call, range(times)))
+        self.ran += answers
+        return answers
+
+    # Disturbances
+
+    def fault(self, service: str, operation: str, effect: str, calls: int | None = None) -> None:
+        """Let the cloud's operation go wrong when it is about this stage."""
+        wanted: dict[str, Any] = {"service": service, "operation": operation, "effect": effect}
+        wanted["containing"] = self.names.prefix
+        if calls is not None:
+            wanted["calls"] = calls
+        request = urllib.request.Request(f"{self.url}/_localcloud/faults", json.dumps(wanted).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            self._faults.append(json.load(answer)["id"])
+
+    def end_faults(self) -> None:
+        """End the faults of this stage that are not used up."""
+        for name in self._faults:
+            request = urllib.request.Request(f"{self.url}/_localcloud/faults?id={name}", method="DELETE")
+            with suppress(HTTPError):
+                urllib.request.urlopen(request, timeout=30).close()
+        self._faults.clear()
+
+    def become(self, role: str, **behaviour: Any) -> None:
+        """Let the instance that serves a release behave otherwise from now on."""
+        self.clients("sagemaker-runtime").invoke_endpoint(
+            EndpointName=self.names.endpoint, ContentType="application/json", TargetVariant=f"v-{role}",
+            Body=json.dumps({"become": behaviour}).encode(),
+        )  # fmt: skip
+
+    @contextmanager
+    def labels(self, label: bool) -> Generator[None]:
+        """Deliver the same label for every answer, two seconds late, as the labels function does; until the end."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._label, args=(label, stop, self._ledger()), daemon=True)
+        thread.start()
+        yield
+        stop.set()
+        thread.join(60)
+
+    def _ledger(self) -> DynamoLedger:
+        names = self.names
+        keys = [{"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
+        self.clients("dynamodb").create_table(
+            TableName=names.labels,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": kind}
+                for name, kind in (("id", "S"), ("waiting", "S"), ("since", "N"))
+            ],
+            GlobalSecondaryIndexes=[
+                {"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return DynamoLedger(self.clients, names.labels, names.endpoint, time.time, self.clients("cloudwatch"))
+
+    def _label(self, label: bool, stop: threading.Event, ledger: DynamoLedger) -> None:
+        files, forms, seen = S3Files(self.clients, self.names.bucket), Forms(self.clients), set[str]()
+        waiting: list[tuple[float, str]] = []
+        while not stop.wait(0.5):
+            state = self.state()
+            join = LabelJoin(ledger, files, Trial.of(state))
+            for release in state.releases():
+                for key in set(self._captured(release.variant)) - seen:
+                    seen.add(key)
+                    with files.lines(key) as (_, read):
+                        lines = list(read)
+                    join.answers(key, release.variant, forms.of(release), lines)
+                    names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
+                    waiting += [(time.time() + _LATE, name) for name in names]
+            due, waiting = (
+                [name for at, name in waiting if at <= time.time()],
+                [item for item in waiting if item[0] > time.time()],
+            )
+            if due:
+                lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
+                join.labels(f"labels/{due[0]}.jsonl", due[0], lines)
+
+    def _captured(self, variant: str) -> list[str]:
+        prefix = f"capture/{self.names.endpoint}/{variant}/"
+        listed = self.clients("s3").list_objects_v2(Bucket=self.names.bucket, Prefix=prefix)
+        return [item["Key"] for item in listed.get("Contents", [])]
+
+    def captured(self) -> None:
+        """Wait until some of the champion's answers were captured."""
+        wait_for(lambda: self._captured("v-champion"), PATIENCE, "captures")
+
+    # Rollouts
+
+    def state(self) -> RolloutState:
+        """What the journal says."""
+        return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
+
+    def trial(self, role: str, plan: Plan, during: Act = nothing, at: Phase = Phase.BAKING) -> RolloutState:
+        """Release, and follow to the verdict, as often as it takes.
+
+        Args:
+            role: What is released.
+            plan: How it earns its traffic.
+            during: Done once, as soon as the trial is in the phase `at` and the endpoint has confirmed its weights.
+            at: The phase.
+        """
+        done: list[bool] = []
+
+        def watch(seen: Progress) -> None:
+            if not done and seen.state.phase is at and seen.state.step_starts:
+                done.append(True)
+                during(self)
+
+        def over() -> RolloutState | None:
+            state = self.controller().follow(20, poll=0.5, progress=watch)
+            return None if state.challenger else state
+
+        wait_for(lambda: self._released(role, plan), PATIENCE, f"the release of {role} begins")
+        return wait_for(over, PATIENCE, f"the verdict on {role}")
+
+    def _released(self, role: str, plan: Plan) -> bool:
+        """Whether the release was taken; what does not answer is asked again, as the next update does."""
+        with suppress(Busy, Unreachable, Conflict):
+            champion = self.state().champion
+            pair = shadow = None
+            if champion and champion.id != role:
+                pair = self.pair(champion.id, role)
+                shadow = self.shadow(champion.id, role) if plan.steps[0].shadow else None
+            self.controller().release(self.releases[role], pair, plan, shadow_config=shadow)
+            return True
+        return False
+
+    def settled(self) -> RolloutState:
+        """Follow what is still under way to its end."""
+
+        def ended() -> RolloutState | None:
+            state = self.controller().follow(20, poll=0.5)
+            return state if state.at_rest else None
+
+        return wait_for(ended, PATIENCE, "the end")
+
+    def person(self, why: str) -> Reason:
+        """A reason that a person gives."""
+        return Reason("person", "ada", why)
+
+    def packages(self) -> Mapping[str, str]:
+        """The approval status of each release's package."""
+        return {role: self.approval(role) for role in self.releases}
