@@ -39,8 +39,7 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
     if story.decided_by:
         yield "decided by", Text(story.decided_by)
     if story.alarm and (story.alarm.value or story.alarm.threshold):
-        value, threshold = story.alarm.value or "not told", story.alarm.threshold or "not told"
-        yield "", Text(f"its value was {value}, its threshold {threshold}")
+        yield "", Text(f"its value was {_number(story.alarm.value)}, its threshold {_number(story.alarm.threshold)}")
     then = "" if story.outcome == "running" else " then"
     beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
     yield "on trial", Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
@@ -52,6 +51,10 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         text = textwrap.shorten(turn.text, _TURN, placeholder=" ...")
         line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), text, (asked, "dim"))
         yield ("" if number else "history"), line
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.4g}" if text else "not told"
 
 
 def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:

@@ -21,7 +21,7 @@ from tests.ops.played import look
 
 Begin = Callable[..., World]
 ADA = Reason("person", "ada", "asked for by ada: customers complain")
-RINGS = "alarm v-b-5xx: Threshold Crossed: 1 datapoint [0.48 (05/01/26)] was greater than the threshold (0.05)."
+RINGS = "alarm v-b-5xx: Threshold Crossed: 1 datapoint [0.48012345 (05/01/26)] was greater than the threshold (0.05)."
 
 
 def story(world: World, rollout: str | None = None) -> Story:
@@ -84,10 +84,10 @@ def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
     world.controller().follow(60)
     found = story(world)
     assert found.alarm is not None
-    assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == ("v-b-5xx", "0.48", "0.05")
+    assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == ("v-b-5xx", "0.48012345", "0.05")
     text = read(world)
     assert "decided by alarm v-b-5xx" in text
-    assert "its value was 0.48, its threshold 0.05" in text
+    assert "its value was 0.4801, its threshold 0.05" in text
     assert "none is kept: the judge was not asked" in text
 
 
