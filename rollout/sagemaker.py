@@ -128,7 +128,11 @@ def deployment_config(guard: Guard) -> dict[str, Any]:
         routing["CanarySize"] = size
     if guard.kind == "linear":
         routing["LinearStepSize"] = size
-    policy = {"TrafficRoutingConfiguration": routing, "MaximumExecutionTimeoutInSeconds": guard.max_seconds}
+    policy = {
+        "TrafficRoutingConfiguration": routing,
+        "TerminationWaitInSeconds": guard.bake_seconds,  # after the last part
+        "MaximumExecutionTimeoutInSeconds": guard.max_seconds,
+    }
     return {"BlueGreenUpdatePolicy": policy, **watched}
 
 

@@ -26,6 +26,7 @@ from rollout.sagemaker import (
     controller,
 )
 from rollout.state import Event
+from rollout.strategies import guardrail
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
 PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1"
@@ -101,6 +102,28 @@ def test_a_zero_weight_is_sent(traffic: SageMakerTraffic, stub: Stubber) -> None
         {"EndpointName": "endpoint", "DesiredWeightsAndCapacities": wanted},
     )
     traffic.set_weights({"v-a": 100, "v-b": 0})
+
+
+@pytest.mark.parametrize("kind", ["all_at_once", "canary", "linear", "rolling"])
+def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
+    traffic: SageMakerTraffic, stub: Stubber, kind: str
+) -> None:
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    routing: dict[str, Any] = {
+        "all_at_once": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60},
+        "canary": {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": 60},
+        "linear": {"Type": "LINEAR", "LinearStepSize": size, "WaitIntervalInSeconds": 60},
+    }
+    blue_green = {"TrafficRoutingConfiguration": routing.get(kind), "TerminationWaitInSeconds": 60}
+    rolling = {"MaximumBatchSize": size, "WaitIntervalInSeconds": 60}
+    name, policy = ("RollingUpdatePolicy", rolling) if kind == "rolling" else ("BlueGreenUpdatePolicy", blue_green)
+    sent = {
+        name: {**policy, "MaximumExecutionTimeoutInSeconds": 600},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "v-a-5xx"}]},
+    }
+    expected = {"EndpointName": "endpoint", "EndpointConfigName": "large", "DeploymentConfig": sent}
+    stub.add_response("update_endpoint", {"EndpointArn": ARN}, expected)
+    traffic.use_config("large", guardrail(kind, 50, 60, ["v-a-5xx"]))
 
 
 def test_a_refusal_while_the_endpoint_is_updating_is_busy_not_a_mistake(
