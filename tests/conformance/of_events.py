@@ -197,7 +197,7 @@ EVENTS: tuple[Row, ...] = (
         happens="A person aborts the trial. The release is refused until its rejection is cleared, then tried again; "
         "an event of the first trial comes late.",
         see="`rolled back` by the person, then `cleared`, then `promoted`; the late event is ignored as older.",
-        do="`modelstack clear-rejection`, then release again.",
+        do="`modelstack clear`, then release again.",
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
         during=_aborted,

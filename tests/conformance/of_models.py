@@ -130,19 +130,19 @@ MODELS: tuple[Row, ...] = (
     Row(
         name="no-traffic",
         happens="No request reaches the challenger: too little traffic is never a pass. The time runs out.",
-        see="`rolled back`, source `timeout`; its requests are counted as 0.",
-        do="Look why clients name a variant, give the trial more time, or a larger share; then clear the rejection.",
+        see="`rolled back`, source `timeout`: no data of the challenger.",
+        do="Look why clients name a variant, give the trial more time, or a larger share; then `modelstack clear`.",
         plan=replace(QUICK, max_seconds=12),
         asks="champion",
         expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="no verdict", silent=THEIRS
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="no data of the challenger", silent=THEIRS
         ),
     ),
     Row(
         name="misspelt-metric",
         happens="A metric of the user's is misspelt, so it never has data. What is unknown never promotes.",
         see="`rolled back`, source `timeout`, with the metric's name and where it was looked for.",
-        do="Correct `namespace` and `metric` in the stack config, then clear the rejection.",
+        do="Correct `namespace` and `metric` in the stack config, then `modelstack clear`.",
         plan=replace(
             QUICK,
             metrics=(
@@ -151,7 +151,7 @@ MODELS: tuple[Row, ...] = (
             ),
             max_seconds=15,
         ),
-        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="Conversoins"),
+        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="in metric Conversoins in shop"),
     ),
     Row(
         name="bad-champion",

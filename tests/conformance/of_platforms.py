@@ -93,7 +93,7 @@ PLATFORMS: tuple[Row, ...] = (
         name="metrics-unreachable",
         happens="CloudWatch answers no query. What is unknown never promotes; the time runs out.",
         see="`rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
-        do="Look at the service and at the controller's rights, then clear the rejection.",
+        do="Look at the service and at the controller's rights, then `modelstack clear`.",
         plan=replace(QUICK, max_seconds=15),
         during=_no_metrics,
         expects=Expected(

@@ -28,7 +28,9 @@ def ending(expected: Expected) -> str:
     """The end of a row in a few words."""
     outcome = expected.outcome.replace("_", " ")
     packages = ", ".join(f"{role} {status}" for role, status in expected.packages.items())
-    return f"{outcome} by {expected.source}; {expected.serves} has 100%; {packages}"
+    end = f"{outcome} by {expected.source}; {expected.serves} has 100%; {packages}; no request lost"
+    theirs = " and ".join(sorted(expected.fails))
+    return f"{end} but those that the {theirs} itself failed" if theirs else end
 
 
 def in_page(text: str) -> list[str]:

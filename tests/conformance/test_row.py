@@ -1,0 +1,84 @@
+"""What the driver of the rows finds wrong: each part of an end, and every lost request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout import Phase, Reason, RolloutState, Verdict
+from rollout.ports import Live, Variant
+from tests.conformance.row import Expected, Played, differences
+from tests.conformance.stage import Message
+from tests.rollout.on_cloud import Asked
+
+EXPECTED = Expected(
+    "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {"champion": "Approved"}, says="rings",
+    fails=frozenset({"challenger"}), silent=frozenset({"next"}), ignored=True,
+)  # fmt: skip
+VERDICT = Verdict(
+    "rolled_back",
+    Reason("alarm", "row-test-v-challenger-5xx", "it rings"),
+    "000002-challenger",
+    "challenger",
+    "r",
+    "d",
+    9,
+)
+PLAYED = Played(
+    state=RolloutState("row-test", phase=Phase.IDLE, verdict=VERDICT),
+    live=Live("ready", "solo", {"v-champion": Variant(1, 1, 1)}),
+    config="solo",
+    packages={"champion": "Approved"},
+    told=[Message("", {"why": "it rings"})],
+    asked=[Asked("1", 1, 200, "v-champion"), Asked("2", 2, 500, "v-challenger"), Asked("3", 11, 200, "v-champion")],
+    over=10,
+    ran=[{"action": "ignored"}],
+)
+
+
+def test_an_end_as_expected_has_no_differences() -> None:
+    assert differences(EXPECTED, PLAYED) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": RolloutState("row-test")}, "there is no verdict"),
+        ({"packages": {"champion": "Rejected"}}, "packages {'champion': 'Rejected'}"),
+        ({"config": "other"}, "with solo, expected other"),
+        ({"live": replace(PLAYED.live, status="changing")}, "the endpoint is"),
+        ({"live": replace(PLAYED.live, variants={"v-champion": Variant(1, 1, 1), "v-b": Variant(1, 1, 1)})}, "weights"),
+        ({"asked": [*PLAYED.asked, Asked("4", 3, 500, "v-champion")]}, "1 of 4 requests lost"),
+        ({"asked": [*PLAYED.asked, Asked("4", 3, 503, "")]}, "1 of 4 requests lost"),
+        ({"asked": [*PLAYED.asked, Asked("4", 3, 0, "")]}, "1 of 4 requests lost"),
+        ({"asked": PLAYED.asked[:2]}, "after the end 0 answers"),
+        ({"asked": [*PLAYED.asked, Asked("4", 12, 200, "v-challenger")]}, "after the end 2 answers"),
+        ({"asked": [*PLAYED.asked, Asked("4", 3, 200, "v-next")]}, "next answered 1 requests, expected none"),
+        ({"told": [*PLAYED.told, *PLAYED.told]}, "told 2 times"),
+        ({"told": [Message("", {"why": "because"})]}, "no notification says 'it rings'"),
+        ({"ran": []}, "expected it to ignore every event"),
+        ({"ran": [{"action": "rolled back"}]}, "expected it to ignore every event"),
+    ],
+)
+def test_each_difference_is_told(changes: dict[str, Any], words: str) -> None:
+    found = differences(EXPECTED, replace(PLAYED, **changes))
+    assert len(found) == 1
+    assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (replace(EXPECTED, outcome="promoted"), "verdict ('rolled_back', 'alarm')"),
+        (replace(EXPECTED, source="judge"), "verdict ('rolled_back', 'alarm')"),
+        (replace(EXPECTED, names=("errors",)), "the verdict names"),
+        (replace(EXPECTED, says="worse"), "expected 'worse' in it"),
+        (replace(EXPECTED, fails=frozenset()), "1 of 3 requests lost"),
+    ],
+)
+def test_each_expectation_counts(expected: Expected, words: str) -> None:
+    found = differences(expected, PLAYED)
+    assert len(found) == 1
+    assert words in found[0]
