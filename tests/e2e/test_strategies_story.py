@@ -5,7 +5,9 @@ By the real engine on a real local cloud: each test goes on where the one before
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -23,26 +25,26 @@ from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-ROLLOUT = {
+ROLLOUT: dict[str, Any] = {
     "wait": True,
     "strategy": {
         "kind": "shadow",
         "percent": 100,
-        "bake_seconds": 5,
-        "then": {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 5, "approve": True}]},
+        "bake_seconds": 1,
+        "then": {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 1, "approve": True}]},
     },
     "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.1}}},
     "replay": {"requests": 40, "max_changed": 1, "max_latency_ratio": 1000},
-    "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 2},
+    "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 1},
     "max_minutes": 10,
 }
 
 
-def having(stack: Stack, **serving: int) -> Stack:
-    """The stack with the strategy of this story, and other instances."""
+def having(stack: Stack, rollout: dict[str, Any] = ROLLOUT, **serving: int) -> Stack:
+    """The stack with the strategy of this story, or another, and other instances."""
     assert stack.config is not None
     content = yaml.safe_load(stack.config.read_text())
-    content["config"]["modelstack:rollout"] = ROLLOUT
+    content["config"]["modelstack:rollout"] = rollout
     content["config"]["modelstack:serving"] |= serving
     path = stack.config.with_name(f"{stack.config.stem}-{len(serving)}.yaml")
     path.write_text(yaml.safe_dump(content))
@@ -125,3 +127,18 @@ def test_other_instances_are_moved_under_guard_and_nothing_is_lost(story: Bed, s
     assert story.stack.outputs()["champion"] == before
     assert traffic.failures == []
     succeeded(having(second, instance_count=2).preview("--expect-no-changes"))
+
+
+def test_the_scheduled_function_may_do_all_that_a_replay_needs(story: Bed, second: Stack, traffic: Report) -> None:
+    canary = {"kind": "canary", "weight": 50, "bake_seconds": 300}
+    third = having(second.with_parameters(story.folder, max_iter=7), {**ROLLOUT, "wait": False, "strategy": canary})
+    succeeded(third.up())
+    target = story.target()
+    until = time.monotonic() + 120
+    while journal(target).replayed is None and time.monotonic() < until:  # nobody but the function goes on
+        answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+    replayed = journal(target).replayed
+    assert replayed is not None
+    assert (replayed.requests, replayed.errors) == (40, 0)
+    assert traffic.failures == []
