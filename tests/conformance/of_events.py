@@ -58,6 +58,12 @@ def _scaled(stage: FaultStage) -> None:
     assert stage.live().status == "changing"
 
 
+def _rings_and_nobody_answers(stage: FaultStage) -> None:
+    stage.fault("dynamodb", "PutItem", "drop_after", 5)
+    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "throttle", 10)
+    stage.ring("challenger")
+
+
 def _nothing_to_go_back_to(stage: FaultStage) -> None:
     stage.deliver(stage.rung("champion"))
     with pytest.raises(RolloutError, match="there is no previous champion to bring back"):
@@ -153,6 +159,18 @@ EVENTS: tuple[Row, ...] = (
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
         during=_scaled,
+        expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS),
+    ),
+    Row(
+        name="alarm-while-throttled",
+        happens="The alarm rings while the endpoint's API throttles and the journal's answers get lost. Whoever comes "
+        "next, the function's retry or a tick, goes on with the rollback.",
+        see="`rolled back` by the alarm.",
+        do="Nothing; the dead-letter queue tells when it never landed.",
+        challenger=FAILING,
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        during=_rings_and_nobody_answers,
         expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED, fails=THEIRS),
     ),
     Row(

@@ -132,10 +132,11 @@ MODELS: tuple[Row, ...] = (
         happens="No request reaches the challenger: too little traffic is never a pass. The time runs out.",
         see="`rolled back`, source `timeout`: no data of the challenger.",
         do="Look why clients name a variant, give the trial more time, or a larger share; then `modelstack clear`.",
-        plan=replace(QUICK, max_seconds=12),
+        plan=replace(QUICK, max_seconds=30),
         asks="champion",
         expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="no data of the challenger", silent=THEIRS
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED,
+            says="no data of the challenger", silent=THEIRS,
         ),
     ),
     Row(
@@ -149,9 +150,11 @@ MODELS: tuple[Row, ...] = (
                 *QUICK.metrics,
                 Metric("conversions", "mean", 0.1, better="higher", namespace="shop", metric="Conversoins"),
             ),
-            max_seconds=15,
+            max_seconds=30,
         ),
-        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="in metric Conversoins in shop"),
+        expects=Expected(
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="in metric Conversoins in shop"
+        ),
     ),
     Row(
         name="bad-champion",

@@ -94,7 +94,7 @@ PLATFORMS: tuple[Row, ...] = (
         happens="CloudWatch answers no query. What is unknown never promotes; the time runs out.",
         see="`rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
         do="Look at the service and at the controller's rights, then `modelstack clear`.",
-        plan=replace(QUICK, max_seconds=15),
+        plan=replace(QUICK, max_seconds=30),
         during=_no_metrics,
         expects=Expected(
             "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the metrics are unreachable"
