@@ -23,13 +23,13 @@ from rollout.converge import (
     due,
     subject,
 )
-from rollout.decision import Decision, Seen, decide
+from rollout.decision import Decision
 from rollout.endings import Ignored
+from rollout.observer import Observer
 from rollout.outbox import Outbox
 from rollout.plan import Plan
 from rollout.ports import (
     Approval,
-    Ask,
     Busy,
     Clock,
     Conflict,
@@ -44,12 +44,12 @@ from rollout.ports import (
     Unreachable,
 )
 from rollout.release import Release
-from rollout.state import Phase, Pivot, Reason, RolloutState
+from rollout.state import Phase, Reason, RolloutState
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
 _EFFECTS = 30  # the most effects of one tick; a rollout needs at most a handful
 _CONFLICTS = 20
-_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
+_OUTAGE = 60.0  # seconds for which a release tries again while a platform does not answer
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Controller:
         notify: Notify | None,
         poll_seconds: float = 1.0,
     ) -> None:
-        self._traffic, self._signals, self._journal = traffic, signals, journal
+        self._traffic, self._journal, self._observer = traffic, journal, Observer(signals, clock)
         self._registry, self._replay, self._clock = registry, replay, clock
         self._outbox = Outbox(journal, notify, clock)
         self._poll = poll_seconds
@@ -127,9 +127,34 @@ class Controller:
 
         Raises:
             Rejected: The target was rolled back before, and nobody cleared it.
+            Unreachable: A platform did not answer for a minute. (`Busy`: it throttled, or the endpoint was changing.)
             RolloutError: It cannot be done; the message says why.
         """
         until = self._clock.time() + patience
+        again = self._clock.time() + min(patience, _OUTAGE)
+        while True:
+            try:
+                self._begin(target, pair_config, plan, (shadow_config, beside), until)
+                break
+            except (Busy, Unreachable):
+                if self._clock.time() >= again:
+                    raise
+                self._clock.sleep(self._poll)
+        try:
+            return self.tick()
+        except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
+            return Progress(self._journal.read(), None, str(error))
+
+    def _begin(
+        self,
+        target: Release,
+        pair_config: str | None,
+        plan: Plan,
+        planned: tuple[str | None, str | None],
+        until: float,
+    ) -> None:
+        """Record that the target is wanted, once what is under way has ended."""
+        shadow_config, beside = planned
         for _ in range(_CONFLICTS):
             state = self._journal.read()
             if state.phase in _ENDING:
@@ -139,7 +164,7 @@ class Controller:
                 state, target, pair_config, plan, self._clock.time(), shadow_config=shadow_config, beside=beside
             )
             if after is state or self._write(after) is not None:
-                return self.tick()
+                return
         raise Conflict("the journal keeps changing: another release is being made of the same endpoint")
 
     def tick(self, *, patience: float = 0) -> Progress:
@@ -198,7 +223,7 @@ class Controller:
         """Where the rollout stands, without any effect."""
         state = self._journal.read()
         live = self._live()
-        decision = self._decide(state)
+        decision = self._observer.decide(state)
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(
@@ -295,7 +320,7 @@ class Controller:
             if enough is not None and enough(effect, state):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
-                decision, after = self._look(state)
+                decision, after = self._observer.look(state)
                 if after is state:
                     return Progress(state, live, decision.reason.text if decision else "", decision)
                 effect = Record(after)
@@ -339,28 +364,6 @@ class Controller:
         same = state.challenger is not None and state.challenger.variant == effect.challenger
         if same and state.on_trial and state.replayed is None:
             self._journal.write(transitions.replayed(state, outcome, self._clock.time()))
-
-    def _look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
-        """What the signals say of a trial, and the state after it."""
-        pivots = self._new_pivots(state)
-        if pivots:
-            return None, transitions.pivoted(state, pivots, self._clock.time())
-        decision = self._decide(state)
-        return decision, transitions.apply(state, decision, self._clock.time()) if decision else state
-
-    def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
-        """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
-        plan, champion, now = state.plan, state.champion, self._clock.time()
-        found: dict[str, Pivot] = {}
-        if plan is None or champion is None or not state.step_starts:
-            return found
-        for metric in plan.metrics:
-            if metric.quantile is None or metric.name in state.pivots:
-                continue
-            seen = self._signals.quantile(champion.variant, metric.quantile, now - plan.settle)
-            if seen is not None and seen.requests * (1 - metric.quantile) >= _TAIL:
-                found[metric.name] = Pivot(seen.value, now)
-        return found
 
     def _land(self, until: float) -> Progress:
         """Roll back until the traffic has moved, then do what else can be done at once."""
@@ -411,25 +414,6 @@ class Controller:
             return self._registry.approval(release.model_package_arn)
         except (Busy, Unreachable):
             return None  # then it is set once more
-
-    def _decide(self, state: RolloutState) -> Decision | None:
-        if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
-            return None
-        now, seen = self._clock.time(), Seen(())
-        if state.step_starts:
-            seen = self._signals.read(
-                Ask(
-                    champion=state.champion.variant,
-                    challenger=state.challenger.variant,
-                    rollout_id=state.rollout_id,
-                    start=state.step_starts[0],
-                    end=now - state.plan.settle,
-                    window_seconds=state.plan.window_seconds,
-                    metrics=state.plan.metrics,
-                    pivots=state.pivots,
-                )
-            )
-        return decide(state.plan, state, seen, now)
 
     def _write(self, state: RolloutState) -> RolloutState | None:
         try:

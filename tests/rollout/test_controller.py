@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout import Busy, Ignored, Metric, Phase, Plan, Reason, Release, RolloutError, Step
+from rollout import Busy, Ignored, Metric, Phase, Plan, Reason, Release, RolloutError, Step, Unreachable
 from rollout.controller import Progress
 from rollout.memory import World
 from rollout.transitions import Rejected
@@ -394,3 +394,29 @@ def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves
     assert (world.serving, world.state.challenger) == ("solo-a", None)
     world.controller().release(release("c"), "pair-ac", plan, beside="solo-a")
     assert world.state.challenger == release("c")
+
+
+class Outage:
+    """The journal takes no writes until some time has passed on the world's clock."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self._world, self._until = world, world.clock.time() + seconds
+        world.unwritable = True
+        world.clock.watchers.append(self)  # pyright: ignore[reportArgumentType] - it watches as a world does
+
+    def pass_time(self, now: float, _: float) -> None:
+        self._world.unwritable = now < self._until
+
+
+def test_a_release_outlasts_a_short_outage_and_says_of_a_long_one_what_does_not_answer(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    Outage(world, 20)
+    assert world.controller().release(release("b"), "pair-ab", plan).state.challenger == release("b")
+    assert world.controller().follow(900).champion == release("b")
+
+    Outage(world, 500)
+    with pytest.raises(Unreachable, match="the journal does not answer"):
+        world.controller().release(release("c"), "pair-bc", plan)
+    assert world.state.challenger is None

@@ -1,0 +1,67 @@
+"""What do the signals say of a trial, and what follows from that?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollout import transitions
+from rollout.decision import Decision, Seen, decide
+from rollout.ports import Ask, Clock, Signals
+from rollout.state import Pivot, RolloutState
+
+_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Reads the signals of a trial and decides. It changes nothing.
+
+    Attributes:
+        signals: Observations per variant and window.
+        clock: Time.
+    """
+
+    signals: Signals
+    clock: Clock
+
+    def look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
+        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut."""
+        pivots = self._new_pivots(state)
+        if pivots:
+            return None, transitions.pivoted(state, pivots, self.clock.time())
+        decision = self.decide(state)
+        return decision, transitions.apply(state, decision, self.clock.time()) if decision else state
+
+    def decide(self, state: RolloutState) -> Decision | None:
+        """The decision on a trial; None when nothing is on trial."""
+        if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
+            return None
+        now, seen = self.clock.time(), Seen(())
+        if state.step_starts:
+            seen = self.signals.read(
+                Ask(
+                    champion=state.champion.variant,
+                    challenger=state.challenger.variant,
+                    rollout_id=state.rollout_id,
+                    start=state.step_starts[0],
+                    end=now - state.plan.settle,
+                    window_seconds=state.plan.window_seconds,
+                    metrics=state.plan.metrics,
+                    pivots=state.pivots,
+                )
+            )
+        return decide(state.plan, state, seen, now)
+
+    def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
+        """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
+        plan, champion, now = state.plan, state.champion, self.clock.time()
+        found: dict[str, Pivot] = {}
+        if plan is None or champion is None or not state.step_starts:
+            return found
+        for metric in plan.metrics:
+            if metric.quantile is None or metric.name in state.pivots:
+                continue
+            seen = self.signals.quantile(champion.variant, metric.quantile, now - plan.settle)
+            if seen is not None and seen.requests * (1 - metric.quantile) >= _TAIL:
+                found[metric.name] = Pivot(seen.value, now)
+        return found
