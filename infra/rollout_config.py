@@ -22,9 +22,8 @@ from infra.section import Section
 from infra.whole_numbers import whole
 from rollout import catalogue, strategies
 from rollout.metrics import Metric
-from rollout.plan import Guard, GuardKind, OnTimeout, Plan, PlanError, PromoteWhen, ReplayGate, Step
+from rollout.plan import LONGEST, Guard, GuardKind, OnTimeout, Plan, PlanError, PromoteWhen, ReplayGate, Step
 
-DAY = 86_400
 BAKE = "The least time at this weight."
 _REFUSED = re.compile(r"^rollout\.[\w.]+: got .+?(?P<more>; .+)?(?P<rule>, allowed .+)$", re.DOTALL)
 
@@ -33,7 +32,7 @@ class StepSettings(Section):
     """One share of traffic, held for a while."""
 
     weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
-    bake_seconds: float = Field(ge=0, le=DAY, description=BAKE)
+    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
     approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
 
 
@@ -41,7 +40,7 @@ class AllAtOnce(Section):
     """Everything at once: no champion is left to compare with, so that only the alarms judge."""
 
     kind: Literal["all_at_once"] = Field(default="all_at_once", description="Names the strategy.")
-    bake_seconds: float = Field(ge=0, le=DAY, description="How long the alarms are watched before the promotion.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="How long the alarms are watched before the promotion.")
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -53,7 +52,7 @@ class Canary(Section):
 
     kind: Literal["canary"] = Field(default="canary", description="Names the strategy.")
     weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
-    bake_seconds: float = Field(ge=0, le=DAY, description=BAKE)
+    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -65,7 +64,7 @@ class Linear(Section):
 
     kind: Literal["linear"] = Field(default="linear", description="Names the strategy.")
     step_percent: int = Field(ge=1, le=50, description="How many percent of traffic each step adds.")
-    bake_seconds: float = Field(ge=0, le=DAY, description="The least time at each weight.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time at each weight.")
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -99,7 +98,10 @@ class AB(Section):
     kind: Literal["ab"] = Field(default="ab", description="Names the strategy.")
     weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
     seconds: float | None = Field(
-        default=None, gt=0, le=DAY, description="The least time of the test; null: it ends as soon as the judge knows."
+        default=None,
+        gt=0,
+        le=LONGEST,
+        description="The least time of the test; null: until the judge knows.",
     )
 
     def shares(self) -> tuple[Step, ...]:
@@ -115,7 +117,7 @@ class Shadow(Section):
 
     kind: Literal["shadow"] = Field(default="shadow", description="Names the strategy.")
     percent: int = Field(ge=1, le=100, description="How many percent of the requests are copied to the challenger.")
-    bake_seconds: float = Field(ge=0, le=DAY, description="The least time of copying.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time of copying.")
     approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
     then: Live | None = Field(default=None, description="The live steps that follow; null: the promotion at once.")
 
@@ -268,7 +270,7 @@ class RolloutSettings(Section):
     max_minutes: float = Field(
         default=60,
         gt=0,
-        le=43_200,
+        le=LONGEST / 60,
         validate_default=True,
         description="The longest a trial may take, waits for approvals not counted.",
     )

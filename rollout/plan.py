@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 
 ERRORS = Metric("errors", "rate", 0.02)
 EVERYTHING = 100  # percent
+LONGEST = 14 * 86_400  # seconds of a trial: CloudWatch keeps minutes for 15 days, and the judge looks at all of them
 
 
 class PlanError(ValueError):
@@ -55,7 +56,7 @@ class Step:
 
     def __post_init__(self) -> None:
         _number("steps.weight", self.weight, 1, 100, whole=True, unit=" percent")
-        _number("steps.bake_seconds", self.bake_seconds, 0, 86_400)
+        _number("steps.bake_seconds", self.bake_seconds, 0, LONGEST)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Plan:
         _number("alpha", self.alpha, 1e-9, 0.5)
         if self.promote_when not in get_args(PromoteWhen):
             raise _refuse("promote_when", self.promote_when, " or ".join(get_args(PromoteWhen)))
-        _number("max_seconds", self.max_seconds, 1, 30 * 86_400)
+        _number("max_seconds", self.max_seconds, 1, LONGEST)
         if self.on_timeout not in get_args(OnTimeout):
             raise _refuse("on_timeout", self.on_timeout, " or ".join(get_args(OnTimeout)))
         _number("window_seconds", self.window_seconds, 1, 3600, whole=True)

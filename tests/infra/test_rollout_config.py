@@ -29,7 +29,7 @@ from tests.infra.refusals import constraints, kind_of, refusal
 from tests.infra.strategies import STEP, strategy
 
 WEIGHT, PERCENT = "a whole number from 1 to 99", "a whole number from 1 to 100"
-BAKE, DAY = "a number from 0 to 86400", "a number above 0, up to 86400, or null"
+BAKE, DAY = "a number from 0 to 1209600", "a number above 0, up to 1209600, or null"
 STEPS = "a list of 1 to 20, each a section with weight, bake_seconds, approve"
 STRATEGIES = "all_at_once, canary, linear, steps, ab, shadow"
 JUDGE = "alpha, min_requests, promote_when, metrics"
@@ -50,19 +50,19 @@ SECTIONS: dict[str, type[BaseModel]] = {
 # Strategy, field, a value that it must not have, and what the message says is allowed.
 WRONG_STRATEGY: list[tuple[str, str, Any, str]] = [
     ("all_at_once", "bake_seconds", -1, BAKE),
-    ("all_at_once", "bake_seconds", 86_401, BAKE),
+    ("all_at_once", "bake_seconds", 1_209_601, BAKE),
     ("all_at_once", "bake_seconds", "1", BAKE),
     ("canary", "weight", 0, WEIGHT),
     ("canary", "weight", 100, WEIGHT),
     ("canary", "weight", "10%", WEIGHT),
     ("canary", "bake_seconds", -1, BAKE),
-    ("canary", "bake_seconds", 86_401, BAKE),
+    ("canary", "bake_seconds", 1_209_601, BAKE),
     ("canary", "bake_seconds", None, BAKE),
     ("linear", "step_percent", 0, "a whole number from 1 to 50"),
     ("linear", "step_percent", 51, "a whole number from 1 to 50"),
     ("linear", "step_percent", 12.5, "a whole number from 1 to 50"),
     ("linear", "bake_seconds", -1, BAKE),
-    ("linear", "bake_seconds", 86_401, BAKE),
+    ("linear", "bake_seconds", 1_209_601, BAKE),
     ("linear", "bake_seconds", "1", BAKE),
     ("steps", "steps", [], STEPS),
     ("steps", "steps", [STEP] * 21, STEPS),
@@ -72,20 +72,20 @@ WRONG_STRATEGY: list[tuple[str, str, Any, str]] = [
     ("steps", "steps[0].weight", 100, WEIGHT),
     ("steps", "steps[0].weight", "10", WEIGHT),
     ("steps", "steps[0].bake_seconds", -1, BAKE),
-    ("steps", "steps[0].bake_seconds", 86_401, BAKE),
+    ("steps", "steps[0].bake_seconds", 1_209_601, BAKE),
     ("steps", "steps[0].bake_seconds", "1", BAKE),
     ("steps", "steps[0].approve", "ada", "true or false"),
     ("ab", "weight", 0, WEIGHT),
     ("ab", "weight", 100, WEIGHT),
     ("ab", "weight", True, WEIGHT),
     ("ab", "seconds", 0, DAY),
-    ("ab", "seconds", 86_401, DAY),
+    ("ab", "seconds", 1_209_601, DAY),
     ("ab", "seconds", "1h", DAY),
     ("shadow", "percent", 0, PERCENT),
     ("shadow", "percent", 101, PERCENT),
     ("shadow", "percent", 0.5, PERCENT),
     ("shadow", "bake_seconds", -1, BAKE),
-    ("shadow", "bake_seconds", 86_401, BAKE),
+    ("shadow", "bake_seconds", 1_209_601, BAKE),
     ("shadow", "bake_seconds", "1", BAKE),
     ("shadow", "approve", 1, "true or false"),
     ("shadow", "then", 10, LIVE),
@@ -138,9 +138,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("infrastructure.bake_seconds", -1, "a whole number from 0 to 3600"),
     ("infrastructure.bake_seconds", 3601, "a whole number from 0 to 3600"),
     ("infrastructure.bake_seconds", 0.5, "a whole number from 0 to 3600"),
-    ("max_minutes", 0, "a number above 0, up to 43200"),
-    ("max_minutes", 43_201, "a number above 0, up to 43200"),
-    ("max_minutes", "1h", "a number above 0, up to 43200"),
+    ("max_minutes", 0, "a number above 0, up to 20160"),
+    ("max_minutes", 20_161, "a number above 0, up to 20160"),
+    ("max_minutes", "1h", "a number above 0, up to 20160"),
     ("on_timeout", "promote", "one of roll_back, hold"),
     ("watch_minutes", -1, "a number from 0 to 43200"),
     ("watch_minutes", 43_201, "a number from 0 to 43200"),
