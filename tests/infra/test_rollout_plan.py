@@ -114,7 +114,7 @@ def test_page_on_rollouts_shows_configs_that_are_right_and_the_defaults_that_the
     shown = [yaml.safe_load(text) for text in re.findall(r"^\| `(\{kind: .+?\})` \|", page, re.MULTILINE)]
     assert {item["kind"] for item in shown} == set(GOOD)
     for item in shown:
-        assert plan(strategy=item, max_minutes=43_200).steps
+        assert plan(strategy=item, max_minutes=20_160).steps
     (defaults,) = re.findall(r"^```yaml\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
     assert RolloutSettings.model_validate(yaml.safe_load(defaults)) == RolloutSettings()
 
