@@ -280,7 +280,7 @@ class RolloutSettings(Section):
     watch_minutes: float = Field(
         default=60,
         ge=0,
-        le=43_200,
+        le=30 * 24 * 60,
         description="How long after a promotion an alarm brings the previous champion back.",
     )
 
@@ -376,4 +376,4 @@ def _summed(seconds: Sequence[float]) -> str:
 
 
 def _above(seconds: float) -> str:
-    return f"allowed is a number above {seconds / 60:g}, up to 43200"
+    return f"allowed is a number above {seconds / 60:g}, up to {LONGEST / 60:g}"

@@ -257,27 +257,27 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"rollout": {"strategy": strategy("canary", bake_seconds=60), "max_minutes": 1}},
-        ["modelstack:rollout.max_minutes = 1: the steps bake for 60 s; allowed is a number above 1, up to 43200"],
+        ["modelstack:rollout.max_minutes = 1: the steps bake for 60 s; allowed is a number above 1, up to 20160"],
     ),
     (
         {"rollout": {"strategy": strategy("linear", step_percent=10, bake_seconds=600)}},
         [
             "modelstack:rollout.max_minutes = 60: the steps bake for 9 x 600 = 5400 s; "
-            "allowed is a number above 90, up to 43200"
+            "allowed is a number above 90, up to 20160"
         ],
     ),
     (
         {"rollout": {"strategy": strategy("shadow", bake_seconds=30, then=strategy("canary")), "max_minutes": 0.5}},
         [
             "modelstack:rollout.max_minutes = 0.5: the steps bake for 30 + 1 = 31 s; allowed is a number above "
-            "0.516667, up to 43200"
+            "0.516667, up to 20160"
         ],
     ),
     (
         {"rollout": {"strategy": strategy("linear", step_percent=20, bake_seconds=0), "max_minutes": 5}},
         [
             "modelstack:rollout.max_minutes = 5: the steps take 4 x 90 = 360 s at least, as each is judged on a whole "
-            "window of monitoring.period_seconds = 60 s that ended 30 s ago; allowed is a number above 6, up to 43200"
+            "window of monitoring.period_seconds = 60 s that ended 30 s ago; allowed is a number above 6, up to 20160"
         ],
     ),
     (
