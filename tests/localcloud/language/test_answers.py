@@ -103,8 +103,8 @@ def test_a_plugin_ends_when_the_engine_lets_go_of_it(start_host: Callable[..., A
     plugin.mkdir()
     ended = tmp_path / "ended"
     (plugin / "__main__.py").write_text(
-        "import pathlib, time\nprint('up', flush=True)\n"
-        f"try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pathlib.Path({str(ended)!r}).touch()\n"
+        "import pathlib, time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        f"except KeyboardInterrupt:\n    pathlib.Path({str(ended)!r}).touch()\n"
     )
     about = info(virtualenv=str(ROOT / ".venv"))
     about.program_directory = str(plugin)
@@ -112,7 +112,7 @@ def test_a_plugin_ends_when_the_engine_lets_go_of_it(start_host: Callable[..., A
         call = host.stub.RunPlugin(language_pb2.RunPluginRequest(pwd=str(tmp_path), info=about, kind="resource"))
         assert next(call).stdout.startswith(b"up")
         call.cancel()
-        for _ in range(100):
+        for _ in range(600):
             if ended.exists():
                 break
             time.sleep(0.05)
