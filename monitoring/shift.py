@@ -47,7 +47,7 @@ from monitoring.statistic import Problem, Statistic, Tally
 YEAR = 365.25 * 86_400
 _CODE = "code:"
 CODES = 8
-_MOST = 10.0  # evidence is cut off there: after a drift has ended the alarm ends in some blocks
+_MOST = 2.0  # a bet alone gives no more evidence: after a drift has ended the alarm ends in some blocks
 _WEIGHTS = {"level": 2.0, "shape": 1.0, "unknown": 1.0}  # of the kinds of scores; codes share that of a level
 
 
