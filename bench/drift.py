@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,6 +105,46 @@ class TwoSample:
             return 1.0
         result: Any = scipy.stats.chi2_contingency(kept, correction=False)
         return float(result.pvalue)
+
+
+class Adwin:
+    """River's ADWIN on each feature, over values scaled by training's range; codes count as their rank by frequency.
+
+    Args:
+        training: It starts on the last 5,000 of these rows.
+        delta: ADWIN's confidence.
+    """
+
+    rows = ROWS
+
+    def __init__(self, training: Columns, delta: float) -> None:
+        drift: Any = import_module("river.drift")  # in the peers' own environment
+        self._scales: dict[str, tuple[float, float]] = {}
+        self._ranks: dict[str, dict[str, float]] = {}
+        self._detectors = {name: drift.ADWIN(delta=delta) for name in training}
+        for name, values in training.items():
+            if values.dtype.kind == "f":
+                low, high = float(np.nanmin(values)), float(np.nanmax(values))
+                self._scales[name] = low, high - low
+            else:
+                ranked = Counter(values.tolist()).most_common()
+                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+        self.update({name: values[-5000:] for name, values in training.items()})
+
+    def update(self, window: Columns) -> bool:
+        told = False
+        for name, values in window.items():
+            detector = self._detectors[name]
+            for value in self._scaled(name, values):
+                detector.update(value)
+                told = told or detector.drift_detected
+        return told
+
+    def _scaled(self, name: str, values: NDArray[Any]) -> list[float]:
+        if name in self._ranks:
+            return [self._ranks[name].get(code, 1.0) for code in values.tolist()]
+        low, width = self._scales[name]
+        return ((values[np.isfinite(values)] - low) / width).tolist()
 
 
 @lru_cache(maxsize=1)
@@ -280,6 +322,26 @@ def two_sample_delays(
         by_size = [delays(make(rows), of, trials, most) for rows in sizes]
         found[name] = min(by_size, key=statistics.fmean)
     return found
+
+
+def adwin_delta(runs: int = 20, deltas: Sequence[float] = (0.05, 0.01, 2e-3, 2e-4, 2e-5, 2e-6)) -> float:
+    """The largest delta of the grid at which ADWIN rings in no more drift-free runs than ours may."""
+    training, later = shuffled(8)
+    length = WINDOWS * ROWS // 2  # half as long, twice as many: they need not be whole years for a rate
+    for delta in deltas:
+        rung = 0
+        for run in range(runs):
+            start = run * length % (len(next(iter(later.values()))) - length)
+            part = {name: values[start : start + length] for name, values in later.items()}
+            rung += Adwin(training, delta).update(part)
+        if rung / runs <= ALPHA / 2:
+            return delta
+    return deltas[-1]
+
+
+def adwin_delays(delta: float, trials: int = 20, most: int = 3000) -> Mapping[str, list[int]]:
+    """Rows until ADWIN tells each change."""
+    return {name: delays(lambda training: Adwin(training, delta), of, trials, most) for name, of in CHANGES.items()}
 
 
 # Cost, and the real year

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from monitoring.blocks import Cut, Cutter
 from monitoring.bulk import DAY, sealed, statistic
-from monitoring.profile import Profile, UnreadableProfile
-from monitoring.shift import DriftDetector, DriftMonitor, Finding, Null, Promise, divergence
+from monitoring.profile import Numeric, Profile, UnreadableProfile
+from monitoring.shift import DriftDetector, DriftMonitor, Finding, Null, Promise, divergence, scores
 from monitoring.statistic import Problem
 
 PROMISE = Promise(0.05, 365)
@@ -90,8 +90,18 @@ def test_what_has_moved_is_named_within_days_and_forgotten_when_it_is_back(featu
     first = next(place for place, finding in enumerate(found) if finding.alarm)
     assert first < 8
     assert all(finding.alarm and finding.drifted == [feature] for finding in found[first:])
+    assert {item for score in detector.as_dict()["features"][feature].values() for item in score["since"]} == set()
     ended = judged(after, detector)
-    assert not any(finding.alarm for finding in ended[25:])
+    back = next(place for place, finding in enumerate(ended) if not finding.alarm)
+    assert back < 25
+    assert max(finding.evidence for finding in ended[back + 1 :]) < 0.5, "it starts anew"
+
+
+def test_a_drift_that_stays_does_not_become_usual() -> None:
+    moved = days(150, 5)
+    for day in moved:
+        day["distance"] = day["distance"] + 0.5 * 707
+    assert all(finding.alarm for finding in judged(moved)[10:])
 
 
 def test_the_evidence_of_the_whole_is_that_of_its_features_and_both_ring_at_one() -> None:
@@ -131,6 +141,16 @@ def test_a_state_goes_on_elsewhere_through_json() -> None:
             state = json.loads(json.dumps(other.as_dict(), allow_nan=False))
             assert state == json.loads(json.dumps(one.as_dict()))
     assert [len(item) for item in told].count(1) == 5, "the sixth day is still open"
+
+
+def test_a_block_of_training_is_held_against_the_rest_of_it() -> None:
+    column = Numeric((1.0,), (10, 10), 0)
+    assert scores(column, [10, 0], 0, part=True)["shape"] == pytest.approx(math.sqrt(math.log(2)))
+    assert scores(column, [10, 0], 0)["shape"] < 0.6
+    assert "shape" not in scores(column, [10, 10], 0, part=True)
+    alone = np.repeat(np.arange(20.0), 30)  # each day has a value of its own
+    _, null = sealed({"x": alone}, alone * DAY)
+    assert null.scores["x"]["shape"].usual == pytest.approx(math.sqrt(math.log(2)))
 
 
 def test_a_window_with_one_row_is_not_judged_and_goes_on() -> None:

@@ -182,6 +182,14 @@ def test_columns_of_numbers_give_what_their_rows_give_at_length() -> None:
     assert statistic(PROFILE, columns).as_dict() == seen_of(rows).as_dict()
 
 
+def test_minus_zero_is_zero_in_rows_and_in_columns() -> None:
+    for values in ([-0.0, 0.0], [0.0, -0.0], [-0.0]):
+        expected = json.dumps(seen_of([{"distance": value} for value in values]).as_dict()["features"]["distance"])
+        found = statistic(PROFILE, {"distance": np.array(values)}).as_dict()["features"]["distance"]
+        assert json.dumps(found) == expected
+        assert "-0" not in expected
+
+
 def test_columns_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"got \[1, 2\] rows"):
         statistic(PROFILE, {"distance": np.zeros(1), "gust": np.zeros(2)})
