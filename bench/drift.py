@@ -1,6 +1,6 @@
 """Drift: how often it is seen where there is none, how soon where there is some, and what it costs.
 
-    python -m bench.drift        # print the rows; `peers` may be put beside ours, see `Watcher`
+    python -m bench.drift        # print the rows; ADWIN's delays need river, see `adwin_delays`
 
 Flights in random order are data without drift, whose rows are independent. Whole days in random order keep what the
 flights of a day share. Injected drift is a numeric feature moved by half a standard deviation, or two codes swapped.
@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.stats
+import psutil
 from numpy.typing import NDArray
 
+from bench.drift_peers import Adwin, Columns, TwoSample
 from bench.rows import Row
-from model import data
+from model import data, training
 from model.parameters import parse
 from monitoring.bulk import DAY, sealed, statistic
 from monitoring.conformal import Calibration, Detector
 from monitoring.profile import Profile
 from monitoring.shift import DriftDetector, Finding, Null, Promise
 from monitoring.statistic import Statistic
-
-Columns = Mapping[str, NDArray[Any]]
 
 ALPHA = 0.05
 WINDOWS = 1000
@@ -62,89 +59,6 @@ class Ours:
 
     def judge(self, block: Statistic) -> Finding:
         return self._detector.take(block)
-
-
-class TwoSample:
-    """A two-sample test of each feature in each window: Kolmogorov-Smirnov's for numbers, chi-squared's for codes.
-
-    Bonferroni's correction over features and windows gives it the same promise as ours.
-    """
-
-    def __init__(self, training: Columns, rows: int, horizon: int) -> None:
-        self.rows = rows
-        self._bound = ALPHA / (len(training) * horizon / rows)
-        self._numbers = {name: np.sort(values) for name, values in training.items() if values.dtype.kind == "f"}
-        self._codes: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
-        for name, values in training.items():
-            if name not in self._numbers:
-                codes, counts = np.unique(values.astype(str), return_counts=True)
-                self._codes[name] = codes, counts
-
-    def update(self, window: Columns) -> bool:
-        return any(self._p(name, values) < self._bound for name, values in window.items())
-
-    def _p(self, name: str, values: NDArray[Any]) -> float:
-        if name in self._codes:
-            return self._chi_squared(name, values)
-        known, seen = self._numbers[name], values[np.isfinite(values)]
-        known = known[np.isfinite(known)]
-        if not len(seen):
-            return 1.0
-        result: Any = scipy.stats.ks_2samp(seen, known, method="asymp")
-        return float(result.pvalue)
-
-    def _chi_squared(self, name: str, values: NDArray[Any]) -> float:
-        codes, expected = self._codes[name]
-        place = np.searchsorted(codes, values.astype(str))
-        new = (place >= len(codes)) | (codes[np.minimum(place, len(codes) - 1)] != values.astype(str))
-        seen = np.bincount(place[~new], minlength=len(codes))
-        often = expected * len(values) >= 5 * expected.sum()  # the usual rule; all rarer ones are one class
-        table = [[*seen[often], seen[~often].sum() + new.sum()], [*expected[often], expected[~often].sum()]]
-        kept = np.asarray(table)[:, np.sum(table, axis=0) > 0]
-        if kept.shape[1] < 2:
-            return 1.0
-        result: Any = scipy.stats.chi2_contingency(kept, correction=False)
-        return float(result.pvalue)
-
-
-class Adwin:
-    """River's ADWIN on each feature, over values scaled by training's range; codes count as their rank by frequency.
-
-    Args:
-        training: It starts on the last 5,000 of these rows.
-        delta: ADWIN's confidence.
-    """
-
-    rows = ROWS
-
-    def __init__(self, training: Columns, delta: float) -> None:
-        drift: Any = import_module("river.drift")  # in the peers' own environment
-        self._scales: dict[str, tuple[float, float]] = {}
-        self._ranks: dict[str, dict[str, float]] = {}
-        self._detectors = {name: drift.ADWIN(delta=delta) for name in training}
-        for name, values in training.items():
-            if values.dtype.kind == "f":
-                low, high = float(np.nanmin(values)), float(np.nanmax(values))
-                self._scales[name] = low, high - low
-            else:
-                ranked = Counter(values.tolist()).most_common()
-                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
-        self.update({name: values[-5000:] for name, values in training.items()})
-
-    def update(self, window: Columns) -> bool:
-        told = False
-        for name, values in window.items():
-            detector = self._detectors[name]
-            for value in self._scaled(name, values):
-                detector.update(value)
-                told = told or detector.drift_detected
-        return told
-
-    def _scaled(self, name: str, values: NDArray[Any]) -> list[float]:
-        if name in self._ranks:
-            return [self._ranks[name].get(code, 1.0) for code in values.tolist()]
-        low, width = self._scales[name]
-        return ((values[np.isfinite(values)] - low) / width).tolist()
 
 
 @lru_cache(maxsize=1)
@@ -196,8 +110,8 @@ def on_shuffled_rows(runs: int, alpha: float = ALPHA, seed: int = 1) -> Quiet:
     """Flights in random order, in windows of 25, for all features at once."""
     rung = done = 0
     while done < runs:
-        training, later = shuffled(seed + done)
-        profile, null = sealed(training)
+        known, later = shuffled(seed + done)
+        profile, null = sealed(known)
         each = windows(later, ROWS)
         while done < runs:
             stretch = [window for window, _ in zip(each, range(WINDOWS), strict=False)]
@@ -218,9 +132,9 @@ def on_shuffled_days(runs: int, alpha: float = ALPHA, seed: int = 1, keep: int =
     for run in range(runs):
         starts = np.random.default_rng(seed + run).permutation(np.arange(0, len(places), keep))
         order = [one for start in starts for one in range(start, min(start + keep, len(places)))]
-        training = np.concatenate([places[one] for one in order[:59]])
+        known = np.concatenate([places[one] for one in order[:59]])
         asked: Any = np.repeat(np.arange(59) * DAY, [len(places[one]) for one in order[:59]])
-        profile, null = sealed(picked(columns, training), asked)
+        profile, null = sealed(picked(columns, known), asked)
         watcher = Ours(profile, null, Promise(alpha, null.blocks_a_year or WINDOWS))
         days = (places[one] for one in order[59:] if len(places[one]) >= null.cut.rows)
         rung += any(watcher.update(picked(columns, one)) for one in days)
@@ -280,11 +194,11 @@ def delays(
     most: int,
 ) -> list[int]:
     """The delay in rows, by trial; a drift that is not told within `most` rows counts as `most`."""
-    training, later = shuffled(7)
+    known, later = shuffled(7)
     found: list[int] = []
     for trial in range(trials):
         part = {name: values[trial * (most + 1000) : (trial + 1) * (most + 1000)] for name, values in later.items()}
-        found.append(delay(make(training), part, change_of(training)) or most)
+        found.append(delay(make(known), part, change_of(known)) or most)
     return found
 
 
@@ -295,16 +209,16 @@ CHANGES: Mapping[str, Callable[[Columns], Callable[[Columns], Columns]]] = {
 }
 
 
-def our_delays(trials: int = 20, most: int = 3000) -> Mapping[str, list[int]]:
+def our_delays(trials: int = 40, most: int = 3000) -> Mapping[str, list[int]]:
     """Rows until our detector tells each change."""
-    training, _ = shuffled(7)
-    profile, null = sealed(training)
+    known, _ = shuffled(7)
+    profile, null = sealed(known)
     promise = Promise(ALPHA, WINDOWS)
     return {name: delays(lambda _: Ours(profile, null, promise), of, trials, most) for name, of in CHANGES.items()}
 
 
 def two_sample_delays(
-    trials: int = 20, most: int = 3000, sizes: Sequence[int] = (50, 100, 200)
+    trials: int = 40, most: int = 3000, sizes: Sequence[int] = (50, 100, 150, 200, 300)
 ) -> Mapping[str, list[int]]:
     """Rows until a two-sample test tells each change, with the window that suits it best on average."""
     found: dict[str, list[int]] = {}
@@ -313,7 +227,7 @@ def two_sample_delays(
     def make(rows: int) -> Callable[[Columns], Watcher]:
         def one(training: Columns) -> Watcher:
             if rows not in made:
-                made[rows] = TwoSample(training, rows, WINDOWS * ROWS)
+                made[rows] = TwoSample(training, rows, WINDOWS * ROWS, ALPHA)
             return made[rows]
 
         return one
@@ -326,22 +240,24 @@ def two_sample_delays(
 
 def adwin_delta(runs: int = 20, deltas: Sequence[float] = (0.05, 0.01, 2e-3, 2e-4, 2e-5, 2e-6)) -> float:
     """The largest delta of the grid at which ADWIN rings in no more drift-free runs than ours may."""
-    training, later = shuffled(8)
+    known, later = shuffled(8)
     length = WINDOWS * ROWS // 2  # half as long, twice as many: they need not be whole years for a rate
     for delta in deltas:
         rung = 0
         for run in range(runs):
             start = run * length % (len(next(iter(later.values()))) - length)
             part = {name: values[start : start + length] for name, values in later.items()}
-            rung += Adwin(training, delta).update(part)
+            rung += Adwin(known, delta, ROWS).update(part)
         if rung / runs <= ALPHA / 2:
             return delta
     return deltas[-1]
 
 
-def adwin_delays(delta: float, trials: int = 20, most: int = 3000) -> Mapping[str, list[int]]:
+def adwin_delays(delta: float, trials: int = 40, most: int = 3000) -> Mapping[str, list[int]]:
     """Rows until ADWIN tells each change."""
-    return {name: delays(lambda training: Adwin(training, delta), of, trials, most) for name, of in CHANGES.items()}
+    return {
+        name: delays(lambda training: Adwin(training, delta, ROWS), of, trials, most) for name, of in CHANGES.items()
+    }
 
 
 # Cost, and the real year
@@ -357,8 +273,8 @@ def twenty(columns: Columns, rows: int = 100_000) -> Columns:
 def cost_ms(rows: int = 100_000, times: int = 7) -> float:
     """CPU of counting twenty columns and of their distances from training, median, ms."""
     columns, _ = flights()
-    training, later = twenty(columns, TRAINING), twenty(columns, rows)
-    profile, null = sealed(training)
+    profile, null = sealed(twenty(columns, TRAINING))
+    later = twenty(columns, rows)
     spent: list[float] = []
     for _ in range(times):
         begun = time.process_time()
@@ -398,6 +314,44 @@ def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Ala
     return found
 
 
+def losses(train_until: str = "2013-03-01") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times and log-losses of the flights after training, by the model trained on those before."""
+    chosen = replace(
+        parse({"folds": 0}), train_until=train_until, evaluate_from=train_until, evaluate_until="2013-12-31"
+    )
+    trained, later = training.train(data.training(chosen), chosen, lambda _: None), data.evaluation(chosen)
+    probability = trained.estimator.predict_proba(later.table)[:, 1]
+    loss = -np.log(np.where(later.label, probability, 1 - probability))
+    return np.asarray(later.event_time.astype(np.int64), dtype=np.float64), loss
+
+
+def beside_losses(alarms: Sequence[Alarm], days: int = 14) -> str:
+    """Each alarm, and the mean log-loss of the two weeks after it; in front that of the two weeks after training."""
+    times, loss = losses()
+
+    def following(start: float) -> str:
+        return f"{loss[(times >= start) & (times < start + days * DAY)].mean():.3f}"
+
+    told = [f"training ended {following(times[0])}"]
+    for item in alarms:
+        start = float(np.datetime64(item.day, "s").astype(np.int64)) + DAY
+        told.append(f"{item.day} {item.feature or 'whole'} {'on' if item.on else 'off'} {following(start)}")
+    return "; ".join(told)
+
+
+def rss_growth_mb(fewer: int = 10_000, more: int = 10_000_000, chunk: int = 100_000) -> float:
+    """How much resident memory grows from so few rows to so many, counted chunk by chunk, MB."""
+    columns, _ = flights()
+    profile, _ = sealed(twenty(columns, TRAINING))
+    rows, whole, process = twenty(columns, chunk), Statistic(profile), psutil.Process()
+    whole.merge(statistic(profile, {name: values[:fewer] for name, values in rows.items()}))
+    whole.merge(statistic(profile, rows))  # one chunk's own memory is not growth
+    before = process.memory_info().rss
+    while whole.rows < more:
+        whole.merge(statistic(profile, rows))
+    return (process.memory_info().rss - before) / 1e6
+
+
 def rows() -> list[Row]:
     """Every row that needs no peer."""
     quiet, days = on_shuffled_rows(40), on_shuffled_days(40)
@@ -407,7 +361,7 @@ def rows() -> list[Row]:
         f"{name}: {statistics.fmean(ours[name]):.0f} rows, two-sample test {statistics.fmean(theirs[name]):.0f}"
         for name in ours
     )
-    alarms = "; ".join(f"{item.day} {item.feature or 'whole'} {'on' if item.on else 'off'}" for item in real_year())
+    alarms = beside_losses(real_year())
     return [
         Row(
             "false_alarms_per_1000",
@@ -415,9 +369,10 @@ def rows() -> list[Row]:
             "runs of 1,000 windows that rang",
             f"<= {ALPHA}",
             f"{quiet.rung} of {quiet.runs} runs on shuffled flights, all features; whole days shuffled: {days.rung} of "
-            f"{days.runs} years; on the real year: {alarms}",
+            f"{days.runs} years; on the real year, with the log-loss of the two weeks after: {alarms}",
         ),
         Row("delay_vs_two_sample", max(ratios.values()), "ratio", "<= 1", told),
+        Row("drift_rss_growth", rss_growth_mb(), "MB", "< 5", "from 10 thousand to 10 million rows of 20 columns"),
         Row("drift_cpu_ms", cost_ms(), "ms", "< 100", "20 columns of 100,000 rows, counted and judged"),
     ]
 
