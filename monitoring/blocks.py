@@ -1,0 +1,108 @@
+"""Cuts rows into blocks: the days of the traffic, or so many rows each.
+
+    cut = Cutter(profile, Cut(span=86_400, rows=700))
+    cut.add(row, at)         # the Statistic of the block that this row ended, or None
+
+Rows of one day share their weather and their hours; how much a day differs from another is what drift must be held
+against. So blocks are whole spans of time, cut at the same clock time as training's, and a block with too few rows
+goes on into the next span: with less traffic (a canary's share) blocks take longer, and are no noisier. With much more
+traffic they have more rows, and are calmer than training's; then drift is found later, not falsely.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.profile import Profile, UnreadableProfile, a_count, a_number, an_object
+from monitoring.statistic import Statistic
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a block ends.
+
+    Attributes:
+        span: Seconds; a block ends at a multiple of it since the epoch. 0: at any time.
+        rows: And when it has this many rows, at least 1.
+    """
+
+    span: float
+    rows: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"span": self.span, "rows": self.rows}
+
+    @classmethod
+    def from_dict(cls, value: object, name: str) -> Cut:
+        """Read `as_dict`.
+
+        Raises:
+            UnreadableProfile: It is of another form.
+        """
+        body = an_object(value, name)
+        span, rows = a_number(body.get("span"), f"{name}.span"), a_count(body.get("rows"), f"{name}.rows")
+        if span < 0 or rows < 1:
+            raise UnreadableProfile(f"{name}: got span {span} and rows {rows}, expected 0 or more and 1 or more")
+        return cls(span, rows)
+
+
+class Cutter:
+    """The block that is being filled.
+
+    Attributes:
+        seen: What it holds so far.
+    """
+
+    def __init__(self, profile: Profile, cut: Cut) -> None:
+        self._profile, self._cut = profile, cut
+        self.seen = Statistic(profile)
+        self._span: int | None = None
+
+    def add(self, row: object, at: float) -> Statistic | None:
+        """Count a row.
+
+        Args:
+            row: What was asked.
+            at: When, epoch seconds. A row that comes late, of a span that has ended, counts in the open block; a time
+                in the future would end it early, so the caller takes "now" for it.
+
+        Returns:
+            The block that has ended: before this row when time ended it, with this row when their number did.
+        """
+        full = None
+        if self._cut.span:
+            span = math.floor(at / self._cut.span)
+            if self._span is None:
+                self._span = span
+            elif span > self._span:
+                self._span = span
+                full = self._ended()
+            self.seen.add(row)
+            return full
+        self.seen.add(row)
+        return self._ended()
+
+    def _ended(self) -> Statistic | None:
+        if self.seen.rows < self._cut.rows:
+            return None
+        full, self.seen = self.seen, Statistic(self._profile)
+        return full
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"seen": self.seen.as_dict(), "span": self._span}
+
+    def read(self, value: object) -> None:
+        """Take over `as_dict`.
+
+        Raises:
+            ValueError: It is of another form, or of another profile.
+        """
+        body = an_object(value, "open block")
+        span = body.get("span")
+        if span is not None and not isinstance(span, int):
+            raise ValueError(f"open block: got a span {span!r}, expected a whole number or null")
+        self.seen, self._span = Statistic.from_dict(self._profile, body.get("seen")), span

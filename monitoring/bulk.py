@@ -1,0 +1,192 @@
+"""The statistics of whole columns, with numpy: what training seals, and what a batch job counts.
+
+    profile, null = sealed({"distance": array, "carrier": array}, times=seconds)
+    statistic(profile, columns)           # equals adding row by row to a monitoring.statistic.Statistic
+
+Not for Lambda functions, which count rows as they come: nothing there imports this file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.blocks import Cut
+from monitoring.profile import OTHER, Categorical, Column, Numeric, Profile
+from monitoring.shift import Null, scores
+from monitoring.statistic import FARTHEST, Codes, Numbers, Statistic
+
+BINS = 20
+CODES = 30
+NAMED_RARE = 2000  # rare codes that are named; with more, none is
+ROWS = 25  # rows a block when rows have no times, and so are taken for independent
+DAY = 86_400.0
+_CHUNK = 2**14  # squares of 24 bits each, summed up to fewer than 2**63
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def sealed(
+    columns: Columns,
+    times: NDArray[np.float64] | None = None,
+    *,
+    span: float = DAY,
+    importance: Mapping[str, float] | None = None,
+) -> tuple[Profile, Null]:
+    """Take the profile of the training data, and how its blocks differ from one another.
+
+    Args:
+        columns: Feature -> values, shape (rows,): numbers with NaN for missing, or an object array of codes with None.
+        times: When each row was asked, epoch seconds, ascending, shape (rows,). None: rows are independent.
+        span: Seconds a block, when there are times.
+        importance: Feature -> how much the model depends on it, 0 or more.
+
+    Raises:
+        ValueError: There are no rows, or columns or times differ in length.
+    """
+    profile = taken(columns)
+    if times is None:
+        block = np.arange(profile.rows) // ROWS
+    elif len(times) != profile.rows:
+        raise ValueError(f"times: got {len(times)}, expected {profile.rows}, one a row")
+    else:
+        block = np.floor_divide(times, span).astype(np.int64)
+    _, block, sizes = np.unique(block, return_inverse=True, return_counts=True)
+    # Rare short days (a storm, the ends of the period) are no blocks, nor will such a day be one by itself later.
+    fewest = ROWS if times is None else max(ROWS, int(np.quantile(sizes, 0.1, method="lower")))
+    kept = np.flatnonzero(sizes >= fewest)
+    found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}
+    judged = {name: [each[place] for place in kept] for name, each in found.items()}
+    return profile, Null.of(judged, Cut(0.0 if times is None else span, fewest), importance)
+
+
+def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:
+    """Take the profile of the training data.
+
+    Args:
+        columns: Feature -> values, shape (rows,), as above. Booleans are codes.
+        bins: Most bins of a numeric feature.
+        codes: Most codes of a categorical one that are counted each by itself.
+
+    Raises:
+        ValueError: There are no rows, or the columns differ in length.
+    """
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1 or lengths == {0}:
+        raise ValueError(f"cannot take a profile of columns with {sorted(lengths)} rows")
+    made = {
+        name: _numeric(values, bins) if values.dtype.kind in "fiu" else _categorical(values, codes)
+        for name, values in columns.items()
+    }
+    return Profile(made, lengths.pop())
+
+
+def statistic(profile: Profile, columns: Columns) -> Statistic:
+    """The statistic of some columns; a feature without a column is absent in every row.
+
+    Raises:
+        ValueError: The columns differ in length.
+    """
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"columns: got {sorted(lengths)} rows, expected one length")
+    seen = Statistic(profile)
+    seen.rows = lengths.pop() if lengths else 0
+    for name, tally in seen.features.items():
+        if name not in columns:
+            tally.absent = seen.rows
+        elif isinstance(tally, Codes):
+            _count_codes(tally, columns[name])
+        else:
+            _count_numbers(tally, cast(Numeric, profile.columns[name]), columns[name])
+    for name in columns.keys() - profile.columns.keys():
+        if seen.rows:
+            seen.fields.add(str(name), seen.rows)
+    return seen
+
+
+def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> None:
+    if values.dtype.kind not in "fiu":
+        for value in values.tolist():
+            tally.add(value)
+        return
+    # NaN come last, -0.0 becomes 0.0; counting sorted values takes one search for each edge.
+    numbers = np.sort(values.astype(np.float64) + 0.0)
+    known = int(np.searchsorted(numbers, np.inf, side="right"))
+    tally.missing = len(numbers) - known
+    first, last = np.searchsorted(numbers[:known], [-np.inf, np.inf], side="right")[0], np.searchsorted(numbers, np.inf)
+    tally.wrong = int(first + known - last)
+    numbers = numbers[first:last]
+    if not len(numbers):
+        return
+    upto = np.searchsorted(numbers, column.edges, side="right")
+    tally.bins = np.diff(upto, prepend=0, append=len(numbers)).tolist()
+    tally.below = int(np.searchsorted(numbers, column.low, side="left"))
+    tally.above = len(numbers) - int(np.searchsorted(numbers, column.high, side="right"))
+    tally.low, tally.high = float(numbers[0]), float(numbers[-1])
+    with np.errstate(over="ignore"):
+        scaled = np.clip((numbers - column.origin) * column.per_unit, -FARTHEST, FARTHEST)
+    units = np.rint(scaled).astype(np.int64)
+    tally.total = int(units.sum())
+    tally.squares = sum(np.add.reduceat(units * units, np.arange(0, len(units), _CHUNK)).tolist())
+
+
+def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
+    listed = cast(list[object], values.tolist())
+    if {type(value) for value in listed} <= {str, type(None)}:
+        for value, count in Counter(listed).items():
+            tally.add(value, count)
+        return
+    for value in listed:  # of other types some values are equal, and yet different codes: 1, 1.0 and True
+        tally.add(value)
+
+
+def _numeric(values: NDArray[Any], bins: int) -> Numeric:
+    known = values[np.isfinite(values)].astype(np.float64)
+    if not len(known):
+        return Numeric((), (0,), len(values))
+    quantiles = np.linspace(0, 1, bins + 1)[1:-1]
+    # `lower` picks values of the data, so that no arithmetic on them can differ from one machine to another.
+    edges = np.unique(np.quantile(known, quantiles, method="lower"))
+    edges = edges[edges < known.max()]
+    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    ends = float(known.min()), float(known.max())
+    return Numeric(tuple(edges.tolist()), tuple(counts.tolist()), len(values) - len(known), *ends)
+
+
+def _categorical(values: NDArray[Any], codes: int) -> Categorical:
+    every = Counter(str(value) for value in values.tolist() if value is not None and value == value)  # noqa: PLR0124  NaN
+    total = every.total()
+    every.pop(OTHER, None)
+    kept = sorted(sorted(every, key=lambda code: (-every[code], code))[:codes])
+    counts = [every[code] for code in kept]
+    rare = every.keys() - set(kept)
+    known = frozenset(rare) if len(rare) <= NAMED_RARE else None
+    return Categorical(tuple(kept), (*counts, total - sum(counts)), len(values) - total, known)
+
+
+def _block_scores(
+    column: Column, values: NDArray[Any], block: NDArray[np.int64], blocks: int
+) -> list[dict[str, float]]:
+    """The scores of every block, each held against the rest of training."""
+    place = _places(column, values)
+    wide = column.bins + 1
+    table = np.bincount(block * wide + place, minlength=blocks * wide).reshape(blocks, wide)
+    return [scores(column, row[:-1], row[-1], part=True) for row in table.tolist()]
+
+
+def _places(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
+    """The bin of every value; one more for none."""
+    if isinstance(column, Numeric):
+        numbers = values.astype(np.float64)
+        return np.where(np.isfinite(numbers), np.searchsorted(column.edges, numbers), column.bins).astype(np.int64)
+    last, places = column.bins - 1, column.places
+    known = (
+        column.bins if value is None or value != value else places.get(str(value), last)  # noqa: PLR0124  NaN
+        for value in values.tolist()
+    )
+    return np.fromiter(known, dtype=np.int64, count=len(values))

@@ -1,0 +1,232 @@
+"""What the training data looked like, feature by feature: the bins, ranges and codes that later rows are counted over.
+
+    profile = Profile.from_dict(json.loads(text))  # a package's reference.json
+    profile.columns["distance"].bins               # 20
+
+The form, as JSON; `monitoring.bulk` takes it of the training data and seals it into the package:
+
+    {"rows": 49674,
+     "features": {
+       "distance": {"kind": "numeric", "edges": [199.0, ...], "counts": [5021, ...], "missing": 0,
+                    "low": 80.0, "high": 4983.0},
+       "dest": {"kind": "categorical", "counts": {"ORD": 2405, ..., "other": 12}, "rare": ["ANC", ...],
+                "missing": 0}}}
+
+- numeric: x falls into bin `bisect.bisect_left(edges, x)`; the first and the last bin are open. `low` and `high` are
+  the least and the greatest value; what lies beyond them is counted in its bin and once more as out of range.
+- categorical: `counts` has the most frequent codes, and `other` the rows of all the rest. `rare` names the codes in
+  `other`, so that a code that training never saw is told from one that it saw seldom; it is null when there were too
+  many to name, and a code that is not listed then counts as other.
+- `missing` counts rows without a value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from statistics import NormalDist
+from typing import Any, cast
+
+OTHER = "other"
+_NORMAL = NormalDist()
+_FINENESS = 20  # sums are of values rounded to a millionth (2**-20) of the range of training, so that they are exact
+
+
+class UnreadableProfile(ValueError):
+    """A profile has another form; the message names the field, the value and what was expected."""
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A feature of numbers.
+
+    Attributes:
+        edges: Interior edges, strictly ascending.
+        counts: Training rows by bin, one more than edges.
+        missing: Training rows without a value.
+        low: Least value at training; -inf when it is not known.
+        high: Greatest value at training; inf when it is not known.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    missing: int
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return len(self.counts)
+
+    @cached_property
+    def origin(self) -> float:
+        """What is taken off a value before it is summed up: the middle of the range."""
+        known = [value for value in (self.low, self.high, *self.edges) if math.isfinite(value)]
+        return 0.5 * min(known) + 0.5 * max(known) if known else 0.0
+
+    @cached_property
+    def per_unit(self) -> float:
+        """Units in one: a power of two, so that the multiplication is exact."""
+        known = [value for value in (self.low, self.high, *self.edges) if math.isfinite(value)]
+        width = max(known) - min(known) if known else 0.0
+        size = width if 0 < width < math.inf else max(map(abs, known), default=1.0) or 1.0
+        return 2.0 ** min(max(_FINENESS - math.frexp(size)[1], -900), 900)
+
+    @cached_property
+    def normal_scores(self) -> tuple[float, ...]:
+        """What a value of each bin says about the level: the normal quantile of the middle of the bin.
+
+        Source: van der Waerden, Proc. Kon. Ned. Akad. Wet. A 55 (1952), for grouped data by mid-ranks.
+        """
+        total = sum(self.counts)
+        if not total:
+            return (0.0,) * self.bins
+        middles = [
+            (upto - 0.5 * count) / total for upto, count in zip(accumulate(self.counts), self.counts, strict=True)
+        ]
+        least = 0.5 / total
+        return tuple(_NORMAL.inv_cdf(min(max(middle, least), 1 - least)) for middle in middles)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A feature of codes.
+
+    Attributes:
+        codes: The codes that are counted each by itself; the bin after them is that of all others.
+        counts: Training rows by bin, one more than codes.
+        missing: Training rows without a value.
+        rare: The codes among the others; None when they are not known, and then no code is new.
+    """
+
+    codes: tuple[str, ...]
+    counts: tuple[int, ...]
+    missing: int
+    rare: frozenset[str] | None = None
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return len(self.counts)
+
+    @cached_property
+    def leading(self) -> Sequence[int]:
+        """The bins of the codes, the most frequent first."""
+        return sorted(range(len(self.codes)), key=lambda place: (-self.counts[place], place))
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Code -> bin, of every code that training saw."""
+        last = len(self.codes)
+        return {
+            OTHER: last,
+            **dict.fromkeys(self.rare or (), last),
+            **{code: place for place, code in enumerate(self.codes)},
+        }
+
+
+Column = Numeric | Categorical
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The training data.
+
+    Attributes:
+        columns: By feature.
+        rows: How many rows they had.
+    """
+
+    columns: Mapping[str, Column]
+    rows: int = 0
+
+    @classmethod
+    def from_dict(cls, value: object) -> Profile:
+        """Read the form above; fields that it does not name are ignored.
+
+        Raises:
+            UnreadableProfile: It is of another form.
+        """
+        body = an_object(value, "reference")
+        features = an_object(body.get("features"), "features")
+        return cls({name: _column(name, item) for name, item in features.items()}, a_count(body.get("rows"), "rows"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form above."""
+        return {"rows": self.rows, "features": {name: _written(column) for name, column in self.columns.items()}}
+
+
+def _written(column: Column) -> dict[str, Any]:
+    if isinstance(column, Numeric):
+        ends = {"low": column.low, "high": column.high}
+        return {
+            "kind": "numeric",
+            "edges": list(column.edges),
+            "counts": list(column.counts),
+            "missing": column.missing,
+            **{name: end for name, end in ends.items() if math.isfinite(end)},
+        }
+    return {
+        "kind": "categorical",
+        "counts": dict(zip((*column.codes, OTHER), column.counts, strict=True)),
+        "rare": None if column.rare is None else sorted(column.rare),
+        "missing": column.missing,
+    }
+
+
+def _column(name: str, value: object) -> Column:
+    body = an_object(value, name)
+    missing = a_count(body.get("missing"), f"{name}.missing")
+    kind = body.get("kind")
+    if kind == "numeric":
+        edges = tuple(a_number(item, f"{name}.edges") for item in a_list(body.get("edges"), f"{name}.edges"))
+        if any(later <= earlier for earlier, later in pairwise(edges)):
+            raise UnreadableProfile(f"{name}.edges: got {list(edges)}, expected numbers that ascend")
+        counts = tuple(a_count(item, f"{name}.counts") for item in a_list(body.get("counts"), f"{name}.counts"))
+        if len(counts) != len(edges) + 1:
+            raise UnreadableProfile(f"{name}.counts: got {len(counts)}, expected {len(edges) + 1}, one more than edges")
+        low, high = (
+            a_number(body[end], f"{name}.{end}") if end in body else limit
+            for end, limit in (("low", -math.inf), ("high", math.inf))
+        )
+        return Numeric(edges, counts, missing, low, high)
+    if kind == "categorical":
+        given = an_object(body.get("counts"), f"{name}.counts")
+        by_code = {code: a_count(count, f"{name}.counts") for code, count in given.items()}
+        other = by_code.pop(OTHER, 0)
+        rare = body.get("rare")
+        known = None if rare is None else frozenset(str(item) for item in a_list(rare, f"{name}.rare"))
+        return Categorical(tuple(by_code), (*by_code.values(), other), missing, known)
+    raise UnreadableProfile(f"{name}.kind: got {kind!r}, expected numeric or categorical")
+
+
+def an_object(value: object, name: str) -> Mapping[str, Any]:
+    """The value, when it is an object."""
+    if not isinstance(value, Mapping):
+        raise UnreadableProfile(f"{name}: got {type(value).__name__}, expected an object")
+    return cast(Mapping[str, Any], value)
+
+
+def a_list(value: object, name: str) -> Sequence[object]:
+    """The value, when it is a list."""
+    if not isinstance(value, list):
+        raise UnreadableProfile(f"{name}: got {type(value).__name__}, expected a list")
+    return cast(list[object], value)
+
+
+def a_count(value: object, name: str) -> int:
+    """The value, when it is a whole number and not negative."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UnreadableProfile(f"{name}: got {value!r}, expected a whole number, 0 or more")
+    return value
+
+
+def a_number(value: object, name: str) -> float:
+    """The value, when it is a finite number."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise UnreadableProfile(f"{name}: got {value!r}, expected a number")
+    return float(value)

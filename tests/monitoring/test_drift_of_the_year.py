@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from bench.drift import on_shuffled_days, on_shuffled_rows, real_year
+
+
+def test_the_year_rings_first_when_the_schedule_changes_and_names_the_destinations() -> None:
+    # The model of January and February loses from the middle of April on.
+    alarms = real_year()
+    assert alarms[0].day.startswith("2013-04")
+    assert {item.feature for item in alarms if item.day == alarms[0].day} == {"", "dest"}
+    assert all(item.on for item in alarms[:5])
+
+
+def test_the_flights_in_random_order_do_not_ring() -> None:
+    assert on_shuffled_rows(1, alpha=0.05).rung == 0
+    assert on_shuffled_days(2, alpha=0.05).rung == 0
