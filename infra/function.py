@@ -152,6 +152,7 @@ def _environment(names: Names) -> dict[str, pulumi.Input[str]]:
         "ALERTS_TOPIC": names.arn("sns", names.alerts),
         "ARTIFACT_BUCKET": names.bucket,
         "PACKAGE_GROUP": names.package_group,
+        "MODELSTACK_STACK": names.stack,
     }
 
 

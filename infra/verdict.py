@@ -8,22 +8,26 @@ from infra.package import Package
 from infra.providers.rollout import awaited
 from infra.releases import ServingPlan
 from infra.rollout import Rollout
+from rollout.commands import Commands
 from rollout.state import Phase, RolloutState
 
 
 def tell(plan: ServingPlan, state: RolloutState) -> None:
     """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended."""
     refused, last = plan.verdict, state.verdict
+    commands = Commands.of_stack(pulumi.get_stack())
     if refused is not None:
         pulumi.warn(
             f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
             "The champion keeps all traffic. Change the recipe, or clear the rejection: "
-            f"modelstack clear {refused.release}"
+            f"{commands.modelstack} clear {refused.release}"
         )
     elif state.phase is Phase.PAUSED and state.challenger is not None:
-        pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state)}")
+        pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state, commands)}")
     elif last is not None and last.outcome != "promoted":
-        pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}")
+        skip = f'. To let it: {commands.modelstack} skip-trial {last.release} --reason "..."'
+        then = skip if last.outcome == "failed" and state.champion is not None else ""
+        pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}{then}")
 
 
 async def stop_when_refused(package: Package) -> None:
@@ -50,7 +54,11 @@ async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
     if outcome == "waiting":
         pulumi.info(f"the release is on trial and waits: {why}")
         return
-    raise pulumi.RunError(f"the release was not promoted: {_plain(outcome)}: {why}")
+    commands = Commands.of_stack(pulumi.get_stack())
+    raise pulumi.RunError(
+        f"the release was not promoted: {_plain(outcome)}: {why}. `{commands.modelstack} explain` shows the numbers, "
+        "and what to do next"
+    )
 
 
 def _plain(outcome: str) -> str:

@@ -27,6 +27,7 @@ class Settings:
         on_drift: `ROLLBACK_ON_DRIFT`, `true` to let drift alone roll back.
         min_rows: `DRIFT_MIN_ROWS`, the fewest captured rows that drift is told from.
         labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
+        stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     on_drift: bool
     min_rows: int
     labels: str = ""
+    stack: str = ""
     labels_wait: float = 3600.0
 
     @classmethod
@@ -60,6 +62,7 @@ class Settings:
             on_drift=os.environ.get("ROLLBACK_ON_DRIFT", "").lower() == "true",
             min_rows=int(rows),
             labels=os.environ.get("LABELS_TABLE", ""),
+            stack=os.environ.get("MODELSTACK_STACK", ""),
             labels_wait=float(wait),
         )
 

@@ -11,10 +11,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ops.render import APPROVE
+from ops.render import approve_line
 from ops.snapshot import Happened, Snapshot, VariantView
 from ops.timeline import changes
 from ops.trial import Evidence, Proof, Trial
+from rollout.commands import Commands
 
 _WIDE, _HALF = 20, 7  # characters of a bar; of one side of an evidence bar
 _EVENTS = 4
@@ -71,7 +72,7 @@ def _rows(seen: Snapshot) -> Table:
     for number, row in enumerate(seen.variants):
         table.add_row("" if number else "traffic", _variant(row))
     trial = seen.trial
-    for label, text in _of_trial(trial) if trial else ():
+    for label, text in _of_trial(trial, seen.commands) if trial else ():
         table.add_row(label, text)
     if seen.verdict and trial is None:
         table.add_row("verdict", _verdict(seen.verdict))
@@ -88,7 +89,7 @@ def _variant(row: VariantView) -> Text:
     return _line(Text.assemble(f"{row.role:<10} {row.name:<14} ", _bar(share / 100), f" {told}"))
 
 
-def _of_trial(trial: Trial) -> list[tuple[str, Text]]:
+def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
     rows = [("step", _step(trial))]
     seen = "none" if trial.requests is None else f"{trial.requests:,}"
     enough = _bar((trial.requests or 0) / trial.min_requests)
@@ -102,7 +103,7 @@ def _of_trial(trial: Trial) -> list[tuple[str, Text]]:
         rows.append(("replay", Text(trial.replayed)))
     if trial.approval:
         rows.append(("waits", Text(trial.waits_for, "bold yellow")))
-        rows.append(("", Text(f"type: {APPROVE}", "bold yellow")))
+        rows.append(("", Text(f"type: {approve_line(commands)}", "bold yellow")))
     else:
         rows.append(("waits", Text(textwrap.shorten(trial.waits_for, 138, placeholder=" ..."))))
     return rows
@@ -232,7 +233,7 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
     if differs(lambda item: _kind(item.waits_for)):
         found.append(f"waits    {trial.waits_for}")
         if trial.approval:
-            found.append(f"         type: {APPROVE}")
+            found.append(f"         type: {approve_line(now.commands)}")
     return found
 
 

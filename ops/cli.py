@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, BinaryIO
 
@@ -34,7 +34,8 @@ from ops.rollback import approve as give_approval
 from ops.rollback import clear_rejection, roll_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import take
-from ops.target import resolve
+from ops.target import Target, named, resolve
+from rollout.commands import DEFAULT_STACK
 
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
@@ -47,6 +48,24 @@ class _Delay(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
         return None if value == "none" else click.FloatRange(0).convert(value, param, ctx)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
+
+    stack: str
+    endpoint: str | None = None
+    region: str | None = None
+
+
+def find(asked: Asked) -> Target:
+    """Read where the endpoint is that is meant.
+
+    Raises:
+        OperatorError: It cannot be found out; the message says what to type.
+    """
+    return named(asked.endpoint, asked.region) if asked.endpoint else resolve(asked.stack)
 
 
 class _Group(click.Group):
@@ -63,23 +82,34 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--stack", default="local", show_default=True, help="The Pulumi stack whose endpoint is meant.")
+@click.option(
+    "--stack",
+    default=DEFAULT_STACK,
+    show_default=True,
+    envvar="MODELSTACK_STACK",
+    show_envvar=True,
+    help="The Pulumi stack whose endpoint is meant.",
+)
+@click.option("--endpoint", default=None, help="An endpoint by its own name, when Pulumi's backend does not answer.")
+@click.option("--region", default=None, help="The region of --endpoint; without it, AWS_REGION.")
 @click.version_option(package_name="modelstack")
 @click.pass_context
-def main(ctx: click.Context, stack: str) -> None:
+def main(ctx: click.Context, stack: str, endpoint: str | None, region: str | None) -> None:
     """Look at a model's endpoint, put traffic on it, and take a release back."""
-    ctx.obj = stack
+    if region and not endpoint:
+        raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
+    ctx.obj = Asked(stack, endpoint, region)
 
 
 @main.command()
 @_json
 @click.pass_obj
-def status(stack: str, as_json: bool) -> None:
+def status(asked: Asked, as_json: bool) -> None:
     """Show endpoint, weights, last verdict, alarms and packages.
 
-    Exits with 1 when the endpoint is not in service or an alarm rings.
+    Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
     """
-    seen = take(resolve(stack))
+    seen = take(find(asked))
     if as_json:
         click.echo(json.dumps(seen.as_dict(), indent=2))
     else:
@@ -93,10 +123,10 @@ def status(stack: str, as_json: bool) -> None:
 @click.option("--until-verdict", is_flag=True, help="Stop when nothing is on trial any more, or a person must decide.")
 @_json
 @click.pass_obj
-def watch(stack: str, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
-    """Follow weights, the trial with its evidence, alarms and events live. With --json, an object a look.
+def watch(asked: Asked, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
+    """Follow weights, the trial with its evidence, alarms and events live. With --json, one object per look.
 
-    Off a terminal it prints a line a change.
+    When piped, it prints one line per change.
 
     Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
     was withdrawn or superseded, 4 when a person must decide (an approval, a trial that is held), 5 when the trial goes
@@ -105,7 +135,7 @@ def watch(stack: str, every: float, seconds: float, until_verdict: bool, as_json
     from ops.watching import Looks  # noqa: PLC0415 - only this command needs it
     from ops.watching import watch as look_on  # noqa: PLC0415
 
-    looks = Looks(resolve(stack))
+    looks = Looks(find(asked))
     sys.exit(look_on(looks, every=every, seconds=seconds, until_verdict=until_verdict, as_json=as_json))
 
 
@@ -113,8 +143,8 @@ def watch(stack: str, every: float, seconds: float, until_verdict: bool, as_json
 @click.argument("rollout", required=False)
 @_json
 @click.pass_obj
-def explain(stack: str, rollout: str | None, as_json: bool) -> None:
-    """Tell why the last verdict was reached, with the numbers, and what to do next; of a trial, what it waits for.
+def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
+    """Explain why the last verdict was reached, with the numbers, and what to do next; of a trial, what it waits for.
 
     ROLLOUT is the id of a rollout or of its release; without it, the trial under way or the last one is meant.
     """
@@ -122,9 +152,10 @@ def explain(stack: str, rollout: str | None, as_json: bool) -> None:
     from ops.narrate import told  # noqa: PLC0415
     from ops.watching import Looks  # noqa: PLC0415
 
-    looks = Looks(resolve(stack), with_packages=False)
+    target = find(asked)
+    looks = Looks(target, with_packages=False)
     seen = looks()
-    story = story_of(looks.state, looks.decision, time.time(), rollout)
+    story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
     if as_json:
         now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
         click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
@@ -135,9 +166,9 @@ def explain(stack: str, rollout: str | None, as_json: bool) -> None:
 @main.command()
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.pass_obj
-def approve(stack: str, reason: str) -> None:
+def approve(asked: Asked, reason: str) -> None:
     """Let a trial go on that waits for a person's approval of its step."""
-    click.echo(give_approval(resolve(stack), reason))
+    click.echo(give_approval(find(asked), reason))
 
 
 @main.command()
@@ -145,9 +176,9 @@ def approve(stack: str, reason: str) -> None:
 @click.option("--variant", default=None, help="Ask this variant or release, whatever the weights.")
 @click.option("--content-type", default="application/json", show_default=True)
 @click.pass_obj
-def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -> None:
+def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
-    target = resolve(stack)
+    target = find(asked)
     chosen = {"TargetVariant": variant_of(target, variant)} if variant else {}
     with explained(f"invoking {target.endpoint}"):
         answer = target.client("sagemaker-runtime").invoke_endpoint(
@@ -175,8 +206,8 @@ def invoke(stack: str, body: BinaryIO, variant: str | None, content_type: str) -
 )
 @_json
 @click.pass_obj
-def replay(  # noqa: PLR0917 - one parameter an option
-    stack: str,
+def replay(  # noqa: PLR0917 - one parameter per option
+    asked: Asked,
     start: datetime,
     end: datetime | None,
     speed: float,
@@ -197,7 +228,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     last = end.date() if end else date(start.year, 12, 31)
     if last < start.date():
         raise OperatorError(f"--to {last} is before --from {start.date()}", "Give --to a later day.", 2)
-    target = resolve(stack)
+    target = find(asked)
     variant = variant_of(target, variant)
     source = flights(start.date(), last)
     console = Console(stderr=True)
@@ -244,17 +275,17 @@ def replay(  # noqa: PLR0917 - one parameter an option
 @main.command()
 @click.argument("file", type=click.File("rb"))
 @click.pass_obj
-def labels(stack: str, file: BinaryIO) -> None:
+def labels(asked: Asked, file: BinaryIO) -> None:
     """Send the true labels in FILE (`-` is standard input) to be joined with the answers that they are about.
 
-    A line a label: {"inference_id": "order-17", "label": true}. The id is that of the request (InferenceId), the label
-    what the model should have said; a list of them if the request had several instances. Labels may be sent twice, and
-    before or after the answer was captured: each counts once.
+    One line per label: {"inference_id": "order-17", "label": true}. The id is that of the request (InferenceId), the
+    label what the model should have said; a list of them if the request had several instances. Labels may be sent
+    twice, and before or after the answer was captured: each counts once.
     """
     from ops.labels import read, upload  # noqa: PLC0415 - only this command needs it
 
     lines = read(file)
-    for address in upload(resolve(stack), lines):
+    for address in upload(find(asked), lines):
         click.echo(address)
     click.echo(f"{len(lines):,} labels sent", err=True)
 
@@ -262,23 +293,25 @@ def labels(stack: str, file: BinaryIO) -> None:
 @main.command()
 @click.argument("release")
 @click.pass_obj
-def clear(stack: str, release: str) -> None:
+def clear(asked: Asked, release: str) -> None:
     """Let a rejected RELEASE (its id, or another of its names) be tried again by the next `pulumi up`."""
-    click.echo(f"{clear_rejection(resolve(stack), release)} may be tried again")
+    target = find(asked)
+    click.echo(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
 
 
 @main.command("skip-trial")
 @click.argument("release")
 @click.option("--reason", required=True, help="Why; it is kept with the verdict.")
 @click.pass_obj
-def skip_trial(stack: str, release: str, reason: str) -> None:
+def skip_trial(asked: Asked, release: str, reason: str) -> None:
     """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
 
     Only the release that the last update could not put beside the champion, because an instance of the champion or of
     nobody in particular did not come up.
     """
-    let_skip(resolve(stack), release, reason)
-    click.echo(f"{release} takes over in the next `pulumi up`, without a trial")
+    target = find(asked)
+    let_skip(target, release, reason)
+    click.echo(f"{release} takes over in the next `{target.commands.pulumi_up}`, without a trial")
 
 
 @main.command()
@@ -286,9 +319,9 @@ def skip_trial(stack: str, release: str, reason: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_json
 @click.pass_obj
-def rollback(stack: str, reason: str, yes: bool, as_json: bool) -> None:
+def rollback(asked: Asked, reason: str, yes: bool, as_json: bool) -> None:
     """Give the champion all traffic back, or bring the previous champion back after a promotion."""
-    target = resolve(stack)
+    target = find(asked)
     before = take(target)
     if not yes and not sys.stdin.isatty():
         raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)

@@ -14,6 +14,7 @@ from typing import Any
 from ops.errors import OperatorError
 from ops.snapshot import moment
 from ops.trial import Evidence, Trial, evidence_of, replay_bounds, trial
+from rollout.commands import PLAIN, Commands
 from rollout.decision import Decision
 from rollout.notice import next_steps, release_of
 from rollout.replay import replay_text
@@ -123,7 +124,13 @@ class Story:
         return asdict(self)
 
 
-def explain(state: RolloutState, decision: Decision | None, now: float, rollout: str | None = None) -> Story:
+def explain(
+    state: RolloutState,
+    decision: Decision | None,
+    now: float,
+    rollout: str | None = None,
+    commands: Commands = PLAIN,
+) -> Story:
     """Tell the story of a rollout: the present one or, when none runs, the last.
 
     Args:
@@ -131,17 +138,18 @@ def explain(state: RolloutState, decision: Decision | None, now: float, rollout:
         decision: What the controller makes of a trial under way now; None when the metrics were not looked at.
         now: Epoch seconds.
         rollout: The rollout that is meant, by its id or its release's; None for the present or last one.
+        commands: How the commands of its stack are written.
 
     Raises:
         OperatorError: The journal knows no such rollout; the message names those that it knows.
     """
     if not state.rollout_id:
-        return _nothing(state)
+        return _nothing(state, commands)
     meant = _meant(state, rollout) if rollout else state.rollout_id
     verdict = _verdict(state, meant)
     if verdict is None:
-        return _running(state, decision, now) if meant == state.rollout_id else _forgotten(state, meant)
-    return _ended(state, verdict)
+        return _running(state, decision, now, commands) if meant == state.rollout_id else _forgotten(state, meant)
+    return _ended(state, verdict, commands)
 
 
 def _verdict(state: RolloutState, rollout_id: str) -> Verdict | None:
@@ -187,7 +195,7 @@ def _beside(turns: Sequence[Turn], release: str) -> str:
     return next(iter(names), "")
 
 
-def _ended(state: RolloutState, verdict: Verdict) -> Story:
+def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     turns, present = _turns(state, verdict.rollout_id), verdict.rollout_id == state.rollout_id
     reason, plan = verdict.reason, state.plan if present else None
     began = turns[0].at if turns and turns[0].kind in _BEGIN else ""
@@ -216,7 +224,7 @@ def _ended(state: RolloutState, verdict: Verdict) -> Story:
         replay=_replay(state) if present else None,
         alarm=_alarm(reason),
         trial=None,
-        next=_next(state, verdict),
+        next=_next(state, verdict, commands),
     )
 
 
@@ -228,7 +236,7 @@ def _weight(turns: Sequence[Turn], release: str) -> str:
     return f", at {shares[-1]}% of the traffic" if shares[-1] else ", while it only got copies of requests"
 
 
-def _running(state: RolloutState, decision: Decision | None, now: float) -> Story:
+def _running(state: RolloutState, decision: Decision | None, now: float, commands: Commands) -> Story:
     turns, view, challenger = _turns(state, state.rollout_id), trial(state, decision, now), state.challenger
     release = challenger.id if challenger else release_of(state.rollout_id)
     waits = view.waits_for if view else "the endpoint is changing"
@@ -255,7 +263,7 @@ def _running(state: RolloutState, decision: Decision | None, now: float) -> Stor
         replay=_replay(state),
         alarm=None,
         trial=view,
-        next=next_steps(kind, release),
+        next=next_steps(kind, release, commands),
     )
 
 
@@ -270,9 +278,9 @@ def _forgotten(state: RolloutState, rollout_id: str) -> Story:
     )  # fmt: skip
 
 
-def _nothing(state: RolloutState) -> Story:
+def _nothing(state: RolloutState, commands: Commands) -> Story:
     none = f"nothing was ever released on {state.endpoint}"
-    then = ("`pulumi up` releases the first version",)
+    then = (f"`{commands.pulumi_up}` releases the first version",)
     return Story(state.endpoint, "", "", "", "none", none, "", "", "", "", "", "", (), (), None, None, None, then)
 
 
@@ -294,13 +302,13 @@ def _alarm(reason: Reason) -> Alarm | None:
     return Alarm(reason.name, found(_VALUE), found(_THRESHOLD), reason.text)
 
 
-def _next(state: RolloutState, verdict: Verdict) -> tuple[str, ...]:
+def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:
     if verdict is state.decided:
-        return next_steps(state.phase.value, verdict.release)
+        return next_steps(state.phase.value, verdict.release, commands)
     outcome = verdict.outcome
     if outcome == "rolled_back" and verdict.recipe not in state.rejected:
-        return ("it was cleared: `pulumi up` tries it again",)
-    steps = next_steps(outcome, verdict.release)
+        return (f"it was cleared: `{commands.pulumi_up}` tries it again",)
+    steps = next_steps(outcome, verdict.release, commands)
     last = verdict == state.verdict and state.champion is not None and state.champion.id != verdict.release
     if outcome == "failed" and not last:
         return tuple(step for step in steps if "skip-trial" not in step)

@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
+from rollout.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
 _BAR = 20
-APPROVE = 'modelstack approve --reason "..."'
 _SHOWN = ("log_loss", "auc", "accuracy", "rmse", "mae")  # the metrics that have a place in the table; --json has all
 
 
@@ -19,12 +19,17 @@ def snapshot(seen: Snapshot) -> RenderableType:
     """The whole of `modelstack status`."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.trial and seen.trial.approval:
-        parts.append(Text(f"{seen.trial.waits_for}; type: {APPROVE}", "bold yellow"))
+        parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
     if seen.verdict:
         parts.append(_verdict(seen.verdict))
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
+
+
+def approve_line(commands: Commands) -> str:
+    """What lets a trial go on that waits for a person."""
+    return f'{commands.modelstack} approve --reason "..."'
 
 
 def _headline(seen: Snapshot) -> Text:

@@ -30,7 +30,7 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     if state.verdict is None or not state.at_rest:
         raise OperatorError(
             f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
-            "Watch it with `modelstack watch --until-verdict`.",
+            f"Watch it with `{target.commands.modelstack} watch --until-verdict`.",
         )
     return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}
 
@@ -79,5 +79,9 @@ def skip_trial(target: Target, release: str, why: str) -> None:
 
 def _controller(target: Target) -> Controller:
     return controller_with(
-        target.client, target.endpoint, target.output("journal_table"), topic=target.output("alerts_topic")
+        target.client,
+        target.endpoint,
+        target.output("journal_table"),
+        topic=target.output("alerts_topic"),
+        commands=target.commands,
     )

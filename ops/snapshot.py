@@ -11,8 +11,9 @@ from typing import Any
 from monitoring.alarms import with_numbers
 from ops.errors import explained
 from ops.releases import id_of, journal_state
-from ops.target import Target
+from ops.target import Target, commands_of
 from ops.trial import Trial, trial
+from rollout.commands import Commands
 from rollout.decision import Decision
 from rollout.state import RolloutState
 
@@ -92,10 +93,16 @@ class Snapshot:
     packages: tuple[PackageView, ...]
     trial: Trial | None = None
     events: tuple[Happened, ...] = ()
+    region: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         return asdict(self)
+
+    @property
+    def commands(self) -> Commands:
+        """How the commands of this endpoint are written."""
+        return commands_of(self.stack, self.endpoint, self.region)
 
     @property
     def ringing(self) -> tuple[AlarmView, ...]:
@@ -144,6 +151,7 @@ def take(
         packages=_packages(target) if packages is None else packages,
         trial=trial(state, decision, time.time()),
         events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
+        region=target.region,
     )
 
 

@@ -1,4 +1,8 @@
-"""Which endpoint a command is about: the outputs of a stack, or an endpoint named outright."""
+"""Which endpoint a command is about: the outputs of a stack, or an endpoint named outright.
+
+resolve("prod")                                  # asks Pulumi's backend
+named("flight-delay-prod", "eu-west-1")          # asks AWS alone: for a night when the backend is down
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from ops.errors import POINT_AGAIN, OperatorError
+from ops.errors import POINT_AGAIN, OperatorError, explained
+from rollout.commands import Commands
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"
@@ -30,6 +35,11 @@ class Target:
     endpoint: str
     region: str
     outputs: Mapping[str, Any]
+
+    @property
+    def commands(self) -> Commands:
+        """How the commands of this endpoint are written."""
+        return commands_of(self.stack, self.endpoint, self.region)
 
     @cached_property
     def _clients(self) -> dict[str, Any]:
@@ -54,6 +64,36 @@ class Target:
         if not value:
             raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
         return str(value)
+
+
+def commands_of(stack: str, endpoint: str, region: str) -> Commands:
+    """How commands are written for a stack, or for an endpoint that was named without one."""
+    return Commands.of_stack(stack) if stack else Commands.of_endpoint(endpoint, region)
+
+
+def named(endpoint: str, region: str | None) -> Target:
+    """An endpoint by its own name; what surrounds it follows from the naming rules (`infra.naming`).
+
+    Raises:
+        OperatorError: No region is given, or AWS does not say whose the credentials are.
+    """
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise OperatorError(f"endpoint {endpoint}: no region is given", "Add --region, such as --region us-east-1.", 2)
+    bare = Target(stack="", endpoint=endpoint, region=region, outputs={})
+    with explained("asking AWS whose the credentials are"):
+        arn = bare.client("sts").get_caller_identity()["Arn"]
+    partition, account = arn.split(":")[1], arn.split(":")[4]
+    outputs = {
+        "endpoint_name": endpoint,
+        "region": region,
+        "package_group": endpoint,
+        "artifact_bucket": f"{endpoint}-artifacts-{account}",
+        "rollback_function": f"{endpoint}-rollback",
+        "journal_table": f"{endpoint}-rollouts",
+        "alerts_topic": f"arn:{partition}:sns:{region}:{account}:{endpoint}-alerts",
+    }
+    return Target(stack="", endpoint=endpoint, region=region, outputs=outputs)
 
 
 def resolve(stack: str) -> Target:

@@ -99,7 +99,7 @@ def _does_not_come_up(challenger: Release, champion: Release, faulty: Release | 
         return f"release {challenger.id} does not come up: {detail}"
     next_step = (
         f"Release {challenger.id} was not tried and is not rejected: put right what failed and release it again, or "
-        f"let it take over without a trial (modelstack skip-trial {challenger.id})"
+        f"let it take over without a trial (skip-trial {challenger.id})"
     )
     if faulty == champion:
         whose = f"a new instance of the champion, {champion.id}, does not come up, so nothing can be tried beside it"

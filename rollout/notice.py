@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from rollout.commands import PLAIN, Commands
 from rollout.decision import REQUESTS, Decision
 from rollout.state import Event, Outcome, Phase
 
@@ -26,35 +27,35 @@ SUBJECT = 99
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: nothing is urgent",
-    "`pulumi up` tries the release again when its recipe has changed",
-    "`modelstack clear {release}` lets the same recipe be tried again",
+    "`{pulumi_up}` tries the release again when its recipe has changed",
+    "`{modelstack} clear {release}` lets the same recipe be tried again",
 )
 _STEPS: Mapping[str, tuple[str, ...]] = {
-    Phase.PREPARING.value: ("`modelstack watch` follows the trial",),
-    "weights": ("`modelstack watch` follows the trial",),
-    "replayed": ("`modelstack watch` follows the trial",),
+    Phase.PREPARING.value: ("`{modelstack} watch` follows the trial",),
+    "weights": ("`{modelstack} watch` follows the trial",),
+    "replayed": ("`{modelstack} watch` follows the trial",),
     Phase.PAUSED.value: (
-        '`modelstack approve --reason "..."` lets it go on',
-        '`modelstack rollback --reason "..."` takes it back; so does an alarm, or the judge, while it waits',
+        '`{modelstack} approve --reason "..."` lets it go on',
+        '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge, while it waits',
     ),
     Phase.HELD.value: (
-        "it keeps its present share of traffic, and goes no further",
-        '`modelstack rollback --reason "..."` takes it back; so does an alarm, or the judge',
+        "it keeps its current share of traffic, and goes no further",
+        '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge',
     ),
     Phase.PROMOTING.value: ("nothing to do: the endpoint is changing",),
     Phase.ROLLING_BACK.value: ("nothing to do: the endpoint is changing",),
     Phase.RESTORING.value: ("nothing to do: the endpoint is changing",),
-    "promoted": ('nothing to do; `modelstack rollback --reason "..."` brings the champion before it back',),
+    "promoted": ('nothing to do; `{modelstack} rollback --reason "..."` brings the champion before it back',),
     "rolled_back": _REJECTED,
     "failed": (
         "the champion serves, if there is one; the release is not rejected",
-        "`pulumi up` tries it again, once what failed is put right",
-        '`modelstack skip-trial {release} --reason "..."` lets the next `pulumi up` release it without a trial',
+        "`{pulumi_up}` tries it again, once what failed is put right",
+        '`{modelstack} skip-trial {release} --reason "..."` lets the next `{pulumi_up}` release it without a trial',
     ),
     "withdrawn": ("nothing to do: the champion serves",),
-    "superseded": ("nothing to do: `modelstack watch` follows the release that came after it",),
-    "cleared": ("`pulumi up` tries it again",),
-    "waived": ("`pulumi up` lets it take over without a trial",),
+    "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
+    "cleared": ("`{pulumi_up}` tries it again",),
+    "waived": ("`{pulumi_up}` lets it take over without a trial",),
 }
 
 
@@ -81,18 +82,19 @@ class Notice:
         return json.dumps({"default": self.text, "email": self.text, "sqs": document, "lambda": document})
 
 
-def notice(event: Event, endpoint: str) -> Notice:
+def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
     """An event as it is sent.
 
     Args:
         event: The event.
         endpoint: The endpoint whose rollout it is about.
+        commands: How the commands of its stack are written.
     """
     what, _, why = event.text.partition(": ")
     release = release_of(event.rollout_id)
     outcome = event.kind if event.kind in get_args(Outcome) else ""
     when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
-    then = [*next_steps(event.kind, release), explain_line(event.rollout_id)]
+    then = [*next_steps(event.kind, release, commands), explain_line(event.rollout_id, commands)]
     attributes = {"endpoint": endpoint, "kind": event.kind, "outcome": outcome, "rollout_id": event.rollout_id}
     document = {
         "version": _FORMAT,
@@ -124,19 +126,22 @@ def subject_of(text: str) -> str:
     return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 3]}..."
 
 
-def next_steps(kind: str, release: str) -> tuple[str, ...]:
+def next_steps(kind: str, release: str, commands: Commands = PLAIN) -> tuple[str, ...]:
     """What a person can do after an event or a verdict, the likeliest first; empty when there is nothing to say.
 
     Args:
         kind: The event's kind: a phase, an outcome, or another of `Event.kind`.
         release: The short id of the release that it is about.
+        commands: How the commands of its stack are written.
     """
-    return tuple(step.format(release=release) for step in _STEPS.get(kind, ()))
+    names = {"release": release, "modelstack": commands.modelstack, "pulumi_up": commands.pulumi_up}
+    return tuple(step.format(**names) for step in _STEPS.get(kind, ()))
 
 
-def explain_line(rollout_id: str) -> str:
-    """What tells the whole story of a rollout."""
-    return f"`modelstack explain {rollout_id}` tells the numbers" if rollout_id else "`modelstack explain`"
+def explain_line(rollout_id: str, commands: Commands = PLAIN) -> str:
+    """What shows the whole story of a rollout."""
+    told = f"`{commands.modelstack} explain"
+    return f"{told} {rollout_id}` shows the numbers" if rollout_id else f"{told}`"
 
 
 def release_of(rollout_id: str) -> str:

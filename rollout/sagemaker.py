@@ -13,6 +13,7 @@ from typing import Any
 from rollout.aws import Clients, SystemClock, calling, clients, code_of
 from rollout.captured import SageMakerReplay
 from rollout.cloudwatch import CloudWatchSignals
+from rollout.commands import PLAIN, Commands
 from rollout.controller import Controller
 from rollout.notice import notice
 from rollout.plan import Guard
@@ -25,7 +26,13 @@ _PACKAGE_WHY = 1024  # SageMaker's longest description
 
 
 def controller(
-    endpoint: str, table: str, region: str | None = None, session: Any = None, *, topic: str | None = None
+    endpoint: str,
+    table: str,
+    region: str | None = None,
+    session: Any = None,
+    *,
+    topic: str | None = None,
+    commands: Commands = PLAIN,
 ) -> Controller:
     """A controller for a SageMaker endpoint.
 
@@ -35,11 +42,14 @@ def controller(
         region: The AWS region; None takes the session's.
         session: A boto3 session; None makes one from the environment.
         topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
+        commands: How notifications write the commands of the endpoint's stack.
     """
-    return controller_with(clients(region, session), endpoint, table, topic=topic)
+    return controller_with(clients(region, session), endpoint, table, topic=topic, commands=commands)
 
 
-def controller_with(make: Clients, endpoint: str, table: str, *, topic: str | None = None) -> Controller:
+def controller_with(
+    make: Clients, endpoint: str, table: str, *, topic: str | None = None, commands: Commands = PLAIN
+) -> Controller:
     """A controller over clients that exist already; see `controller`."""
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
@@ -48,7 +58,7 @@ def controller_with(make: Clients, endpoint: str, table: str, *, topic: str | No
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),
         clock=SystemClock(),
-        notify=SnsNotify(make, topic, endpoint) if topic else None,
+        notify=SnsNotify(make, topic, endpoint, commands) if topic else None,
     )
 
 
@@ -228,12 +238,13 @@ class SnsNotify:
     clients: Clients
     topic: str | None
     endpoint: str
+    commands: Commands = PLAIN
 
     def send(self, event: Event) -> None:
         """Publish one event: as text to people, as JSON to queues and functions, with attributes to filter by."""
         if not self.topic:
             raise Unreachable("no topic to send events to")
-        told = notice(event, self.endpoint)
+        told = notice(event, self.endpoint, self.commands)
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.attributes.items()}
         with calling(f"publish to {self.topic}"):
             self.clients("sns").publish(

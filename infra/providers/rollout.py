@@ -9,6 +9,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 
 from infra.providers.progress import Progress
 from infra.whole_numbers import whole
+from rollout.commands import PLAIN, Commands
 
 PLACE = ("endpoint", "table", "region")
 OPENING_SECONDS = 600.0  # a release that takes over at once: the endpoint was created or updates without a trial
@@ -61,7 +62,9 @@ class RolloutProvider(ResourceProvider):
         from rollout.ports import RolloutError  # noqa: PLC0415  see read
         from rollout.sagemaker import controller  # noqa: PLC0415
 
-        rollout = controller(props["endpoint"], props["table"], props["region"], topic=props["topic"])
+        rollout = controller(
+            props["endpoint"], props["table"], props["region"], topic=props["topic"], commands=commands_of(props)
+        )
         try:
             state = follow(rollout, props, Progress(props["urn"])) if props["acts"] else rollout.status().state
         except RolloutError as error:
@@ -149,15 +152,20 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
     verdict = state.verdict
     if state.challenger is not None and state.challenger.config_name == target:
         if state.paused_at is not None:
-            return {"outcome": "waiting", "why": awaited(state)}
+            return {"outcome": "waiting", "why": awaited(state, commands_of(props))}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
     if verdict is not None and verdict.recipe == props["target"]["recipe"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}
     return {"outcome": "superseded", "why": "another release was made meanwhile"}
 
 
-def awaited(state: Any) -> str:
+def commands_of(props: Values) -> Commands:
+    """How commands are written for the stack that the resource is of: `urn:pulumi:<stack>::...`."""
+    return Commands.of_stack(str(props["urn"]).split(":")[2]) if props.get("urn") else PLAIN
+
+
+def awaited(state: Any, commands: Commands = PLAIN) -> str:
     """What a paused trial waits for, and what to type."""
     steps = len(state.plan.steps) if state.plan else state.step + 1
-    then = 'type: modelstack approve --reason "...", then `pulumi up` again'
+    then = f'type: {commands.modelstack} approve --reason "...", then `{commands.pulumi_up}` again'
     return f"step {state.step + 1} of {steps} is passed, and the next needs a person's approval: {then}"

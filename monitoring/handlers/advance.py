@@ -7,6 +7,7 @@ from typing import Any
 
 from monitoring.log import log
 from monitoring.settings import Context, Settings, seconds_left
+from rollout.commands import Commands
 from rollout.controller import Progress
 from rollout.sagemaker import clients, controller_with
 
@@ -14,7 +15,8 @@ from rollout.sagemaker import clients, controller_with
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Do all that can be done now, and a little of what can be done soon."""
     settings = Settings.from_environment()
-    rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic)
+    commands = Commands.of_stack(settings.stack)
+    rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic, commands=commands)
     state = rollout.follow(seconds_left(context, most=20), poll=5, progress=_tell)
     return {"phase": state.phase.value, "rollout_id": state.rollout_id, "weights": dict(state.weights)}
 

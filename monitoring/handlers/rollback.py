@@ -10,13 +10,15 @@ from monitoring.log import log
 from monitoring.response import Answer, respond
 from monitoring.settings import Context, Settings, seconds_left
 from rollout import RolloutError
+from rollout.commands import Commands
 from rollout.sagemaker import clients, controller_with
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Answer every alarm in the event; raises when one could not be acted upon, so that it is delivered again."""
     settings, found = Settings.from_environment(), alarms.read(event)
-    rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic)
+    commands = Commands.of_stack(settings.stack)
+    rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic, commands=commands)
     answers: list[Answer] = []
     failures: list[RolloutError] = []
     for alarm in found:

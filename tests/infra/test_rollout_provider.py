@@ -13,7 +13,7 @@ from pulumi.runtime import rpc
 import pipeline.registry
 import rollout.sagemaker
 from infra.providers import rollout as provider
-from infra.providers.rollout import RolloutProvider
+from infra.providers.rollout import RolloutProvider, commands_of
 from infra.rollout_config import RolloutSettings, Steps, StepSettings
 from pipeline.registry import RegistryError
 from rollout.memory import World
@@ -39,7 +39,7 @@ def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
         "wait": True,
         "acts": True,
         "seen": SEEN,
-        "urn": "urn",
+        "urn": "urn:pulumi:local::modelstack::Rollout::rollout",
         **changes,
     }
 
@@ -256,3 +256,8 @@ def test_state_names_the_provider_and_holds_no_bytecode_of_it() -> None:
     stored = base64.b64decode(serialize_provider(RolloutProvider()))
     assert b"infra.providers.rollout" in stored
     assert len(stored) < 200
+
+
+def test_what_to_type_names_the_stack_that_the_update_is_of() -> None:
+    commands = commands_of({"urn": "urn:pulumi:prod::modelstack::modelstack:index:Rollout::rollout"})
+    assert (commands.modelstack, commands.pulumi_up) == ("modelstack --stack prod", "pulumi up --stack prod")

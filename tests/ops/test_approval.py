@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ops import cli, render, rollback
 from rollout import Phase, Step
+from rollout.commands import PLAIN
 from rollout.memory import World
 from tests.ops.conftest import plan
 from tests.ops.played import look
@@ -24,7 +25,7 @@ PAUSES = plan(Step(20, 20, approve=True), Step(50, 20))
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the command on a world in place of a cloud."""
-    target: Any = type("Target", (), {"endpoint": "endpoint"})()
+    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN})()
 
     class Looks:
         def __init__(self, _: Any, **options: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rollout import Metric, Phase, Plan, Reason, Release, ReplayGate, Seen, Step, decide
+from rollout.commands import Commands
 from rollout.memory import World
 from rollout.metrics import Tally, Window
 from rollout.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
@@ -38,9 +40,16 @@ def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> N
             "- the champion serves: nothing is urgent",
             "- `pulumi up` tries the release again when its recipe has changed",
             "- `modelstack clear b` lets the same recipe be tried again",
-            "- `modelstack explain 000002-b` tells the numbers",
+            "- `modelstack explain 000002-b` shows the numbers",
         ]
     )
+
+
+def test_every_command_of_a_notice_names_its_stack() -> None:
+    for kind in ("weights", "paused", "held", "promoted", "rolled_back", "failed", "superseded", "cleared", "waived"):
+        told = notice(Event(0.0, "000002-b", kind, "b: why"), "flight-delay-prod", Commands.of_stack("prod")).text
+        assert re.findall(r"modelstack (?!--stack prod )", told) == []
+        assert re.findall(r"pulumi up(?! --stack prod)", told) == []
 
 
 def test_a_program_reads_the_same_as_json() -> None:
