@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image lock clean \
+.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image docs lock clean \
 	checked-style checked-types unit
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
@@ -72,9 +72,14 @@ lint: setup-dev ## The linter alone
 types: setup-dev ## The type checker alone
 	@$(RUN) -m basedpyright
 
-image: ## Build the model's container image; needs a Docker engine
+STACK ?= local
+
+image: ## Build the model's container image and push it: make image STACK=dev; needs a Docker engine
 	@$(SETUP) install --quiet
-	@$(RUN) -m ops.image
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m ops.image --stack $(STACK)
+
+docs: setup-dev ## Write docs/config.md from the fields of the config
+	@$(RUN) -m infra.config_page --write
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)

@@ -107,6 +107,17 @@ def what_is_allowed(location: Location, root: type[BaseModel]) -> str:
     return _words(kind, rules)
 
 
+def section_of(kind: Any) -> type[BaseModel] | None:
+    """The one section that a field holds, or null; None when it holds something else, or one of several."""
+    inner, _, _ = _core(kind, [])
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def kinds_of(kind: Any) -> dict[str, Any]:
+    """The sections that a field may hold one of, by their kind; empty when there are not several."""
+    return _members(_core(kind, [])[0])
+
+
 def _at(location: Location, root: type[BaseModel]) -> tuple[Any, list[Any], Location]:
     """The type of the field at a location, its constraints, and the path that the file has it at.
 

@@ -131,8 +131,8 @@ def ask_for_image(place: Place) -> None:
     """
     names, state = place.names, place.state
     ask = (
-        f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. Build the image with "
-        f"`make image`, push it to the repository {names.repository}, and set its URI with the digest"
+        f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. `make image "
+        f"STACK={names.stack}` builds it, pushes it to the repository {names.repository}, and prints how to set it"
     )
     if state.champion is not None or state.challenger is not None:
         raise pulumi.RunError(f"{ask}. Nothing was changed: {names.endpoint} serves a release")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,7 +98,7 @@ def push(engine: Engine, built: str, repository: str, tag: str, console: Console
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     host = endpoint.partition("://")[2].rstrip("/") or registry
     with explained(f"logging in to {host}"):
-        ecr = boto3.client("ecr")
+        ecr = boto3.client("ecr", region_name=region_of(registry))
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(token).decode().partition(":")
     console.print(f"pushing to {host}/{name}")
@@ -105,6 +106,12 @@ def push(engine: Engine, built: str, repository: str, tag: str, console: Console
     with explained(f"looking up {repository}:{tag}"):
         found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
     return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+
+
+def region_of(registry: str) -> str | None:
+    """The region that a registry of ECR is in, by its name; None, the session's, when the name does not tell."""
+    found = re.fullmatch(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", registry)
+    return found[1] if found else None
 
 
 def _repository_of(stack: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +14,8 @@ from rollout.commands import Commands
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
 _BAR = 20
-_SHOWN = ("log_loss", "auc", "accuracy", "rmse", "mae")  # the metrics that have a place in the table; --json has all
+_FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
+_PLACES = 3  # metrics that have a place in the table
 
 
 def snapshot(seen: Snapshot) -> RenderableType:
@@ -69,6 +72,13 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     return table
 
 
+def shown_metrics(metrics: Iterable[str]) -> list[str]:
+    """The names of the metrics that have a place in the table: the well-known ones first, then the model's own."""
+    names = list(metrics)
+    known = [name for name in _FIRST if name in names]
+    return [*known, *(name for name in names if name not in known)][:_PLACES]
+
+
 def packages(rows: tuple[PackageView, ...]) -> RenderableType:
     """The newest package versions with approval and metrics."""
     if not rows:
@@ -77,7 +87,7 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
     for column in ("version", "release", "approval", "created", "metrics"):
         table.add_column(column)
     for row in rows:
-        metrics = "  ".join(f"{name} {row.metrics[name]}" for name in _SHOWN if name in row.metrics)
+        metrics = "  ".join(f"{name} {row.metrics[name]}" for name in shown_metrics(row.metrics))
         table.add_row(
             str(row.version),
             row.release,
