@@ -304,7 +304,7 @@ def test_aws_stack_without_an_image_is_a_registry_to_push_it_to(caplog: pytest.L
     assert world.all(":Repository")
     assert not world.all(":Endpoint")
     assert not world.all(":Package")
-    assert "push it to the repository flight-delay-dev-serving" in caplog.text
+    assert "`make image STACK=dev` builds it" in caplog.text
 
 
 def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
