@@ -125,7 +125,7 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="two-alarms",
-        happens="Two alarms on the challenger, errors and latency, ring in the same moment.",
+        happens="Two alarms on the challenger, errors and latency, go off in the same moment.",
         see="One `rolled back`, named by the one that came first; both alarms' own messages.",
         do="Look at both.",
         challenger={**FAILING, "delay": 0.3},
@@ -138,7 +138,7 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="superseded-event",
-        happens="A newer release supersedes the trial, and then the alarm of the older one rings.",
+        happens="A newer release supersedes the trial, and then the alarm of the older one goes off.",
         see="The event is ignored, with the variant that is on trial now; the newer release is judged from its start.",
         do="Nothing.",
         plan=ALARMED,
@@ -151,10 +151,10 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="updating",
-        happens="The alarm rings while the endpoint is `Updating` (it is being scaled) and refuses every change. The "
+        happens="The alarm goes off while the endpoint is `Updating` (it is being scaled) and refuses every change. The "
         "rollback is decided at once and lands when the endpoint takes it.",
         see="`rolled back` by the alarm; until then `the endpoint has not taken the rollback yet`.",
-        do="Nothing; the dead-letter queue tells when it never landed.",
+        do="Nothing; the dead-letter queue shows when it never landed.",
         challenger={**FAILING, "start": "slow", "seconds": 5},
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
@@ -163,10 +163,10 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="alarm-while-throttled",
-        happens="The alarm rings while the endpoint's API throttles and the journal's answers get lost. Whoever comes "
+        happens="The alarm goes off while the endpoint's API throttles and the journal's answers get lost. Whoever comes "
         "next, the function's retry or a tick, goes on with the rollback.",
         see="`rolled back` by the alarm.",
-        do="Nothing; the dead-letter queue tells when it never landed.",
+        do="Nothing; the dead-letter queue shows when it never landed.",
         challenger=FAILING,
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
@@ -175,7 +175,7 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="no-previous-version",
-        happens="The first release of all is bad and its alarm rings. There is nothing to go back to, and nothing is "
+        happens="The first release of all is bad and its alarm goes off. There is nothing to go back to, and nothing is "
         "taken away.",
         see="The alarm is ignored, with that reason; `modelstack rollback` refuses with the same words.",
         do="Release a better model: it gets its trial beside this one.",
@@ -190,7 +190,7 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="breach-while-paused",
-        happens="The trial waits for a person's approval, the challenger turns bad, and its alarm rings.",
+        happens="The trial waits for a person's approval, the challenger turns bad, and its alarm goes off.",
         see="`rolled back` by the alarm; the approval is no longer asked for.",
         do="Nothing; an approval that comes now is refused.",
         plan=replace(ALARMED, steps=(Step(50, 2, approve=True), Step(90, 60))),
@@ -224,7 +224,7 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="breach-after-promotion",
-        happens="The challenger is promoted, and then its alarm rings within the watch time.",
+        happens="The challenger is promoted, and then its alarm goes off within the watch time.",
         see="`rolled back` by the alarm; the previous champion serves again.",
         do="Look at the alarm; the release is rejected until it changes or is cleared.",
         alarms=(("challenger", "5xx"),),

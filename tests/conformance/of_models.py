@@ -37,7 +37,7 @@ MODELS: tuple[Row, ...] = (
         name="errors",
         happens="The challenger answers 5XX. The judge finds its error rate worse within a window or two.",
         see="`rolled back`, metric `errors`, with both rates and the evidence.",
-        do="Read the container's log, mend the model, release it again.",
+        do="Read the container's log, fix the model, release it again.",
         challenger={"status": 500},
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
     ),
@@ -102,7 +102,7 @@ MODELS: tuple[Row, ...] = (
     ),
     Row(
         name="bad-shadow",
-        happens="The challenger fails on copies of requests in a shadow step. Nobody ever got an answer of it.",
+        happens="The challenger fails on copies of requests in a shadow step. No caller saw its answers.",
         see="`rolled back`, metric `errors`; the champion answered everything.",
         do="As for errors.",
         challenger={"status": 500},
@@ -158,7 +158,7 @@ MODELS: tuple[Row, ...] = (
     ),
     Row(
         name="bad-champion",
-        happens="The champion itself answers 5XX, and its alarm rings in mid-trial. Rolling forward stays possible.",
+        happens="The champion itself answers 5XX, and its alarm goes off in mid-trial. Rolling forward stays possible.",
         see="The alarm on the champion is told and ignored; the good challenger is promoted.",
         do="Nothing: release the mended model as ever.",
         champion={"status": 500, "share": 0.6},
@@ -175,7 +175,7 @@ MODELS: tuple[Row, ...] = (
         happens="The champion serves, but a new instance of it does not start, so nothing can be put beside it. The "
         "challenger is not rejected for that, and a person may let it take over without a trial.",
         see="`failed`, source `endpoint`, the champion's variant; then `promoted` by the person.",
-        do="Mend what keeps the champion from starting, or `modelstack skip-trial`, and release again.",
+        do="Fix what keeps the champion from starting, or `modelstack skip-trial`, and release again.",
         before=_archive_breaks,
         after=_skip_trial,
         expects=Expected(
