@@ -151,8 +151,8 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="updating",
-        happens="The alarm goes off while the endpoint is `Updating` (it is being scaled) and refuses every change. The "
-        "rollback is decided at once and lands when the endpoint takes it.",
+        happens="The alarm goes off while the endpoint is `Updating` (it is being scaled) and refuses every change. "
+        "The rollback is decided at once and lands when the endpoint takes it.",
         see="`rolled back` by the alarm; until then `the endpoint has not taken the rollback yet`.",
         do="Nothing; the dead-letter queue shows when it never landed.",
         challenger={**FAILING, "start": "slow", "seconds": 5},
@@ -163,8 +163,8 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="alarm-while-throttled",
-        happens="The alarm goes off while the endpoint's API throttles and the journal's answers get lost. Whoever comes "
-        "next, the function's retry or a tick, goes on with the rollback.",
+        happens="The alarm goes off while the endpoint's API throttles and the journal's answers get lost. Whoever "
+        "comes next, the function's retry or a tick, goes on with the rollback.",
         see="`rolled back` by the alarm.",
         do="Nothing; the dead-letter queue shows when it never landed.",
         challenger=FAILING,
@@ -175,8 +175,8 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="no-previous-version",
-        happens="The first release of all is bad and its alarm goes off. There is nothing to go back to, and nothing is "
-        "taken away.",
+        happens="The first release of all is bad and its alarm goes off. There is nothing to go back to, and nothing "
+        "is taken away.",
         see="The alarm is ignored, with that reason; `modelstack rollback` refuses with the same words.",
         do="Release a better model: it gets its trial beside this one.",
         champion=FAILING,
