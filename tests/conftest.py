@@ -23,6 +23,15 @@ settings.register_profile("patient", settings(settings.default, deadline=None))
 settings.load_profile("patient")
 
 
+def pytest_configure() -> None:
+    """Hear signals, also where the tests run behind a script's `&` or a `nohup`.
+
+    The tests send SIGINT and SIGHUP, and `sh` traps none that was ignored when it began.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Cloud:
     """A real local cloud on a free port of 127.0.0.1.
 
