@@ -49,6 +49,7 @@ from rollout.state import Phase, Reason, RolloutState
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
 _EFFECTS = 30  # the most effects of one tick; a rollout needs at most a handful
 _CONFLICTS = 20
+_REFUSALS = 5  # of one tick, each after somebody else's change; a rollout ends after a handful of those
 _OUTAGE = 60.0  # seconds for which a release tries again while a platform does not answer
 
 
@@ -312,7 +313,7 @@ class Controller:
     def _run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
         """Perform effects until nothing is left, or only waiting, and the time is over."""
         last: Effect | None = None
-        performed = 0
+        performed = refused = 0
         while True:
             state = self._journal.read()
             live = self._live()
@@ -334,14 +335,30 @@ class Controller:
                     last, performed = effect, performed + 1
                     if performed < _EFFECTS:
                         continue
-                except (Busy, Conflict) as error:
+                except Busy as error:
                     doing = str(error)
                     last = None
-                    if isinstance(error, Conflict):
+                except Unreachable:
+                    raise
+                except RolloutError as error:
+                    last, refused = None, refused + (not isinstance(error, Conflict))
+                    if isinstance(error, Conflict) or (refused <= _REFUSALS and self._overtaken(effect, state, live)):
                         continue
+                    raise
             if self._clock.time() >= until:
                 return Progress(state, live, doing or "waiting for the endpoint")
             self._clock.sleep(self._poll)
+
+    def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
+        """Whether the journal or the endpoint is no longer what the effect was found from.
+
+        Then another controller was first (an alarm took the variant away, say, that was to get weight), and that the
+        platform refused the effect is no error: the next one is found from what is there now.
+        """
+        known = [state]
+        if isinstance(effect, UseConfig) and effect.attempt is not None:
+            known.append(effect.attempt.written())  # by this controller itself
+        return self._journal.read() not in known or self._live() != live
 
     def _perform(self, effect: Effect) -> None:
         if isinstance(effect, SetWeights):

@@ -257,16 +257,65 @@ def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds, relea
             if number == at and world.state.challenger is not None:
                 world.controller().roll_back(ALARM, variant="v-b")
 
-        controller = Ports(world, Meddler(before=alarm)).controller()
-        try:
-            promotion(controller, world, release)
-        except RolloutError:  # the stale call was refused, as SageMaker refuses weights of a variant that is gone
-            world.controller().follow(600)
+        promotion(Ports(world, Meddler(before=alarm)).controller(), world, release)
         world.controller().tick()
         if world.state.rejected:
             check_end(world, "alarmed_rollback")
             rolled_back += 1
     assert rolled_back >= count - 6  # not before the trial was recorded, nor after its end
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["config-kept", "config-gone"])
+def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_verdict_too(
+    quick: Worlds, release: Make, gone: bool
+) -> None:
+    # The variant that was to get weight, or the config that was to serve, is not there any more: SageMaker refuses.
+    count = len(effects_of(quick(), promotion, release))
+    refusable, overtaken = {"weights", "config", "journal"}, set[str]()
+    for at in range(count):
+        world, meddler = quick(), Meddler()
+
+        def finish(number: int, at: int = at, world: World = world, meddler: Meddler = meddler) -> None:
+            if number == at and meddler.done[number] in refusable and world.state.challenger is not None:
+                overtaken.add(meddler.done[number])
+                world.controller().roll_back(ALARM, variant="v-b")
+                world.controller().follow(60)
+                if gone:
+                    del world.configs["pair-ab"]
+
+        meddler.before = finish
+        before = set(overtaken)
+        promotion(Ports(world, meddler).controller(), world, release)
+        if world.state.rejected:
+            check_end(world, "alarmed_rollback")
+        else:
+            assert overtaken == before, "the rollback was lost"
+    assert overtaken == refusable
+
+
+def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once(quick: Worlds, release: Make) -> None:
+    meddler, world = Meddler(), quick()
+    del world.configs["pair-ab"]
+    with pytest.raises(RolloutError, match="no endpoint config pair-ab"):
+        Ports(world, meddler).controller().release(release("b"), "pair-ab", FAST)
+    assert meddler.done.count("config") == 1
+
+
+def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks(quick: Worlds, release: Make) -> None:
+    world = quick()
+    meddler = Meddler()
+
+    def refuse(number: int) -> None:
+        if meddler.done[number] == "weights":
+            MemoryJournal(world).write(world.state)  # somebody else
+            raise RolloutError("no")
+
+    meddler.before = refuse
+    controller = Ports(world, meddler).controller()
+    controller.release(release("b"), "pair-ab", FAST)
+    with pytest.raises(RolloutError, match="no"):
+        controller.follow(60)
+    assert 1 < meddler.done.count("weights") < 10
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
