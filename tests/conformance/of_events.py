@@ -10,7 +10,8 @@ from rollout import Metric, Phase, RolloutError, RolloutState, Step
 from rollout.transitions import Rejected
 from tests.conformance.of_models import REJECTED, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import FaultStage
+from tests.conformance.stage import PATIENCE, FaultStage
+from tests.rollout.on_cloud import wait_for
 
 ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate", 0.9),), max_seconds=150)
 """A judge that tolerates much, and long bakes: only an alarm ends the trial."""
@@ -43,8 +44,10 @@ def _both_rang(stage: FaultStage) -> None:
 def _superseded(stage: FaultStage) -> None:
     """Another release takes the trial over; then the alarm of the first one rings."""
     stage.release("next")
+    superseded = stage.state().rollout_id
     champion = stage.pair("champion", "next")
     stage.controller().release(stage.releases["next"], champion, QUICK)
+    wait_for(lambda: stage.told("superseded", superseded), PATIENCE, f"the end of {superseded} is told")
     stage.deliver(stage.ring("challenger"))
 
 

@@ -107,7 +107,7 @@ def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served:
     rollout.clear_rejection("b")
     kinds = {event.kind for event in world.sent}
     assert {"preparing", "replayed", "weights", "paused", "approved", "promoting", "promoted"} <= kinds
-    assert {"restoring", "rolled_back", "rolling_back", "withdrawn", "cleared"} <= kinds
+    assert {"restoring", "rolled_back", "rolling_back", "withdrawn", "superseded", "cleared"} <= kinds
     for event in world.sent:
         told = notice(event, "endpoint")
         assert all(told.attributes.values())
@@ -119,11 +119,17 @@ def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served:
 def test_a_release_that_replaces_another_on_trial_says_so_once(served: Worlds, release: Make) -> None:
     world = served()
     plan = Plan(steps=(Step(20, 20),))
-    for name in "bc":
-        world.controller().release(release(name), f"pair-a{name}", plan)
+    world.controller().release(release("b"), "pair-ab", plan)
+    first = world.state.rollout_id
+    world.controller().release(release("c"), "pair-ac", plan)
     verdict = world.state.verdict
     assert verdict is not None
     assert f"{verdict.outcome}: {verdict.reason.text}" == "superseded: release c is wanted instead"
+    (ended,) = [event for event in world.sent if event.kind == "superseded"]
+    told = notice(ended, "e")
+    assert told.text.startswith("b superseded\nWhy: release c is wanted instead\n")
+    assert told.attributes == {"endpoint": "e", "kind": "superseded", "outcome": "superseded", "rollout_id": first}
+    assert (release_of(first), world.state.rollout_id != first) == ("b", True)
 
 
 def test_whom_an_event_is_about_is_told_by_its_rollout() -> None:
