@@ -20,6 +20,7 @@ LINEAR_LEAST, LINEAR_MOST = 10, 50
 ROLLING_LEAST, ROLLING_MOST = 5, 50
 WAIT_MOST = 3600
 TOTAL_LEAST, TOTAL_MOST = 600, 28_800
+START_UP = 600  # that the waits leave for the instances to come up; SageMaker refuses waits of all its time
 ALARMS_MOST = 10
 
 
@@ -102,10 +103,11 @@ def guardrail(kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] 
     # every batch of instances that it replaces in place.
     waits = {"all_at_once": 1, "canary": 2}.get(kind, math.ceil(EVERYTHING / percent))
     total = waits * bake_seconds
-    if total > TOTAL_MOST:
+    if total + START_UP > TOTAL_MOST:
         raise PlanError(
             f"{field}.bake_seconds: got {bake_seconds}; {kind} by {percent}% has {waits} waits, and "
-            f"{waits} x {bake_seconds} s = {total} s, allowed is at most {TOTAL_MOST} s in all"
+            f"{waits} x {bake_seconds} s = {total} s, allowed is at most {TOTAL_MOST - START_UP} s in all "
+            f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
         )
     # As long again for the instances to come up, within what SageMaker takes.
     return Guard(chosen, percent, bake_seconds, tuple(alarms), min(max(2 * total, TOTAL_LEAST), TOTAL_MOST))

@@ -325,7 +325,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"rollout": {"infrastructure": {"kind": "linear", "percent": 10, "bake_seconds": 3600}}},
         [
             "modelstack:rollout.infrastructure.bake_seconds = 3600: linear by 10% has 10 waits, and 10 x 3600 s = "
-            "36000 s, allowed is at most 28800 s in all"
+            "36000 s, allowed is at most 28200 s in all (28800 s less 600 s for the instances to come up)"
         ],
     ),
     (

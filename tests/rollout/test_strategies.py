@@ -33,8 +33,10 @@ def test_every_strategy_is_a_list_of_steps() -> None:
         (lambda: guardrail("rolling", 4, 60), "percent: got 4, allowed for rolling is 5 to 50 percent"),
         (lambda: guardrail("canary", 10, 3601), "bake_seconds: got 3601, allowed is 0 to 3600 s"),
         (lambda: guardrail("canary", 10, 60, ["a"] * 11), "alarms: got 11, allowed is at most 10"),
-        (lambda: guardrail("linear", 10, 3600), "10 x 3600 s = 36000 s, allowed is at most 28800 s in all"),
-        (lambda: guardrail("rolling", 5, 1500), "20 x 1500 s = 30000 s, allowed is at most 28800 s in all"),
+        (lambda: guardrail("linear", 10, 3600), "10 x 3600 s = 36000 s, allowed is at most 28200 s in all"),
+        (lambda: guardrail("rolling", 5, 1500), "20 x 1500 s = 30000 s, allowed is at most 28200 s in all"),
+        (lambda: guardrail("linear", 10, 2880), "28800 s, allowed is at most 28200 s in all (28800 s less 600 s for"),
+        (lambda: guardrail("linear", 10, 2821), "10 x 2821 s = 28210 s, allowed is at most 28200 s in all"),
     ],
 )
 def test_what_sagemaker_would_refuse_is_refused_with_the_arithmetic(make: Callable[[], object], words: str) -> None:
@@ -48,3 +50,4 @@ def test_a_guardrail_leaves_the_instances_as_long_to_come_up_as_it_waits() -> No
     assert guardrail("canary", 50, 600).max_seconds == 2400
     assert guardrail("linear", 10, 600, ["x"]) == Guard("linear", 10, 600, ("x",), 12_000)
     assert guardrail("linear", 10, 2000).max_seconds == 28_800
+    assert guardrail("linear", 10, 2820).max_seconds == 28_800  # 600 s are left
