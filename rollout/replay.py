@@ -1,18 +1,22 @@
 """The replay gate: what does the challenger make of requests that the champion has answered? Pure.
 
     examine(b'{"late": true, "p": 0.7}', b'{"late": false, "p": 0.4}')    # another decision: "late is false, was true"
+    examine(b"1,0.7", b"0,0.4")                                           # another decision: "[0][0] is 0, was 1"
     summary = summed(answers)
     judged_replay(gate, summary)    # why the challenger is turned back, or None
 
-An answer's *schema* is its JSON structure: the names, the lengths of lists, the types, and numbers that are finite. Its
-*decision* is all in it that is no fraction: booleans, strings, whole numbers. Fractions are scores and may differ.
+Answers are JSON, JSON Lines, or else text, which is read as CSV: its cells are numbers or text. An answer's *schema* is
+its structure: the names, the lengths of lists and rows, the types, and numbers that are finite. Its *decision* is all
+that is no fraction: booleans, text, whole numbers, `1.0` as well as `1`. Fractions are scores and may differ.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, cast
@@ -50,13 +54,13 @@ class Answer:
 
 
 def examine(champion: bytes, challenger: bytes) -> Examined:
-    """Compare two answers' bodies. Where the champion's is no JSON, only that the challenger's is not empty."""
-    expected = _parsed(champion)
-    if expected is _NOT_JSON:
-        return Examined("same") if challenger else Examined("error", "the answer is empty")
-    got = _parsed(challenger)
-    if got is _NOT_JSON:
-        return Examined("error", f"the answer is no JSON: {_short(challenger)}")
+    """Compare two answers' bodies. Where the champion's is no text, only that the challenger's is not empty."""
+    if not challenger:
+        return Examined("error", "the answer is empty")
+    form, expected = next(((form, read) for form in _FORMS if (read := form.read(champion)) is not _OTHER), _NO_TEXT)
+    got = form.read(challenger)
+    if got is _OTHER:
+        return Examined("error", f"the answer is no {form.name}: {_short(challenger)}")
     changed = ""
     for difference in _differences(expected, got, ""):
         if difference.kind == "error":
@@ -112,14 +116,51 @@ def replay_text(seen: Replayed) -> str:
     return f"{seen.requests} captured requests replayed: {seen.errors} errors, {seen.changed} other decisions{ratio}"
 
 
-_NOT_JSON = object()
+_OTHER = object()
+"""What a body reads as that is of another form."""
 
 
-def _parsed(body: bytes) -> Any:
+@dataclass(frozen=True)
+class _Form:
+    """How bodies are read, or `_OTHER`."""
+
+    name: str
+    read: Callable[[bytes], Any]
+
+
+def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
-        return _NOT_JSON
+    except (ValueError, RecursionError):
+        return _OTHER
+
+
+def _json_lines(body: bytes) -> Any:
+    rows = [_json(line) for line in body.splitlines() if line.strip()]
+    return _OTHER if any(row is _OTHER for row in rows) else rows
+
+
+def _csv(body: bytes) -> Any:
+    try:
+        rows = csv.reader(io.StringIO(body.decode(), newline=""))
+        return [[_cell(cell.strip()) for cell in row] for row in rows if row]
+    except (UnicodeDecodeError, csv.Error):
+        return _OTHER
+
+
+def _cell(text: str) -> int | float | str:
+    """A cell's number, as it is written in other programs too: not with Python's `_` between digits; else its text."""
+    for number in (int, float):
+        try:
+            return number(text) if "_" not in text else text
+        except ValueError:
+            continue
+    return text
+
+
+_FORMS = (_Form("JSON", _json), _Form("JSON Lines", _json_lines), _Form("text", _csv))
+"""The likeliest first."""
+_NO_TEXT = (_Form("bytes", lambda _: None), None)
 
 
 def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
@@ -136,18 +177,24 @@ def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
             return
         for place, (left, right) in enumerate(zip(wanted, found, strict=True)):
             yield from _differences(left, right, f"{where}[{place}]")
-    elif isinstance(got, float) and not math.isfinite(got) and math.isfinite(expected):
+    elif isinstance(got, float) and not math.isfinite(got):  # the champion's own, or not
         yield Examined("error", f"{at} is {got}; expected a finite number")
-    elif expected != got and not isinstance(expected, float) and not isinstance(got, float):
+    elif expected != got and not _fraction(expected) and not _fraction(got):
         yield Examined("changed", f"{at} is {_short(got)}, was {_short(expected)}")
 
 
 def _members(expected: Mapping[str, Any], got: Mapping[str, Any], where: str) -> Iterator[Examined]:
-    for name in expected.keys() ^ got.keys():
-        said = "is missing" if name in expected else "was never there"
-        yield Examined("error", f"{where}.{name} {said}".lstrip("."))
-    for name in expected.keys() & got.keys():
-        yield from _differences(expected[name], got[name], f"{where}.{name}".lstrip("."))
+    for name in (*expected, *(name for name in got if name not in expected)):
+        at = f"{where}.{name}".lstrip(".")
+        if name in expected and name in got:
+            yield from _differences(expected[name], got[name], at)
+        else:
+            yield Examined("error", f"{at} {'is missing' if name in expected else 'was never there'}")
+
+
+def _fraction(value: Any) -> bool:
+    """Whether it is a number that is not whole, as NaN and infinity are not either."""
+    return isinstance(value, float) and not value.is_integer()
 
 
 def _type(value: Any) -> str:
