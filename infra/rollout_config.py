@@ -136,7 +136,10 @@ class MetricSettings(Section):
     margin: float | None = Field(default=None, ge=0, description="The tolerated worsening.")
     prove: bool | None = Field(default=None, description="Whether it must be shown not worse before a promotion.")
     low: float | None = Field(default=None, description="The least value of an observation of a mean.")
-    high: float | None = Field(default=None, description="The greatest value of an observation of a mean.")
+    high: float | None = Field(
+        default=None,
+        description="The greatest value of an observation of a mean; needed for absolute_error and a mean of your own.",
+    )
     kind: Literal["rate", "mean"] | None = Field(default=None, description="Of a metric of your own: what it counts.")
     better: Literal["lower", "higher"] | None = Field(default=None, description="Of your own: which way is good.")
     namespace: str | None = Field(default=None, min_length=1, description="Of your own: its CloudWatch namespace.")
@@ -206,6 +209,8 @@ def _of_metric(name: str, given: Mapping[str, Any], told: str) -> tuple[str, str
         _, _, meant = one_of(name, catalogue.KNOWN).rpartition("; ")
         return f".{name}", told + (f"; {meant}" if meant.startswith("did you mean") else "")
     field, _, rest = text.partition(" is ")
+    if rest.startswith("missing; "):
+        return f".{name}.{field}", rest.partition("; ")[2]
     if field in given and "; " in rest:
         return f".{name}.{field}{shown(whole(given[field]))}", rest.partition("; ")[2]
     return f".{name}{shown(whole(given))}", text

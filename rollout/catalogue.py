@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,12 +25,17 @@ KNOWN: Mapping[str, Metric] = {
     )
 }
 
+_WITHIN = "; the judge compares values within low..high only"
+_HIGH = f"must be given: the greatest value of an observation{_WITHIN}"
+_LARGEST = f"must be given: the greatest error, which is `largest_error` of the model's answer.json{_WITHIN}"
+
 
 def metric(name: str, **given: Any) -> Metric:
     """A metric by its name, with what the config gives over what is known of it.
 
     Args:
-        name: One of `KNOWN`, or a metric of the user's, of which `kind`, `margin`, `namespace` and `metric` are needed.
+        name: One of `KNOWN`, or a metric of the user's, of which `kind`, `margin`, `namespace` and `metric` are needed,
+            and of a mean `high`. `absolute_error` needs `high` too, as labels have any unit.
         given: Fields of `Metric`.
 
     Raises:
@@ -40,8 +46,12 @@ def metric(name: str, **given: Any) -> Metric:
         fixed = sorted({"kind", "quantile", "better", "namespace", "metric"} & given.keys())
         if fixed:
             raise ValueError(f"metric {name!r}: {', '.join(fixed)} of a known metric cannot be given")
-        return replace(known, **given)
+        return _in_its_unit(known, given) if name == "absolute_error" else replace(known, **given)
     missing = sorted({"kind", "margin", "namespace", "metric"} - given.keys())
+    if given.get("kind") == "mean" and "high" not in given:
+        if not missing:
+            raise ValueError(f"metric {name!r}: high is missing; {_HIGH}")
+        missing = sorted([*missing, "high"])
     if missing:
         raise ValueError(
             f"metric {name!r} is none of {', '.join(KNOWN)}; a metric of your own needs {', '.join(missing)} too"
@@ -49,3 +59,12 @@ def metric(name: str, **given: Any) -> Metric:
     if given["kind"] == "quantile":
         raise ValueError(f"metric {name!r}: kind is 'quantile', which only the latencies have; expected rate or mean")
     return Metric(name, **given)
+
+
+def _in_its_unit(known: Metric, given: Mapping[str, Any]) -> Metric:
+    """A known metric whose values have the unit of the labels; the margin that is known is a share of its range."""
+    if "high" not in given:
+        raise ValueError(f"metric {known.name!r}: high is missing; {_LARGEST}")
+    span = given["high"] - given.get("low", known.low)
+    margin = known.margin * span if math.isfinite(span) and span > 0 else known.margin
+    return replace(known, **{"margin": margin, **given})

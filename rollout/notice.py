@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from rollout.commands import PLAIN, Commands
 from rollout.decision import REQUESTS, Decision
+from rollout.judge import OUT_OF_RANGE
 from rollout.state import Event, Outcome, Phase
 
 Lack = Literal["requests", "labels"]
@@ -169,5 +170,7 @@ def lack(decision: Decision | None) -> Lack | None:
         return "requests"
     if decision.findings is None or reason.name not in {finding.metric for finding in decision.findings.each}:
         return None
+    if OUT_OF_RANGE in reason.numbers:
+        return None  # what was seen is wrong, and more of it helps nothing
     of_requests = reason.name == REQUESTS or "challenger_slower" in reason.numbers  # latency comes with every answer
     return "requests" if of_requests or reason.numbers.get("challenger_count") else "labels"

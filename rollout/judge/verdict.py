@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.judge.evidence import Evidence
 from rollout.judge.means import Means
 from rollout.judge.rates import Rates
+from rollout.judge.scale import scaled, span, unfit
 from rollout.metrics import Metric, Tally, Window
 from rollout.state import Reason
 
 Answer = Literal["worse", "not worse", "unknown"]
 PromoteWhen = Literal["not_worse", "better"]
+OUT_OF_RANGE = "windows_out_of_range"  # the number in the reason of a metric with values out of its range
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class _Judged:
     worse: float
     lacks: float  # log of needed over present evidence that it is not worse
     better: float
+    unfit: bool = False  # there are values out of its range, so nothing that is known of it can be believed
 
 
 def judge(
@@ -84,7 +87,8 @@ def judge(
         promote_when: What `not worse` asks for.
 
     Returns:
-        The answer. Without data on any metric with `prove` it is `unknown`, unless another is `worse`.
+        The answer. Without data on any metric with `prove` it is `unknown`, unless another is `worse`. So it is when
+        any metric, with `prove` or not, has a window whose sums cannot be of values within its range.
     """
     ordered = sorted(windows, key=lambda window: window.start)
     needed = {"worse": len(metrics) / alpha, "not_worse": 1 / alpha}
@@ -96,6 +100,9 @@ def judge(
     worse = [item for item in judged if item.finding.answer == "worse"]
     if worse:
         return Findings("worse", max(worse, key=lambda item: item.worse).finding.reason, each)
+    for item in judged:
+        if item.unfit:
+            return Findings("unknown", item.finding.reason, each)
     proving = [item for item in judged if item.metric.prove]
     if not proving:
         return Findings("unknown", Reason("judge", "metrics", "no metric is to be proven, so none can promote"), each)
@@ -139,29 +146,59 @@ def _on_metric(
     metric: Metric, windows: Sequence[Window], starts: Sequence[float], segments: int, needed: Mapping[str, float]
 ) -> _Judged:
     bettor = _bettor(metric, better="better" in needed and _can_be_better(metric))
-    evidence, scaled = Evidence(bettor, segments=segments), _scaling(metric)
+    evidence, wrong = Evidence(bettor, segments=segments), list[str]()
     waiting = sorted(starts)[1:]
     for window in windows:
         while waiting and window.start >= waiting[0]:
             waiting.pop(0)
             evidence.restart()
-        champion, challenger = window.champion.get(metric.name), window.challenger.get(metric.name)
-        evidence.add(scaled(champion or Tally()), scaled(challenger or Tally()))
+        champion = window.champion.get(metric.name) or Tally()
+        challenger = window.challenger.get(metric.name) or Tally()
+        found = _unfit(metric, champion, challenger)
+        if found:
+            wrong.append(found)
+        else:
+            evidence.add(scaled(metric, champion), scaled(metric, challenger))
+    if wrong:
+        return _not_known(metric, evidence, wrong, needed)
     worse, not_worse, better = evidence.worse, evidence.not_worse, evidence.better
     answer: Answer = "unknown"
     if worse >= math.log(needed["worse"]):
         answer = "worse"
     elif not_worse >= math.log(needed["not_worse"]):
         answer = "not worse"
-    numbers = _numbers(metric, evidence)
-    for name, value in (("worse", worse), ("not_worse", not_worse), ("better", better)):
-        if name in needed:
-            numbers |= {f"evidence_{name}": _exp(value), f"evidence_needed_{name}": needed[name]}
+    numbers = _numbers(metric, evidence) | _proofs(needed, worse=worse, not_worse=not_worse, better=better)
     lacks = math.log(needed["not_worse"]) - not_worse
     no_data = min(evidence.champion.count, evidence.challenger.count) == 0
     text = _nothing(metric, evidence) if no_data else _words(metric, answer, numbers)
     finding = Finding(metric.name, answer, Reason("judge", metric.name, text, numbers))
     return _Judged(metric, finding, worse, math.inf if no_data else lacks, better)
+
+
+def _not_known(metric: Metric, evidence: Evidence, wrong: Sequence[str], needed: Mapping[str, float]) -> _Judged:
+    """What is said of a metric with values out of its range: there is evidence for nothing."""
+    low, high = span(metric)
+    text = f"not known: {metric.name}: {wrong[0]}, but its values are to lie within {low:g} to {high:g}"
+    text += f" (windows like this: {len(wrong)}; looked for in {_where(metric)})"
+    numbers = _numbers(metric, evidence) | {OUT_OF_RANGE: float(len(wrong))} | _proofs(needed)
+    finding = Finding(metric.name, "unknown", Reason("judge", metric.name, text, numbers))
+    return _Judged(metric, finding, worse=0.0, lacks=math.inf, better=0.0, unfit=True)
+
+
+def _unfit(metric: Metric, champion: Tally, challenger: Tally) -> str:
+    for who, tally in (("challenger", challenger), ("champion", champion)):
+        why = unfit(metric, tally)
+        if why:
+            return f"the {who}'s {why}"
+    return ""
+
+
+def _proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
+    """The evidence for each answer that is asked for, with what is needed of it."""
+    numbers: dict[str, float] = {}
+    for name, least in needed.items():
+        numbers |= {f"evidence_{name}": _exp(logs.get(name, 0.0)), f"evidence_needed_{name}": least}
+    return numbers
 
 
 def _can_be_better(metric: Metric) -> bool:
@@ -174,28 +211,6 @@ def _bettor(metric: Metric, *, better: bool) -> Rates | Means:
     if metric.quantile is not None:
         return Rates(0.0, better=better, guess=1 - metric.quantile, weight=50)
     return Rates(metric.margin, better=better)
-
-
-def _scaling(metric: Metric) -> Callable[[Tally], Tally]:
-    """A function that makes of a tally one of values from 0 to 1, lower is better, and consistent in itself."""
-    low, span = (metric.low, metric.high - metric.low) if metric.kind == "mean" else (0.0, 1.0)
-    mean, flip = metric.kind == "mean", metric.better == "higher"
-
-    def scaled(tally: Tally) -> Tally:
-        count = tally.count
-        if count <= 0 or not math.isfinite(tally.total) or not math.isfinite(tally.squares):
-            return Tally()
-        total = min(max((tally.total - count * low) / span, 0.0), count)
-        squares = total
-        if mean:
-            squares = (tally.squares - 2 * low * tally.total + count * low**2) / span**2
-            # Sums that arrive apart may not fit each other: no values in 0..1 have others than these.
-            squares = min(max(squares, total**2 / count), total)
-        if flip:
-            total, squares = count - total, count - 2 * total + squares
-        return Tally(count, total, squares)
-
-    return scaled
 
 
 def _numbers(metric: Metric, evidence: Evidence) -> dict[str, float]:
@@ -218,8 +233,11 @@ def _nothing(metric: Metric, evidence: Evidence) -> str:
         who for who, tally in (("champion", evidence.champion), ("challenger", evidence.challenger)) if not tally.count
     ]
     of = "either version" if len(missing) == 2 else f"the {missing[0]}"
-    where = f"metric {metric.metric} in {metric.namespace}" if metric.metric else metric.namespace
-    return f"not yet known: {metric.name}: no data of {of} (looked for in {where})"
+    return f"not yet known: {metric.name}: no data of {of} (looked for in {_where(metric)})"
+
+
+def _where(metric: Metric) -> str:
+    return f"metric {metric.metric} in {metric.namespace}" if metric.metric else metric.namespace
 
 
 def _words(metric: Metric, answer: Answer, numbers: Mapping[str, float]) -> str:

@@ -292,7 +292,26 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"rollout": {"judge": {"metrics": {"revenue": {"kind": "mean", "margin": 1}}}}},
         [
             "modelstack:rollout.judge.metrics.revenue: metric 'revenue' is none of "
-            f"{', '.join(catalogue.KNOWN)}; a metric of your own needs metric, namespace too"
+            f"{', '.join(catalogue.KNOWN)}; a metric of your own needs high, metric, namespace too"
+        ],
+    ),
+    (
+        {
+            "rollout": {
+                "judge": {
+                    "metrics": {
+                        "errors": {},
+                        "absolute_error": {"margin": 2, "prove": True},
+                        "revenue": {"kind": "mean", "margin": 1, "namespace": "shop", "metric": "Revenue"},
+                    }
+                }
+            }
+        },
+        [
+            "modelstack:rollout.judge.metrics.absolute_error.high: must be given: the greatest error, which is "
+            "`largest_error` of the model's answer.json; the judge compares values within low..high only",
+            "modelstack:rollout.judge.metrics.revenue.high: must be given: the greatest value of an observation; "
+            "the judge compares values within low..high only",
         ],
     ),
     (

@@ -74,6 +74,12 @@ def test_metrics_that_are_given_take_the_place_of_the_defaults() -> None:
     assert (revenue.namespace, revenue.metric, revenue.high, revenue.better) == ("shop", "Revenue", 100, "higher")
 
 
+def test_absolute_error_tolerates_a_tenth_of_its_range_unless_a_margin_is_given() -> None:
+    given = ({"high": 60}, {"low": 20, "high": 60}, {"high": 60, "margin": 2})
+    made = [plan(judge={"metrics": {"errors": {}, "absolute_error": item}}).metrics[1] for item in given]
+    assert [(item.low, item.high, item.margin) for item in made] == [(0, 60, 6), (20, 60, 4), (0, 60, 2)]
+
+
 def test_everything_of_the_judge_and_the_time_reaches_the_plan() -> None:
     judge = {"alpha": 0.01, "min_requests": 7, "promote_when": "better"}
     made = plan(judge=judge, max_minutes=30, on_timeout="hold", watch_minutes=5)

@@ -281,23 +281,102 @@ def test_the_reason_reads_as_a_sentence(metric: Metric, champion: Tally, challen
     assert findings.reason.text.startswith(text)
 
 
-def test_counts_that_do_not_fit_each_other_are_taken_as_far_as_they_can_be_true() -> None:
-    odd = [Tally(10, 20), Tally(10, math.nan), Tally(-3, 1), Tally(10, 4, math.inf), Tally(10, 4, -1), Tally(10, 90, 0)]
-    for one in odd:
-        seen = {metric.name: one for metric in ALL}
-        findings = judge(both(champion=seen, challenger=seen), metrics=ALL, alpha=ALPHA)
-        assert findings.answer != "worse"
-        assert all(math.isfinite(number) for number in findings.reason.numbers.values())
+ERROR = Metric("absolute_error", "mean", margin=2, high=60, prove=False, namespace="modelstack", metric="AbsoluteError")
+PROVEN = replace(ERROR, prove=True)
+
+
+def regressions(by: float, seed: int = 7) -> list[Window]:
+    """Windows of a regression's errors in minutes, clipped at 60; the challenger's are greater by so many."""
+    source = np.random.default_rng(seed)
+
+    def side(mean: float) -> dict[str, Tally]:
+        off = np.minimum(source.gamma(4, mean / 4, 200), 60)
+        return {"errors": Tally(200, 1), "absolute_error": Tally(200, float(off.sum()), float((off**2).sum()))}
+
+    return [Window(10 * at, 10, side(10), side(10 + by)) for at in range(100)]
+
+
+def test_a_regression_worse_by_twice_the_margin_is_found_and_an_equal_one_passes() -> None:
+    for metric in (ERROR, PROVEN):
+        findings = judge(regressions(2 * ERROR.margin), metrics=[ERRORS, metric], alpha=ALPHA)
+        assert (findings.answer, findings.reason.name) == ("worse", "absolute_error")
+        assert judge(regressions(0), metrics=[ERRORS, metric], alpha=ALPHA).answer == "not worse"
+
+
+def test_errors_of_ten_and_of_sixty_are_not_alike_because_both_are_beyond_a_range_up_to_one() -> None:
+    ten, sixty = Tally(100, 1000, 10_500), Tally(100, 6000, 360_000)
+    windows = both(
+        champion={"errors": WELL, "absolute_error": ten}, challenger={"errors": WELL, "absolute_error": sixty}
+    )
+    for prove in (True, False):
+        unranged = replace(ERROR, margin=0.1, high=1, prove=prove)
+        findings = judge(windows, metrics=[ERRORS, unranged], alpha=ALPHA)
+        assert findings.answer == "unknown"
+        assert findings.reason.text == (
+            "not known: absolute_error: the challenger's mean of 100 values is 60, but its values are to lie within "
+            "0 to 1 (windows like this: 60; looked for in metric AbsoluteError in modelstack)"
+        )
+        assert [item.answer for item in findings.each] == ["not worse", "unknown"]
+
+
+NOT_OF_VALUES = (
+    Tally(10, -1, 1), Tally(10, 601, 36_100), Tally(10, 40, 30_000), Tally(10, 40, 0), Tally(10, 40, -1),
+    Tally(10, math.nan, 9), Tally(10, 40, math.inf), Tally(0, math.nan), Tally(-3, 1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", NOT_OF_VALUES, ids=str)
+@pytest.mark.parametrize("promote_when", ["not_worse", "better"])
+@pytest.mark.parametrize("by", [-4, 0, 4])
+def test_one_window_that_cannot_be_of_values_in_the_range_makes_its_metric_unknown_and_holds_the_promotion(
+    odd: Tally, promote_when: PromoteWhen, by: float
+) -> None:
+    good = regressions(by)
+    for metric in (ERROR, PROVEN):
+        for who in ("champion", "challenger"):
+            one = replace(good[50], **{who: {**getattr(good[50], who), "absolute_error": odd}})
+            windows = [*good[:50], one, *good[51:]]
+            findings = judge(windows, metrics=[ERRORS, metric], alpha=ALPHA, promote_when=promote_when)
+            assert (findings.answer, findings.reason.name) == ("unknown", "absolute_error")
+            assert f"not known: absolute_error: the {who}'s " in findings.reason.text
+            assert "its values are to lie within 0 to 60 (windows like this: 1;" in findings.reason.text
+            assert all(math.isfinite(number) for number in findings.reason.numbers.values())
+
+
+def test_a_failure_of_another_metric_is_found_beside_one_that_is_out_of_its_range() -> None:
+    odd = Tally(100, 9000, 1)
+    windows = both(champion={"errors": WELL, "absolute_error": odd}, challenger={"errors": BAD, "absolute_error": odd})
+    findings = judge(windows, metrics=[PROVEN, ERRORS], alpha=ALPHA)
+    assert (findings.answer, findings.reason.name) == ("worse", "errors")
+
+
+def test_a_rate_that_is_published_in_percent_is_unknown() -> None:
+    findings = judge(both(champion={"refunds": Tally(100, 200)}, challenger={"refunds": Tally(100, 900)}),
+                     metrics=[OTHER], alpha=ALPHA)  # fmt: skip
+    assert findings.answer == "unknown"
+    assert "mean of 100 values is 9, but its values are to lie within 0 to 1" in findings.reason.text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 60), (-1e6, -1e6 + 1), (0.1, 0.3)])
+def test_rounding_at_the_ends_of_the_range_is_not_out_of_it(low: float, high: float) -> None:
+    metric = replace(PROVEN, low=low, high=high, margin=(high - low) / 5)
+    for value in (low, high, low + (high - low) / 3):
+        values = np.full(3333, value)
+        seen = {"absolute_error": Tally(3333, sum(values.tolist()), sum((values**2).tolist()))}
+        assert judge(both(champion=seen, challenger=seen), metrics=[metric], alpha=ALPHA).answer == "not worse"
 
 
 number = st.floats(0, 20_000)
-tallies = st.dictionaries(
-    st.sampled_from([metric.name for metric in ALL]), st.builds(Tally, st.integers(0, 10_000), number, number)
-)
+count, part = st.integers(0, 10_000), st.floats(0, 1)
+possible = st.builds(lambda n, mean, wide: Tally(n, n * mean, n * mean * (mean + wide * (5 - mean))), count, part, part)
+names = st.sampled_from([metric.name for metric in ALL])
+tallies = st.dictionaries(names, possible)
+odd_ones = st.dictionaries(names, st.builds(Tally, count, number, number))
+sides = st.one_of(tallies, tallies, tallies, odd_ones)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(tallies, tallies), max_size=12), st.sampled_from(["not_worse", "better"]), st.randoms())
+@given(st.lists(st.tuples(sides, sides), max_size=12), st.sampled_from(["not_worse", "better"]), st.randoms())
 def test_the_judge_answers_whatever_it_is_shown_in_whatever_order(
     seen: list[tuple[dict[str, Tally], dict[str, Tally]]], promote_when: PromoteWhen, shuffling: random.Random
 ) -> None:

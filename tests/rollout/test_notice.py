@@ -183,6 +183,17 @@ def test_what_needs_only_time_is_not_marked_as_waiting_for_requests(release: Mak
     assert doing("the endpoint is changing", None) == "the endpoint is changing"
 
 
+def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels(release: Make) -> None:
+    loss = Metric("loss", "mean", 0.1, prove=False)
+    state = baking(release, Metric("errors", "rate", 0.02), loss)
+    assert state.plan is not None
+    windows = tuple(Window(60.0 * at, 60, seen, seen) for at, seen in enumerate([{
+        "errors": Tally(500), "loss": Tally(5, 300, 18_000)}] * 9))  # fmt: skip
+    decision = decide(state.plan, state, Seen(windows), 600.0)
+    assert (decision.action, lack(decision)) == ("hold", None)
+    assert decision.reason.text.startswith("not known: loss: the challenger's mean of 5 values is 60, but")
+
+
 def test_a_decision_tells_the_requests_of_its_step(release: Make) -> None:
     state = baking(release)
     assert state.plan is not None

@@ -1,0 +1,64 @@
+"""A metric's tallies as the judge takes them: of values from 0 to 1, lower is better.
+
+What the bets promise holds for values within their range only. A tally that cannot be of such values is therefore not
+clipped into the range: two versions beyond it would look alike.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rollout.metrics import Metric, Tally
+
+_ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on their way
+
+
+def scaled(metric: Metric, tally: Tally) -> Tally:
+    """A tally that `unfit` has nothing against, scaled; what rounding took out of the range is put back."""
+    count = tally.count
+    if not count:
+        return Tally()
+    total, squares = _sums(metric, tally)
+    total = min(max(total, 0.0), count)
+    squares = min(max(squares, total**2 / count), total)
+    if metric.better == "higher":
+        total, squares = count - total, count - 2 * total + squares
+    return Tally(count, total, squares)
+
+
+def unfit(metric: Metric, tally: Tally) -> str:
+    """What of a tally cannot be of values within the metric's range, in words; empty when all can."""
+    low, high = span(metric)
+    count = tally.count
+    if count < 0 or not (math.isfinite(tally.total) and math.isfinite(tally.squares)):
+        squares = f", of their squares {tally.squares:g}" if metric.kind == "mean" else ""
+        return f"sum of {count} values is {tally.total:g}{squares}"
+    if not count:
+        return ""
+    total, squares = _sums(metric, tally)
+    size = 1 + max(abs(low), abs(high)) / (high - low)
+    slack = _ROUNDING * count * size
+    if not -slack <= total <= count + slack:
+        return f"mean of {count} values is {tally.total / count:.6g}"
+    slack *= 4 * size
+    if not total**2 / count - slack <= squares <= total + slack:
+        where = f" (metric {metric.metric}Squared)" if metric.metric else ""
+        return (
+            f"mean of {count} values is {tally.total / count:.6g}, of their squares{where} {tally.squares / count:.6g}"
+        )
+    return ""
+
+
+def span(metric: Metric) -> tuple[float, float]:
+    """The least and the greatest that a value of the metric may be."""
+    return (metric.low, metric.high) if metric.kind == "mean" else (0.0, 1.0)
+
+
+def _sums(metric: Metric, tally: Tally) -> tuple[float, float]:
+    """The sum and the sum of squares, of values scaled to 0..1; of zeros and ones they are the same."""
+    low, high = span(metric)
+    width, count = high - low, tally.count
+    total = (tally.total - count * low) / width
+    if metric.kind != "mean":
+        return total, min(max(total, 0.0), count)
+    return total, (tally.squares - 2 * low * tally.total + count * low * low) / (width * width)
