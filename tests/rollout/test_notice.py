@@ -132,6 +132,19 @@ def test_a_release_that_replaces_another_on_trial_says_so_once(served: Worlds, r
     assert (release_of(first), world.state.rollout_id != first) == ("b", True)
 
 
+def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itself(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    plan = Plan(steps=(Step(20, 20),))
+    world.configs["pair-ab-large"] = world.configs["pair-ab"]
+    for pair in ("pair-ab", "pair-ab-large"):
+        world.controller().release(release("b"), pair, plan)
+    assert [event.text for event in world.sent if event.kind == "superseded"] == [
+        "b superseded: it is tried again with other settings"
+    ]
+
+
 def test_whom_an_event_is_about_is_told_by_its_rollout() -> None:
     assert (release_of("000012-77c1aa20b3f1"), release_of("")) == ("77c1aa20b3f1", "")
 
