@@ -152,7 +152,11 @@ class Aside(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """The rollout that is on trial now: its id, since when it has traffic, and who takes part."""
+    """The rollout that is on trial now: its id, since when its present step has traffic, and who takes part.
+
+    Labels count for answers of the present step only. At a new weight the challenger's answers are younger than the
+    champion's on average, and labels that come early differ from those that come late; within a step both are alike.
+    """
 
     rollout_id: str
     began: float
@@ -164,7 +168,7 @@ class Trial:
         if not state.on_trial or not state.step_starts:
             return None
         both = [item.variant for item in (state.champion, state.challenger) if item is not None]
-        return cls(state.rollout_id, state.step_starts[0], frozenset(both))
+        return cls(state.rollout_id, state.step_starts[-1], frozenset(both))
 
     def has(self, answer: Answer) -> bool:
         """Whether an answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""

@@ -317,18 +317,34 @@ def skip_trial(asked: Asked, release: str, reason: str) -> None:
 @main.command()
 @click.option("--reason", required=True, help="Why; it is kept with the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--previous", is_flag=True, help="Nothing is on trial: bring the champion before this one back.")
 @_json
 @click.pass_obj
-def rollback(asked: Asked, reason: str, yes: bool, as_json: bool) -> None:
-    """Give the champion all traffic back, or bring the previous champion back after a promotion."""
+def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
+    """Give the champion all traffic back, or bring the previous champion back after a promotion.
+
+    With --yes a champion is taken back only with --previous: so the same command twice, or one that comes when the
+    trial has just ended, does not take back the release that it was to protect.
+    """
     target = find(asked)
     before = take(target)
     if not yes and not sys.stdin.isatty():
         raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
+    if previous and before.challenger:
+        raise OperatorError(
+            f"challenger {before.challenger} is on trial, and --previous is about the champion",
+            "Without --previous the challenger is taken back; after that, with it, the champion.",
+            2,
+        )
+    if yes and not previous and not before.challenger:
+        raise OperatorError(
+            f"nothing is on trial on {target.endpoint}, so nothing was rolled back",
+            f"To take back the champion, {before.champion}, and bring the one before it back, add --previous.",
+        )
     if not yes:
-        what = f"challenger {before.challenger}" if before.challenger else "the last promotion"
+        what = f"challenger {before.challenger}" if before.challenger else f"the promotion of {before.champion}"
         click.confirm(f"Roll back {what} on {target.endpoint}?", abort=True, err=True)
-    outcome = roll_back(target, reason)
+    outcome = roll_back(target, reason, before.challenger or before.champion)
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:

@@ -14,8 +14,14 @@ from rollout.sagemaker import controller_with
 from rollout.state import Reason
 
 
-def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, Any]:
+def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 300) -> dict[str, Any]:
     """Give the champion everything back, or bring the previous champion back; returns the verdict as JSON values.
+
+    Args:
+        target: Which endpoint.
+        why: The person's reason.
+        meant: The id of the release that is to be taken back; if by now it is another one, nothing is done.
+        patience: How long the end is waited for, seconds.
 
     Raises:
         OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
@@ -23,7 +29,7 @@ def roll_back(target: Target, why: str, *, patience: float = 300) -> dict[str, A
     controller = _controller(target)
     reason = Reason("person", getpass.getuser(), f"asked for by {getpass.getuser()}: {why}")
     with explained(f"rolling back {target.endpoint}"):
-        answer = controller.roll_back(reason)
+        answer = controller.roll_back(reason, meant=meant)
         if isinstance(answer, Ignored):
             raise OperatorError(f"nothing was rolled back: {answer.why}")
         state = controller.follow(patience)

@@ -152,7 +152,11 @@ class Source:
             return Tally(count, min(count, int(values[1] + values[2])))
         if self.metric.kind == "quantile":
             return Tally(count, count - round(count * values[1] / _PERCENT)) if at >= self.since else Tally()
-        return Tally(count, values[1], values[2] if self.metric.kind == "mean" else 0.0)
+        if self.metric.kind == "rate":
+            return Tally(count, values[1])
+        # Without the squares nothing is known of the spread, and so nothing of the mean.
+        squares = found.get((self.series[2], at))
+        return Tally(count, values[1], squares) if squares is not None else Tally()
 
 
 def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:

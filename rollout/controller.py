@@ -7,6 +7,7 @@ agree through the journal's compare-and-set, and any of them may be killed at an
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from rollout import endings, transitions
@@ -187,6 +188,7 @@ class Controller:
         variant: str | None = None,
         at: float | None = None,
         rollout_id: str | None = None,
+        meant: str | None = None,
         patience: float = 45,
     ) -> Progress | Ignored:
         """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
@@ -199,6 +201,7 @@ class Controller:
                 promotion, on the champion's. None when a person asks.
             at: When the event happened, epoch seconds; events older than the rollout are ignored.
             rollout_id: The rollout that is meant; events of others are ignored.
+            meant: The id of the release that a person wants to be taken back; nothing is done if by now it is another.
             patience: How long to keep trying while the endpoint does not take it, seconds.
 
         Returns:
@@ -213,7 +216,7 @@ class Controller:
             state = self._journal.read()
             if rollout_id is not None and rollout_id != state.rollout_id:
                 return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
-            after = endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at)
+            after = endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at, meant=meant)
             if isinstance(after, Ignored):
                 return after
             if after is state or self._write_or_shift(after) is not None:
@@ -317,7 +320,7 @@ class Controller:
         while True:
             state = self._journal.read()
             live = self._live()
-            effect = due(state, live, self._approval(state), self._clock.time())
+            effect = self._due(state, live)
             if enough is not None and enough(effect, state):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
@@ -349,6 +352,13 @@ class Controller:
                 return Progress(state, live, doing or "waiting for the endpoint")
             self._clock.sleep(self._poll)
 
+    def _due(self, state: RolloutState, live: Live | None) -> Effect:
+        """The next effect. The registry is asked only when its answer decides: traffic never waits for it."""
+        effect = due(state, live, None, self._clock.time())
+        if not isinstance(effect, SetApproval):
+            return effect
+        return due(state, live, self._approval(state), self._clock.time())
+
     def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
         """Whether the journal or the endpoint is no longer what the effect was found from.
 
@@ -364,15 +374,27 @@ class Controller:
         if isinstance(effect, SetWeights):
             self._traffic.set_weights(effect.weights)
         elif isinstance(effect, UseConfig):
-            if effect.attempt is not None:
-                self._journal.write(effect.attempt)
-            self._traffic.use_config(effect.name, effect.guard)
+            self._use_config(effect)
         elif isinstance(effect, Rehearse):
             self._rehearse(effect)
         elif isinstance(effect, SetApproval):
             self._registry.set_approval(effect.package, effect.approval, effect.why)
         elif isinstance(effect, Record):
             self._journal.write(effect.state)
+
+    def _use_config(self, effect: UseConfig) -> None:
+        """Count the attempt first, so that whoever comes after a killed controller knows of it; then ask.
+
+        What was throttled was no attempt: it says nothing about whether the config comes up.
+        """
+        counted = None if effect.attempt is None else self._journal.write(effect.attempt)
+        try:
+            self._traffic.use_config(effect.name, effect.guard)
+        except Busy:
+            if counted is not None:
+                with suppress(Busy, Unreachable, Conflict):
+                    self._journal.write(replace(counted, moves=counted.moves - 1))
+            raise
 
     def _rehearse(self, effect: Rehearse) -> None:
         """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
@@ -442,7 +464,7 @@ class Controller:
         """Record the decision to roll back; when the journal cannot take it, move the traffic all the same."""
         try:
             return self._write(state)
-        except Unreachable:
+        except (Busy, Unreachable):
             effect = due(state, self._live(), None, self._clock.time())
             if isinstance(effect, SetWeights):
                 self._perform(effect)

@@ -184,10 +184,12 @@ def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | Look |
 def _resting(state: RolloutState, live: Live, now: float) -> Effect:
     """No rollout runs: the champion's own config serves, whatever a controller that came too late asked for."""
     champion = state.champion
-    if state.phase is not Phase.IDLE or champion is None or state.moves >= MAX_MOVES:
+    if state.phase is not Phase.IDLE or champion is None or live.status != "ready":
         return Rest()
-    astray = live.status == "ready" and live.config != champion.config_name
-    return _move(state, live, champion.config_name, now) if astray else Rest()
+    if live.config != champion.config_name:
+        return Rest() if state.moves >= MAX_MOVES else _move(state, live, champion.config_name, now)
+    served = live.shares(desired=True).get(champion.variant, 100.0)
+    return SetWeights({champion.variant: 100}) if served <= 0 else Rest()
 
 
 def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: float) -> Effect:

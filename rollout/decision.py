@@ -104,7 +104,7 @@ def _answer(
     if state.phase is Phase.HELD:
         return "hold", Reason("timeout", "max_seconds", "held until a person decides")
     if state.phase is Phase.PAUSED:
-        return _paused(plan, state)
+        return _paused(plan, state, seen, findings)
     taken = now - state.started_at - state.paused_seconds
     if taken > plan.max_seconds:
         return _time_out(plan, state, taken, findings, seen)
@@ -131,10 +131,14 @@ def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, R
     return ("promote" if state.step >= len(plan.steps) - 1 else "advance"), reason
 
 
-def _paused(plan: Plan, state: RolloutState) -> tuple[Action, Reason]:
-    """The step's judgement stands; only a worse one, an alarm or a person ends the pause."""
+def _paused(plan: Plan, state: RolloutState, seen: Seen, findings: Findings | None) -> tuple[Action, Reason]:
+    """An approval lets it go on if the judge still says so; a worse judgement, an alarm or a person ends the pause."""
     if not 0 <= state.step <= state.approved:
         return "hold", Reason("person", "approve", f"step {state.step + 1} is passed and waits for an approval")
+    if findings is None:
+        return "hold", _unreachable(seen)
+    if findings.answer != "not worse":
+        return "hold", findings.reason
     return _forward(plan, state, Reason("person", "approve", f"step {state.step + 1} was approved"))
 
 

@@ -20,7 +20,13 @@ class Ignored:
 
 
 def turn_back(
-    state: RolloutState, reason: Reason, now: float, *, variant: str | None = None, at: float | None = None
+    state: RolloutState,
+    reason: Reason,
+    now: float,
+    *,
+    variant: str | None = None,
+    at: float | None = None,
+    meant: str | None = None,
 ) -> RolloutState | Ignored:
     """Decide to roll back: the trial if there is one, else the last promotion.
 
@@ -30,6 +36,7 @@ def turn_back(
         now: Epoch seconds.
         variant: The variant that an alarm is about; None when a person asks.
         at: When the event happened, epoch seconds.
+        meant: The id of the release that a person wants to be taken back; None when they did not say.
 
     Returns:
         The next state (`state` itself when it is already under way), or why nothing is to be done.
@@ -42,6 +49,9 @@ def turn_back(
     if at is not None and at < state.started_at:
         return Ignored(f"the event is older than rollout {state.rollout_id}")
     champion, challenger = state.champion, state.challenger
+    subject = challenger or champion
+    if meant is not None and subject is not None and meant != subject.id:
+        return Ignored(f"release {meant} was meant, but by now it is {subject.id} that would be taken back")
     if champion is not None and challenger is not None:
         if variant is not None and variant != challenger.variant:
             return Ignored(f"the event is about variant {variant}, on trial is {challenger.variant}")
@@ -126,7 +136,9 @@ def _promoted(state: RolloutState, now: float) -> RolloutState:
     verdict = state.decided or verdict_on(state, challenger, "promoted", moved if champion else first, now)
     same = champion is not None and champion.recipe == challenger.recipe
     done = _idle(state, replace(verdict, at=now), challenger)
-    done = replace(done, previous=state.previous if same else champion, promoted_at=now)
+    if same:  # the same model from other instances: what it may be taken back for, and until when, stays
+        return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
+    done = replace(done, previous=champion, promoted_at=now)
     return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
 
 
@@ -182,7 +194,7 @@ def roll_back_trial(
     back = replace(
         state,
         phase=Phase.ROLLING_BACK,
-        weights={champion.variant: 100, challenger.variant: 0},
+        weights={challenger.variant: 0, champion.variant: 100},  # of the same variant when only its instances change
         moves=0,
         decided=replace(verdict_on(state, challenger, outcome, reason, now), evidence=evidence),
         paused_at=None,

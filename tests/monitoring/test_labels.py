@@ -242,6 +242,17 @@ def test_answers_of_the_present_trial_count_once_more_under_its_rollout(world: W
     assert world.seen("LogLossSquared", "v-b", "000002-b")[0] == 1
 
 
+def test_answers_of_an_earlier_step_count_for_no_trial(world: World) -> None:
+    state = world.state()
+    earlier = world.captured("v-b", ("first", True, 0.5), ago=60)
+    world.write_state(replace(state, step=1, step_starts=(world.now - 100, world.now - 30)))
+    world.deliver(
+        earlier, world.captured("v-b", ("second", True, 0.5)), world.labelled(("first", True), ("second", True))
+    )
+    assert world.seen("Accuracy", "v-b") == (2, 2)
+    assert world.seen("Accuracy", "v-b", "000002-b") == (1, 1)
+
+
 def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -> None:
     state = world.state()
     assert Trial.of(state) is not None

@@ -35,6 +35,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return look(world)
 
     monkeypatch.setattr(cli, "resolve", lambda stack: target)
+    monkeypatch.setattr(cli, "take", lambda _: look(world))
     monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
     monkeypatch.setattr("ops.watching.Looks", Looks)
     return lambda *words: CliRunner().invoke(cli.main, list(words))
@@ -61,6 +62,33 @@ def test_where_nothing_waits_for_an_approval_it_says_so(begin: Begin, shell: Cal
     done = shell("approve")
     assert done.exit_code == 1
     assert "nothing waits for an approval on endpoint endpoint, which is baking" in " ".join(done.stderr.split())
+
+
+def test_without_a_trial_yes_alone_takes_no_champion_back(begin: Begin, shell: Callable[..., Any]) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    assert world.state.champion is not None and world.state.champion.id == "b"
+    refused = shell("rollback", "--reason", "odd", "--yes")
+    assert refused.exit_code == 1
+    assert "To take back the champion, b, and bring the one before it back, add --previous" in told(refused)
+    assert world.state.champion.id == "b"
+
+    assert shell("rollback", "--reason", "odd", "--yes", "--previous").exit_code == 0
+    assert world.state.champion.id == "a"
+
+
+def test_with_a_trial_previous_is_refused_and_yes_takes_the_challenger_back(
+    begin: Begin, shell: Callable[..., Any]
+) -> None:
+    world = begin(seconds=20)
+    refused = shell("rollback", "--reason", "odd", "--yes", "--previous")
+    assert (refused.exit_code, world.state.challenger is not None) == (2, True)
+    assert shell("rollback", "--reason", "odd", "--yes").exit_code == 0
+    assert world.state.verdict is not None
+    assert (world.state.verdict.outcome, world.state.verdict.release) == ("rolled_back", "b")
+
+
+def told(result: Any) -> str:
+    return " ".join(result.stderr.split())
 
 
 def test_status_says_that_an_approval_is_waited_for(begin: Begin, world: World) -> None:

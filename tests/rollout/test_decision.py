@@ -87,6 +87,14 @@ def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> 
     assert decide(PLAN, held, windows(2, Tally(90, 1), Tally(10, 9)), 5000).action == "roll_back"
 
 
+def test_an_approval_lets_nothing_go_on_that_is_not_known() -> None:
+    for step in (0, 1):
+        paused = replace(BAKING, phase=Phase.PAUSED, step=step, step_starts=(10.0, 20.0)[: step + 1], approved=step)
+        for seen in (Seen.unknown("CloudWatch says Forbidden"), Seen(())):
+            assert decide(PLAN, paused, seen, 500).action == "hold"
+        assert decide(PLAN, paused, GOOD, 500).action == ("advance", "promote")[step]
+
+
 def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:
     unconfirmed = replace(BAKING, step=1)
     assert decide(PLAN, unconfirmed, GOOD, 500).action == "hold"
