@@ -378,7 +378,7 @@ class Controller:
         elif isinstance(effect, Rehearse):
             self._rehearse(effect)
         elif isinstance(effect, SetApproval):
-            self._registry.set_approval(effect.package, effect.approval, effect.why)
+            self._set_approval(effect)
         elif isinstance(effect, Record):
             self._journal.write(effect.state)
 
@@ -395,6 +395,14 @@ class Controller:
                 with suppress(Busy, Unreachable, Conflict):
                     self._journal.write(replace(counted, moves=counted.moves - 1))
             raise
+
+    def _set_approval(self, effect: SetApproval) -> None:
+        """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
+        self._registry.set_approval(effect.package, effect.approval, effect.why)
+        if effect.approval == "Approved" and effect.recipe is not None:
+            rejected = self._journal.read().rejected.get(effect.recipe)
+            if rejected is not None:
+                self._registry.set_approval(effect.package, "Rejected", rejected.reason.text)
 
     def _rehearse(self, effect: Rehearse) -> None:
         """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""

@@ -46,11 +46,12 @@ class Rehearse:
 
 @dataclass(frozen=True)
 class SetApproval:
-    """Give the package this approval status."""
+    """Give the package this approval status; an approval only unless its recipe was rejected meanwhile."""
 
     package: str
     approval: Approval
     why: str
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: 
         if not _same(live.shares(), state.weights):
             return Wait("the weights are on their way")
         if approval != "Approved":
-            return SetApproval(challenger.model_package_arn, "Approved", _why(state))
+            return SetApproval(challenger.model_package_arn, "Approved", _why(state), challenger.recipe)
     return _arriving(state, live, approval, now, challenger)
 
 
@@ -217,7 +218,7 @@ def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: f
     verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
     release = subject(state)
     if release is not None and approval != verdict:
-        return SetApproval(release.model_package_arn, verdict, _why(state))
+        return SetApproval(release.model_package_arn, verdict, _why(state), release.recipe)
     return Record(endings.concluded(state, now))
 
 

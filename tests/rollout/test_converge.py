@@ -152,7 +152,9 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     asked = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100})
     assert isinstance(due(going, asked, None, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
-    assert due(going, alone, None, 0) == SetApproval("arn:b", "Approved", "too many")
+    assert due(going, alone, None, 0) == SetApproval(
+        "arn:b", "Approved", "too many", going.challenger.recipe if going.challenger else None
+    )
     assert isinstance(due(going, alone, "Approved", 0), UseConfig)
     done = due(going, live("solo-b", {"v-b": 1.0}), "Approved", 9)
     assert isinstance(done, Record)

@@ -271,7 +271,7 @@ def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_ver
 ) -> None:
     # The variant that was to get weight, or the config that was to serve, is not there any more: SageMaker refuses.
     count = len(effects_of(quick(), promotion, release))
-    refusable, overtaken = {"weights", "config", "journal"}, set[str]()
+    refusable, overtaken = {"weights", "config", "journal", "approval"}, set[str]()
     for at in range(count):
         world, meddler = quick(), Meddler()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import grpc
@@ -28,7 +29,8 @@ def guard(alarm: str, wait: int = 0) -> dict[str, Any]:
     }
 
 
-def alarm_of(world: Any) -> str:
+def alarm_of(world: Any, missing: str = "missing") -> str:
+    """An alarm on a metric that nobody sends."""
     name = world.name("alarm")
     world.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
@@ -39,6 +41,7 @@ def alarm_of(world: Any) -> str:
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData=missing,
     )
     return name
 
@@ -76,10 +79,12 @@ def test_an_update_is_done_as_its_deployment_config_says(world: Any, plugin: Any
 
 
 def test_an_update_that_an_alarm_rolls_back_is_an_error_that_names_it(world: Any, plugin: Any) -> None:
-    first, second, alarm = world.config("first"), world.config("second"), alarm_of(world)
+    first, second, alarm = world.config("first"), world.config("second"), alarm_of(world, "breaching")
     made = plugin.create(ENDPOINT, {"name": world.name("alarmed"), "endpointConfigName": first})
     world.made.append(made)
-    world.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="as the test wants")
+    cloudwatch = world.client("cloudwatch")
+    while cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] != "ALARM":
+        time.sleep(0.2)
     wanted = plugin.wanted(made, {"endpointConfigName": second, "deploymentConfig": guard(alarm, wait=5)})
     with pytest.raises(grpc.RpcError) as caught:
         plugin.update(made, wanted)
