@@ -73,7 +73,16 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     journal = Journal("journal", names)
     rollback = Rollback("rollback", names, registry=registry, code=code)
     alerts = rollback.alerts.arn
-    monitoring = Monitoring("monitoring", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
+    monitoring = Monitoring(
+        "monitoring",
+        names,
+        plan=plan,
+        settings=watch,
+        rollout=settings.rollout,
+        registry=registry,
+        alerts=alerts,
+        code=code,
+    )
     Labels("labels", names, settings=watch, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(

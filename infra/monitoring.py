@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra import policies
+from infra import beyond_chance, policies
 from infra.config import MonitoringSettings
 from infra.dashboard import dashboard
 from infra.function import Function
@@ -15,19 +15,22 @@ from infra.lambda_zip import Bundle
 from infra.naming import Names
 from infra.registry import Registry
 from infra.releases import ServingPlan
+from infra.rollout_config import RolloutSettings
 
 MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
+SLOW = 0.01
+"""Share of requests that may take longer than `max_p99_ms`."""
 
 
 class Monitoring(pulumi.ComponentResource):
     """How the releases are doing.
 
     Creates:
-        Per variant an alarm on its 5XX rate, its p99 latency and its drift; the function that measures drift, on a
+        Per variant an alarm on its failures, its slow requests and its drift; the function that measures drift, on a
         schedule; a dashboard of traffic, latency, errors and drift.
 
     Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
-    depends on which of the two the variant is then.
+    depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Monitoring(pulumi.ComponentResource):
         *,
         plan: ServingPlan,
         settings: MonitoringSettings,
+        rollout: RolloutSettings,
         registry: Registry,
         alerts: pulumi.Input[str],
         code: Bundle,
@@ -49,6 +53,7 @@ class Monitoring(pulumi.ComponentResource):
             names: The stack's names.
             plan: Which releases are declared.
             settings: When an alarm rings.
+            rollout: How long an alarm can roll a release back, and how sure it must be.
             registry: Where captures and reference data live.
             alerts: The ARN of the topic that alarms tell.
             code: The sealed archive of the handlers.
@@ -56,6 +61,8 @@ class Monitoring(pulumi.ComponentResource):
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         self._names, self._settings, self._alerts = names, settings, alerts
+        looks = beyond_chance.periods(rollout, settings.period_seconds)
+        self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._alarms(variant)
         self.drift = Function(
@@ -83,26 +90,25 @@ class Monitoring(pulumi.ComponentResource):
         self._alarm(
             variant,
             "5xx",
-            f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX.",
-            metric_queries=_rate("Invocation5XXErrors", "Invocations", dimensions, settings.period_seconds),
+            f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX, beyond chance.",
+            metric_queries=self._share(
+                dimensions, ("Invocation5XXErrors", "Sum"), ("Invocations", "Sum"), settings.max_5xx_rate
+            ),
             evaluation_periods=1,
             datapoints_to_alarm=1,
             threshold=settings.max_5xx_rate,
             treat_missing_data="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
         )
+        slow = f"TC({settings.max_p99_ms * MICROSECONDS:.0f}:)"  # how many values are above it
         self._alarm(
             variant,
             "p99",
-            f"{variant} takes longer than {settings.max_p99_ms:g} ms for 1 of 100 requests.",
-            namespace="AWS/SageMaker",
-            metric_name="ModelLatency",
-            dimensions=dimensions,
-            extended_statistic="p99",
-            evaluate_low_sample_count_percentiles="evaluate",
-            period=settings.period_seconds,
+            f"{variant} takes longer than {settings.max_p99_ms:g} ms for more than {SLOW:.0%} of its requests, beyond "
+            "chance.",
+            metric_queries=self._share(dimensions, ("ModelLatency", slow), ("ModelLatency", "SampleCount"), SLOW),
             evaluation_periods=3,
             datapoints_to_alarm=2,
-            threshold=settings.max_p99_ms * MICROSECONDS,
+            threshold=SLOW,
             treat_missing_data="notBreaching",  # no requests, no latency
         )
         self._alarm(
@@ -132,22 +138,28 @@ class Monitoring(pulumi.ComponentResource):
             **rule,
         )
 
+    def _share(
+        self, dimensions: dict[str, str], part: tuple[str, str], whole: tuple[str, str], tolerated: float
+    ) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+        """The share of one count in another, each a metric and its statistic, where it is beyond chance; else 0."""
 
-def _rate(
-    part: str, whole: str, dimensions: dict[str, str], period: int
-) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
-    """The share of one count in another; without a whole there is no value, so the period counts as missing."""
+        def count(id_: str, metric: str, stat: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+            return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                id=id_,
+                return_data=False,
+                metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                    namespace="AWS/SageMaker",
+                    metric_name=metric,
+                    dimensions=dimensions,
+                    stat=stat,
+                    period=self._settings.period_seconds,
+                ),
+            )
 
-    def count(id_: str, metric: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
-        return aws.cloudwatch.MetricAlarmMetricQueryArgs(
-            id=id_,
-            return_data=False,
-            metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                namespace="AWS/SageMaker", metric_name=metric, dimensions=dimensions, stat="Sum", period=period
-            ),
+        rate = aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id="rate",
+            expression=beyond_chance.ratio(tolerated, self._nats),
+            label="share beyond chance",
+            return_data=True,
         )
-
-    rate = aws.cloudwatch.MetricAlarmMetricQueryArgs(
-        id="rate", expression="part / whole", label=f"{part} / {whole}", return_data=True
-    )
-    return [count("part", part), count("whole", whole), rate]
+        return [count("part", *part), count("whole", *whole), rate]

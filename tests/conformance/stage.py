@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from infra import policies
+from infra import beyond_chance, policies
 from infra.function import RUNTIME
 from monitoring.aws import Forms, S3Files
 from monitoring.labels import LabelJoin, Trial
@@ -26,6 +26,8 @@ from tests.rollout.on_cloud import Clients, Stage, wait_for
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
 _LATE = 2.0  # seconds from an answer to its label
+TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment
+PERIODS = 540  # that an alarm is looked at on a local stack: 90 minutes
 
 Act = Callable[["FaultStage"], None]
 
@@ -101,30 +103,27 @@ class FaultStage(Stage):
         return self.names.alarm(f"v-{role}", measure)
 
     def declare_alarm(self, role: str, measure: str) -> None:
-        """One of the alarms that infra declares for every variant, with a short period."""
+        """One of the alarms that infra declares for every variant, with a short period and one data point."""
         place = {"EndpointName": self.names.endpoint, "VariantName": f"v-{role}"}
         dimensions = [{"Name": name, "Value": value} for name, value in place.items()]
-        watched: dict[str, Any] = {
-            "Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": dimensions,
-            "ExtendedStatistic": "p99", "Period": 10, "Threshold": 150_000,
-        }  # fmt: skip
-        if measure == "5xx":
-            count = {"part": "Invocation5XXErrors", "whole": "Invocations"}
-            queries: list[dict[str, Any]] = [
-                {
-                    "Id": id_, "ReturnData": False,
-                    "MetricStat": {
-                        "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
-                        "Period": 10, "Stat": "Sum",
-                    },
-                }
-                for id_, metric in count.items()
-            ]  # fmt: skip
-            rate = {"Id": "rate", "Expression": "part / whole", "ReturnData": True}
-            watched = {"Metrics": [*queries, rate], "Threshold": 0.05}
+        counts = {"part": ("Invocation5XXErrors", "Sum"), "whole": ("Invocations", "Sum")}
+        if measure == "p99":
+            counts = {"part": ("ModelLatency", "TC(150000:)"), "whole": ("ModelLatency", "SampleCount")}
+        queries: list[dict[str, Any]] = [
+            {
+                "Id": id_, "ReturnData": False,
+                "MetricStat": {
+                    "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+                    "Period": 10, "Stat": stat,
+                },
+            }
+            for id_, (metric, stat) in counts.items()
+        ]  # fmt: skip
+        expression = beyond_chance.ratio(TOLERATED, beyond_chance.evidence(PERIODS, alpha=0.05))
         self.clients("cloudwatch").put_metric_alarm(
             AlarmName=self.alarm(role, measure), EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="notBreaching", AlarmActions=[self.topic], **watched,
+            TreatMissingData="notBreaching", AlarmActions=[self.topic], Threshold=TOLERATED,
+            Metrics=[*queries, {"Id": "rate", "Expression": expression, "ReturnData": True}],
         )  # fmt: skip
 
     # What the topic sent

@@ -169,26 +169,27 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
     world = run(state=idle(OLD))
     for variant in (OLD.variant, release(LOCAL).variant):
         wanted = {"EndpointName": "flight-delay-local", "VariantName": variant}
-        assert world.one(":MetricAlarm", f"{variant}-p99").inputs["dimensions"] == wanted
         assert world.one(":MetricAlarm", f"{variant}-drift").inputs["dimensions"] == wanted
-        for query in world.one(":MetricAlarm", f"{variant}-5xx").inputs["metricQueries"]:
-            assert "metric" not in query or query["metric"]["dimensions"] == wanted
+        for measure in ("5xx", "p99"):
+            for query in world.one(":MetricAlarm", f"{variant}-{measure}").inputs["metricQueries"]:
+                assert "metric" not in query or query["metric"]["dimensions"] == wanted
 
 
 def test_error_rate_is_a_share_and_not_a_count() -> None:
-    queries = {
-        query["id"]: query for query in run().one(":MetricAlarm", f"v-{RECIPE[:12]}-5xx").inputs["metricQueries"]
-    }
-    assert queries["rate"]["expression"] == "part / whole"
-    assert queries["rate"]["returnData"] is True
+    alarm = run().one(":MetricAlarm", f"v-{RECIPE[:12]}-5xx").inputs
+    queries = {query["id"]: query for query in alarm["metricQueries"]}
+    assert "part / whole" in queries["rate"]["expression"]
+    assert [query["id"] for query in alarm["metricQueries"] if query["returnData"]] == ["rate"]
+    assert alarm["threshold"] == 0.05
     assert queries["part"]["metric"]["metricName"] == "Invocation5XXErrors"
     assert queries["whole"]["metric"]["metricName"] == "Invocations"
 
 
-def test_latency_is_compared_in_sagemakers_microseconds() -> None:
+def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundred_may_be() -> None:
     alarm = run(monitoring={"max_p99_ms": 250}).one(":MetricAlarm", f"v-{RECIPE[:12]}-p99").inputs
-    assert alarm["threshold"] == 250_000
-    assert alarm["extendedStatistic"] == "p99"
+    counted = {query["id"]: query["metric"]["stat"] for query in alarm["metricQueries"] if "metric" in query}
+    assert counted == {"part": "TC(250000:)", "whole": "SampleCount"}
+    assert alarm["threshold"] == 0.01
 
 
 def test_promotion_changes_no_alarm() -> None:

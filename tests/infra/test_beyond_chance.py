@@ -1,0 +1,211 @@
+"""Alarms that ring only beyond chance: the bound, how often it errs, and what CloudWatch makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from infra.beyond_chance import evidence, least, periods, ratio
+from infra.config import Settings
+from localcloud.server.platform import Datum
+from tests.infra.recorded import RECIPE, run_program, stack_config
+from tests.localcloud.cloudwatch.conftest import Local, running
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+VARIANT = f"v-{RECIPE[:12]}"
+PLACE = {"EndpointName": "flight-delay-local", "VariantName": VARIANT}
+LIMIT = 250_000.0  # microseconds
+
+
+def chances(requests: int, share: float) -> list[float]:
+    """The probability of each count of bad requests."""
+    return [math.comb(requests, bad) * share**bad * (1 - share) ** (requests - bad) for bad in range(requests + 1)]
+
+
+def needed(stack: str) -> float:
+    """The evidence that a period of a committed stack needs."""
+    settings = Settings.load(stack_config(stack), stack=stack)
+    looks = periods(settings.rollout, settings.monitoring.period_seconds)
+    return evidence(looks, settings.rollout.judge.alpha)
+
+
+@pytest.mark.parametrize("tolerated", [0.01, 0.05, 0.3])
+def test_the_exact_chance_of_a_count_above_the_bound_is_within_the_promise(tolerated: float) -> None:
+    for nats in (1.0, 4.0, needed("local")):
+        for requests in range(1, 400, 7):
+            above = least(requests, tolerated, nats)
+            chance = math.fsum(p for bad, p in enumerate(chances(requests, tolerated)) if bad > above)
+            assert chance <= math.exp(-nats), (requests, nats)
+
+
+@pytest.mark.parametrize("requests", [8, 25, 200])
+def test_equal_models_hear_an_alarm_in_at_most_alpha_of_rollouts_whose_failures_are_just_tolerated(
+    requests: int,
+) -> None:
+    alpha, looks, tolerated, rollouts = 0.05, 90, 0.05, 1000
+    draw = Random(requests)
+    above = least(requests, tolerated, evidence(looks, alpha))
+    counts, weights = range(requests + 1), list(accumulate(chances(requests, tolerated)))
+    worst = [max(draw.choices(counts, cum_weights=weights, k=looks)) for _ in range(rollouts)]
+    assert sum(bad > above for bad in worst) <= alpha * rollouts
+    assert sum(bad / requests > tolerated for bad in worst) > 0.9 * rollouts, "a share alone would ring in nearly all"
+
+
+@pytest.mark.parametrize("stack", ["local", "dev", "prod"])
+def test_half_of_twenty_requests_is_beyond_chance_in_one_period(stack: str) -> None:
+    assert least(20, 0.05, needed(stack)) < 10
+
+
+def test_evidence_covers_every_period_of_trial_and_watch_and_both_alarms() -> None:
+    settings = Settings.load(stack_config("local", rollout={"max_minutes": 30, "watch_minutes": 20}), stack="local")
+    assert periods(settings.rollout, 10) == 300
+    assert math.exp(-evidence(300, 0.05)) * 300 * 2 == pytest.approx(0.05)
+
+
+def test_expression_is_the_bound_in_plain_numbers() -> None:
+    assert ratio(0.05, 9) == "IF(part > (0.05 * whole + (0.9 * whole) ^ 0.5 + 3), part / whole, 0)"
+    assert "e" not in ratio(1e-7, 12.3456789).removeprefix("IF(").replace("whole", "")
+
+
+# --- on CloudWatch
+
+
+def declared(measure: str) -> dict[str, Any]:
+    """The alarm of a variant as the program declares it, as `PutMetricAlarm` takes it."""
+    inputs = run_program(monitoring={"max_p99_ms": LIMIT / 1000}).one(":MetricAlarm", f"{VARIANT}-{measure}").inputs
+    return {
+        "EvaluationPeriods": int(inputs["evaluationPeriods"]),
+        "DatapointsToAlarm": int(inputs["datapointsToAlarm"]),
+        "Threshold": inputs["threshold"],
+        "ComparisonOperator": inputs["comparisonOperator"],
+        "TreatMissingData": inputs["treatMissingData"],
+        "Metrics": [_query(query) for query in inputs["metricQueries"]],
+    }
+
+
+def _query(query: dict[str, Any]) -> dict[str, Any]:
+    if "expression" in query:
+        return {"Id": query["id"], "Expression": query["expression"], "ReturnData": query["returnData"]}
+    metric = query["metric"]
+    dimensions = [{"Name": name, "Value": value} for name, value in metric["dimensions"].items()]
+    return {
+        "Id": query["id"],
+        "ReturnData": query["returnData"],
+        "MetricStat": {
+            "Metric": {
+                "Namespace": metric["namespace"],
+                "MetricName": metric["metricName"],
+                "Dimensions": dimensions,
+            },
+            "Period": int(metric["period"]),
+            "Stat": metric["stat"],
+        },
+    }
+
+
+class Served:
+    """A CloudWatch with one declared alarm, and requests to put into it."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+
+    def answer(self, good: int, bad: int, *, errors: bool = True) -> None:
+        """Answers as SageMaker counts them; without `errors` nothing is said of 5XX."""
+        for position in range(good + bad):
+            failed = float(position < bad)
+            self._put("Invocations", 1)
+            self._put("ModelLatency", 2 * LIMIT if failed else LIMIT)
+            if errors:
+                self._put("Invocation5XXErrors", failed)
+
+    def _put(self, name: str, value: float) -> None:
+        now = self._local.clock.now
+        self._local.service.put("AWS/SageMaker", [Datum(name, PLACE, value, "None", now)])
+
+    async def period(self) -> str:
+        """Let a period pass; the state then."""
+        await self._local.advance(10)
+        await self._local.advance(1)  # what was put at its end has been seen
+        return await self._local.state()
+
+    async def value(self) -> float:
+        """Of the newest data point that the alarm looked at."""
+        return json.loads((await self._local.describe())["StateReasonData"])["recentDatapoints"][-1]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Callable[[str, Callable[[Served], Awaitable[None]]], None]:
+    """Runs a story against a new CloudWatch with the alarm on a measure."""
+
+    def run(measure: str, story: Callable[[Served], Awaitable[None]]) -> None:
+        alarm = declared(measure)
+
+        async def main() -> None:
+            async with running(tmp_path) as local:
+                await local("PutMetricAlarm", AlarmName="alarm", **alarm)
+                await story(Served(local))
+
+        asyncio.run(main())
+
+    return run
+
+
+@pytest.mark.parametrize("measure", ["5xx", "p99"])
+def test_few_bad_requests_of_few_leave_the_alarm_ok(tell: Any, measure: str) -> None:
+    async def story(served: Served) -> None:
+        for _ in range(3):
+            served.answer(good=13, bad=2)
+            assert await served.period() == "OK"
+
+    tell(measure, story)
+
+
+def test_half_of_twenty_requests_failing_rings_in_the_first_period(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        served.answer(good=20, bad=0)
+        assert await served.period() == "OK"
+        served.answer(good=10, bad=10)
+        assert await served.period() == "ALARM"
+        assert await served.value() == 0.5
+
+    tell("5xx", story)
+
+
+def test_many_requests_ring_for_a_share_a_little_over_what_is_tolerated(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        served.answer(good=930, bad=70)
+        assert await served.period() == "OK"
+        served.answer(good=900, bad=100)
+        assert await served.period() == "ALARM"
+
+    tell("5xx", story)
+
+
+def test_half_of_twenty_requests_slow_in_two_periods_rings(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        served.answer(good=10, bad=10)
+        assert await served.period() == "OK"
+        served.answer(good=10, bad=10)
+        assert await served.period() == "ALARM"
+
+    tell("p99", story)
+
+
+@pytest.mark.parametrize("measure", ["5xx", "p99"])
+def test_a_period_without_requests_breaches_nothing(tell: Any, measure: str) -> None:
+    async def story(served: Served) -> None:
+        assert await served.period() == "OK"
+        served.answer(good=30, bad=0, errors=False)
+        assert await served.period() == "OK"
+
+    tell(measure, story)
