@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rollout.ports import Busy, Clock, Conflict, Journal, Notify, Unreachable
+from rollout.ports import Clock, Conflict, Journal, Notify, RolloutError
 from rollout.state import Event, RolloutState
 
 CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
@@ -38,7 +38,7 @@ class Outbox:
         if claimed is None:
             return self.journal.read()
         sent: list[Event] = []
-        with suppress(Busy, Unreachable):
+        with suppress(RolloutError):  # that nobody can be told stops no rollout
             for event in claimed.outbox:
                 self.notify.send(event)
                 sent.append(event)

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from rollout import Plan, Reason, Release
+from rollout import Plan, Reason, Release, RolloutError
 from rollout.memory import MemoryNotify, World
 from rollout.state import Event
 
@@ -36,6 +36,17 @@ def test_two_controllers_that_end_a_rollout_together_tell_of_it_once(served: Wor
         world.controller().follow(60)
     kinds = [event.kind for event in world.sent]
     assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
+
+
+def test_a_topic_that_refuses_the_news_stops_no_rollout(served: Worlds, release: Make, plan: Plan) -> None:
+    world = served()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", Mock(side_effect=RolloutError("Publish: AuthorizationError")))
+        challenge(world, release, plan)
+        assert world.controller().follow(1200).champion == release("b")
+    assert world.state.outbox[-1].kind == "promoted"  # it is told once the topic takes it
+    world.controller().tick()
+    assert world.state.outbox == ()
 
 
 def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another(
