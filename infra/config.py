@@ -140,8 +140,8 @@ class MonitoringSettings(Section):
     period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
         default=60, ge=10, le=3600, description="The period of the alarms and of a window of observations."
     )
-    max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail.")
-    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="p99 of the model's latency, in ms.")
+    max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail, chance apart.")
+    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="What 99 of 100 requests may take, ms.")
     max_drift_psi: float = Field(
         default=0.25, gt=0, le=100, description="Population stability index of the worst feature."
     )
