@@ -81,7 +81,7 @@ def _lines(item: Any, namespace: str, root: type[BaseModel]) -> list[str]:
     given = where + shown(item["input"])
     if item["type"] == "extra_forbidden":
         owner, *_ = _at(location[:-1], root)
-        return [unknown(where, item["input"], _fields(owner))]
+        return [unknown(where, item["input"], _fields(_core(owner, [])[0]))]
     if item["type"] == "missing":
         return [f"{where} is missing: allowed is {_words(kind, rules)}"]
     if item["type"].startswith("union_tag_"):

@@ -26,6 +26,7 @@ from pydantic import (
 
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
+from infra.provable import without_capture
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
 from infra.target import is_local, wrong_region
@@ -147,7 +148,11 @@ class MonitoringSettings(Section):
     )
     drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
     labels_minutes: int = Field(
-        default=60, ge=1, le=10_080, description="How long a label waits for its answer before it counts as unknown."
+        default=60,
+        ge=1,
+        le=10_080,
+        description="How long a label waits for its answer before it counts as unknown. It is not how late labels may "
+        "come (45 days): answers are captured within minutes.",
     )
 
     @field_validator("period_seconds")
@@ -220,11 +225,17 @@ class Settings(Section):
         return self
 
     def _of_capture(self) -> list[tuple[str, str]]:
+        """What is asked of captured answers when nothing is captured."""
         rollout = self.rollout
-        if self.serving.capture_percent or rollout.replay is None or "replay" not in rollout.model_fields_set:
+        if self.serving.capture_percent:
             return []
-        given = shown(whole(rollout.replay.model_dump(exclude_unset=True)))
-        return [(f"rollout.replay{given}", "serving.capture_percent is 0, so nothing is captured; allowed is null")]
+        wrong = [(f"rollout.judge.metrics{where}", text) for where, text in without_capture(rollout.judge.metrics)]
+        if rollout.replay is not None and "replay" in rollout.model_fields_set:
+            given = shown(whole(rollout.replay.model_dump(exclude_unset=True)))
+            wrong.append(
+                (f"rollout.replay{given}", "serving.capture_percent is 0, so nothing is captured; allowed is null")
+            )
+        return wrong
 
     def _of_instances(self) -> list[tuple[str, str]]:
         """What SageMaker refuses or passes over on Inf1 instances (developer guide, "Exclusions")."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from infra import provable
 from infra.allowed import Wrong, one_of, shown
 from infra.section import Section
 from infra.whole_numbers import whole
@@ -133,7 +134,13 @@ Strategy = Annotated[AllAtOnce | Canary | Linear | Steps | AB | Shadow, Field(di
 class MetricSettings(Section):
     """What is given of a metric; what is left out is taken from `rollout.catalogue`."""
 
-    margin: float | None = Field(default=None, ge=0, description="The tolerated worsening.")
+    margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="The tolerated worsening: of a rate or a mean in its own unit (0.02 of errors: two percentage "
+        "points), of a latency relative to the champion's (0.5: 50% slower); with 0 an equal challenger is hardly ever "
+        "shown not worse.",
+    )
     prove: bool | None = Field(default=None, description="Whether it must be shown not worse before a promotion.")
     low: float | None = Field(default=None, description="The least value of an observation of a mean.")
     high: float | None = Field(
@@ -201,6 +208,13 @@ class JudgeSettings(Section):
             raise Wrong(wrong)
         return metrics
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        problem = provable.not_better(item.of(name) for name, item in self.metrics.items())
+        if self.promote_when == "better" and problem:
+            raise Wrong([problem])
+        return self
+
 
 def _of_metric(name: str, given: Mapping[str, Any], told: str) -> tuple[str, str]:
     """What is wrong with a metric, as a path below the metrics and a text."""
@@ -219,7 +233,12 @@ def _of_metric(name: str, given: Mapping[str, Any], told: str) -> tuple[str, str
 class ReplaySettings(Section):
     """What captured requests of the champion must show of a challenger before it gets any live traffic."""
 
-    requests: int = Field(default=100, ge=1, le=10_000, description="How many are replayed, the latest first.")
+    requests: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="How many are replayed, the latest of the last 48 h first, for 60 s at most.",
+    )
     max_errors: float = Field(default=0, ge=0, le=1, description="Share that may be errors, or of another shape.")
     max_changed: float = Field(default=0.2, ge=0, le=1, description="Share whose decision may differ.")
     max_latency_ratio: float = Field(
@@ -277,10 +296,13 @@ class RolloutSettings(Section):
         gt=0,
         le=LONGEST / 60,
         validate_default=True,
-        description="The longest a trial may take, waits for approvals not counted.",
+        description="The longest a trial may take, from its start: the time in which instances start counts, waits for "
+        "approvals do not.",
     )
     on_timeout: OnTimeout = Field(
-        default="roll_back", description="What happens then: never a promotion; hold waits for a person."
+        default="roll_back",
+        description="What happens then: never a promotion; hold keeps the share until a person rolls it back or a "
+        "newer release supersedes it.",
     )
     watch_minutes: float = Field(
         default=60,
@@ -307,6 +329,13 @@ class RolloutSettings(Section):
         if sum(bakes) >= minutes * 60:
             raise ValueError(f"the steps bake for {_summed(bakes)} s; {_above(sum(bakes))}")
         return minutes
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        wrong = provable.in_shadow(self.judge.metrics) if self.copied is not None else []
+        if wrong:
+            raise Wrong([(f".judge.metrics{where}", text) for where, text in wrong])
+        return self
 
     @property
     def copied(self) -> int | None:

@@ -35,7 +35,8 @@ def metric(name: str, **given: Any) -> Metric:
 
     Args:
         name: One of `KNOWN`, or a metric of the user's, of which `kind`, `margin`, `namespace` and `metric` are needed,
-            and of a mean `high`. `absolute_error` needs `high` too, as labels have any unit.
+            and of a mean `high`. `absolute_error` needs `high` too, as labels have any unit. Only a mean has `low` and
+            `high`; those of `log_loss` hold what is published of it.
         given: Fields of `Metric`.
 
     Raises:
@@ -46,6 +47,7 @@ def metric(name: str, **given: Any) -> Metric:
         fixed = sorted({"kind", "quantile", "better", "namespace", "metric"} & given.keys())
         if fixed:
             raise ValueError(f"metric {name!r}: {', '.join(fixed)} of a known metric cannot be given")
+        _refuse_range(known.kind, name, given)
         return _in_its_unit(known, given) if name == "absolute_error" else replace(known, **given)
     missing = sorted({"kind", "margin", "namespace", "metric"} - given.keys())
     if given.get("kind") == "mean" and "high" not in given:
@@ -58,7 +60,24 @@ def metric(name: str, **given: Any) -> Metric:
         )
     if given["kind"] == "quantile":
         raise ValueError(f"metric {name!r}: kind is 'quantile', which only the latencies have; expected rate or mean")
+    _refuse_range(given["kind"], name, given)
     return Metric(name, **given)
+
+
+def _refuse_range(kind: str, name: str, given: Mapping[str, Any]) -> None:
+    """Refuse a range that nothing looks at, or one that what is published does not keep to."""
+    for field in ("low", "high"):
+        if kind != "mean" and field in given:
+            raise ValueError(
+                f"metric {name!r}: {field} is {given[field]}; only a mean has low and high, this is a {kind}"
+            )
+    if name != "log_loss":
+        return
+    where, published = f"metric {name!r}", f"as its values are published within 0..{LOSS_MOST:g}"
+    if given.get("low", 0.0) > 0:
+        raise ValueError(f"{where}: low is {given['low']}; allowed is 0 or less, {published}")
+    if given.get("high", LOSS_MOST) < LOSS_MOST:
+        raise ValueError(f"{where}: high is {given['high']}; allowed is {LOSS_MOST:g} or more, {published}")
 
 
 def _in_its_unit(known: Metric, given: Mapping[str, Any]) -> Metric:

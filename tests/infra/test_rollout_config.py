@@ -223,6 +223,14 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         [f"modelstack:rollout.strategy.kind is missing: allowed is one of {STRATEGIES}"],
     ),
     (
+        {"rollout": {"replay": {"request": 50}, "infrastructure": {"weight": 50}}},
+        [
+            "modelstack:rollout.replay.request = 50: no such field; allowed are requests, max_errors, max_changed, "
+            "max_latency_ratio; did you mean 'requests'?",
+            "modelstack:rollout.infrastructure.weight = 50: no such field; allowed are kind, percent, bake_seconds",
+        ],
+    ),
+    (
         {"rollout": {"strategy": {"kind": "canary", "weight": 5}}},
         [f"modelstack:rollout.strategy.bake_seconds is missing: allowed is {BAKE}"],
     ),
@@ -321,6 +329,40 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
             'modelstack:rollout.judge.metrics.latency_p99 = {"better": "higher"}: better of a known metric '
             "cannot be given",
         ],
+    ),
+    (
+        {
+            "rollout": {
+                "judge": {"metrics": {"errors": {"high": 2}, "latency_p99": {"low": 0}, "log_loss": {"high": 1}}}
+            }
+        },
+        [
+            "modelstack:rollout.judge.metrics.errors.high = 2: only a mean has low and high, this is a rate",
+            "modelstack:rollout.judge.metrics.latency_p99.low = 0: only a mean has low and high, this is a quantile",
+            "modelstack:rollout.judge.metrics.log_loss.high = 1: allowed is 5 or more, as its values are published "
+            "within 0..5",
+        ],
+    ),
+    (
+        {"rollout": {"judge": {"metrics": {"errors": {}, "log_loss": {"low": 0.5, "high": 7}}}}},
+        [
+            "modelstack:rollout.judge.metrics.log_loss.low = 0.5: allowed is 0 or less, as its values are published "
+            "within 0..5"
+        ],
+    ),
+    (
+        {
+            "rollout": {
+                "judge": {
+                    "metrics": {
+                        "errors": {},
+                        "log_loss": {"low": -1, "high": 7},
+                        "refunds": {"kind": "rate", "margin": 0.1, "namespace": "shop", "metric": "Refunds", "low": 0},
+                    }
+                }
+            }
+        },
+        ["modelstack:rollout.judge.metrics.refunds.low = 0: only a mean has low and high, this is a rate"],
     ),
     (
         {"rollout": {"judge": {"metrics": {"latency_p50": {}, "latency_p99": {}}}}},

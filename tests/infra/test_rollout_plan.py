@@ -121,8 +121,10 @@ def test_page_on_rollouts_shows_configs_that_are_right_and_the_defaults_that_the
     assert {item["kind"] for item in shown} == set(GOOD)
     for item in shown:
         assert plan(strategy=item, max_minutes=20_160).steps
-    (defaults,) = re.findall(r"^```yaml\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    defaults, *others = re.findall(r"^```yaml\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
     assert RolloutSettings.model_validate(yaml.safe_load(defaults)) == RolloutSettings()
+    for other in others:
+        load(rollout=yaml.safe_load(other))
 
 
 def test_windows_that_fit_are_not_refused() -> None:

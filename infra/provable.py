@@ -1,0 +1,66 @@
+"""Which metrics can never show what a promotion asks of them: told before anything changes, as such a trial never ends.
+
+A problem is a path below `judge` or `judge.metrics`, with its value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from infra.allowed import shown
+from rollout import catalogue
+from rollout.metrics import Metric
+
+LABELLED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
+_COUNTED = catalogue.KNOWN.keys() - LABELLED  # the platform counts these of every variant, of a shadow too
+
+
+class Given(Protocol):
+    """What the config gives of a metric."""
+
+    prove: bool | None
+
+    def of(self, name: str) -> Metric:
+        """The metric of a name."""
+        ...
+
+
+def not_better(metrics: Iterable[Metric]) -> tuple[str, str] | None:
+    """Why `promote_when: better` can never be met; None when it can.
+
+    Of a quantile with a margin only "not worse" can be shown, as its counts are those of answers slower than the margin
+    allows.
+    """
+    if any(metric.prove and (metric.kind != "quantile" or metric.margin == 0) for metric in metrics):
+        return None
+    return (
+        f".promote_when{shown('better')}",
+        "no metric with prove: true can be shown better, as of a latency with a margin only `not worse` can; allowed "
+        "is not_worse, or prove: true on a rate, a mean, or a latency with margin 0",
+    )
+
+
+def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+    """What is to be proven by labels while no answer is captured that a label could be joined to."""
+    text = "serving.capture_percent is 0, so no answer is there for a label to meet; allowed is false"
+    return [(where, text) for name, where in _to_prove(metrics) if name in LABELLED]
+
+
+def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+    """What is to be proven in a shadow step, though nothing can be known of it there."""
+    labelled = "in a shadow step labels meet the champion's answers only, as copies carry its inference ids"
+    own = "in a shadow step no service sees the challenger's answers, so none publishes a metric of them"
+    allowed = "allowed is false, or a strategy without shadow"
+    return [
+        (where, f"{labelled if name in LABELLED else own}; {allowed}")
+        for name, where in _to_prove(metrics)
+        if name not in _COUNTED
+    ]
+
+
+def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, str]]:
+    """The name of each metric that must be proven, and where that stands."""
+    for name, given in metrics.items():
+        if given.of(name).prove:
+            yield name, f".{name}.prove{shown(True)}{'' if given.prove else ' (the default)'}"

@@ -1,0 +1,108 @@
+"""A trial that waits for what no metric can ever show is refused before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.provable import LABELLED, not_better
+from rollout import catalogue
+from rollout.judge import judge
+from rollout.metrics import Metric
+from tests.infra.refusals import load, refusal
+from tests.infra.strategies import strategy
+
+OWN = {"kind": "rate", "margin": 0.1, "namespace": "shop", "metric": "Refunds"}
+PROVEN = {"absolute_error": {"high": 90, "prove": True}, "accuracy": {"prove": True}, "log_loss": {"prove": True}}
+JOINED = "in a shadow step labels meet the champion's answers only, as copies carry its inference ids"
+ALLOWED = "allowed is false, or a strategy without shadow"
+SHADOWS = [strategy("shadow"), strategy("shadow", then=strategy("canary"))]
+
+
+def judged(metrics: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A rollout that is judged by these metrics."""
+    return {"judge": {"metrics": metrics, **more}}
+
+
+# --- better
+
+NOT_BETTER = [
+    {"latency_p99": {"prove": True}},
+    {"latency_p99": {"prove": True}, "errors": {"prove": False}, "latency_p50": {"margin": 0}},
+]
+
+
+@pytest.mark.parametrize("metrics", NOT_BETTER)
+def test_better_is_refused_when_no_metric_to_prove_can_show_it(metrics: dict[str, Any]) -> None:
+    assert refusal(rollout=judged(metrics, promote_when="better")) == [
+        'modelstack:rollout.judge.promote_when = "better": no metric with prove: true can be shown better, as of a '
+        "latency with a margin only `not worse` can; allowed is not_worse, or prove: true on a rate, a mean, or a "
+        "latency with margin 0"
+    ]
+    load(rollout=judged(metrics))
+
+
+@pytest.mark.parametrize("metrics", [{"errors": {}}, {"latency_p99": {"margin": 0, "prove": True}}])
+def test_better_is_allowed_when_one_metric_can_show_it(metrics: dict[str, Any]) -> None:
+    load(rollout=judged(metrics, promote_when="better"))
+
+
+@pytest.mark.parametrize("name", catalogue.KNOWN)
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+@pytest.mark.parametrize("prove", [True, False])
+def test_what_can_be_better_is_what_the_judge_finds_better(name: str, margin: float, prove: bool) -> None:
+    metric = replace(catalogue.KNOWN[name], margin=margin, prove=prove)
+    always = Metric("slow", "quantile", 0.5, quantile=0.5)  # to be proven, and never better
+    found = judge([], metrics=[metric, always], alpha=0.05, promote_when="better")
+    never = found.reason.text.startswith("no metric can be shown better")
+    assert (not_better([metric, always]) is not None) == never
+
+
+# --- labels without capture
+
+
+def test_metrics_that_come_from_labels_cannot_be_proven_without_capture() -> None:
+    lines = refusal(serving={"capture_percent": 0}, rollout=judged(PROVEN))
+    assert lines == [
+        f"modelstack:rollout.judge.metrics.{name}.prove = true: serving.capture_percent is 0, so no answer is there "
+        "for a label to meet; allowed is false"
+        for name in PROVEN
+    ]
+    load(serving={"capture_percent": 1}, rollout=judged(PROVEN))
+    load(serving={"capture_percent": 0}, rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN}))
+
+
+def test_every_metric_that_comes_from_labels_is_tried_here() -> None:
+    assert PROVEN.keys() == LABELLED
+
+
+# --- shadow steps
+
+
+@pytest.mark.parametrize("shadow", SHADOWS)
+def test_metrics_that_come_from_labels_cannot_be_proven_in_a_shadow_step(shadow: dict[str, Any]) -> None:
+    assert refusal(rollout={"strategy": shadow, **judged(PROVEN)}) == [
+        f"modelstack:rollout.judge.metrics.{name}.prove = true: {JOINED}; {ALLOWED}" for name in PROVEN
+    ]
+    load(rollout={"strategy": strategy("canary"), **judged(PROVEN)})
+
+
+@pytest.mark.parametrize("shadow", SHADOWS)
+@pytest.mark.parametrize(("own", "default"), [(OWN, " (the default)"), ({**OWN, "prove": True}, "")])
+def test_metric_of_ones_own_cannot_be_proven_in_a_shadow_step(
+    shadow: dict[str, Any], own: dict[str, Any], default: str
+) -> None:
+    assert refusal(rollout={"strategy": shadow, **judged({"errors": {}, "refunds": own})}) == [
+        f"modelstack:rollout.judge.metrics.refunds.prove = true{default}: in a shadow step no service sees the "
+        f"challenger's answers, so none publishes a metric of them; {ALLOWED}"
+    ]
+    load(rollout={"strategy": strategy("canary"), **judged({"errors": {}, "refunds": own})})
+
+
+@pytest.mark.parametrize("shadow", SHADOWS)
+def test_what_the_platform_counts_itself_can_be_proven_in_a_shadow_step(shadow: dict[str, Any]) -> None:
+    proven = {"errors": {}, "latency_p50": {"prove": True}, "latency_p90": {}, "latency_p99": {"prove": True}}
+    others = {"accuracy": {"prove": False}, "refunds": {**OWN, "prove": False}}
+    load(rollout={"strategy": shadow, **judged({**proven, **others})})
