@@ -95,7 +95,7 @@ def test_a_release_that_raises_on_import_is_rejected_with_its_last_words_and_the
     assert "Traceback" not in done.output
     assert "rolled back: release" in done.error
     assert "did not pass the ping health check" in done.error
-    assert done.error.endswith(f"the model's code failed: RuntimeError: {BOOM}")
+    assert f"the model's code failed: RuntimeError: {BOOM}. `modelstack explain` shows" in done.error
 
     seen = take(story.target())
     assert (seen.champion_package, seen.challenger, shares(seen)) == (before, None, {"champion": 100.0})
