@@ -80,7 +80,8 @@ MODELS: tuple[Row, ...] = (
         name="other-decisions",
         happens="The challenger decides otherwise than the champion on captured requests, more often than allowed.",
         see="`rolled back`, source `replay`, with the share of changed decisions.",
-        do="If the change is wanted, raise `max_changed`; a metric that needs labels, such as `accuracy`, then judges who is right.",
+        do="If the change is wanted, raise `max_changed`; a metric that needs labels, such as `accuracy`, then judges "
+        "who is right.",
         challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
         plan=GATED,
         captures=True,
@@ -131,7 +132,8 @@ MODELS: tuple[Row, ...] = (
         name="no-traffic",
         happens="No request reaches the challenger: too little traffic is never a pass. The time runs out.",
         see="`rolled back`, source `timeout`: no data of the challenger.",
-        do="Look whether clients set `TargetVariant`, give the trial more time, or a larger share; then `modelstack clear`.",
+        do="Look whether clients set `TargetVariant`, give the trial more time, or a larger share; then "
+        "`modelstack clear`.",
         plan=replace(QUICK, max_seconds=30),
         asks="champion",
         expects=Expected(
