@@ -77,6 +77,8 @@ class Capture:
         self._interval = interval
         self._spools: dict[tuple[str, str], _Spool] = {}
         self._full: list[Path] = []
+        self._uploads = asyncio.Lock()
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -87,10 +89,9 @@ class Capture:
 
     async def stop(self) -> None:
         """Upload everything."""
+        self._stopping.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task  # in the middle of an upload it goes on to its end: a thread can't be cancelled
         await self.flush()
 
     def record(self, config: dict[str, Any] | None, exchange: Exchange) -> None:
@@ -106,17 +107,18 @@ class Capture:
 
     async def flush(self) -> None:
         """Upload all files; those that S3 does not take wait on."""
-        for spool in self._spools.values():
-            self._close(spool)
-        self._spools.clear()
-        full, self._full = self._full, []
-        for path in full:
-            if not await asyncio.to_thread(self._upload, path):
-                self._full.append(path)
+        async with self._uploads:
+            for spool in self._spools.values():
+                self._close(spool)
+            self._spools.clear()
+            for path in list(self._full):
+                if await asyncio.to_thread(self._upload, path):
+                    self._full.remove(path)
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._interval)
             await self.flush()
 
     def _append(self, config: dict[str, Any], exchange: Exchange, line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -92,10 +93,16 @@ def test_refused_package_stops_the_program_before_anything_else_is_declared() ->
     assert not world.all("lambda/function:Function")
 
 
-def test_the_provider_of_packages_starts_before_anything_is_declared_that_a_package_waits_for() -> None:
-    world = run()
-    types = [item.type for item in world.resources]
-    assert types.index("pulumi:providers:pulumi-python") < types.index("aws:kms/key:Key")
+def test_the_provider_of_packages_starts_while_aws_is_asked_whose_account_it_is() -> None:
+    class Asked(World):
+        def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+            until = time.monotonic() + 10  # a registration may be on its way in another thread
+            while not self.all(":pulumi-python") and time.monotonic() < until:
+                time.sleep(0.01)
+            assert self.all(":pulumi-python"), "the provider waits for the account"
+            return super().call(args)
+
+    run(world=Asked())
 
 
 # --- serving

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -173,6 +174,31 @@ def test_files_wait_while_s3_does_not_take_them(capture, aws, tmp_path):
     aws.refused.clear()
     assert len(flushed(capture, aws)) == 1
     assert list((tmp_path / "capture").iterdir()) == []
+
+
+def test_a_stop_in_the_middle_of_an_upload_loses_nothing_and_uploads_nothing_twice(tmp_path, aws):
+    uploading, go_on, puts = threading.Event(), threading.Event(), []
+
+    class Slow:
+        def put_object(self, **request: Any) -> None:
+            puts.append(request["Key"])
+            uploading.set()
+            assert go_on.wait(30)
+
+    async def scenario():
+        capture = Capture(tmp_path / "capture", Slow, 0.01)
+        capture.start()
+        for variant in ("a", "b", "c"):
+            capture.record(CONFIG, exchange(variant=variant))
+        await asyncio.to_thread(uploading.wait, 30)
+        stopping = asyncio.create_task(capture.stop())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await stopping
+
+    asyncio.run(scenario())
+    assert sorted(key.split("/")[2] for key in puts) == ["a", "b", "c"]
+    assert not list((tmp_path / "capture").iterdir())
 
 
 def test_a_disk_that_takes_no_record_stops_no_answer(tmp_path, aws):
