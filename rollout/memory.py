@@ -18,7 +18,21 @@ from rollout.controller import Controller
 from rollout.decision import Seen
 from rollout.metrics import Metric, Tally, Window
 from rollout.plan import ERRORS, Guard
-from rollout.ports import Approval, Ask, Busy, Conflict, Live, Quantile, RolloutError, Unreachable, Variant
+from rollout.ports import (
+    Approval,
+    Ask,
+    Busy,
+    Conflict,
+    Journal,
+    Live,
+    Notify,
+    Quantile,
+    Registry,
+    RolloutError,
+    Traffic,
+    Unreachable,
+    Variant,
+)
 from rollout.state import Event, Replayed, RolloutState
 
 _SPREAD = 0.3  # of the logarithms of latencies
@@ -113,16 +127,23 @@ class World:
         self.served: dict[str, int] = {}
         self.clock.watchers.append(self)
 
-    def controller(self) -> Controller:
-        """A controller of its own over this world; any number may be used."""
+    def controller(
+        self,
+        *,
+        traffic: Traffic | None = None,
+        journal: Journal | None = None,
+        registry: Registry | None = None,
+        notify: Notify | None = None,
+    ) -> Controller:
+        """A controller of its own over this world, with other ports where they are given; any number may be used."""
         return Controller(
-            traffic=MemoryTraffic(self),
+            traffic=traffic or MemoryTraffic(self),
             signals=MemorySignals(self),
-            journal=MemoryJournal(self),
-            registry=MemoryRegistry(self),
+            journal=journal or MemoryJournal(self),
+            registry=registry or MemoryRegistry(self),
             replay=MemoryReplay(self),
             clock=self.clock,
-            notify=MemoryNotify(self),
+            notify=notify or MemoryNotify(self),
         )
 
     def live(self) -> Live:

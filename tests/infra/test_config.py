@@ -298,7 +298,11 @@ def test_other_stacks_never_point_at_the_local_cloud(endpoint: str) -> None:
         check_target("prod", {"AWS_ENDPOINT_URL": endpoint})
 
 
-def test_stack_and_target_that_belong_together_pass() -> None:
-    check_target("local", CLOUD)
-    check_target("local", {"AWS_ENDPOINT_URL": "http://[::1]:4566"})
-    check_target("prod", {})
+@pytest.mark.parametrize(
+    ("stack", "environment"), [("local", CLOUD), ("local", {"AWS_ENDPOINT_URL": "http://[::1]:4566"}), ("prod", {})]
+)
+def test_a_stack_is_refused_only_where_it_does_not_belong(stack: str, environment: dict[str, str]) -> None:
+    other = "prod" if stack == "local" else "local"
+    check_target(stack, environment)
+    with pytest.raises(pulumi.RunError):
+        check_target(other, environment)

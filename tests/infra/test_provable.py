@@ -46,7 +46,7 @@ def test_better_is_refused_when_no_metric_to_prove_can_show_it(metrics: dict[str
 
 @pytest.mark.parametrize("metrics", [{"errors": {}}, {"latency_p99": {"margin": 0, "prove": True}}])
 def test_better_is_allowed_when_one_metric_can_show_it(metrics: dict[str, Any]) -> None:
-    load(rollout=judged(metrics, promote_when="better"))
+    assert load(rollout=judged(metrics, promote_when="better")).rollout.judge.promote_when == "better"
 
 
 @pytest.mark.parametrize("name", catalogue.KNOWN)
@@ -105,4 +105,6 @@ def test_metric_of_ones_own_cannot_be_proven_in_a_shadow_step(
 def test_what_the_platform_counts_itself_can_be_proven_in_a_shadow_step(shadow: dict[str, Any]) -> None:
     proven = {"errors": {}, "latency_p50": {"prove": True}, "latency_p90": {}, "latency_p99": {"prove": True}}
     others = {"accuracy": {"prove": False}, "refunds": {**OWN, "prove": False}}
-    load(rollout={"strategy": shadow, **judged({**proven, **others})})
+    settings = load(rollout={"strategy": shadow, **judged({**proven, **others})})
+    by_prove = {item.name for item in settings.rollout.plan(60).metrics if item.prove}
+    assert by_prove == {"errors", "latency_p50", "latency_p99"}

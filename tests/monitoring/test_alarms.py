@@ -182,8 +182,11 @@ values = st.recursive(
 
 @given(values)
 def test_no_event_whatever_makes_it_raise(event: object) -> None:
-    read(event)
-    read({"AlarmName": "x", "Trigger": event})
-    read({"alarmData": {"alarmName": "x", "configuration": event, "state": event}})
-    with_numbers("x", event, event)
-    with_numbers("x", {"recentDatapoints": event, "threshold": event})
+    inside: list[object] = [
+        event,
+        {"AlarmName": "x", "Trigger": event},
+        {"alarmData": {"alarmName": "x", "configuration": event, "state": event}},
+    ]
+    assert all(isinstance(item, Alarm | NotAnAlarm) for one in inside for item in read(one))
+    assert with_numbers("x", event, event).endswith("x")
+    assert with_numbers("x", {"recentDatapoints": event, "threshold": event}).endswith("x")

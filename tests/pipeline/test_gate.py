@@ -15,8 +15,10 @@ METRICS = {"auc": 0.58, "log_loss": 0.65, "brier": 0.2}
 
 
 def test_a_model_within_its_gates_passes_at_the_bound_too():
-    gate(METRICS, {"auc": {"min": 0.58}, "log_loss": {"max": 0.65, "min": 0}})
     gate(METRICS, {})
+    gate(METRICS, {"auc": {"min": 0.58}, "log_loss": {"max": 0.65, "min": 0}})
+    with pytest.raises(GateRefused):
+        gate(METRICS, {"auc": {"min": 0.5801}, "log_loss": {"max": 0.65, "min": 0}})
 
 
 def test_a_refusal_is_a_table_of_metric_value_and_gate():

@@ -11,15 +11,7 @@ from typing import Any
 import pytest
 
 from rollout import Controller, Guard, Metric, Plan, Reason, Release, RolloutState, Step
-from rollout.memory import (
-    MemoryJournal,
-    MemoryNotify,
-    MemoryRegistry,
-    MemoryReplay,
-    MemorySignals,
-    MemoryTraffic,
-    World,
-)
+from rollout.memory import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 from rollout.ports import Approval, Busy, Conflict, Live, RolloutError, Unreachable
 from rollout.state import Event
 from rollout.transitions import Rejected
@@ -79,14 +71,8 @@ class Ports:
             def send(self, event: Event) -> None:
                 effect("notify", lambda: super(Notify, self).send(event))
 
-        return Controller(
-            traffic=Traffic(world),
-            signals=MemorySignals(world),
-            journal=Journal(world),
-            registry=Registry(world),
-            replay=MemoryReplay(world),
-            clock=world.clock,
-            notify=Notify(world),
+        return world.controller(
+            traffic=Traffic(world), journal=Journal(world), registry=Registry(world), notify=Notify(world)
         )
 
 
@@ -365,17 +351,8 @@ def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds,
         def read(self) -> Live:
             raise Unreachable("DescribeEndpoint does not answer")
 
-    controller = Controller(
-        traffic=Blind(world),
-        signals=MemorySignals(world),
-        journal=MemoryJournal(world),
-        registry=MemoryRegistry(world),
-        replay=MemoryReplay(world),
-        clock=world.clock,
-        notify=MemoryNotify(world),
-    )
     with pytest.raises(Busy):
-        controller.roll_back(ALARM, variant="v-b", patience=2)
+        world.controller(traffic=Blind(world)).roll_back(ALARM, variant="v-b", patience=2)
     world.clock.sleep(3)
     assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
 

@@ -7,37 +7,15 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rollout import Busy, Controller, Guard, Ignored, Phase, Plan, Reason, Release, RolloutError, Unreachable
-from rollout.memory import (
-    MemoryJournal,
-    MemoryNotify,
-    MemoryRegistry,
-    MemoryReplay,
-    MemorySignals,
-    MemoryTraffic,
-    World,
-)
-from rollout.ports import Approval, Journal, Live, Registry, Traffic
+from rollout import Busy, Guard, Ignored, Phase, Plan, Reason, Release, RolloutError, Unreachable
+from rollout.memory import MemoryJournal, MemoryRegistry, MemoryTraffic, World
+from rollout.ports import Approval, Live
 from rollout.state import RolloutState
 
 Make = Callable[[str], Release]
 Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
-
-
-def controller(
-    world: World, *, traffic: Traffic | None = None, registry: Registry | None = None, journal: Journal | None = None
-) -> Controller:
-    return Controller(
-        traffic=traffic or MemoryTraffic(world),
-        signals=MemorySignals(world),
-        journal=journal or MemoryJournal(world),
-        registry=registry or MemoryRegistry(world),
-        replay=MemoryReplay(world),
-        clock=world.clock,
-        notify=MemoryNotify(world),
-    )
 
 
 @dataclass
@@ -100,7 +78,7 @@ def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back(
     world = served()
     world.controller().release(release("b"), "pair-ab", plan)
     world.controller().follow(1200)
-    throttled = controller(world, traffic=Throttled(world, 20))
+    throttled = world.controller(traffic=Throttled(world, 20))
     throttled.roll_back(ALARM, variant="v-b", at=world.clock.time())
     assert throttled.follow(120).champion == release("a")
     assert (world.serving, world.approvals["arn:b"]) == ("solo-a", "Rejected")
@@ -108,7 +86,7 @@ def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back(
 
 def test_throttled_calls_fail_no_trial(served: Worlds, release: Make, plan: Plan) -> None:
     world = served()
-    throttled = controller(world, traffic=Throttled(world, 20))
+    throttled = world.controller(traffic=Throttled(world, 20))
     throttled.release(release("b"), "pair-ab", plan)
     assert throttled.follow(1200).champion == release("b")
 
@@ -116,7 +94,7 @@ def test_throttled_calls_fail_no_trial(served: Worlds, release: Make, plan: Plan
 def test_throttled_calls_leave_no_endpoint_astray(served: Worlds) -> None:
     world = served()
     world.change("pair-ab", {"v-a": 1, "v-b": 1})
-    throttled = controller(world, traffic=Throttled(world, 20))
+    throttled = world.controller(traffic=Throttled(world, 20))
     for _ in range(40):
         throttled.tick()
         world.clock.sleep(10)
@@ -129,7 +107,7 @@ def test_a_registry_that_fails_does_not_keep_the_traffic_from_going_back(
     world = served()
     baking(world, release, plan)
     with pytest.raises(RolloutError, match="arn:b does not exist"):
-        controller(world, registry=NoRegistry(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
+        world.controller(registry=NoRegistry(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
 
@@ -140,7 +118,7 @@ def test_a_throttled_journal_does_not_keep_the_traffic_from_going_back(
     world = served()
     baking(world, release, plan)
     with pytest.raises(Busy):
-        controller(world, journal=BusyJournal(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
+        world.controller(journal=BusyJournal(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
 
@@ -153,8 +131,8 @@ def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic(
     large = replace(release("a"), config_name="solo-a-large")
     guarded = replace(plan, guard=Guard("canary", 50, 60, ("alarm",)))
     blind = Blind(world)
-    controller(world, traffic=blind).release(large, None, guarded)
-    state = controller(world, traffic=blind).follow(300)
+    world.controller(traffic=blind).release(large, None, guarded)
+    state = world.controller(traffic=blind).follow(300)
     assert blind.missed == 2
     assert [dict(event.weights) for event in state.history if event.kind == "rolling_back"] == [{"v-a": 100}]
     assert (state.phase, world.live().config, shares(world)) == (Phase.IDLE, "solo-a", {"v-a": 100})

@@ -201,8 +201,9 @@ def test_a_stop_in_the_middle_of_an_upload_loses_nothing_and_uploads_nothing_twi
     assert not list((tmp_path / "capture").iterdir())
 
 
-def test_a_disk_that_takes_no_record_stops_no_answer(tmp_path, aws):
+def test_a_disk_that_takes_no_record_stops_no_answer(tmp_path, aws, caplog):
     Capture(tmp_path / "nowhere", lambda: aws, 3600).record(CONFIG, exchange())
+    assert "was not captured" in caplog.text
 
 
 @pytest.mark.e2e
