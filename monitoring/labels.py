@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar, cast
 from monitoring import capture
 from monitoring.quality import Form, Scalar, UnreadableForm, UnreadableLabel
 from rollout import RolloutState
+from rollout.records import Malformed, Recorded
 
 UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
 DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
@@ -85,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A line of a labels file that was kept aside, and why."""
+    """A line of a labels file, or records of a captured one, that were kept aside, and why."""
 
     metric: str
     why: str
@@ -201,17 +202,15 @@ class LabelJoin:
         once = f"capture {name}"
         if self.ledger.seen(once):
             return 0
-        end, joined = Batch(once=once), 0
+        end, joined, unreadable = Batch(once=once), 0, Counter[str]()
         for chunk in _chunks(capture.read(lines)):
             usable: list[tuple[str, Answer]] = []
             for item in chunk:
-                if isinstance(item, capture.Unreadable):
-                    end.counts[ANSWERS_UNREADABLE] += 1
-                elif item.inference_id is not None and len(item.inference_id) <= _LONGEST_ID:
-                    if form is None or not item.predictions:
-                        end.counts[ANSWERS_UNREADABLE] += 1
-                    else:
-                        usable.append((item.inference_id, _answer(item, variant, form)))
+                answer = _answer(item, variant, form)
+                if isinstance(answer, Malformed):
+                    unreadable[answer.why] += 1
+                elif answer is not None:
+                    usable.append(answer)
             found: list[Entry] = []
             for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(usable), strict=True):
                 if not kept and entry.answer is not None and entry.answer.event != answer.event:
@@ -219,6 +218,10 @@ class LabelJoin:
                 else:
                     found.append(entry)
             joined += self._join([entry for entry in found if entry.complete])
+        if unreadable:
+            end.counts[ANSWERS_UNREADABLE] += unreadable.total()
+            why = [Rejected(ANSWERS_UNREADABLE, why, name, f"{n} records") for why, n in unreadable.items()]
+            self.aside.keep(name.replace("/", "-"), [item.as_json() for item in why])
         self.ledger.commit(end)
         return joined
 
@@ -329,12 +332,22 @@ def parse(line: bytes) -> tuple[str, str]:
     return inference_id, json.dumps(label)
 
 
-def _answer(item: capture.Exchange, variant: str, form: Form) -> Answer:
+def _answer(item: Recorded | Malformed, variant: str, form: Form | None) -> tuple[str, Answer] | Malformed | None:
+    """A captured answer by its inference id, or why it cannot be read; None when no label can be about it."""
+    if isinstance(item, Malformed):
+        return item
+    if item.inference_id is None or len(item.inference_id) > _LONGEST_ID:
+        return None
+    rows = capture.predictions(item)
+    if isinstance(rows, Malformed):
+        return rows
+    if form is None or not rows:
+        return Malformed("the release has no answer.json" if form is None else "the answer has no predictions")
     try:
         at = datetime.fromisoformat(item.at).timestamp()
     except ValueError:
         at = 0.0
-    return Answer(item.event_id, variant, at, form.as_dict(), [form.said(row) for row in item.predictions])
+    return item.inference_id, Answer(item.event_id, variant, at, form.as_dict(), [form.said(row) for row in rows])
 
 
 def _row(entry: Entry, trial: Trial | None) -> Row:

@@ -7,12 +7,14 @@ else stored one since it was read; so of two deliveries of one event one wins, a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from monitoring import capture
 from monitoring.drift import Histogram, Reference, drift
+from rollout.records import Malformed
 
 _KEPT = 20  # variants whose place is remembered
 _OLDEST_S = 13 * 86_400  # CloudWatch takes no value that is two weeks old: it would refuse all, at every call
@@ -111,13 +113,13 @@ class Measured:
 
     Attributes:
         rows: Rows that were counted by this call.
-        unreadable: Lines that could not be read.
+        unreadable: Why lines hold no rows -> how many lines.
         waiting: Rows counted since drift was last told.
         drift: By feature; None when there were too few rows to tell.
     """
 
     rows: int
-    unreadable: int
+    unreadable: Mapping[str, int]
     waiting: int
     drift: Mapping[str, float] | None
 
@@ -183,13 +185,13 @@ class DriftWatch:
 
     def _read(self, variant: str, reference: Reference, reading: Reading) -> tuple[Reading, Measured]:
         seen = Histogram(reference, reading.counts, reading.rows)
-        after, rows, unreadable = reading.after, 0, 0
+        after, rows, unreadable = reading.after, 0, Counter[str]()
         for key in self.captures.keys(variant, reading.after):
-            for item in self._captured(key):
-                if isinstance(item, capture.Unreadable):
-                    unreadable += 1
+            for found in self._captured(key):
+                if isinstance(found, Malformed):
+                    unreadable[found.why] += 1
                     continue
-                for row in item.instances:
+                for row in found:
                     seen.add(row)
                     rows += 1
             after = key
@@ -197,17 +199,17 @@ class DriftWatch:
             return Reading(after, seen.counts, seen.rows), Measured(rows, unreadable, seen.rows, None)
         return Reading(after), Measured(rows, unreadable, 0, drift(reference, seen))
 
-    def _captured(self, key: str) -> Iterator[capture.Exchange | capture.Unreadable]:
+    def _captured(self, key: str) -> Iterator[capture.Rows | Malformed]:
         try:
-            yield from capture.read(self.captures.lines(key))
+            yield from map(capture.instances, capture.read(self.captures.lines(key)))
         except FileNotFoundError:
-            yield capture.Unreadable(f"{key} has gone since it was listed")
+            yield Malformed("the file has gone since it was listed")
 
 
 def _data(variant: str, found: Measured, now: float) -> list[Datum]:
     data: list[Datum] = []
     if found.unreadable:
-        data.append(Datum("CaptureUnreadable", variant, found.unreadable, "Count", now))
+        data.append(Datum("CaptureUnreadable", variant, sum(found.unreadable.values()), "Count", now))
     if found.drift:
         data.append(Datum("DriftPSI", variant, max(found.drift.values()), "None", now))
         data += [Datum("DriftPSI", variant, value, "None", now, name) for name, value in found.drift.items()]

@@ -1,14 +1,12 @@
 """`Replay` on SageMaker: requests that an endpoint captured of its champion are sent to its challenger by name.
 
-Where the captures lie, the endpoint says itself: JSON Lines under `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
-Source of the format: Amazon SageMaker Developer Guide, "Data capture".
+Where the captures lie, the endpoint says itself: files under `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,31 +15,13 @@ from urllib.parse import urlsplit
 
 from rollout.aws import Clients, calling, code_of
 from rollout.ports import RolloutError
+from rollout.records import REPLAYED, Malformed, Recorded, Side, read
 from rollout.replay import Answer, Examined, examine, summed
 from rollout.state import Replayed
 
-OWN = "replay-"  # begins the inference ids of replayed requests, so that none is replayed again
 _HOURS = 48  # how far back captures are looked for
 _ASKED_AGAIN = 20  # requests that the champion answers again, for its latency
 _SECONDS = 60.0  # the longest a replay takes; what was answered by then counts
-_JSON = "application/json"
-
-
-@dataclass(frozen=True)
-class Captured:
-    """One captured request and the champion's answer.
-
-    Attributes:
-        body: The request's body.
-        content_type: Its content type.
-        accept: The content type of the answer.
-        answer: The answer's body.
-    """
-
-    body: bytes
-    content_type: str
-    accept: str
-    answer: bytes
 
 
 @dataclass(frozen=True)
@@ -55,16 +35,23 @@ class SageMakerReplay:
         """Replay the latest captured requests; none when the endpoint captures nothing."""
         until = time.monotonic() + _SECONDS
         answers: list[Answer] = []
-        for number, captured in enumerate(self.latest(champion, requests)):
+        unreadable = Counter[str]()
+        for number, captured in enumerate(self.latest(champion, requests, unreadable)):
             seconds, examined = self._ask(challenger, captured, number)
             again = self._ask(champion, captured, number)[0] if number < _ASKED_AGAIN else None
             answers.append(Answer(examined, seconds, again))
             if time.monotonic() > until:
                 break
-        return summed(answers)
+        return summed(answers, unreadable)
 
-    def latest(self, variant: str, limit: int) -> Iterator[Captured]:
-        """The captured exchanges of a variant, those of the latest files first."""
+    def latest(self, variant: str, limit: int, unreadable: Counter[str]) -> Iterator[tuple[Side, Side]]:
+        """The captured exchanges of a variant, those of the latest files first.
+
+        Args:
+            variant: Who answered.
+            limit: At most how many.
+            unreadable: Counts the lines that are passed over, by the reason.
+        """
         with calling(f"describe endpoint {self.endpoint}"):
             described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
@@ -73,13 +60,15 @@ class SageMakerReplay:
         for bucket, key in self._files(place, variant) if place else ():
             with calling(f"read captures s3://{bucket}/{key}"):
                 text: bytes = self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            for line in reversed(text.splitlines()):
-                captured = exchange(line)
-                if captured is not None and found < limit:
-                    found += 1
+            for item in read(reversed(text.splitlines())):
+                captured = exchange(item)
+                if isinstance(captured, Malformed):
+                    unreadable[captured.why] += 1
+                elif captured is not None:
                     yield captured
-            if found >= limit:
-                return
+                    found += 1
+                    if found == limit:
+                        return
 
     def _files(self, place: str, variant: str) -> Iterator[tuple[str, str]]:
         parts = urlsplit(place)
@@ -93,17 +82,18 @@ class SageMakerReplay:
             for item in sorted(listed, key=lambda item: item["LastModified"], reverse=True):
                 yield parts.netloc, item["Key"]
 
-    def _ask(self, variant: str, captured: Captured, number: int) -> tuple[float, Examined]:
+    def _ask(self, variant: str, captured: tuple[Side, Side], number: int) -> tuple[float, Examined]:
+        asked, answered = captured
         began = time.monotonic()
         try:
             with calling(f"replay a request to {variant}"):
                 answer = self.clients("sagemaker-runtime").invoke_endpoint(
                     EndpointName=self.endpoint,
                     TargetVariant=variant,
-                    Body=captured.body,
-                    ContentType=captured.content_type,
-                    Accept=captured.accept,
-                    InferenceId=f"{OWN}{variant}-{number}",
+                    Body=asked.body,
+                    ContentType=asked.content_type,
+                    Accept=answered.content_type,
+                    InferenceId=f"{REPLAYED}{variant}-{number}",
                 )
                 body: bytes = answer["Body"].read()
         except RolloutError as error:
@@ -112,27 +102,15 @@ class SageMakerReplay:
             cause: Any = error.__cause__
             said = f"{cause.response.get('OriginalStatusCode', '5XX')}: {cause.response.get('OriginalMessage', '')}"
             return time.monotonic() - began, Examined("error", f"the answer is an error {said}".rstrip(": "))
-        return time.monotonic() - began, examine(captured.answer, body)
+        return time.monotonic() - began, examine(answered.body, body)
 
 
-def exchange(line: bytes) -> Captured | None:
-    """Read a captured line; None when it holds no request with its answer, or is a replayed one."""
-    try:
-        record = json.loads(line)
-        asked, answered = record["captureData"]["endpointInput"], record["captureData"]["endpointOutput"]
-        if str(record.get("eventMetadata", {}).get("inferenceId", "")).startswith(OWN):
-            return None
-        return Captured(
-            _content(asked),
-            str(asked.get("observedContentType", _JSON)),
-            str(answered.get("observedContentType", _JSON)),
-            _content(answered),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
+    """A captured request with its answer, or why there is none; None when a replay asked it."""
+    if isinstance(item, Malformed):
+        return item
+    if item.replayed:
         return None
-
-
-def _content(part: Any) -> bytes:
-    if part.get("encoding") == "BASE64":
-        return base64.b64decode(part["data"], validate=True)
-    return str(part["data"]).encode()
+    if item.asked is None or item.answered is None:
+        return Malformed("the request or the answer was not captured")
+    return item.asked, item.answered

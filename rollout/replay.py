@@ -69,8 +69,13 @@ def examine(champion: bytes, challenger: bytes) -> Examined:
     return Examined("changed", changed) if changed else Examined("same")
 
 
-def summed(answers: Sequence[Answer]) -> Replayed:
-    """What all the answers come to."""
+def summed(answers: Sequence[Answer], unreadable: Mapping[str, int] | None = None) -> Replayed:
+    """What all the answers come to.
+
+    Args:
+        answers: Of the requests that were replayed.
+        unreadable: Why captured records were passed over -> how many.
+    """
     wrong = [item.examined.text for item in answers if item.examined.kind == "error"]
     changed = [item.examined.text for item in answers if item.examined.kind == "changed"]
     timed = [item for item in answers if item.champion_seconds is not None and item.examined.kind != "error"]
@@ -80,7 +85,7 @@ def summed(answers: Sequence[Answer]) -> Replayed:
         champion = median(item.champion_seconds or 0.0 for item in timed)
         ratio = median(item.seconds for item in timed) / max(champion, least)
     examples = tuple(dict.fromkeys([*wrong, *changed]))[:_EXAMPLES]
-    return Replayed(len(answers), len(wrong), len(changed), ratio, examples)
+    return Replayed(len(answers), len(wrong), len(changed), ratio, examples, dict(unreadable or {}))
 
 
 def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
@@ -110,10 +115,13 @@ def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
 
 def replay_text(seen: Replayed) -> str:
     """The outcome in one sentence."""
+    whys = ", ".join(f"{count} times {why}" for why, count in seen.unreadable.items())
+    passed_over = f" ({sum(seen.unreadable.values())} captured records cannot be read: {whys})" if whys else ""
     if not seen.requests:
-        return "no captured requests to replay"
+        return f"no captured requests to replay{passed_over}"
     ratio = f", median latency {seen.latency_ratio:.2f} times" if seen.latency_ratio is not None else ""
-    return f"{seen.requests} captured requests replayed: {seen.errors} errors, {seen.changed} other decisions{ratio}"
+    found = f"{seen.errors} errors, {seen.changed} other decisions"
+    return f"{seen.requests} captured requests replayed: {found}{ratio}{passed_over}"
 
 
 _OTHER = object()

@@ -149,6 +149,7 @@ class Replayed:
         changed: How many of the others decide otherwise than the champion's.
         latency_ratio: The ratio of the medians of latency, challenger / champion; None when it could not be measured.
         examples: What was wrong, a sentence each; at most a few.
+        unreadable: Why captured records were passed over -> how many.
     """
 
     requests: int
@@ -156,6 +157,7 @@ class Replayed:
     changed: int
     latency_ratio: float | None
     examples: tuple[str, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Replayed:

@@ -1,66 +1,63 @@
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from monitoring.capture import Exchange, Unreadable, read
+from monitoring.capture import instances, predictions, read
+from rollout.records import REPLAYED, Malformed, Recorded, Side
 
 ROWS = [{"distance": 1400.0, "carrier": "UA"}, {"distance": 200.0, "carrier": "B6"}]
 ANSWERS = [{"late": True, "probability": 0.61}, {"late": False, "probability": 0.1}]
 
 
-def line(
-    body: object = None, encoding: str = "JSON", output: object = None, meta: dict[str, Any] | None = None
-) -> bytes:
-    def part(content: object, mode: str) -> dict[str, Any]:
-        text = content if isinstance(content, str) else json.dumps(content)
-        data = base64.b64encode(text.encode()).decode() if encoding == "BASE64" else text
-        return {"observedContentType": "application/json", "mode": mode, "data": data, "encoding": encoding}
+def recorded(asked: Any = None, answered: Any = None) -> Recorded:
+    def side(content: Any) -> Side | None:
+        if content is None:
+            return None
+        return Side("application/json", content if isinstance(content, bytes) else json.dumps(content).encode())
 
-    captured = {"endpointInput": part({"instances": ROWS} if body is None else body, "INPUT")}
-    if output != "none":
-        captured["endpointOutput"] = part({"predictions": ANSWERS} if output is None else output, "OUTPUT")
-    event = {"eventId": "e1", "inferenceTime": "2026-01-05T12:00:00Z", **(meta or {})}
-    return json.dumps({"captureData": captured, "eventMetadata": event, "eventVersion": "0"}).encode()
+    return Recorded("e1", "flight-7", "2026-01-05T12:00:00Z", side(asked), side(answered))
 
 
-@pytest.mark.parametrize("encoding", ["JSON", "BASE64"])
-def test_a_captured_exchange_is_read_from_json_and_from_base64(encoding: str) -> None:
-    (item,) = read([line(encoding=encoding, meta={"inferenceId": "flight-7"})])
-    assert item == Exchange("e1", "flight-7", "2026-01-05T12:00:00Z", tuple(ROWS), tuple(ANSWERS))
+def test_rows_are_read_from_the_request_and_from_the_answer() -> None:
+    item = recorded({"instances": ROWS}, {"predictions": ANSWERS})
+    assert (instances(item), predictions(item)) == (tuple(ROWS), tuple(ANSWERS))
 
 
-def test_a_request_counts_although_its_answer_is_missing_or_broken() -> None:
-    for output in ("none", "not json", {"other": 1}):
-        (item,) = read([line(output=output)])
-        assert isinstance(item, Exchange)
-        assert (len(item.instances), item.predictions) == (2, ())
+def test_each_side_is_read_whatever_the_other_is() -> None:
+    assert instances(recorded({"instances": ROWS}, b"not json")) == tuple(ROWS)
+    assert instances(recorded({"instances": ROWS})) == tuple(ROWS)
+    assert predictions(recorded(b"1400,UA", {"predictions": ANSWERS})) == tuple(ANSWERS)
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("body", "why"),
     [
-        b"not json", b"[]", b"{}", b'{"captureData": {}}', b"\xff\xfe", line(body="a,b,c"), line(encoding="CSV"),
-        line(body={"rows": []}), line(body={"instances": "x"}), line(body={"instances": [1]}), line(body=[1, 2]),
+        (None, "the request was not captured"),
+        (b"a,b,c", "the request is no JSON"),
+        (b"\xff\xfe", "the request is no JSON"),
+        (b"[" * 100_000, "the request is no JSON"),
+        ([1, 2], "the request is no object with a list of instances"),
+        ({"rows": []}, "the request is no object with a list of instances"),
+        ({"instances": "x"}, "the request is no object with a list of instances"),
+        ({"instances": [1]}, "the request has instances that are no objects"),
     ],
-)  # fmt: skip
-def test_a_line_that_cannot_be_read_says_why_and_does_not_stop_the_rest(bad: bytes) -> None:
-    first, second, third = read([line(), bad, line()])
-    assert isinstance(second, Unreadable)
-    assert second.why
-    assert isinstance(first, Exchange)
-    assert isinstance(third, Exchange)
+)
+def test_a_request_without_rows_says_why(body: Any, why: str) -> None:
+    assert instances(recorded(body, {"predictions": ANSWERS})) == Malformed(why)
 
 
-def test_blank_lines_are_nothing() -> None:
-    assert list(read([b"", b"  \n", "\n"])) == []
+def test_a_line_that_cannot_be_read_says_why_on_both_sides() -> None:
+    (broken,) = read([b"not json"])
+    assert instances(broken) == predictions(broken) == Malformed("the line is no JSON")
 
 
-@given(st.binary(max_size=40) | st.text(max_size=40))
-def test_no_line_whatever_makes_it_raise(text: bytes | str) -> None:
-    assert all(isinstance(item, Exchange | Unreadable) for item in read([text]))
+def test_what_the_replay_gate_asked_is_no_traffic() -> None:
+    def line(name: str) -> str:
+        data = {"endpointInput": {"data": "{}", "encoding": "JSON"}}
+        return json.dumps({"captureData": data, "eventMetadata": {"inferenceId": name}})
+
+    found = list(read([line(f"{REPLAYED}v-b-1"), line("order-1")]))
+    assert [item.inference_id for item in found if isinstance(item, Recorded)] == ["order-1"]

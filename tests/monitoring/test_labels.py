@@ -359,6 +359,10 @@ def test_answers_that_say_nothing_are_wrong_and_those_that_cannot_be_read_are_co
     assert world.seen("Accuracy", "v-a") == (1, 0)
     assert world.seen("LogLoss", "v-a") == (1, 5)
     assert world.seen("AnswersUnreadable")[1] == 2
+    assert world.rejected() == [
+        ("AnswersUnreadable", "captureData: got neither endpointInput nor endpointOutput"),
+        ("AnswersUnreadable", "the line is no JSON"),
+    ]
 
 
 def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: World) -> None:

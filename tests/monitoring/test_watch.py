@@ -140,7 +140,7 @@ def test_a_call_that_is_killed_before_it_told_is_finished_by_the_next(shelf: She
 def test_unreadable_records_are_counted_and_stop_nothing(shelf: Shelf) -> None:
     shelf.files["v-a/1"] = file([1.0] * 30, bad=4)
     found = watch(shelf).measure({"v-a": REFERENCE}, 1)["v-a"]
-    assert (found.rows, found.unreadable) == (30, 4)
+    assert (found.rows, found.unreadable) == (30, {"the line is no JSON": 4})
     assert [(item.name, item.value) for item in shelf.told if item.name == "CaptureUnreadable"] == [
         ("CaptureUnreadable", 4)
     ]
@@ -164,8 +164,8 @@ def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: S
 
     expiring = Expiring(files={"v-a/1": [], "v-a/2": file([1.0] * 30)})
     found = watch(expiring).measure({"v-a": REFERENCE}, 1)["v-a"]
-    assert (found.rows, found.unreadable) == (30, 1)
-    assert watch(expiring).measure({"v-a": REFERENCE}, 2)["v-a"].unreadable == 0
+    assert (found.rows, found.unreadable) == (30, {"the file has gone since it was listed": 1})
+    assert watch(expiring).measure({"v-a": REFERENCE}, 2)["v-a"].unreadable == {}
 
 
 def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(shelf: Shelf) -> None:

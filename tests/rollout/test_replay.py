@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rollout.replay import Answer, Examined, examine, summed
+from rollout.replay import Answer, Examined, examine, replay_text, summed
 
 SAME = Examined("same")
 
@@ -143,3 +143,11 @@ def test_without_a_pair_of_answers_there_is_no_latency_to_compare(answers: list[
 
 def test_a_champion_that_takes_no_time_at_all_still_gives_a_ratio() -> None:
     assert summed([Answer(SAME, 2e-6, 0.0)]).latency_ratio == pytest.approx(2.0)
+
+
+def test_the_outcome_tells_which_records_could_not_be_read() -> None:
+    unreadable = {"the line is no JSON": 2, "captureData: got list, expected an object": 1}
+    passed_over = "(3 captured records cannot be read: 2 times the line is no JSON, 1 times captureData: got list"
+    assert replay_text(summed([Answer(SAME, 1.0)])) == "1 captured requests replayed: 0 errors, 0 other decisions"
+    for answers in ([], [Answer(SAME, 1.0)]):
+        assert passed_over in replay_text(summed(answers, unreadable))
