@@ -15,10 +15,11 @@ Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, BinaryIO
 
@@ -37,6 +38,7 @@ from ops.snapshot import take
 from ops.target import Target, named, resolve
 from rollout.commands import DEFAULT_STACK
 
+_STACK = "MODELSTACK_STACK"
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 
@@ -50,11 +52,15 @@ class _Delay(click.ParamType):
         return None if value == "none" else click.FloatRange(0).convert(value, param, ctx)
 
 
+def _default_stack() -> str:
+    return os.environ.get(_STACK) or DEFAULT_STACK
+
+
 @dataclass(frozen=True)
 class Asked:
     """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
 
-    stack: str
+    stack: str = field(default_factory=_default_stack)
     endpoint: str | None = None
     region: str | None = None
 
@@ -68,10 +74,49 @@ def find(asked: Asked) -> Target:
     return named(asked.endpoint, asked.region) if asked.endpoint else resolve(asked.stack)
 
 
+def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
+    if value is not None:
+        ctx.obj = replace(ctx.obj or Asked(), **{str(param.name): value})
+
+
+def _options() -> list[click.Parameter]:
+    """Which endpoint is meant: the same options before the command and after it."""
+    told = {"expose_value": False, "callback": _meant}
+    stack = f"The Pulumi stack whose endpoint is meant.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
+    return [
+        click.Option(["--stack"], help=stack, **told),
+        click.Option(
+            ["--endpoint"], help="An endpoint by its own name, when Pulumi's backend does not answer.", **told
+        ),
+        click.Option(["--region"], help="The region of --endpoint; without it, AWS_REGION.", **told),
+    ]
+
+
+class _Command(click.Command):
+    """Takes the options of the group after its name too, as in `modelstack status --stack dev`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_options()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if ctx.obj.region and not ctx.obj.endpoint:
+            raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
+        return super().invoke(ctx)
+
+
 class _Group(click.Group):
     """Shows an OperatorError as a line, a hint and its exit code, never as a traceback."""
 
+    command_class = _Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_options()]
+
     def invoke(self, ctx: click.Context) -> Any:
+        ctx.obj = ctx.obj or Asked()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -82,23 +127,9 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--stack",
-    default=DEFAULT_STACK,
-    show_default=True,
-    envvar="MODELSTACK_STACK",
-    show_envvar=True,
-    help="The Pulumi stack whose endpoint is meant.",
-)
-@click.option("--endpoint", default=None, help="An endpoint by its own name, when Pulumi's backend does not answer.")
-@click.option("--region", default=None, help="The region of --endpoint; without it, AWS_REGION.")
 @click.version_option(package_name="modelstack")
-@click.pass_context
-def main(ctx: click.Context, stack: str, endpoint: str | None, region: str | None) -> None:
+def main() -> None:
     """Look at a model's endpoint, put traffic on it, and take a release back."""
-    if region and not endpoint:
-        raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
-    ctx.obj = Asked(stack, endpoint, region)
 
 
 @main.command()

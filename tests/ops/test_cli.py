@@ -70,6 +70,24 @@ def test_a_stack_that_does_not_exist_is_a_mistake_of_the_user(bin_folder: Path) 
     assert "stack prod: no stack named 'prod' found" in told(result)
 
 
+def test_the_stack_may_be_named_before_the_command_or_after_it_and_the_last_word_counts(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(bin_folder, says="error: no stack named 'x' found\n", code=255)
+    assert "stack prod:" in told(invoke("status", "--stack", "prod"))
+    assert "stack prod:" in told(invoke("--stack", "dev", "status", "--stack", "prod"))
+    monkeypatch.setenv("MODELSTACK_STACK", "staging")
+    assert "stack staging:" in told(invoke("status"))
+    assert "stack prod:" in told(invoke("status", "--stack", "prod"))
+
+
+def test_a_region_without_an_endpoint_is_refused_before_or_after_the_command() -> None:
+    for words in (["--region", "us-east-1", "status"], ["status", "--region", "us-east-1"]):
+        result = invoke(*words)
+        assert result.exit_code == 2
+        assert "--region goes with --endpoint" in told(result)
+
+
 @pytest.mark.parametrize("missing", ["PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL"])
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
 def test_a_shell_that_does_not_point_at_the_local_stack_is_told_what_to_type(

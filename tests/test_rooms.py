@@ -1,0 +1,62 @@
+"""Who may import what: the rooms of docs/design.md, and which files may know the cloud."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY = {
+    "model": set(),
+    "pipeline": {"model"},
+    "rollout": set(),
+    "monitoring": {"rollout"},
+    "infra": {"model", "pipeline", "rollout", "monitoring"},
+    "localcloud": set(),
+    "ops": {"model", "pipeline", "rollout", "monitoring", "localcloud"},
+    "bench": {"model", "pipeline", "rollout", "monitoring", "infra", "localcloud", "ops"},
+}
+CLOUD = {"boto3", "botocore"}
+ADAPTERS = {
+    "rollout/aws.py",
+    "rollout/captured.py",
+    "rollout/cloudwatch.py",
+    "rollout/sagemaker.py",
+    "monitoring/aws.py",
+    "monitoring/ledger.py",
+    "monitoring/transient.py",
+    "monitoring/handlers/",
+}
+PULUMI = {"pulumi", "pulumi_aws"}
+
+
+def imports(room: str) -> Iterator[tuple[str, str]]:
+    """Each file of a room, with the first name of what it imports."""
+    for path in sorted((ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [room if node.level else node.module or ""]  # no relative name leaves its room
+            yield from ((path.relative_to(ROOT).as_posix(), name.split(".")[0]) for name in names)
+
+
+@pytest.mark.parametrize("room", MAY)
+def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
+    rooms = {*MAY, "tests"} - {room}
+    assert {(file, name) for file, name in imports(room) if name in rooms - MAY[room]} == set()
+
+
+@pytest.mark.parametrize("room", ["model", "pipeline", "rollout", "monitoring"])
+def test_only_adapters_know_the_clouds_sdk_and_nothing_there_knows_pulumi(room: str) -> None:
+    for file, name in imports(room):
+        assert name not in PULUMI, f"{file} imports {name}"
+        assert name not in CLOUD or file.startswith(tuple(ADAPTERS)), f"{file} imports {name}, and is no adapter"
+
+
+def test_the_page_on_design_tells_the_same_rules() -> None:
+    page = (ROOT / "docs" / "design.md").read_text()
+    for room in MAY.keys() - {"bench"}:
+        assert f"| `{room}/` |" in page
