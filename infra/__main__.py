@@ -8,6 +8,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from infra import outputs, place, verdict
+from infra.advance import Advance
 from infra.checkout import ROOT
 from infra.config import Settings
 from infra.journal import Journal
@@ -71,7 +72,8 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
     journal = Journal("journal", names)
-    rollback = Rollback("rollback", names, registry=registry, code=code)
+    rollback = Rollback("rollback", names, code=code)
+    advance = Advance("advance", names, registry=registry, rollback=rollback, code=code)
     alerts = rollback.alerts.arn
     monitoring = Monitoring(
         "monitoring",
@@ -93,7 +95,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         settings=settings.rollout,
         monitoring=watch,
         state=here.state,
-        opts=Opts(provider=here.provider, depends_on=[journal, rollback, monitoring, serving]),
+        opts=Opts(provider=here.provider, depends_on=[journal, rollback, advance, monitoring, serving]),
     )
     outputs.export(
         outputs.of_registry(names, registry)

@@ -1,6 +1,6 @@
 """When a count in one period is more than chance: the rule of the alarms that can roll a release back.
 
-    ratio(0.05, evidence(periods, alpha))    # metric math over the queries `part` and `whole`
+    ratio(0.05, evidence(looks, alpha))    # metric math over the queries `part` and `whole`
 
 A share of few requests says little: one failure among 15 is over 5%, and means nothing. So a period counts only when
 its number of bad requests cannot well be chance.
@@ -17,17 +17,30 @@ ALARMS = 2
 """Of a variant that can roll it back: failures and slowness. They share the probability of a false one."""
 
 
-def periods(rollout: RolloutSettings, period_seconds: int) -> int:
-    """How often an alarm is looked at while it can roll a release back: in its trial and in the watch after it."""
-    return max(1, math.ceil((rollout.max_minutes + rollout.watch_minutes) * 60 / period_seconds))
+_MINUTE = 60
+_OFTEN = 10  # seconds from look to look at periods shorter than a minute
 
 
-def evidence(periods: int, alpha: float) -> float:
+def looks(rollout: RolloutSettings, period_seconds: int) -> int:
+    """How often an alarm is looked at while it can roll a release back: in its trial and in the watch after it.
+
+    CloudWatch looks once a minute, at alarms with periods under a minute every ten seconds, and each time at the period
+    that ends then. Longer periods so overlap, and each of them can ring. "M out of N" adds none: it asks for several of
+    the same.
+
+    Source: Amazon CloudWatch User Guide, "Alarm evaluation" and "Alarm evaluation window" (`SlidingWindow` is the
+    default).
+    """
+    step = _OFTEN if period_seconds < _MINUTE else _MINUTE
+    return math.floor((rollout.max_minutes + rollout.watch_minutes) * 60 / step) + 1  # at both ends
+
+
+def evidence(looks: int, alpha: float) -> float:
     """What each period needs, in nats, so that one of the alarms rings by chance with probability at most alpha.
 
-    By the union bound over all periods and both alarms.
+    By the union bound over all looks and both alarms.
     """
-    return math.log(ALARMS * periods / alpha)
+    return math.log(ALARMS * looks / alpha)
 
 
 def least(requests: float, tolerated: float, nats: float) -> float:

@@ -147,6 +147,12 @@ class MonitoringSettings(Section):
         default=0.25, gt=0, le=100, description="Population stability index of the worst feature."
     )
     drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
+    drift_min_rows: int = Field(
+        default=300,
+        ge=50,
+        le=100_000,
+        description="The fewest captured rows that drift is told from; fewer wait for the next measuring.",
+    )
     labels_minutes: int = Field(
         default=60,
         ge=1,

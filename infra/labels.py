@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.config import MonitoringSettings
+from infra.dead_letters import dead_letters
 from infra.function import Function
 from infra.lambda_zip import Bundle
 from infra.naming import Names
@@ -50,7 +51,16 @@ class Labels(pulumi.ComponentResource):
         super().__init__("modelstack:index:Labels", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         self.ledger = self._ledger()
-        queue = self._dead_letters(alerts)
+        queue = dead_letters(
+            "labels-dead-letters",
+            names.labels_dead_letters,
+            alarm=names.alarm("labels", "dead-letters"),
+            description="A file of labels or captures could not be taken in; the event lies in "
+            f"{names.labels_dead_letters}, the reason in the function's log. Once it is mended, send the event to the "
+            "function again: what was counted is not counted twice.",
+            alerts=alerts,
+            opts=self._child,
+        )
         self.function = Function(
             "labels",
             names,
@@ -110,33 +120,3 @@ class Labels(pulumi.ComponentResource):
             server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
             opts=self._child,
         )
-
-    def _dead_letters(self, alerts: pulumi.Input[str]) -> aws.sqs.Queue:
-        name = self._names.labels_dead_letters
-        queue = aws.sqs.Queue(
-            "labels-dead-letters",
-            name=name,
-            message_retention_seconds=14 * 24 * 3600,
-            sqs_managed_sse_enabled=True,
-            opts=self._child,
-        )
-        aws.cloudwatch.MetricAlarm(
-            "labels-dead-letters",
-            name=self._names.alarm("labels", "dead-letters"),
-            alarm_description=f"A file of labels or captures could not be taken in; the event lies in {name}, the "
-            "reason in the function's log. Once it is mended, send the event to the function again: what was counted "
-            "is not counted twice.",
-            namespace="AWS/SQS",
-            metric_name="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": name},
-            statistic="Maximum",
-            period=60,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            threshold=0,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",  # an idle queue sends no metric
-            alarm_actions=[alerts],
-            opts=self._child,
-        )
-        return queue

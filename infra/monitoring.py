@@ -26,8 +26,8 @@ class Monitoring(pulumi.ComponentResource):
     """How the releases are doing.
 
     Creates:
-        Per variant an alarm on its failures, its slow requests and its drift; the function that measures drift, on a
-        schedule; a dashboard of traffic, latency, errors and drift.
+        Per variant an alarm on its failures, its slow requests and its drift, and one that rings when its drift cannot
+        be measured; the function that measures drift, on a schedule; a dashboard of traffic, latency, errors and drift.
 
     Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
     depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
@@ -61,7 +61,7 @@ class Monitoring(pulumi.ComponentResource):
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         self._names, self._settings, self._alerts = names, settings, alerts
-        looks = beyond_chance.periods(rollout, settings.period_seconds)
+        looks = beyond_chance.looks(rollout, settings.period_seconds)
         self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._alarms(variant)
@@ -73,6 +73,7 @@ class Monitoring(pulumi.ComponentResource):
             statements=registry.key.arn.apply(lambda key: policies.drift(names, key)),
             alerts=alerts,
             timeout=300,
+            environment={"DRIFT_MIN_ROWS": str(settings.drift_min_rows)},
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.drift.runs_every(settings.drift_minutes)
@@ -116,16 +117,32 @@ class Monitoring(pulumi.ComponentResource):
             "drift",
             f"{variant} is asked about other data than it was trained on: the population stability index of a feature "
             f"is above {settings.max_drift_psi:g}.",
-            namespace="modelstack",
-            metric_name="DriftPSI",
-            dimensions=dimensions,
+            **self._once_in_two_runs("DriftPSI", dimensions),
             statistic="Maximum",
-            period=60 * settings.drift_minutes,
-            evaluation_periods=2,
-            datapoints_to_alarm=1,
             threshold=settings.max_drift_psi,
-            treat_missing_data="notBreaching",  # no captures, no drift; that the measuring fails has its own alarm
+            treat_missing_data="notBreaching",  # no captures, no drift; that it cannot be measured is the next alarm
         )
+        self._alarm(
+            variant,
+            "drift-unmeasured",
+            f"The drift of {variant} cannot be measured, so that its drift alarm says nothing: what it was trained on "
+            "is not in its archive, or the archive is gone.",
+            **self._once_in_two_runs("DriftUnmeasured", dimensions),
+            statistic="Sum",
+            threshold=0,
+            treat_missing_data="notBreaching",  # counted only when it fails; the function's own failure has its alarm
+        )
+
+    def _once_in_two_runs(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:
+        """An alarm on what the drift function says in one of its last two runs."""
+        return {
+            "namespace": "modelstack",
+            "metric_name": metric,
+            "dimensions": dimensions,
+            "period": 60 * self._settings.drift_minutes,
+            "evaluation_periods": 2,
+            "datapoints_to_alarm": 1,
+        }
 
     def _alarm(self, variant: str, measure: str, description: str, **rule: Any) -> None:
         aws.cloudwatch.MetricAlarm(

@@ -8,7 +8,8 @@ from typing import Any
 from monitoring.alarms import Alarm, NotAnAlarm
 from rollout import Controller, Ignored, Reason
 
-DRIFT = "modelstack/DriftPSI"
+OF_MEASURING = tuple(f"modelstack/{subject}" for subject in ("Drift", "Capture", "Labels", "Answers"))
+"""How the metrics begin that say how requests drift or what could not be measured, and not how a model answers."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,7 @@ class Answer:
         return {"alarm": self.alarm, "action": self.action, "why": self.why}
 
 
-def respond(
-    alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, *, patience: float, on_drift: bool = False
-) -> Answer:
+def respond(alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, *, patience: float) -> Answer:
     """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
 
     Args:
@@ -34,8 +33,6 @@ def respond(
         endpoint: The endpoint that the controller drives.
         controller: The controller.
         patience: How long to keep trying while the endpoint does not take the change, seconds.
-        on_drift: Whether an alarm on drift alone rolls back. Drift of the input meets champion and challenger alike, so
-            by default it only tells people.
 
     Returns:
         `rolled back` or `ignored`, with the reason.
@@ -45,7 +42,7 @@ def respond(
     """
     if isinstance(alarm, NotAnAlarm):
         return Answer("", "ignored", alarm.why)
-    ignored = _not_for_us(alarm, endpoint, on_drift)
+    ignored = _not_for_us(alarm, endpoint)
     if ignored:
         return Answer(alarm.name, "ignored", ignored)
     reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {alarm.reason}")
@@ -55,13 +52,13 @@ def respond(
     return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}")
 
 
-def _not_for_us(alarm: Alarm, endpoint: str, on_drift: bool) -> str | None:
+def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:
     if alarm.state != "ALARM":
         return f"its state is {alarm.state or 'not told'}, not ALARM"
     if alarm.endpoint != endpoint:
         return f"it is about endpoint {alarm.endpoint}, not {endpoint}"
     if alarm.variant is None:
         return "it names no single variant"
-    if set(alarm.metrics) == {DRIFT} and not on_drift:
-        return "it is about drift of the input, which meets champion and challenger alike"
+    if all(metric.startswith(OF_MEASURING) for metric in alarm.metrics):
+        return "it says how requests drift, or what could not be measured: people are told, and nothing is rolled back"
     return None

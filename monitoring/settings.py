@@ -24,7 +24,6 @@ class Settings:
         journal: `JOURNAL_TABLE`, the DynamoDB table.
         topic: `ALERTS_TOPIC`, an ARN; None without.
         bucket: `ARTIFACT_BUCKET`, where packages and captures lie.
-        on_drift: `ROLLBACK_ON_DRIFT`, `true` to let drift alone roll back.
         min_rows: `DRIFT_MIN_ROWS`, the fewest captured rows that drift is told from.
         labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
@@ -35,7 +34,6 @@ class Settings:
     journal: str
     topic: str | None
     bucket: str
-    on_drift: bool
     min_rows: int
     labels: str = ""
     stack: str = ""
@@ -59,7 +57,6 @@ class Settings:
             journal=_required("JOURNAL_TABLE"),
             topic=os.environ.get("ALERTS_TOPIC") or None,
             bucket=os.environ.get("ARTIFACT_BUCKET", ""),
-            on_drift=os.environ.get("ROLLBACK_ON_DRIFT", "").lower() == "true",
             min_rows=int(rows),
             labels=os.environ.get("LABELS_TABLE", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),

@@ -24,7 +24,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     for alarm in found:
         try:
             patience = seconds_left(context, most=60)
-            answers.append(respond(alarm, settings.endpoint, rollout, patience=patience, on_drift=settings.on_drift))
+            answers.append(respond(alarm, settings.endpoint, rollout, patience=patience))
             log("alarm", **answers[-1].as_dict())
         except RolloutError as error:
             failures.append(error)

@@ -11,10 +11,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import binom
 
-from infra.beyond_chance import evidence, least, periods, ratio
+from infra.beyond_chance import evidence, least, looks, ratio
 from infra.config import Settings
+from infra.rollout_config import RolloutSettings
+from localcloud.cloudwatch.evaluation import Condition
 from localcloud.server.platform import Datum
 from tests.infra.recorded import RECIPE, run_program, stack_config
 from tests.localcloud.cloudwatch.conftest import Local, running
@@ -35,8 +39,7 @@ def chances(requests: int, share: float) -> list[float]:
 def needed(stack: str) -> float:
     """The evidence that a period of a committed stack needs."""
     settings = Settings.load(stack_config(stack), stack=stack)
-    looks = periods(settings.rollout, settings.monitoring.period_seconds)
-    return evidence(looks, settings.rollout.judge.alpha)
+    return evidence(looks(settings.rollout, settings.monitoring.period_seconds), settings.rollout.judge.alpha)
 
 
 @pytest.mark.parametrize("tolerated", [0.01, 0.05, 0.3])
@@ -52,11 +55,11 @@ def test_the_exact_chance_of_a_count_above_the_bound_is_within_the_promise(toler
 def test_equal_models_hear_an_alarm_in_at_most_alpha_of_rollouts_whose_failures_are_just_tolerated(
     requests: int,
 ) -> None:
-    alpha, looks, tolerated, rollouts = 0.05, 90, 0.05, 1000
+    alpha, periods, tolerated, rollouts = 0.05, 90, 0.05, 1000
     draw = Random(requests)
-    above = least(requests, tolerated, evidence(looks, alpha))
+    above = least(requests, tolerated, evidence(periods, alpha))
     counts, weights = range(requests + 1), list(accumulate(chances(requests, tolerated)))
-    worst = [max(draw.choices(counts, cum_weights=weights, k=looks)) for _ in range(rollouts)]
+    worst = [max(draw.choices(counts, cum_weights=weights, k=periods)) for _ in range(rollouts)]
     assert sum(bad > above for bad in worst) <= alpha * rollouts
     assert sum(bad / requests > tolerated for bad in worst) > 0.9 * rollouts, "a share alone would ring in nearly all"
 
@@ -66,10 +69,37 @@ def test_half_of_twenty_requests_is_beyond_chance_in_one_period(stack: str) -> N
     assert least(20, 0.05, needed(stack)) < 10
 
 
-def test_evidence_covers_every_period_of_trial_and_watch_and_both_alarms() -> None:
+def half_an_hour_and_twenty_minutes() -> RolloutSettings:
     settings = Settings.load(stack_config("local", rollout={"max_minutes": 30, "watch_minutes": 20}), stack="local")
-    assert periods(settings.rollout, 10) == 300
-    assert math.exp(-evidence(300, 0.05)) * 300 * 2 == pytest.approx(0.05)
+    return settings.rollout
+
+
+def test_evidence_covers_every_look_in_trial_and_watch_and_both_alarms() -> None:
+    assert math.exp(-evidence(301, 0.05)) * 301 * 2 == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("period", "many"), [(10, 301), (20, 301), (30, 301), (60, 51), (300, 51), (3600, 51)])
+def test_looks_are_all_the_periods_that_cloudwatch_looks_at(period: int, many: int) -> None:
+    alarm = Condition("GreaterThanThreshold", 0.05, period, evaluation_periods=1, datapoints_to_alarm=1)
+    seconds = range(3600, 3600 + 50 * 60 + 1)  # the trial and the watch after it
+    assert len({alarm.range_end(now) for now in seconds}) == many
+    assert looks(half_an_hour_and_twenty_minutes(), period) == many
+
+
+def test_counting_long_periods_once_each_would_break_the_promise_that_counting_looks_keeps() -> None:
+    """Equal models, 5% fail, an alarm at the exact quantile: 300-second periods that end each minute for five hours."""
+    alpha, minutes, width, requests, rollouts = 0.05, 300, 5, 4000, 4000
+    draw = np.random.default_rng(7)
+    failed = draw.binomial(requests, 0.05, (rollouts, minutes + width - 1)).cumsum(axis=1)
+    failed = np.hstack([np.zeros((rollouts, 1), int), failed])
+    worst = (failed[:, width:] - failed[:, :-width]).max(axis=1)
+
+    def rings(counted: int) -> float:
+        above = binom.isf(alpha / counted, width * requests, 0.05)
+        return float((worst > above).mean())
+
+    assert rings(minutes) <= alpha
+    assert rings(minutes // width) > 1.5 * alpha
 
 
 def test_expression_is_the_bound_in_plain_numbers() -> None:

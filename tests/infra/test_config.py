@@ -63,7 +63,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "monitoring",
         60,
-        "a section with period_seconds, max_5xx_rate, max_p99_ms, max_drift_psi, drift_minutes, labels_minutes",
+        "a section with period_seconds, max_5xx_rate, max_p99_ms, max_drift_psi, drift_minutes, drift_min_rows, "
+        "labels_minutes",
     ),
     ("monitoring.period_seconds", 9, PERIOD),
     ("monitoring.period_seconds", 3601, PERIOD),
@@ -81,6 +82,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("monitoring.drift_minutes", 0, "a whole number from 1 to 1440"),
     ("monitoring.drift_minutes", 1441, "a whole number from 1 to 1440"),
     ("monitoring.drift_minutes", "1h", "a whole number from 1 to 1440"),
+    ("monitoring.drift_min_rows", 49, "a whole number from 50 to 100000"),
+    ("monitoring.drift_min_rows", 100_001, "a whole number from 50 to 100000"),
+    ("monitoring.drift_min_rows", "many", "a whole number from 50 to 100000"),
     ("monitoring.labels_minutes", 0, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", 10_081, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", "1h", "a whole number from 1 to 10080"),

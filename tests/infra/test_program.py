@@ -199,6 +199,20 @@ def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundr
     assert alarm["threshold"] == 0.01
 
 
+def test_drift_that_cannot_be_measured_is_an_alarm_of_each_variant() -> None:
+    world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
+    for variant in (OLD.variant, release(LOCAL).variant):
+        alarm = world.one(":MetricAlarm", f"{variant}-drift-unmeasured").inputs
+        assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == ("modelstack", "DriftUnmeasured", "Sum")
+        assert alarm["dimensions"] == {"EndpointName": "flight-delay-local", "VariantName": variant}
+        assert (alarm["threshold"], alarm["period"]) == (0, 7 * 60)
+
+
+def test_drift_is_told_from_as_many_rows_as_the_config_says() -> None:
+    environment = run(monitoring={"drift_min_rows": 70}).one("lambda/function:Function", "drift").inputs["environment"]
+    assert environment["variables"]["DRIFT_MIN_ROWS"] == "70"
+
+
 def test_promotion_changes_no_alarm() -> None:
     new = release(LOCAL)
     before = run(state=idle(OLD))

@@ -92,7 +92,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_MIN_ROWS", "ROLLBACK_ON_DRIFT"):
+    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_MIN_ROWS"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
         fake, real = Endpoint(), clients("us-east-1")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitoring.alarms import Alarm, NotAnAlarm
-from monitoring.response import DRIFT, respond
+from monitoring.response import respond
 from rollout import Plan, Release, Step
 from rollout.memory import World
 
@@ -50,7 +50,6 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
         (replace(ALARM, variant="v-a"), "the event is about variant v-a, on trial is v-b"),
         (replace(ALARM, variant="v-old"), "the event is about variant v-old, on trial is v-b"),
         (replace(ALARM, at=1.0), "the event is older than rollout 000005-b"),
-        (replace(ALARM, metrics=(DRIFT,)), "it is about drift of the input, which meets champion and challenger alike"),
         (NotAnAlarm("a notification that is not an alarm's"), "a notification that is not an alarm's"),
     ],
 )
@@ -61,9 +60,20 @@ def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | N
     assert world.state == before
 
 
-def test_drift_rolls_back_where_it_is_asked_to(world: World) -> None:
-    drifted = replace(ALARM, metrics=(DRIFT,))
-    assert respond(drifted, "endpoint", world.controller(), patience=10, on_drift=True).action == "rolled back"
+@pytest.mark.parametrize(
+    "metric", ["DriftPSI", "DriftUnmeasured", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"]
+)
+def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rolls_nothing_back(
+    world: World, metric: str
+) -> None:
+    before = world.state
+    answer = respond(replace(ALARM, metrics=(f"modelstack/{metric}",)), "endpoint", world.controller(), patience=10)
+    assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
+
+
+def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
+    wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
+    assert respond(wrong, "endpoint", world.controller(), patience=10).action == "rolled back"
 
 
 def test_the_second_of_two_deliveries_finds_nothing_left_to_do(world: World) -> None:
