@@ -179,11 +179,13 @@ def _ends(source: Random, challenger: Model, *, requests: int = 1000, bake: int 
     starts = [0]
     while len(windows) < limit:
         windows += trial(source, challenger, [WEIGHTS[len(starts) - 1]], requests, start=len(windows))
-        answer = judge(windows, metrics=METRICS, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer
+        last = len(starts) == len(WEIGHTS)
+        rules = {"metrics": METRICS, "alpha": ALPHA, "starts": starts, "segments": len(WEIGHTS)}
+        answer = judge(windows, last=last, **rules).answer
         if answer == "worse":
             return "rolled back"
         if answer == "not worse" and len(windows) - starts[-1] >= bake:
-            if len(starts) == len(WEIGHTS):
+            if last:
                 return "promoted"
             starts.append(len(windows))
     return "timed out"

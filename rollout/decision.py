@@ -90,7 +90,8 @@ def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
         alpha=plan.alpha,
         starts=state.step_starts,
         segments=len(plan.steps),
-        promote_when=plan.promote_when if state.step >= len(plan.steps) - 1 else "not_worse",
+        last=state.step >= len(plan.steps) - 1,
+        promote_when=plan.promote_when,
     )
 
 

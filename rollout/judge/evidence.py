@@ -7,6 +7,8 @@ What makes the evidence valid at any time:
 - Each bet's product over the blocks is a test supermartingale; so is a mixture of them with fixed weights.
 - Evidence for "worse" begins anew, beside the old, when the challenger gets more traffic. With S such segments planned,
   each has the weight 1/S, and counts as 1 until it begins.
+- Evidence for "not worse" and "better" is kept of the whole trial and, beside it, of the present segment alone. The
+  latter begins at 1 and is a test supermartingale while the challenger is worse in this segment, however it was before.
 
 A block compares averages over itself, so rates and means may change from block to block, and within one as long as the
 share of traffic stays the same: a drift that both versions share does not mislead it. Therefore a change of the weights
@@ -54,20 +56,48 @@ class Bettor(Protocol):
         ...
 
 
+class Favour:
+    """The present evidence for a challenger, as logs."""
+
+    def __init__(self, shares: Gains) -> None:
+        self._shares = shares
+        self._not_worse, self._better = [0.0] * len(shares.not_worse), [0.0] * len(shares.better)
+
+    @property
+    def not_worse(self) -> float:
+        """The log of the evidence that it is not worse by more than the margin."""
+        return log_mixture(self._not_worse, self._shares.not_worse)
+
+    @property
+    def better(self) -> float:
+        """The log of the evidence that it is better."""
+        return log_mixture(self._better, self._shares.better)
+
+    def add(self, gains: Gains) -> None:
+        """Take in a block."""
+        _increase(self._not_worse, gains.not_worse)
+        _increase(self._better, gains.better)
+
+
 class Evidence:
     """What is known so far of one metric.
 
     Args:
         bettor: Makes the e-values.
         segments: How many times evidence for "worse" may start anew, the first included.
+
+    Attributes:
+        champion: All that was seen of the champion.
+        challenger: All that was seen of the challenger.
+        whole: The evidence for the challenger from the whole trial.
+        here: The same from the present segment alone.
     """
 
     def __init__(self, bettor: Bettor, *, segments: int = 1) -> None:
-        self.champion, self.challenger = Tally(), Tally()  # all that was seen
+        self.champion, self.challenger = Tally(), Tally()
         self._bettor, self._segments = bettor, max(1, segments)
         self._worse = [[0.0] * len(bettor.shares.worse)]  # log e-values: segment, bet
-        self._not_worse = [0.0] * len(bettor.shares.not_worse)
-        self._better = [0.0] * len(bettor.shares.better)
+        self.whole, self.here = Favour(bettor.shares), Favour(bettor.shares)
         self._peak = 0.0
         self._block = Tally(), Tally()
         self._asked = 0  # the challenger's observations in closed blocks of this segment
@@ -76,16 +106,6 @@ class Evidence:
     def worse(self) -> float:
         """The log of the most evidence so far that it is worse: once shown it stays shown."""
         return self._peak
-
-    @property
-    def not_worse(self) -> float:
-        """The log of the present evidence that it is not worse."""
-        return log_mixture(self._not_worse, self._bettor.shares.not_worse)
-
-    @property
-    def better(self) -> float:
-        """The log of the present evidence that it is better."""
-        return log_mixture(self._better, self._bettor.shares.better)
 
     def add(self, champion: Tally, challenger: Tally) -> None:
         """Take in one closed window."""
@@ -97,9 +117,10 @@ class Evidence:
             self._close()
 
     def restart(self) -> None:
-        """Begin to gather evidence of failure anew, beside the old: the weights were changed."""
+        """Begin a segment, and gather its evidence beside the old: the weights were changed."""
         self._close()
         self._asked = 0
+        self.here = Favour(self._bettor.shares)
         if len(self._worse) < self._segments:
             self._worse.append([0.0] * len(self._worse[0]))
 
@@ -110,8 +131,8 @@ class Evidence:
             gains = self._bettor.gains(champion, challenger)
             for segment in self._worse:
                 _increase(segment, gains.worse)
-            _increase(self._not_worse, gains.not_worse)
-            _increase(self._better, gains.better)
+            self.whole.add(gains)
+            self.here.add(gains)
             self._note_peak()
             self._bettor.learn(champion, challenger)
         self._asked += challenger.count

@@ -130,7 +130,7 @@ def test_sums_and_squares_give_the_evidence_that_the_single_values_give(worse_by
         evidence.add(tally(champion), tally(challenger))
     worse, well = by_single_values(windows, 0.1, segments=2)
     assert math.exp(evidence.worse) == pytest.approx(worse, rel=1e-6)
-    assert math.exp(evidence.not_worse) == pytest.approx(well, rel=1e-6)
+    assert math.exp(evidence.whole.not_worse) == pytest.approx(well, rel=1e-6)
 
 
 pair = st.tuples(st.lists(unit, max_size=30), st.lists(unit, max_size=30))
@@ -144,4 +144,4 @@ def test_whatever_is_seen_the_bets_stay_within_the_range(
     for champion, challenger in seen:
         evidence.add(tally(champion), tally(challenger))
     evidence.restart()
-    assert all(math.isfinite(log) for log in (evidence.worse, evidence.not_worse, evidence.better))
+    assert all(math.isfinite(log) for log in (evidence.worse, evidence.whole.not_worse, evidence.whole.better))

@@ -145,8 +145,8 @@ def test_a_block_is_bet_on_before_it_is_seen() -> None:
     block, later = (Tally(100, 30), Tally(100, 30)), (Tally(100, 1), Tally(100, 1))
     first.add(*block)
     log_gains = second.gains(*block).not_worse
-    assert math.exp(first.not_worse) == pytest.approx(sum(map(math.exp, log_gains)) / 3)
+    assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, log_gains)) / 3)
     second.learn(*block)
     first.add(*later)
     both = [one + other for one, other in zip(log_gains, second.gains(*later).not_worse, strict=True)]
-    assert math.exp(first.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)
+    assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)

@@ -1,0 +1,150 @@
+"""One metric: its windows gathered into evidence, and the answer on it, with the reason in words and numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rollout.judge import words
+from rollout.judge.evidence import Evidence, Favour, log_mixture
+from rollout.judge.means import Means
+from rollout.judge.rates import Rates
+from rollout.judge.scale import scaled, unfit
+from rollout.judge.words import Answer
+from rollout.metrics import Metric, Tally, Window
+from rollout.state import Reason
+
+OUT_OF_RANGE = "windows_out_of_range"  # the number in the reason of a metric with values out of its range
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The judge's answer on one metric, with the reason in words and numbers."""
+
+    metric: str
+    answer: Answer
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a trial stands, and what its answers need.
+
+    Attributes:
+        starts: When each step so far began, epoch seconds.
+        segments: How many steps there will be in all.
+        last: Whether the present step is the last.
+        needed: The evidence that each answer needs, by `worse`, `not_worse` and, where it is asked for, `better`.
+    """
+
+    starts: Sequence[float]
+    segments: int
+    last: bool
+    needed: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finding, and its evidence as logs.
+
+    Attributes:
+        metric: The metric.
+        finding: The answer on it.
+        worse: The evidence that it is worse.
+        better: The evidence that it is better.
+        lacks: What the evidence that it is not worse lacks; above 0 as long as it is not shown.
+        lacks_if_better: The same of one that the whole trial shows better: only this step must show it, either way.
+        unfit: Whether there are values out of its range, so that nothing that is known of it can be believed.
+    """
+
+    metric: Metric
+    finding: Finding
+    worse: float
+    better: float
+    lacks: float
+    lacks_if_better: float
+    unfit: bool = False
+
+
+def on_metric(metric: Metric, windows: Sequence[Window], stage: Stage) -> Judged:
+    """Judge one metric from all windows of a trial, in their order."""
+    evidence, wrong = _gathered(metric, windows, stage)
+    if wrong:
+        return _not_known(metric, evidence, wrong, stage.needed)
+    worse, not_worse, better = evidence.worse, _counted(evidence, stage), evidence.whole.better
+    proof = math.log(stage.needed["not_worse"])
+    answer: Answer = "unknown"
+    if worse >= math.log(stage.needed["worse"]):
+        answer = "worse"
+    elif not_worse >= proof:
+        answer = "not worse"
+    told = words.numbers(metric, evidence)
+    told |= words.proofs(stage.needed, worse=worse, not_worse=not_worse, better=better)
+    if min(evidence.champion.count, evidence.challenger.count) == 0:
+        finding = Finding(metric.name, "unknown", Reason("judge", metric.name, words.no_data(metric, evidence), told))
+        return Judged(metric, finding, worse, better, math.inf, math.inf)
+    text = words.sentence(metric, answer, told, here=not_worse < evidence.whole.not_worse)
+    finding = Finding(metric.name, answer, Reason("judge", metric.name, text, told))
+    return Judged(metric, finding, worse, better, proof - not_worse, proof - _either(evidence.here))
+
+
+def _gathered(metric: Metric, windows: Sequence[Window], stage: Stage) -> tuple[Evidence, list[str]]:
+    """The evidence, and what of the windows cannot be of values within the metric's range."""
+    evidence, wrong = Evidence(_bettor(metric, better="better" in stage.needed), segments=stage.segments), list[str]()
+    waiting = sorted(stage.starts)[1:]
+    for window in windows:
+        while waiting and window.start >= waiting[0]:
+            waiting.pop(0)
+            evidence.restart()
+        champion = window.champion.get(metric.name) or Tally()
+        challenger = window.challenger.get(metric.name) or Tally()
+        found = _unfit(metric, champion, challenger)
+        if found:
+            wrong.append(found)
+        else:
+            evidence.add(scaled(metric, champion), scaled(metric, challenger))
+    for _ in waiting:
+        evidence.restart()
+    return evidence, wrong
+
+
+def _counted(evidence: Evidence, stage: Stage) -> float:
+    """The log of the evidence for not worse that counts: of the whole trial, unless this step has its own word."""
+    whole, here = evidence.whole.not_worse, evidence.here.not_worse
+    return min(whole, here) if stage.last or here < 0 else whole
+
+
+def _either(favour: Favour) -> float:
+    """The log of the evidence that it is not worse, half of it from bets on better: these win more if it is."""
+    return log_mixture((favour.not_worse, favour.better), (0.5, 0.5))
+
+
+def can_be_better(metric: Metric) -> bool:
+    """Whether its counts could show it better."""
+    return metric.kind != "quantile" or metric.margin == 0
+
+
+def _bettor(metric: Metric, *, better: bool) -> Rates | Means:
+    better = better and can_be_better(metric)
+    if metric.kind == "mean":
+        return Means(metric.margin / (metric.high - metric.low), better=better)
+    if metric.quantile is not None:
+        return Rates(0.0, better=better, guess=1 - metric.quantile, weight=50)
+    return Rates(metric.margin, better=better)
+
+
+def _unfit(metric: Metric, champion: Tally, challenger: Tally) -> str:
+    for who, tally in (("challenger", challenger), ("champion", champion)):
+        why = unfit(metric, tally)
+        if why:
+            return f"the {who}'s {why}"
+    return ""
+
+
+def _not_known(metric: Metric, evidence: Evidence, wrong: Sequence[str], needed: Mapping[str, float]) -> Judged:
+    """What is said of a metric with values out of its range: there is evidence for nothing."""
+    told = words.numbers(metric, evidence) | {OUT_OF_RANGE: float(len(wrong))} | words.proofs(needed)
+    reason = Reason("judge", metric.name, words.out_of_range(metric, wrong), told)
+    finding = Finding(metric.name, "unknown", reason)
+    return Judged(metric, finding, worse=0.0, better=0.0, lacks=math.inf, lacks_if_better=math.inf, unfit=True)
