@@ -13,7 +13,6 @@ from rollout import catalogue
 from rollout.metrics import Metric
 
 LABELLED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
-_COUNTED = catalogue.KNOWN.keys() - LABELLED  # the platform counts these of every variant, of a shadow too
 
 
 class Given(Protocol):
@@ -48,15 +47,15 @@ def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
 
 
 def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
-    """What is to be proven in a shadow step, though nothing can be known of it there."""
-    labelled = "in a shadow step labels meet the champion's answers only, as copies carry its inference ids"
-    own = "in a shadow step no service sees the challenger's answers, so none publishes a metric of them"
-    allowed = "allowed is false, or a strategy without shadow"
-    return [
-        (where, f"{labelled if name in LABELLED else own}; {allowed}")
-        for name, where in _to_prove(metrics)
-        if name not in _COUNTED
-    ]
+    """What is to be proven in a shadow step, though nothing can be known of it there.
+
+    The platform counts what a shadow answers, and labels are joined with its answers as with the champion's.
+    """
+    text = (
+        "in a shadow step no service sees the challenger's answers, so none publishes a metric of them; allowed is "
+        "false, or a strategy without shadow"
+    )
+    return [(where, text) for name, where in _to_prove(metrics) if name not in catalogue.KNOWN]
 
 
 def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, str]]:

@@ -3,9 +3,10 @@
     {"inference_id": "2013-03-01-UA1545-EWR", "label": true}       # a line of a labels file
     {"inference_id": "batch-7", "label": [true, false]}            # an answer of two predictions
 
-Both halves of a pair meet in one item of a ledger. Who finds the pair complete claims it, in one transaction with a
-batch that holds its losses and is sent after that. So two deliveries, or two calls at once, count a pair once; what was
-claimed by a call that was killed is sent by the next.
+A pair is a label and one variant's answer: champion and shadow answer the same request under one inference id, and the
+label is joined with each answer. All halves of an id meet in one item of a ledger. Who finds a pair complete claims it,
+in one transaction with a batch that holds its losses and is sent after that. So two deliveries, or two calls at once,
+count a pair once; what was claimed by a call that was killed is sent by the next.
 """
 
 from __future__ import annotations
@@ -62,17 +63,24 @@ class Given:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one inference id."""
+    """What is known of one inference id.
+
+    Attributes:
+        id: The inference id.
+        answers: The first answer of each variant, by the variant.
+        given: The first label.
+        joined: The variants whose answer was joined with the label.
+    """
 
     id: str
-    answer: Answer | None = None
+    answers: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
     given: Given | None = None
-    joined: bool = False
+    joined: frozenset[str] = frozenset()
 
     @property
-    def complete(self) -> bool:
-        """Whether it can be joined and was not yet."""
-        return self.answer is not None and self.given is not None and not self.joined
+    def due(self) -> frozenset[str]:
+        """The variants whose answer can be joined and was not yet."""
+        return frozenset(self.answers) - self.joined if self.given is not None else frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,15 +108,17 @@ class Rejected:
 
 @dataclass
 class Batch:
-    """What is published together: `settled` inference ids with their rows, and counts by metric.
+    """What is published together: the pairs of one variant that are settled, and counts by metric.
 
     Attributes:
+        variant: Whose answers `rows` are about.
         rows: Inference id -> what it gives; None when its label could not be used, which counts as `LabelsUnparsable`.
         unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
         counts: Metric -> further counts; only with `once`, so that they count once.
         once: A name; of two batches with the same, one is taken.
     """
 
+    variant: str = ""
     rows: dict[str, Row | None] = field(default_factory=dict[str, "Row | None"])
     unknown: set[str] = field(default_factory=set[str])
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -118,8 +128,10 @@ class Batch:
 class Ledger(Protocol):
     """Keeps both halves of each pair, and the batches that are still to be sent."""
 
-    def answers(self, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each answer by its inference id, unless there is one; what is known then, and whether it was kept."""
+    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each answer of a variant by its inference id, unless it has one; what is known then, and whether it was
+        kept.
+        """
         ...
 
     def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
@@ -212,12 +224,13 @@ class LabelJoin:
                 elif answer is not None:
                     usable.append(answer)
             found: list[Entry] = []
-            for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(usable), strict=True):
-                if not kept and entry.answer is not None and entry.answer.event != answer.event:
+            for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(variant, usable), strict=True):
+                first = entry.answers.get(variant)
+                if not kept and first is not None and first.event != answer.event:
                     end.counts[ANSWERS_DUPLICATE] += 1
                 else:
                     found.append(entry)
-            joined += self._join([entry for entry in found if entry.complete])
+            joined += self._join(found)
         if unreadable:
             end.counts[ANSWERS_UNREADABLE] += unreadable.total()
             why = [Rejected(ANSWERS_UNREADABLE, why, name, f"{n} records") for why, n in unreadable.items()]
@@ -258,7 +271,7 @@ class LabelJoin:
                     found.append(entry)
                 else:
                     rejected.append(_later(entry.given, given, origin))
-            joined += self._join([entry for entry in found if entry.complete])
+            joined += self._join(found)
         if rejected:
             self.aside.keep(digest[:16], [item.as_json() for item in rejected])
         end.counts.update(item.metric for item in rejected)
@@ -274,35 +287,44 @@ class LabelJoin:
         self.ledger.finish()
         given_up = 0
         for chunk in _chunks(self.ledger.waiting(patience), _CLAIMS):
-            self._join([entry for entry in chunk if entry.complete])
-            batch = Batch(unknown={entry.id for entry in chunk if entry.answer is None})
+            self._join(chunk)
+            unknown = [entry for entry in chunk if not entry.answers]
+            batch = Batch(unknown={entry.id for entry in unknown})
             if batch.unknown:
                 why = f"no answer with this id was captured within {patience:.0f} s"
-                late = [Rejected(UNKNOWN, why, _source(entry), _line(entry)) for entry in chunk if entry.answer is None]
+                late = [Rejected(UNKNOWN, why, _source(entry), _line(entry)) for entry in unknown]
                 self.aside.keep(f"unknown-{_digest(batch.unknown)}", [item.as_json() for item in late])
                 self.ledger.commit(batch)
                 given_up += len(batch.unknown)
         return given_up
 
     def _join(self, entries: Sequence[Entry]) -> int:
-        batch, rejected, size = Batch(), list[Rejected](), 0
+        """Settle every pair that is due, variant by variant: one transaction takes no inference id twice."""
+        due = {
+            variant: [entry for entry in entries if variant in entry.due] for entry in entries for variant in entry.due
+        }
+        for variant in sorted(due):
+            self._join_of(variant, due[variant])
+        return sum(map(len, due.values()))
+
+    def _join_of(self, variant: str, entries: Sequence[Entry]) -> None:
+        batch, rejected, size = Batch(variant), list[Rejected](), 0
         for entry in entries:
-            answer = cast(Answer, entry.answer)
             try:
-                batch.rows[entry.id] = row = _row(entry, self.trial)
+                batch.rows[entry.id] = row = _row(entry, variant, self.trial)
                 size += sum(len(values) for values in row.losses.values())
             except (UnreadableLabel, UnreadableForm) as error:
                 batch.rows[entry.id] = None
-                rejected.append(Rejected(UNPARSABLE, f"{answer.variant}: {error}", _source(entry), _line(entry)))
+                rejected.append(Rejected(UNPARSABLE, f"{variant}: {error}", _source(entry), _line(entry)))
             if len(batch.rows) >= _CLAIMS or size >= _ROWS:
                 self._settle(batch, rejected)
-                batch, rejected, size = Batch(), [], 0
+                batch, rejected, size = Batch(variant), [], 0
         self._settle(batch, rejected)
-        return len(entries)
 
     def _settle(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         if rejected:
-            self.aside.keep(f"joined-{_digest(batch.rows)}", [item.as_json() for item in rejected])
+            name = f"joined-{batch.variant}-{_digest(batch.rows)}"
+            self.aside.keep(name, [item.as_json() for item in rejected])
         if batch.rows:
             self.ledger.commit(batch)
 
@@ -350,8 +372,8 @@ def _answer(item: Recorded | Malformed, variant: str, form: Form | None) -> tupl
     return item.inference_id, Answer(item.event_id, variant, at, form.as_dict(), [form.said(row) for row in rows])
 
 
-def _row(entry: Entry, trial: Trial | None) -> Row:
-    answer, given = cast(Answer, entry.answer), cast(Given, entry.given)
+def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
+    answer, given = entry.answers[variant], cast(Given, entry.given)
     form, label = Form.from_dict(answer.form), json.loads(given.label)
     labels = cast(list[object], label) if isinstance(label, list) else [label]
     if len(labels) != len(answer.said):

@@ -2,9 +2,13 @@
 
 Items, by their hash key `id`:
 
-    id#<inference id>     an answer, a label or both, and whether they were joined
+    id#<inference id>     a label (`given`), each variant's answer (`answer#<variant>`), or both, and which of the
+                          answers were joined with the label (`joined#<variant>`)
     once#<name>           a file that was read to its end
     batch#<id>            losses and counts that are claimed and not yet sent
+
+One item holds an id's label and all its answers, so whoever writes the last half of a pair sees the other in it, and a
+label finds the answers of every variant in one read. Each attribute is written once, by a conditional write.
 
 A label without an answer, and a batch, have the attributes `waiting` and `since`, the keys of the sparse index
 `waiting`. All items leave by their `expires`.
@@ -39,6 +43,7 @@ _SENDING_SECONDS = 900  # the longest that a Lambda function runs
 _VALUES, _DATA, _AWS_DOWN, _ATTEMPTS = 150, 500, 500, 6
 _READ, _BYTES = 100, 1_000_000
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
+_ANSWER, _JOINED = "answer#", "joined#"
 Item = Mapping[str, Any]
 
 
@@ -60,9 +65,9 @@ class DynamoLedger:
     now: Callable[[], float]
     cloudwatch: Any
 
-    def answers(self, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each answer by its inference id, unless there is one."""
-        return self._keep("answer", [(key, json.dumps(asdict(answer))) for key, answer in given])
+    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
+        """Keep each answer of a variant by its inference id, unless it has one."""
+        return self._keep(f"{_ANSWER}{variant}", [(key, json.dumps(asdict(answer))) for key, answer in given])
 
     def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
         """Keep each label by its inference id, unless there is one."""
@@ -90,16 +95,20 @@ class DynamoLedger:
         ]
 
     def _keeping(self, half: str, inference_id: str, value: str) -> dict[str, Any]:
-        change, values = f"SET {half} = :half, expires = :expires", {":half": {"S": value}, ":expires": self._expiry}
+        change, values = "SET #half = :half, expires = :expires", {":half": {"S": value}, ":expires": self._expiry}
         if half == "given":
             change += ", waiting = :waiting, since = :since"
             values |= {":waiting": {"S": "label"}, ":since": {"N": str(self.now())}}
+        else:
+            change += ", answered = :answered"
+            values |= {":answered": {"N": str(self.now())}}
         return {
             "Update": {
                 "TableName": self.table,
                 "Key": {"id": {"S": f"id#{inference_id}"}},
                 "UpdateExpression": change,
-                "ConditionExpression": f"attribute_not_exists({half})",
+                "ConditionExpression": "attribute_not_exists(#half)",
+                "ExpressionAttributeNames": {"#half": half},
                 "ExpressionAttributeValues": values,
             }
         }
@@ -124,7 +133,7 @@ class DynamoLedger:
     def commit(self, batch: Batch) -> None:
         """Claim in one transaction with the batch, then send it. Whatever somebody else claimed is left out."""
         rows, unknown = dict(batch.rows), set(batch.unknown)
-        while claims := self._claims(rows, unknown, batch.once):
+        while claims := self._claims(batch, rows, unknown):
             name, counts = f"batch#{uuid.uuid4().hex}", +batch.counts
             counts[UNKNOWN] += len(unknown)
             counts[UNPARSABLE] += sum(row is None for row in rows.values())
@@ -145,28 +154,26 @@ class DynamoLedger:
                 unknown.discard(inference_id)
 
     def _claims(
-        self, rows: Mapping[str, Row | None], unknown: Iterable[str], once: str | None
+        self, batch: Batch, rows: Mapping[str, Row | None], unknown: Iterable[str]
     ) -> list[tuple[str, dict[str, Any]]]:
         claims: list[tuple[str, dict[str, Any]]] = []
-        if once:
-            item = {"id": {"S": f"once#{once}"}, "expires": self._expiry}
+        if batch.once:
+            item = {"id": {"S": f"once#{batch.once}"}, "expires": self._expiry}
             put = {"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
             claims.append(("", {"Put": put}))
-        claims += [
-            (key, self._claim(key, "SET joined = :now REMOVE waiting, since", "attribute_not_exists(joined)"))
-            for key in rows
-        ]
-        nothing = "attribute_exists(waiting) AND attribute_not_exists(answer)"
-        claims += [(key, self._claim(key, "SET given_up = :now REMOVE waiting, since", nothing)) for key in unknown]
+        claims += [(key, self._claim(key, f"{_JOINED}{batch.variant}")) for key in rows]
+        nothing = "attribute_exists(waiting) AND attribute_not_exists(answered)"
+        claims += [(key, self._claim(key, "given_up", nothing)) for key in unknown]
         return claims
 
-    def _claim(self, inference_id: str, change: str, condition: str) -> dict[str, Any]:
+    def _claim(self, inference_id: str, mark: str, condition: str = "attribute_not_exists(#mark)") -> dict[str, Any]:
         return {
             "Update": {
                 "TableName": self.table,
                 "Key": {"id": {"S": f"id#{inference_id}"}},
-                "UpdateExpression": change,
+                "UpdateExpression": "SET #mark = :now REMOVE waiting, since",
                 "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#mark": mark},
                 "ExpressionAttributeValues": {":now": {"N": str(self.now())}},
             }
         }
@@ -328,13 +335,17 @@ def _datum(
 
 
 def _entry(item: Item) -> Entry:
-    answer, given = item.get("answer"), item.get("given")
+    given = item.get("given")
     return Entry(
         id=item["id"]["S"].removeprefix("id#"),
-        answer=Answer(**json.loads(answer["S"])) if answer else None,
+        answers={name: Answer(**json.loads(value["S"])) for name, value in _of_variants(item, _ANSWER)},
         given=Given(**json.loads(given["S"])) if given else None,
-        joined="joined" in item,
+        joined=frozenset(name for name, _ in _of_variants(item, _JOINED)),
     )
+
+
+def _of_variants(item: Item, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((name.removeprefix(prefix), value) for name, value in item.items() if name.startswith(prefix))
 
 
 def _patiently(call: Callable[[], Any]) -> Any:

@@ -111,6 +111,24 @@ MODELS: tuple[Row, ...] = (
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", silent=THEIRS),
     ),
     Row(
+        name="wrong-shadow",
+        happens="The challenger answers copies of requests well-formed and fast, and wrong. Champion and challenger "
+        "share the inference ids, and late labels are joined with both. No caller saw its answers.",
+        see="`rolled back`, metric `accuracy`, with both accuracies; the champion answered everything.",
+        do="As for wrong predictions.",
+        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
+        plan=replace(
+            QUICK,
+            metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)),
+            steps=(Step(100, 5, shadow=True), Step(50, 2)),
+        ),
+        captures=True,
+        labelled=True,
+        expects=Expected(
+            "rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse", silent=THEIRS
+        ),
+    ),
+    Row(
         name="crash-loop",
         happens="The challenger's container ends at every request and is started again and again.",
         see="`rolled back`, metric `errors`; requests to it are answered 503 meanwhile.",

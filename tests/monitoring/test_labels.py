@@ -330,11 +330,59 @@ def test_the_same_content_under_another_name_is_one_delivery(world: World) -> No
     assert world.rejected() == []
 
 
-def test_an_id_that_was_answered_twice_counts_as_it_was_first(world: World) -> None:
+def test_a_label_meets_the_answer_of_every_variant_that_was_asked(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
+    assert world.deliver(world.labelled(("x", True))) == {"joined": 2}
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert (world.seen("Accuracy", "v-a", "000002-b"), world.seen("Accuracy", "v-b", "000002-b")) == ((1, 1), (1, 0))
+    assert world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_an_id_that_one_variant_answered_twice_counts_as_it_was_first(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-a", ("x", False, 0.1)))
     world.deliver(world.labelled(("x", True)))
     assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (0, 0))
     assert world.seen("AnswersDuplicate") == (1, 1)
+
+
+def test_a_label_that_one_variant_could_not_have_given_counts_for_the_other(world: World) -> None:
+    three = {**DECLARED, "classes": ["early", "late", "gone"], "probability": None}
+    world.write_state(replace(world.state(), challenger=world.release("b", three)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", "gone", None)))
+    world.deliver(world.labelled(("x", "gone")))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((0, 0), (1, 1))
+    assert world.rejected() == [("LabelsUnparsable", "v-a: label: got 'gone', expected one of false, true")]
+
+
+def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_that_comes_late(world: World) -> None:
+    world.deliver(world.labelled(("x", True)), world.captured("v-a", ("x", True, 0.9)))
+    world.now += 4000
+    assert world.sweep() == {"given_up": 0}
+    world.deliver(world.captured("v-b", ("x", False, 0.1)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert world.seen("LabelsUnknown") == (0, 0)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
+def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
+    world: World, order: list[int], again: list[int]
+) -> None:
+    world.sent.clear()
+    ids = [f"{world.names}-{number}" for number in range(3)]
+    keys = [
+        world.captured("v-a", *((name, True, 0.9) for name in ids)),
+        world.captured("v-b", *((name, False, 0.1) for name in ids)),
+        world.labelled(*((name, True) for name in ids)),
+        world.labelled(*((name, False) for name in ids)),
+    ]
+    for number in (*order, *again):
+        world.deliver(keys[number])
+    right = order.index(2) < order.index(3)  # the label that came first
+    assert world.seen("Accuracy", "v-a") == (3, 3 if right else 0)
+    assert world.seen("Accuracy", "v-b") == (3, 0 if right else 3)
+    assert world.seen("LabelsContradicting")[1] == 3
+    assert world.seen("LabelsDuplicate") == world.seen("AnswersDuplicate") == world.seen("LabelsLost") == (0, 0)
 
 
 def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_answer_comes_after_all(
@@ -423,14 +471,16 @@ def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lo
 def test_of_two_claims_at_once_one_counts(world: World) -> None:
     ledger = labels.DynamoLedger(world.client, "labels", "e", lambda: world.now, world.client("cloudwatch"))
     row = Row("v-a", None, {"Accuracy": [1.0]})
-    ledger.commit(Batch(rows={"x": row, "y": row}))
-    ledger.commit(Batch(rows={"y": row, "z": row}))
-    ledger.commit(Batch(rows={"x": row}))
+    ledger.commit(Batch("v-a", {"x": row, "y": row}))
+    ledger.commit(Batch("v-a", {"y": row, "z": row}))
+    ledger.commit(Batch("v-a", {"x": row}))
     assert world.seen("Accuracy", "v-a") == (3, 3)
+    ledger.commit(Batch("v-b", {"x": replace(row, variant="v-b")}))
+    assert world.seen("Accuracy", "v-b") == (1, 1)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
+@given(st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
 def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is_lost_unseen(
     world: World, deliveries: list[tuple[int, int | None]], seed: int
 ) -> None:
@@ -442,6 +492,7 @@ def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is
         world.captured("v-a", *((name, True, 0.9) for name in pairs[7:])),
         world.labelled(*((name, True) for name in pairs[::2])),
         world.labelled(*((name, True) for name in pairs[1::2])),
+        world.captured("v-b", *((name, True, 0.9) for name in pairs)),
     ]
     for number, kill_after in deliveries:
         world.kill_after = kill_after
@@ -455,9 +506,9 @@ def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is
     for _ in range(2):
         world.now += 1000
         world.sweep()
-    counted, lost = world.seen("Accuracy", "v-a")[0], world.seen("LabelsLost")[1]
-    assert counted <= len(pairs)
-    assert counted + lost >= len(pairs)
+    counted, lost = [world.seen("Accuracy", variant)[0] for variant in ("v-a", "v-b")], world.seen("LabelsLost")[1]
+    assert max(counted) <= len(pairs)
+    assert sum(counted) + lost >= 2 * len(pairs)
     assert world.seen("LabelsDuplicate") == world.seen("LabelsUnknown") == world.seen("AnswersDuplicate") == (0, 0)
 
 
