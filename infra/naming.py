@@ -15,7 +15,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-SHORT = 12
+from rollout.release import ID_DIGITS, PROCESS
+
+SHORT = ID_DIGITS
 
 
 def digest(content: Any) -> str:
@@ -24,14 +26,9 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def release_id(recipe: str) -> str:
-    """The first 12 hex digits of a recipe digest; what a person reads."""
-    return recipe[:SHORT]
-
-
-def variant(recipe: str) -> str:
-    """The production variant of a recipe."""
-    return f"v-{release_id(recipe)}"
+def variant(release: str) -> str:
+    """The production variant of a release, by its id."""
+    return f"v-{release}"
 
 
 def prefix(model: str, stack: str) -> str:
@@ -90,7 +87,7 @@ class Names:
     @property
     def process_image(self) -> str:
         """The image URI that the local cloud serves by running the entry point as a process."""
-        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}:process"
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}:{PROCESS}"
 
     @property
     def serving_role(self) -> str:

@@ -9,7 +9,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.config import ModelSettings
-from infra.naming import Names, release_id, variant
+from infra.naming import Names
 from infra.providers.package import PackageProvider
 from infra.registry import Registry
 from infra.releases import Wanted
@@ -93,10 +93,10 @@ class Package(Resource, module="modelstack", name="Package"):
         ).apply(
             lambda facts: {
                 **facts,
-                "id": release_id(wanted.recipe),
+                "id": wanted.id,
                 "recipe": wanted.recipe,
                 "model_name": wanted.model_name,
-                "variant": variant(wanted.recipe),
+                "variant": wanted.variant,
                 "config_name": wanted.config_name,
             }
         )

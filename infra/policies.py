@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from infra.naming import Names
@@ -76,24 +77,23 @@ def alerts(names: Names) -> str:
     )
 
 
-def serving(names: Names, key_arn: str, image: str) -> str:
-    """The model containers' role: read packages, write captures, logs and metrics, pull the image.
+def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
+    """The model containers' role: read packages, write captures, logs and metrics, pull the images.
 
     SageMaker reads the alarms of a guarded deployment in its name.
     """
     bucket = _bucket(names)
-    repository = _ECR.match(image)
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    images = [names.arn("ecr", f"repository/{names.repository}")]
-    if repository:  # a promoted release may keep the image of the stack that it came from
-        owner, region, name = repository.group(1, 2, 3)
-        images.append(names.arn("ecr", f"repository/{name}", account=owner, region=region))
+    repositories = {names.arn("ecr", f"repository/{names.repository}")}
+    for found in filter(None, map(_ECR.match, images)):  # a promoted release may keep the image of where it came from
+        owner, region, name = found.group(1, 2, 3)
+        repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
     return document(
         allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
         allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(pull, sorted(set(images))),
+        allow(pull, sorted(repositories)),
         allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
         allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],

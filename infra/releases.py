@@ -28,12 +28,14 @@ class Wanted:
     """The release that the config asks for. Its names are known before it is trained.
 
     Attributes:
+        id: What it is called.
         recipe: sha256, in hex, of what determines the model.
         variant: Its production variant.
         model_name: Its SageMaker model.
         config_name: The endpoint config that serves it alone.
     """
 
+    id: str
     recipe: str
     variant: str
     model_name: str
@@ -164,9 +166,9 @@ def plan_serving(
 
 
 def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
-    if state.challenger is not None and state.challenger.recipe == wanted.recipe:
+    if state.challenger is not None and state.challenger.id == wanted.id:
         return None
-    return state.rejected.get(wanted.recipe)
+    return state.rejected.get(wanted.id)
 
 
 def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:

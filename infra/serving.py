@@ -14,6 +14,7 @@ from infra.naming import Names, variant
 from infra.package import Package
 from infra.registry import Registry
 from infra.releases import Declared, Pair, ServingPlan, Wanted
+from rollout.release import release_id
 
 CAPTURE = "capture"
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
@@ -33,8 +34,9 @@ def instances_of(settings: ServingSettings) -> dict[str, Any]:
 def wanted_release(names: Names, recipe: str, image: str, settings: ServingSettings) -> Wanted:
     """The release that the config asks for, with every name it goes by; nothing is trained for that."""
     model = names.model_of(recipe, image)
-    name = variant(recipe)
-    return Wanted(recipe, name, model, names.config_of(model, name, instances_of(settings)))
+    id_ = release_id(recipe, image)
+    name = variant(id_)
+    return Wanted(id_, recipe, name, model, names.config_of(model, name, instances_of(settings)))
 
 
 class Serving(pulumi.ComponentResource):
@@ -81,9 +83,9 @@ class Serving(pulumi.ComponentResource):
             "serving",
             name=names.serving_role,
             role=self.role.name,
-            policy=pulumi.Output.all(registry.key.arn, package.image_uri).apply(
-                lambda known: policies.serving(names, known[0], known[1])
-            ),
+            policy=pulumi.Output.all(
+                registry.key.arn, package.image_uri, *(item.known.image_uri for item in plan.releases if item.known)
+            ).apply(lambda known: policies.serving(names, known[0], known[1:])),
             opts=child,
         )
         ready = [policy, *registry.bucket_rules]

@@ -19,7 +19,7 @@ def tell(plan: ServingPlan, state: RolloutState) -> None:
     if refused is not None:
         pulumi.warn(
             f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
-            "The champion keeps all traffic. Change the recipe, or clear the rejection: "
+            "The champion keeps all traffic. Change its recipe or image, or clear the rejection: "
             f"{commands.modelstack} clear {refused.release}"
         )
     elif state.phase is Phase.PAUSED and state.challenger is not None:

@@ -114,7 +114,7 @@ def _release(stack: Stack, timeline: Timeline) -> Done:
 def _fresh(stack: Stack, target: Target, scratch: Path, *, fault: str) -> Stack:
     """The stack with a parameter that makes a recipe which never stood for a verdict here."""
     state = journal_state(target)
-    known = {release.recipe for release in state.releases()} | set(state.rejected)
+    known = {item.recipe for item in (*state.releases(), *state.rejected.values())}
     base = stack.parameters()
     for more in range(5, 1000, 5):
         candidate = stack.with_parameters(scratch, max_iter=int(base["max_iter"]) + more, fault=fault)

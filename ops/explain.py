@@ -306,7 +306,7 @@ def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[st
     if verdict is state.decided:
         return next_steps(state.phase.value, verdict.release, commands)
     outcome = verdict.outcome
-    if outcome == "rolled_back" and verdict.recipe not in state.rejected:
+    if outcome == "rolled_back" and verdict.release not in state.rejected:
         return (f"it was cleared: `{commands.pulumi_up}` tries it again",)
     steps = next_steps(outcome, verdict.release, commands)
     last = verdict == state.verdict and state.champion is not None and state.champion.id != verdict.release

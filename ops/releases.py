@@ -1,7 +1,7 @@
 """Which release does a person mean? One id is shown everywhere; any name of a release is taken.
 
-The id is the first 12 hex digits of the recipe; the variant is called `v-<id>`. The package digest, which names the
-sealed bytes, is taken as well, whole or from its first 12 digits on.
+The id is 12 hex digits (`rollout.release.release_id`); the variant is called `v-<id>`. The recipe and the package
+digest, which name the model, are taken as well, whole or from their first 12 digits on, if only one release has it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from ops.errors import OperatorError, explained
 from ops.target import Target
+from rollout.release import ID_DIGITS
 from rollout.sagemaker import DynamoJournal
 from rollout.state import RolloutState
-
-ID_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,16 @@ class Name:
 
     def meant_by(self, word: str) -> bool:
         """Whether a person who typed `word` means this release."""
-        bare = word.lower().removeprefix("v-").removeprefix("sha256:")
+        bare = _bare(word)
         if bare == self.id:
             return True
         digests = (self.recipe, self.package.removeprefix("sha256:"))
         return len(bare) >= ID_DIGITS and any(digest.startswith(bare) for digest in digests)
 
 
-def id_of(recipe: str) -> str:
-    """The id of the release of a recipe."""
-    return recipe[:ID_DIGITS]
+def _bare(word: str) -> str:
+    """A name as a person typed it, without what says which kind of name it is."""
+    return word.lower().removeprefix("v-").removeprefix("sha256:")
 
 
 def rejected(state: RolloutState) -> list[Name]:
@@ -59,8 +58,17 @@ def known(state: RolloutState) -> list[Name]:
 
 
 def find(word: str, names: Iterable[Name]) -> Name | None:
-    """The one that is meant, if any."""
-    return next((name for name in names if name.meant_by(word)), None)
+    """The one that is meant, if any.
+
+    Raises:
+        OperatorError: The word names a model, and several releases have it, each in another image.
+    """
+    meant = [name for name in names if name.meant_by(word)]
+    exact = [name for name in meant if name.id == _bare(word)] or meant
+    if len(exact) > 1:
+        which = ", ".join(name.id for name in exact)
+        raise OperatorError(f"{word} names the model of several releases, each in another image: {which}")
+    return exact[0] if exact else None
 
 
 def journal_state(target: Target) -> RolloutState:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.alarms import with_numbers
 from ops.errors import explained
-from ops.releases import id_of, journal_state
+from ops.releases import journal_state
 from ops.target import Target, commands_of
 from ops.trial import Trial, trial
 from rollout.commands import Commands
 from rollout.decision import Decision
+from rollout.release import release_id
 from rollout.state import RolloutState
 
 _OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-\w+|[a-z]+-errors|[a-z]+-dead-letters")  # as infra.naming makes them
@@ -263,7 +265,7 @@ def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
     return tuple(
         PackageView(
             version=item["ModelPackageVersion"],
-            release=id_of(item.get("CustomerMetadataProperties", {}).get("recipe", "")),
+            release=_release_of(item),
             digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
             approval=item["ModelApprovalStatus"],
             created=item["CreationTime"].isoformat(timespec="seconds"),
@@ -275,3 +277,10 @@ def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
         )
         for item in found
     )
+
+
+def _release_of(package: Mapping[str, Any]) -> str:
+    """The id of a registered package's release, by its recipe and image; empty when it names no recipe."""
+    recipe = package.get("CustomerMetadataProperties", {}).get("recipe", "")
+    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
+    return release_id(recipe, containers[0].get("Image", "")) if recipe else ""

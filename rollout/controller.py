@@ -262,23 +262,23 @@ class Controller:
                 return seen.state
             self._clock.sleep(poll)
 
-    def clear_rejection(self, recipe: str) -> RolloutState:
-        """Let a rejected recipe be tried again.
+    def clear_rejection(self, release: str) -> RolloutState:
+        """Let a rejected release be tried again.
 
         Args:
-            recipe: The recipe digest, or the release's short id.
+            release: Its id, or a recipe digest: then every image of it.
 
         Raises:
-            RolloutError: No such recipe was rejected.
+            RolloutError: No such release was rejected.
         """
         for _ in range(_CONFLICTS):
             state = self._journal.read()
-            left = {key: item for key, item in state.rejected.items() if recipe not in {key, item.release}}
+            left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
             if len(left) == len(state.rejected):
                 known = ", ".join(item.release for item in state.rejected.values()) or "none"
-                raise RolloutError(f"recipe {recipe!r} is not rejected; rejected are: {known}")
+                raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
             cleared = replace(state, rejected=left)
-            written = self._write(cleared.noting(self._clock.time(), "cleared", f"{recipe} may be tried again"))
+            written = self._write(cleared.noting(self._clock.time(), "cleared", f"{release} may be tried again"))
             if written is not None:
                 return self._outbox.send(written)
         raise Conflict("the journal keeps changing: call again")
@@ -399,8 +399,8 @@ class Controller:
     def _set_approval(self, effect: SetApproval) -> None:
         """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
         self._registry.set_approval(effect.package, effect.approval, effect.why)
-        if effect.approval == "Approved" and effect.recipe is not None:
-            rejected = self._journal.read().rejected.get(effect.recipe)
+        if effect.approval == "Approved" and effect.release is not None:
+            rejected = self._journal.read().rejected.get(effect.release)
             if rejected is not None:
                 self._registry.set_approval(effect.package, "Rejected", rejected.reason.text)
 

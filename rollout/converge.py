@@ -46,12 +46,12 @@ class Rehearse:
 
 @dataclass(frozen=True)
 class SetApproval:
-    """Give the package this approval status; an approval only unless its recipe was rejected meanwhile."""
+    """Give the package this approval status; an approval only unless its release was rejected meanwhile."""
 
     package: str
     approval: Approval
     why: str
-    recipe: str | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _returned(state: RolloutState) -> Approval | None:
     One that failed through no fault of its own waits as before its trial, even if it was about to be promoted.
     """
     champion, challenger, decided = state.champion, state.challenger, state.decided
-    if challenger is None or decided is None or (champion is not None and challenger.recipe == champion.recipe):
+    if challenger is None or decided is None or (champion is not None and challenger.id == champion.id):
         return None
     returned: dict[str, Approval] = {"rolled_back": "Rejected", "failed": "PendingManualApproval"}
     return returned.get(decided.outcome)
@@ -203,7 +203,7 @@ def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: 
         if not _same(live.shares(), state.weights):
             return Wait("the weights are on their way")
         if approval != "Approved":
-            return SetApproval(challenger.model_package_arn, "Approved", _why(state), challenger.recipe)
+            return SetApproval(challenger.model_package_arn, "Approved", _why(state), challenger.id)
     return _arriving(state, live, approval, now, challenger)
 
 
@@ -218,7 +218,7 @@ def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: f
     verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
     release = subject(state)
     if release is not None and approval != verdict:
-        return SetApproval(release.model_package_arn, verdict, _why(state), release.recipe)
+        return SetApproval(release.model_package_arn, verdict, _why(state), release.id)
     return Record(endings.concluded(state, now))
 
 

@@ -55,7 +55,7 @@ def turn_back(
     if champion is not None and challenger is not None:
         if variant is not None and variant != challenger.variant:
             return Ignored(f"the event is about variant {variant}, on trial is {challenger.variant}")
-        outcome = "withdrawn" if challenger.recipe == champion.recipe else "rolled_back"
+        outcome = "withdrawn" if challenger.id == champion.id else "rolled_back"
         return roll_back_trial(state, reason, outcome, now)
     return _turn_back_champion(state, reason, now, variant)
 
@@ -97,11 +97,13 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
         verdict = verdict_on(state, challenger, "failed", reason, now)
         nothing = replace(state, phase=Phase.NONE, challenger=None, decided=None, verdict=verdict, moves=0)
         return nothing.noting(now, "failed", reason.text)
+    if challenger.id == champion.id:
+        text = f"the champion, {champion.id}, does not come up on its other instances: {detail}"
+        return roll_back_trial(state, Reason("endpoint", champion.variant, text), "failed", now)
     faulty = at_fault(detail, (challenger, champion))
     text = _does_not_come_up(challenger, champion, faulty, detail)
     reason = Reason("endpoint", faulty.variant if faulty else "endpoint", text)
-    guilty = faulty == challenger and challenger.recipe != champion.recipe
-    return roll_back_trial(state, reason, "rolled_back" if guilty else "failed", now)
+    return roll_back_trial(state, reason, "rolled_back" if faulty == challenger else "failed", now)
 
 
 def _does_not_come_up(challenger: Release, champion: Release, faulty: Release | None, detail: str) -> str:
@@ -134,7 +136,7 @@ def _promoted(state: RolloutState, now: float) -> RolloutState:
     first = Reason("release", "first", "the first release serves at once")
     moved = Reason("release", "moved", "the champion serves from another endpoint config")
     verdict = state.decided or verdict_on(state, challenger, "promoted", moved if champion else first, now)
-    same = champion is not None and champion.recipe == challenger.recipe
+    same = champion is not None and champion.id == challenger.id
     done = _idle(state, replace(verdict, at=now), challenger)
     if same:  # the same model from other instances: what it may be taken back for, and until when, stays
         return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
@@ -164,7 +166,7 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
     rejected = dict(state.rejected)
     if verdict.outcome == "rolled_back":
         kept = replace(verdict, evidence=())  # the journal's item has a limit
-        rejected = dict([*rejected.items(), (verdict.recipe, kept)][-_REJECTED_KEPT:])
+        rejected = dict([*rejected.items(), (verdict.release, kept)][-_REJECTED_KEPT:])
     return replace(
         state,
         phase=Phase.IDLE,

@@ -19,17 +19,16 @@ def at_fault(words: str, releases: Iterable[Release]) -> Release | None:
 
     Args:
         words: The reason.
-        releases: The releases that were to come up; of two by the same name, the earlier.
+        releases: The releases that were to come up. A name that several have, as one archive in two images, tells of
+            none of them.
 
     Returns:
         The release, or None when the words name none: no capacity, no image, no reason at all.
     """
-    places = [(place, release) for release in releases if (place := _place(words, release)) is not None]
-    return min(places, key=lambda found: found[0])[1] if places else None
-
-
-def _place(words: str, release: Release) -> int | None:
-    """Where the words first name a release, by its variant or its archive."""
-    names = "|".join(re.escape(name) for name in (release.variant, release.archive_uri))
-    found = re.search(rf"(?<![\w-])(?:{names})(?![\w-])", words)
-    return found.start() if found else None
+    owners: dict[str, list[Release]] = {}
+    for release in releases:
+        for name in (release.variant, release.archive_uri):
+            owners.setdefault(name, []).append(release)
+    named = re.search(rf"(?<![\w-])(?:{'|'.join(map(re.escape, owners))})(?![\w-])", words)
+    found = owners[named[0]] if named else []
+    return found[0] if len(found) == 1 else None

@@ -28,8 +28,8 @@ SUBJECT = 99
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: nothing is urgent",
-    "`{pulumi_up}` tries the release again when its recipe has changed",
-    "`{modelstack} clear {release}` lets the same recipe be tried again",
+    "`{pulumi_up}` tries a release again when its recipe or image has changed",
+    "`{modelstack} clear {release}` lets the same release be tried again",
 )
 _STEPS: Mapping[str, tuple[str, ...]] = {
     Phase.PREPARING.value: ("`{modelstack} watch` follows the trial",),

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+ID_DIGITS = 12
+PROCESS = "process"
+"""The tag of an image that stands for a process of the local cloud, which runs nothing but what the recipe holds."""
+
+
+def release_id(recipe: str, image: str) -> str:
+    """What a release is called: the first 12 hex digits of a digest of what answers.
+
+    That is the model and the container that serves it. A process of the local cloud adds nothing to the recipe, whose
+    own digest it is then: the same on every local stack.
+
+    Args:
+        recipe: sha256, in hex, of what determines the model.
+        image: The serving image, as the endpoint's model names it.
+    """
+    if image.endswith(f":{PROCESS}"):
+        return recipe[:ID_DIGITS]
+    both = json.dumps([recipe, image], separators=(",", ":"))
+    return hashlib.sha256(both.encode()).hexdigest()[:ID_DIGITS]
+
 
 @dataclass(frozen=True)
 class Release:
-    """One sealed model version, and every name that derives from it.
+    """One sealed model version in one serving image, and every name that derives from them.
 
-    The names derive from digests, so two releases with one name are one release.
+    The names derive from digests, so two releases with one name are one release. Two with one id answer alike, whatever
+    their instances; the same recipe in another image is another release, since an image can break a model too.
 
     Attributes:
-        id: The first 12 hex digits of `recipe`; what a person reads.
+        id: What a person reads, by `release_id`.
         recipe: sha256, in hex, of what determines the model.
         package_digest: `sha256:<hex>` of the sealed archive's bytes.
         archive_uri: Where the archive lies, `s3://bucket/key`.

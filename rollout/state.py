@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from rollout.plan import ERRORS, Plan
-from rollout.release import Release
+from rollout.release import ID_DIGITS, Release
 
 VERSION = 2
 HISTORY = 40
@@ -180,17 +180,18 @@ class Waiver:
     """A person's leave for one release to take over without a trial.
 
     Attributes:
-        recipe: The release's recipe digest.
+        release: The release's id.
         reason: Who gave it and why.
     """
 
-    recipe: str
+    release: str
     reason: Reason
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Waiver:
-        """Read back what `dataclasses.asdict` wrote."""
-        return cls(value["recipe"], Reason.from_dict(value["reason"]))
+        """Read back what `dataclasses.asdict` wrote; of an older journal, which named the recipe, the release's id."""
+        release = value["release"] if "release" in value else value["recipe"][:ID_DIGITS]
+        return cls(release, Reason.from_dict(value["reason"]))
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class RolloutState:
         decided: Why the rollout goes forward or back, from the decision until the verdict.
         promoted_at: When the champion became champion, epoch seconds.
         verdict: How the last rollout ended.
-        rejected: Recipe digest -> the verdict that rejected it.
+        rejected: Release id -> the verdict that rejected it.
         retiring: Superseded challengers that the endpoint may still use.
         waiver: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
         outbox: Events that were not yet sent.
@@ -347,7 +348,7 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "replayed": Replayed.from_dict(value["replayed"]) if value.get("replayed") else None,
         "decided": verdict("decided"),
         "verdict": verdict("verdict"),
-        "rejected": {recipe: Verdict.from_dict(item) for recipe, item in value["rejected"].items()},
+        "rejected": {item.release: item for item in map(Verdict.from_dict, value["rejected"].values())},
         "retiring": tuple(_retiring(item) for item in value["retiring"]),
         "waiver": Waiver.from_dict(value["waiver"]) if value.get("waiver") else None,
         "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),

@@ -15,13 +15,13 @@ from rollout.state import Phase, Pivot, Reason, Replayed, Retiring, RolloutState
 
 
 class Rejected(RolloutError):
-    """The release was rolled back before; it is not tried again until its recipe changes or a person clears it."""
+    """The release was rolled back before: not tried again until its recipe or image changes, or a person clears it."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         super().__init__(
             f"release {verdict.release} was rolled back before: {verdict.reason.text}. "
-            "Change its recipe, or clear the rejection, to try it again"
+            "Change its recipe or image, or clear the rejection, to try it again"
         )
 
 
@@ -54,8 +54,8 @@ def begin(
         Rejected: The target was rolled back before.
         RolloutError: `pair_config` is missing, or was made for another champion.
     """
-    if target.recipe in state.rejected:
-        raise Rejected(state.rejected[target.recipe])
+    if target.id in state.rejected:
+        raise Rejected(state.rejected[target.id])
     champion, challenger = state.champion, state.challenger
     if champion is not None and champion.config_name == target.config_name:
         if challenger is None:
@@ -65,7 +65,7 @@ def begin(
     tried_so = state.on_trial and state.pair_config == pair_config
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
-    if champion is None or champion.recipe == target.recipe:
+    if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
     if not pair_config:
         raise RolloutError(
@@ -82,7 +82,7 @@ def begin(
             f"the champion is now {champion.id} ({champion.config_name}), and this release was planned beside "
             f"{beside}: nothing was moved; plan it again"
         )
-    if state.waiver is not None and state.waiver.recipe == target.recipe:
+    if state.waiver is not None and state.waiver.release == target.id:
         moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
         return replace(moving, decided=verdict_on(moving, target, "promoted", state.waiver.reason, now))
     begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
@@ -125,7 +125,14 @@ def _start(
         waiver=None,
     )
     beside = f" beside champion {champion.id}" if champion else ""
-    return begun.noting(now, phase.value, f"release {target.id} begins{beside}")
+    return begun.noting(now, phase.value, f"release {target.id}{_same_model(target, champion)} begins{beside}")
+
+
+def _same_model(target: Release, champion: Release | None) -> str:
+    """What is worth telling of a release whose model is the champion's."""
+    if champion is None or champion.recipe != target.recipe or champion.id == target.id:
+        return ""
+    return ", the champion's model in another image,"
 
 
 def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
@@ -196,7 +203,7 @@ def waive(state: RolloutState, release: str, reason: Reason, now: float) -> Roll
         )
     if release not in {verdict.release, verdict.recipe}:
         raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
-    waived = replace(state, waiver=Waiver(verdict.recipe, reason))
+    waived = replace(state, waiver=Waiver(verdict.release, reason))
     return waived.noting(now, "waived", f"{verdict.release} may take over without a trial: {reason.text}")
 
 

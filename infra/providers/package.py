@@ -25,9 +25,9 @@ class PackageProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another recipe is another package; other gates judge it anew; a refusal is never the last word."""
+        """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word."""
         elsewhere = [name for name in PLACE if _known(news.get(name)) and olds.get(name) != news.get(name)]
-        wanted = [name for name in ("recipe", "gates", "source") if olds.get(name) != news.get(name)]
+        wanted = [name for name in ("recipe", "image_uri", "gates", "source") if olds.get(name) != news.get(name)]
         return DiffResult(changes=bool(elsewhere or wanted or olds.get("refused")), replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:

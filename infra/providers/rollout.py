@@ -154,7 +154,7 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
         if state.paused_at is not None:
             return {"outcome": "waiting", "why": awaited(state, commands_of(props))}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
-    if verdict is not None and verdict.recipe == props["target"]["recipe"]:
+    if verdict is not None and verdict.release == props["target"]["id"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}
     return {"outcome": "superseded", "why": "another release was made meanwhile"}
 

@@ -21,7 +21,7 @@ from pulumi.runtime.proto import resource_pb2
 import infra.__main__ as program
 from infra import place
 from infra.config import ServingSettings
-from infra.naming import Names, variant
+from infra.naming import Names
 from infra.serving import wanted_release
 from rollout.release import Release
 from rollout.state import Phase, Reason, RolloutState, Verdict
@@ -138,11 +138,11 @@ def release(names: Names, recipe: str = RECIPE, image: str | None = None, **chan
     facts = {key: value for key, value in FACTS.items() if isinstance(value, str) and value}
     known = {
         **facts,
-        "id": recipe[:12],
+        "id": wanted.id,
         "recipe": recipe,
         "image_uri": image,
         "model_name": wanted.model_name,
-        "variant": variant(recipe),
+        "variant": wanted.variant,
         "config_name": wanted.config_name,
     }
     return Release(**{**known, **changes})

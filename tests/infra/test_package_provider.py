@@ -177,11 +177,11 @@ MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "r
         ({}, {"gates": {"auc": {"min": 0.7}}}, True),
         ({}, {"source": SOURCE}, True),
         ({"refused": "below its gates"}, {}, True),
-        ({}, {"image_uri": "another"}, False),
+        ({}, {"image_uri": "another"}, True),
         ({}, {"bucket": rpc.UNKNOWN}, False),
     ],
 )
-def test_package_is_made_anew_for_another_recipe_only(
+def test_package_is_made_anew_for_another_recipe_or_image_only(
     olds: dict[str, Any], news: dict[str, Any], changes: bool
 ) -> None:
     result = PackageProvider().diff("group", {**MADE, **olds}, {**INPUTS, **news})

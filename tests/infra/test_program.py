@@ -308,16 +308,34 @@ def test_promotion_from_a_stack_without_a_champion_says_what_to_do() -> None:
         run("local-staging", world=World(source={"region": "us-east-1"}))
 
 
+def pulled(world: World) -> list[str]:
+    """The repositories that the model containers' role may pull from."""
+    allowed = statements(world.one(":RolePolicy", "serving").inputs["policy"])
+    return next(item["Resource"] for item in allowed if "ecr:BatchGetImage" in item["Action"])
+
+
 def test_promoted_release_keeps_its_image_and_may_pull_it() -> None:
     source = {**SOURCE, "release": {**SOURCE["release"], "image_uri": IMAGE}}
     world = run("staging", world=World(source=source))
     assert world.one(":Model").inputs["primaryContainer"]["image"] == IMAGE
-    pull = next(
-        item
-        for item in statements(world.one(":RolePolicy", "serving").inputs["policy"])
-        if "ecr:BatchGetImage" in item["Action"]
+    assert f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/flight-delay-dev-serving" in pulled(world)
+
+
+def test_new_image_of_the_champions_model_is_put_on_trial_beside_it_and_both_images_may_be_pulled() -> None:
+    champion = release(LOCAL, RECIPE, "000000000000.dkr.ecr.us-east-1.amazonaws.com/other-serving:1")
+    challenger = release(LOCAL, RECIPE, IMAGE)
+    world = run(state=idle(champion), serving={"image": IMAGE})
+    images = {item.inputs["name"]: item.inputs["primaryContainer"]["image"] for item in world.all(":Model")}
+    assert images == {champion.model_name: champion.image_uri, challenger.model_name: IMAGE}
+    pair = config_of(world, LOCAL.pair_of(champion.config_name, challenger.config_name))
+    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
+    assert weights == {champion.variant: 1, challenger.variant: 0}
+    rollout = world.one(":Rollout").inputs
+    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair.inputs["name"])
+    assert rollout["plan"]["guard"] is None, "SageMaker's guardrails are for a change of instances alone"
+    assert {"flight-delay-dev-serving", "other-serving"} <= {arn.rpartition("/")[2] for arn in pulled(world)}, (
+        "an instance of the champion may have to start again in mid-trial"
     )
-    assert f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/flight-delay-dev-serving" in pull["Resource"]
 
 
 def test_aws_stack_without_an_image_is_a_registry_to_push_it_to(caplog: pytest.LogCaptureFixture) -> None:

@@ -196,7 +196,7 @@ def test_trial_that_nobody_waits_for_is_no_failure() -> None:
 def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     new = release(LOCAL)
     with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=idle(OLD, rejected={new.recipe: verdict(new)}))
+        world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
     assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
     assert world.one(":Rollout").inputs["acts"] is False
 

@@ -35,7 +35,7 @@ def release(number: int, shape: int = 0) -> Release:
 
 def wanted(number: int, shape: int = 0) -> Wanted:
     made = release(number, shape)
-    return Wanted(made.recipe, made.variant, made.model_name, made.config_name)
+    return Wanted(made.id, made.recipe, made.variant, made.model_name, made.config_name)
 
 
 def verdict(of: Release) -> Verdict:
@@ -87,7 +87,7 @@ def journals(draw: st.DrawFn) -> RolloutState:
         pair_config=pair(champion, challenger) if on_trial else None,
         shadow_config=shadow(challenger) if on_trial else None,
         retiring=retiring,
-        rejected={item.recipe: verdict(item) for item in (old[2:] if draw(st.booleans()) else [])},
+        rejected={item.id: verdict(item) for item in (old[2:] if draw(st.booleans()) else [])},
     )
 
 
@@ -156,7 +156,7 @@ def test_update_after_a_promotion_declares_the_same(state: RolloutState, want: W
     )
     if not before.starts or state.retiring or state.challenger is not None:
         return
-    moved = state.champion is not None and state.champion.recipe == target.recipe
+    moved = state.champion is not None and state.champion.id == target.id
     after = replace(
         state,
         phase=Phase.IDLE,
@@ -178,7 +178,7 @@ def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(
     before = plan(state, want, copied=copied)
     if before.pair is None or not before.starts or state.retiring or state.challenger is not None:
         return
-    after = replace(state, rejected={**state.rejected, want.recipe: verdict(release(9))})
+    after = replace(state, rejected={**state.rejected, want.id: verdict(release(9))})
     second = plan(after, want, copied=copied)
     assert configs(before) <= configs(second), "the failed update left these behind: dropping one would be a change"
     assert not second.starts
@@ -253,7 +253,7 @@ def test_other_instances_of_the_champion_leave_the_way_back_to_the_one_before() 
 
 
 def test_rejected_release_is_not_tried_again_but_stays_declared_while_it_is_wanted() -> None:
-    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.recipe: verdict(V2)})
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.id: verdict(V2)})
     made = plan(state, wanted(2))
     assert not made.starts
     assert made.verdict == verdict(V2)
@@ -261,9 +261,18 @@ def test_rejected_release_is_not_tried_again_but_stays_declared_while_it_is_want
 
 
 def test_rejected_release_goes_when_another_is_wanted() -> None:
-    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.recipe: verdict(V2)})
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.id: verdict(V2)})
     assert V2.config_name not in configs(plan(state, wanted(1)))
     assert V2.config_name not in configs(plan(state, wanted(3)))
+
+
+def test_rejected_image_leaves_the_champions_model_and_the_next_image_alone() -> None:
+    in_image = {name: replace(V1, id=name, variant=f"v-{name}", config_name=f"config-{name}") for name in ("x", "y")}
+    bad, next_ = (Wanted(item.id, item.recipe, item.variant, "model", item.config_name) for item in in_image.values())
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={bad.id: verdict(in_image["x"])})
+    assert (plan(state, bad).starts, plan(state, bad).verdict) == (False, verdict(in_image["x"]))
+    assert plan(state, wanted(1)).verdict is None
+    assert (plan(state, next_).starts, plan(state, next_).pair) == (True, pair(V1, in_image["y"]))
 
 
 def test_champion_that_is_wanted_again_in_mid_trial_ends_the_trial() -> None:
@@ -274,7 +283,7 @@ def test_champion_that_is_wanted_again_in_mid_trial_ends_the_trial() -> None:
 
 
 def test_champion_that_was_rejected_elsewhere_is_still_the_champion() -> None:
-    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V1.recipe: verdict(V1)})
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V1.id: verdict(V1)})
     made = plan(state, wanted(1))
     assert made.verdict is None
     assert not made.starts

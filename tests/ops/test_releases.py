@@ -12,7 +12,7 @@ from rich.console import Console
 from ops import releases as room
 from ops import render, rollback, snapshot
 from ops.errors import OperatorError
-from ops.releases import find, known, rejected, variant_of
+from ops.releases import Name, find, known, rejected, variant_of
 from ops.target import Target
 from rollout import Reason, Release, RolloutState
 from rollout.state import Verdict
@@ -32,7 +32,7 @@ VERDICT = Verdict(
     "rolled_back", Reason("person", "me", "no"), "1", "131f6efc130e", RECIPES["bad"], PACKAGES["bad"], 1_764_000_000.0
 )
 STATE = RolloutState(
-    "e", champion=release("old"), verdict=VERDICT, rejected={RECIPES["bad"]: VERDICT}
+    "e", champion=release("old"), verdict=VERDICT, rejected={VERDICT.release: VERDICT}
 )  # fmt: skip
 
 
@@ -97,10 +97,19 @@ def test_the_journal_knows_those_that_serve_and_those_that_were_rejected_each_on
     assert find("131f6efc130e", rejected(replace(STATE, rejected={}))) is None
 
 
+def test_a_model_in_two_images_is_named_by_the_id_of_the_release() -> None:
+    images = [Name(id_, RECIPES["bad"], PACKAGES["bad"]) for id_ in ("131f6efc130e", "0a0a0a0a0a0a")]
+    assert find("v-0a0a0a0a0a0a", images) == images[1]
+    assert find("131f6efc130e", images) == images[0], "an id goes before the recipe that begins so"
+    with pytest.raises(OperatorError, match="several releases, each in another image: 131f6efc130e, 0a0a0a0a0a0a"):
+        find(PACKAGES["bad"], images)
+
+
 def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     package = {
         "ModelPackageVersion": 1, "ModelApprovalStatus": "Approved", "CreationTime": snapshot.datetime.now(),
         "CustomerMetadataProperties": {"recipe": RECIPES["old"], "package_digest": PACKAGES["old"]},
+        "InferenceSpecification": {"Containers": [{"Image": "registry/serving:process"}]},
     }  # fmt: skip
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
     monkeypatch.setattr(snapshot, "_alarms", lambda _: ())

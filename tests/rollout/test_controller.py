@@ -207,7 +207,7 @@ def test_asking_again_for_what_is_on_trial_changes_nothing(served: Worlds, relea
     assert world.state == before
 
 
-def test_a_rejected_recipe_is_not_tried_again_until_a_person_clears_it(
+def test_a_rejected_release_is_not_tried_again_until_a_person_clears_it(
     served: Worlds, release: Make, plan: Plan
 ) -> None:
     world = served()
@@ -242,7 +242,7 @@ def test_after_a_promotion_a_person_brings_the_previous_champion_back_at_any_tim
     world.controller().roll_back(PERSON)
     state = world.controller().follow(60)
     assert (state.champion, state.previous, world.serving) == (release("a"), None, "solo-a")
-    assert (outcome(world), world.approvals["arn:b"], "b-recipe" in state.rejected) == ("rolled_back", "Rejected", True)
+    assert (outcome(world), world.approvals["arn:b"], "b" in state.rejected) == ("rolled_back", "Rejected", True)
 
 
 def test_after_a_promotion_an_alarm_brings_the_previous_champion_back_for_a_time_only(
@@ -288,7 +288,7 @@ def test_a_challenger_that_never_comes_up_gets_no_request_and_is_rolled_back(
     world = served(unstartable={"v-b"})
     challenge(world, release, plan, seconds=120)
     assert (outcome(world), world.serving, world.served.get("v-b", 0)) == ("rolled_back", "solo-a", 0)
-    assert (world.approvals["arn:b"], "b-recipe" in world.state.rejected) == ("Rejected", True)
+    assert (world.approvals["arn:b"], "b" in world.state.rejected) == ("Rejected", True)
     assert world.state.verdict is not None
     assert world.state.verdict.reason.text.startswith("release b does not come up: ")
     assert "did not pass the ping health check" in world.state.verdict.reason.text

@@ -93,7 +93,7 @@ def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: R
     assert isinstance(due(back, moving, "Rejected", 0), Wait)
     done = due(back, live("solo-a", {"v-a": 1.0}), "Rejected", 0)
     assert isinstance(done, Record)
-    assert (done.state.phase, done.state.rejected["b-recipe"].reason.name) == (Phase.IDLE, "5xx")
+    assert (done.state.phase, done.state.rejected["b"].reason.name) == (Phase.IDLE, "5xx")
 
 
 def test_a_rollback_is_not_done_until_the_endpoint_serves_the_champion_alone(baking: RolloutState) -> None:
@@ -153,7 +153,7 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     assert isinstance(due(going, asked, None, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
     assert due(going, alone, None, 0) == SetApproval(
-        "arn:b", "Approved", "too many", going.challenger.recipe if going.challenger else None
+        "arn:b", "Approved", "too many", going.challenger.id if going.challenger else None
     )
     assert isinstance(due(going, alone, "Approved", 0), UseConfig)
     done = due(going, live("solo-b", {"v-b": 1.0}), "Approved", 9)

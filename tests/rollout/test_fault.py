@@ -101,7 +101,7 @@ def test_a_release_that_skips_its_trial_and_does_not_come_up_is_rejected_and_the
     world.controller().skip_trial("b-recipe", PERSON)
     world.unstartable.add("v-b")
     challenge(world, release("b"), plan)
-    assert (world.serving, world.state.champion, "b-recipe" in world.state.rejected) == ("solo-a", release("a"), True)
+    assert (world.serving, world.state.champion, "b" in world.state.rejected) == ("solo-a", release("a"), True)
     assert world.approvals["arn:b"] == "Rejected"
 
 

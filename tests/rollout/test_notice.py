@@ -38,8 +38,8 @@ def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> N
             "",
             "What to do next:",
             "- the champion serves: nothing is urgent",
-            "- `pulumi up` tries the release again when its recipe has changed",
-            "- `modelstack clear b` lets the same recipe be tried again",
+            "- `pulumi up` tries a release again when its recipe or image has changed",
+            "- `modelstack clear b` lets the same release be tried again",
             "- `modelstack explain 000002-b` shows the numbers",
         ]
     )

@@ -160,7 +160,7 @@ def test_a_latency_is_compared_at_the_champions_own_quantile(served: Worlds, rel
     assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "latency_p50")
     assert {reason.name for reason in state.verdict.evidence} == {"errors", "latency_p50"}
-    assert not state.rejected["b-recipe"].evidence
+    assert not state.rejected["b"].evidence
 
 
 def test_labels_that_come_late_are_judged_when_they_come(served: Worlds, release: Make) -> None:

@@ -70,8 +70,8 @@ def test_releases_and_configs_list_all_that_a_rollback_would_need(
 def test_a_verdict_survives_json_with_its_numbers() -> None:
     reason = Reason("judge", "error rate", "worse", {"margin": 0.02})
     verdict = Verdict("rolled_back", reason, "000001-b", "b", "recipe", "sha256:b", 12.5)
-    state = RolloutState("endpoint", verdict=verdict, rejected={"recipe": verdict})
-    assert RolloutState.from_json(state.to_json()).rejected["recipe"].reason.numbers == {"margin": 0.02}
+    state = RolloutState("endpoint", verdict=verdict, rejected={"b": verdict})
+    assert RolloutState.from_json(state.to_json()).rejected["b"].reason.numbers == {"margin": 0.02}
 
 
 def test_a_state_of_the_first_version_is_read_with_its_error_margin_as_a_metric() -> None:
