@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +16,7 @@ from localcloud.setup import shell
 from localcloud.setup.places import Places
 from ops.stack import Done, Stack
 from ops.target import ROOT, Target
+from ops.versions import as_good
 
 
 class BenchError(Exception):
@@ -67,8 +68,12 @@ def must(done: Done, doing: str) -> Done:
 
 
 @contextmanager
-def bed() -> Iterator[Bed]:
-    """Start a local cloud on a free port with an initialised, empty stack `local`; end all of it afterwards."""
+def bed(root: Path = ROOT) -> Iterator[Bed]:
+    """Start a local cloud on a free port with an initialised, empty stack `local`; end all of it afterwards.
+
+    Args:
+        root: The checkout whose program and model the stack is of; its environment is this checkout's.
+    """
     places = Places.of(ROOT)
     with TemporaryDirectory(prefix="modelstack-bench-") as name, _environment():
         folder = Path(name)
@@ -83,19 +88,18 @@ def bed() -> Iterator[Bed]:
         os.environ.update(environment)
         try:
             process.start(
-                folder / "cloud", port, process.find_python(ROOT), ROOT / "localcloud.toml", lambda text: None
+                folder / "cloud", port, process.find_python(ROOT), root / "localcloud.toml", lambda text: None
             )
-            stack = Stack("local", environment)
+            stack = Stack("local", {**environment, "PYTHONPATH": str(root)}, root)
             must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
-            yield Bed(folder, environment, _never_trained(stack, folder))
+            yield Bed(folder, environment, as_good(stack, folder, partial(_was_trained, root)))
         finally:
             process.stop(folder / "cloud", lambda text: None)
 
 
-def _never_trained(stack: Stack, folder: Path) -> Stack:
-    """The stack with a recipe that no earlier run has left a package of in the checkout's cache."""
-    rate = float(stack.parameters()["learning_rate"])
-    return stack.with_parameters(folder, learning_rate=round(rate * (1 + random.random() / 1000), 9))
+def _was_trained(root: Path, recipe: str) -> bool:
+    """Whether an earlier run has left a package in the checkout's cache."""
+    return (root / ".modelstack" / "run" / "packages" / recipe).exists()
 
 
 @contextmanager

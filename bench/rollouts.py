@@ -6,10 +6,8 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import yaml
 from scipy.stats import binomtest
@@ -18,8 +16,8 @@ from bench.bed import Bed, BenchError, must
 from bench.rows import Row
 from ops.replay import Failure, Report, background
 from ops.snapshot import take
-from ops.stack import Stack
 from ops.target import ROOT, Target
+from ops.versions import as_good, at_fault
 from rollout.ports import RolloutError
 from rollout.sagemaker import controller_with
 
@@ -32,14 +30,13 @@ _MODEL_FAILED = "500"  # the answer of a model that failed: it was asked, so the
 def under_load(bed: Bed) -> list[Row]:
     """Promote one release and roll a faulty one back, while requests come at a constant rate."""
     target = bed.target()
-    load = background(target, _RATE, start=date(2013, 3, 1))
-    with load as seen, _Weights(target) as weights, _Ticks(target) as ticks:
-        good = bed.stack.with_parameters(bed.folder, **_changed(bed.stack, 5))
+    with background(target, _RATE) as seen, _Weights(target) as weights, _Ticks(target) as ticks:
+        good = as_good(bed.stack, bed.folder)
         must(good.up(), "pulumi up of a good release")
         champion = take(target)
         begun = time.monotonic()
         shares = weights.steps()
-        bad = good.with_parameters(bed.folder, fault="errors")
+        bad = at_fault(good, bed.folder)
         refused = bad.up()
         if refused.code == 0:
             raise BenchError(f"a faulty release was not refused:\n{refused.output[-2000:]}")
@@ -91,10 +88,6 @@ def _split(steps: list[Step], seen: Report) -> Row:
 def _period() -> float:
     config = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())["config"]
     return float(config["modelstack:monitoring"]["period_seconds"])
-
-
-def _changed(stack: Stack, more: int) -> dict[str, Any]:
-    return {"max_iter": int(stack.parameters()["max_iter"]) + more}
 
 
 @dataclass(frozen=True)

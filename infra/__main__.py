@@ -9,7 +9,7 @@ from pulumi.runtime.config import CONFIG
 
 from infra import outputs, place, verdict
 from infra.advance import Advance
-from infra.checkout import ROOT
+from infra.checkout import ROOT, check_model
 from infra.config import Settings
 from infra.journal import Journal
 from infra.labels import Labels
@@ -30,6 +30,7 @@ Opts = pulumi.ResourceOptions
 async def main() -> None:
     """Declare the stack. Fails when the release that the config asks for is refused, or is rolled back meanwhile."""
     stack = pulumi.get_stack()
+    check_model()
     settings = Settings.load(CONFIG.get(), stack)
     check_target(stack, os.environ)
     here = await place.here(settings, stack)

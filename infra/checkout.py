@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from monitoring.quality import Form, UnreadableForm
+from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, reported
+from pipeline.outline import broken
 from pipeline.recipe import RecipeError, check_parameters, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def check_model(root: Path = ROOT) -> None:
+    """Refuse a model that does not keep its contract, before its parameters or gates are looked at.
+
+    Raises:
+        pulumi.RunError: The model's folder lacks something; the message lists every problem.
+    """
+    problems = broken(root)
+    form = root / "model" / "answer.json"
+    if form.is_file() and not any(form.name in line for line in problems):
+        try:
+            Form.from_dict(json.loads(form.read_bytes()))
+        except UnreadableForm as error:
+            problems.append(f"model/{error}")
+    if problems:
+        raise pulumi.RunError(f"nothing was changed: {ContractBroken(problems)}")
 
 
 def recipe_of(parameters: Mapping[str, Any]) -> str:

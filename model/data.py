@@ -27,6 +27,9 @@ from model.features import FEATURES, NAMES, Numeric
 from model.parameters import Parameters
 
 LATE_MINUTES = 15
+REPLAY_FROM = "2013-03-01"  # the default model has not seen this day
+END = "2014-01-02"
+_BATCH = 1000
 
 Table = Any  # a pandas DataFrame: pandas types nearly every column access as a union that no code can use
 Column = Any  # a pandas Series, likewise
@@ -73,12 +76,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Flight:
-    """One flight of a replay; `late` and `label_at` are None for a flight that never arrived."""
+    """One flight of a replay; `label` (late or not) and `label_at` are None for a flight that never arrived."""
 
     id: str
     event_time: datetime
     instance: dict[str, Any]
-    late: bool | None
+    label: bool | None
     label_at: datetime | None
 
 
@@ -93,14 +96,19 @@ def evaluation(parameters: Parameters) -> Dataset:
     return _dataset(_between(parameters.evaluate_from, parameters.evaluate_until))
 
 
-def replay(since: str, until: str) -> Iterator[Flight]:
+def replay(since: str | None = None, until: str | None = None) -> Iterator[Flight]:
     """Yield the flights of a period in order of scheduled departure, cancelled ones included.
 
     Args:
-        since: First day or moment, ISO 8601, UTC.
-        until: End, not included.
+        since: First day or moment, ISO 8601, UTC; None is the first of March.
+        until: End, not included; None is that of the data.
     """
-    rows = _between(since, until)
+    rows = _between(since or REPLAY_FROM, until or END)
+    for first in range(0, len(rows), _BATCH):  # the first flights need not wait for a year of them
+        yield from _as_events(rows.iloc[first : first + _BATCH])
+
+
+def _as_events(rows: Table) -> Iterator[Flight]:
     instances = rows[list(NAMES)].to_dict("records")
     known = rows["late"].notna()
     times = zip(rows["id"], rows["event_time"], rows["late"], rows["label_at"], known, strict=True)
@@ -109,7 +117,7 @@ def replay(since: str, until: str) -> Iterator[Flight]:
             id=name,
             event_time=event_time.to_pydatetime().replace(tzinfo=UTC),
             instance={key: None if pd.isna(value) else value for key, value in instance.items()},
-            late=bool(late) if is_known else None,
+            label=bool(late) if is_known else None,
             label_at=label_at.to_pydatetime().replace(tzinfo=UTC) if is_known else None,
         )
 

@@ -15,6 +15,8 @@ from itertools import pairwise
 from typing import Any
 
 FAULTS = ("none", "errors", "slow", "nan")
+FAULTY = {"fault": "errors"}
+"""The version that `make demo` and `make bench` see rolled back."""
 
 
 class ParameterError(ValueError):
@@ -81,6 +83,16 @@ def parse(given: Mapping[str, Any]) -> Parameters:
     if problems:
         raise ParameterError("\n".join(problems))
     return parameters
+
+
+def variant(parameters: Parameters, number: int) -> dict[str, Any]:
+    """What to change for another version that is about as good, for `make demo` and `make bench`: a bit less shrinkage.
+
+    Args:
+        parameters: Those to start from.
+        number: Which version, 1 to 1,000,000; each has another recipe.
+    """
+    return {"learning_rate": round(max(parameters.learning_rate, 0.0015) * (1 - number / 1e7), 12)}
 
 
 def _integer(low: int, high: int, also: tuple[int, ...] = ()) -> tuple[Callable[[Any], int], str]:

@@ -20,7 +20,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 import click
@@ -44,12 +44,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and not
 
 
 class _Delay(click.ParamType):
-    """A number of seconds, or none."""
+    """A number of seconds, none, or known."""
 
-    name = "seconds|none"
+    name = "seconds|known|none"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        return None if value == "none" else click.FloatRange(0).convert(value, param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        return value if value in {"none", "known"} else click.FloatRange(0).convert(value, param, ctx)
 
 
 def _default_stack() -> str:
@@ -220,8 +220,8 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
 
 
 @main.command()
-@click.option("--from", "start", type=_DATE, default="2013-03-01", show_default=True, help="First day, UTC.")
-@click.option("--to", "end", type=_DATE, default=None, help="Last day; the year's last if left out.")
+@click.option("--from", "start", type=_DATE, default=None, help="First day, UTC; the model's own if left out.")
+@click.option("--to", "end", type=_DATE, default=None, help="Last day; the data's last if left out.")
 @click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
 @click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
@@ -233,52 +233,55 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
     type=_Delay(),
     default="none",
     show_default=True,
-    help="Seconds after which the true label of each answer is sent, or none.",
+    help="Seconds after which the true label of each answer is sent; known: when it is known, at --speed; or none.",
 )
 @_json
 @click.pass_obj
 def replay(  # noqa: PLR0917 - one parameter per option
     asked: Asked,
-    start: datetime,
+    start: datetime | None,
     end: datetime | None,
     speed: float,
     rate: float | None,
     limit: int | None,
     seconds: float | None,
     variant: str | None,
-    labels_after: float | None,
+    labels_after: float | str,
     as_json: bool,
 ) -> None:
-    """Send the year's real flights to the endpoint in their order, as fast as --speed or --rate says.
+    """Send the model's own events to the endpoint in their order, as fast as --speed or --rate says.
 
     Exits with 1 when any request failed.
     """
     from ops.labels import LateLabels  # noqa: PLC0415 - only this command needs it
-    from ops.replay import Pace, Report, flights, run  # noqa: PLC0415 - pandas loads only for this command
+    from ops.replay import Pace, Report, events, run  # noqa: PLC0415
 
-    last = end.date() if end else date(start.year, 12, 31)
-    if last < start.date():
-        raise OperatorError(f"--to {last} is before --from {start.date()}", "Give --to a later day.", 2)
+    if start and end and end < start:
+        raise OperatorError(f"--to {end.date()} is before --from {start.date()}", "Give --to a later day.", 2)
+    after_end = end + timedelta(days=1) if end else None
     target = find(asked)
     variant = variant_of(target, variant)
-    source = flights(start.date(), last)
-    console = Console(stderr=True)
+    source = events(str(start.date()) if start else None, str(after_end.date()) if after_end else None)
     with Progress(
         TextColumn("replay {task.fields[day]}"),
         BarColumn(),
         TextColumn("{task.fields[sent]:,} sent, {task.fields[failed]:,} failed"),
         TimeElapsedColumn(),
-        console=console,
+        console=Console(stderr=True),
         disable=as_json,
     ) as progress:
-        days = (last - start.date()).days + 1
-        task = progress.add_task("replay", total=limit or days, day=str(start.date()), sent=0, failed=0)
+        days = (after_end - start).days if start and after_end else None
+        task = progress.add_task("replay", total=limit or days, day="", sent=0, failed=0)
 
-        def tick(report: Report, at: datetime) -> None:
-            done = report.sent if limit else (at.replace(tzinfo=None) - start).total_seconds() / 86_400
-            progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=str(at.date()))
+        def tick(report: Report) -> None:
+            at, day = report.last, str(report.last.date()) if report.last else ""
+            done = (at.replace(tzinfo=None) - start).total_seconds() / 86_400 if at and start else 0
+            done = report.sent if limit else done
+            progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=day)
 
-        late = LateLabels(target, labels_after) if labels_after is not None else None
+        late = None
+        if labels_after != "none":
+            late = LateLabels(target, None if isinstance(labels_after, str) else labels_after)
         with late or nullcontext():
             report = run(
                 target,
@@ -294,8 +297,8 @@ def replay(  # noqa: PLR0917 - one parameter per option
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         Console().print(report.table())
-        if report.ended_at and report.ended_at.date() < last:
-            click.echo(f"the data ends there: the last flight is of {report.ended_at:%Y-%m-%d %H:%M} UTC", err=True)
+        if report.ended and report.last and (end is None or report.last.date() < end.date()):
+            click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
     if late is not None:
         click.echo(f"{late.sent:,} labels sent", err=True)
         if late.failure:

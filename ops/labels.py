@@ -8,10 +8,10 @@ with LateLabels(target, after=30) as late:    # what a replay does with what it 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -75,23 +75,30 @@ def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
 class LateLabels:
     """Sends each label some seconds after its answer, from a thread of its own; the end of the block waits for all.
 
+    Args:
+        target: The endpoint's stack.
+        after: How many seconds; None takes those that are given with the label.
+
     Attributes:
         sent: How many labels were sent.
         failure: Why the last batch was not sent; None when every one was.
     """
 
-    def __init__(self, target: Target, after: float) -> None:
+    def __init__(self, target: Target, after: float | None) -> None:
         self._target, self._after = target, after
-        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._waiting: list[tuple[float, bytes]] = []  # a heap: the next one that is due comes first
+        self._lock = threading.Lock()
         self._ended, self._hurry = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="labels", daemon=True)
         self.sent = 0
         self.failure: OperatorError | None = None
 
-    def add(self, inference_id: str, label: Any) -> None:
-        """Note the true label of an answer that was just given."""
+    def add(self, inference_id: str, label: Any, lateness: float = 0.0) -> None:
+        """Note the true label of an answer that was just given, and after how many seconds it would be known."""
         line = json.dumps({"inference_id": inference_id, "label": label}).encode()
-        self._waiting.append((time.monotonic() + self._after, line))
+        after = lateness if self._after is None else self._after
+        with self._lock:
+            heapq.heappush(self._waiting, (time.monotonic() + after, line))
 
     def __enter__(self) -> LateLabels:
         self._thread.start()
@@ -117,8 +124,9 @@ class LateLabels:
 
     def _due(self) -> list[bytes]:
         due: list[bytes] = []
-        while self._waiting and (self._hurry.is_set() or self._waiting[0][0] <= time.monotonic()):
-            due.append(self._waiting.popleft()[1])
+        with self._lock:
+            while self._waiting and (self._hurry.is_set() or self._waiting[0][0] <= time.monotonic()):
+                due.append(heapq.heappop(self._waiting)[1])
         return due
 
     def _send(self, lines: list[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Puts the year's real flights on an endpoint, in their order, and counts what came back.
+"""Puts the model's own events on an endpoint, in their order, and counts what came back.
 
 The load is open: a request is sent when its time has come, whether or not earlier ones were answered, so that a slow
 endpoint shows as latency and not as a lower rate (closed loops hide it; Schroeder et al., NSDI 2006).
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
@@ -24,13 +24,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from model import data
-from model.data import Flight
 from ops.errors import OperatorError, refusal
 from ops.labels import LateLabels
 from ops.target import Target
+from pipeline.contract import Event
 
 _WORKERS = 16
+_EVENT = ("id", "event_time", "instance", "label", "label_at")
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,25 @@ class Pace:
     speed: float = 3600.0
     rate: float | None = None
 
-    def due(self, number: int, at: datetime, first: datetime) -> float:
-        """Seconds after the start at which request `number` (from 0), of event time `at`, is sent."""
+    def due(self, number: int, at: datetime | None, first: datetime | None) -> float:
+        """Seconds after the start at which request `number` (from 0), of event time `at`, is sent.
+
+        Raises:
+            OperatorError: The events have no time, and no rate was given.
+        """
         if self.rate is not None:
             return number / self.rate
+        if at is None or first is None:
+            raise OperatorError(
+                "the model's events have no time, so --speed means nothing", "Give --rate, as in --rate 25.", 2
+            )
         return (at - first).total_seconds() / self.speed
+
+    def lateness(self, event: Event) -> float:
+        """Seconds after its request at which an event's label is known, sped up as the events are."""
+        if event.event_time is None or event.label_at is None:
+            return 0.0
+        return (event.label_at - event.event_time).total_seconds() / self.speed
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Report:
     """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
 
     `routed` has, of each request that was answered, when it was sent (monotonic seconds) and by which variant.
-    `ended_at` is the time of the last flight when there was none after it; None when something else ended the replay.
+    `ended` says that there was no event left; `last` is the time of the last one that was sent.
     """
 
     sent: int = 0
@@ -71,7 +85,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     routed: list[tuple[float, str]] = field(default_factory=list)
     elapsed_s: float = 0.0
-    ended_at: datetime | None = None
+    ended: bool = False
+    last: datetime | None = None
 
     @property
     def failed(self) -> int:
@@ -122,7 +137,13 @@ class Sender:
     """Sends requests to one endpoint from several threads and keeps one report."""
 
     def __init__(
-        self, target: Target, report: Report, variant: str | None = None, labels: LateLabels | None = None
+        self,
+        target: Target,
+        report: Report,
+        pace: Pace,
+        *,
+        variant: str | None = None,
+        labels: LateLabels | None = None,
     ) -> None:
         config = Config(
             connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
@@ -130,14 +151,14 @@ class Sender:
         self._runtime = target.client("sagemaker-runtime", config)
         self._endpoint = target.endpoint
         self._variant = {"TargetVariant": variant} if variant else {}
-        self._labels = labels
-        self._run = uuid.uuid4().hex[:8]  # a flight that is replayed again is another request, with a label of its own
+        self._labels, self._pace = labels, pace
+        self._run = uuid.uuid4().hex[:8]  # an event that is replayed again is another request, with a label of its own
         self._lock = threading.Lock()
         self.report = report
 
-    def send(self, flight: Flight) -> None:
+    def send(self, event: Event) -> None:
         """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
-        body, inference_id = json.dumps({"instances": [flight.instance]}), f"{flight.id}.{self._run}"
+        body, inference_id = json.dumps({"instances": [event.instance]}), f"{event.id}.{self._run}"
         begun = time.monotonic()
         variant, failure = None, None
         try:
@@ -150,14 +171,14 @@ class Sender:
             )
             answer["Body"].read()
             variant, name = answer["InvokedProductionVariant"], "200"
-            if self._labels is not None and flight.late is not None:
-                self._labels.add(inference_id, flight.late)
+            if self._labels is not None and event.label is not None:
+                self._labels.add(inference_id, event.label, self._pace.lateness(event))
         except ClientError as error:
             detail = error.response.get("Error", {})
             name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
-            failure = f"{flight.id}: {refusal(error)}"
+            failure = f"{event.id}: {refusal(error)}"
         except BotoCoreError as error:
-            name, failure = type(error).__name__, f"{flight.id}: {error}"
+            name, failure = type(error).__name__, f"{event.id}: {error}"
         spent = 1000 * (time.monotonic() - begun)
         with self._lock:
             self.report.sent += 1
@@ -170,32 +191,46 @@ class Sender:
                 self.report.failures.append(Failure(begun, name, failure))
 
 
-def flights(start: date, end: date) -> Iterator[Flight]:
-    """The flights scheduled from `start` to `end` (both included), in order of departure, a day at a time.
+def events(since: str | None = None, until: str | None = None) -> Iterator[Event]:
+    """The model's events from `since` to `until` (not included), ISO 8601, UTC; None leaves it to the model.
 
     Raises:
-        OperatorError: The data has no flight in these days.
+        OperatorError: The model has no events, or none of that time, or they are of another form.
     """
-    days = (start + timedelta(days=number) for number in range((end - start).days + 1))
-    found = (flight for day in days for flight in data.replay(str(day), str(day + timedelta(days=1))))
+    from model import data  # noqa: PLC0415 - what it loads, only a replay needs
+
+    replay = getattr(data, "replay", None)
+    if replay is None:
+        raise OperatorError(
+            "this model has no events to replay: model/data.py has no replay(since, until)",
+            "docs/own-model.md says what it yields; or send requests of your own, with `modelstack invoke`.",
+            2,
+        )
+    found = iter(replay(since, until))
     first = next(found, None)
     if first is None:
+        period = " ".join(f"{word} {day}" for word, day in (("from", since), ("before", until)) if day)
+        raise OperatorError(f"the model has no event {period or 'at all'}", "Leave --from and --to out.", 2)
+    lacks = [name for name in _EVENT if not hasattr(first, name)]
+    if lacks:
         raise OperatorError(
-            f"no flight is scheduled from {start} to {end}", "Give --from a day of the data, such as 2013-03-01.", 2
+            f"model/data.py: replay(since, until) yields {type(first).__name__} without {', '.join(lacks)}",
+            f"Expected are {', '.join(_EVENT)}; docs/own-model.md says what they hold.",
+            2,
         )
     return chain([first], found)
 
 
 def run(
     target: Target,
-    source: Iterable[Flight],
+    source: Iterable[Event],
     pace: Pace,
     *,
     limit: int | None = None,
     seconds: float | None = None,
     variant: str | None = None,
     labels: LateLabels | None = None,
-    tick: Callable[[Report, datetime], None] = lambda report, at: None,
+    tick: Callable[[Report], None] = lambda report: None,
     stop: threading.Event | None = None,
     report: Report | None = None,
 ) -> Report:
@@ -203,47 +238,51 @@ def run(
 
     Args:
         target: The endpoint.
-        source: The flights, in order.
+        source: The events, in order.
         pace: When each is due.
         limit: The most requests.
         seconds: The most seconds.
         variant: Send everything to this variant.
-        labels: Takes the true label of each flight that was answered and has one.
-        tick: Called after each request is handed over, with the report so far and the flight's own time.
+        labels: Takes the true label of each event that was answered and has one.
+        tick: Called after each request is handed over, with the report so far.
         stop: Ends the run from another thread; what is under way is still counted.
         report: What the outcomes are added to; a new one if left out.
     """
-    sender, stop = Sender(target, report or Report(), variant, labels), stop or threading.Event()
-    begun, first, last = time.monotonic(), None, None
+    report, stop = report or Report(), stop or threading.Event()
+    sender = Sender(target, report, pace, variant=variant, labels=labels)
+    begun, first = time.monotonic(), None
     with ThreadPoolExecutor(_WORKERS) as pool:
         try:
-            for number, flight in enumerate(islice(source, limit)):
-                first, last = first or flight.event_time, flight.event_time
-                due = pace.due(number, flight.event_time, first)
+            for number, event in enumerate(islice(source, limit)):
+                first = first or event.event_time
+                due = pace.due(number, event.event_time, first)
                 if seconds is not None and due > seconds:
                     stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
                     break
                 if stop.wait(max(0.0, due - (time.monotonic() - begun))):
                     break
-                pool.submit(sender.send, flight)
-                tick(sender.report, flight.event_time)
+                pool.submit(sender.send, event)
+                report.last = event.event_time
+                tick(report)
             else:
-                sender.report.ended_at = None if limit else last
+                report.ended = limit is None
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
-    sender.report.elapsed_s = time.monotonic() - begun
-    return sender.report
+    report.elapsed_s = time.monotonic() - begun
+    return report
 
 
 @contextmanager
-def background(target: Target, rate: float, *, start: date, longest: float = 3600) -> Iterator[Report]:
-    """Send flights from `start` on at `rate` requests a second until the block ends; yields the growing report."""
-    stop, report = threading.Event(), Report()
+def background(target: Target, rate: float, *, longest: float = 3600) -> Iterator[Report]:
+    """Send the model's events at `rate` requests a second until the block ends; yields the growing report.
+
+    Raises:
+        OperatorError: The model has none.
+    """
+    stop, report, source = threading.Event(), Report(), events()
 
     def send() -> None:
-        run(
-            target, flights(start, date(start.year, 12, 31)), Pace(rate=rate), seconds=longest, stop=stop, report=report
-        )
+        run(target, source, Pace(rate=rate), seconds=longest, stop=stop, report=report)
 
     sender = threading.Thread(target=send, name="replay", daemon=True)
     sender.start()

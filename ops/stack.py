@@ -114,15 +114,22 @@ class Stack:
 
     def with_parameters(self, folder: Path, **parameters: Any) -> Stack:
         """The same stack with other model parameters, in a copy of its config file in `folder`."""
-        source = self.config or self.root / f"Pulumi.{self.name}.yaml"
-        content = yaml.safe_load(source.read_text())
-        content["config"]["modelstack:model"]["parameters"].update(parameters)
+        content, own = self._content()
+        own.update(parameters)
         handle, name = tempfile.mkstemp(prefix=f"Pulumi.{self.name}.", suffix=".yaml", dir=folder)
         with os.fdopen(handle, "w") as copy:
             yaml.safe_dump(content, copy, sort_keys=False)
         return Stack(self.name, self.environment, self.root, Path(name))
 
     def parameters(self) -> dict[str, Any]:
-        """The model parameters of the stack's config file."""
-        source = self.config or self.root / f"Pulumi.{self.name}.yaml"
-        return dict(yaml.safe_load(source.read_text())["config"]["modelstack:model"]["parameters"])
+        """The model parameters of the stack's config file; empty where it sets none."""
+        return self._content()[1]
+
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The stack's config file, and the model parameters in it."""
+        content = yaml.safe_load((self.config or self.root / f"Pulumi.{self.name}.yaml").read_text()) or {}
+        inner = content
+        for key in ("config", "modelstack:model", "parameters"):
+            inner[key] = inner.get(key) or {}
+            inner = inner[key]
+        return content, inner

@@ -1,4 +1,4 @@
-"""Look inside: `python -m pipeline recipe | build | inspect FILE`."""
+"""Look inside: `python -m pipeline check | recipe | build | inspect FILE`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline import archive
+from pipeline import archive, outline
 from pipeline.build import BuildError, build
+from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, GateRefused
 from pipeline.pack import describe
 from pipeline.recipe import RecipeError, recipe
 from pipeline.step import StepFailed
 
-_REFUSALS = (archive.ArchiveError, BuildError, GateError, GateRefused, RecipeError, StepFailed)
+_REFUSALS = (archive.ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, StepFailed)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,12 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipeline", description="What determines a model, and what is in it."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("recipe", "print the recipe"), ("build", "train, evaluate, gate and seal")):
+    for name, text in (
+        ("check", "say what model/ lacks, as far as reading tells"),
+        ("recipe", "print the recipe"),
+        ("build", "train, evaluate, gate and seal"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument(
             "--root", type=Path, default=Path.cwd(), help="the checkout; the current folder by default"
         )
-        command.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
+        if name != "check":
+            command.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
         if name == "build":
             command.add_argument("--gates", type=json.loads, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
             command.add_argument("--workdir", type=Path, help="where outcomes are kept; .modelstack/run by default")
@@ -56,6 +62,9 @@ def _run(given: argparse.Namespace) -> dict[str, object]:
             **manifest,
         }
     root: Path = given.root.resolve()
+    outline.check(root)
+    if given.command == "check":
+        return {"model": str(root / "model"), "problems": []}
     wanted = recipe(root, given.parameters)
     if given.command == "recipe":
         return {"digest": wanted.digest, **wanted.parts}

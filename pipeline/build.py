@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, step
+from pipeline import archive, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
 from pipeline.pack import SealedPackage, describe, pack
 from pipeline.recipe import Recipe, canonical, locked
@@ -56,9 +56,11 @@ def build(
 
     Raises:
         GateRefused: The metrics are out of bounds. The outcome is kept: other gates need no new training.
-        StepFailed: The model's code raised.
+        ContractBroken: The model's folder lacks something that the steps call; nothing was begun.
+        StepFailed: The model's code raised, or its data cannot be used.
         BuildError: The installed libraries are not those locked, or the checkout has changed since the recipe was made.
     """
+    outline.check(root)
     check_gates(gates or {})
     if parameters is not None and current_recipe(root, parameters).digest != recipe.digest:
         raise BuildError(f"the checkout in {root} changed after its recipe {recipe.id} was computed: run again")

@@ -1,4 +1,4 @@
-"""Step: score the model on data later than it was trained on.
+"""Step: score the model on data that training could not know.
 
     python -m pipeline.evaluate --parameters '{"max_iter": 80}' --trained FOLDER --out FOLDER
 
@@ -11,55 +11,51 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model import data, evaluation, parameters, training
+from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.step import end_with_parent
+from pipeline.rows import period
+from pipeline.step import end_with_parent, in_words
 
 
-class SplitRefused(Exception):
-    """Evaluation data is not later than training data."""
-
-
-def check_split(last_event: str, last_label: str, evaluation_start: np.datetime64) -> None:
-    """Refuse to evaluate on anything that training could have known.
+def check_evaluation(found: Any, names: Collection[str]) -> None:
+    """Refuse an outcome that is not of the form `contract.Evaluation`.
 
     Args:
-        last_event: Time of the last row trained on, ISO 8601, UTC.
-        last_label: When the last label trained on was known.
-        evaluation_start: Time of the first row to evaluate on.
+        found: What the model's evaluation returned.
+        names: The metrics that the model says it reports: gates were checked against these.
 
     Raises:
-        SplitRefused: Evaluation starts before training ends.
+        ContractBroken: Something is wrong with it; every problem is named.
     """
-    end = max(np.datetime64(last_event), np.datetime64(last_label))
-    if evaluation_start < end:
-        raise SplitRefused(
-            f"evaluation starts {evaluation_start}, before training ends {end} (UTC): "
-            "metrics on data that training has seen would mean nothing; choose a later period for evaluation"
-        )
+    problems = [f"model/evaluation.py: evaluate(estimator, rows): {text}" for text in _wrong(found, names)]
+    if problems:
+        raise ContractBroken(problems)
 
 
-def check_names(summary: Mapping[str, float], names: Collection[str]) -> None:
-    """Refuse an evaluation that reports other metrics than the model says: gates are checked against what it says.
-
-    Raises:
-        ValueError: The names differ.
-    """
-    if set(summary) != set(names):
-        raise ValueError(
-            f"evaluation reported {', '.join(summary)}; METRICS in model/evaluation.py says {', '.join(names)}"
-        )
+def _wrong(found: Any, names: Collection[str]) -> Iterator[str]:
+    if not hasattr(found, "summary") or not hasattr(found, "details"):
+        yield f"found {type(found).__name__}; expected an object with summary and details"
+        return
+    if set(found.summary) != set(names):
+        yield f"found a summary of {', '.join(found.summary)}; expected the names in METRICS, {', '.join(names)}"
+    for name, value in found.summary.items():
+        if not isinstance(value, int | float) or not isfinite(value):
+            yield f"summary[{name!r}]: found {value!r}; expected a finite number (a float)"
+    try:
+        canonical(found.details)
+    except (TypeError, ValueError) as error:
+        yield f"details: found what is no JSON ({error}); expected JSON values"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the step."""
-    parser = argparse.ArgumentParser(description="Score the model on later data.")
+    parser = argparse.ArgumentParser(description="Score the model on other data than it was trained on.")
     parser.add_argument("--parameters", required=True, help="JSON object")
     parser.add_argument("--trained", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
@@ -71,12 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
     if hashlib.sha256(stored.read_bytes()).hexdigest() != trained["model_sha256"]:
         raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
     rows = data.evaluation(settings)
-    if not len(rows):
-        raise ValueError(f"there is no evaluation data from {settings.evaluate_from} until {settings.evaluate_until}")
-    check_split(trained["last_event"], trained["last_label"], rows.event_time.min())
-    print(f"evaluating on {len(rows):,} rows, {rows.event_time.min()} to {rows.event_time.max()} UTC")
+    print(f"evaluating on {len(rows):,} rows{period(rows)}")
     found = evaluation.evaluate(training.load(str(stored)), rows)
-    check_names(found.summary, evaluation.METRICS)
+    check_evaluation(found, evaluation.METRICS)
     (given.out / "metrics.json").write_text(
         canonical({"summary": found.summary, "evaluation": found.details, "training": trained})
     )
@@ -84,4 +77,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    in_words(main)

@@ -127,19 +127,59 @@ def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RecipeError: Parameters are not allowed, a line for each; or `parameters.py` cannot be read or fails.
     """
-    module = _module(root / "model" / "parameters.py")
+    path = root / "model" / "parameters.py"
+    module = _module(path)
     try:
-        return module.parse(given).as_dict()
+        parameters: dict[str, Any] = module.parse(given).as_dict()
+        canonical(parameters)
     except module.ParameterError as error:
         raise RecipeError(str(error)) from None
+    except Exception as error:
+        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
+    return parameters
+
+
+def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return the parameters of another version, about as good, as `model/parameters.py` names them.
+
+    Args:
+        root: A checkout.
+        given: The parameters to start from; defaults may be left out.
+        number: Which one, 1 to 1,000,000.
+
+    Raises:
+        RecipeError: The model names none, or `parameters.py` fails.
+    """
+    settings = _module(root / "model" / "parameters.py").parse(given)
+    return {**given, **_rehearsal(root, "variant")(settings, number)}
+
+
+def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a version whose requests fail, as `model/parameters.py` names them.
+
+    Raises:
+        RecipeError: The model names none.
+    """
+    return {**given, **_rehearsal(root, "FAULTY")}
+
+
+def _rehearsal(root: Path, name: str) -> Any:
+    path = root / "model" / "parameters.py"
+    found = getattr(_module(path), name, None)
+    if found is None:
+        raise RecipeError(f"{path} has no {name}, which says which versions to rehearse with: see docs/own-model.md")
+    return found
 
 
 def _data_digest(sources: ModuleType) -> str:
     try:
         files: dict[str, Path] = sources.files()
         version: str = sources.version()
-    except OSError as error:
-        raise RecipeError(str(error)) from None
+    except Exception as error:
+        said = (
+            str(error) if isinstance(error, OSError) else f"{sources.__file__} failed: {type(error).__name__}: {error}"
+        )
+        raise RecipeError(said) from error
     identity = [version]
     for name, path in sorted(files.items()):
         stat = path.stat()

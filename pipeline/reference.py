@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def reference(columns: Mapping[str, NDArray[Any]], bins: int = BINS, codes: int 
     """Count the training data into reference bins.
 
     Args:
-        columns: Feature -> values, shape (rows,): floats with NaN for missing, or strings with None for missing.
+        columns: Feature -> values, shape (rows,): numbers with NaN for missing, or strings with None for missing. An
+            array of objects that are all numbers is one of numbers.
         bins: Most bins of a numeric feature.
         codes: Most codes of a categorical feature that are counted each by itself.
 
@@ -48,10 +50,22 @@ def reference(columns: Mapping[str, NDArray[Any]], bins: int = BINS, codes: int 
     return {
         "rows": lengths.pop(),
         "features": {
-            name: _categorical(values, codes) if values.dtype == object else _numeric(values, bins)
-            for name, values in columns.items()
+            name: _categorical(values, codes) if _are_codes(values) else _numeric(values.astype(float), bins)
+            for name, values in ((name, np.asarray(given)) for name, given in columns.items())
         },
     }
+
+
+def _are_codes(values: NDArray[Any]) -> bool:
+    """Whether drift will meet these values as strings; a request has numbers where a column has them."""
+    if values.dtype.kind == "O":
+        known = [value for value in values if not _is_missing(value)]
+        return not known or any(isinstance(value, str) for value in known)
+    return values.dtype.kind == "U"
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value))  # pandas has NaN among strings
 
 
 def _numeric(values: NDArray[Any], bins: int) -> dict[str, Any]:
@@ -70,7 +84,7 @@ def _numeric(values: NDArray[Any], bins: int) -> dict[str, Any]:
 
 
 def _categorical(values: NDArray[Any], codes: int) -> dict[str, Any]:
-    every = Counter(str(value) for value in values if value is not None)
+    every = Counter(str(value) for value in values if not _is_missing(value))
     kept = sorted(every, key=lambda code: (-every[code], code))[:codes]
     counts = {code: every[code] for code in sorted(kept)}
     counts[OTHER] = counts.get(OTHER, 0) + every.total() - sum(counts.values())

@@ -4,11 +4,13 @@ The process has the checkout's code first on its path, a fixed hash seed and one
 nothing of the caller; a failure in the model's code cannot take the caller along; and its memory is given back.
 
 A step is a module with `main`: `python -m pipeline.train --parameters JSON --out FOLDER`. It prints progress, line by
-line, and writes files into `--out`. It ends when the process that started it ends.
+line, and writes files into `--out`. It ends when the process that started it ends. What it refuses it says in words,
+without a traceback.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,11 +18,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.contract import Refusal
+
+REFUSED = 4  # the status of a step that has said why, as a JSON string in its last line
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
 
 
 class StepFailed(Exception):
-    """A step raised; the message ends with the exception and where in the model's code it came from."""
+    """A step refused or raised; the message says why or, of an exception, where in the model's code it came from."""
 
 
 def run(root: Path, module: str, arguments: Sequence[str], progress: Callable[[str], None]) -> None:
@@ -69,6 +74,15 @@ def run(root: Path, module: str, arguments: Sequence[str], progress: Callable[[s
         raise StepFailed(_explain(module, process.returncode, stderr))
 
 
+def in_words(main: Callable[[], None]) -> None:
+    """Run the `main` of a step as a command."""
+    try:
+        main()
+    except Refusal as error:
+        print(json.dumps(str(error)), file=sys.stderr, flush=True)
+        sys.exit(REFUSED)
+
+
 def end_with_parent() -> None:
     """Called by a step: end this process when the one that started it is gone, however it ended; yield to others."""
     if os.environ.get(STARTED_BY_PIPE) != "1":
@@ -89,5 +103,7 @@ def _explain(module: str, status: int, stderr: Sequence[str]) -> str:
     lines = [line.rstrip() for line in stderr if line.strip()]
     if not lines:
         return f"{name} ended with status {status} and said nothing" + (" (killed)" if status < 0 else "")
+    if status == REFUSED:
+        return json.loads(lines[-1])
     places = [line.strip() for line in lines if line.lstrip().startswith("File ") and "/model/" in line]
     return f"{name} failed: {lines[-1]}" + (f"\n  {places[-1]}" if places else "")

@@ -3,6 +3,7 @@
     python -m pipeline.train --parameters '{"max_iter": 80}' --out FOLDER
 
 Writes `model.joblib`, `reference.json` and `training.json` (what the model is called, and which rows it has seen).
+Nothing is fitted before the rows to train on and those to evaluate on were checked.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import model
 from model import data, parameters, training
+from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 from pipeline.reference import reference
-from pipeline.step import end_with_parent
+from pipeline.rows import check_rows, check_split, period, times
+from pipeline.step import end_with_parent, in_words
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -27,11 +30,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     end_with_parent()
     settings = parameters.parse(json.loads(given.parameters))
-    rows = data.training(settings)
-    if not len(rows):
-        raise ValueError(f"there is no training data from {settings.train_from} until {settings.train_until}")
-    print(f"read {len(rows):,} rows to train on, {rows.event_time.min()} to {rows.event_time.max()} UTC")
+    rows, later = data.training(settings), data.evaluation(settings)
+    check_rows(training=rows, evaluation=later)
+    check_split(rows, later)
+    print(f"read {len(rows):,} rows to train on{period(rows)}")
     trained = training.train(rows, settings)
+    check_trained(trained)
     out: Path = given.out
     training.save(trained.estimator, str(out / "model.joblib"))
     (out / "reference.json").write_text(canonical(reference(rows.columns)))
@@ -39,13 +43,25 @@ def main(arguments: list[str] | None = None) -> None:
         "model": model.NAME,
         "model_sha256": hashlib.sha256((out / "model.joblib").read_bytes()).hexdigest(),
         "rows": len(rows),
-        "first_event": str(rows.event_time.min()),
-        "last_event": str(rows.event_time.max()),
-        "last_label": str(rows.label_at.max()),
+        **times(rows),
         "trials": [vars(trial) for trial in trained.trials],
     }
     (out / "training.json").write_text(canonical(facts))
 
 
+def check_trained(trained: object) -> None:
+    """Refuse what is not of the form `contract.Trained`.
+
+    Raises:
+        ContractBroken: It lacks something.
+    """
+    lacks = [name for name in ("estimator", "trials") if not hasattr(trained, name)]
+    if lacks:
+        found = f"{type(trained).__name__} without {' and '.join(lacks)}"
+        raise ContractBroken(
+            [f"model/training.py: train(rows, settings): found {found}; expected an object with estimator and trials"]
+        )
+
+
 if __name__ == "__main__":
-    main()
+    in_words(main)

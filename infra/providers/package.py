@@ -70,6 +70,7 @@ def outcome(props: Values) -> dict[str, Any]:
 
     from pipeline.archive import ArchiveError  # noqa: PLC0415
     from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
+    from pipeline.contract import ContractBroken  # noqa: PLC0415
     from pipeline.gate import GateError  # noqa: PLC0415
     from pipeline.recipe import RecipeError  # noqa: PLC0415
     from pipeline.registry import RegistryError  # noqa: PLC0415
@@ -77,7 +78,7 @@ def outcome(props: Values) -> dict[str, Any]:
     try:
         facts = _copied(props) if props.get("source") else _built(props)
     except (
-        *(ArchiveError, BuildError, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
+        *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         return {**dict.fromkeys(FACTS), "refused": str(error)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ def story() -> Iterator[Bed]:
 
 @pytest.fixture
 def traffic(story: Bed) -> Iterator[Report]:
-    """Flights at a constant rate while a test runs."""
-    with background(story.target(), 40, start=date(2013, 3, 1)) as report:
+    """The model's events at a constant rate while a test runs."""
+    with background(story.target(), 40) as report:
         yield report
 
 

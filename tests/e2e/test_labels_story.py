@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
 
 from bench.bed import Bed
 from ops.labels import LateLabels
-from ops.replay import Pace, flights, run
+from ops.replay import Pace, events, run
 from ops.target import Target
 from tests.e2e.conftest import succeeded
 
@@ -39,8 +39,8 @@ def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
 def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(story: Bed) -> None:
     succeeded(story.stack.with_parameters(story.folder, max_iter=5).up())
     target = story.target()
-    source = list(islice(flights(date(2013, 3, 1), date(2013, 3, 2)), REQUESTS))
-    known = [flight for flight in source if flight.late is not None]
+    source = list(islice(events("2013-03-01", "2013-03-03"), REQUESTS))
+    known = [flight for flight in source if flight.label is not None]
     with LateLabels(target, after=2) as late:
         report = run(target, source, Pace(rate=25), labels=late)
     assert (report.failed, late.sent, late.failure) == (0, len(known), None)

@@ -57,7 +57,7 @@ def test_a_flight_is_found_as_the_source_has_it():
     flight = next(flight for flight in data.replay("2013-01-01", "2013-01-02") if flight.id == "2013-01-01-UA1545-EWR")
     assert flight.event_time == datetime(2013, 1, 1, 10, 15, tzinfo=UTC)
     assert flight.label_at == datetime(2013, 1, 1, 14, 30, tzinfo=UTC)
-    assert flight.late is False
+    assert flight.label is False
     expected = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "departure_hour": 5.25, "day_of_week": 2.0}
     assert expected.items() <= flight.instance.items()
 
@@ -91,7 +91,7 @@ def test_a_cancelled_flight_is_replayed_without_a_label_and_is_not_learned_from(
     on_the_day = raw[raw.time_hour.str.startswith("2013-03-06")]
     never_arrived = on_the_day[on_the_day.arr_delay.isna()]
     replayed = list(data.replay("2013-03-06", "2013-03-07"))
-    without = [flight for flight in replayed if flight.late is None]
+    without = [flight for flight in replayed if flight.label is None]
     assert len(without) == len(never_arrived) > 100
     assert all(flight.label_at is None for flight in without)
     learned = data.evaluation(parse({"evaluate_from": "2013-03-06", "evaluate_until": "2013-03-07"}))

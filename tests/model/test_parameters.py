@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.parameters import FAULTS, ParameterError, Parameters, parse
+from model.parameters import FAULTS, FAULTY, ParameterError, Parameters, parse, variant
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
@@ -65,3 +65,10 @@ def test_any_values_are_either_parsed_or_refused_in_words(given: dict):
         assert str(refused)
     else:
         assert parse(parsed.as_dict()) == parsed
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.1, 1.0])
+def test_other_versions_are_allowed_and_differ(rate: float):
+    made = [parse({"learning_rate": rate, **variant(parse({"learning_rate": rate}), n)}) for n in (1, 2, 1_000_000)]
+    assert len({parameters.learning_rate for parameters in (parse({"learning_rate": rate}), *made)}) == 4
+    assert parse(FAULTY).fault != parse({}).fault

@@ -53,7 +53,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 def flight(number: int, late: bool | None) -> Flight:
     at = NOON + timedelta(minutes=number)
-    return Flight(f"f{number}", at, {"carrier": "UA"}, late=late, label_at=at if late is not None else None)
+    return Flight(f"f{number}", at, {"carrier": "UA"}, label=late, label_at=at if late is not None else None)
 
 
 class Runtime:
@@ -136,9 +136,18 @@ def test_labels_are_not_sent_before_their_time(stack: Stack) -> None:
     assert [json.loads(line) for line in late._due()] == [{"inference_id": "x", "label": True}]
 
 
+def test_labels_come_in_the_order_in_which_they_are_known(stack: Stack) -> None:
+    late = LateLabels(stack.target, after=None)
+    for name, seconds in (("last", 7200), ("first", -2), ("second", -1)):
+        late.add(name, True, seconds)
+    assert [json.loads(line)["inference_id"] for line in late._due()] == ["first", "second"]
+    late._hurry.set()
+    assert [json.loads(line)["inference_id"] for line in late._due()] == ["last"]
+
+
 def test_a_flight_that_is_replayed_again_is_another_request(stack: Stack, runtime: Runtime) -> None:
     for _ in range(2):
-        Sender(stack.target, Report()).send(flight(7, True))
+        Sender(stack.target, Report(), Pace()).send(flight(7, True))
     first, second = runtime.ids
     assert first != second
     assert first.partition(".")[0] == second.partition(".")[0] == "f7"
@@ -157,5 +166,6 @@ def test_a_delay_is_a_number_of_seconds_or_none(given: str, said: str) -> None:
     done = CliRunner().invoke(cli.main, ["replay", "--labels-after", given])
     assert done.exit_code == 2
     assert said in done.output
-    assert cli._Delay().convert("none", None, None) is None
+    assert cli._Delay().convert("none", None, None) == "none"
+    assert cli._Delay().convert("known", None, None) == "known"
     assert cli._Delay().convert("2.5", None, None) == 2.5

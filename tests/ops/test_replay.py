@@ -1,22 +1,24 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from model import data
 from model.data import Flight
 from ops.errors import OperatorError
-from ops.replay import Pace, Report, flights, run
+from ops.replay import Pace, Report, events, run
 from ops.target import Target
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
 
 def flight(number: int) -> Flight:
-    return Flight(f"f{number}", NOON + timedelta(minutes=number), {"carrier": "UA"}, late=None, label_at=None)
+    return Flight(f"f{number}", NOON + timedelta(minutes=number), {"carrier": "UA"}, label=None, label_at=None)
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -81,12 +83,13 @@ def test_a_limit_ends_the_replay(endpoint: type[Endpoint]) -> None:
 
 
 def test_a_replay_that_came_to_the_end_of_the_data_tells_the_last_flights_time(endpoint: type[Endpoint]) -> None:
-    assert run(TARGET, [flight(n) for n in range(3)], Pace(rate=1000)).ended_at == NOON + timedelta(minutes=2)
+    report = run(TARGET, [flight(n) for n in range(3)], Pace(rate=1000))
+    assert (report.ended, report.last) == (True, NOON + timedelta(minutes=2))
 
 
 def test_a_replay_that_was_limited_or_out_of_time_did_not_come_to_the_end_of_the_data(endpoint: type[Endpoint]) -> None:
-    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=1000), limit=2).ended_at is None
-    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=10), seconds=0.05).ended_at is None
+    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=1000), limit=2).ended is False
+    assert run(TARGET, (flight(n) for n in range(9)), Pace(rate=10), seconds=0.05).ended is False
 
 
 def test_a_models_failure_is_told_in_its_own_words_once(endpoint: type[Endpoint]) -> None:
@@ -128,13 +131,55 @@ def test_quantiles_are_of_the_latencies_seen() -> None:
     assert Report().quantile(0.5) == 0.0
 
 
-def test_flights_come_in_order_of_departure() -> None:
-    source = flights(date(2013, 3, 1), date(2013, 3, 1))
-    times = [item.event_time for item in source]
+def test_a_label_is_as_late_as_the_event_says_at_the_speed_of_the_events() -> None:
+    landed = Flight("f0", NOON, {}, label=True, label_at=NOON + timedelta(hours=2))
+    assert Pace(speed=3600).lateness(landed) == 2.0
+    assert Pace(speed=3600).lateness(flight(0)) == 0.0
+
+
+@dataclass(frozen=True)
+class Wine:
+    """An event of a model whose data has no time."""
+
+    id: str = "w1"
+    instance: Mapping[str, float] = field(default_factory=dict)
+    label: str = "third"
+    event_time: None = None
+    label_at: None = None
+
+
+def test_events_without_a_time_are_sent_at_a_rate_and_refused_at_a_speed(endpoint: type[Endpoint]) -> None:
+    source = [Wine(f"w{n}") for n in (1, 2, 4)]
+    report = run(TARGET, source, Pace(rate=1000))
+    assert (report.sent, report.failed, report.ended, report.last) == (3, 0, True, None)
+    with pytest.raises(OperatorError, match="have no time") as refused:
+        run(TARGET, source, Pace())
+    assert refused.value.hint == "Give --rate, as in --rate 25."
+    assert len(endpoint.seen) == 3
+
+
+def test_events_are_the_models_in_order_of_their_time() -> None:
+    times = [item.event_time for item in events("2013-03-01", "2013-03-02")]
     assert times == sorted(times)
     assert len(times) > 500
+    first = next(events())
+    assert first.event_time is not None
+    assert str(first.event_time.date()) == data.REPLAY_FROM
 
 
-def test_days_without_flights_are_refused() -> None:
-    with pytest.raises(OperatorError, match="no flight is scheduled from 2020-01-01"):
-        flights(date(2020, 1, 1), date(2020, 1, 2))
+def test_a_time_without_events_is_refused() -> None:
+    with pytest.raises(OperatorError, match="the model has no event from 2020-01-01 before 2020-01-02"):
+        events("2020-01-01", "2020-01-02")
+
+
+def test_a_model_without_events_is_told_what_to_provide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(data, "replay")
+    with pytest.raises(OperatorError, match=r"model/data\.py has no replay\(since, until\)") as refused:
+        events()
+    assert "docs/own-model.md" in refused.value.hint
+
+
+def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "replay", lambda since, until: iter([{"id": "a"}]))
+    with pytest.raises(OperatorError, match="yields dict without id, event_time, instance, label, label_at"):
+        events()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.recipe import recipe
 from tests.pipeline.conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
+Checkout = Callable[[str], Path]
 
 
 def test_recipe_prints_the_digest_and_its_parts(capsys: pytest.CaptureFixture[str]):
@@ -48,3 +50,14 @@ def test_inspect_of_something_else_says_so(tmp_path: Path, capsys: pytest.Captur
 def test_a_wrong_parameter_is_a_line_and_no_traceback(capsys: pytest.CaptureFixture[str]):
     assert main(["recipe", "--root", str(ROOT), "--parameters", '{"max_iter": 0}']) == 1
     assert capsys.readouterr().err.startswith("max_iter: 0 is not allowed")
+
+
+def test_check_tells_each_problem_of_a_model_and_a_status(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
+    root = checkout("checkout")
+    assert main(["check", "--root", str(root)]) == 0
+    (root / "model" / "serving.py").unlink()
+    capsys.readouterr()
+    assert main(["check", "--root", str(root)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "  - model/serving.py: not found; expected a file with main(folder, host, port)" in said.err

@@ -55,6 +55,22 @@ def test_codes_beyond_the_most_frequent_are_counted_as_other(values: list[str | 
     assert all(feature["counts"][code] == values.count(code) for code in kept)
 
 
+def test_any_array_of_numbers_is_numeric_and_any_of_strings_is_codes():
+    found = reference(
+        {
+            "whole": np.array([1, 2, 2]),
+            "yes": np.array([True, False, True]),
+            "objects": np.array([1, None, 2.5], object),
+            "text": np.array(["a", "b", "b"]),
+            "mixed": np.array(["a", nan, None], object),
+        }
+    )["features"]
+    assert [found[name]["kind"] for name in ("whole", "yes", "objects")] == ["numeric"] * 3
+    assert found["objects"]["missing"] == 1
+    assert found["text"] == {"kind": "categorical", "counts": {"a": 1, "b": 2, "other": 0}, "missing": 0}
+    assert found["mixed"] == {"kind": "categorical", "counts": {"a": 1, "other": 0}, "missing": 2}
+
+
 @pytest.mark.parametrize("columns", [{}, {"x": np.array([])}, {"x": np.zeros(2), "y": np.zeros(3)}])
 def test_nothing_to_count_is_refused(columns: dict):
     with pytest.raises(ValueError, match="cannot take a reference"):

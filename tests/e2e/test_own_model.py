@@ -1,0 +1,163 @@
+"""A model of one's own: `docs/own-model.md` as a person follows it, in a checkout whose folder `model/` is replaced.
+
+By the real engine on a real local cloud: each test goes on where the one before ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.bed import Bed, bed
+from ops.target import ROOT
+from tests.e2e.test_labels_story import seen as values
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+ROOMS = (
+    "docs",
+    "infra",
+    "localcloud",
+    "model",
+    "monitoring",
+    "ops",
+    "pipeline",
+    "requirements",
+    "rollout",
+    "tests/e2e/wine",
+)
+FILES = ("Pulumi.yaml", "Pulumi.local.yaml", "localcloud.toml", "pyproject.toml")
+PAGE = (ROOT / "docs" / "own-model.md").read_text()
+REPLACE, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of this checkout, to type commands in."""
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def start(self, commands: str) -> subprocess.Popen[str]:
+        """Run lines of shell; the first that fails ends them."""
+        return subprocess.Popen(
+            ["sh", "-ec", commands],
+            cwd=self.root,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+        )
+
+    def type(self, commands: str, status: int = 0) -> str:
+        """The same, to its end; what it printed."""
+        process = self.start(commands)
+        said, _ = process.communicate()
+        assert process.returncode == status, said[-4000:]
+        assert "Traceback" not in said
+        return said
+
+    def configure(self, snippet: str) -> None:
+        """Put a section of the page into the stack's file, and a trial of one short step."""
+        path = self.root / "Pulumi.local.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["config"] |= yaml.safe_load(snippet)
+        content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
+        path.write_text(yaml.safe_dump(content))
+
+    def status(self) -> dict[str, Any]:
+        """`modelstack status`."""
+        return json.loads(self.type("modelstack status --json"))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose model is replaced, as the page says."""
+    root = tmp_path_factory.mktemp("own") / "checkout"
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        shutil.copy(ROOT / file, root)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    made = Checkout(root, {"PYTHONPATH": str(root), "PATH": path})
+    assert '"problems": []' in made.type(REPLACE)
+    made.configure(FIRST)
+    return made
+
+
+@pytest.fixture(scope="module")
+def story(checkout: Checkout) -> Iterator[tuple[Bed, Checkout]]:
+    """An empty local cloud and stack of that checkout."""
+    with bed(checkout.root) as made:
+        yield made, Checkout(checkout.root, {**made.environment, "PYTHONPATH": str(checkout.root)})
+
+
+def test_the_page_says_what_a_broken_contract_looks_like(story: tuple[Bed, Checkout]) -> None:
+    _, checkout = story
+    training = checkout.root / "model" / "training.py"
+    whole = training.read_text()
+    training.write_text(whole.replace("def save(", "def keep("))
+    said = checkout.type("pulumi preview --stack local", status=1)
+    training.write_text(whole)
+    (told,) = re.findall(r"nothing was changed: .*\n.*", PAGE)
+    assert told.split("\n")[0] in said
+    assert told.split("\n")[1].strip() in said
+
+
+def test_its_first_release_serves_answers_and_takes_requests_with_labels(story: tuple[Bed, Checkout]) -> None:
+    made, checkout = story
+    said = checkout.type(RELEASE)
+    assert "200: 150" in said
+    assert '"cultivar":"class_0"' in said
+    assert "150 labels sent" in said
+    seen = checkout.status()
+    assert seen["endpoint"] == "wine-local"
+    (variant,) = seen["variants"]
+    end = time.monotonic() + 120
+    while values(made.target(), variant["name"], "LogLoss")[0] < 150:
+        assert time.monotonic() < end, "the labels of three classes were not joined"
+        time.sleep(1)
+    count, right = values(made.target(), variant["name"], "Accuracy")
+    assert count == 150
+    assert right / count > 0.9
+
+
+def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkout]) -> None:
+    _, checkout = story
+    before = checkout.status()["champion"]
+    checkout.configure(SECOND)
+    replay = checkout.start(TRAFFIC)
+    try:
+        said = checkout.type(AGAIN)
+    finally:
+        os.killpg(replay.pid, signal.SIGINT)
+        told, _ = replay.communicate()
+    assert "gets 50%" in said
+    assert "promoted" in said
+    assert "200: " in told, "requests were answered all the while"
+    after = checkout.status()
+    assert after["champion"] != before
+    assert after["verdict"]["outcome"] == "promoted"
+
+
+def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkout]) -> None:
+    _, checkout = story
+    said = checkout.type("python -m ops.demo", status=2)
+    assert "model/parameters.py has no FAULTY" in said
+    assert "docs/own-model.md" in said
