@@ -18,7 +18,7 @@ FOLDERS = ("capture", "labels")
 
 
 class Labels(pulumi.ComponentResource):
-    """How late labels are joined with captured answers.
+    """How captured answers are checked, and late labels joined with them.
 
     Creates:
         The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
@@ -65,7 +65,7 @@ class Labels(pulumi.ComponentResource):
             "labels",
             names,
             code=code,
-            does="Join late labels with captured answers, and put how right each variant was.",
+            does="Check captured answers, join late labels with them, and put how valid and how right each was.",
             statements=registry.key.arn.apply(lambda key: policies.labels(names, key)),
             alerts=alerts,
             timeout=300,

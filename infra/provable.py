@@ -12,7 +12,8 @@ from infra.allowed import shown
 from rollout import catalogue
 from rollout.metrics import Metric
 
-LABELLED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
+CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
+"""The metrics that captured answers give, with a label or alone."""
 
 
 class Given(Protocol):
@@ -41,9 +42,11 @@ def not_better(metrics: Iterable[Metric]) -> tuple[str, str] | None:
 
 
 def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
-    """What is to be proven by labels while no answer is captured that a label could be joined to."""
-    text = "serving.capture_percent is 0, so no answer is there for a label to meet; allowed is false"
-    return [(where, text) for name, where in _to_prove(metrics) if name in LABELLED]
+    """What is to be proven by captured answers while none is captured."""
+    text = (
+        "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
+    )
+    return [(where, text) for name, where in _to_prove(metrics) if name in CAPTURED]
 
 
 def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:

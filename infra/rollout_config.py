@@ -165,8 +165,13 @@ class MetricSettings(Section):
         return self.model_dump(exclude_none=True)
 
 
-def _errors_and_latency() -> dict[str, MetricSettings]:
-    return {"errors": MetricSettings(margin=0.02), "latency_p99": MetricSettings(margin=0.5, prove=False)}
+def _without_labels() -> dict[str, MetricSettings]:
+    """What every endpoint has, whether or not labels come."""
+    return {
+        "errors": MetricSettings(margin=0.02),
+        "latency_p99": MetricSettings(margin=0.5, prove=False),
+        "invalid_answers": MetricSettings(margin=0.02, prove=False),
+    }
 
 
 class JudgeSettings(Section):
@@ -185,7 +190,7 @@ class JudgeSettings(Section):
         default="not_worse", description="What the metrics that must be proven have to show before a promotion."
     )
     metrics: dict[str, MetricSettings] = Field(
-        default_factory=_errors_and_latency,
+        default_factory=_without_labels,
         description="Metric name -> what is tolerated. These and no others are compared.",
     )
 

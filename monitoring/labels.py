@@ -1,5 +1,7 @@
 """Late labels, joined with the answers that they are about: each pair counts once, whichever half comes first.
 
+Answers are looked at as they come, too: whether they keep to the model's contract needs no label.
+
     {"inference_id": "2013-03-01-UA1545-EWR", "label": true}       # a line of a labels file
     {"inference_id": "batch-7", "label": [true, false]}            # an answer of two predictions
 
@@ -21,6 +23,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar, cast
 
 from monitoring import capture
+from monitoring.contract import violation
 from monitoring.quality import Form, Scalar, UnreadableForm, UnreadableLabel
 from rollout import RolloutState
 from rollout.records import Malformed, Recorded
@@ -28,7 +31,9 @@ from rollout.records import Malformed, Recorded
 UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
 DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
 ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, LOST = "AnswersUnreadable", "AnswersDuplicate", "LabelsLost"
+INVALID = "InvalidAnswers"
 _CHUNK, _LONGEST_ID = 400, 64
+_WHYS = 20  # kept aside of one captured file
 _CLAIMS, _ROWS = 90, 2000  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
 
 T = TypeVar("T")
@@ -111,8 +116,9 @@ class Batch:
     """What is published together: the pairs of one variant that are settled, and counts by metric.
 
     Attributes:
-        variant: Whose answers `rows` are about.
+        variant: Whose answers `rows` and `checked` are about.
         rows: Inference id -> what it gives; None when its label could not be used, which counts as `LabelsUnparsable`.
+        checked: (Trial or None, whether it breaks the model's contract) -> how many answers; only with `once`.
         unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
         counts: Metric -> further counts; only with `once`, so that they count once.
         once: A name; of two batches with the same, one is taken.
@@ -120,6 +126,7 @@ class Batch:
 
     variant: str = ""
     rows: dict[str, Row | None] = field(default_factory=dict[str, "Row | None"])
+    checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
     unknown: set[str] = field(default_factory=set[str])
     counts: Counter[str] = field(default_factory=Counter[str])
     once: str | None = None
@@ -183,9 +190,9 @@ class Trial:
         both = [item.variant for item in (state.champion, state.challenger) if item is not None]
         return cls(state.rollout_id, state.step_starts[-1], frozenset(both))
 
-    def has(self, answer: Answer) -> bool:
-        """Whether an answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""
-        return answer.variant in self.variants and answer.at >= int(self.began)
+    def has(self, variant: str, at: float) -> bool:
+        """Whether a variant's answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""
+        return variant in self.variants and at >= int(self.began)
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,8 @@ class LabelJoin:
     def answers(self, name: str, variant: str, form: Form | None, lines: Iterable[bytes | str]) -> int:
         """Take in a file of captured data; returns how many pairs it completed.
 
+        Every answer is held against the model's contract, labels or not.
+
         Args:
             name: The file's.
             variant: Who answered.
@@ -214,13 +223,18 @@ class LabelJoin:
         once = f"capture {name}"
         if self.ledger.seen(once):
             return 0
-        end, joined, unreadable = Batch(once=once), 0, Counter[str]()
+        end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
         for chunk in _chunks(capture.read(lines)):
             usable: list[tuple[str, Answer]] = []
             for item in chunk:
+                if isinstance(item, Recorded) and item.answered is not None:
+                    wrong = violation(form, item)
+                    end.checked[_trial_of(self.trial, variant, _time(item)), wrong is not None] += 1
+                    aside.update([(INVALID, wrong)] if wrong else [])
                 answer = _answer(item, variant, form)
                 if isinstance(answer, Malformed):
-                    unreadable[answer.why] += 1
+                    aside[ANSWERS_UNREADABLE, answer.why] += 1
+                    end.counts[ANSWERS_UNREADABLE] += 1
                 elif answer is not None:
                     usable.append(answer)
             found: list[Entry] = []
@@ -231,10 +245,9 @@ class LabelJoin:
                 else:
                     found.append(entry)
             joined += self._join(found)
-        if unreadable:
-            end.counts[ANSWERS_UNREADABLE] += unreadable.total()
-            why = [Rejected(ANSWERS_UNREADABLE, why, name, f"{n} records") for why, n in unreadable.items()]
-            self.aside.keep(name.replace("/", "-"), [item.as_json() for item in why])
+        if aside:
+            kept = [Rejected(*why, name, f"{n} records") for why, n in aside.most_common(_WHYS)]
+            self.aside.keep(name.replace("/", "-"), [item.as_json() for item in kept])
         self.ledger.commit(end)
         return joined
 
@@ -365,11 +378,15 @@ def _answer(item: Recorded | Malformed, variant: str, form: Form | None) -> tupl
         return rows
     if form is None or not rows:
         return Malformed("the release has no answer.json" if form is None else "the answer has no predictions")
+    said = [form.said(row) for row in rows]
+    return item.inference_id, Answer(item.event_id, variant, _time(item), form.as_dict(), said)
+
+
+def _time(item: Recorded) -> float:
     try:
-        at = datetime.fromisoformat(item.at).timestamp()
+        return datetime.fromisoformat(item.at).timestamp()
     except ValueError:
-        at = 0.0
-    return item.inference_id, Answer(item.event_id, variant, at, form.as_dict(), [form.said(row) for row in rows])
+        return 0.0
 
 
 def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
@@ -382,7 +399,11 @@ def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
     for said, one in zip(answer.said, labels, strict=True):
         for name, value in form.losses(said, form.label(one)).items():
             losses.setdefault(name, []).append(value)
-    return Row(answer.variant, trial.rollout_id if trial and trial.has(answer) else None, losses)
+    return Row(variant, _trial_of(trial, variant, answer.at), losses)
+
+
+def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:
+    return trial.rollout_id if trial is not None and trial.has(variant, at) else None
 
 
 def _later(first: Given, given: Given, origin: tuple[str, str]) -> Rejected:

@@ -24,6 +24,7 @@ import json
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
-from monitoring.labels import LOST, UNKNOWN, UNPARSABLE, Answer, Batch, Entry, Given, Row
+from monitoring.labels import INVALID, LOST, UNKNOWN, UNPARSABLE, Answer, Batch, Entry, Given, Row
 from monitoring.quality import ABSOLUTE_ERROR, LOG_LOSS
 from rollout.sagemaker import Clients
 
@@ -45,6 +46,7 @@ _READ, _BYTES = 100, 1_000_000
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
 _ANSWER, _JOINED = "answer#", "joined#"
 Item = Mapping[str, Any]
+Place = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,16 @@ class DynamoLedger:
         """Claim in one transaction with the batch, then send it. Whatever somebody else claimed is left out."""
         rows, unknown = dict(batch.rows), set(batch.unknown)
         while claims := self._claims(batch, rows, unknown):
-            name, counts = f"batch#{uuid.uuid4().hex}", +batch.counts
+            name, counts = f"batch#{uuid.uuid4().hex}", Counter(batch.counts)
             counts[UNKNOWN] += len(unknown)
             counts[UNPARSABLE] += sum(row is None for row in rows.values())
-            content, counts = [asdict(row) for row in rows.values() if row is not None], +counts
+            content = _content(batch, [row for row in rows.values() if row is not None], counts)
             actions = [action for _, action in claims]
-            if content or counts:
-                actions.append({"Put": {"TableName": self.table, "Item": self._batch(name, content, counts)}})
+            if any(content.values()):
+                actions.append({"Put": {"TableName": self.table, "Item": self._batch(name, content)}})
             refused = self._transact(actions)
             if refused is None:
-                if content or counts:
+                if any(content.values()):
                     self._send(name)
                 return
             if batch.once and 0 in refused:
@@ -192,14 +194,14 @@ class DynamoLedger:
             return refused
         return None
 
-    def _batch(self, name: str, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> Item:
+    def _batch(self, name: str, content: Mapping[str, Any]) -> Item:
         return {
             "id": {"S": name},
             "state": {"S": "pending"},
             "waiting": {"S": "batch"},
             "since": {"N": str(self.now())},
             "expires": self._expiry,
-            "content": {"S": json.dumps({"rows": rows, "counts": counts})},
+            "content": {"S": json.dumps(content)},
         }
 
     def waiting(self, seconds: float) -> Iterator[Entry]:
@@ -255,7 +257,8 @@ class DynamoLedger:
         return answer["Attributes"]["content"]["S"]
 
     def _give_up(self, name: str, content: Mapping[str, Any]) -> None:
-        replaced = self._batch(f"batch#{uuid.uuid4().hex}", [], {LOST: max(1, len(content["rows"]))})
+        lost = _content(Batch(), [], Counter({LOST: max(1, len(content["rows"]))}))
+        replaced = self._batch(f"batch#{uuid.uuid4().hex}", lost)
         delete = {
             "TableName": self.table,
             "Key": {"id": {"S": name}},
@@ -302,24 +305,42 @@ def _groups(items: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
         yield group
 
 
-def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[dict[str, Any]]:
-    """A batch as PutMetricData takes it: losses by variant, those of a trial once more by its id, and counts."""
-    values: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
-    for row in content["rows"]:
-        variant = (("EndpointName", endpoint), ("VariantName", str(row["variant"])))
-        places = [variant, (*variant, ("RolloutId", str(row["trial"])))] if row["trial"] else [variant]
-        for place in places:
-            for name, losses in row["losses"].items():
-                values.setdefault((name, place), []).extend(losses)
-                if name in _SQUARED:
-                    values.setdefault((f"{name}Squared", place), []).extend(loss * loss for loss in losses)
-    data = [
-        _datum(name, place, at, losses[start : start + _VALUES], "None")
-        for (name, place), losses in values.items()
-        for start in range(0, len(losses), _VALUES)
+def _content(batch: Batch, rows: Sequence[Row], counts: Counter[str]) -> dict[str, Any]:
+    checked = [
+        {"variant": batch.variant, "trial": trial, "invalid": invalid, "answers": answers}
+        for (trial, invalid), answers in batch.checked.items()
     ]
+    return {"rows": [asdict(row) for row in rows], "checked": checked, "counts": +counts}
+
+
+def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[dict[str, Any]]:
+    """A batch as PutMetricData takes it: what is of a variant, what is of a trial once more by its id, and counts."""
+    losses: dict[tuple[str, Place], list[float]] = {}
+    for row in content["rows"]:
+        for place in _places(endpoint, row):
+            for name, values in row["losses"].items():
+                losses.setdefault((name, place), []).extend(values)
+                if name in _SQUARED:
+                    losses.setdefault((f"{name}Squared", place), []).extend(loss * loss for loss in values)
+    data = [
+        _datum(name, place, at, values[start : start + _VALUES], "None")
+        for (name, place), values in losses.items()
+        for start in range(0, len(values), _VALUES)
+    ]
+    for item in content["checked"]:
+        counts = [float(item["answers"])]
+        data += [
+            {**_datum(INVALID, place, at, [float(item["invalid"])], "None"), "Counts": counts}
+            for place in _places(endpoint, item)
+        ]
     whole = (("EndpointName", endpoint),)
     return data + [_datum(name, whole, at, [float(count)], "Count") for name, count in content["counts"].items()]
+
+
+def _places(endpoint: str, item: Mapping[str, Any]) -> list[Place]:
+    """Where a variant's values are published: by the variant, and by the trial that they belong to."""
+    variant = (("EndpointName", endpoint), ("VariantName", str(item["variant"])))
+    return [variant, (*variant, ("RolloutId", str(item["trial"])))] if item["trial"] else [variant]
 
 
 def _datum(

@@ -96,7 +96,7 @@ class Form:
     @classmethod
     def _regression(cls, fields: Mapping[str, Any]) -> Form:
         _only(fields, "kind", "value", "largest_error")
-        largest = _number(fields.get("largest_error"))
+        largest = number(fields.get("largest_error"))
         if largest is None or largest <= 0:
             raise UnreadableForm(
                 f"answer.json: largest_error: got {fields.get('largest_error')!r}, expected a number above 0"
@@ -124,7 +124,7 @@ class Form:
             UnreadableLabel: It is none of the classes, or no finite number.
         """
         if self.kind == "regression":
-            value = _number(given)
+            value = number(given)
             if value is None:
                 raise UnreadableLabel(f"label: got {given!r}, expected a number")
             return value
@@ -146,7 +146,7 @@ class Form:
             Regression: `AbsoluteError`, within [0, largest_error].
         """
         if self.kind == "regression":
-            value = _number(said.get("value"))
+            value = number(said.get("value"))
             off = math.inf if value is None else abs(value - float(label))
             return {ABSOLUTE_ERROR: min(off, self.largest_error)}
         decided = said.get("decision")
@@ -159,8 +159,8 @@ class Form:
     def _probability_of(self, given: object, label: Scalar) -> float | None:
         if isinstance(given, Mapping):
             name = label if isinstance(label, str) else json.dumps(label)
-            return _number(cast(Mapping[str, object], given).get(name))
-        last = _number(given)
+            return number(cast(Mapping[str, object], given).get(name))
+        last = number(given)
         if last is None or len(self.classes) != 2:
             return None
         return last if label == self.classes[-1] else 1 - last
@@ -173,7 +173,8 @@ def _log_loss(probability: float | None) -> float:
     return min(WORST_LOG_LOSS, -math.log(probability))
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """A finite number as a float; None for anything else, `true` and `false` included."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -5,22 +5,20 @@
     summary = summed(answers)
     judged_replay(gate, summary)    # why the challenger is turned back, or None
 
-Answers are JSON, JSON Lines, or else text, which is read as CSV: its cells are numbers or text. An answer's *schema* is
-its structure: the names, the lengths of lists and rows, the types, and numbers that are finite. Its *decision* is all
-that is no fraction: booleans, text, whole numbers, `1.0` as well as `1`. Fractions are scores and may differ.
+An answer's *schema* is its structure: the names, the lengths of lists and rows, the types, and numbers that are finite.
+Its *decision* is all that is no fraction: booleans, text, whole numbers, `1.0` as well as `1`. Fractions are scores and
+may differ.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, cast
 
+from rollout.answers import OTHER, broken, form_of
 from rollout.plan import ReplayGate
 from rollout.state import Reason, Replayed
 
@@ -55,11 +53,12 @@ class Answer:
 
 def examine(champion: bytes, challenger: bytes) -> Examined:
     """Compare two answers' bodies. Where the champion's is no text, only that the challenger's is not empty."""
-    if not challenger:
-        return Examined("error", "the answer is empty")
-    form, expected = next(((form, read) for form in _FORMS if (read := form.read(champion)) is not _OTHER), _NO_TEXT)
+    form, expected = form_of(champion)
     got = form.read(challenger)
-    if got is _OTHER:
+    wrong = broken(challenger)
+    if wrong:  # whatever the champion says
+        return Examined("error", wrong)
+    if got is OTHER:
         return Examined("error", f"the answer is no {form.name}: {_short(challenger)}")
     changed = ""
     for difference in _differences(expected, got, ""):
@@ -124,53 +123,6 @@ def replay_text(seen: Replayed) -> str:
     return f"{seen.requests} captured requests replayed: {found}{ratio}{passed_over}"
 
 
-_OTHER = object()
-"""What a body reads as that is of another form."""
-
-
-@dataclass(frozen=True)
-class _Form:
-    """How bodies are read, or `_OTHER`."""
-
-    name: str
-    read: Callable[[bytes], Any]
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return _OTHER
-
-
-def _json_lines(body: bytes) -> Any:
-    rows = [_json(line) for line in body.splitlines() if line.strip()]
-    return _OTHER if any(row is _OTHER for row in rows) else rows
-
-
-def _csv(body: bytes) -> Any:
-    try:
-        rows = csv.reader(io.StringIO(body.decode(), newline=""))
-        return [[_cell(cell.strip()) for cell in row] for row in rows if row]
-    except (UnicodeDecodeError, csv.Error):
-        return _OTHER
-
-
-def _cell(text: str) -> int | float | str:
-    """A cell's number, as it is written in other programs too: not with Python's `_` between digits; else its text."""
-    for number in (int, float):
-        try:
-            return number(text) if "_" not in text else text
-        except ValueError:
-            continue
-    return text
-
-
-_FORMS = (_Form("JSON", _json), _Form("JSON Lines", _json_lines), _Form("text", _csv))
-"""The likeliest first."""
-_NO_TEXT = (_Form("bytes", lambda _: None), None)
-
-
 def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
     """Every difference in schema or decision, in the order of the champion's answer."""
     at = where or "the answer"
@@ -185,8 +137,6 @@ def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
             return
         for place, (left, right) in enumerate(zip(wanted, found, strict=True)):
             yield from _differences(left, right, f"{where}[{place}]")
-    elif isinstance(got, float) and not math.isfinite(got):  # the champion's own, or not
-        yield Examined("error", f"{at} is {got}; expected a finite number")
     elif expected != got and not _fraction(expected) and not _fraction(got):
         yield Examined("changed", f"{at} is {_short(got)}, was {_short(expected)}")
 

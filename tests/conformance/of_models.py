@@ -64,6 +64,20 @@ MODELS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        name="nan-live",
+        happens="The challenger predicts NaN, and there is no replay gate. It answers 200 and fast, and no label ever "
+        "comes; captured answers are held against the model's contract.",
+        see="`rolled back`, metric `invalid_answers`, with both shares; the reasons under `labels-rejected/`.",
+        do="Look for inputs that the model was not trained on; turn the replay gate on, so that no caller sees such.",
+        challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
+        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers")), steps=(Step(50, 40),)),
+        captures=True,
+        looked_at=True,
+        expects=Expected(
+            "rolled_back", "judge", ("invalid_answers",), "champion", REJECTED, says="invalid_answers worse"
+        ),
+    ),
+    Row(
         name="out-of-schema-answers",
         happens="The challenger answers in another form than the champion. The replay gate turns it back.",
         see="`rolled back`, source `replay`, with the field that is missing.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -74,6 +75,7 @@ class Row:
         alarms: Role and measure of the alarms that there are; with any, the rollback function is subscribed.
         asks: The variant that the load asks for by name; None leaves it to the weights.
         captures: Whether requests are captured.
+        looked_at: Whether captured answers are taken in, as they are wherever labels come.
         labelled: The label of every request, which comes late; None labels none.
         before: Done when the champion serves under load, before the challenger is released.
         during: Done once in mid-trial.
@@ -93,6 +95,7 @@ class Row:
     alarms: tuple[tuple[Role, str], ...] = ()
     asks: Role | None = None
     captures: bool = False
+    looked_at: bool = False
     labelled: bool | None = None
     before: Act = nothing
     during: Act = nothing
@@ -141,11 +144,9 @@ def play(row: Row, stage: FaultStage) -> Played:
             for role, measure in row.alarms:
                 stage.declare_alarm(role, measure)
             row.before(stage)
-            if row.labelled is None:
+            takes_in = row.looked_at or row.labelled is not None
+            with stage.labels(row.labelled) if takes_in else nullcontext():
                 _try(row, stage)
-            else:
-                with stage.labels(row.labelled):
-                    _try(row, stage)
             row.after(stage)
             state, over = stage.settled(), time.time()
             time.sleep(AFTER)

@@ -204,8 +204,13 @@ class FaultStage(Stage):
         )  # fmt: skip
 
     @contextmanager
-    def labels(self, label: bool) -> Generator[None]:
-        """Deliver the same label for every answer, two seconds late, as the labels function does; until the end."""
+    def labels(self, label: bool | None) -> Generator[None]:
+        """Take in captured answers as the labels function does, and two seconds late the same label for each; until the
+        end.
+
+        Args:
+            label: None when no label ever comes.
+        """
         stop = threading.Event()
         thread = threading.Thread(target=self._label, args=(label, stop, self._ledger()), daemon=True)
         thread.start()
@@ -230,7 +235,7 @@ class FaultStage(Stage):
         )
         return DynamoLedger(self.clients, names.labels, names.endpoint, time.time, self.clients("cloudwatch"))
 
-    def _label(self, label: bool, stop: threading.Event, ledger: DynamoLedger) -> None:
+    def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
         files, forms, seen = S3Files(self.clients, self.names.bucket), Forms(self.clients), set[str]()
         waiting: list[tuple[float, str]] = []
         while not stop.wait(0.5):
@@ -248,7 +253,7 @@ class FaultStage(Stage):
                 [name for at, name in waiting if at <= time.time()],
                 [item for item in waiting if item[0] > time.time()],
             )
-            if due:
+            if due and label is not None:
                 lines = [json.dumps({"inference_id": name, "label": label}).encode() for name in due]
                 join.labels(f"labels/{due[0]}.jsonl", due[0], lines)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.provable import LABELLED, not_better
+from infra.provable import CAPTURED, not_better
 from rollout import catalogue
 from rollout.judge import judge
 from rollout.metrics import Metric
@@ -15,7 +15,10 @@ from tests.infra.refusals import load, refusal
 from tests.infra.strategies import strategy
 
 OWN = {"kind": "rate", "margin": 0.1, "namespace": "shop", "metric": "Refunds"}
-PROVEN = {"absolute_error": {"high": 90, "prove": True}, "accuracy": {"prove": True}, "log_loss": {"prove": True}}
+PROVEN: dict[str, Any] = {
+    "absolute_error": {"high": 90, "prove": True},
+    **{name: {"prove": True} for name in ("accuracy", "invalid_answers", "log_loss")},
+}
 ALLOWED = "allowed is false, or a strategy without shadow"
 SHADOWS = [strategy("shadow"), strategy("shadow", then=strategy("canary"))]
 
@@ -59,22 +62,22 @@ def test_what_can_be_better_is_what_the_judge_finds_better(name: str, margin: fl
     assert (not_better([metric, always]) is not None) == never
 
 
-# --- labels without capture
+# --- captured answers without capture
 
 
-def test_metrics_that_come_from_labels_cannot_be_proven_without_capture() -> None:
+def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_capture() -> None:
     lines = refusal(serving={"capture_percent": 0}, rollout=judged(PROVEN))
     assert lines == [
         f"modelstack:rollout.judge.metrics.{name}.prove = true: serving.capture_percent is 0, so no answer is there "
-        "for a label to meet; allowed is false"
+        "to be looked at, or for a label to meet; allowed is false"
         for name in PROVEN
     ]
     load(serving={"capture_percent": 1}, rollout=judged(PROVEN))
     load(serving={"capture_percent": 0}, rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN}))
 
 
-def test_every_metric_that_comes_from_labels_is_tried_here() -> None:
-    assert PROVEN.keys() == LABELLED
+def test_every_metric_that_comes_from_captured_answers_is_tried_here() -> None:
+    assert PROVEN.keys() == CAPTURED
 
 
 # --- shadow steps

@@ -54,12 +54,13 @@ def test_strategy_becomes_the_steps_of_the_plan(given: dict[str, Any], steps: tu
     assert plan(strategy=given, max_minutes=90).steps == steps
 
 
-def test_defaults_prove_errors_watch_latency_and_replay_before_any_traffic() -> None:
+def test_defaults_prove_errors_watch_latency_and_nonsense_and_replay_before_any_traffic() -> None:
     made = plan()
     assert made.steps == (Step(10, 300), Step(50, 300))
     assert [(item.name, item.margin, item.prove) for item in made.metrics] == [
         ("errors", 0.02, True),
         ("latency_p99", 0.5, False),
+        ("invalid_answers", 0.02, False),
     ]
     assert (made.alpha, made.min_requests, made.promote_when) == (0.05, 50, "not_worse")
     assert made.replay == ReplayGate(100, 0, 0.2, 3)

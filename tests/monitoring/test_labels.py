@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -165,13 +166,13 @@ class World:
         """How many values, and their sum, of a metric of the endpoint and, where given, variant and rollout."""
         names = ("EndpointName", "VariantName", "RolloutId")
         place = dict(zip(names, ("e", *dimensions), strict=False))
-        values = [
-            value
+        found = [
+            (value, count)
             for item in self.sent
             if item["MetricName"] == name and {one["Name"]: one["Value"] for one in item["Dimensions"]} == place
-            for value in item["Values"]
+            for value, count in zip(item["Values"], item.get("Counts", [1] * len(item["Values"])), strict=True)
         ]
-        return len(values), sum(values)
+        return sum(count for _, count in found), sum(value * count for value, count in found)
 
     def rejected(self) -> list[tuple[str, str]]:
         """Kind and reason of every line that was kept aside."""
@@ -265,7 +266,8 @@ def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -
 
 
 def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
-    content = {"rows": [{"variant": "v", "trial": None, "losses": {"AbsoluteError": [3.0, 4.0]}}], "counts": {"N": 2}}
+    rows = [{"variant": "v", "trial": None, "losses": {"AbsoluteError": [3.0, 4.0]}}]
+    content = {"rows": rows, "checked": [], "counts": {"N": 2}}
     plain, squared, count = metric_data(content, "e", 1_700_000_000)
     dimensions = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
     at = datetime.fromtimestamp(1_700_000_000, UTC)
@@ -278,7 +280,7 @@ def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
 
 def test_a_datum_has_no_more_values_than_cloudwatch_takes() -> None:
     rows = [{"variant": "v", "trial": "t", "losses": {"Accuracy": [1.0] * 400}}]
-    data = metric_data({"rows": rows, "counts": {}}, "e", 0.0)
+    data = metric_data({"rows": rows, "checked": [], "counts": {}}, "e", 0.0)
     assert [len(item["Values"]) for item in data] == [150, 150, 100] * 2
 
 
@@ -410,7 +412,40 @@ def test_answers_that_say_nothing_are_wrong_and_those_that_cannot_be_read_are_co
     assert world.rejected() == [
         ("AnswersUnreadable", "captureData: got neither endpointInput nor endpointOutput"),
         ("AnswersUnreadable", "the line is no JSON"),
+        ("InvalidAnswers", "predictions[0].late: got null, expected one of false, true"),
     ]
+
+
+def test_answers_that_break_the_contract_count_at_once_by_variant_and_by_trial(world: World) -> None:
+    before = world.captured("v-b", ("old", True, None), ago=60)
+    during = world.captured("v-b", ("x", True, 0.9), (None, True, float("nan")), ("y", None, 0.9), (None, True, 7))
+    world.deliver(before, world.captured("v-a", (None, True, 0.9)), during)
+    assert world.seen("InvalidAnswers", "v-a") == world.seen("InvalidAnswers", "v-a", "000002-b") == (1, 0)
+    assert world.seen("InvalidAnswers", "v-b") == (5, 4)
+    assert world.seen("InvalidAnswers", "v-b", "000002-b") == (4, 3)
+    assert ("InvalidAnswers", "predictions[0].p is nan; expected a finite number") in world.rejected()
+    assert [kind for kind, _ in world.rejected()] == ["InvalidAnswers"] * 4
+
+
+def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_call_is_killed(world: World) -> None:
+    key = world.captured("v-b", *((f"n{n}", True, None) for n in range(5)))
+    for kill_after in (*range(12), None):
+        world.kill_after = kill_after
+        with suppress(Killed):
+            world.deliver(key)
+    world.kill_after = None
+    for _ in range(2):
+        world.deliver(key)
+        world.now += 1000
+        world.sweep()
+    assert world.seen("InvalidAnswers", "v-b") == (5, 5)
+
+
+def test_records_without_an_answer_say_nothing_of_the_contract(world: World) -> None:
+    side = {"data": '{"instances": [{}]}', "encoding": "JSON"}
+    asked = json.dumps({"captureData": {"endpointInput": side}, "eventMetadata": {}})
+    world.deliver(world.file("capture/e/v-b/2026/01/05/12/zzz.jsonl", f"nonsense\n{asked}"))
+    assert world.seen("InvalidAnswers", "v-b") == (0, 0)
 
 
 def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: World) -> None:
