@@ -94,6 +94,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         plan=plan,
         target=package.release(),
         settings=settings.rollout,
+        instances=settings.serving.instance_count,
         monitoring=watch,
         state=here.state,
         opts=Opts(provider=here.provider, depends_on=[journal, rollback, advance, monitoring, serving]),

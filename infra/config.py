@@ -244,9 +244,11 @@ class Settings(Section):
         return wrong
 
     def _of_instances(self) -> list[tuple[str, str]]:
-        """What SageMaker refuses or passes over on Inf1 instances (developer guide, "Exclusions")."""
+        """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
         if not self.serving.instance_type.startswith("ml.inf1."):
-            return []
+            guard = self.rollout.infrastructure
+            refused = guard.refused(self.serving.instance_count) if guard else None
+            return [(f"rollout.infrastructure{refused[0]}", refused[1])] if refused else []
         where = f"serving.instance_type{shown(self.serving.instance_type)}"
         wrong: list[tuple[str, str]] = []
         if self.rollout.copied is not None:

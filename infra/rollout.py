@@ -39,6 +39,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         plan: ServingPlan,
         target: pulumi.Input[dict[str, str]],
         settings: RolloutSettings,
+        instances: int,
         monitoring: MonitoringSettings,
         state: RolloutState,
         opts: pulumi.ResourceOptions | None = None,
@@ -51,14 +52,16 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             plan: What the program declares for serving.
             target: The fields of the release that the config asks for.
             settings: How a challenger earns its traffic.
+            instances: How many the release has.
             monitoring: Gives the width of a window of observations.
             state: The journal at the program's start.
             opts: Options of the resource.
         """
         champion, challenger = state.champion, state.challenger
         target_variant = next(item.variant for item in plan.releases if item.config_name == plan.target)
-        same_model = champion is not None and champion.variant == target_variant
-        alarms = names.alarms_of(target_variant) if same_model and plan.starts else ()
+        moves = plan.starts and champion is not None and champion.variant == target_variant
+        guarded = settings.infrastructure if moves else None
+        guard = guarded.guard(names.alarms_of(target_variant), instances) if guarded else None
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
             "endpoint": names.endpoint,
@@ -69,7 +72,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "pair_config": plan.pair,
             "shadow_config": plan.shadow,
             "beside": champion.config_name if champion and plan.pair else None,
-            "plan": settings.plan(monitoring.period_seconds, alarms).as_dict(),
+            "plan": settings.plan(monitoring.period_seconds, guard).as_dict(),
             "wait": settings.wait,
             "acts": plan.starts and (settings.wait or not under_way),
             "seen": {

@@ -264,16 +264,27 @@ class InfrastructureSettings(Section):
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
-        try:
-            self.guard(())
-        except PlanError as error:
-            field = str(error).partition(":")[0].rpartition(".")[2]
-            raise Wrong([(f".{field}{shown(getattr(self, field))}", _rule(error))]) from None
+        wrong = self.refused(strategies.FEWEST_TO_ROLL)  # of more instances it may be refused yet: see Settings
+        if wrong is not None:
+            raise Wrong([wrong])
         return self
 
-    def guard(self, alarms: Sequence[str]) -> Guard:
-        """The guard of the plan."""
-        return strategies.guardrail(self.kind, self.percent, self.bake_seconds, alarms)
+    def guard(self, alarms: Sequence[str], instances: int) -> Guard:
+        """The guard of the plan, of so many instances.
+
+        Raises:
+            PlanError: SageMaker would refuse it; the message holds the arithmetic.
+        """
+        return strategies.guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
+
+    def refused(self, instances: int) -> tuple[str, str] | None:
+        """What SageMaker would refuse of it, as a path and what is allowed; None when it would not."""
+        try:
+            self.guard((), instances)
+        except PlanError as error:
+            field = str(error).partition(":")[0].rpartition(".")[2]
+            return f".{field}{shown(getattr(self, field))}", _rule(error)
+        return None
 
 
 class RolloutSettings(Section):
@@ -352,12 +363,12 @@ class RolloutSettings(Section):
         """Whether a trial waits for a person's approval, which may outlast the update."""
         return any(step.approve for step in self.strategy.shares())
 
-    def plan(self, window_seconds: int, alarms: Sequence[str] = ()) -> Plan:
+    def plan(self, window_seconds: int, guard: Guard | None = None) -> Plan:
         """The controller's plan.
 
         Args:
             window_seconds: The width of a window of observations.
-            alarms: The champion's, when only its instances change; SageMaker moves the traffic then.
+            guard: How SageMaker moves the traffic, when only the champion's instances change.
         """
         replayed = self.replay is not None and not _only_copies(self.strategy)
         return Plan(
@@ -371,7 +382,7 @@ class RolloutSettings(Section):
             window_seconds=window_seconds,
             watch_seconds=self.watch_minutes * 60,
             replay=self.replay.gate() if self.replay and replayed else None,
-            guard=self.infrastructure.guard(alarms) if self.infrastructure and alarms else None,
+            guard=guard,
         )
 
     def too_short(self, window_seconds: int) -> tuple[str, str] | None:

@@ -212,7 +212,7 @@ def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: f
     if live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
     if live.config != target.config_name:
-        return _move(state, live, target.config_name, now)
+        return _leaving_trial(state, live, now) or _move(state, live, target.config_name, now, _guard(state))
     if live.status == "failed":
         return Record(endings.fail(state, live.detail, now))
     verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
@@ -246,8 +246,16 @@ def _back_to_champion(state: RolloutState, live: Live, now: float) -> Effect:
     return Record(endings.concluded(state, now))
 
 
-def _move(state: RolloutState, live: Live, config: str, now: float) -> Effect:
-    guard = _guard(state)
+def _leaving_trial(state: RolloutState, live: Live, now: float) -> Effect | None:
+    """To the champion's own config first when a guard moves its instances: it takes the same variants on both sides."""
+    champion = state.champion
+    alone = champion is not None and set(live.variants) == {champion.variant} and not live.shadows
+    if champion is None or alone or _guard(state) is None:
+        return None
+    return _empty_others(state, live) or _move(state, live, champion.config_name, now)
+
+
+def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> Effect:
     turned_back = guard is not None and state.moves > 0 and live.failure  # by an alarm: once more would be no better
     if state.moves >= MAX_MOVES or turned_back:
         return Record(endings.fail(state, live.failure or live.detail, now))

@@ -239,6 +239,10 @@ class MemoryTraffic:
         """Begin a change of config."""
         if name not in self.world.configs:
             raise RolloutError(f"there is no endpoint config {name}")
+        live = self.world.live()
+        beside = live.variants.keys() | live.shadows.keys()
+        if guard is not None and self.world.configs[name].keys() != beside:
+            raise RolloutError(f"a guarded deployment needs the variants that serve: {', '.join(sorted(beside))}")
         self.world.change(name, self.world.configs[name])
         self.world.guards.append(guard)
 

@@ -22,6 +22,7 @@ WAIT_MOST = 3600
 TOTAL_LEAST, TOTAL_MOST = 600, 28_800
 START_UP = 600  # that the waits leave for the instances to come up; SageMaker refuses waits of all its time
 ALARMS_MOST = 10
+FEWEST_TO_ROLL = 2  # instances: one is the least batch, and a batch is at most half of them
 
 
 def all_at_once(bake_seconds: float) -> tuple[Step, ...]:
@@ -70,7 +71,9 @@ def shadow(percent: int, bake_seconds: float, *, then: tuple[Step, ...] = ()) ->
     return (Step(percent, bake_seconds, shadow=True), *then)
 
 
-def guardrail(kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] = ()) -> Guard:
+def guardrail(
+    kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] = (), instances: int = FEWEST_TO_ROLL
+) -> Guard:
     """SageMaker's own deployment for a change of the instances alone, refused when SageMaker would refuse it.
 
     Args:
@@ -78,6 +81,7 @@ def guardrail(kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] 
         percent: The size of the canary, of each linear step or of each batch, percent of the capacity.
         bake_seconds: The wait after each step.
         alarms: The alarms that make SageMaker go back; it goes back by none without them.
+        instances: How many the variant is to have, which decides how many batches a rolling deployment takes.
 
     Raises:
         PlanError: SageMaker would refuse it; the message holds the arithmetic.
@@ -99,13 +103,21 @@ def guardrail(kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] 
         raise PlanError(f"{field}.bake_seconds: got {bake_seconds}, allowed is 0 to {WAIT_MOST} s for each step")
     if len(alarms) > ALARMS_MOST:
         raise PlanError(f"{field}.alarms: got {len(alarms)}, allowed is at most {ALARMS_MOST}")
+    if kind == "rolling" and instances < FEWEST_TO_ROLL:
+        raise PlanError(
+            f"{field}.kind: got 'rolling'; a batch is one instance at least, which is {EVERYTHING / instances:.0f}% of "
+            f"{instances}, allowed is at most {ROLLING_MOST}%: {FEWEST_TO_ROLL} instances, or another kind"
+        )
     # SageMaker waits after each part but the last; after the last, before it takes the old instances away; and after
     # every batch of instances that it replaces in place.
-    waits = {"all_at_once": 1, "canary": 2}.get(kind, math.ceil(EVERYTHING / percent))
+    batch = max(1, instances * percent // EVERYTHING)
+    parts = math.ceil(instances / batch) if kind == "rolling" else math.ceil(EVERYTHING / percent)
+    waits = {"all_at_once": 1, "canary": 2}.get(kind, parts)
     total = waits * bake_seconds
     if total + START_UP > TOTAL_MOST:
+        of = f" of {instances} instances, {batch} at a time," if kind == "rolling" else ""
         raise PlanError(
-            f"{field}.bake_seconds: got {bake_seconds}; {kind} by {percent}% has {waits} waits, and "
+            f"{field}.bake_seconds: got {bake_seconds}; {kind} by {percent}%{of} has {waits} waits, and "
             f"{waits} x {bake_seconds} s = {total} s, allowed is at most {TOTAL_MOST - START_UP} s in all "
             f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
         )

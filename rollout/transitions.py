@@ -96,8 +96,11 @@ def _start(
     retiring, verdict = state.retiring, state.verdict
     if old is not None:
         retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
-        again = old.id == target.id
-        text = "it is tried again with other settings" if again else f"release {target.id} is wanted instead"
+        text = f"release {target.id} is wanted instead"
+        if phase is Phase.MOVING and champion is not None and champion.id == target.id:
+            text = f"the champion, {champion.id}, is wanted alone, on other instances"
+        if old.id == target.id:
+            text = "it is tried again with other settings"
         verdict = verdict_on(state, old, "superseded", Reason("release", "superseded", text), now)
         state = state.noting(now, "superseded", f"{old.id} superseded: {text}")  # an event of the old one's rollout
     rollout_id = f"{state.revision + 1:06d}-{target.id}"

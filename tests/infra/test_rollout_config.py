@@ -390,6 +390,24 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        {"serving": {"instance_count": 1}, "rollout": {"infrastructure": {"kind": "rolling", "percent": 50}}},
+        [
+            'modelstack:rollout.infrastructure.kind = "rolling": a batch is one instance at least, which is 100% of 1, '
+            "allowed is at most 50%: 2 instances, or another kind"
+        ],
+    ),
+    (
+        {
+            "serving": {"instance_count": 39},
+            "rollout": {"infrastructure": {"kind": "rolling", "percent": 5, "bake_seconds": 1000}},
+        },
+        [
+            "modelstack:rollout.infrastructure.bake_seconds = 1000: rolling by 5% of 39 instances, 1 at a time, has 39 "
+            "waits, and 39 x 1000 s = 39000 s, allowed is at most 28200 s in all (28800 s less 600 s for the instances "
+            "to come up)"
+        ],
+    ),
+    (
         {"rollout": {"strategy": strategy("shadow"), "replay": {"requests": 5}}},
         [
             'modelstack:rollout.replay = {"requests": 5}: SageMaker lets nobody ask a shadow variant by name, and this '

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from infra.config import Settings
-from infra.rollout_config import RolloutSettings
+from infra.rollout_config import InfrastructureSettings, RolloutSettings
 from rollout.plan import Guard, Plan, ReplayGate, Step
 from tests.infra.refusals import load
 from tests.infra.strategies import GOOD, STEP, strategy
@@ -94,17 +94,16 @@ def test_shadow_test_without_live_steps_is_replayed_nothing_by_default() -> None
     assert plan(strategy=strategy("shadow"), replay=None).replay is None
 
 
-def test_guard_is_in_the_plan_only_with_alarms_to_go_back_by() -> None:
-    settings = rollout(infrastructure={"kind": "linear", "percent": 20, "bake_seconds": 300})
-    guard = settings.plan(60, ["a", "b"]).guard
-    assert guard == Guard("linear", 20, 300, ("a", "b"), guard.max_seconds if guard else 0)
-    assert settings.plan(60).guard is None
-    assert rollout(infrastructure=None).plan(60, ["a"]).guard is None
+def test_guard_goes_back_by_the_alarms_and_knows_how_many_batches_the_instances_make() -> None:
+    infrastructure = InfrastructureSettings(kind="rolling", percent=50, bake_seconds=300)
+    assert infrastructure.guard(["a", "b"], 2) == Guard("rolling", 50, 300, ("a", "b"), 1200)
+    assert infrastructure.guard(["a"], 3).max_seconds == 1800, "half of three is one at a time"
+    assert rollout().plan(60).guard is None
 
 
 @pytest.mark.parametrize("kind", list(GOOD))
 def test_plan_survives_the_way_through_json_and_floats(kind: str) -> None:
-    made = rollout(strategy=strategy(kind)).plan(60, ["alarm"])
+    made = rollout(strategy=strategy(kind)).plan(60, Guard("canary", 50, 60, ("alarm",), 600))
     assert Plan.from_dict(json.loads(json.dumps(made.as_dict()))) == made
 
 

@@ -20,6 +20,7 @@ from rollout.memory import World
 from rollout.notice import waiting
 from rollout.ports import Unreachable
 from rollout.state import Reason, Replayed
+from rollout.strategies import guardrail
 from tests.rollout.conftest import make_release
 
 AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}
@@ -143,8 +144,7 @@ def test_other_instances_are_followed_as_long_as_the_guard_may_take(released: Wo
     released.configs["solo-a2"] = {"v-a": 1.0}
     released.change_seconds = provider.OPENING_SECONDS + 400
     released.requests_per_second = 0.0
-    section = {"infrastructure": {"kind": "linear", "percent": 10, "bake_seconds": 300}}
-    given = RolloutSettings.model_validate(section).plan(10, ["alarm"]).as_dict()
+    given = RolloutSettings().plan(10, guardrail("linear", 10, 300, ["alarm"])).as_dict()
     outs = RolloutProvider().update("endpoint", {}, inputs(target=moved.as_dict(), plan=given)).outs or {}
     assert outs["outcome"] == "promoted"
     assert released.guards[-1] is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rollout import Metric, Phase, Plan, Reason, ReplayGate, RolloutError, Step
+from rollout import Guard, Metric, Phase, Plan, Reason, ReplayGate, RolloutError, Step
 from rollout.state import Replayed
 from tests.rollout.conftest import make_release, make_world
 
@@ -35,6 +36,7 @@ class Anything(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.world = make_world(seed=seed, requests_per_second=40)
         for x in "abcd":
+            self.world.configs[f"solo-{x}-large"] = {f"v-{x}": 1.0}
             for y in "abcd":
                 if x != y:
                     self.world.configs[f"shadow-{x}{y}"] = {f"v-{x}": 1.0}
@@ -60,6 +62,14 @@ class Anything(RuleBasedStateMachine):
                 make_release(name), pair, plan, shadow_config=shadow, beside=at, patience=20
             )
         )
+
+    @rule(large=st.booleans(), guard=st.sampled_from([None, Guard("canary", 50, 5, ("alarm",))]))
+    def other_instances(self, large: bool, guard: Guard | None) -> None:
+        champion = self.world.state.champion
+        if champion is not None:
+            wanted = replace(champion, config_name=f"solo-{champion.id}" + ("-large" if large else ""))
+            moved = Plan(steps=(Step(50, 5),), **FAST, guard=guard)
+            self.attempt(lambda: self.world.controller().release(wanted, None, moved, patience=20))
 
     @rule(name=NAMES, age=st.sampled_from([0.0, 5.0, 500.0]), twice=st.booleans())
     def alarm(self, name: str, age: float, twice: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -190,6 +191,44 @@ def test_other_instances_of_the_same_model_move_under_the_platforms_guard(served
     world.controller().release(release("b"), "pair-ab", plan(guard=guard))
     assert follow(world).champion == release("b")
     assert set(world.guards[1:]) == {None}  # another model is the judge's, not the platform's
+
+
+@pytest.mark.parametrize("shadow", [None, "pair-shadow"])
+def test_other_instances_in_mid_trial_leave_the_trial_first_since_a_guard_takes_the_same_variants_on_both_sides(
+    served: Worlds, release: Make, shadow: str | None
+) -> None:
+    world, guard = served(shadows={"pair-shadow": ("v-b", 50)}), Guard("canary", 50, 60, ("v-a-5xx",))
+    world.configs["pair-shadow"] = {"v-a": 1.0}
+    trial = plan(Step(50, 600, shadow=shadow is not None), max_seconds=1200)
+    world.controller().release(release("b"), "pair-ab", trial, shadow_config=shadow)
+    world.controller().follow(30)
+    assert (world.state.phase, world.serving) == (Phase.BAKING, shadow or "pair-ab")
+    begun = len(world.guards)
+    larger = replace(release("a"), config_name="solo-a-large")
+    world.controller().release(larger, None, plan(guard=guard))
+    state = follow(world)
+    assert (state.champion, state.retiring, world.serving) == (larger, (), "solo-a-large")
+    assert world.guards[begun:] == [None, guard], "to the champion alone, then under guard"
+    assert any("b superseded: the champion, a, is wanted alone" in event.text for event in state.history)
+
+
+def test_other_instances_that_wait_for_a_trial_to_be_left_are_given_up_when_its_config_cannot_be(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan(Step(50, 600), max_seconds=1200))
+    world.controller().follow(30)
+    world.broken.add("solo-a")
+    larger = replace(release("a"), config_name="solo-a-large")
+    world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    world.controller().follow(60)
+    verdict = world.state.decided
+    assert verdict is not None
+    assert (verdict.outcome, world.state.phase) == ("failed", Phase.ROLLING_BACK)
+    assert "the champion, a, does not come up on its other instances: solo-a did not come up" in verdict.reason.text
+    world.broken.clear()
+    state = follow(world)
+    assert (state.phase, state.champion, world.serving, state.rejected) == (Phase.IDLE, release("a"), "solo-a", {})
 
 
 def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themselves(
