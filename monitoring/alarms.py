@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
+
+_SAGEMAKER = "AWS/SageMaker"
 
 Json = Mapping[str, Any]
 
@@ -41,6 +43,13 @@ class Alarm:
     endpoint: str | None
     variant: str | None
     metrics: tuple[str, ...]
+
+    @property
+    def measure(self) -> Literal["errors", "latency"] | None:
+        """What it says of the answers of a variant, as a judge of rollouts calls it; None when it is another thing."""
+        if f"{_SAGEMAKER}/Invocation5XXErrors" in self.metrics:
+            return "errors"
+        return "latency" if f"{_SAGEMAKER}/ModelLatency" in self.metrics else None
 
 
 @dataclass(frozen=True)

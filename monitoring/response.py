@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.alarms import Alarm, NotAnAlarm
+from monitoring.outage import Outage
 from rollout import Controller, Ignored, Reason
 
 OF_MEASURING = tuple(f"modelstack/{subject}" for subject in ("Drift", "Capture", "Labels", "Answers"))
@@ -25,26 +26,32 @@ class Answer:
         return {"alarm": self.alarm, "action": self.action, "why": self.why}
 
 
-def respond(alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, *, patience: float) -> Answer:
+def respond(
+    alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, outage: Outage, *, patience: float
+) -> Answer:
     """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
 
     Args:
         alarm: The change of state.
         endpoint: The endpoint that the controller drives.
         controller: The controller.
+        outage: Finds out whether the champion fails alike: then the judge decides, who compares both.
         patience: How long to keep trying while the endpoint does not take the change, seconds.
 
     Returns:
-        `rolled back` or `ignored`, with the reason.
+        `rolled back`, `left to the judge` or `ignored`, with the reason.
 
     Raises:
-        RolloutError: The traffic could not be moved in time; the delivery must be repeated.
+        RolloutError: The traffic could not be moved in time, or people not be told; the delivery must be repeated.
     """
     if isinstance(alarm, NotAnAlarm):
         return Answer("", "ignored", alarm.why)
     ignored = _not_for_us(alarm, endpoint)
     if ignored:
         return Answer(alarm.name, "ignored", ignored)
+    shared = outage.shared(alarm)
+    if shared:
+        return Answer(alarm.name, "left to the judge", shared)
     reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {alarm.reason}")
     done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
     if isinstance(done, Ignored):

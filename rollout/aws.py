@@ -33,11 +33,21 @@ class SystemClock:
         time.sleep(seconds)
 
 
-def clients(region: str | None = None, session: Any = None) -> Clients:
-    """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time."""
+def clients(region: str | None = None, session: Any = None, *, attempts: int = 4, answer_within: float = 15) -> Clients:
+    """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time.
+
+    Args:
+        region: The AWS region; None takes the session's.
+        session: A boto3 session; None makes one from the environment.
+        attempts: At most, of each call.
+        answer_within: How long an attempt waits for its answer, seconds.
+    """
     source: Any = session or boto3.Session(region_name=region)
     settings = Config(
-        retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=15, region_name=region
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=3,
+        read_timeout=answer_within,
+        region_name=region,
     )
 
     @lru_cache

@@ -64,7 +64,7 @@ class CloudWatchSignals:
         sides = {ask.champion: _sources(ask, ask.champion, 0.0), ask.challenger: _sources(ask, ask.challenger, 1.0)}
         wanted = dict.fromkeys(series for sources in sides.values() for source in sources for series in source.series)
         try:
-            found = self._fetch(wanted, (first, last), width)
+            found = self.fetch(wanted, (first, last), width)
         except RolloutError as error:
             return Seen.unknown(str(error))
         return Seen(
@@ -85,14 +85,18 @@ class CloudWatchSignals:
         value, count = Series("ModelLatency", stat, variant), Series("ModelLatency", "SampleCount", variant)
         last = -(-int(end) // _PERIOD) * _PERIOD
         try:
-            found = self._fetch((value, count), (last - _HISTORY, last), _PERIOD)
+            found = self.fetch((value, count), (last - _HISTORY, last), _PERIOD)
         except RolloutError:
             return None
         seen = [Quantile(found[value, at], int(n)) for (series, at), n in found.items() if series == count]
         return max(seen, key=lambda item: item.requests, default=None)
 
-    def _fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
-        """The values of all series between two epoch seconds."""
+    def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
+        """The values of all series between two epoch seconds, by series and begin of the period.
+
+        Raises:
+            RolloutError: CloudWatch does not answer, throttles or refuses.
+        """
         asked = {f"q{n}": series for n, series in enumerate(wanted)}
         queries = [self._query(key, series, period) for key, series in asked.items()]
         found: dict[tuple[Series, int], float] = {}

@@ -54,6 +54,11 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         '`{modelstack} skip-trial {release} --reason "..."` lets the next `{pulumi_up}` release it without a trial',
     ),
     "withdrawn": ("nothing to do: the champion serves",),
+    "left_to_judge": (
+        "look for what both versions share (a dependency, the requests): the release is likely not the cause",
+        "`{modelstack} watch` follows the trial: the judge compares both, and decides",
+        '`{modelstack} rollback --reason "..."` takes it back all the same',
+    ),
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),
     "waived": ("`{pulumi_up}` lets it take over without a trial",),

@@ -49,6 +49,22 @@ class Outbox:
             claimed = self.journal.read()
         return claimed
 
+    def note(self, rollout_id: str, kind: str, text: str) -> RolloutState:
+        """Tell people something that changes nothing of a rollout; once, however often it is asked for.
+
+        Raises:
+            Conflict: The journal keeps changing.
+            Unreachable: The journal does not answer.
+        """
+        for _ in range(_CONFLICTS):
+            state = self.journal.read()
+            known = any((item.rollout_id, item.kind, item.text) == (rollout_id, kind, text) for item in state.history)
+            if known or state.rollout_id != rollout_id:
+                return self.send(state)
+            with suppress(Conflict):
+                return self.send(self.journal.write(state.noting(self.clock.time(), kind, text)))
+        raise Conflict("the journal keeps changing: call again")
+
     def being_sent(self, state: RolloutState) -> bool:
         """Whether another controller sends what is in the outbox just now."""
         return bool(state.outbox) and self.clock.time() < state.claimed_at + CLAIM_SECONDS

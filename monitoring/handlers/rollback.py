@@ -7,11 +7,15 @@ from typing import Any
 
 from monitoring import alarms
 from monitoring.log import log
+from monitoring.numbers import AlarmNumbers
+from monitoring.outage import Outage
 from monitoring.response import Answer, respond
 from monitoring.settings import Context, Settings, seconds_left
 from rollout import RolloutError
+from rollout.aws import SystemClock
 from rollout.commands import Commands
-from rollout.sagemaker import clients, controller_with
+from rollout.outbox import Outbox
+from rollout.sagemaker import DynamoJournal, SnsNotify, clients, controller_with
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
@@ -19,12 +23,13 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     settings, found = Settings.from_environment(), alarms.read(event)
     commands = Commands.of_stack(settings.stack)
     rollout = controller_with(_clients(), settings.endpoint, settings.journal, topic=settings.topic, commands=commands)
+    outage = _outage(settings, commands)
     answers: list[Answer] = []
     failures: list[RolloutError] = []
     for alarm in found:
         try:
             patience = seconds_left(context, most=60)
-            answers.append(respond(alarm, settings.endpoint, rollout, patience=patience))
+            answers.append(respond(alarm, settings.endpoint, rollout, outage, patience=patience))
             log("alarm", **answers[-1].as_dict())
         except RolloutError as error:
             failures.append(error)
@@ -37,4 +42,17 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     return {"answers": [answer.as_dict() for answer in answers]}
 
 
+def _outage(settings: Settings, commands: Commands) -> Outage:
+    """Over clients that give up soon: the question whether the champion fails too must not hold a rollback up."""
+    make = _hasty()
+    notify = SnsNotify(make, settings.topic, settings.endpoint, commands) if settings.topic else None
+    journal = DynamoJournal(make, settings.journal, settings.endpoint)
+    return Outage(AlarmNumbers(make, settings.endpoint), Outbox(journal, notify, SystemClock()))
+
+
 _clients = lru_cache(clients)
+
+
+@lru_cache
+def _hasty() -> Any:
+    return clients(attempts=2, answer_within=3)

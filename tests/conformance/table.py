@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tests.conformance.of_events import EVENTS
 from tests.conformance.of_models import MODELS
+from tests.conformance.of_outages import OUTAGES
 from tests.conformance.of_platforms import PLATFORMS
 from tests.conformance.row import Expected, Row
 
-ROWS: tuple[Row, ...] = (*MODELS, *EVENTS, *PLATFORMS)
+ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 HEAD = ("| fault | what happens | how it ends | what you see | what to do |", "|---|---|---|---|---|")
 

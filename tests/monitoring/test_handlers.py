@@ -98,6 +98,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         fake, real = Endpoint(), clients("us-east-1")
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
+        monkeypatch.setattr(rollback, "_hasty", lambda: real)
         drift._cache.cache_clear()
         real("dynamodb").create_table(
             TableName="rollouts",
@@ -122,11 +123,12 @@ def journal() -> DynamoJournal:
     return DynamoJournal(clients("us-east-1"), "rollouts", "endpoint")
 
 
-def alarm(state: str = "ALARM", variant: str = "v-b") -> dict[str, Any]:
+def alarm(state: str = "ALARM", variant: str = "v-b", at: datetime | None = None) -> dict[str, Any]:
     dimensions = [{"name": "EndpointName", "value": "endpoint"}, {"name": "VariantName", "value": variant}]
     message = {
         "AlarmName": "v-b-5xx",
         "NewStateValue": state,
+        "StateChangeTime": at.isoformat() if at else None,
         "NewStateReason": "Threshold Crossed: 0.5 > 0.05",
         "Trigger": {"MetricName": "Invocation5XXErrors", "Namespace": "AWS/SageMaker", "Dimensions": dimensions},
     }
@@ -140,6 +142,82 @@ def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpo
     state = journal().read()
     assert state.verdict is not None
     assert (state.phase, state.verdict.outcome, state.verdict.reason.name) == (Phase.IDLE, "rolled_back", "v-b-5xx")
+
+
+def count(variant: str, requests: int, failed: int, at: datetime) -> None:
+    """Requests of a variant in the minute that begins then."""
+    place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
+    rollback._hasty()("cloudwatch").put_metric_data(
+        Namespace="AWS/SageMaker",
+        MetricData=[
+            {"MetricName": name, "Dimensions": place, "Value": value, "Timestamp": at}
+            for name, value in (("Invocations", requests), ("Invocation5XXErrors", failed))
+        ],
+    )
+
+
+def rings(variant: str, state: str) -> None:
+    """A variant's alarm on failures is in a state."""
+    cloudwatch, dimensions = rollback._hasty()("cloudwatch"), [{"Name": "EndpointName", "Value": "endpoint"}]
+    queries: list[Any] = [
+        {"Id": key, "ReturnData": False, "MetricStat": {
+            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+            "Period": 60, "Stat": "Sum",
+        }}
+        for key, metric in (("part", "Invocation5XXErrors"), ("whole", "Invocations"))
+    ]  # fmt: skip
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"{variant}-5xx", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0.05,
+        Metrics=[*queries, {"Id": "rate", "Expression": "part / whole", "ReturnData": True}],
+    )  # fmt: skip
+    cloudwatch.set_alarm_state(AlarmName=f"{variant}-5xx", StateValue=state, StateReason="x")
+
+
+@pytest.mark.parametrize(
+    ("failed", "state", "action"),
+    [(95, "OK", "left to the judge"), (95, "ALARM", "left to the judge"), (1, "OK", "rolled back")],
+)
+def test_an_alarm_asks_cloudwatch_whether_the_champion_fails_too(
+    endpoint: Endpoint, failed: int, state: str, action: str
+) -> None:
+    began = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 60 * 60 - 120, UTC)
+    for at, of_challenger, of_champion in ((began, 0, 0), (began + timedelta(minutes=1), 10, failed)):
+        count("v-b", 20, of_challenger, at)
+        count("v-a", 180, of_champion, at)
+    rings("v-b", "ALARM")
+    rings("v-a", state)
+    journal().write(replace(journal().read(), started_at=began.timestamp()))
+    (answer,) = rollback.handler(alarm(at=began + timedelta(minutes=2, seconds=3)), None)["answers"]
+    assert answer["action"] == action
+    if action == "left to the judge":
+        assert endpoint.calls == []
+        assert f"10 of 20 (50.0%) requests of the challenger v-b, {failed} of 180" in answer["why"]
+
+
+@pytest.mark.parametrize("operation", ["DescribeAlarms", "GetMetricData", "GetItem"])
+@pytest.mark.parametrize("code", ["Throttling", "AccessDenied"])
+def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, operation: str, code: str
+) -> None:
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+
+    began = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 60 * 60 - 60, UTC)
+    for variant, requests in (("v-b", 20), ("v-a", 180)):
+        count(variant, requests, requests, began)
+        rings(variant, "ALARM")
+    call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(rollback, "_hasty", lambda: hasty)
+
+    def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
+        if name == operation and self in (hasty("cloudwatch"), hasty("dynamodb")):
+            raise ClientError({"Error": {"Code": code}}, name)
+        return call(self, name, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", fails)
+    journal().write(replace(journal().read(), started_at=began.timestamp()))
+    (answer,) = rollback.handler(alarm(at=began + timedelta(seconds=61)), None)["answers"]
+    assert answer["action"] == "rolled back"
 
 
 def test_an_alarm_that_is_not_for_the_challenger_is_answered_ignored(

@@ -1,16 +1,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from monitoring.alarms import Alarm, NotAnAlarm
+from monitoring.alike import Counted, Numbers
+from monitoring.outage import LEFT, Outage
 from monitoring.response import respond
-from rollout import Plan, Release, Step
-from rollout.memory import World
+from rollout import Busy, Plan, Release, RolloutError, Step, Unreachable
+from rollout.memory import MemoryJournal, MemoryNotify, World
+from rollout.outbox import Outbox
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
 ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",))
+
+
+ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
+CLEARLY_WORSE = replace(ALIKE, challenger=Counted(20, 20), champion=Counted(36, 180))
+
+
+class Behind:
+    """The numbers behind every alarm; an exception is raised."""
+
+    def __init__(self, numbers: Numbers | Exception | None) -> None:
+        self.numbers = numbers
+
+    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
+        assert champion == "v-a"
+        if isinstance(self.numbers, Exception):
+            raise self.numbers
+        return self.numbers
+
+
+def outage(world: World, numbers: Numbers | Exception | None = None) -> Outage:
+    return Outage(Behind(numbers), Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
 
 
 def release(name: str) -> Release:
@@ -32,7 +57,7 @@ def world() -> World:
 
 
 def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
-    answer = respond(ALARM, "endpoint", world.controller(), patience=10)
+    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
     assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
     state = world.controller().follow(60)
     assert state.verdict is not None
@@ -55,7 +80,7 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
 )
 def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | NotAnAlarm, why: str) -> None:
     before = world.state
-    answer = respond(alarm, "endpoint", world.controller(), patience=10)
+    answer = respond(alarm, "endpoint", world.controller(), outage(world), patience=10)
     assert (answer.action, answer.why) == ("ignored", why)
     assert world.state == before
 
@@ -67,18 +92,86 @@ def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rol
     world: World, metric: str
 ) -> None:
     before = world.state
-    answer = respond(replace(ALARM, metrics=(f"modelstack/{metric}",)), "endpoint", world.controller(), patience=10)
+    answer = respond(
+        replace(ALARM, metrics=(f"modelstack/{metric}",)), "endpoint", world.controller(), outage(world), patience=10
+    )
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 
 def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
     wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
-    assert respond(wrong, "endpoint", world.controller(), patience=10).action == "rolled back"
+    assert respond(wrong, "endpoint", world.controller(), outage(world), patience=10).action == "rolled back"
 
 
 def test_the_second_of_two_deliveries_finds_nothing_left_to_do(world: World) -> None:
-    respond(ALARM, "endpoint", world.controller(), patience=10)
+    respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
     world.controller().follow(60)
-    answer = respond(ALARM, "endpoint", world.controller(), patience=10)
+    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
     assert (answer.action, answer.why) == ("ignored", "the event is about variant v-b, serving is v-a")
     assert [event.kind for event in world.sent].count("rolled_back") == 1
+
+
+# --- the champion fails too
+
+
+def ringing(world: World) -> Alarm:
+    return replace(ALARM, at=world.clock.time())
+
+
+def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_people_are_told(world: World) -> None:
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert answer.action == "left to the judge"
+    assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
+    assert world.state.on_trial
+    (event,) = (event for event in world.sent if event.kind == LEFT)
+    assert event.text == answer.why
+    assert event.text.partition(": ")[2] == (
+        "alarm v-b-5xx rings, and the champion fails alike. In the same periods failed (5XX): 10 of 20 (50.0%) "
+        "requests of the challenger v-b, 90 of 180 (50.0%) of the champion v-a; tolerated are 5.0%"
+    )
+
+
+def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) -> None:
+    alarm = ringing(world)
+    for _ in range(2):
+        respond(alarm, "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+        world.clock.sleep(5)
+    assert [event.kind for event in world.sent].count(LEFT) == 1
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        CLEARLY_WORSE,
+        replace(ALIKE, champion=Counted(0, 180), champion_rings=False),
+        None,
+        Busy("throttled"),
+        Unreachable("no answer"),
+        RolloutError("access denied"),
+        KeyError("Threshold"),
+    ],
+    ids=["clearly worse", "champion well", "none", "throttled", "unreachable", "denied", "another form"],
+)
+def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rolled_back(
+    world: World, numbers: Any
+) -> None:
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, numbers), patience=10)
+    assert answer.action == "rolled back"
+    assert LEFT not in [event.kind for event in world.sent]
+
+
+def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_back_unasked(world: World) -> None:
+    state = world.controller().follow(1200)
+    assert state.champion == release("b")
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert answer.action == "rolled back"
+    assert world.controller().follow(60).champion == release("a")
+
+
+def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:
+    world.unwritable = True
+    with pytest.raises(RolloutError):
+        respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    world.unwritable = False
+    respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert [event.kind for event in world.sent].count(LEFT) == 1

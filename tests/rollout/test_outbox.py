@@ -8,8 +8,10 @@ from unittest.mock import Mock
 import pytest
 
 from rollout import Plan, Reason, Release, RolloutError
-from rollout.memory import MemoryNotify, World
-from rollout.state import Event
+from rollout.memory import MemoryJournal, MemoryNotify, World
+from rollout.outbox import Outbox
+from rollout.ports import Conflict
+from rollout.state import Event, RolloutState
 
 Make = Callable[[str], Release]
 Worlds = Callable[..., World]
@@ -61,3 +63,36 @@ def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_anoth
     world.controller().follow(120)
     kinds = [event.kind for event in world.sent]
     assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
+
+
+def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    box = Outbox(MemoryJournal(world), MemoryNotify(world), world.clock)
+    before, trial = world.state, world.state.rollout_id
+    for rollout_id in (trial, trial, "000000-older"):
+        box.note(rollout_id, "left_to_judge", "both fail")
+    assert [event.text for event in world.sent if event.kind == "left_to_judge"] == ["both fail"]
+    assert (world.state.phase, world.state.weights) == (before.phase, before.weights)
+
+
+def test_news_are_told_though_another_controller_writes_at_the_same_time(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    journal = MemoryJournal(world)
+    writing, refused = journal.write, list[str]()
+
+    def overtaken(state: RolloutState) -> RolloutState:
+        if not refused:
+            refused.append("once")
+            raise Conflict("another was first")
+        return writing(state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "write", overtaken)
+        Outbox(journal, MemoryNotify(world), world.clock).note(world.state.rollout_id, "left_to_judge", "both fail")
+    assert [event.kind for event in world.sent].count("left_to_judge") == 1

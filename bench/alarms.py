@@ -1,0 +1,124 @@
+"""How often do alarms and judge together roll back a challenger that is no worse? Simulated trials; no cloud is needed.
+
+python -m bench.alarms
+
+Trials as in `bench.judge`: 90 windows of 200 requests, 5%, 25% and 50% of them to the challenger. A window is a period
+of the alarms, which have the rule and the tolerated shares that `infra` declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, interval, trial
+from bench.rows import Row
+from infra.beyond_chance import evidence, least
+from infra.monitoring import SLOW
+from monitoring.alike import Counted, Numbers, fails_alike
+from rollout.judge import judge
+from rollout.metrics import Tally, Window
+
+TRIALS = 300
+FAILING = 0.05  # the share of failures that is tolerated, as by default
+_STEP = 30  # windows of each step
+_LOOKS = _STEP * len(WEIGHTS)
+_NATS = evidence(_LOOKS, ALPHA)
+_OUTAGE = range(40, 50)  # windows in which both fail
+_DOWN = Model(errors=0.5)
+
+Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What rolled a simulated trial back, or would have."""
+
+    judge: bool
+    alarm: bool
+    alone: bool  # an alarm that asks for no champion
+
+
+def _counted(tally: Tally) -> Counted:
+    return Counted(tally.total, tally.count)
+
+
+def _beyond(counted: Counted, tolerated: float) -> bool:
+    return counted.bad > least(counted.requests, tolerated, _NATS)
+
+
+def _rings(source: Random, windows: Sequence[Window], slow: float) -> tuple[bool, bool]:
+    """Whether an alarm rolls the challenger back, and whether one ever rings."""
+    back = rang = False
+    before = False  # in which state the alarm on failures is: it acts when it begins to ring
+    slows = [False, False]
+    for window in windows:
+        challenger, champion = (_counted(side["errors"]) for side in (window.challenger, window.champion))
+        rings = _beyond(challenger, FAILING)
+        if rings and not before:
+            rang = True
+            numbers = Numbers(FAILING, challenger, champion, _beyond(champion, FAILING))
+            back |= not fails_alike(numbers)
+        before = rings
+        slows.append(_beyond(Counted(source.binomial(int(challenger.requests), slow), challenger.requests), SLOW))
+        if sum(slows[-3:]) >= 2:  # 2 of 3; the champion is not slow
+            back = rang = True
+    return back, rang
+
+
+def _ended(source: Random, windows: Sequence[Window], slow: float) -> Ended:
+    starts = tuple(range(0, _LOOKS, _STEP))
+    worse = judge(windows, metrics=METRICS, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer == "worse"
+    return Ended(worse, *_rings(source, windows, slow))
+
+
+def _equal(source: Random, model: Model) -> list[Window]:
+    weights = [weight for weight in WEIGHTS for _ in range(_STEP)]
+    return trial(source, model, weights, 200, champion=model)
+
+
+def _in_outage(source: Random, model: Model) -> list[Window]:
+    """The same, but for ten windows in which half of the requests fail, whoever answers."""
+    windows = _equal(source, model)
+    for at in _OUTAGE:
+        share = WEIGHTS[at // _STEP]
+        windows[at] = trial(source, _DOWN, [share], 200, champion=_DOWN, start=at)[0]
+    return windows
+
+
+def _row(name: str, what: str, ends: Sequence[Ended]) -> Row:
+    back = sum(end.judge or end.alarm for end in ends)
+    judged, alarmed, alone = (sum(getattr(end, by) for end in ends) for by in ("judge", "alarm", "alone"))
+    peer = (
+        f"{what}; {interval(back, len(ends))}. By the judge {judged}, by an alarm {alarmed}; by alarms that do "
+        f"not look at the champion {alone}"
+    )
+    return Row(name, back / len(ends), "share", f"<= {ALPHA}", peer)
+
+
+def rows(trials: int = TRIALS) -> list[Row]:
+    """How often a challenger that is no worse is rolled back, by whichever comes first."""
+    just = replace(EQUAL, errors=FAILING)
+    cases = [
+        ("false_rollback_rate_with_alarms", "equal models", EQUAL, SLOW / 2, _equal),
+        ("false_rollback_rate_as_tolerated", "equal models, as bad as the alarms tolerate", just, SLOW, _equal),
+        (
+            "false_rollback_rate_in_outage",
+            "equal models, in an outage of ten windows",
+            EQUAL,
+            0.0,
+            _in_outage,
+        ),
+    ]
+    found: list[Row] = []
+    for number, (name, what, model, slow, play) in enumerate(cases):
+        source = np.random.default_rng((70, number))
+        found.append(_row(name, what, [_ended(source, play(source, model), slow) for _ in range(trials)]))
+    return found
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(f"{row.name}: {row.value:g} {row.unit} (goal {row.goal}, {'met' if row.met else 'not met'}); {row.peer}")

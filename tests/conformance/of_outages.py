@@ -1,0 +1,56 @@
+"""Rows: what both versions need is down, so that both fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitoring.outage import LEFT
+from rollout import Metric
+from tests.conformance.of_events import BOTH
+from tests.conformance.of_models import REJECTED
+from tests.conformance.row import QUICK, Expected, Row
+from tests.conformance.stage import PATIENCE, FaultStage
+from tests.rollout.on_cloud import wait_for
+
+EITHER = frozenset({"champion", "challenger"})
+ALARMS = (("champion", "5xx"), ("challenger", "5xx"))
+HALF = {"status": 500, "share": 0.5}
+
+
+def _left_to_the_judge(stage: FaultStage) -> None:
+    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered."""
+    message, trial = stage.rung("challenger"), stage.state().rollout_id
+    wait_for(lambda: stage.told(LEFT, trial), PATIENCE, "people are told that both fail")
+    assert [answer["action"] for answer in stage.deliver(message, times=2)] == ["left to the judge"] * 2
+    assert len(stage.told(LEFT, trial)) == 1
+    assert stage.state().on_trial
+
+
+OUTAGES: tuple[Row, ...] = (
+    Row(
+        name="both-bad",
+        happens="Champion and challenger fail alike, as something that both need is down, and both alarms go off. No "
+        "alarm decides that; the judge cannot tell them apart, and the time runs out.",
+        see="`left_to_judge` with the numbers of both versions; then `rolled back`, source `timeout`.",
+        do="Mend what both share, then `modelstack clear`. With `on_timeout: hold` the trial waits for you instead.",
+        champion=HALF,
+        challenger=HALF,
+        plan=replace(QUICK, metrics=(Metric("errors", "rate", 0.02),), max_seconds=60),
+        alarms=ALARMS,
+        during=_left_to_the_judge,
+        expects=Expected("rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, fails=EITHER),
+    ),
+    Row(
+        name="partly-mended",
+        happens="The champion fails wholly and the challenger, which mends a part of it, half of the time. Both alarms "
+        "go off; none of them rolls the better one back.",
+        see="`left_to_judge` with the numbers of both versions; then `promoted`.",
+        do="Release the rest of the mend.",
+        champion={"status": 500},
+        challenger=HALF,
+        plan=replace(QUICK, watch_seconds=0),
+        alarms=ALARMS,
+        during=_left_to_the_judge,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, fails=EITHER),
+    ),
+)
