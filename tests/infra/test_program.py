@@ -263,6 +263,14 @@ def test_scheduled_functions_may_be_called_by_their_rule_only() -> None:
         assert any("Permission" in urn for urn in target.depends), "a rule that fires earlier would be refused"
 
 
+def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
+    found = statements(run().one(":RolePolicy", "rollback").inputs["policy"])
+    (may,) = (item for item in found if "cloudwatch:DescribeAlarms" in item["Action"])
+    assert may["Action"] == ["cloudwatch:DescribeAlarms"]
+    assert [arn.rsplit(":alarm:", 1)[1] for arn in may["Resource"]] == ["flight-delay-local-*"]
+    assert any("cloudwatch:GetMetricData" in item["Action"] for item in found)
+
+
 @pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
     for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):

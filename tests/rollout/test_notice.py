@@ -46,7 +46,18 @@ def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> N
 
 
 def test_every_command_of_a_notice_names_its_stack() -> None:
-    for kind in ("weights", "paused", "held", "promoted", "rolled_back", "failed", "superseded", "cleared", "waived"):
+    for kind in (
+        "weights",
+        "paused",
+        "held",
+        "promoted",
+        "rolled_back",
+        "failed",
+        "superseded",
+        "cleared",
+        "waived",
+        "left_to_judge",
+    ):
         told = notice(Event(0.0, "000002-b", kind, "b: why"), "flight-delay-prod", Commands.of_stack("prod")).text
         assert re.findall(r"modelstack (?!--stack prod )", told) == []
         assert re.findall(r"pulumi up(?! --stack prod)", told) == []
@@ -149,7 +160,9 @@ def test_whom_an_event_is_about_is_told_by_its_rollout() -> None:
     assert (release_of("000012-77c1aa20b3f1"), release_of("")) == ("77c1aa20b3f1", "")
 
 
-@pytest.mark.parametrize("kind", ["promoted", "rolled_back", "failed", "withdrawn", "paused", "held", "preparing"])
+@pytest.mark.parametrize(
+    "kind", ["promoted", "rolled_back", "failed", "withdrawn", "paused", "held", "preparing", "left_to_judge"]
+)
 def test_after_every_turn_a_person_is_told_what_to_do(kind: str) -> None:
     assert next_steps(kind, "b")
     assert not any("{" in step for step in next_steps(kind, "b"))
