@@ -45,7 +45,7 @@ async def main() -> None:
     wanted = here.wanted(settings, here.image)
     way = settings.rollout
     plan = plan_serving(here.state, wanted, here.names.pair_of, waits=way.wait, asks=way.asks, copied=way.copied)
-    verdict.tell(plan, here.state)
+    verdict.tell(plan, here.state, way.plan(settings.monitoring.period_seconds))
     package = Package(
         "package",
         here.names,

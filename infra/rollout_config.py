@@ -317,8 +317,8 @@ class RolloutSettings(Section):
     )
     on_timeout: OnTimeout = Field(
         default="roll_back",
-        description="What happens then: never a promotion; hold keeps the share until a person rolls it back or a "
-        "newer release supersedes it.",
+        description="What happens then: never a promotion; hold keeps the share until a person rolls it back or "
+        "gives it as much time again (`modelstack approve`), or a newer release supersedes it.",
     )
     watch_minutes: float = Field(
         default=60,

@@ -9,25 +9,61 @@ from infra.providers.rollout import awaited
 from infra.releases import ServingPlan
 from infra.rollout import Rollout
 from rollout.commands import Commands
+from rollout.plan import Plan
 from rollout.state import Phase, RolloutState
 
+# Where each part of a trial's plan stands in the config.
+FIELDS = {
+    "steps": "rollout.strategy",
+    "metrics": "rollout.judge.metrics",
+    "min_requests": "rollout.judge.min_requests",
+    "alpha": "rollout.judge.alpha",
+    "promote_when": "rollout.judge.promote_when",
+    "max_seconds": "rollout.max_minutes",
+    "on_timeout": "rollout.on_timeout",
+    "watch_seconds": "rollout.watch_minutes",
+    "replay": "rollout.replay",
+    "window_seconds": "monitoring.period_seconds",
+}
 
-def tell(plan: ServingPlan, state: RolloutState) -> None:
-    """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended."""
+
+def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
+    """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended.
+
+    Args:
+        plan: What the program declares for serving.
+        state: The journal at the program's start.
+        way: How the config would have a release earn its traffic by now.
+    """
     refused, last = plan.verdict, state.verdict
     commands = Commands.of_stack(pulumi.get_stack())
+    _tell_other_way(plan, state, way, commands)
     if refused is not None:
         pulumi.warn(
             f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
             "The champion keeps all traffic. Change its recipe or image, or clear the rejection: "
             f"{commands.modelstack} clear {refused.release}"
         )
-    elif state.phase is Phase.PAUSED and state.challenger is not None:
+    elif state.phase in {Phase.PAUSED, Phase.HELD} and state.challenger is not None:
         pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state, commands)}")
     elif last is not None and last.outcome != "promoted":
         skip = f'. To let it: {commands.modelstack} skip-trial {last.release} --reason "..."'
         then = skip if last.outcome == "failed" and state.champion is not None else ""
         pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}{then}")
+
+
+def _tell_other_way(plan: ServingPlan, state: RolloutState, way: Plan, commands: Commands) -> None:
+    """Say what a change of the config does not do: a trial is judged by the plan that it began with."""
+    present, challenger = state.plan, state.challenger
+    if not state.on_trial or present is None or challenger is None or challenger.config_name != plan.target:
+        return
+    changed = [field for name, field in FIELDS.items() if getattr(present, name) != getattr(way, name)]
+    if changed:
+        again = f'{commands.modelstack} rollback --reason "...", {commands.modelstack} clear {challenger.id}'
+        pulumi.warn(
+            f"the trial of {challenger.id} keeps the plan that it began with: the change of {', '.join(changed)} "
+            f"counts from the next release. To begin this one again with it: {again}, {commands.pulumi_up}"
+        )
 
 
 async def stop_when_refused(package: Package) -> None:
@@ -48,7 +84,7 @@ async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
         pulumi.RunError: The release is not champion; the message names the alarm or metric, and the numbers.
     """
     outcome = await rollout.outcome.future()
-    if outcome is None or outcome == "promoted" or (outcome == "running" and not waits):
+    if outcome is None or outcome == "promoted" or (outcome in {"running", "held"} and not waits):
         return
     why = await rollout.why.future()
     if outcome == "waiting":

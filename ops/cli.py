@@ -198,7 +198,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.pass_obj
 def approve(asked: Asked, reason: str) -> None:
-    """Let a trial go on that waits for a person's approval of its step."""
+    """Let a trial go on that waits for a person's approval of its step, or give one that is held as much time again."""
     click.echo(give_approval(find(asked), reason))
 
 

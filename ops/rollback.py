@@ -42,10 +42,10 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
 
 
 def approve(target: Target, why: str) -> str:
-    """Let a trial go on that waits for an approval; returns what happens then, in a sentence.
+    """Let a trial go on that waits for a person; returns what happens then, in a sentence.
 
     Raises:
-        OperatorError: Nothing waits for an approval.
+        OperatorError: Nothing waits for a person, or there is no more time to give.
     """
     who = getpass.getuser()
     reason = Reason("person", who, f"{who}: {why}" if why else f"by {who}")

@@ -218,7 +218,9 @@ def _waits(state: RolloutState, decision: Decision | None) -> str:
     if state.phase is Phase.PAUSED:
         return f"step {state.step + 1} is passed; the next needs a person's approval"
     if state.phase is Phase.HELD:
-        return "out of time without a verdict: it stays at this weight until a person takes it back"
+        return (
+            "out of time without a verdict: it stays at this weight until a person takes it back, or gives it more time"
+        )
     if decision is None:
         return "the metrics were not looked at"
     return _GOES_ON.get(decision.action, doing(decision.reason.text, decision))

@@ -284,13 +284,13 @@ class Controller:
         raise Conflict("the journal keeps changing: call again")
 
     def approve(self, reason: Reason) -> Progress:
-        """Let a trial that waits for an approval go on.
+        """Let a trial that waits for an approval go on, or give one that is held as much time again.
 
         Args:
             reason: Who approves and why.
 
         Raises:
-            RolloutError: Nothing waits for an approval.
+            RolloutError: Nothing waits for a person, or there is no more time to give.
         """
         for _ in range(_CONFLICTS):
             if self._write(transitions.approve(self._journal.read(), reason, self._clock.time())) is not None:

@@ -41,6 +41,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
     ),
     Phase.HELD.value: (
         "it keeps its current share of traffic, and goes no further",
+        '`{modelstack} approve --reason "..."` gives it as much time again; it decides nothing',
         '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge',
     ),
     Phase.PROMOTING.value: ("nothing to do: the endpoint is changing",),

@@ -37,7 +37,7 @@ class Phase(StrEnum):
     PREPARING = "preparing"  # the endpoint moves to the pair config; the challenger has no traffic
     BAKING = "baking"  # the challenger has a share of traffic and is judged
     PAUSED = "paused"  # the step is passed, and the plan asks for a person's approval before the next
-    HELD = "held"  # out of time, and asked to wait for a person at the present weight
+    HELD = "held"  # out of time, and asked to wait at the present weight: a person ends it, or gives it more time
     PROMOTING = "promoting"  # decided: the challenger becomes champion
     ROLLING_BACK = "rolling_back"  # decided: the champion keeps everything
     RESTORING = "restoring"  # decided: the previous champion comes back after a promotion
@@ -215,7 +215,8 @@ class RolloutState:
         weights: Percent of traffic per variant that is asked for.
         approved: The last step that a person approved; -1 before the first.
         paused_at: Since when the trial waits for an approval, epoch seconds; None when it does not.
-        paused_seconds: How long it has waited for approvals in all; this time is not the trial's.
+        paused_seconds: What does not count as the trial's time: its waits for approvals and, once a person gave it more
+            time, all that was before.
         pivots: Where quantiles of latency are compared, by metric.
         replayed: What the challenger made of captured requests; None before they were replayed.
         moves: How often the endpoint was asked to change its config in this phase.

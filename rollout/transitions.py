@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rollout.decision import Decision
 from rollout.endings import roll_back_trial, verdict_on
-from rollout.plan import Plan
+from rollout.plan import LONGEST, Plan
 from rollout.ports import RolloutError
 from rollout.release import Release
 from rollout.replay import judged_replay, replay_text
@@ -161,7 +161,9 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
 
 
 def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
-    """Let a trial that waits for an approval go on.
+    """Let a trial that waits for an approval go on, or give one that is held as much time again.
+
+    It decides nothing by itself: the judge still has to say "not worse", and a worse judgement rolls back.
 
     Args:
         state: The present state.
@@ -169,14 +171,31 @@ def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
         now: Epoch seconds.
 
     Raises:
-        RolloutError: Nothing waits for an approval.
+        RolloutError: Nothing waits for a person, or there is no more time to give.
     """
+    if state.phase is Phase.HELD:
+        return _given_more_time(state, reason, now)
     if state.phase is not Phase.PAUSED or state.challenger is None:
         where = f"endpoint {state.endpoint}, which is {state.phase.value}"
         raise RolloutError(f"nothing waits for an approval on {where}")
     approved = replace(state, approved=state.step)
     text = f"step {state.step + 1} of {state.challenger.id} is approved: {reason.text}"
     return approved.noting(now, "approved", text)
+
+
+def _given_more_time(state: RolloutState, reason: Reason, now: float) -> RolloutState:
+    plan, challenger = state.plan, state.challenger
+    if plan is None or challenger is None:
+        return state
+    in_all = now - state.started_at + plan.max_seconds
+    if in_all > LONGEST:
+        raise RolloutError(
+            f"the trial of {challenger.id} would last {in_all:.0f} s in all, allowed is at most {LONGEST} s, as its "
+            "metrics are kept no longer: roll it back, and release it again"
+        )
+    going = replace(state, phase=Phase.BAKING, paused_seconds=now - state.started_at)
+    text = f"the trial of {challenger.id} goes on for another {plan.max_seconds:.0f} s: {reason.text}"
+    return going.noting(now, "approved", text)
 
 
 def resumed(state: RolloutState, now: float) -> RolloutState:

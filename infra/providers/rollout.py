@@ -145,7 +145,7 @@ def registered_metrics(archive_uri: str, region: str) -> dict[str, float]:
 
 
 def ending(state: Any, props: Values) -> dict[str, Any]:
-    """How the target's rollout ended; `running`, or `waiting` for a person's approval, while it has not."""
+    """How the target's rollout ended; while it has not, `running`, `waiting` for an approval, or `held` without one."""
     target = props["target"]["config_name"]
     if state.champion is not None and state.champion.config_name == target:
         return {"outcome": "promoted", "why": ""}
@@ -153,6 +153,8 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
     if state.challenger is not None and state.challenger.config_name == target:
         if state.paused_at is not None:
             return {"outcome": "waiting", "why": awaited(state, commands_of(props))}
+        if state.phase.value == "held":
+            return {"outcome": "held", "why": awaited(state, commands_of(props))}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
     if verdict is not None and verdict.release == props["target"]["id"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}
@@ -165,7 +167,13 @@ def commands_of(props: Values) -> Commands:
 
 
 def awaited(state: Any, commands: Commands = PLAIN) -> str:
-    """What a paused trial waits for, and what to type."""
+    """What a paused or held trial waits for, and what to type."""
+    if state.phase.value == "held":
+        why = next((event.text for event in reversed(state.history) if event.kind == "held"), "its time is over")
+        return (
+            f'{why}. It keeps its share of traffic: type {commands.modelstack} approve --reason "..." to give it as '
+            f'much time again, then `{commands.pulumi_up}` again; or {commands.modelstack} rollback --reason "..."'
+        )
     steps = len(state.plan.steps) if state.plan else state.step + 1
     then = f'type: {commands.modelstack} approve --reason "...", then `{commands.pulumi_up}` again'
     return f"step {state.step + 1} of {steps} is passed, and the next needs a person's approval: {then}"

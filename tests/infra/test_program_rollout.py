@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from typing import Any
 
 import pulumi
 import pytest
 
+from infra.verdict import FIELDS
 from infra.whole_numbers import whole
 from rollout.plan import Plan
-from rollout.state import Phase
+from rollout.state import Phase, RolloutState
 from tests.infra.recorded import DIGEST, FACTS, LOCAL, OLD, World, config_of, idle, release, statements, verdict
 from tests.infra.recorded import run_program as run
 
@@ -193,6 +195,16 @@ def test_trial_that_nobody_waits_for_is_no_failure() -> None:
         run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
 
 
+HELD = "no verdict within 1800 s: too little traffic. It keeps its share of traffic: type modelstack approve"
+
+
+def test_trial_that_is_held_fails_an_update_that_waits_for_its_verdict_and_says_what_to_type() -> None:
+    with pytest.raises(pulumi.RunError, match="the release was not promoted: held: no verdict within 1800 s") as told:
+        run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
+    assert "modelstack approve" in str(told.value)
+    run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": False})
+
+
 def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     new = release(LOCAL)
     with caplog.at_level(logging.WARNING, logger="engine"):
@@ -209,3 +221,49 @@ def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.
         run(state=paused, rollout={"wait": False})
     assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in caplog.text
     assert "modelstack approve" in caplog.text
+
+
+def on_trial(phase: Phase, **changes: Any) -> RolloutState:
+    """The journal of a local stack with the wanted release on trial, by the plan of its committed config."""
+    new = release(LOCAL)
+    trial = run(state=idle(OLD)).one(":Rollout").inputs
+    plan = Plan.from_dict(whole(trial["plan"]))
+    began = {"challenger": new, "pair_config": trial["pair_config"], "plan": plan, "phase": phase, "step": 0}
+    return idle(OLD, **{**began, **changes})
+
+
+def test_trial_that_is_held_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+    state = on_trial(Phase.HELD).noting(1.0, "held", "no verdict within 1800 s: too little traffic")
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=state, rollout={"wait": False})
+    assert f"release {release(LOCAL).id} is on trial and waits: {HELD}" in caplog.text
+
+
+def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = on_trial(Phase.BAKING)
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        run(state=state)
+    assert "keeps the plan" not in caplog.text, "it is the same"
+    other = {"max_minutes": 40, "strategy": {"kind": "canary", "weight": 5, "bake_seconds": 60}}
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        world = run(state=state, rollout=other)
+    id_ = release(LOCAL).id
+    assert f"the trial of {id_} keeps the plan that it began with: the change of rollout.strategy, rollout.max_min" in (
+        caplog.text
+    )
+    assert f"modelstack clear {id_}" in caplog.text
+    assert world.one(":Rollout").inputs["acts"] is True
+
+
+def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
+    assert "keeps the plan" not in caplog.text
+    assert world.one(":Rollout").inputs["plan"]["max_seconds"] == 2400
+
+
+def test_every_part_of_a_plan_that_a_config_sets_is_told_by_its_field() -> None:
+    no_trials, never_set = {"guard"}, {"settle_seconds"}
+    assert set(FIELDS) | no_trials | never_set == {field.name for field in fields(Plan)}

@@ -210,6 +210,17 @@ def test_update_that_does_not_act_moves_nothing(released: World) -> None:
     assert released.state == before
 
 
+def test_trial_that_ran_out_of_time_and_is_held_says_so_and_what_to_type(released: World) -> None:
+    released.requests_per_second = 0
+    asked = inputs("b", pair_config="pair-ab")
+    asked["plan"]["on_timeout"] = "hold"
+    outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
+    assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "held")
+    assert outs["why"].startswith("no verdict within 3600 s: not yet known: errors")
+    assert "type modelstack approve" in outs["why"]
+    assert "or modelstack rollback" in outs["why"]
+
+
 @pytest.mark.parametrize("outcome", ["running", "waiting"])
 def test_refresh_in_mid_trial_finds_what_the_update_left(
     released: World, monkeypatch: pytest.MonkeyPatch, outcome: str

@@ -51,6 +51,15 @@ def test_approving_lets_the_trial_go_on_and_keeps_who_and_why(begin: Begin, shel
     assert world.state.phase is Phase.BAKING
 
 
+def test_a_trial_that_is_held_gets_more_time_and_keeps_who_gave_it(begin: Begin, shell: Callable[..., Any]) -> None:
+    world = begin(plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000), 300)
+    done = shell("approve", "--reason", "the shop opens at nine")
+    assert done.exit_code == 0
+    assert "the trial of b goes on for another 100 s: " in done.output
+    assert "the shop opens at nine" in done.output
+    assert world.state.phase is Phase.BAKING
+
+
 def test_a_reason_may_be_left_out(begin: Begin, shell: Callable[..., Any]) -> None:
     world = begin(PAUSES, 600)
     assert shell("approve").exit_code == 0

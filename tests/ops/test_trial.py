@@ -93,7 +93,7 @@ def test_a_trial_that_is_held_has_no_time_left_and_says_what_ends_it(begin: Begi
     now = seen(world)
     assert world.state.phase is Phase.HELD
     assert (now.seconds_left, now.approval) == (0, False)
-    assert "until a person takes it back" in now.waits_for
+    assert "until a person takes it back, or gives it more time" in now.waits_for
 
 
 def test_what_lacks_requests_says_so(begin: Begin) -> None:

@@ -8,6 +8,7 @@ import pytest
 from rollout import Busy, Ignored, Metric, Phase, Plan, Reason, Release, RolloutError, Step, Unreachable
 from rollout.controller import Progress
 from rollout.memory import World
+from rollout.plan import LONGEST
 from rollout.transitions import Rejected
 
 Make = Callable[[str], Release]
@@ -86,6 +87,54 @@ def test_out_of_time_holds_the_weights_for_a_person_when_so_configured(
     world.controller().roll_back(PERSON)
     world.controller().follow(60)
     assert (outcome(world), world.serving) == ("rolled_back", "solo-a")
+
+
+def held(served: Worlds, release: Make, plan: Plan, **changes: object) -> World:
+    """A world whose trial ran out of time without a request."""
+    world = served(requests_per_second=0)
+    challenge(world, release, replace(plan, on_timeout="hold", **changes), seconds=2000)
+    assert world.state.phase is Phase.HELD
+    return world
+
+
+def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only_by_the_judge(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = held(served, release, plan)
+    progress = world.controller().approve(PERSON)
+    assert (progress.state.phase, world.live().shares()) == (Phase.BAKING, {"v-a": 90.0, "v-b": 10.0})
+    approved = world.state.history[-1]
+    assert (approved.kind, approved.text.partition(": ")[0]) == (
+        "approved",
+        "the trial of b goes on for another 1200 s",
+    )
+    world.controller().follow(plan.max_seconds - 60)
+    assert world.state.phase is Phase.BAKING, "its time is counted from the approval"
+    world.controller().follow(120)
+    assert world.state.phase is Phase.HELD, "no traffic is never a pass, however often a person gives it time"
+
+    world.controller().approve(PERSON)
+    world.requests_per_second = 60
+    assert world.controller().follow(1100).champion == release("b")
+
+
+def test_a_held_trial_that_gets_more_time_is_rolled_back_when_it_is_worse(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = held(served, release, plan)
+    world.controller().approve(PERSON)
+    world.requests_per_second, world.error_rates["v-b"] = 60, 0.5
+    world.controller().follow(300)
+    assert (outcome(world), world.serving, world.approvals["arn:b"]) == ("rolled_back", "solo-a", "Rejected")
+
+
+def test_a_held_trial_gets_no_more_time_than_its_metrics_are_kept(served: Worlds, release: Make, plan: Plan) -> None:
+    world = held(served, release, plan)
+    world.clock.sleep(LONGEST - (world.clock.time() - world.state.started_at) - plan.max_seconds + 1)
+    before = world.state
+    with pytest.raises(RolloutError, match=f"would last {LONGEST + 1} s in all, allowed is at most {LONGEST} s"):
+        world.controller().approve(PERSON)
+    assert world.state == before
 
 
 def test_unreachable_metrics_hold_and_are_said(served: Worlds, release: Make, plan: Plan) -> None:
@@ -242,7 +291,7 @@ def test_after_a_promotion_a_person_brings_the_previous_champion_back_at_any_tim
     world.controller().roll_back(PERSON)
     state = world.controller().follow(60)
     assert (state.champion, state.previous, world.serving) == (release("a"), None, "solo-a")
-    assert (outcome(world), world.approvals["arn:b"], "b" in state.rejected) == ("rolled_back", "Rejected", True)
+    assert (outcome(world), world.approvals["arn:b"], set(state.rejected)) == ("rolled_back", "Rejected", {"b"})
 
 
 def test_after_a_promotion_an_alarm_brings_the_previous_champion_back_for_a_time_only(
