@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ops.errors import OperatorError
 from ops.snapshot import moment
@@ -18,7 +18,7 @@ from rollout.commands import PLAIN, Commands
 from rollout.decision import Decision
 from rollout.notice import next_steps, release_of
 from rollout.replay import replay_text
-from rollout.state import Event, Phase, Reason, RolloutState, Verdict
+from rollout.state import Event, Outcome, Phase, Reason, RolloutState, Verdict
 
 _NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _THRESHOLD = re.compile(rf"the threshold \({_NUMBER}|threshold {_NUMBER}")
@@ -268,13 +268,17 @@ def _running(state: RolloutState, decision: Decision | None, now: float, command
 
 
 def _forgotten(state: RolloutState, rollout_id: str) -> Story:
-    """A rollout of which only events are left."""
+    """A rollout of which only events are left: they tell how it ended, unless they are too old as well."""
     turns, release = _turns(state, rollout_id), release_of(rollout_id)
-    last = turns[-1].text if turns else "nothing is left of it in the journal"
+    last = next((turn for turn in reversed(turns) if turn.kind in get_args(Outcome)), turns[-1] if turns else None)
+    known = last is not None and last.kind in get_args(Outcome)
+    outcome = last.kind if last is not None and known else "ended"
+    how = f"release {release} was {outcome.replace('_', ' ')}" if known else f"rollout {rollout_id} has ended"
+    why = last.text if last else "nothing is left of it in the journal"
     return Story(
-        state.endpoint, rollout_id, release, _beside(turns, release), "ended",
-        f"rollout {rollout_id} has ended; its verdict is no longer in the journal", last, "", "", "", "",
-        turns[-1].at if turns else "", turns, (), None, None, None, (),
+        state.endpoint, rollout_id, release, _beside(turns, release), outcome,
+        f"{how}; its verdict's numbers are no longer in the journal", why, "", "", "", "",
+        last.at if last else "", turns, (), None, None, None, (),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rollout import Plan, Release
+from rollout import Plan, Reason, Release
 from rollout.sagemaker import clients, controller_with
 from rollout.transitions import Rejected
 
@@ -68,13 +68,17 @@ def kind(operation: str, body: Any) -> str:
 
 
 def main() -> None:
-    """Release, and follow the rollout to its end."""
+    """Release, or take the release back after its promotion, and follow the rollout to its end."""
     asked = json.load(sys.stdin)
     controller = controller_with(
         mortal(asked["region"], Path(asked["marks"])), asked["endpoint"], asked["table"], topic=asked["topic"]
     )
-    with suppress(Rejected):
-        controller.release(Release.from_dict(asked["release"]), asked["pair"], Plan.from_dict(asked["plan"]))
+    release, plan = Release.from_dict(asked["release"]), Plan.from_dict(asked["plan"])
+    if asked["does"] == "restore":
+        controller.roll_back(Reason("person", "ada", "it sells less"), meant=release.id)
+    else:
+        with suppress(Rejected):
+            controller.release(release, asked["pair"], plan, shadow_config=asked["shadow"])
     sys.exit(0 if controller.follow(60, poll=0.3).at_rest else 1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rollout import Metric, Phase, RolloutError, RolloutState, Step
 from rollout.transitions import Rejected
-from tests.conformance.of_models import REJECTED, THEIRS
+from tests.conformance.of_models import REJECTED, SOLD, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
 from tests.rollout.on_cloud import wait_for
@@ -79,6 +79,13 @@ def _turns_bad(stage: FaultStage) -> None:
 
 def _turns_bad_for_good(stage: FaultStage) -> None:
     stage.become("challenger", status=500)
+
+
+def _held(stage: FaultStage) -> None:
+    state = stage.state()
+    assert stage.live().shares() == {"v-champion": 50.0, "v-challenger": 50.0}
+    wait_for(lambda: stage.told("held", state.rollout_id), PATIENCE, "that the trial is held is told")
+    stage.controller().roll_back(stage.person("nobody knows whether it sells"))
 
 
 def _aborted(stage: FaultStage) -> None:
@@ -212,6 +219,17 @@ EVENTS: tuple[Row, ...] = (
         during=_turns_bad_for_good,
         at=Phase.PAUSED,
         expects=Expected("rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", fails=THEIRS),
+    ),
+    Row(
+        name="held-after-time-out",
+        happens="A metric that must be proven never has data, the time runs out, and `on_timeout: hold` asks for a "
+        "person. The trial keeps its share until one decides.",
+        see="`held`, with what was not known; then `rolled back` by the person.",
+        do="`modelstack rollback`; a held trial goes no further by itself.",
+        plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), max_seconds=30, on_timeout="hold"),
+        during=_held,
+        at=Phase.HELD,
+        expects=Expected("rolled_back", "person", ("ada",), "champion", REJECTED, says="nobody knows"),
     ),
     Row(
         name="retry-after-abort",

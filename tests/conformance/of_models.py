@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from rollout import Metric, ReplayGate, Step
 from rollout.catalogue import metric
+from rollout.cloudwatch import CloudWatchSignals
 from tests.conformance.row import QUICK, Expected, Row
-from tests.conformance.stage import FaultStage
+from tests.conformance.stage import PATIENCE, FaultStage
+from tests.rollout.on_cloud import Load, wait_for
 
 REJECTED = {"champion": "Approved", "challenger": "Rejected"}
 THEIRS = frozenset({"challenger"})
 GATED = replace(QUICK, replay=ReplayGate(requests=30))
+SOLD = Metric("conversions", "rate", 0.1, better="higher", namespace="shop", metric="Conversions")
+_FOR_P99 = 1000  # requests
+
+
+def _tail_is_known(stage: FaultStage) -> None:
+    """Ask until the champion's p99 is known well enough to compare with."""
+    signals = CloudWatchSignals(stage.clients, stage.names.endpoint)
+
+    def known() -> bool:
+        seen = signals.quantile("v-champion", 0.99, time.time())
+        return seen is not None and seen.requests >= _FOR_P99
+
+    with Load(stage.shared.asking, stage.names.endpoint, rate=60, workers=6):
+        wait_for(known, PATIENCE, "the champion's p99")
 
 
 def _archive_breaks(stage: FaultStage) -> None:
@@ -51,6 +68,33 @@ MODELS: tuple[Row, ...] = (
         expects=Expected("rolled_back", "judge", ("latency_p50",), "champion", REJECTED, says="latency_p50 worse"),
     ),
     Row(
+        name="slow-tail",
+        happens="One in five of the challenger's answers is slow, the others are as fast as ever: its median shows "
+        "nothing. The judge compares the tail with the champion's.",
+        see="`rolled back`, metric `latency_p99`, with the shares slower than the champion's quantile.",
+        do="Look for what only some requests meet: a cache, a lock, a collection of garbage.",
+        challenger={"delay": 1.5, "delayed": 0.2},
+        plan=replace(
+            QUICK, metrics=(*QUICK.metrics, metric("latency_p99", margin=1.0)), steps=(Step(50, 90),), max_seconds=150
+        ),
+        before=_tail_is_known,
+        expects=Expected("rolled_back", "judge", ("latency_p99",), "champion", REJECTED, says="latency_p99 worse"),
+    ),
+    Row(
+        name="slow-at-replay",
+        happens="The challenger answers captured requests as the champion did, but takes much longer for them. The "
+        "replay gate turns it back.",
+        see="`rolled back`, source `replay`, with the ratio of the medians of latency.",
+        do="Profile the model, or raise `max_latency_ratio` if it is worth the time.",
+        challenger={"delay": 0.5},
+        plan=GATED,
+        captures=True,
+        before=FaultStage.captured,
+        expects=Expected(
+            "rolled_back", "replay", ("latency",), "champion", REJECTED, says="times the champion's", silent=THEIRS
+        ),
+    ),
+    Row(
         name="nan-answers",
         happens="The challenger predicts NaN. The replay gate sees it before any live request does.",
         see="`rolled back`, source `replay`, with the field that is no finite number.",
@@ -72,7 +116,7 @@ MODELS: tuple[Row, ...] = (
         challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers")), steps=(Step(50, 40),)),
         captures=True,
-        looked_at=True,
+        beside=lambda stage: stage.labels(None),
         expects=Expected(
             "rolled_back", "judge", ("invalid_answers",), "champion", REJECTED, says="invalid_answers worse"
         ),
@@ -112,8 +156,34 @@ MODELS: tuple[Row, ...] = (
         challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)), steps=(Step(50, 5),)),
         captures=True,
-        labelled=True,
+        beside=lambda stage: stage.labels(True),
         expects=Expected("rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse"),
+    ),
+    Row(
+        name="wrong-probabilities",
+        happens="The challenger decides as the champion does, and gives what then happens a probability of 10%. Late "
+        "labels show it: its accuracy is the champion's, its log-loss is not.",
+        see="`rolled back`, metric `log_loss`, with both means.",
+        do="Calibrate the model; look at what weighs its classes in training.",
+        challenger={"answer": '{"predictions": [{"late": true, "probability": 0.1}]}'},
+        plan=replace(
+            QUICK,
+            metrics=(*QUICK.metrics, metric("accuracy", margin=0.3), metric("log_loss", margin=0.3, prove=True)),
+            steps=(Step(50, 5),),
+        ),
+        captures=True,
+        beside=lambda stage: stage.labels(True),
+        expects=Expected("rolled_back", "judge", ("log_loss",), "champion", REJECTED, says="log_loss worse"),
+    ),
+    Row(
+        name="own-metric",
+        happens="The challenger answers well, and customers buy less. The service that knows publishes a metric of the "
+        "user's own, and the judge compares it.",
+        see="`rolled back`, the metric's name, with both rates.",
+        do="Ask those whose metric it is; the requests themselves show nothing.",
+        plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), steps=(Step(50, 5),)),
+        beside=lambda stage: stage.publishes("shop", "Conversions", {"champion": 0.6, "challenger": 0.2}),
+        expects=Expected("rolled_back", "judge", ("conversions",), "champion", REJECTED, says="conversions worse"),
     ),
     Row(
         name="bad-shadow",
@@ -137,7 +207,7 @@ MODELS: tuple[Row, ...] = (
             steps=(Step(100, 5, shadow=True), Step(50, 2)),
         ),
         captures=True,
-        labelled=True,
+        beside=lambda stage: stage.labels(True),
         expects=Expected(
             "rolled_back", "judge", ("accuracy",), "champion", REJECTED, says="accuracy worse", silent=THEIRS
         ),
@@ -178,14 +248,7 @@ MODELS: tuple[Row, ...] = (
         happens="A metric of the user's is misspelt, so it never has data. What is unknown never promotes.",
         see="`rolled back`, source `timeout`, with the metric's name and where it was looked for.",
         do="Correct `namespace` and `metric` in the stack config, then `modelstack clear`.",
-        plan=replace(
-            QUICK,
-            metrics=(
-                *QUICK.metrics,
-                Metric("conversions", "mean", 0.1, better="higher", namespace="shop", metric="Conversoins"),
-            ),
-            max_seconds=30,
-        ),
+        plan=replace(QUICK, metrics=(*QUICK.metrics, replace(SOLD, metric="Conversoins")), max_seconds=30),
         expects=Expected(
             "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="in metric Conversoins in shop"
         ),

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from rollout import RolloutState
+from rollout import RolloutState, Step
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
@@ -20,7 +20,10 @@ from tests.rollout.on_cloud import REGION, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEAST_KILLED = 8  # a trial has more effects than that
+_LEAST_OF_A_RESTORE = 5
 _CALLS = 5  # one more than a client tries
+_READ_TIMEOUT = 3.0  # seconds
+_HANGS = 4.0  # seconds
 
 
 def _no_metrics(stage: FaultStage) -> None:
@@ -51,8 +54,31 @@ def _unanswered_late(stage: FaultStage) -> None:
     stage.fault("sns", "Publish", "drop_before", _CALLS)
 
 
+def _hung_early(stage: FaultStage) -> None:
+    stage.impatient(_READ_TIMEOUT)
+    stage.fault("dynamodb", "PutItem", "drop_after", 3, seconds=_HANGS)
+    stage.fault("sagemaker", "UpdateEndpoint", "drop_before", 3, seconds=_HANGS)
+
+
+def _hung_late(stage: FaultStage) -> None:
+    stage.fault("cloudwatch", "GetMetricData", "drop_before", 3, seconds=_HANGS)
+    stage.fault("sagemaker", "UpdateEndpointWeightsAndCapacities", "drop_after", 3, seconds=_HANGS)
+    stage.fault("sagemaker", "UpdateModelPackage", "drop_after", 3, seconds=_HANGS)
+
+
 def _killed(stage: FaultStage, row: Row) -> RolloutState:
-    """Carry the rollout on by processes, each killed after its first new kind of effect, until one ends by itself."""
+    return _carried_on(stage, row, "release", _LEAST_KILLED)
+
+
+def _killed_restoring(stage: FaultStage, row: Row) -> RolloutState:
+    promoted = stage.trial("challenger", row.plan).verdict
+    assert promoted is not None
+    assert promoted.outcome == "promoted", promoted
+    return _carried_on(stage, row, "restore", _LEAST_OF_A_RESTORE)
+
+
+def _carried_on(stage: FaultStage, row: Row, does: str, least: int) -> RolloutState:
+    """Do it by processes, each killed after its first new kind of effect, until one comes to the end by itself."""
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks"
         marks.touch()
@@ -60,7 +86,8 @@ def _killed(stage: FaultStage, row: Row) -> RolloutState:
         asked = json.dumps(
             {
                 "region": REGION, "endpoint": stage.names.endpoint, "table": stage.names.journal, "topic": stage.topic,
-                "release": release.as_dict(), "pair": stage.pair("champion", "challenger"),
+                "does": does, "release": release.as_dict(), "pair": stage.pair("champion", "challenger"),
+                "shadow": stage.shadow("champion", "challenger") if row.plan.steps[0].shadow else None,
                 "plan": row.plan.as_dict(), "marks": str(marks),
             }
         )  # fmt: skip
@@ -83,7 +110,7 @@ def _killed(stage: FaultStage, row: Row) -> RolloutState:
 
         wait_for(ended, PATIENCE, "a controller that is not killed")
         killed = ends.count(-signal.SIGKILL)
-        assert killed >= _LEAST_KILLED, ends
+        assert killed >= least, ends
         assert killed == len(marks.read_text().splitlines())
     return stage.state()
 
@@ -121,6 +148,16 @@ PLATFORMS: tuple[Row, ...] = (
         expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
     ),
     Row(
+        name="hung-calls",
+        happens="Calls hang beyond the client's read time-out, some of them performed meanwhile. The controller gives "
+        "them up, looks what is live and goes on from there.",
+        see="A pause; then `promoted`, once in the registry and perhaps told twice.",
+        do="Nothing.",
+        before=_hung_early,
+        during=_hung_late,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+    ),
+    Row(
         name="controller-killed-promoting",
         happens="The controller's process is killed (SIGKILL) after each of its effects in turn; another one goes on.",
         see="`promoted`, as if nothing had been; an event may be told twice, never not at all.",
@@ -138,5 +175,22 @@ PLATFORMS: tuple[Row, ...] = (
         expects=Expected(
             "rolled_back", "judge", ("errors",), "champion", REJECTED, says="errors worse", again=True, fails=THEIRS
         ),
+    ),
+    Row(
+        name="controller-killed-copying",
+        happens="The same while requests are copied to a challenger first, and then some of them are given to it.",
+        see="`promoted`, as if nothing had been.",
+        do="Nothing.",
+        plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
+        drive=_killed,
+        expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
+    ),
+    Row(
+        name="controller-killed-restoring",
+        happens="The same while a person takes a promotion back.",
+        see="`rolled back` by the person; the previous champion serves again.",
+        do="Nothing.",
+        drive=_killed_restoring,
+        expects=Expected("rolled_back", "person", ("ada",), "champion", REJECTED, says="sells less", again=True),
     ),
 )  # fmt: skip

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rollout import Metric, Phase, Plan, RolloutState, Step
 from rollout.ports import Approval, Live
 from rollout.state import Outcome, Source
-from tests.conformance.stage import PATIENCE, Act, FaultStage, Message, nothing
+from tests.conformance.stage import PATIENCE, Act, FaultStage, nothing
+from tests.rollout.inbox import Message
 from tests.rollout.on_cloud import Asked, wait_for
 
 Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]
+Beside = Callable[[FaultStage], AbstractContextManager[None]]
 AFTER = 1.0  # seconds of load after the end
+SECONDS = 600  # to the end of any row
 
 QUICK = Plan(
     steps=(Step(50, 2),),
@@ -61,23 +64,22 @@ class Expected:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault.
+    """A rollout that is played, with what goes wrong in it.
 
     Attributes:
         name: Of the row.
         happens: What goes wrong, and what the product makes of it; one sentence.
+        expects: How it must end.
         see: What a person sees.
         do: What a person does.
-        expects: How it must end.
         champion: How the champion behaves; see `served_model.py`.
         challenger: How the challenger behaves; None releases none.
         plan: How the challenger earns its traffic.
         alarms: Role and measure of the alarms that there are; with any, the rollback function is subscribed.
         asks: The variant that the load asks for by name; None leaves it to the weights.
         captures: Whether requests are captured.
-        looked_at: Whether captured answers are taken in, as they are wherever labels come.
-        labelled: The label of every request, which comes late; None labels none.
         before: Done when the champion serves under load, before the challenger is released.
+        beside: Goes on from then to the verdict.
         during: Done once in mid-trial.
         at: In which phase of it.
         after: Done after the verdict; the end is what stands after it.
@@ -86,18 +88,17 @@ class Row:
 
     name: str
     happens: str
-    see: str
-    do: str
     expects: Expected
+    see: str = ""
+    do: str = ""
     champion: Mapping[str, Any] = field(default_factory=dict[str, Any])
     challenger: Mapping[str, Any] | None = field(default_factory=dict[str, Any])
     plan: Plan = QUICK
     alarms: tuple[tuple[Role, str], ...] = ()
     asks: Role | None = None
     captures: bool = False
-    looked_at: bool = False
-    labelled: bool | None = None
     before: Act = nothing
+    beside: Beside = lambda stage: nullcontext()
     during: Act = nothing
     at: Phase = Phase.BAKING
     after: Act = nothing
@@ -144,9 +145,9 @@ def play(row: Row, stage: FaultStage) -> Played:
             for role, measure in row.alarms:
                 stage.declare_alarm(role, measure)
             row.before(stage)
-            takes_in = row.looked_at or row.labelled is not None
-            with stage.labels(row.labelled) if takes_in else nullcontext():
-                _try(row, stage)
+            if row.challenger is not None:
+                with row.beside(stage):
+                    row.drive(stage, row)
             row.after(stage)
             state, over = stage.settled(), time.time()
             time.sleep(AFTER)
@@ -159,11 +160,6 @@ def play(row: Row, stage: FaultStage) -> Played:
     config = stage.releases[row.expects.serves].config_name
     told = stage.told(kind, rollout_id)
     return Played(state, live, config, stage.packages(), told, load.asked, over, stage.ran)
-
-
-def _try(row: Row, stage: FaultStage) -> None:
-    if row.challenger is not None:
-        row.drive(stage, row)
 
 
 def differences(expected: Expected, seen: Played) -> list[str]:

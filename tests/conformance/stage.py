@@ -8,11 +8,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+
+import boto3
+from botocore.config import Config
 
 from infra import beyond_chance, policies
 from infra.function import RUNTIME
@@ -22,10 +25,12 @@ from monitoring.ledger import DynamoLedger
 from rollout import Busy, Conflict, Phase, Plan, Reason, RolloutState, Unreachable
 from rollout.controller import Progress
 from rollout.sagemaker import DynamoJournal
-from tests.rollout.on_cloud import Clients, Stage, wait_for
+from tests.rollout.inbox import Inbox, Message
+from tests.rollout.on_cloud import REGION, Clients, Stage, wait_for
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
 _LATE = 2.0  # seconds from an answer to its label
+_ANSWERS = 10  # that a metric of the user's is published of at a time
 TOLERATED = 0.05  # of both alarms alike, so that who fails slowly rings them in the same moment
 PERIODS = 540  # that an alarm is looked at on a local stack: 90 minutes
 
@@ -36,12 +41,17 @@ def nothing(stage: FaultStage) -> None:
     """Leave everything as it is."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """What the topic sent to its subscribers: an event of a rollout, or a change of an alarm's state."""
-
-    text: str
-    content: Mapping[str, Any]
+@contextmanager
+def _beside(work: Callable[[threading.Event], None]) -> Generator[None]:
+    """Let a thread work until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
 
 
 class FaultStage(Stage):
@@ -59,23 +69,14 @@ class FaultStage(Stage):
         self.url, self._code = url, code
         self.ran: list[dict[str, Any]] = []
         """What the rollback function answered to events that were given to it directly."""
-        self._messages: list[Message] = []
-        self._reading = threading.Lock()
         self._faults: list[str] = []
         self.topic = self._topic()
+        self.inbox = Inbox(self.clients, self.names.alerts, self.topic)
 
     def _topic(self) -> str:
-        sqs, sns, name = self.clients("sqs"), self.clients("sns"), self.names.alerts
-        self._queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-        arn = self.names.arn("sqs", name)
-        send = {
-            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
-            "Resource": [arn],
-        }  # fmt: skip
-        sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policies.document(send)})
-        topic = sns.create_topic(Name=name)["TopicArn"]
+        sns = self.clients("sns")
+        topic = sns.create_topic(Name=self.names.alerts)["TopicArn"]
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policies.alerts(self.names))
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         return topic
 
     def rolls_back_on_alarm(self) -> None:
@@ -128,28 +129,16 @@ class FaultStage(Stage):
 
     # What the topic sent
 
-    def messages(self) -> list[Message]:
-        """All that the topic sent so far, in the order of their arrival."""
-        sqs = self.clients("sqs")
-        with self._reading:
-            while found := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
-                for one in found:
-                    text = json.loads(one["Body"])["Message"]
-                    self._messages.append(Message(text, json.loads(text)))
-                    sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
-            return list(self._messages)
-
     def told(self, kind: str, rollout_id: str) -> list[Message]:
         """What was sent of one kind of event of one rollout."""
-        wanted = {"kind": kind, "rollout_id": rollout_id}
-        return [one for one in self.messages() if wanted.items() <= one.content.items()]
+        return self.inbox.told(kind, rollout_id)
 
     def rung(self, role: str, measure: str = "5xx") -> str:
         """Wait until an alarm has told the topic that it is in ALARM; the message, as functions get it."""
         wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
 
         def found() -> str | None:
-            return next((one.text for one in self.messages() if wanted.items() <= one.content.items()), None)
+            return next((one.text for one in self.inbox.messages() if wanted.items() <= one.content.items()), None)
 
         return wait_for(found, PATIENCE, f"{wanted}")
 
@@ -178,12 +167,14 @@ class FaultStage(Stage):
 
     # Disturbances
 
-    def fault(self, service: str, operation: str, effect: str, calls: int | None = None) -> None:
-        """Let the cloud's operation go wrong when it is about this stage."""
+    def fault(self, service: str, operation: str, effect: str, calls: int | None = None, *, seconds: float = 0) -> None:
+        """Let the cloud's operation go wrong when it is about this stage; `seconds` is until a call is dropped."""
         wanted: dict[str, Any] = {"service": service, "operation": operation, "effect": effect}
         wanted["containing"] = self.names.prefix
         if calls is not None:
             wanted["calls"] = calls
+        if seconds:
+            wanted["milliseconds"] = 1000 * seconds
         request = urllib.request.Request(f"{self.url}/_localcloud/faults", json.dumps(wanted).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=30) as answer:
             self._faults.append(json.load(answer)["id"])
@@ -203,20 +194,40 @@ class FaultStage(Stage):
             Body=json.dumps({"become": behaviour}).encode(),
         )  # fmt: skip
 
-    @contextmanager
-    def labels(self, label: bool | None) -> Generator[None]:
-        """Take in captured answers as the labels function does, and two seconds late the same label for each; until the
-        end.
+    def impatient(self, read_timeout: float) -> None:
+        """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
+        session = boto3.Session("test", "test", region_name=REGION)
+        settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
+        self.clients = lru_cache(lambda service: session.client(service, config=settings))
+
+    # What goes on beside a trial
+
+    def labels(self, label: bool | None) -> AbstractContextManager[None]:
+        """Take in captured answers as the labels function does, and two seconds late the same label for each.
 
         Args:
             label: None when no label ever comes.
         """
-        stop = threading.Event()
-        thread = threading.Thread(target=self._label, args=(label, stop, self._ledger()), daemon=True)
-        thread.start()
-        yield
-        stop.set()
-        thread.join(60)
+        ledger = self._ledger()
+        return _beside(lambda stop: self._label(label, stop, ledger))
+
+    def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
+        """Publish a metric of the user's for answers of each role, of which this share is 1, the others 0."""
+        return _beside(lambda stop: self._publish(namespace, metric, rates, stop))
+
+    def _publish(self, namespace: str, metric: str, rates: Mapping[str, float], stop: threading.Event) -> None:
+        while not stop.wait(0.5):
+            place = {"EndpointName": self.names.endpoint, "RolloutId": self.state().rollout_id}
+            data = [
+                {
+                    "MetricName": metric, "Values": [1.0, 0.0], "Counts": [_ANSWERS * rate, _ANSWERS * (1 - rate)],
+                    "Dimensions": [
+                        {"Name": name, "Value": value} for name, value in (place | {"VariantName": f"v-{role}"}).items()
+                    ],
+                }
+                for role, rate in rates.items()
+            ]  # fmt: skip
+            self.clients("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
 
     def _ledger(self) -> DynamoLedger:
         names = self.names
@@ -287,6 +298,11 @@ class FaultStage(Stage):
             if not done and seen.state.phase is at and seen.state.step_starts:
                 done.append(True)
                 during(self)
+
+        return self.watched(role, plan, watch)
+
+    def watched(self, role: str, plan: Plan, watch: Callable[[Progress], None]) -> RolloutState:
+        """Release, and follow to the verdict; nothing goes on while `watch` looks at a tick."""
 
         def over() -> RolloutState | None:
             state = self.controller().follow(20, poll=0.5, progress=watch)

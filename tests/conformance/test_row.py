@@ -10,7 +10,7 @@ import pytest
 from rollout import Phase, Reason, RolloutState, Verdict
 from rollout.ports import Live, Variant
 from tests.conformance.row import Expected, Played, differences
-from tests.conformance.stage import Message
+from tests.rollout.inbox import Message
 from tests.rollout.on_cloud import Asked
 
 EXPECTED = Expected(

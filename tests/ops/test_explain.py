@@ -208,11 +208,22 @@ def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, rele
 def test_a_rollout_of_which_only_events_are_left_tells_these(begin: Begin, release: Callable[[str], Release]) -> None:
     world = begin(seconds=600)
     world.controller().release(release("c"), "pair-bc", plan())
+    world.controller().release(release("d"), "pair-bd", plan())
     world.controller().roll_back(ADA)
     world.controller().follow(60)
-    found = story(world, "b")
-    assert found.outcome == "ended"
-    assert found.turns[-1].kind == "promoted"
+    for name, outcome in (("b", "promoted"), ("c", "superseded")):
+        found = story(world, name)
+        assert (found.outcome, found.turns[-1].kind) == (outcome, outcome)
+        assert found.summary.startswith(f"release {name} was {outcome}; ")
+    assert story(world, "c").why == "c superseded: release d is wanted instead"
+
+
+def test_a_rollout_whose_end_is_forgotten_too_has_ended(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=20)
+    world.controller().release(release("c"), "pair-ac", plan())
+    kept = tuple(event for event in world.state.history if event.kind != "superseded")
+    world.state = replace(world.state, history=kept, verdict=None)
+    assert story(world, "b").outcome == "ended"
 
 
 def test_a_rollout_that_the_journal_does_not_know_is_an_error_that_names_those_it_knows(begin: Begin) -> None:

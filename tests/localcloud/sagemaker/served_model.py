@@ -2,7 +2,8 @@
 
 How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "hang", "unwell"}.
 To a request with `instances` it gives a prediction: {"answer": the body, "status": of a share of them, "share": 1,
-"delay": seconds, "crash": true}. A request {"become": {...}} changes its behaviour from then on.
+"delay": seconds of a share of them, "delayed": 1, "crash": true}. A request {"become": {...}} changes its behaviour
+from then on.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     def predict(self) -> None:
         if BEHAVIOUR.get("crash"):
             os._exit(3)
-        time.sleep(BEHAVIOUR.get("delay", 0))
+        time.sleep(BEHAVIOUR.get("delay", 0) if random.random() < BEHAVIOUR.get("delayed", 1) else 0)
         status = BEHAVIOUR.get("status", 200) if random.random() < BEHAVIOUR.get("share", 1) else 200
         failure = json.dumps({"error": f"{BEHAVIOUR['name']} fails, as its archive says"})
         self.answer(status, (BEHAVIOUR.get("answer", PREDICTION) if status < 400 else failure).encode())
