@@ -18,21 +18,42 @@ from pipeline.recipe import RecipeError, check_parameters, recipe
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def check_model(root: Path = ROOT) -> None:
+def check_model() -> None:
     """Refuse a model that does not keep its contract, before its parameters or gates are looked at.
 
     Raises:
         pulumi.RunError: The model's folder lacks something; the message lists every problem.
     """
-    problems = broken(root)
-    form = root / "model" / "answer.json"
-    if form.is_file() and not any(form.name in line for line in problems):
+    problems = broken(ROOT)
+    if not any("answer.json" in line for line in problems):
         try:
-            Form.from_dict(json.loads(form.read_bytes()))
+            _form()
         except UnreadableForm as error:
             problems.append(f"model/{error}")
     if problems:
         raise pulumi.RunError(f"nothing was changed: {ContractBroken(problems)}")
+
+
+def losses() -> list[str]:
+    """The metrics that late labels of the model's answers give; none when it does not say what an answer means."""
+    try:
+        form = _form()
+    except UnreadableForm:
+        return []
+    if form is None:
+        return []
+    if form.kind == "regression":
+        return ["absolute_error"]
+    return ["accuracy", "log_loss"] if form.probability else ["accuracy"]
+
+
+def _form() -> Form | None:
+    try:
+        return Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UnreadableForm(str(error)) from None
 
 
 def recipe_of(parameters: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from pydantic import (
 
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
-from infra.provable import without_capture
+from infra.provable import unanswered, without_capture
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
 from infra.target import is_local, wrong_region
@@ -223,7 +223,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        wrong = [*self._of_capture(), *self._of_instances()]
+        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances()]
         short = self.rollout.too_short(self.monitoring.period_seconds)
         wrong += [(f"rollout.{short[0]}", short[1])] if short else []
         if wrong:
@@ -242,6 +242,11 @@ class Settings(Section):
                 (f"rollout.replay{given}", "serving.capture_percent is 0, so nothing is captured; allowed is null")
             )
         return wrong
+
+    def _of_answers(self) -> list[tuple[str, str]]:
+        """What is asked of labels that this model's answers have no part in."""
+        wrong = unanswered(self.rollout.judge.metrics, checkout.losses())
+        return [(f"rollout.judge.metrics{where}", text) for where, text in wrong]
 
     def _of_instances(self) -> list[tuple[str, str]]:
         """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""

@@ -30,7 +30,7 @@ field, its value and what is allowed; an unknown field is an error too.
 What is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has none. What a
 judge's metric leaves out is taken from the table of metrics in [rollout.md](rollout.md).
 
-What strategies do is there too. A model's own parameters: [model/README.md](../model/README.md).
+What strategies do is there too. A model's own parameters: `model/parameters.py`.
 """
 
 

@@ -5,7 +5,7 @@ A problem is a path below `judge` or `judge.metrics`, with its value, and what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from infra.allowed import shown
@@ -14,6 +14,8 @@ from rollout.metrics import Metric
 
 CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
 """The metrics that captured answers give, with a label or alone."""
+LABELLED = CAPTURED - {"invalid_answers"}
+"""Those of them that need a label."""
 
 
 class Given(Protocol):
@@ -47,6 +49,18 @@ def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
         "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
     )
     return [(where, text) for name, where in _to_prove(metrics) if name in CAPTURED]
+
+
+def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[tuple[str, str]]:
+    """What is to be proven by labels that say nothing of this model's answers.
+
+    Args:
+        metrics: Name -> what the config gives of it.
+        losses: What labels of the model's answers give, by its `answer.json`.
+    """
+    can = f"labels of its answers give {' and '.join(losses)}" if losses else "it says nothing of its answers"
+    text = f"by model/answer.json, {can}, so no such value will come; allowed is false"
+    return [(where, text) for name, where in _to_prove(metrics) if name in LABELLED and name not in losses]
 
 
 def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:

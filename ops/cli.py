@@ -5,7 +5,7 @@
     modelstack explain
     modelstack approve --reason "looks well"
     modelstack invoke model/example_request.json
-    modelstack replay --from 2013-03-01 --speed 3600
+    modelstack replay --rate 25
     modelstack labels truth.jsonl
     modelstack rollback --reason "customers complain"
 

@@ -31,7 +31,7 @@ _DONE = {
 }
 _REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
 _ADVISE_S = 120.0  # how often it is said how to send what is waited for
-_SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --from 2013-03-01 --rate 25'
+_SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --rate 25'
 _ADVICE: dict[str, str] = {waiting("requests"): _SEND, waiting("labels"): f"{_SEND} --labels-after 5"}
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")

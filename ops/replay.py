@@ -218,6 +218,8 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
             f"Expected are {', '.join(_EVENT)}; docs/own-model.md says what they hold.",
             2,
         )
+    if first.event_time is None and (since or until):
+        raise OperatorError("the model's events have no time, so --from and --to mean nothing", "Leave them out.", 2)
     return chain([first], found)
 
 

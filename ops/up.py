@@ -95,7 +95,7 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
     for command, what in (
         ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
         ("modelstack status", "what serves, alarms, packages"),
-        ("modelstack replay --from 2013-03-01 --speed 3600", "put real traffic on the endpoint"),
+        ("modelstack replay --rate 25", "put the model's own events on the endpoint"),
         ("make demo", "a promotion and a rollback, under traffic"),
         ("make down", "destroy the stack and stop every process"),
     ):

@@ -8,6 +8,7 @@ Both stop a build before anything is fitted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -107,13 +108,16 @@ def _wrong(rows: Any) -> Iterator[str]:
 
 
 def _misshapen(rows: Any, columns: Mapping[Any, Any]) -> Iterator[str]:
-    """Columns that differ in length from the rows, or hold what no bin can count."""
+    """Columns that differ in length from the rows, hold what no bin can count, or have a name no metric can have."""
     beside = {name: getattr(rows, name) for name in (*TIMES, "id") if getattr(rows, name, None) is not None}
     shaped = {**{f"columns[{name!r}]": values for name, values in columns.items()}, **beside}
     for name, values in shaped.items():
         shape = np.shape(values)
         if shape != (len(rows),):
             yield f"{name}: found shape {shape}; expected ({len(rows)},)"
+    for name in columns:
+        if not isinstance(name, str) or not re.fullmatch("[!-~]([ -~]{0,198}[!-~])?", name) or name.startswith(":"):
+            yield f"columns: found the name {name!r}; expected up to 200 characters of ASCII, no colon first"
     for name, values in columns.items():
         array = np.asarray(values)
         odd = next((one for one in array if not _countable(one)), None) if array.dtype.kind == "O" else None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.provable import CAPTURED, not_better
+from infra import checkout
+from infra.provable import CAPTURED, LABELLED, not_better
 from rollout import catalogue
 from rollout.judge import judge
 from rollout.metrics import Metric
@@ -65,6 +69,13 @@ def test_what_can_be_better_is_what_the_judge_finds_better(name: str, margin: fl
 # --- captured answers without capture
 
 
+@pytest.fixture
+def answers_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model's answers can be met by labels of every kind, so the rule about them is put aside."""
+    monkeypatch.setattr(checkout, "losses", lambda: sorted(LABELLED))
+
+
+@pytest.mark.usefixtures("answers_of_any_kind")
 def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_capture() -> None:
     lines = refusal(serving={"capture_percent": 0}, rollout=judged(PROVEN))
     assert lines == [
@@ -78,6 +89,34 @@ def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_captur
 
 def test_every_metric_that_comes_from_captured_answers_is_tried_here() -> None:
     assert PROVEN.keys() == CAPTURED
+
+
+# --- labels that say nothing of the answers
+
+CLASSES = {"kind": "classification", "classes": ["a", "b", "c"], "decision": "class"}
+WINES = {**CLASSES, "probability": "shares"}
+MINUTES = {"kind": "regression", "value": "minutes", "largest_error": 90}
+
+
+@pytest.mark.parametrize(
+    ("form", "given"),
+    [(CLASSES, ["accuracy"]), (WINES, ["accuracy", "log_loss"]), (MINUTES, ["absolute_error"]), (None, [])],
+)
+def test_what_labels_of_the_models_answers_do_not_give_cannot_be_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: dict[str, Any] | None, given: list[str]
+) -> None:
+    shutil.copytree(checkout.ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("answer.json"))
+    if form is not None:
+        (tmp_path / "model" / "answer.json").write_text(json.dumps(form))
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    by = "by model/answer.json, "
+    can = f"labels of its answers give {' and '.join(given)}" if given else "it says nothing of its answers"
+    assert refusal(rollout=judged(PROVEN)) == [
+        f"modelstack:rollout.judge.metrics.{name}.prove = true: {by}{can}, so no such value will come; allowed is false"
+        for name in PROVEN
+        if name in LABELLED - {*given}
+    ]
+    load(rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN, **{name: PROVEN[name] for name in given}}))
 
 
 # --- shadow steps
@@ -95,6 +134,7 @@ def test_metric_of_ones_own_cannot_be_proven_in_a_shadow_step(
     load(rollout={"strategy": strategy("canary"), **judged({"errors": {}, "refunds": own})})
 
 
+@pytest.mark.usefixtures("answers_of_any_kind")
 @pytest.mark.parametrize("shadow", SHADOWS)
 def test_what_the_platform_counts_and_what_labels_tell_can_be_proven_in_a_shadow_step(shadow: dict[str, Any]) -> None:
     proven = {"errors": {}, "latency_p50": {"prove": True}, "latency_p90": {}, "latency_p99": {"prove": True}}

@@ -136,6 +136,17 @@ def test_labels_are_not_sent_before_their_time(stack: Stack) -> None:
     assert [json.loads(line) for line in late._due()] == [{"inference_id": "x", "label": True}]
 
 
+def test_a_replay_says_how_late_each_label_is_known_at_its_speed(stack: Stack, runtime: Runtime) -> None:
+    class Noted(LateLabels):
+        def add(self, inference_id: str, label: Any, lateness: float = 0.0) -> None:
+            noted.append((inference_id.partition(".")[0], lateness))
+
+    noted: list[tuple[str, float]] = []
+    source = [Flight(f"f{n}", NOON, {}, label=True, label_at=NOON + timedelta(hours=n)) for n in (2, 3)]
+    run(stack.target, source, Pace(rate=1000, speed=3600), labels=Noted(stack.target, after=None))
+    assert sorted(noted) == [("f2", 2.0), ("f3", 3.0)]
+
+
 def test_labels_come_in_the_order_in_which_they_are_known(stack: Stack) -> None:
     late = LateLabels(stack.target, after=None)
     for name, seconds in (("last", 7200), ("first", -2), ("second", -1)):

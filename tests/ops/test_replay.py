@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from click.testing import CliRunner
 
 from model import data
 from model.data import Flight
+from ops import cli
 from ops.errors import OperatorError
 from ops.replay import Pace, Report, events, run
 from ops.target import Target
@@ -158,6 +160,13 @@ def test_events_without_a_time_are_sent_at_a_rate_and_refused_at_a_speed(endpoin
     assert len(endpoint.seen) == 3
 
 
+def test_days_of_events_without_a_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "replay", lambda since, until: iter([Wine()]))
+    assert list(events()) == [Wine()]
+    with pytest.raises(OperatorError, match="--from and --to mean nothing"):
+        events("2013-03-01")
+
+
 def test_events_are_the_models_in_order_of_their_time() -> None:
     times = [item.event_time for item in events("2013-03-01", "2013-03-02")]
     assert times == sorted(times)
@@ -183,3 +192,28 @@ def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest
     monkeypatch.setattr(data, "replay", lambda since, until: iter([{"id": "a"}]))
     with pytest.raises(OperatorError, match="yields dict without id, event_time, instance, label, label_at"):
         events()
+
+
+@pytest.mark.parametrize(
+    ("words", "period"),
+    [
+        ([], (None, None)),
+        (["--from", "2013-03-01"], ("2013-03-01", None)),
+        (["--from", "2013-03-01", "--to", "2013-03-31"], ("2013-03-01", "2013-04-01")),
+    ],
+)
+def test_the_last_day_of_a_replay_is_included_and_what_is_left_out_is_left_to_the_model(
+    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch, words: list[str], period: tuple[str | None, str | None]
+) -> None:
+    def given(since: str | None, until: str | None) -> Iterator[Flight]:
+        asked.append((since, until))
+        return iter([flight(0), flight(1)])
+
+    asked: list[tuple[str | None, str | None]] = []
+    monkeypatch.setattr(data, "replay", given)
+    monkeypatch.setattr(cli, "find", lambda asked: TARGET)
+    monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
+    done = CliRunner().invoke(cli.main, ["replay", "--rate", "1000", *words])
+    assert done.exit_code == 0, done.output
+    assert asked == [period]
+    assert "the data ends there: the last event is of 2013-03-01 12:01 UTC" in done.stderr

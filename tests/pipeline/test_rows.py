@@ -74,6 +74,14 @@ def test_a_column_that_drift_cannot_be_measured_on_is_told(columns: Any, said: s
     assert problems(training=Named(["a", "b"], columns)) == [said]
 
 
+@pytest.mark.parametrize("name", ["", "größe", ":a", " a", 7, "a" * 201])
+def test_a_column_whose_name_can_be_no_dimension_of_a_metric_is_told(name: Any):
+    assert problems(training=Named(["a", "b"], {name: np.zeros(2)})) == [
+        f"columns: found the name {name!r}; expected up to 200 characters of ASCII, no colon first"
+    ]
+    check_rows(training=Named(["a", "b"], {"od280/od315 (of wines)": np.zeros(2)}))
+
+
 def test_rows_need_both_times_or_a_name_each():
     assert problems(training=Timed(days(1, 2), None)) == ["label_at: found object; expected datetime64, UTC"]
     assert problems(training=Timed(days(1, 2), np.array(["2020-01-01", "NaT"], "datetime64[s]"))) == [

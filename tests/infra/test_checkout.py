@@ -1,0 +1,62 @@
+"""What the checkout's model lacks is one list, before the program looks at anything else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra import checkout
+from tests.infra.recorded import run_program
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a checkout's model, to break."""
+    shutil.copytree(checkout.ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    return tmp_path / "model"
+
+
+def test_a_model_that_keeps_its_contract_passes_with_and_without_a_form_of_its_answers(model: Path) -> None:
+    checkout.check_model()
+    (model / "answer.json").unlink()
+    checkout.check_model()
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"kind": "ranking"}, "model/answer.json: kind: got 'ranking', expected classification or regression"),
+        (
+            {"kind": "classification", "classes": ["a"], "decision": "class"},
+            "model/answer.json: classes: got ['a'], expected two labels or more",
+        ),
+    ],
+)
+def test_all_that_is_missing_is_told_with_the_form_of_the_answers(model: Path, form: object, said: str) -> None:
+    (model / "answer.json").write_text(json.dumps(form))
+    (model / "serving.py").write_text("")
+    with pytest.raises(pulumi.RunError) as caught:
+        checkout.check_model()
+    assert str(caught.value).splitlines() == [
+        "nothing was changed: the model does not give what docs/own-model.md asks for:",
+        "  - model/serving.py: found no main; expected main(folder, host, port)",
+        f"  - {said}",
+    ]
+
+
+def test_a_form_that_is_no_json_is_told_once(model: Path) -> None:
+    (model / "answer.json").write_text("{")
+    with pytest.raises(pulumi.RunError) as caught:
+        checkout.check_model()
+    assert str(caught.value).count("answer.json") == 1
+
+
+def test_the_program_stops_at_it_before_its_config_is_read(model: Path) -> None:
+    (model / "training.py").unlink()
+    with pytest.raises(pulumi.RunError, match=r"model/training\.py: not found"):
+        run_program(serving={"instance_count": 0})
