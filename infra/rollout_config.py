@@ -141,7 +141,11 @@ class MetricSettings(Section):
         "points), of a latency relative to the champion's (0.5: 50% slower); with 0 an equal challenger is hardly ever "
         "shown not worse.",
     )
-    prove: bool | None = Field(default=None, description="Whether it must be shown not worse before a promotion.")
+    prove: bool | None = Field(
+        default=None,
+        description="Whether every step must show it not worse, by evidence of 1 / alpha. Otherwise only the promotion "
+        "waits for it, for evidence of 10, and not for labels that do not come.",
+    )
     low: float | None = Field(default=None, description="The least value of an observation of a mean.")
     high: float | None = Field(
         default=None,

@@ -131,12 +131,11 @@ def _evidence(rows: tuple[Evidence, ...]) -> Table:
         table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_row(*(Text(name, "dim") for name in ("evidence", "worse", "", "not worse", "challenger", "champion")))
     for row in rows:
-        right, told = (row.not_worse, _proof(row.not_worse)) if row.prove else (None, "-")
         table.add_row(
             Text(row.metric, _ANSWER_STYLE[row.answer]),
             _proof(row.worse),
-            _scale(row.worse, right),
-            told,
+            _scale(row.worse, row.not_worse),
+            _proof(row.not_worse),
             value(row, row.challenger, row.challenger_count),
             value(row, row.champion, row.champion_count),
         )
@@ -145,13 +144,13 @@ def _evidence(rows: tuple[Evidence, ...]) -> Table:
     return table
 
 
-def _scale(left: Proof | None, right: Proof | None) -> Text:
+def _scale(left: Proof | None, right: Proof) -> Text:
     worse = round(left.share * _HALF) if left else 0
-    fine = round(right.share * _HALF) if right else 0
+    fine = round(right.share * _HALF)
     return Text.assemble(
         (" " if left is None else "░") * (_HALF - worse), ("█" * worse, "red"),
         "│",
-        ("█" * fine, "green"), (" " if right is None else "░") * (_HALF - fine),
+        ("█" * fine, "green"), "░" * (_HALF - fine),
     )  # fmt: skip
 
 

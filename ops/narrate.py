@@ -79,13 +79,13 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
 def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
     style = {"worse": "red", "not worse": "green"}.get(row.answer, "yellow")
     mark = " (decides)" if decides else ""
-    only = "" if row.prove else "; it can only roll back"
+    only = "" if row.prove else f"; {e_value(row.not_worse.need)} is enough, before the promotion"
     margin = {"mean": f"{row.margin:.4g}", "quantile": f"{row.margin:.0%} slower"}.get(row.kind, f"{row.margin:.2%}")
     yield Text.assemble((row.metric, "bold"), mark, ": ", (row.answer, style), f", tolerated is {margin}{only}")
     what = "slower than the pivot: " if row.kind == "quantile" else ""
     challenger = value(row, row.challenger, row.challenger_count)
     yield Text(f"  {what}challenger {challenger}, champion {value(row, row.champion, row.champion_count)}")
-    proofs = [("worse", row.worse), *([("not worse", row.not_worse)] if row.prove else [])]
+    proofs = [("worse", row.worse), ("not worse", row.not_worse)]
     proofs += [("better", row.better)] if row.better else []
     told = ", ".join(f"{name} {e_value(item.have)} of {e_value(item.need)} needed" for name, item in proofs)
     yield Text(f"  evidence for {told}")

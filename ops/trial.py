@@ -57,7 +57,7 @@ class Evidence:
         metric: Its name.
         kind: `rate`, `quantile` or `mean`.
         answer: What the judge says.
-        prove: Whether it must be shown not worse before a promotion; otherwise it can only roll back.
+        prove: Whether every step must show it not worse; otherwise only the promotion waits for it, and for less.
         margin: The tolerated worsening.
         worse: Evidence that the challenger is worse by more than the margin.
         not_worse: Evidence that it is not.

@@ -17,6 +17,8 @@ from typing import Literal
 
 Kind = Literal["rate", "quantile", "mean"]
 
+_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -28,7 +30,7 @@ class Metric:
         margin: The tolerated worsening, >= 0. For a rate or a mean the absolute difference, in the metric's own unit;
             for a quantile relative to the champion's (0.25: 25% slower).
         better: Which way is good.
-        prove: Whether it must be shown "not worse" before a promotion; otherwise it can only roll back.
+        prove: Whether every step must show it "not worse"; otherwise only the promotion waits for it, and for less.
         quantile: Which quantile, between 0 and 1; only for the kind `quantile`.
         low: The least value of an observation; only for the kind `mean`. Whoever publishes it clips to [low, high].
         high: The greatest value of an observation.
@@ -72,6 +74,11 @@ class Metric:
             if self.margin >= self.high - self.low:
                 span = self.high - self.low
                 raise ValueError(f"{where}: margin is {self.margin}; expected less than high - low = {span:g}")
+
+    @property
+    def requests_to_cut(self) -> int:
+        """How many of the champion's requests tell where to cut latencies; 0 of what is no quantile."""
+        return round(_TAIL / (1 - self.quantile)) if self.quantile is not None else 0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from rollout.decision import Decision, Seen, decide
 from rollout.ports import Ask, Clock, Signals
 from rollout.state import Pivot, RolloutState
 
-_TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
-
 
 @dataclass(frozen=True)
 class Observer:
@@ -62,6 +60,6 @@ class Observer:
             if metric.quantile is None or metric.name in state.pivots:
                 continue
             seen = self.signals.quantile(champion.variant, metric.quantile, now - plan.settle)
-            if seen is not None and seen.requests * (1 - metric.quantile) >= _TAIL:
+            if seen is not None and seen.requests >= metric.requests_to_cut:
                 found[metric.name] = Pivot(seen.value, now)
         return found

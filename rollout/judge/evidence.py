@@ -98,6 +98,7 @@ class Evidence:
         self._bettor, self._segments = bettor, max(1, segments)
         self._worse = [[0.0] * len(bettor.shares.worse)]  # log e-values: segment, bet
         self.whole, self.here = Favour(bettor.shares), Favour(bettor.shares)
+        self._before = 0, 0
         self._peak = 0.0
         self._block = Tally(), Tally()
         self._asked = 0  # the challenger's observations in closed blocks of this segment
@@ -106,6 +107,11 @@ class Evidence:
     def worse(self) -> float:
         """The log of the most evidence so far that it is worse: once shown it stays shown."""
         return self._peak
+
+    @property
+    def counts_here(self) -> tuple[int, int]:
+        """How many observations there are of champion and challenger in the present segment."""
+        return self.champion.count - self._before[0], self.challenger.count - self._before[1]
 
     def add(self, champion: Tally, challenger: Tally) -> None:
         """Take in one closed window."""
@@ -120,6 +126,7 @@ class Evidence:
         """Begin a segment, and gather its evidence beside the old: the weights were changed."""
         self._close()
         self._asked = 0
+        self._before = self.champion.count, self.challenger.count
         self.here = Favour(self._bettor.shares)
         if len(self._worse) < self._segments:
             self._worse.append([0.0] * len(self._worse[0]))

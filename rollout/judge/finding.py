@@ -15,6 +15,13 @@ from rollout.judge.words import Answer
 from rollout.metrics import Metric, Tally, Window
 from rollout.state import Reason
 
+LIKELY = 10.0
+"""The evidence for "not worse" at which a metric that need not be proven no longer holds up the promotion.
+
+One that is worse by more than the margin reaches it with probability at most 1/10. One that is worse by twice the
+margin does so far less often: in large samples the bet on equal means is then an e-value even to the third power, and
+reaches c with probability at most c^-3. For the mixture with bolder bets `make bench` measures less than 1%.
+"""
 OUT_OF_RANGE = "windows_out_of_range"  # the number in the reason of a metric with values out of its range
 
 
@@ -35,13 +42,22 @@ class Stage:
         starts: When each step so far began, epoch seconds.
         segments: How many steps there will be in all.
         last: Whether the present step is the last.
-        needed: The evidence that each answer needs, by `worse`, `not_worse` and, where it is asked for, `better`.
+        worse: The evidence that each metric needs to be found worse.
+        not_worse: That which each metric with `prove` needs to be found not worse; others need `LIKELY` at most.
+        better: That which one metric needs to be found better; None where that is not asked for.
     """
 
     starts: Sequence[float]
     segments: int
     last: bool
-    needed: Mapping[str, float]
+    worse: float
+    not_worse: float
+    better: float | None
+
+    def needed(self, metric: Metric) -> dict[str, float]:
+        """The evidence that each answer on a metric needs."""
+        found = {"worse": self.worse, "not_worse": self.not_worse if metric.prove else min(LIKELY, self.not_worse)}
+        return found if self.better is None else found | {"better": self.better}
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,7 @@ class Judged:
         better: The evidence that it is better.
         lacks: What the evidence that it is not worse lacks; above 0 as long as it is not shown.
         lacks_if_better: The same of one that the whole trial shows better: only this step must show it, either way.
+        awaited: Whether the present step may not be left before it is shown not worse.
         unfit: Whether there are values out of its range, so that nothing that is known of it can be believed.
     """
 
@@ -64,34 +81,39 @@ class Judged:
     better: float
     lacks: float
     lacks_if_better: float
+    awaited: bool
     unfit: bool = False
 
 
 def on_metric(metric: Metric, windows: Sequence[Window], stage: Stage) -> Judged:
     """Judge one metric from all windows of a trial, in their order."""
     evidence, wrong = _gathered(metric, windows, stage)
+    needed, awaited = stage.needed(metric), _awaited(metric, evidence, stage)
     if wrong:
-        return _not_known(metric, evidence, wrong, stage.needed)
+        return _not_known(metric, evidence, wrong, needed)
     worse, not_worse, better = evidence.worse, _counted(evidence, stage), evidence.whole.better
-    proof = math.log(stage.needed["not_worse"])
+    proof = math.log(needed["not_worse"])
     answer: Answer = "unknown"
-    if worse >= math.log(stage.needed["worse"]):
+    if worse >= math.log(needed["worse"]):
         answer = "worse"
     elif not_worse >= proof:
         answer = "not worse"
     told = words.numbers(metric, evidence)
-    told |= words.proofs(stage.needed, worse=worse, not_worse=not_worse, better=better)
+    told |= words.proofs(needed, worse=worse, not_worse=not_worse, better=better)
     if min(evidence.champion.count, evidence.challenger.count) == 0:
         finding = Finding(metric.name, "unknown", Reason("judge", metric.name, words.no_data(metric, evidence), told))
-        return Judged(metric, finding, worse, better, math.inf, math.inf)
-    text = words.sentence(metric, answer, told, here=not_worse < evidence.whole.not_worse)
+        return Judged(metric, finding, worse, better, math.inf, math.inf, awaited)
+    here = not_worse < evidence.whole.not_worse
+    seen = evidence.counts_here[1] if here else evidence.challenger.count
+    more = seen * (proof - not_worse) / not_worse if awaited and not_worse > 0 else math.inf
+    text = words.sentence(metric, answer, told, more=more, here=here)
     finding = Finding(metric.name, answer, Reason("judge", metric.name, text, told))
-    return Judged(metric, finding, worse, better, proof - not_worse, proof - _either(evidence.here))
+    return Judged(metric, finding, worse, better, proof - not_worse, proof - _either(evidence.here), awaited)
 
 
 def _gathered(metric: Metric, windows: Sequence[Window], stage: Stage) -> tuple[Evidence, list[str]]:
     """The evidence, and what of the windows cannot be of values within the metric's range."""
-    evidence, wrong = Evidence(_bettor(metric, better="better" in stage.needed), segments=stage.segments), list[str]()
+    evidence, wrong = Evidence(_bettor(metric, better=stage.better is not None), segments=stage.segments), list[str]()
     waiting = sorted(stage.starts)[1:]
     for window in windows:
         while waiting and window.start >= waiting[0]:
@@ -107,6 +129,17 @@ def _gathered(metric: Metric, windows: Sequence[Window], stage: Stage) -> tuple[
     for _ in waiting:
         evidence.restart()
     return evidence, wrong
+
+
+def _awaited(metric: Metric, evidence: Evidence, stage: Stage) -> bool:
+    """Every step waits for what must be proven, the last one for all that there is data of.
+
+    There is data of a latency as soon as there are requests enough to know where to cut it. Labels may come too late.
+    Without a margin there is no regression that is large enough to be waited for.
+    """
+    if metric.prove or not (stage.last and metric.margin):
+        return metric.prove
+    return metric.kind == "quantile" or min(evidence.counts_here) > 0
 
 
 def _counted(evidence: Evidence, stage: Stage) -> float:
@@ -130,7 +163,8 @@ def _bettor(metric: Metric, *, better: bool) -> Rates | Means:
     if metric.kind == "mean":
         return Means(metric.margin / (metric.high - metric.low), better=better)
     if metric.quantile is not None:
-        return Rates(0.0, better=better, guess=1 - metric.quantile, weight=50)
+        beyond = 1 - metric.quantile
+        return Rates(0.0, better=better, guess=beyond, weight=50, limit=None if metric.prove else beyond)
     return Rates(metric.margin, better=better)
 
 
@@ -147,4 +181,6 @@ def _not_known(metric: Metric, evidence: Evidence, wrong: Sequence[str], needed:
     told = words.numbers(metric, evidence) | {OUT_OF_RANGE: float(len(wrong))} | words.proofs(needed)
     reason = Reason("judge", metric.name, words.out_of_range(metric, wrong), told)
     finding = Finding(metric.name, "unknown", reason)
-    return Judged(metric, finding, worse=0.0, better=0.0, lacks=math.inf, lacks_if_better=math.inf, unfit=True)
+    return Judged(
+        metric, finding, worse=0.0, better=0.0, lacks=math.inf, lacks_if_better=math.inf, awaited=True, unfit=True
+    )

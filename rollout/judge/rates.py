@@ -18,6 +18,12 @@ the champion's ones are answers slower than t, the challenger's are answers slow
 challenger's latency is at most (1 + margin) times as long in distribution, its rate of ones is no greater, whatever
 both share.
 
+With a `limit` r half of the bets on "not worse" are bets against {p1 >= r}, of the challenger alone: the likelihood of
+a rate below r over that of r. Together they are evidence against being worse than both, the champion and the limit.
+This is for a latency that need not be proven, with r the share of the champion's answers that were slower than the
+pivot when it was fixed: both versions may have become so much faster since that hardly an answer is slower, and then no
+comparison of the two could tell.
+
 Sources: Turner, Ly and Grunwald, "Generic E-variables for exact sequential k-sample tests that allow for optional
 stopping", J. Stat. Plan. Inference 230 (2024), arXiv:2106.02693; Turner and Grunwald, "Exact anytime-valid confidence
 intervals for contingency tables and beyond", Stat. Probab. Lett. 198 (2023), arXiv:2203.09785 (convex null hypotheses).
@@ -35,7 +41,7 @@ from rollout.metrics import Tally
 
 _TINY = 1e-12
 _LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count
-_PARTS = (0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
+_PARTS = (0.02, 0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
 _MEMORY = 0.95  # what a block counts one block later: the guess follows a drift
 
 
@@ -47,15 +53,30 @@ class Rates:
         better: Whether to bet on "better" too.
         guess: The champion's rate before any was seen.
         weight: How many observations that guess is worth, for good: a rate is never guessed as 0.
+        limit: A rate below which the challenger's is good enough, whatever the champion's is; None where none is.
     """
 
-    def __init__(self, margin: float, *, better: bool = False, guess: float = 0.02, weight: float = 25.0) -> None:
+    def __init__(
+        self,
+        margin: float,
+        *,
+        better: bool = False,
+        guess: float = 0.02,
+        weight: float = 25.0,
+        limit: float | None = None,
+    ) -> None:
         self._margin, self._up, self._seek_better = margin, _differences(margin, guess), better
+        self._limit = limit
         self._prior = guess * weight, weight
         self._ones = self._count = 0.0
         shares = [1 / (2 + place) for place in range(len(self._up))]
-        thirds = [1 / 3] * 3
-        self.shares = Gains([share / sum(shares) for share in shares], thirds, thirds if better else [])
+        down = 3 if margin else len(_PARTS)
+        down += len(_PARTS) if limit is not None else 0
+        self.shares = Gains(
+            [share / sum(shares) for share in shares],
+            [1 / down] * down,
+            [1 / len(_PARTS)] * len(_PARTS) if better else [],
+        )
 
     def gains(self, champion: Tally, challenger: Tally) -> Gains:
         """Log e-values of a block, in nats."""
@@ -66,9 +87,15 @@ class Rates:
         down = [guess - margin, guess, guess + margin / 2] if margin else less
         return Gains(
             [log_e_value((guess, guess + step), margin, champion, challenger) for step in self._up],
-            [log_e_value((guess, rate), margin, champion, challenger) for rate in down],
+            [log_e_value((guess, rate), margin, champion, challenger) for rate in down] + self._below(challenger),
             [log_e_value((guess, rate), 0.0, champion, challenger) for rate in less if self._seek_better],
         )
+
+    def _below(self, challenger: Tally) -> list[float]:
+        """Log e-values against the challenger's rate being at or above the limit."""
+        if self._limit is None:
+            return []
+        return [_log_likelihood(challenger, self._limit * part, self._limit) for part in _PARTS]
 
     def learn(self, champion: Tally, challenger: Tally) -> None:
         """Take a closed block into account for later guesses of the champion's rate; the challenger's is mixed over."""
@@ -92,14 +119,13 @@ def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, chal
     q0, q1 = min(max(guess[0], _LEAST), 1 - _LEAST), min(max(guess[1], _LEAST), 1 - _LEAST)
     if (guess[1] - guess[0] > margin) != (q1 - q0 > margin):
         return 0.0
-    n0, k0, n1, k1 = champion.count, champion.total, challenger.count, challenger.total
-    r0, r1 = closest((q0, q1), margin, n0, n1)
-    return (
-        k0 * math.log(q0 / r0)
-        + (n0 - k0) * math.log((1 - q0) / (1 - r0))
-        + k1 * math.log(q1 / r1)
-        + (n1 - k1) * math.log((1 - q1) / (1 - r1))
-    )
+    r0, r1 = closest((q0, q1), margin, champion.count, challenger.count)
+    return _log_likelihood(champion, q0, r0) + _log_likelihood(challenger, q1, r1)
+
+
+def _log_likelihood(seen: Tally, one: float, other: float) -> float:
+    """Log of the likelihood of one rate over that of another."""
+    return seen.total * math.log(one / other) + (seen.count - seen.total) * math.log((1 - one) / (1 - other))
 
 
 def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tuple[float, float]:

@@ -72,11 +72,9 @@ def judge(
         any metric, with `prove` or not, has a window whose sums cannot be of values within its range.
     """
     ordered = sorted(windows, key=lambda window: window.start)
-    needed = {"worse": len(metrics) / alpha, "not_worse": 1 / alpha}
     able = [metric for metric in metrics if metric.prove and can_be_better(metric)]
-    if last and promote_when == "better":
-        needed["better"] = max(1, len(able)) / alpha
-    stage = Stage(starts, segments, last, needed)
+    better = max(1, len(able)) / alpha if last and promote_when == "better" else None
+    stage = Stage(starts, segments, last, worse=len(metrics) / alpha, not_worse=1 / alpha, better=better)
     judged = [on_metric(metric, ordered, stage) for metric in metrics]
     each = tuple(item.finding for item in judged)
     worse = [item for item in judged if item.finding.answer == "worse"]
@@ -85,25 +83,25 @@ def judge(
     for item in judged:
         if item.unfit:
             return Findings("unknown", item.finding.reason, each)
-    proving = [item for item in judged if item.metric.prove]
-    if not proving:
+    if not any(metric.prove for metric in metrics):
         return Findings("unknown", Reason("judge", "metrics", "no metric is to be proven, so none can promote"), each)
-    behind = max(proving, key=lambda item: item.lacks)
-    if "better" in needed:
-        return _better(proving, able, needed["better"], each)
-    if behind.finding.answer != "not worse":
+    awaited = [item for item in judged if item.awaited]
+    if better is not None:
+        return _better(awaited, able, better, each)
+    behind = max(awaited, key=lambda item: item.lacks)
+    if behind.lacks > 0:
         return Findings("unknown", behind.finding.reason, each)
-    return Findings("not worse", _least_certain(behind, proving), each)
+    return Findings("not worse", _least_certain(behind, awaited), each)
 
 
-def _better(proving: list[Judged], able: list[Metric], needed: float, each: tuple[Finding, ...]) -> Findings:
-    """Whether one metric is better, no other that is to be proven worse, and none of both worse in this step."""
+def _better(awaited: list[Judged], able: list[Metric], needed: float, each: tuple[Finding, ...]) -> Findings:
+    """Whether one metric is better, none of the others worse, and it not worse in this step."""
     if not able:
         text = "no metric can be shown better: of a quantile with a margin only `not worse` can be shown"
         return Findings("unknown", Reason("judge", "metrics", text), each)
-    best = max((item for item in proving if item.metric in able), key=lambda item: item.better)
+    best = max((item for item in awaited if item.metric in able), key=lambda item: item.better)
     shown = best.better >= math.log(needed)
-    behind = [item for item in proving if (item.lacks_if_better if shown and item is best else item.lacks) > 0]
+    behind = [item for item in awaited if (item.lacks_if_better if shown and item is best else item.lacks) > 0]
     if behind:
         return Findings("unknown", max(behind, key=lambda item: item.lacks).finding.reason, each)
     reason = best.finding.reason
@@ -111,14 +109,14 @@ def _better(proving: list[Judged], able: list[Metric], needed: float, each: tupl
     if not shown:
         text = f"not yet known: {best.metric.name} better, {evidence}; {reason.text}"
         return Findings("unknown", replace(reason, text=text), each)
-    others = ", nothing worse by more than its margin" if len(proving) > 1 else ""
+    others = ", nothing worse by more than its margin" if len(awaited) > 1 else ""
     return Findings(
         "not worse", replace(reason, text=f"{best.metric.name} better{others}: {evidence}; {reason.text}"), each
     )
 
 
-def _least_certain(behind: Judged, proving: list[Judged]) -> Reason:
+def _least_certain(behind: Judged, awaited: list[Judged]) -> Reason:
     reason = behind.finding.reason
-    if len(proving) == 1:
+    if len(awaited) == 1:
         return reason
-    return replace(reason, text=f"none of {len(proving)} metrics worse; the least certain: {reason.text}")
+    return replace(reason, text=f"none of {len(awaited)} metrics worse; the least certain: {reason.text}")

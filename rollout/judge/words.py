@@ -10,6 +10,8 @@ from rollout.judge.evidence import Evidence
 from rollout.judge.scale import span
 from rollout.metrics import Metric
 
+_MOST = 1e6  # more observations lacking than this are a guess without worth
+
 Answer = Literal["worse", "not worse", "unknown"]
 
 
@@ -40,6 +42,9 @@ def no_data(metric: Metric, evidence: Evidence) -> str:
     missing = [
         who for who, tally in (("champion", evidence.champion), ("challenger", evidence.challenger)) if not tally.count
     ]
+    if len(missing) == 2 and metric.kind == "quantile":
+        known = f"known after {metric.requests_to_cut} of its requests within an hour"
+        return f"not yet known: {metric.name}: waits for the champion's quantile to compare with, {known}"
     of = "either version" if len(missing) == 2 else f"the {missing[0]}"
     return f"not yet known: {metric.name}: no data of {of} (looked for in {_where(metric)})"
 
@@ -51,8 +56,16 @@ def out_of_range(metric: Metric, wrong: Sequence[str]) -> str:
     return f"{text} (windows like this: {len(wrong)}; looked for in {_where(metric)})"
 
 
-def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, here: bool) -> str:
-    """The answer as a sentence; `here` says that of the evidence for not worse only this step's counts."""
+def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, more: float, here: bool) -> str:
+    """The answer as a sentence.
+
+    Args:
+        metric: The metric.
+        answer: The answer.
+        numbers: Counts and means, and the evidence with what is needed of it.
+        more: How many observations of the challenger are lacking; infinite when nothing can be said of that.
+        here: Whether of the evidence for not worse only this step's counts.
+    """
     alone = " in this step alone" if here else ""
     n0, n1 = numbers["champion_count"], numbers["challenger_count"]
     match metric.kind:
@@ -67,16 +80,22 @@ def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, he
         case "mean":
             by, one, other = f"{metric.margin:.4g}", numbers["challenger_mean"], numbers["champion_mean"]
             seen = f"mean {one:.4g} of {n1:.0f}, of the champion's {n0:.0f} {other:.4g}"
+    found = {
+        name: f"{numbers[f'evidence_{name}']:.3g} of {numbers[f'evidence_needed_{name}']:.3g}"
+        for name in ("worse", "not_worse")
+    }
     if answer == "unknown":
-        return (
-            f"not yet known: {metric.name}: {seen}; evidence for worse {numbers['evidence_worse']:.3g} of "
-            f"{numbers['evidence_needed_worse']:.3g}, for not worse {numbers['evidence_not_worse']:.3g} of "
-            f"{numbers['evidence_needed_not_worse']:.3g}{alone}"
-        )
-    name = answer.replace(" ", "_")
-    evidence = f"evidence {numbers[f'evidence_{name}']:.3g} of {numbers[f'evidence_needed_{name}']:.3g}"
-    evidence += alone if answer == "not worse" else ""
+        evidence = f"evidence for worse {found['worse']}, for not worse {found['not_worse']}{alone}"
+        return f"not yet known: {metric.name}: {seen}; {_lacking(metric, more)}{evidence}"
+    evidence = f"evidence {found['worse']}" if answer == "worse" else f"evidence {found['not_worse']}{alone}"
     return f"{metric.name} {answer} by more than {by}: {seen}; {evidence}"
+
+
+def _lacking(metric: Metric, more: float) -> str:
+    if not 0 < more < _MOST:
+        return ""
+    what = "requests" if metric.name == "errors" or metric.kind == "quantile" else "observations"
+    return f"about {float(f'{more:.1g}'):.0f} more {what} are needed; "
 
 
 def _where(metric: Metric) -> str:

@@ -50,7 +50,8 @@ def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_numbe
     for words in (
         "release b was rolled back at", "at 10% of the traffic", "decided by the judge, on accuracy",
         "on trial v-b beside v-a, the champion then", "accuracy (decides): worse, tolerated is 5.00%",
-        "of 60 needed", "errors: ", "latency_p99: ", "50% slower; it can only roll back", "slower than the pivot",
+        "of 60 needed", "errors: ", "latency_p99: ", "50% slower; 10 is enough, before the promotion",
+        "slower than the pivot",
         "live now v-a (champion) 100%; endpoint InService", "`modelstack clear b` lets the same release be tried again",
     ):  # fmt: skip
         assert words in text, words
