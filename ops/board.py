@@ -190,7 +190,7 @@ def _event(event: Happened) -> Text:
 
 
 def _verdict(verdict: dict[str, str]) -> Text:
-    style = "green" if verdict["outcome"] in ("promoted", "restored") else "red"
+    style = "green" if verdict["outcome"] == "promoted" else "red"
     told = textwrap.shorten(f"{verdict['release']}: {verdict['text']}", 200, placeholder=" ...")
     return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
 

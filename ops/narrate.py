@@ -14,13 +14,12 @@ from ops.explain import Story
 from ops.snapshot import Snapshot
 from ops.trial import Evidence
 
-_GOOD = ("promoted", "restored")
 _TURN = 110  # characters of an event; --json has all
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:
     """The whole of `modelstack explain`."""
-    style = "green" if story.outcome in _GOOD else "yellow" if story.outcome == "running" else "bold red"
+    style = "green" if story.outcome == "promoted" else "yellow" if story.outcome == "running" else "bold red"
     table = Table.grid(padding=(0, 1))
     table.add_column(width=10, style="dim", no_wrap=True)
     table.add_column(overflow="fold")

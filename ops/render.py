@@ -99,7 +99,7 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
 
 
 def _verdict(verdict: dict[str, str]) -> Text:
-    style = "green" if verdict["outcome"] in ("promoted", "restored") else "red"
+    style = "green" if verdict["outcome"] == "promoted" else "red"
     return Text.assemble(
         ("last verdict ", "dim"), (verdict["outcome"].replace("_", " "), style),
         f" {verdict['release']} at {verdict['at']}: {verdict['text']}",

@@ -32,7 +32,7 @@ PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
-_CODES = {"promoted": PROMOTED, "restored": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
+_CODES = {"promoted": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
 _AGAIN_S = 5.0  # until a metric that could not be read is asked for again
 
 

@@ -7,68 +7,22 @@ agree through the journal's compare-and-set, and any of them may be killed at an
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rollout import endings, transitions
-from rollout.converge import (
-    Effect,
-    Look,
-    Record,
-    Rehearse,
-    Rest,
-    SetApproval,
-    SetWeights,
-    UseConfig,
-    Wait,
-    due,
-    subject,
-)
-from rollout.decision import Decision
+from rollout.agreement import change
+from rollout.converge import Effect, SetWeights, UseConfig, due
+from rollout.driver import Driver, Progress
 from rollout.endings import Ignored
 from rollout.observer import Observer
 from rollout.outbox import Outbox
 from rollout.plan import Plan
-from rollout.ports import (
-    Approval,
-    Busy,
-    Clock,
-    Conflict,
-    Journal,
-    Live,
-    Notify,
-    Registry,
-    Replay,
-    RolloutError,
-    Signals,
-    Traffic,
-    Unreachable,
-)
+from rollout.ports import Busy, Clock, Conflict, Journal, Notify, Registry, Replay, Signals, Traffic, Unreachable
 from rollout.release import Release
 from rollout.state import Phase, Reason, RolloutState
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
-_EFFECTS = 30  # the most effects of one tick; a rollout needs at most a handful
-_CONFLICTS = 20
-_REFUSALS = 5  # of one tick, each after somebody else's change; a rollout ends after a handful of those
 _OUTAGE = 60.0  # seconds for which a release tries again while a platform does not answer
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a rollout stands.
-
-    Attributes:
-        state: What the journal says.
-        live: What the endpoint says; None when it could not be read.
-        doing: What happens now, or what is waited for.
-        decision: The decision on the trial, when the signals were looked at.
-    """
-
-    state: RolloutState
-    live: Live | None
-    doing: str
-    decision: Decision | None = None
 
 
 class Controller:
@@ -97,8 +51,8 @@ class Controller:
         notify: Notify | None,
         poll_seconds: float = 1.0,
     ) -> None:
-        self._traffic, self._journal, self._observer = traffic, journal, Observer(signals, clock)
-        self._registry, self._replay, self._clock = registry, replay, clock
+        self._journal, self._clock, self._observer = journal, clock, Observer(signals, clock)
+        self._driver = Driver(traffic, self._observer, journal, registry, replay, clock, poll_seconds)
         self._outbox = Outbox(journal, notify, clock)
         self._poll = poll_seconds
 
@@ -132,11 +86,19 @@ class Controller:
             Unreachable: A platform did not answer for a minute. (`Busy`: it throttled, or the endpoint was changing.)
             RolloutError: It cannot be done; the message says why.
         """
+
+        def begin(state: RolloutState) -> RolloutState:
+            if state.phase in _ENDING:
+                raise Busy(f"the rollout of {state.endpoint} is {state.phase.value} since a moment ago: release again")
+            now = self._clock.time()
+            return transitions.begin(state, target, pair_config, plan, now, shadow_config=shadow_config, beside=beside)
+
         until = self._clock.time() + patience
         again = self._clock.time() + min(patience, _OUTAGE)
         while True:
             try:
-                self._begin(target, pair_config, plan, (shadow_config, beside), until)
+                self._finish(until)
+                change(self._journal, begin)
                 break
             except (Busy, Unreachable):
                 if self._clock.time() >= again:
@@ -147,28 +109,6 @@ class Controller:
         except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
             return Progress(self._journal.read(), None, str(error))
 
-    def _begin(
-        self,
-        target: Release,
-        pair_config: str | None,
-        plan: Plan,
-        planned: tuple[str | None, str | None],
-        until: float,
-    ) -> None:
-        """Record that the target is wanted, once what is under way has ended."""
-        shadow_config, beside = planned
-        for _ in range(_CONFLICTS):
-            state = self._journal.read()
-            if state.phase in _ENDING:
-                self._finish(state, until)
-                continue
-            after = transitions.begin(
-                state, target, pair_config, plan, self._clock.time(), shadow_config=shadow_config, beside=beside
-            )
-            if after is state or self._write(after) is not None:
-                return
-        raise Conflict("the journal keeps changing: another release is being made of the same endpoint")
-
     def tick(self, *, patience: float = 0) -> Progress:
         """Do all that can be done now.
 
@@ -178,7 +118,7 @@ class Controller:
         Raises:
             Unreachable: A platform does not answer; the next tick goes on from there.
         """
-        progress = self._run(self._clock.time() + patience)
+        progress = self._driver.run(self._clock.time() + patience)
         return replace(progress, state=self._outbox.send(progress.state))
 
     def roll_back(
@@ -211,22 +151,20 @@ class Controller:
             RolloutError: There is nothing to go back to.
             Busy: The endpoint did not take it in time. The decision stands: the next tick tries again.
         """
-        until = self._clock.time() + patience
-        for _ in range(_CONFLICTS):
-            state = self._journal.read()
+
+        def decide(state: RolloutState) -> RolloutState | Ignored:
             if rollout_id is not None and rollout_id != state.rollout_id:
                 return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
-            after = endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at, meant=meant)
-            if isinstance(after, Ignored):
-                return after
-            if after is state or self._write_or_shift(after) is not None:
-                return self._land(until)
-        raise Conflict("the journal keeps changing: call again")
+            return endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at, meant=meant)
+
+        until = self._clock.time() + patience
+        after = change(self._journal, decide, self._write_or_shift)
+        return after if isinstance(after, Ignored) else self._land(until)
 
     def status(self) -> Progress:
         """Where the rollout stands, without any effect."""
         state = self._journal.read()
-        live = self._live()
+        live = self._driver.live()
         decision = self._observer.decide(state)
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
@@ -271,17 +209,8 @@ class Controller:
         Raises:
             RolloutError: No such release was rejected.
         """
-        for _ in range(_CONFLICTS):
-            state = self._journal.read()
-            left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
-            if len(left) == len(state.rejected):
-                known = ", ".join(item.release for item in state.rejected.values()) or "none"
-                raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
-            cleared = replace(state, rejected=left)
-            written = self._write(cleared.noting(self._clock.time(), "cleared", f"{release} may be tried again"))
-            if written is not None:
-                return self._outbox.send(written)
-        raise Conflict("the journal keeps changing: call again")
+        now = self._clock.time()
+        return self._outbox.send(change(self._journal, lambda state: transitions.clear(state, release, now)))
 
     def approve(self, reason: Reason) -> Progress:
         """Let a trial that waits for an approval go on, or give one that is held as much time again.
@@ -292,10 +221,8 @@ class Controller:
         Raises:
             RolloutError: Nothing waits for a person, or there is no more time to give.
         """
-        for _ in range(_CONFLICTS):
-            if self._write(transitions.approve(self._journal.read(), reason, self._clock.time())) is not None:
-                return self.tick()
-        raise Conflict("the journal keeps changing: call again")
+        change(self._journal, lambda state: transitions.approve(state, reason, self._clock.time()))
+        return self.tick()
 
     def skip_trial(self, release: str, reason: Reason) -> RolloutState:
         """Let a release that could not be put beside the champion take over without a trial when it is released next.
@@ -307,110 +234,10 @@ class Controller:
         Raises:
             RolloutError: The last rollout was not that release's, or it had its trial.
         """
-        for _ in range(_CONFLICTS):
-            written = self._write(transitions.waive(self._journal.read(), release, reason, self._clock.time()))
-            if written is not None:
-                return self._outbox.send(written)
-        raise Conflict("the journal keeps changing: call again")
-
-    def _run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
-        """Perform effects until nothing is left, or only waiting, and the time is over."""
-        last: Effect | None = None
-        performed = refused = 0
-        while True:
-            state = self._journal.read()
-            live = self._live()
-            effect = self._due(state, live)
-            if enough is not None and enough(effect, state):
-                return Progress(state, live, state.phase.value)
-            if isinstance(effect, Look):
-                decision, after = self._observer.look(state)
-                if after is state:
-                    return Progress(state, live, decision.reason.text if decision else "", decision)
-                effect = Record(after)
-            if isinstance(effect, Rest):
-                return Progress(state, live, "at rest")
-            doing = effect.why if isinstance(effect, Wait) else ""
-            # The same effect once more is one that the endpoint does not show yet.
-            if not isinstance(effect, Wait) and (isinstance(effect, Record) or effect != last):
-                try:
-                    self._perform(effect)
-                    last, performed = effect, performed + 1
-                    if performed < _EFFECTS:
-                        continue
-                except Busy as error:
-                    doing = str(error)
-                    last = None
-                except Unreachable:
-                    raise
-                except RolloutError as error:
-                    last, refused = None, refused + (not isinstance(error, Conflict))
-                    if isinstance(error, Conflict) or (refused <= _REFUSALS and self._overtaken(effect, state, live)):
-                        continue
-                    raise
-            if self._clock.time() >= until:
-                return Progress(state, live, doing or "waiting for the endpoint")
-            self._clock.sleep(self._poll)
-
-    def _due(self, state: RolloutState, live: Live | None) -> Effect:
-        """The next effect. The registry is asked only when its answer decides: traffic never waits for it."""
-        effect = due(state, live, None, self._clock.time())
-        if not isinstance(effect, SetApproval):
-            return effect
-        return due(state, live, self._approval(state), self._clock.time())
-
-    def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
-        """Whether the journal or the endpoint is no longer what the effect was found from.
-
-        Then another controller was first (an alarm took the variant away, say, that was to get weight), and that the
-        platform refused the effect is no error: the next one is found from what is there now.
-        """
-        known = [state]
-        if isinstance(effect, UseConfig) and effect.attempt is not None:
-            known.append(effect.attempt.written())  # by this controller itself
-        return self._journal.read() not in known or self._live() != live
-
-    def _perform(self, effect: Effect) -> None:
-        if isinstance(effect, SetWeights):
-            self._traffic.set_weights(effect.weights)
-        elif isinstance(effect, UseConfig):
-            self._use_config(effect)
-        elif isinstance(effect, Rehearse):
-            self._rehearse(effect)
-        elif isinstance(effect, SetApproval):
-            self._set_approval(effect)
-        elif isinstance(effect, Record):
-            self._journal.write(effect.state)
-
-    def _use_config(self, effect: UseConfig) -> None:
-        """Count the attempt first, so that whoever comes after a killed controller knows of it; then ask.
-
-        What was throttled was no attempt: it says nothing about whether the config comes up.
-        """
-        counted = None if effect.attempt is None else self._journal.write(effect.attempt)
-        try:
-            self._traffic.use_config(effect.name, effect.guard)
-        except Busy:
-            if counted is not None:
-                with suppress(Busy, Unreachable, Conflict):
-                    self._journal.write(replace(counted, moves=counted.moves - 1))
-            raise
-
-    def _set_approval(self, effect: SetApproval) -> None:
-        """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
-        self._registry.set_approval(effect.package, effect.approval, effect.why)
-        if effect.approval == "Approved" and effect.release is not None:
-            rejected = self._journal.read().rejected.get(effect.release)
-            if rejected is not None:
-                self._registry.set_approval(effect.package, "Rejected", rejected.reason.text)
-
-    def _rehearse(self, effect: Rehearse) -> None:
-        """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
-        outcome = self._replay.run(effect.champion, effect.challenger, effect.requests)
-        state = self._journal.read()
-        same = state.challenger is not None and state.challenger.variant == effect.challenger
-        if same and state.on_trial and state.replayed is None:
-            self._journal.write(transitions.replayed(state, outcome, self._clock.time()))
+        now = self._clock.time()
+        return self._outbox.send(
+            change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
+        )
 
     def _land(self, until: float) -> Progress:
         """Roll back until the traffic has moved, then do what else can be done at once."""
@@ -423,12 +250,14 @@ class Controller:
             )
             return not moving
 
-        progress = self._run(until, landed)
+        progress = self._driver.run(until, landed)
         if waiting and not landed(waiting[0], progress.state):
             raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
         return self.tick()
 
-    def _finish(self, state: RolloutState, until: float) -> None:
+    def _finish(self, until: float) -> None:
+        """Let a promotion or rollback under way end."""
+        state = self._journal.read()
         while state.phase in _ENDING:
             if self._clock.time() >= until:
                 raise Busy(
@@ -447,33 +276,12 @@ class Controller:
                 raise
             return known
 
-    def _live(self) -> Live | None:
-        try:
-            return self._traffic.read()
-        except (Busy, Unreachable):
-            return None
-
-    def _approval(self, state: RolloutState) -> Approval | None:
-        release = subject(state)
-        if release is None:
-            return None
-        try:
-            return self._registry.approval(release.model_package_arn)
-        except (Busy, Unreachable):
-            return None  # then it is set once more
-
-    def _write(self, state: RolloutState) -> RolloutState | None:
-        try:
-            return self._journal.write(state)
-        except Conflict:
-            return None
-
-    def _write_or_shift(self, state: RolloutState) -> RolloutState | None:
+    def _write_or_shift(self, state: RolloutState) -> RolloutState:
         """Record the decision to roll back; when the journal cannot take it, move the traffic all the same."""
         try:
-            return self._write(state)
+            return self._journal.write(state)
         except (Busy, Unreachable):
-            effect = due(state, self._live(), None, self._clock.time())
+            effect = due(state, self._driver.live(), None, self._clock.time())
             if isinstance(effect, SetWeights):
-                self._perform(effect)
+                self._driver.perform(effect)
             raise

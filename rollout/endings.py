@@ -82,7 +82,7 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
     """The endpoint does not come up as asked: go back to what served, or say so when nothing did.
 
     Only a challenger whose own instance failed is rejected. When the champion's did, or nobody can tell whose, the
-    challenger was never tried: it may be released again, and a person may waive its trial.
+    challenger was never tried: it may be released again, and a person may let it skip its trial.
     """
     champion, challenger, detail = state.champion, state.challenger, detail or "no reason given"
     if state.phase is Phase.RESTORING and champion is not None:

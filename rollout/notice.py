@@ -62,7 +62,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
     ),
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),
-    "waived": ("`{pulumi_up}` lets it take over without a trial",),
+    "skip_trial": ("`{pulumi_up}` lets it take over without a trial",),
 }
 
 

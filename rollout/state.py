@@ -21,7 +21,7 @@ VERSION = 2
 HISTORY = 40
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
-Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed", "restored"]
+Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
 
 
 class StateError(ValueError):
@@ -176,7 +176,7 @@ class Retiring:
 
 
 @dataclass(frozen=True)
-class Waiver:
+class SkipTrial:
     """A person's leave for one release to take over without a trial.
 
     Attributes:
@@ -188,7 +188,7 @@ class Waiver:
     reason: Reason
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Waiver:
+    def from_dict(cls, value: Mapping[str, Any]) -> SkipTrial:
         """Read back what `dataclasses.asdict` wrote; of an older journal, which named the recipe, the release's id."""
         release = value["release"] if "release" in value else value["recipe"][:ID_DIGITS]
         return cls(release, Reason.from_dict(value["reason"]))
@@ -225,7 +225,7 @@ class RolloutState:
         verdict: How the last rollout ended.
         rejected: Release id -> the verdict that rejected it.
         retiring: Superseded challengers that the endpoint may still use.
-        waiver: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
+        skip_trial: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
         outbox: Events that were not yet sent.
         claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
         history: The last events, oldest first.
@@ -256,7 +256,7 @@ class RolloutState:
     verdict: Verdict | None = None
     rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
     retiring: tuple[Retiring, ...] = ()
-    waiver: Waiver | None = None
+    skip_trial: SkipTrial | None = None
     outbox: tuple[Event, ...] = ()
     claimed_at: float = 0.0
     history: tuple[Event, ...] = ()
@@ -314,6 +314,8 @@ class RolloutState:
             version = value.pop("version")
             if version not in {1, VERSION}:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
+            if "waiver" in value:  # its name in older journals
+                value["skip_trial"] = value.pop("waiver")
             return cls(**{**value, **_parts(_upgraded(value) if version == 1 else value)})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
@@ -351,7 +353,7 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": verdict("verdict"),
         "rejected": {item.release: item for item in map(Verdict.from_dict, value["rejected"].values())},
         "retiring": tuple(_retiring(item) for item in value["retiring"]),
-        "waiver": Waiver.from_dict(value["waiver"]) if value.get("waiver") else None,
+        "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value.get("skip_trial") else None,
         "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
         "history": tuple(Event.from_dict(item) for item in value["history"]),
     }

@@ -11,7 +11,7 @@ from rollout.plan import LONGEST, Plan
 from rollout.ports import RolloutError
 from rollout.release import Release
 from rollout.replay import judged_replay, replay_text
-from rollout.state import Phase, Pivot, Reason, Replayed, Retiring, RolloutState, Verdict, Waiver
+from rollout.state import Phase, Pivot, Reason, Replayed, Retiring, RolloutState, SkipTrial, Verdict
 
 
 class Rejected(RolloutError):
@@ -35,7 +35,7 @@ def begin(
     shadow_config: str | None = None,
     beside: str | None = None,
 ) -> RolloutState:
-    """Put a release on trial, or make it champion at once when there is none, or when a person waived the trial.
+    """Put a release on trial, or make it champion at once when there is none, or when a person let it skip the trial.
 
     Args:
         state: The present state, in no phase that must first end (`promoting`, `rolling_back`, `restoring`).
@@ -82,9 +82,9 @@ def begin(
             f"the champion is now {champion.id} ({champion.config_name}), and this release was planned beside "
             f"{beside}: nothing was moved; plan it again"
         )
-    if state.waiver is not None and state.waiver.release == target.id:
+    if state.skip_trial is not None and state.skip_trial.release == target.id:
         moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
-        return replace(moving, decided=verdict_on(moving, target, "promoted", state.waiver.reason, now))
+        return replace(moving, decided=verdict_on(moving, target, "promoted", state.skip_trial.reason, now))
     begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
     return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
 
@@ -125,7 +125,7 @@ def _start(
         decided=None,
         verdict=verdict,
         retiring=retiring,
-        waiver=None,
+        skip_trial=None,
     )
     beside = f" beside champion {champion.id}" if champion else ""
     return begun.noting(now, phase.value, f"release {target.id}{_same_model(target, champion)} begins{beside}")
@@ -204,7 +204,7 @@ def resumed(state: RolloutState, now: float) -> RolloutState:
     return replace(state, paused_at=None, paused_seconds=state.paused_seconds + waited)
 
 
-def waive(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
+def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
     """Let a release that could not be put beside the champion take over without a trial when it is released next.
 
     Args:
@@ -225,8 +225,26 @@ def waive(state: RolloutState, release: str, reason: Reason, now: float) -> Roll
         )
     if release not in {verdict.release, verdict.recipe}:
         raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
-    waived = replace(state, waiver=Waiver(verdict.release, reason))
-    return waived.noting(now, "waived", f"{verdict.release} may take over without a trial: {reason.text}")
+    skipping = replace(state, skip_trial=SkipTrial(verdict.release, reason))
+    return skipping.noting(now, "skip_trial", f"{verdict.release} may take over without a trial: {reason.text}")
+
+
+def clear(state: RolloutState, release: str, now: float) -> RolloutState:
+    """Let a rejected release be tried again.
+
+    Args:
+        state: The present state.
+        release: Its id, or a recipe digest: then every image of it.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: No such release was rejected.
+    """
+    left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
+    if len(left) == len(state.rejected):
+        known = ", ".join(item.release for item in state.rejected.values()) or "none"
+        raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
+    return replace(state, rejected=left).noting(now, "cleared", f"{release} may be tried again")
 
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:

@@ -88,7 +88,7 @@ def test_a_person_lets_a_release_past_a_champion_that_cannot_start_again(
     world.controller().release(release("b"), "pair-ab", plan, beside="solo-a")  # the update was run twice
     state = world.controller().follow(100)
     assert (state.champion, state.previous, world.serving) == (release("b"), release("a"), "solo-b")
-    assert (world.approvals["arn:b"], state.waiver) == ("Approved", None)
+    assert (world.approvals["arn:b"], state.skip_trial) == ("Approved", None)
     assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason) == ("promoted", PERSON)
 
@@ -105,14 +105,16 @@ def test_a_release_that_skips_its_trial_and_does_not_come_up_is_rejected_and_the
     assert world.approvals["arn:b"] == "Rejected"
 
 
-def test_a_waiver_is_used_up_by_the_next_rollout_whosever_it_is(served: Worlds, release: Make, plan: Plan) -> None:
+def test_leave_to_skip_a_trial_is_used_up_by_the_next_rollout_whosever_it_is(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
     world = served(unstartable={"v-a"})
     challenge(world, release("b"), plan)
     world.controller().skip_trial("b", PERSON)
     challenge(world, release("c"), plan, "pair-ac")
     challenge(world, release("b"), plan)
     failed(world)
-    assert (world.serving, world.state.waiver) == ("solo-a", None)
+    assert (world.serving, world.state.skip_trial) == ("solo-a", None)
 
 
 def test_only_a_release_that_was_not_tried_may_skip_its_trial(served: Worlds, release: Make, plan: Plan) -> None:
@@ -127,10 +129,10 @@ def test_only_a_release_that_was_not_tried_may_skip_its_trial(served: Worlds, re
     challenge(world, release("b"), plan)
     with pytest.raises(RolloutError, match="the last verdict is: b rolled back"):
         world.controller().skip_trial("b", PERSON)
-    assert world.state.waiver is None
+    assert world.state.skip_trial is None
 
 
-def test_a_waiver_does_not_outlive_the_champion_that_it_was_given_beside(
+def test_leave_to_skip_a_trial_does_not_outlive_the_champion_that_it_was_given_beside(
     served: Worlds, release: Make, plan: Plan
 ) -> None:
     world = served(unstartable={"v-a"})
@@ -141,13 +143,13 @@ def test_a_waiver_does_not_outlive_the_champion_that_it_was_given_beside(
     assert world.serving == "solo-a"
 
 
-def test_a_state_written_before_there_were_waivers_is_read(served: Worlds, release: Make, plan: Plan) -> None:
+def test_a_state_written_before_trials_could_be_skipped_is_read(served: Worlds, release: Make, plan: Plan) -> None:
     world = served(unstartable={"v-a"})
     challenge(world, release("b"), plan)
     state = world.controller().skip_trial("b", PERSON)
     assert RolloutState.from_json(state.to_json()) == state
-    old = state.to_json().replace('"waiver": ', '"unknown": ')
+    old = state.to_json().replace('"skip_trial": ', '"unknown": ')
     with pytest.raises(ValueError, match="unknown"):
         RolloutState.from_json(old)
-    without = replace(state, waiver=None).to_json().replace(', "waiver": null', "")
-    assert RolloutState.from_json(without) == replace(state, waiver=None)
+    without = replace(state, skip_trial=None).to_json().replace(', "skip_trial": null', "")
+    assert RolloutState.from_json(without) == replace(state, skip_trial=None)

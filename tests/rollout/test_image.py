@@ -13,7 +13,7 @@ from rollout.fault import at_fault
 from rollout.memory import World
 from rollout.plan import ReplayGate
 from rollout.release import release_id
-from rollout.state import Replayed, Verdict, Waiver
+from rollout.state import Replayed, SkipTrial, Verdict
 from rollout.transitions import Rejected
 
 Make = Callable[[str], Release]
@@ -140,8 +140,8 @@ def test_a_journal_that_named_recipes_is_read_by_the_ids_of_their_releases(
     old = replace(release("b"), id=recipe[:12], recipe=recipe)
     world = served(error_rates={"v-a": 0.01, "v-b": 0.5})
     state = challenge(world, old, plan)
-    state = replace(state, waiver=Waiver(old.id, PERSON))
+    state = replace(state, skip_trial=SkipTrial(old.id, PERSON))
     value = json.loads(state.to_json())
     value["rejected"] = {recipe: value["rejected"][old.id]}
-    value["waiver"] = {"recipe": recipe, "reason": value["waiver"]["reason"]}
+    value["waiver"] = {"recipe": recipe, "reason": value.pop("skip_trial")["reason"]}
     assert RolloutState.from_json(json.dumps(value)) == state

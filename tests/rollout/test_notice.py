@@ -55,7 +55,7 @@ def test_every_command_of_a_notice_names_its_stack() -> None:
         "failed",
         "superseded",
         "cleared",
-        "waived",
+        "skip_trial",
         "left_to_judge",
     ):
         told = notice(Event(0.0, "000002-b", kind, "b: why"), "flight-delay-prod", Commands.of_stack("prod")).text

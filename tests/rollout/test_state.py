@@ -83,4 +83,4 @@ def test_a_state_of_the_first_version_is_read_with_its_error_margin_as_a_metric(
     assert plan == Plan(steps=(Step(10, 30),), metrics=(Metric("errors", "rate", 0.07),))
 
 
-NEW_IN_2 = ("shadow_config", "approved", "paused_at", "paused_seconds", "pivots", "replayed", "waiver")
+NEW_IN_2 = ("shadow_config", "approved", "paused_at", "paused_seconds", "pivots", "replayed", "skip_trial")
