@@ -1,9 +1,9 @@
-"""Gathers the windows of one metric into blocks, and the blocks' e-values into evidence.
+"""Gathers the e-values of one metric's blocks into evidence.
 
 What makes the evidence valid at any time:
 
-- A block is closed by how many observations there were, never by how they went. So both sizes of a block are known
-  before its outcome, and so is every bet on it, which uses earlier blocks only.
+- Both sizes of a block are known before its outcome (see `blocks`), and so is every bet on it, which uses earlier
+  blocks only.
 - Each bet's product over the blocks is a test supermartingale; so is a mixture of them with fixed weights.
 - Evidence for "worse" begins anew, beside the old, when the challenger gets more traffic. With S such segments planned,
   each has the weight 1/S, and counts as 1 until it begins.
@@ -22,12 +22,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import add
 from typing import NamedTuple, Protocol
 
 from rollout.metrics import Tally
-
-_BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
-_GROWTH = 0.03  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
 
 
 class Gains(NamedTuple):
@@ -75,8 +73,7 @@ class Favour:
 
     def add(self, gains: Gains) -> None:
         """Take in a block."""
-        _increase(self._not_worse, gains.not_worse)
-        _increase(self._better, gains.better)
+        self._not_worse, self._better = _sum(self._not_worse, gains.not_worse), _sum(self._better, gains.better)
 
 
 class Evidence:
@@ -87,62 +84,35 @@ class Evidence:
         segments: How many times evidence for "worse" may start anew, the first included.
 
     Attributes:
-        champion: All that was seen of the champion.
-        challenger: All that was seen of the challenger.
         whole: The evidence for the challenger from the whole trial.
         here: The same from the present segment alone.
     """
 
     def __init__(self, bettor: Bettor, *, segments: int = 1) -> None:
-        self.champion, self.challenger = Tally(), Tally()
         self._bettor, self._segments = bettor, max(1, segments)
         self._worse = [[0.0] * len(bettor.shares.worse)]  # log e-values: segment, bet
         self.whole, self.here = Favour(bettor.shares), Favour(bettor.shares)
-        self._before = 0, 0
         self._peak = 0.0
-        self._block = Tally(), Tally()
-        self._asked = 0  # the challenger's observations in closed blocks of this segment
 
     @property
     def worse(self) -> float:
         """The log of the most evidence so far that it is worse: once shown it stays shown."""
         return self._peak
 
-    @property
-    def counts_here(self) -> tuple[int, int]:
-        """How many observations there are of champion and challenger in the present segment."""
-        return self.champion.count - self._before[0], self.challenger.count - self._before[1]
-
-    def add(self, champion: Tally, challenger: Tally) -> None:
-        """Take in one closed window."""
-        self.champion, self.challenger = plus(self.champion, champion), plus(self.challenger, challenger)
-        if min(champion.count, challenger.count) == 0 and max(champion.count, challenger.count) >= _BLOCK:
-            return  # nothing to compare it with at that time; the comparison would mistake a drift for a difference
-        self._block = plus(self._block[0], champion), plus(self._block[1], challenger)
-        if self._block[0].count >= _BLOCK and self._block[1].count >= max(_BLOCK, _GROWTH * self._asked):
-            self._close()
-
     def restart(self) -> None:
         """Begin a segment, and gather its evidence beside the old: the weights were changed."""
-        self._close()
-        self._asked = 0
-        self._before = self.champion.count, self.challenger.count
         self.here = Favour(self._bettor.shares)
         if len(self._worse) < self._segments:
             self._worse.append([0.0] * len(self._worse[0]))
 
-    def _close(self) -> None:
-        champion, challenger = self._block
-        self._block = Tally(), Tally()
-        if champion.count and challenger.count:
-            gains = self._bettor.gains(champion, challenger)
-            for segment in self._worse:
-                _increase(segment, gains.worse)
-            self.whole.add(gains)
-            self.here.add(gains)
-            self._note_peak()
-            self._bettor.learn(champion, challenger)
-        self._asked += challenger.count
+    def bet(self, champion: Tally, challenger: Tally) -> None:
+        """Take in a block with at least one observation of each version."""
+        gains = self._bettor.gains(champion, challenger)
+        self._worse = [_sum(segment, gains.worse) for segment in self._worse]
+        self.whole.add(gains)
+        self.here.add(gains)
+        self._note_peak()
+        self._bettor.learn(champion, challenger)
 
     def _note_peak(self) -> None:
         if max(map(max, self._worse)) <= self._peak:
@@ -153,11 +123,6 @@ class Evidence:
         self._peak = max(self._peak, log_mixture(every, [1 / self._segments] * self._segments))
 
 
-def plus(one: Tally, other: Tally) -> Tally:
-    """Both together."""
-    return Tally(one.count + other.count, one.total + other.total, one.squares + other.squares)
-
-
 def log_mixture(logs: Sequence[float], shares: Sequence[float]) -> float:
     """Log of the weighted mean of e-values, from their logs; of none it is 0: no evidence."""
     if not logs:
@@ -166,6 +131,5 @@ def log_mixture(logs: Sequence[float], shares: Sequence[float]) -> float:
     return top + math.log(sum(share * math.exp(log - top) for log, share in zip(logs, shares, strict=True)))
 
 
-def _increase(logs: list[float], gains: Sequence[float]) -> None:
-    for place, gain in enumerate(gains):
-        logs[place] += gain
+def _sum(logs: Sequence[float], gains: Sequence[float]) -> list[float]:
+    return list(map(add, logs, gains))

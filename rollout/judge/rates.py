@@ -35,12 +35,14 @@ Quantiles by counts above a fixed point, as in Howard and Ramdas, "Sequential es
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from rollout.judge.evidence import Gains
 from rollout.metrics import Tally
 
 _TINY = 1e-12
 _LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count
+_CLOSE = 1e-9
 _PARTS = (0.02, 0.15, 0.45, 0.75)  # of the champion's rate: what a better challenger's may be
 _MEMORY = 0.95  # what a block counts one block later: the guess follows a drift
 
@@ -66,12 +68,12 @@ class Rates:
         limit: float | None = None,
     ) -> None:
         self._margin, self._up, self._seek_better = margin, _differences(margin, guess), better
-        self._limit = limit
+        self._below = [] if limit is None else [_log_ratios(limit * part, limit) for part in _PARTS]
         self._prior = guess * weight, weight
         self._ones = self._count = 0.0
         shares = [1 / (2 + place) for place in range(len(self._up))]
         down = 3 if margin else len(_PARTS)
-        down += len(_PARTS) if limit is not None else 0
+        down += len(self._below)
         self.shares = Gains(
             [share / sum(shares) for share in shares],
             [1 / down] * down,
@@ -85,17 +87,13 @@ class Rates:
         less = [guess * part for part in _PARTS]
         # With a margin: equal, better by it, or worse by half of it.
         down = [guess - margin, guess, guess + margin / 2] if margin else less
+        ones, others = challenger.total, challenger.count - challenger.total
+        below = [ones * one + others * other for one, other in self._below]
         return Gains(
-            [log_e_value((guess, guess + step), margin, champion, challenger) for step in self._up],
-            [log_e_value((guess, rate), margin, champion, challenger) for rate in down] + self._below(challenger),
-            [log_e_value((guess, rate), 0.0, champion, challenger) for rate in less if self._seek_better],
+            log_e_values(guess, [guess + step for step in self._up], margin, champion, challenger),
+            log_e_values(guess, down, margin, champion, challenger) + below,
+            log_e_values(guess, less if self._seek_better else (), 0.0, champion, challenger),
         )
-
-    def _below(self, challenger: Tally) -> list[float]:
-        """Log e-values against the challenger's rate being at or above the limit."""
-        if self._limit is None:
-            return []
-        return [_log_likelihood(challenger, self._limit * part, self._limit) for part in _PARTS]
 
     def learn(self, champion: Tally, challenger: Tally) -> None:
         """Take a closed block into account for later guesses of the champion's rate; the challenger's is mixed over."""
@@ -103,29 +101,43 @@ class Rates:
         self._count = _MEMORY * self._count + champion.count
 
 
-def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, challenger: Tally) -> float:
-    """Log e-value of one block, against all rates on the far side of the line p1 - p0 = margin from the guess.
+def _log_ratios(rate: float, limit: float) -> tuple[float, float]:
+    """Log of the likelihood of a rate over that of the limit, for a one and for a zero."""
+    return math.log(rate / limit), math.log((1 - rate) / (1 - limit))
+
+
+def log_e_values(
+    guess: float, rates: Iterable[float], margin: float, champion: Tally, challenger: Tally
+) -> list[float]:
+    """Log e-values of one block, against all rates on the far side of the line p1 - p0 = margin from the guesses.
 
     Args:
-        guess: The champion's and the challenger's rate, as guessed before the block, on the side of the line that is to
-            be shown. Rates above 1 count as 1.
+        guess: The champion's rate, as guessed before the block.
+        rates: The challenger's, one for each e-value, on the side of the line that is to be shown. Rates above 1 count
+            as 1.
         margin: Where the line is.
         champion: The champion's observations in the block, at least one, and how many of them are ones.
         challenger: The challenger's, likewise.
 
     Returns:
-        Its log, in nats; 0 when there is no such guess among rates up to 1: then nothing is bet.
+        Their logs, in nats; 0 where there is no such guess among rates up to 1: then nothing is bet.
     """
-    q0, q1 = min(max(guess[0], _LEAST), 1 - _LEAST), min(max(guess[1], _LEAST), 1 - _LEAST)
-    if (guess[1] - guess[0] > margin) != (q1 - q0 > margin):
-        return 0.0
-    r0, r1 = closest((q0, q1), margin, champion.count, challenger.count)
-    return _log_likelihood(champion, q0, r0) + _log_likelihood(challenger, q1, r1)
+    q0 = _within(guess, _LEAST, 1 - _LEAST)
+    n0, k0, n1, k1 = champion.count, champion.total, challenger.count, challenger.total
+    log, found = math.log, list[float]()
+    for rate in rates:
+        q1 = _within(rate, _LEAST, 1 - _LEAST)
+        if (rate - guess > margin) != (q1 - q0 > margin):
+            found.append(0.0)
+            continue
+        r0, r1 = closest((q0, q1), margin, n0, n1)
+        old = k0 * log(q0 / r0) + (n0 - k0) * log((1 - q0) / (1 - r0))
+        found.append(old + k1 * log(q1 / r1) + (n1 - k1) * log((1 - q1) / (1 - r1)))
+    return found
 
 
-def _log_likelihood(seen: Tally, one: float, other: float) -> float:
-    """Log of the likelihood of one rate over that of another."""
-    return seen.total * math.log(one / other) + (seen.count - seen.total) * math.log((1 - one) / (1 - other))
+def _within(value: float, low: float, high: float) -> float:
+    return low if value < low else high if value > high else value
 
 
 def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tuple[float, float]:
@@ -137,8 +149,9 @@ def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tupl
     if margin == 0:
         r0 = (n0 * q0 + n1 * q1) / (n0 + n1)
         return r0, r0
-    low, high = sorted(min(max(end, _TINY), 1 - margin - _TINY) for end in (q0, q1 - margin))
-    r0 = min(max(_by_formula(q0, q1, margin, n1 / n0), low), high)
+    low, high = (q0, q1 - margin) if q0 < q1 - margin else (q1 - margin, q0)
+    low, high = _within(low, _TINY, 1 - margin - _TINY), _within(high, _TINY, 1 - margin - _TINY)
+    r0 = _within(_by_formula(q0, q1, margin, n1 / n0), low, high)
     for _ in range(60):
         r1 = r0 + margin
         v0, v1 = r0 * (1 - r0), r1 * (1 - r1)
@@ -152,9 +165,9 @@ def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tupl
         bend = n0 * (v0 - (r0 - q0) * (1 - 2 * r0)) / v0**2 + n1 * (v1 - (r1 - q1) * (1 - 2 * r1)) / v1**2
         step = r0 - slope / bend if bend > 0 else low
         after = step if low < step < high else (low + high) / 2
-        if abs(after - r0) <= max(1e-12 * min(r0, 1 - r1), 2e-16 * r0):
-            break
-        r0 = after
+        moved, r0 = abs(after - r0), after
+        if moved <= _CLOSE * r0 and moved <= _CLOSE * (1 - r1):
+            break  # what a step of Newton's leaves is about the square of it
     return r0, r0 + margin
 
 

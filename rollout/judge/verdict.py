@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from operator import attrgetter
 from typing import Literal
 
 from rollout.judge.finding import Finding, Judged, Stage, can_be_better, on_metric
@@ -71,11 +74,11 @@ def judge(
         The answer. Without data on any metric with `prove` it is `unknown`, unless another is `worse`. So it is when
         any metric, with `prove` or not, has a window whose sums cannot be of values within its range.
     """
-    ordered = sorted(windows, key=lambda window: window.start)
     able = [metric for metric in metrics if metric.prove and can_be_better(metric)]
     better = max(1, len(able)) / alpha if last and promote_when == "better" else None
-    stage = Stage(starts, segments, last, worse=len(metrics) / alpha, not_worse=1 / alpha, better=better)
-    judged = [on_metric(metric, ordered, stage) for metric in metrics]
+    stage = Stage(segments, last, worse=len(metrics) / alpha, not_worse=1 / alpha, better=better)
+    steps = _by_step(windows, starts)
+    judged = [on_metric(metric, steps, stage) for metric in metrics]
     each = tuple(item.finding for item in judged)
     worse = [item for item in judged if item.finding.answer == "worse"]
     if worse:
@@ -92,6 +95,14 @@ def judge(
     if behind.lacks > 0:
         return Findings("unknown", behind.finding.reason, each)
     return Findings("not worse", _least_certain(behind, awaited), each)
+
+
+def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Window]]:
+    """The windows in their order, in a list for each step; those before the first belong to it."""
+    ordered = sorted(windows, key=attrgetter("start"))
+    times = [window.start for window in ordered]
+    ends = [bisect_left(times, start) for start in sorted(starts)[1:]]
+    return [ordered[begin:end] for begin, end in pairwise([0, *ends, len(ordered)])]
 
 
 def _better(awaited: list[Judged], able: list[Metric], needed: float, each: tuple[Finding, ...]) -> Findings:

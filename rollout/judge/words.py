@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from rollout.judge.evidence import Evidence
 from rollout.judge.scale import span
-from rollout.metrics import Metric
+from rollout.metrics import Metric, Tally
 
 _MOST = 1e6  # more observations lacking than this are a guess without worth
 
@@ -23,11 +22,11 @@ def proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
     return found
 
 
-def numbers(metric: Metric, evidence: Evidence) -> dict[str, float]:
+def numbers(metric: Metric, champion: Tally, challenger: Tally) -> dict[str, float]:
     """Counts and means of both, in the metric's own unit and direction."""
     label = {"rate": "rate", "quantile": "slower", "mean": "mean"}[metric.kind]
     found = {"margin": metric.margin}
-    for who, tally in (("champion", evidence.champion), ("challenger", evidence.challenger)):
+    for who, tally in (("champion", champion), ("challenger", challenger)):
         value = tally.total / tally.count if tally.count else 0.0
         if metric.better == "higher":
             value = 1 - value
@@ -37,11 +36,9 @@ def numbers(metric: Metric, evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def no_data(metric: Metric, evidence: Evidence) -> str:
+def no_data(metric: Metric, champion: int, challenger: int) -> str:
     """Which version has no data, and where it was looked for."""
-    missing = [
-        who for who, tally in (("champion", evidence.champion), ("challenger", evidence.challenger)) if not tally.count
-    ]
+    missing = [who for who, count in (("champion", champion), ("challenger", challenger)) if not count]
     if len(missing) == 2 and metric.kind == "quantile":
         known = f"known after {metric.requests_to_cut} of its requests within an hour"
         return f"not yet known: {metric.name}: waits for the champion's quantile to compare with, {known}"

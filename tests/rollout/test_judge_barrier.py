@@ -122,7 +122,7 @@ def test_a_p99_worse_by_twice_the_margin_hardly_ever_looks_likely_however_few_re
     for _ in range(200):
         evidence, best = Evidence(Rates(0.0, guess=0.01, weight=50, limit=0.01)), -math.inf
         for _ in range(6000 // requests):
-            evidence.add(*(Tally(requests, int(source.binomial(requests, rate))) for rate in (0.01, slower)))
+            evidence.bet(*(Tally(requests, int(source.binomial(requests, rate))) for rate in (0.01, slower)))
             best = max(best, evidence.here.not_worse)
         passed += best >= math.log(LIKELY)
     assert passed / 200 <= 0.01

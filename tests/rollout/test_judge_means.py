@@ -127,13 +127,13 @@ def test_sums_and_squares_give_the_evidence_that_the_single_values_give(worse_by
     windows = [(source.beta(1, 5, 60), np.minimum(source.beta(1, 5, 20) + worse_by, 1)) for _ in range(12)]
     evidence = Evidence(Means(0.1), segments=2)
     for champion, challenger in windows:
-        evidence.add(tally(champion), tally(challenger))
+        evidence.bet(tally(champion), tally(challenger))
     worse, well = by_single_values(windows, 0.1, segments=2)
     assert math.exp(evidence.worse) == pytest.approx(worse, rel=1e-6)
     assert math.exp(evidence.whole.not_worse) == pytest.approx(well, rel=1e-6)
 
 
-pair = st.tuples(st.lists(unit, max_size=30), st.lists(unit, max_size=30))
+pair = st.tuples(st.lists(unit, min_size=1, max_size=30), st.lists(unit, min_size=1, max_size=30))
 
 
 @given(st.lists(pair, max_size=8), st.floats(0, 0.9), st.booleans())
@@ -142,6 +142,6 @@ def test_whatever_is_seen_the_bets_stay_within_the_range(
 ) -> None:
     evidence = Evidence(Means(margin, better=better), segments=2)
     for champion, challenger in seen:
-        evidence.add(tally(champion), tally(challenger))
+        evidence.bet(tally(champion), tally(challenger))
     evidence.restart()
     assert all(math.isfinite(log) for log in (evidence.worse, evidence.whole.not_worse, evidence.whole.better))

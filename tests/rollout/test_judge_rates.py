@@ -10,10 +10,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 
 from rollout.judge.evidence import Evidence
-from rollout.judge.rates import Rates, closest, log_e_value
+from rollout.judge.rates import Rates, closest, log_e_values
 from rollout.metrics import Tally
 
 rate = st.floats(0.001, 0.999)
+
+
+def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, challenger: Tally) -> float:
+    """That of a single guess of the challenger's rate."""
+    (found,) = log_e_values(guess[0], [guess[1]], margin, champion, challenger)
+    return found
 
 
 def expected_e_value(
@@ -136,7 +142,7 @@ def test_the_expected_evidence_of_being_below_a_limit_is_at_most_one_when_it_is_
 def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when() -> None:
     evidence = Evidence(Rates(0.02), segments=3)
     block = Tally(50, 1), Tally(50, 8)
-    evidence.add(*block)
+    evidence.bet(*block)
     differences, shares = [0.03 * 1.6**n for n in range(8)], [1 / n for n in range(2, 10)]
     values = [math.exp(log_e_value((0.02, 0.02 + item), 0.02, *block)) for item in differences]
     mixture = sum(value * share for value, share in zip(values, shares, strict=True)) / sum(shares)
@@ -147,7 +153,7 @@ def test_the_evidence_for_worse_never_falls() -> None:
     evidence = Evidence(Rates(0.02), segments=2)
     so_far = 0.0
     for failed in [8, 8, 4, 3, 9, 2, 2, 2, 12, 4]:
-        evidence.add(Tally(50, 1), Tally(50, failed))
+        evidence.bet(Tally(50, 1), Tally(50, failed))
         assert evidence.worse >= so_far
         so_far = evidence.worse
     assert so_far > 0
@@ -157,10 +163,10 @@ def test_a_block_is_bet_on_before_it_is_seen() -> None:
     # The same block first and second: its own outcome must not have moved the bet on it.
     first, second = Evidence(Rates(0.02)), Rates(0.02)
     block, later = (Tally(100, 30), Tally(100, 30)), (Tally(100, 1), Tally(100, 1))
-    first.add(*block)
+    first.bet(*block)
     log_gains = second.gains(*block).not_worse
     assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, log_gains)) / 3)
     second.learn(*block)
-    first.add(*later)
+    first.bet(*later)
     both = [one + other for one, other in zip(log_gains, second.gains(*later).not_worse, strict=True)]
     assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)

@@ -80,10 +80,10 @@ def test_worse_in_the_last_step_alone_passes_it_at_most_alpha_of_the_time_howeve
     passed = 0
     for _ in range(300):
         evidence, best = Evidence(Rates(ERRORS.margin), segments=2), -math.inf
-        evidence.add(Tally(4000, 40), Tally(4000, 40))
+        evidence.bet(Tally(4000, 40), Tally(4000, 40))
         evidence.restart()
         for _ in range(60):
-            evidence.add(Tally(20, int(source.binomial(20, 0.01))), Tally(20, int(source.binomial(20, errors))))
+            evidence.bet(Tally(20, int(source.binomial(20, 0.01))), Tally(20, int(source.binomial(20, errors))))
             best = max(best, evidence.here.not_worse)
         passed += best >= math.log(1 / ALPHA)
     assert passed / 300 <= most
@@ -93,12 +93,14 @@ def test_an_equal_challenger_passes_the_last_step_soon() -> None:
     source = np.random.default_rng(6)
     waited: list[int] = []
     for _ in range(40):
+        count = 0
         evidence = Evidence(Rates(ERRORS.margin), segments=2)
-        evidence.add(Tally(4000, 40), Tally(4000, 40))
+        evidence.bet(Tally(4000, 40), Tally(4000, 40))
         evidence.restart()
         while evidence.here.not_worse < math.log(1 / ALPHA):
-            evidence.add(*(Tally(50, int(source.binomial(50, 0.01))) for _ in range(2)))
-        waited.append(evidence.challenger.count - 4000)
+            evidence.bet(*(Tally(50, int(source.binomial(50, 0.01))) for _ in range(2)))
+            count += 50
+        waited.append(count)
     assert np.mean(waited) < 800
 
 

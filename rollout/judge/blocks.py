@@ -1,0 +1,74 @@
+"""Gathers the windows of one metric into blocks.
+
+A block is closed by how many observations there were, never by how they went: so both sizes of a block are known before
+its outcome. Where blocks end is looked up in running counts, and a block is summed at once: a trial of weeks has tens
+of thousands of windows, and is judged at each step from all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, compress
+
+from rollout.metrics import Tally
+
+_BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
+_GROWTH = 0.03  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one version did in windows that follow each other: counts, sums and sums of squares."""
+
+    counts: Sequence[int]
+    totals: Sequence[float]
+    squares: Sequence[float]
+
+    @classmethod
+    def of(cls, tallies: Sequence[Tally]) -> Column:
+        """The column of some tallies."""
+        return cls(
+            [tally.count for tally in tallies], [tally.total for tally in tallies], [tally.squares for tally in tallies]
+        )
+
+    def tallies(self) -> Iterator[Tally]:
+        """The tallies again."""
+        return map(Tally, self.counts, self.totals, self.squares)
+
+    def only(self, chosen: Sequence[bool]) -> Column:
+        """The chosen windows."""
+        kept = list(compress(self.totals, chosen)), list(compress(self.squares, chosen))
+        return Column(list(compress(self.counts, chosen)), *kept)
+
+    def sum(self, begin: int = 0, end: int | None = None) -> Tally:
+        """All together from `begin` to before `end`."""
+        return Tally(sum(self.counts[begin:end]), sum(self.totals[begin:end]), sum(self.squares[begin:end]))
+
+
+def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[tuple[Tally, Tally]]:
+    """The blocks of one segment, in which each version keeps its share of traffic.
+
+    A window in which one version had no traffic to speak of is left out: there is nothing to compare the other with at
+    that time, and a drift would be mistaken for a difference.
+
+    Args:
+        champion: The champion's windows.
+        challenger: The challenger's, of the same times.
+        ended: Whether the segment is over: then what is left over is a block too, if there is some of both versions.
+    """
+    if 0 in champion.counts or 0 in challenger.counts:
+        counts = zip(champion.counts, challenger.counts, strict=True)
+        both = [bool(one and other) or one + other < _BLOCK for one, other in counts]
+        champion, challenger = champion.only(both), challenger.only(both)
+    old, new = [0, *accumulate(champion.counts)], [0, *accumulate(challenger.counts)]
+    begin, last = 0, len(old) - 1
+    while begin < last:
+        least = max(_BLOCK, math.ceil(_GROWTH * new[begin]))
+        end = max(bisect_left(old, old[begin] + _BLOCK), bisect_left(new, new[begin] + least))
+        if end > last and not (ended and old[last] > old[begin] and new[last] > new[begin]):
+            return
+        yield champion.sum(begin, end), challenger.sum(begin, end)
+        begin = end
