@@ -247,7 +247,7 @@ def run(
         variant: Send everything to this variant.
         labels: Takes the true label of each event that was answered and has one.
         tick: Called after each request is handed over, with the report so far.
-        stop: Ends the run from another thread; what is under way is still counted.
+        stop: Ends the run from another thread; what is under way is still counted, and no more is sent.
         report: What the outcomes are added to; a new one if left out.
     """
     report, stop = report or Report(), stop or threading.Event()
@@ -269,7 +269,9 @@ def run(
             else:
                 report.ended = limit is None
         except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
+            stop.set()
+        if stop.is_set():
+            pool.shutdown(cancel_futures=True)  # a slow endpoint leaves many that wait for their turn
     report.elapsed_s = time.monotonic() - begun
     return report
 

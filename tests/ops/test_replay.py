@@ -2,6 +2,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -109,6 +110,35 @@ def test_a_stopped_replay_counts_what_was_under_way(endpoint: type[Endpoint]) ->
     stop.set()
     thread.join(timeout=30)
     assert reports[0].sent == len(endpoint.seen)
+
+
+def test_a_stopped_replay_sends_nothing_more_of_what_waits_behind_a_slow_endpoint(
+    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, stop = threading.Event(), threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        """Lets the endpoint answer only when the replay has said what becomes of the requests that wait."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            released.set()
+            super().shutdown(wait=wait)
+
+    def answer_late(self: Endpoint) -> None:
+        released.wait(60)
+        Endpoint.do_POST(self)
+
+    def source() -> Iterator[Flight]:
+        yield from (flight(4 * n) for n in range(100))
+        stop.set()
+        yield flight(0)
+
+    monkeypatch.setattr("ops.replay.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(endpoint, "do_POST", answer_late)
+    report = run(TARGET, source(), Pace(rate=10_000), stop=stop)
+    assert report.failed == 0
+    assert 0 < report.sent <= 16
 
 
 def test_nothing_that_answers_is_a_failure_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
