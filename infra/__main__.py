@@ -93,7 +93,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         names,
         plan=plan,
         target=package.release(),
-        settings=settings.rollout,
+        settings=settings.trial,
         instances=settings.serving.instance_count,
         monitoring=watch,
         state=here.state,

@@ -221,6 +221,12 @@ class Settings(Section):
     promotion: PromotionSettings
     registry: RegistrySettings
 
+    @property
+    def trial(self) -> RolloutSettings:
+        """The rollout's settings; the replay gate that is the default is none where nothing is captured."""
+        captured = self.serving.capture_percent > 0
+        return self.rollout if captured else self.rollout.model_copy(update={"replay": None})
+
     @model_validator(mode="after")
     def _together(self) -> Self:
         wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances()]

@@ -23,7 +23,7 @@ from infra.section import Section
 from infra.whole_numbers import whole
 from rollout import catalogue, strategies
 from rollout.metrics import Metric
-from rollout.plan import LONGEST, Guard, GuardKind, OnTimeout, Plan, PlanError, PromoteWhen, ReplayGate, Step
+from rollout.plan import LONGEST, Guard, GuardKind, OnTimeout, OnTooFew, Plan, PlanError, PromoteWhen, ReplayGate, Step
 
 BAKE = "The least time at this weight."
 _REFUSED = re.compile(r"^rollout\.[\w.]+: got .+?(?P<more>; .+)?(?P<rule>, allowed .+)$", re.DOTALL)
@@ -254,9 +254,27 @@ class ReplaySettings(Section):
         default=3, ge=0.1, le=1000, description="Ratio of the medians of latency, challenger / champion."
     )
 
+    min_requests: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="With fewer captured the gate cannot be checked, and on_too_few happens; never more than requests.",
+    )
+    on_too_few: OnTooFew = Field(
+        default="wait",
+        description="Wait for more, within max_minutes; or pass: judge by what is there, and say so in the verdict.",
+    )
+
     def gate(self) -> ReplayGate:
         """The gate of the plan."""
-        return ReplayGate(self.requests, self.max_errors, self.max_changed, self.max_latency_ratio)
+        return ReplayGate(
+            requests=self.requests,
+            max_errors=self.max_errors,
+            max_changed=self.max_changed,
+            max_latency_ratio=self.max_latency_ratio,
+            min_requests=self.min_requests,
+            on_too_few=self.on_too_few,
+        )
 
 
 class InfrastructureSettings(Section):

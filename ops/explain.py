@@ -292,7 +292,8 @@ def _replay(state: RolloutState) -> Replay | None:
     if state.replayed is None:
         return None
     bounds = tuple(Bound(*row) for row in replay_bounds(state.plan, state.replayed))
-    return Replay(replay_text(state.replayed), bounds, state.replayed.examples)
+    gate = state.plan.replay if state.plan else None
+    return Replay(replay_text(gate, state.replayed), bounds, state.replayed.examples)
 
 
 def _alarm(reason: Reason) -> Alarm | None:

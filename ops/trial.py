@@ -229,7 +229,9 @@ def _waits(state: RolloutState, decision: Decision | None) -> str:
 def _replayed(state: RolloutState, plan: Plan) -> str:
     if plan.replay is None:
         return ""
-    return replay_text(state.replayed) if state.replayed else "captured requests come before any live traffic"
+    return (
+        replay_text(plan.replay, state.replayed) if state.replayed else "captured requests come before any live traffic"
+    )
 
 
 def replay_bounds(plan: Plan | None, seen: Replayed) -> list[tuple[str, str, str, bool]]:

@@ -167,18 +167,22 @@ def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
     return live.status == "ready" and there is not None and there.instances >= 1
 
 
-def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | Look | None:
+def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWeights | Look | None:
     """The replay gate, when it is still before the challenger; only a production variant can be asked by name.
 
-    One that cannot be had in the trial's time is no longer tried: then the decision is that the time is over.
+    One that cannot be had in the trial's time is no longer tried: then the decision is that the time is over. One that
+    waits for more captured requests looks for them once a window.
     """
     champion, challenger, plan = state.champion, state.challenger, state.plan
-    if champion is None or challenger is None or plan is None or plan.replay is None or state.replayed is not None:
+    if champion is None or challenger is None or plan is None or plan.replay is None or not state.gate_ahead:
         return None
-    if challenger.variant not in live.variants or live.shares()[challenger.variant] > 0:
+    if challenger.variant not in live.variants:
         return None
-    if now - state.started_at > plan.max_seconds:
-        return None if state.phase is not Phase.PREPARING else Look()
+    if live.shares()[challenger.variant] > 0:  # that somebody else gave it
+        return _empty_others(state, live) if state.phase is Phase.PREPARING else None
+    just_looked = state.replayed is not None and now - state.rehearsed_at < plan.window_seconds
+    if just_looked or now - state.started_at - state.paused_seconds > plan.max_seconds:
+        return Look()
     return Rehearse(champion.variant, challenger.variant, plan.replay.requests)
 
 

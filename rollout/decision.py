@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.judge import Findings, judge
 from rollout.metrics import Window
 from rollout.plan import Plan
+from rollout.replay import unchecked
 from rollout.state import Phase, Reason, RolloutState
 
 Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
@@ -164,7 +165,9 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
     """What stands in the way of going on, whatever the judge says; None when nothing does."""
     began = state.step_started_at
     if state.phase is not Phase.BAKING or began is None:
-        return Reason("endpoint", "weights", "the endpoint has not confirmed the weights yet")
+        return _gate_waits(plan, state) or Reason(
+            "endpoint", "weights", "the endpoint has not confirmed the weights yet"
+        )
     step = plan.steps[min(state.step, len(plan.steps) - 1)]
     baked = now - began
     if baked < step.bake_seconds:
@@ -182,18 +185,30 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
     return None
 
 
+def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:
+    """That the replay gate waits for captured requests; None when it does not."""
+    if plan.replay is None or state.replayed is None or not state.gate_ahead:
+        return None
+    numbers = {"requests": float(state.replayed.requests), "min_requests": float(plan.replay.least)}
+    return Reason("replay", "requests", unchecked(plan.replay, state.replayed), numbers)
+
+
 def _time_out(
     plan: Plan, state: RolloutState, taken: float, findings: Findings | None, seen: Seen
 ) -> tuple[Action, Reason]:
     last = _standing(plan, state, findings, seen)
     text = f"no verdict within {plan.max_seconds:.0f} s: {last.text}"
     reason = Reason("timeout", "max_seconds", text, {"seconds": taken, "max_seconds": plan.max_seconds, **last.numbers})
-    hold = plan.on_timeout == "hold" and state.phase is Phase.BAKING
+    before_the_gate = state.gate_ahead and not plan.shadows(state.step)  # no live traffic, so no share to hold
+    hold = plan.on_timeout == "hold" and state.phase is Phase.BAKING and not before_the_gate
     return ("wait_for_person" if hold else "roll_back"), reason
 
 
 def _standing(plan: Plan, state: RolloutState, findings: Findings | None, seen: Seen) -> Reason:
     """What is known when the time is over."""
+    few = _gate_waits(plan, state)
+    if few is not None:
+        return replace(few, text=f"the challenger never got live traffic: {few.text}")
     if state.phase is Phase.PREPARING:
         replay = plan.replay is not None and state.replayed is None
         what = "captured requests could not be replayed to it" if replay else "the endpoint was not ready for it"

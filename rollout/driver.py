@@ -188,7 +188,7 @@ class Driver:
         outcome = self.replay.run(effect.champion, effect.challenger, effect.requests)
         state = self.journal.read()
         same = state.challenger is not None and state.challenger.variant == effect.challenger
-        if same and state.on_trial and state.replayed is None:
+        if same and state.on_trial and state.gate_ahead:
             self.journal.write(transitions.replayed(state, outcome, self.clock.time()))
 
     def _approval(self, state: RolloutState) -> Approval | None:

@@ -28,6 +28,7 @@ from rollout.ports import (
     Notify,
     Quantile,
     Registry,
+    Replay,
     RolloutError,
     Traffic,
     Unreachable,
@@ -134,6 +135,7 @@ class World:
         journal: Journal | None = None,
         registry: Registry | None = None,
         notify: Notify | None = None,
+        replay: Replay | None = None,
     ) -> Controller:
         """A controller of its own over this world, with other ports where they are given; any number may be used."""
         return Controller(
@@ -141,7 +143,7 @@ class World:
             signals=MemorySignals(self),
             journal=journal or MemoryJournal(self),
             registry=registry or MemoryRegistry(self),
-            replay=MemoryReplay(self),
+            replay=replay or MemoryReplay(self),
             clock=self.clock,
             notify=notify or MemoryNotify(self),
         )

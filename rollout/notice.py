@@ -169,7 +169,7 @@ def waiting(what: Lack) -> str:
 
 def lack(decision: Decision | None) -> Lack | None:
     """What brings a decision nearer: more requests, or labels; None when neither does."""
-    if decision is None or decision.action != "hold" or decision.reason.source != "judge":
+    if decision is None or decision.action != "hold" or decision.reason.source not in {"judge", "replay"}:
         return None
     reason = decision.reason
     if reason.name == "requests":

@@ -12,6 +12,7 @@ from rollout.metrics import Metric
 
 OnTimeout = Literal["roll_back", "hold"]
 PromoteWhen = Literal["not_worse", "better"]
+OnTooFew = Literal["wait", "pass"]
 GuardKind = Literal["all_at_once", "canary", "linear", "rolling"]
 
 _T = TypeVar("_T")
@@ -68,18 +69,34 @@ class ReplayGate:
         max_errors: The largest share of answers that may be errors or of another shape than the champion's.
         max_changed: The largest share of answers whose decision may differ from the champion's.
         max_latency_ratio: The largest ratio of the medians of latency, challenger / champion.
+        min_requests: With fewer captured the gate is not checked, and `on_too_few` happens; never more than `requests`.
+        on_too_few: `wait` for more, within the time of the trial; `pass` judges by what is there and says so.
     """
 
     requests: int = 100
     max_errors: float = 0.0
     max_changed: float = 0.2
     max_latency_ratio: float = 3.0
+    min_requests: int = 20
+    on_too_few: OnTooFew = "wait"
 
     def __post_init__(self) -> None:
         _number("replay.requests", self.requests, 1, 10_000, whole=True)
         _number("replay.max_errors", self.max_errors, 0, 1)
         _number("replay.max_changed", self.max_changed, 0, 1)
         _number("replay.max_latency_ratio", self.max_latency_ratio, 0.1, 1000)
+        _number("replay.min_requests", self.min_requests, 1, 10_000, whole=True)
+        if self.on_too_few not in get_args(OnTooFew):
+            raise _refuse("replay.on_too_few", self.on_too_few, " or ".join(get_args(OnTooFew)))
+
+    @property
+    def least(self) -> int:
+        """The fewest requests that the gate is checked with."""
+        return min(self.min_requests, self.requests)
+
+    def waits(self, requests: int) -> bool:
+        """Whether so many replayed requests are too few to go on."""
+        return requests < self.least and self.on_too_few == "wait"
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,8 @@ def summed(answers: Sequence[Answer], unreadable: Mapping[str, int] | None = Non
 
 
 def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
-    """Why the gate does not let the challenger through; None when it does, and when there was nothing to replay."""
-    if not seen.requests:
+    """Why the challenger is turned back; None when it is not, as it passes or the gate waits for more requests."""
+    if not seen.requests or gate.waits(seen.requests):
         return None
     errors, changed = seen.errors / seen.requests, seen.changed / seen.requests
     numbers = {"requests": float(seen.requests), "errors": errors, "changed": changed}
@@ -112,8 +112,22 @@ def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
     return None
 
 
-def replay_text(seen: Replayed) -> str:
+def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> str:
+    """Why the gate could not be checked; empty when it was, or is still to be, or when there is none."""
+    if gate is None or seen is None or seen.requests >= gate.least:
+        return ""
+    needed = f"only {seen.requests} captured requests were there to replay, at least {gate.least} are needed"
+    then = "it waits for more" if gate.on_too_few == "wait" else "on_too_few: pass lets it through"
+    return f"the replay gate could not be checked: {needed} (replay.min_requests); {then}"
+
+
+def replay_text(gate: ReplayGate | None, seen: Replayed) -> str:
     """The outcome in one sentence."""
+    few = unchecked(gate, seen)
+    return f"{_replay_text(seen)}; {few}" if few else _replay_text(seen)
+
+
+def _replay_text(seen: Replayed) -> str:
     whys = ", ".join(f"{count} times {why}" for why, count in seen.unreadable.items())
     passed_over = f" ({sum(seen.unreadable.values())} captured records cannot be read: {whys})" if whys else ""
     if not seen.requests:

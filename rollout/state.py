@@ -219,6 +219,7 @@ class RolloutState:
             time, all that was before.
         pivots: Where quantiles of latency are compared, by metric.
         replayed: What the challenger made of captured requests; None before they were replayed.
+        rehearsed_at: When they were replayed, epoch seconds.
         moves: How often the endpoint was asked to change its config in this phase.
         decided: Why the rollout goes forward or back, from the decision until the verdict.
         promoted_at: When the champion became champion, epoch seconds.
@@ -250,6 +251,7 @@ class RolloutState:
     paused_seconds: float = 0.0
     pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
     replayed: Replayed | None = None
+    rehearsed_at: float = 0.0
     moves: int = 0
     decided: Verdict | None = None
     promoted_at: float = 0.0
@@ -270,6 +272,12 @@ class RolloutState:
     def at_rest(self) -> bool:
         """Whether nothing moves without a new release, an alarm or a person."""
         return self.phase in AT_REST
+
+    @property
+    def gate_ahead(self) -> bool:
+        """Whether the replay gate is still to be passed: nothing was replayed yet, or too little while it waits."""
+        gate = self.plan.replay if self.plan else None
+        return gate is not None and (self.replayed is None or gate.waits(self.replayed.requests))
 
     @property
     def step_started_at(self) -> float | None:

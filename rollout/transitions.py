@@ -10,7 +10,7 @@ from rollout.endings import roll_back_trial, verdict_on
 from rollout.plan import LONGEST, Plan
 from rollout.ports import RolloutError
 from rollout.release import Release
-from rollout.replay import judged_replay, replay_text
+from rollout.replay import judged_replay, replay_text, unchecked
 from rollout.state import Phase, Pivot, Reason, Replayed, Retiring, RolloutState, SkipTrial, Verdict
 
 
@@ -120,6 +120,7 @@ def _start(
         paused_seconds=0.0,
         pivots={},
         replayed=None,
+        rehearsed_at=0.0,
         weights={champion.variant: 100, target.variant: 0} if champion and phase is Phase.PREPARING else {},
         moves=0,
         decided=None,
@@ -154,10 +155,17 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
     going = resumed(state, now)
     if decision.action == "promote":
         weights = {champion.variant: 0, challenger.variant: 100}
-        verdict = replace(verdict_on(going, challenger, "promoted", decision.reason, now), evidence=evidence)
+        reason = _with_caveat(state, decision.reason)
+        verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
         promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
-        return promoting.noting(now, Phase.PROMOTING.value, f"{challenger.id} goes to 100%: {decision.reason.text}")
+        return promoting.noting(now, Phase.PROMOTING.value, f"{challenger.id} goes to 100%: {reason.text}")
     return to_step(going, decision.step, decision.reason.text, now)
+
+
+def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
+    """A promotion's reason, which says so when the replay gate let through what it could not check."""
+    caveat = unchecked(state.plan.replay if state.plan else None, state.replayed)
+    return replace(reason, text=f"{reason.text}; {caveat}") if caveat else reason
 
 
 def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
@@ -254,15 +262,18 @@ def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> Rol
 
 
 def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState:
-    """The state after captured requests were replayed: the trial goes on, or the challenger is rolled back."""
+    """The state after captured requests were replayed: the trial goes on or waits, or the challenger is rolled back."""
     plan, challenger = state.plan, state.challenger
     if plan is None or plan.replay is None or challenger is None:
         return state
-    kept = replace(state, replayed=outcome)
+    kept = replace(state, replayed=outcome, rehearsed_at=now)
     reason = judged_replay(plan.replay, outcome)
     if reason is not None:
         return roll_back_trial(kept, reason, "rolled_back", now)
-    return kept.noting(now, "replayed", f"{challenger.id} was sent captured requests: {replay_text(outcome)}")
+    if kept.gate_ahead and state.replayed is not None:
+        return kept  # that it waits is told already
+    text = f"{challenger.id} was sent captured requests: {replay_text(plan.replay, outcome)}"
+    return kept.noting(now, "replayed", text)
 
 
 def to_step(state: RolloutState, step: int, why: str, now: float) -> RolloutState:

@@ -114,7 +114,7 @@ MODELS: tuple[Row, ...] = (
         see="`rolled back`, metric `invalid_answers`, with both shares; the reasons under `labels-rejected/`.",
         do="Look for inputs that the model was not trained on; turn the replay gate on, so that no caller sees such.",
         challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
-        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers")), steps=(Step(50, 40),)),
+        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers", prove=True)), steps=(Step(50, 5),)),
         captures=True,
         beside=lambda stage: stage.labels(None),
         expects=Expected(

@@ -12,7 +12,7 @@ import pytest
 
 from infra import checkout
 from infra.provable import CAPTURED, LABELLED, not_better
-from rollout import catalogue
+from rollout import ReplayGate, catalogue
 from rollout.judge import judge
 from rollout.metrics import Metric
 from tests.infra.refusals import load, refusal
@@ -85,6 +85,13 @@ def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_captur
     ]
     load(serving={"capture_percent": 1}, rollout=judged(PROVEN))
     load(serving={"capture_percent": 0}, rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN}))
+
+
+def test_where_nothing_is_captured_the_default_replay_gate_is_none() -> None:
+    assert load(serving={"capture_percent": 0}).trial.plan(60).replay is None
+    settings = load(serving={"capture_percent": 1})
+    assert settings.trial == settings.rollout
+    assert settings.trial.plan(60).replay == ReplayGate()
 
 
 def test_every_metric_that_comes_from_captured_answers_is_tried_here() -> None:

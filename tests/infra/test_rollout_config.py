@@ -117,10 +117,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ("judge.metrics.errors.namespace", "", "a text from 1, or null"),
     ("judge.metrics.errors.metric", 1, "a text from 1, or null"),
     ("judge.metrics.errors.metric", "", "a text from 1, or null"),
-    ("replay", 100, "a section with requests, max_errors, max_changed, max_latency_ratio, or null"),
+    (
+        "replay",
+        100,
+        ("a section with requests, max_errors, max_changed, max_latency_ratio, min_requests, on_too_few, or null"),
+    ),
     ("replay.requests", 0, "a whole number from 1 to 10000"),
     ("replay.requests", 10_001, "a whole number from 1 to 10000"),
     ("replay.requests", "all", "a whole number from 1 to 10000"),
+    ("replay.min_requests", 0, "a whole number from 1 to 10000"),
+    ("replay.min_requests", 10_001, "a whole number from 1 to 10000"),
+    ("replay.min_requests", "all", "a whole number from 1 to 10000"),
+    ("replay.on_too_few", "promote", "one of wait, pass"),
     ("replay.max_errors", -0.1, "a number from 0 to 1"),
     ("replay.max_errors", 2, "a number from 0 to 1"),
     ("replay.max_errors", None, "a number from 0 to 1"),
@@ -226,7 +234,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"rollout": {"replay": {"request": 50}, "infrastructure": {"weight": 50}}},
         [
             "modelstack:rollout.replay.request = 50: no such field; allowed are requests, max_errors, max_changed, "
-            "max_latency_ratio; did you mean 'requests'?",
+            "max_latency_ratio, min_requests, on_too_few; did you mean 'requests'?",
             "modelstack:rollout.infrastructure.weight = 50: no such field; allowed are kind, percent, bake_seconds",
         ],
     ),

@@ -63,7 +63,9 @@ def test_defaults_prove_errors_watch_latency_and_nonsense_and_replay_before_any_
         ("invalid_answers", 0.02, False),
     ]
     assert (made.alpha, made.min_requests, made.promote_when) == (0.05, 50, "not_worse")
-    assert made.replay == ReplayGate(100, 0, 0.2, 3)
+    assert made.replay == ReplayGate(
+        requests=100, max_errors=0, max_changed=0.2, max_latency_ratio=3, min_requests=20, on_too_few="wait"
+    )
     assert (made.max_seconds, made.on_timeout, made.watch_seconds) == (3600, "roll_back", 3600)
 
 

@@ -172,9 +172,24 @@ def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
     passing: list[str] = []
     monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
     released.requests_per_second = 0.0
+    released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
     RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab"))
     assert any(text.startswith(waiting("requests")) for text in passing)
     assert any(text.startswith("baked") for text in passing)
+
+
+def test_a_replay_gate_that_waits_for_captured_requests_is_told_as_a_wait_for_requests(
+    released: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing: list[str] = []
+    monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
+    released.requests_per_second = 0.0
+    released.replays["v-b"] = Replayed(3, 0, 0, 1.0)
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    told = "the replay gate could not be checked: only 3 captured requests were there to replay"
+    assert any(text.startswith(waiting("requests")) and told in text for text in passing)
+    assert (outs["outcome"], outs["champion"]) == ("rolled_back", "sha256:a")
+    assert told in outs["why"]
 
 
 def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) -> None:
@@ -212,6 +227,7 @@ def test_update_that_does_not_act_moves_nothing(released: World) -> None:
 
 def test_trial_that_ran_out_of_time_and_is_held_says_so_and_what_to_type(released: World) -> None:
     released.requests_per_second = 0
+    released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
     asked = inputs("b", pair_config="pair-ab")
     asked["plan"]["on_timeout"] = "hold"
     outs = RolloutProvider().update("endpoint", {}, asked).outs or {}

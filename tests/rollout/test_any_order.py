@@ -101,9 +101,9 @@ class Anything(RuleBasedStateMachine):
     def quality_changes(self, name: str, rate: float) -> None:
         self.world.error_rates[f"v-{name}"] = rate
 
-    @rule(name=NAMES, bad=st.booleans())
-    def replays_differ(self, name: str, bad: bool) -> None:
-        self.world.replays[f"v-{name}"] = Replayed(50, 50 if bad else 0, 0, 1.0)
+    @rule(name=NAMES, bad=st.booleans(), requests=st.sampled_from([0, 3, 50, 50]))
+    def replays_differ(self, name: str, bad: bool, requests: int) -> None:
+        self.world.replays[f"v-{name}"] = Replayed(requests, requests if bad else 0, 0, 1.0)
 
     @rule(problem=st.sampled_from(["", "", "no answer"]))
     def metrics_come_and_go(self, problem: str) -> None:
@@ -141,6 +141,12 @@ class Anything(RuleBasedStateMachine):
         last = state.verdict
         if state.phase is Phase.IDLE and last is not None and last.outcome == "rolled_back":
             assert self.world.approvals[f"arn:{last.release}"] == "Rejected"
+
+    @invariant()
+    def nobody_has_live_traffic_beyond_a_step_while_the_replay_gate_is_before_it(self) -> None:
+        state = self.world.state
+        if state.phase is Phase.BAKING and state.gate_ahead and state.challenger is not None and state.plan is not None:
+            assert self.world.live().shares().get(state.challenger.variant, 0.0) == 0.0
 
     @invariant()
     def at_rest_everything_goes_to_the_champion(self) -> None:

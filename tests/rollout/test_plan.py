@@ -44,6 +44,8 @@ GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight":
         ({"promote_when": "always"}, "rollout.promote_when", "not_worse or better"),
         ({"replay": {"requests": 0}}, "rollout.replay.requests", "0"),
         ({"replay": {"max_changed": 2}}, "rollout.replay.max_changed", "2"),
+        ({"replay": {"min_requests": 0}}, "rollout.replay.min_requests", "0"),
+        ({"replay": {"on_too_few": "promote"}}, "rollout.replay.on_too_few", "promote"),
         ({"replay": 5}, "rollout.replay", "5"),
         ({"max_seconds": 60}, "rollout.max_seconds", "30 + 30 = 60 s"),
         ({"on_timeout": "promote"}, "rollout.on_timeout", "roll_back or hold"),
@@ -66,6 +68,12 @@ def test_a_value_that_is_not_allowed_is_refused_with_field_value_and_what_is(
 def test_a_plan_survives_json() -> None:
     plan = Plan(steps=(Step(5, 1.5), Step(25, 60)), on_timeout="hold", settle_seconds=3, alpha=0.01)
     assert Plan.from_dict(plan.as_dict()) == plan
+
+
+def test_no_more_requests_are_waited_for_than_are_replayed() -> None:
+    plan = Plan.from_dict({**GOOD, "replay": {"requests": 5}})  # as an older journal may have it
+    assert plan.replay is not None
+    assert (plan.replay.least, plan.replay.waits(4), plan.replay.waits(5)) == (5, True, False)
 
 
 def test_a_plan_without_a_settle_time_waits_half_a_window() -> None:

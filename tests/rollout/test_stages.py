@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from rollout import Guard, Metric, Phase, Plan, Reason, Release, ReplayGate, RolloutError, Step
-from rollout.memory import World
+from rollout.memory import MemoryReplay, World
 from rollout.state import Replayed, RolloutState
 
 Make = Callable[[str], Release]
@@ -67,6 +68,86 @@ def test_requests_that_cannot_be_replayed_never_let_a_challenger_through(served:
     assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
     assert "captured requests could not be replayed" in state.verdict.reason.text
+
+
+@pytest.mark.parametrize("captured", [0, 19])
+def test_a_gate_waits_for_captured_requests_and_tells_it_once(served: Worlds, release: Make, captured: int) -> None:
+    world = served()
+    world.replays["v-b"] = Replayed(captured, 0, 0, None)
+    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
+    state = follow(world, 300)
+    assert (state.phase, world.served.get("v-b")) == (Phase.PREPARING, None)
+    doing = world.controller().status().doing
+    assert f"only {captured} captured requests were there to replay, at least 20 are needed" in doing
+    assert [event.kind for event in world.sent].count("replayed") == 1
+    world.replays["v-b"] = Replayed(20, 0, 0, 1.0)
+    state = follow(world)
+    assert (state.champion, state.replayed) == (release("b"), world.replays["v-b"])
+    assert state.verdict is not None
+    assert "could not be checked" not in state.verdict.reason.text
+
+
+def test_a_gate_that_waits_looks_once_a_window(served: Worlds, release: Make) -> None:
+    world = served()
+    asked: list[float] = []
+
+    class Few(MemoryReplay):
+        def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+            asked.append(world.clock.time())
+            return Replayed(0, 0, 0, None)
+
+    controller = world.controller(replay=Few(world))
+    controller.release(release("b"), "pair-ab", plan(replay=ReplayGate()))
+    controller.follow(100)
+    assert 2 <= len(asked) <= 11
+    assert all(later - earlier >= 10 for earlier, later in pairwise(asked))
+
+
+@pytest.mark.parametrize("on_timeout", ["roll_back", "hold"])
+@pytest.mark.parametrize("shadow", [False, True])
+def test_a_gate_that_waits_in_vain_ends_in_a_rollback_without_live_traffic(
+    served: Worlds, release: Make, on_timeout: Any, shadow: bool
+) -> None:
+    world = served()
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    world.replays["v-b"] = Replayed(3, 0, 0, None)
+    steps = (Step(50, 30, shadow=True), Step(20, 20)) if shadow else (Step(20, 20),)
+    gated = plan(*steps, replay=ReplayGate(), max_seconds=400, on_timeout=on_timeout)
+    world.controller().release(release("b"), "pair-ab", gated, shadow_config="shadow-ab")
+    state = follow(world)
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert "the challenger never got live traffic: the replay gate could not be checked" in state.verdict.reason.text
+    assert "v-b" not in world.served
+
+
+def test_a_gate_that_may_pass_unchecked_lets_an_idle_endpoint_be_released_and_the_verdict_says_so(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    world.requests_per_second = 0
+    world.replays["v-b"] = Replayed(0, 0, 0, None)
+    at_once = plan(Step(100, 20), replay=ReplayGate(on_too_few="pass"))
+    world.controller().release(release("b"), "pair-ab", at_once)
+    state = follow(world)
+    assert state.verdict is not None
+    assert state.champion == release("b")
+    assert state.verdict.reason.text.endswith(
+        "; the replay gate could not be checked: only 0 captured requests were there to replay, at least 20 are "
+        "needed (replay.min_requests); on_too_few: pass lets it through"
+    )
+
+
+def test_traffic_that_a_challenger_was_given_by_hand_before_the_gate_is_taken_back(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    world.replays["v-b"] = Replayed(0, 0, 0, None)
+    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
+    follow(world, 60)
+    world.change("pair-ab", {"v-a": 50.0, "v-b": 50.0})
+    state = follow(world, 60)
+    assert (state.phase, world.live().shares()) == (Phase.PREPARING, {"v-a": 100.0, "v-b": 0.0})
 
 
 def test_a_shadow_gets_copies_only_and_is_then_given_live_traffic(served: Worlds, release: Make) -> None:
