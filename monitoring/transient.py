@@ -12,20 +12,10 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - A
     IncompleteReadError,
 )
 
+from rollout.aws import THROTTLED
 from rollout.ports import Busy, Conflict, Unreachable
 
 _SERVER = 500  # from this HTTP status on, the service failed and not the request
-_THROTTLED = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 _GONE = frozenset({"NoSuchKey", "404"})
 PASSING = (ClientError, ConnectionError, HTTPClientError, IncompleteReadError, Busy, Conflict, Unreachable)
 """What may pass; `passes` tells."""
@@ -37,7 +27,7 @@ def passes(error: BaseException) -> bool:
     """
     if isinstance(error, ClientError):
         code, status = _answer(error)
-        return status >= _SERVER or code in _THROTTLED
+        return status >= _SERVER or code in THROTTLED
     return isinstance(error, PASSING)
 
 

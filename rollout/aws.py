@@ -17,7 +17,18 @@ from rollout.ports import Busy, RolloutError, Unreachable
 Clients = Callable[[str], Any]
 """Gives the boto3 client of a service by its name."""
 
-_THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
+THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of what a service does not take now, and may take a little later."""
 _AWS_DOWN = 500
 
 
@@ -66,7 +77,7 @@ def calling(doing: str) -> Generator[None]:
         answer: Mapping[str, Any] = cast(Any, error).response
         code = str(answer.get("Error", {}).get("Code", ""))
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in _THROTTLED:
+        if code in THROTTLED:
             raise Busy(f"{doing}: throttled: {error}") from error
         if status >= _AWS_DOWN:
             raise Unreachable(f"{doing}: {error}") from error

@@ -212,6 +212,15 @@ def test_a_journal_without_item_or_table_is_an_empty_state(aws: Callable[[str], 
         DynamoJournal(aws, "no-such-table", "endpoint").write(RolloutState("endpoint"))
 
 
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])
+def test_a_throttled_journal_is_busy_so_that_whoever_reads_it_tries_again(code: str) -> None:
+    client = boto3.client("dynamodb", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_item", code, "slow down", 400)
+        with pytest.raises(Busy, match="read journal rollouts: throttled"):
+            DynamoJournal(lambda _: client, "rollouts", "endpoint").read()
+
+
 def test_a_journal_takes_one_writer_a_revision(journal: DynamoJournal, release: Callable[[str], Release]) -> None:
     empty = journal.read()
     first = journal.write(replace(empty, phase=Phase.IDLE, champion=release("a")))
