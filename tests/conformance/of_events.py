@@ -225,7 +225,8 @@ EVENTS: tuple[Row, ...] = (
         happens="A metric that must be proven never has data, the time runs out, and `on_timeout: hold` asks for a "
         "person. The trial keeps its share until one decides.",
         see="`held`, with what was not known; then `rolled back` by the person.",
-        do="`modelstack rollback`; a held trial goes no further by itself.",
+        do="`modelstack approve` gives it as much time again, `modelstack rollback` takes it back; by itself it goes "
+        "no further.",
         plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), max_seconds=30, on_timeout="hold"),
         during=_held,
         at=Phase.HELD,

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner, Result
 
 from bench.bed import Bed, bed
+from ops.cli import main as modelstack
 from ops.replay import Report, background
 from ops.snapshot import Snapshot
-from ops.stack import Done
+from ops.stack import Done, Stack
+from ops.target import Target
+from rollout.sagemaker import controller
+from rollout.state import RolloutState
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +36,28 @@ def traffic(story: Bed) -> Iterator[Report]:
     """The model's events at a constant rate while a test runs."""
     with background(story.target(), 40) as report:
         yield report
+
+
+def having(stack: Stack, rollout: Mapping[str, Any], **serving: Any) -> Stack:
+    """The stack with another way to release, and other instances."""
+    assert stack.config is not None
+    content = yaml.safe_load(stack.config.read_text())
+    content["config"]["modelstack:rollout"] = dict(rollout)
+    content["config"]["modelstack:serving"] |= serving
+    handle, name = tempfile.mkstemp(prefix="Pulumi.having.", suffix=".yaml", dir=stack.config.parent)
+    with os.fdopen(handle, "w") as copy:
+        yaml.safe_dump(content, copy)
+    return replace(stack, config=Path(name))
+
+
+def typed(*words: str) -> Result:
+    """`modelstack WORDS`, as a person types it."""
+    return CliRunner().invoke(modelstack, list(words))
+
+
+def journal(target: Target) -> RolloutState:
+    """What the journal says."""
+    return controller(target.endpoint, target.output("journal_table"), target.region).status().state
 
 
 def package(story: Bed, digest: str) -> dict[str, Any]:
