@@ -21,6 +21,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ CREATE TABLE IF NOT EXISTS invocation (
 _RETRIES = 2
 _MAX_AGE_SECONDS = 21_600
 _THROTTLE_SECONDS = 1.0
+_AT_ONCE = 4
+"""Events of one function that run at a time, each in a process; its reserved concurrency counts instead."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Invocations:
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(_SCHEMA)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._busy: Counter[str] = Counter()  # how many of them each function has
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -125,28 +129,37 @@ class Invocations:
     async def _work(self) -> None:
         while True:
             self._wake.clear()
-            now = self._clock.time()
-            for row in self._execute(
-                "SELECT id, function, event, accepted, attempts, due FROM invocation ORDER BY due"
-            ):
-                if row[0] not in self._running and row[5] <= now:
-                    invocation = Invocation(*row[:5])
-                    task = asyncio.create_task(self._attempt(invocation))
-                    self._running[invocation.id] = task
-                    task.add_done_callback(lambda _, key=invocation.id: self._finished(key))
-            await self._sleep_until_due(now)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._start_due())
 
-    async def _sleep_until_due(self, now: float) -> None:
-        waiting = [
-            due - now
-            for key, due in self._execute("SELECT id, due FROM invocation ORDER BY due")
-            if key not in self._running
-        ]
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.01, min(waiting)) if waiting else None)
+    def _start_due(self) -> float | None:
+        """Start what is due and has room; says in how many seconds more is due, None when only a call can bring it.
 
-    def _finished(self, key: str) -> None:
-        self._running.pop(key, None)
+        An event beyond its function's limit waits for one of that function to end, and holds no other function up.
+        """
+        now, room = self._clock.time(), dict[str, int]()
+        for key, function, due in self._execute("SELECT id, function, due FROM invocation ORDER BY due"):
+            if key in self._running:
+                continue
+            if due > now:
+                return max(0.01, due - now)
+            name = _unqualified(function)
+            if name not in room:
+                room[name] = _limit(function) - self._busy[name]
+            if room[name] > 0:
+                room[name] -= 1
+                self._start(key, name)
+        return None
+
+    def _start(self, key: str, name: str) -> None:
+        [row] = self._execute("SELECT id, function, event, accepted, attempts FROM invocation WHERE id = ?", (key,))
+        self._running[key] = asyncio.create_task(self._attempt(Invocation(*row)))
+        self._busy[name] += 1
+        self._running[key].add_done_callback(lambda _: self._finished(key, name))
+
+    def _finished(self, key: str, name: str) -> None:
+        del self._running[key]
+        self._busy[name] -= 1
         self._wake.set()
 
     async def _attempt(self, invocation: Invocation) -> None:
@@ -287,6 +300,18 @@ class Failure:
 
 def _name(function_arn: str) -> str:
     return lambda_svc._lambda_function_name_and_qualifier_from_arn(function_arn)[0]
+
+
+def _unqualified(function_arn: str) -> str:
+    """Versions and aliases of a function share its limit."""
+    return ":".join(function_arn.split(":")[:7])
+
+
+def _limit(function_arn: str) -> int:
+    with _scope(function_arn):
+        function, config, _ = lambda_svc._get_func_record_for_ref(function_arn)
+        reserved = lambda_svc._reserved_concurrency(function or {}, config or {})
+    return _AT_ONCE if reserved is None else max(1, reserved)  # one finds out that a limit of 0 lets none run
 
 
 def _scope(function_arn: str) -> Any:

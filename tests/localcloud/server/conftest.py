@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 CALLER = """
-import boto3, json, time
+import boto3, json, os, time
 from botocore.exceptions import ClientError
 
 def handler(event, context):
@@ -21,8 +21,13 @@ def handler(event, context):
         raise ValueError(event["fail"])
     time.sleep(event.get("sleep", 0))
     if "call" not in event:
-        bucket = "{bucket}"
-        boto3.client("s3").put_object(Bucket=bucket, Key="seen/" + context.aws_request_id, Body=json.dumps(event))
+        bucket, s3 = "{bucket}", boto3.client("s3")
+        while "until" in event and not s3.list_objects_v2(Bucket=bucket, Prefix=event["until"])["KeyCount"]:
+            time.sleep(0.1)
+        s3.put_object(
+            Bucket=bucket, Key="seen/" + context.aws_request_id, Body=json.dumps(event),
+            Metadata={{"process": str(os.getpid())}},
+        )
         return "seen"
     try:
         getattr(boto3.client(event["service"]), event["call"])(**event["with"])

@@ -58,6 +58,7 @@ SIGNATURES = {
     lambda_svc._get_func_record_for_ref: "function_ref",
     lambda_svc._execution_record_for_config: "func config",
     lambda_svc._execute_function_with_config_scope: "func event",
+    lambda_svc._reserved_concurrency: "func config",
     lambda_svc._lambda_function_name_and_qualifier_from_arn: "value",
     lambda_svc.function_policy_for_arn: "resource_arn",
     s3._atomic_write: "fpath data text",

@@ -237,6 +237,43 @@ def test_a_destination_gets_a_record_of_the_failure(cloud, functions, eventually
     assert record["responsePayload"]["errorMessage"] == "x"
 
 
+def handled_by(cloud, bucket: str) -> list[str]:
+    """The process that handled each event which the function that writes into a bucket has seen."""
+    s3 = cloud.client("s3")
+    entries = s3.list_objects_v2(Bucket=bucket, Prefix="seen/").get("Contents", [])
+    return [s3.head_object(Bucket=bucket, Key=entry["Key"])["Metadata"]["process"] for entry in entries]
+
+
+def post(cloud, name: str, events: list[dict]) -> None:
+    for event in events:
+        cloud.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event))
+
+
+def test_a_burst_of_events_waits_for_four_processes_and_holds_no_other_function_up(cloud, functions, seen, eventually):
+    for name in ("burst", "calm"):
+        witness(cloud, functions, name)
+        functions.allow(name, Action=["s3:PutObject", "s3:ListBucket"], Resource="*")
+    post(cloud, "burst", [{"n": n, "until": "open"} for n in range(10)])
+    post(cloud, "calm", [{"n": 0}])
+    assert eventually(lambda: seen("calm")) == [{"n": 0}]
+    assert seen("burst") == []
+    cloud.client("s3").put_object(Bucket="burst", Key="open")
+    eventually(lambda: len(seen("burst")) == 10, seconds=60)
+    assert sorted(event["n"] for event in seen("burst")) == list(range(10))
+    assert len(set(handled_by(cloud, "burst"))) <= 4
+
+
+def test_reserved_concurrency_says_how_many_events_run_at_a_time(cloud, functions, seen, eventually):
+    witness(cloud, functions, "reserved")
+    cloud.client("lambda").put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=1)
+    post(cloud, "reserved", [{"n": n, "sleep": 0.2} for n in range(4)])
+    eventually(lambda: len(seen("reserved")) == 4, seconds=60)
+    assert sorted(event["n"] for event in seen("reserved")) == [0, 1, 2, 3]
+    assert len(set(handled_by(cloud, "reserved"))) == 1
+    throttled = [{"Name": "FunctionName", "Value": "reserved"}]
+    assert cloud.client("cloudwatch").list_metrics(MetricName="Throttles", Dimensions=throttled)["Metrics"] == []
+
+
 def test_a_rule_that_is_due_when_the_cloud_comes_back_fires(new_cloud, functions_of, eventually):
     cloud = new_cloud()
     cloud.start()
