@@ -17,15 +17,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, BinaryIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import render
 from ops.command import tell
@@ -35,6 +36,7 @@ from ops.rollback import approve as give_approval
 from ops.rollback import clear_rejection, roll_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import take
+from ops.stopping import interruptible
 from ops.target import Target, named, resolve
 from rollout.commands import DEFAULT_STACK
 
@@ -251,10 +253,12 @@ def replay(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Send the model's own events to the endpoint in their order, as fast as --speed or --rate says.
 
-    Exits with 1 when any request failed.
+    Exits with 1 when any request failed. Told to stop (Ctrl-C, kill), it sends the labels that wait, and its report is
+    of what it has sent so far.
     """
     from ops.labels import LateLabels  # noqa: PLC0415 - only this command needs it
     from ops.replay import Pace, Report, events, run  # noqa: PLC0415
+    from ops.replay_progress import bar, lines  # noqa: PLC0415
 
     if start and end and end < start:
         raise OperatorError(f"--to {end.date()} is before --from {start.date()}", "Give --to a later day.", 2)
@@ -262,28 +266,18 @@ def replay(  # noqa: PLR0917 - one parameter per option
     target = find(asked)
     variant = variant_of(target, variant)
     source = events(str(start.date()) if start else None, str(after_end.date()) if after_end else None)
-    with Progress(
-        TextColumn("replay {task.fields[day]}"),
-        BarColumn(),
-        TextColumn("{task.fields[sent]:,} sent, {task.fields[failed]:,} failed"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-    ) as progress:
-        days = (after_end - start).days if start and after_end else None
-        task = progress.add_task("replay", total=limit or days, day="", sent=0, failed=0)
-
-        def tick(report: Report) -> None:
-            at, day = report.last, str(report.last.date()) if report.last else ""
-            done = (at.replace(tzinfo=None) - start).total_seconds() / 86_400 if at and start else 0
-            done = report.sent if limit else done
-            progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=day)
-
-        late = None
-        if labels_after != "none":
-            late = LateLabels(target, None if isinstance(labels_after, str) else labels_after)
-        with late or nullcontext():
-            report = run(
+    late = None
+    if labels_after != "none":
+        late = LateLabels(target, None if isinstance(labels_after, str) else labels_after)
+    report, stop, console = Report(), threading.Event(), Console(stderr=True)
+    if console.is_terminal and not as_json:
+        days = (start, after_end) if start and after_end else None
+        shown = bar(report, console, limit=limit, days=days)
+    else:
+        shown = lines(report, rate, partial(click.echo, err=True))
+    with interruptible(), late or nullcontext():
+        with shown:
+            run(
                 target,
                 source,
                 Pace(speed=speed, rate=rate),
@@ -291,14 +285,17 @@ def replay(  # noqa: PLR0917 - one parameter per option
                 seconds=seconds,
                 variant=variant,
                 labels=late,
-                tick=tick,
+                stop=stop,
+                report=report,
             )
-    if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2))
-    else:
-        Console().print(report.table())
-        if report.ended and report.last and (end is None or report.last.date() < end.date()):
-            click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
+        if as_json:
+            click.echo(json.dumps(report.as_dict(), indent=2))
+        else:
+            Console().print(report.table())
+            if report.ended and report.last and (end is None or report.last.date() < end.date()):
+                click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
+        if late is not None and stop.is_set():
+            late.hurry()
     if late is not None:
         click.echo(f"{late.sent:,} labels sent", err=True)
         if late.failure:

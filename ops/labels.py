@@ -100,6 +100,11 @@ class LateLabels:
         with self._lock:
             heapq.heappush(self._waiting, (time.monotonic() + after, line))
 
+    def hurry(self) -> None:
+        """Wait no longer for any label's time: those that wait are sent at once."""
+        self._hurry.set()
+        self._ended.set()
+
     def __enter__(self) -> LateLabels:
         self._thread.start()
         return self
@@ -111,7 +116,7 @@ class LateLabels:
         try:
             self._thread.join()
         except KeyboardInterrupt:
-            self._hurry.set()
+            self.hurry()
             self._thread.join(timeout=60)
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,9 +75,11 @@ class Report:
     """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
 
     `routed` has, of each request that was answered, when it was sent (monotonic seconds) and by which variant.
-    `ended` says that there was no event left; `last` is the time of the last one that was sent.
+    `due` counts the requests whose time has come, `sent` those that are done. `ended` says that there was no event
+    left; `last` is the time of the last one that was due.
     """
 
+    due: int = 0
     sent: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     variants: Counter[str] = field(default_factory=Counter)
@@ -232,7 +234,6 @@ def run(
     seconds: float | None = None,
     variant: str | None = None,
     labels: LateLabels | None = None,
-    tick: Callable[[Report], None] = lambda report: None,
     stop: threading.Event | None = None,
     report: Report | None = None,
 ) -> Report:
@@ -246,7 +247,6 @@ def run(
         seconds: The most seconds.
         variant: Send everything to this variant.
         labels: Takes the true label of each event that was answered and has one.
-        tick: Called after each request is handed over, with the report so far.
         stop: Ends the run from another thread; what is under way is still counted, and no more is sent.
         report: What the outcomes are added to; a new one if left out.
     """
@@ -264,10 +264,11 @@ def run(
                 if stop.wait(max(0.0, due - (time.monotonic() - begun))):
                     break
                 pool.submit(sender.send, event)
-                report.last = event.event_time
-                tick(report)
+                report.due, report.last = report.due + 1, event.event_time
             else:
                 report.ended = limit is None
+            if not stop.is_set():
+                pool.shutdown()  # here, where a Ctrl-C still ends it with a report
         except KeyboardInterrupt:
             stop.set()
         if stop.is_set():

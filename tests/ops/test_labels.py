@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
+from model import data
 from model.data import Flight
 from ops import cli
 from ops import labels as ops_labels
@@ -162,6 +164,23 @@ def test_a_flight_that_is_replayed_again_is_another_request(stack: Stack, runtim
     first, second = runtime.ids
     assert first != second
     assert first.partition(".")[0] == second.partition(".")[0] == "f7"
+
+
+def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
+    stack: Stack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(since: str | None, until: str | None) -> Iterator[Flight]:
+        yield flight(0, True)
+        while not runtime.ids:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "replay", stopped)
+    monkeypatch.setattr(cli, "find", lambda asked: stack.target)
+    monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
+    done = CliRunner().invoke(cli.main, ["replay", "--rate", "1000", "--labels-after", "3600"])
+    assert (done.exit_code, stack.labels()) == (0, {runtime.ids[0]: True}), done.output
+    assert "1 labels sent" in done.stderr
 
 
 def test_labels_that_cannot_be_sent_do_not_stop_the_traffic(stack: Stack, runtime: Runtime) -> None:

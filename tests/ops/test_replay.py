@@ -1,20 +1,22 @@
 import json
+import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from model import data
 from model.data import Flight
-from ops import cli
+from ops import cli, replay_progress
 from ops.errors import OperatorError
 from ops.replay import Pace, Report, events, run
+from ops.replay_progress import Mark
 from ops.target import Target
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -224,6 +226,14 @@ def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest
         events()
 
 
+def replayed(monkeypatch: pytest.MonkeyPatch, source: Callable[..., Iterator[Flight]], *words: str) -> Result:
+    """What `modelstack replay` says, whose output is no terminal, and whose events are those of `source`."""
+    monkeypatch.setattr(data, "replay", source)
+    monkeypatch.setattr(cli, "find", lambda asked: TARGET)
+    monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
+    return CliRunner().invoke(cli.main, ["replay", *words])
+
+
 @pytest.mark.parametrize(
     ("words", "period"),
     [
@@ -240,10 +250,88 @@ def test_the_last_day_of_a_replay_is_included_and_what_is_left_out_is_left_to_th
         return iter([flight(0), flight(1)])
 
     asked: list[tuple[str | None, str | None]] = []
-    monkeypatch.setattr(data, "replay", given)
-    monkeypatch.setattr(cli, "find", lambda asked: TARGET)
-    monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
-    done = CliRunner().invoke(cli.main, ["replay", "--rate", "1000", *words])
+    done = replayed(monkeypatch, given, "--rate", "1000", *words)
     assert done.exit_code == 0, done.output
     assert asked == [period]
     assert "the data ends there: the last event is of 2013-03-01 12:01 UTC" in done.stderr
+
+
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """A process that ignores requests to stop, as one that a script starts in its background does."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    ignored = {number: signal.signal(number, handler) for number, handler in before.items()}
+    assert set(ignored.values()) == {signal.SIG_IGN}
+
+
+@pytest.mark.usefixtures("deaf")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("first", "code"), [(0, 0), (3, 1)])
+def test_a_replay_that_is_told_to_stop_reports_what_it_sent(
+    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, first: int, code: int
+) -> None:
+    def stopped(since: str | None, until: str | None) -> Iterator[Flight]:
+        yield flight(first)
+        while not endpoint.seen:
+            time.sleep(0.01)
+        signal.raise_signal(number)
+        yield from (flight(4 * n) for n in range(1, 6))
+
+    done = replayed(monkeypatch, stopped, "--rate", "1000", "--json")
+    report = json.loads(done.stdout)
+    assert (done.exit_code, report["sent"], report["failed"]) == (code, 1, code), done.output
+    assert "the data ends there" not in done.stderr
+
+
+@pytest.mark.usefixtures("deaf")
+def test_a_replay_that_waits_for_its_last_answers_reports_when_it_is_told_to_stop(
+    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pool(ThreadPoolExecutor):
+        """Is interrupted at its first wait for all answers."""
+
+        waits = 0
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            Pool.waits += 1
+            if Pool.waits == 1:
+                signal.raise_signal(signal.SIGTERM)
+            super().shutdown(wait, cancel_futures=cancel_futures)
+
+    monkeypatch.setattr("ops.replay.ThreadPoolExecutor", Pool)
+    done = replayed(monkeypatch, lambda since, until: iter([flight(0)]), "--rate", "1000", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["sent"] <= 1
+
+
+def test_a_replay_without_a_terminal_says_now_and_then_how_fast_it_is_and_its_json_stays_whole(
+    endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = threading.Event()
+
+    def line(report: Report, before: Mark, now: Mark, rate: float | None) -> str:
+        if now.sent == 2:
+            said.set()
+        return tell(report, before, now, rate)
+
+    def patient(since: str | None, until: str | None) -> Iterator[Flight]:
+        yield from (flight(0), flight(3))
+        assert said.wait(60)
+
+    tell = replay_progress.line
+    monkeypatch.setattr(replay_progress, "line", line)
+    monkeypatch.setattr(replay_progress, "LINE_S", 0.01)
+    done = replayed(monkeypatch, patient, "--rate", "1000", "--json")
+    assert "replay 2013-03-01: 2 sent, 1 failed; " in done.stderr
+    assert "/s of 1000.0/s asked; 0 not answered yet\n" in done.stderr
+    assert json.loads(done.stdout)["sent"] == 2
+
+
+def test_a_line_tells_the_rate_since_the_line_before_and_what_an_endpoint_owes() -> None:
+    report = Report(last=NOON)
+    before, now = Mark(100.0, 250, 250), Mark(110.0, 500, 374)
+    at_rate = "replay 2013-03-01: 374 sent, 0 failed; 12.4/s of 30.0/s asked; 126 not answered yet"
+    assert replay_progress.line(report, before, now, 30) == at_rate
+    assert "12.4/s of 25.0/s asked" in replay_progress.line(report, before, now, None)
+    assert replay_progress.line(Report(), before, now, None).startswith("replay: 374 sent")
