@@ -109,7 +109,7 @@ def test_the_judge_finds_what_it_finds_window_by_window(metric: Metric, data: st
         "not_worse": min(slow.whole.not_worse, slow.here.not_worse),
     } | ({"better": slow.whole.better} if better else {})
     for name, log in expected.items():
-        assert math.log(numbers[f"evidence_{name}"]) == pytest.approx(log, rel=1e-6, abs=1e-6)
+        assert math.log(numbers[f"evidence_{name}"]) == pytest.approx(min(log, 300), rel=1e-6, abs=1e-6)
 
 
 odd = st.one_of(st.floats(-5, 60), st.sampled_from([0.0, 10.0, math.nan, math.inf, -math.inf]))
