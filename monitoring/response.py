@@ -52,7 +52,8 @@ def respond(
     shared = outage.shared(alarm)
     if shared:
         return Answer(alarm.name, "left to the judge", shared)
-    reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {alarm.reason}")
+    said = alarm.reason.removesuffix(".")  # a reason stands within sentences, and has no full stop of its own
+    reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {said}")
     done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
     if isinstance(done, Ignored):
         return Answer(alarm.name, "ignored", done.why)

@@ -56,6 +56,12 @@ def world() -> World:
     return world
 
 
+def test_a_reason_that_ends_with_a_full_stop_can_stand_within_a_sentence(world: World) -> None:
+    dotted = replace(ALARM, reason="1 datapoint to expect (OK -> ALARM transition).")
+    answer = respond(dotted, "endpoint", world.controller(), outage(world), patience=10)
+    assert answer.why.endswith("alarm v-b-5xx: 1 datapoint to expect (OK -> ALARM transition)")
+
+
 def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
     answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
     assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
