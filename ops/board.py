@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Callable
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from ops.render import approve_line
 from ops.snapshot import Happened, Snapshot, VariantView
-from ops.timeline import changes
+from ops.timeline import brief, changes
 from ops.trial import Evidence, Proof, Trial
 from rollout.commands import Commands
 
@@ -105,7 +104,7 @@ def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
         rows.append(("waits", Text(trial.waits_for, "bold yellow")))
         rows.append(("", Text(f"type: {approve_line(commands)}", "bold yellow")))
     else:
-        rows.append(("waits", Text(textwrap.shorten(trial.waits_for, 138, placeholder=" ..."))))
+        rows.append(("waits", Text(brief(trial.waits_for, 138))))
     return rows
 
 
@@ -123,12 +122,12 @@ def _step(trial: Trial) -> Text:
 def _evidence(rows: tuple[Evidence, ...]) -> Table:
     """Each metric's evidence on a log scale: to the left that it is worse, to the right that it is not."""
     table = Table.grid(padding=(0, 1))
-    table.add_column(width=13, no_wrap=True, overflow="ellipsis")
+    table.add_column(min_width=13, overflow="ellipsis")  # the only one that gives way: a name is one word
     table.add_column(width=9, justify="right", no_wrap=True)
     table.add_column(width=2 * _HALF + 1, no_wrap=True)
     table.add_column(width=9, no_wrap=True)
     for _ in range(2):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True)
     table.add_row(*(Text(name, "dim") for name in ("evidence", "worse", "", "not worse", "challenger", "champion")))
     for row in rows:
         table.add_row(
@@ -178,7 +177,9 @@ def _alarms(seen: Snapshot) -> RenderableType:
         return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), f"{len(seen.alarms)}, none in alarm{without}"))
     lines = [
         Text.assemble(
-            ("alarm".ljust(_LABEL + 1), "bold red"), alarm.name.removeprefix(f"{seen.endpoint}-"), f": {alarm.reason}"
+            ("alarm".ljust(_LABEL + 1), "bold red"),
+            alarm.name.removeprefix(f"{seen.endpoint}-"),
+            f": {brief(alarm.reason)}",
         )
         for alarm in seen.ringing
     ]
@@ -191,7 +192,7 @@ def _event(event: Happened) -> Text:
 
 def _verdict(verdict: dict[str, str]) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
-    told = textwrap.shorten(f"{verdict['release']}: {verdict['text']}", 200, placeholder=" ...")
+    told = brief(f"{verdict['release']}: {verdict['text']}", 200)
     return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
 
 

@@ -33,7 +33,7 @@ from ops.command import tell
 from ops.errors import OperatorError, explained
 from ops.releases import variant_of
 from ops.rollback import approve as give_approval
-from ops.rollback import clear_rejection, roll_back
+from ops.rollback import clear_rejection, roll_back, to_take_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import take
 from ops.stopping import interruptible
@@ -361,20 +361,9 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
     before = take(target)
     if not yes and not sys.stdin.isatty():
         raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
-    if previous and before.challenger:
-        raise OperatorError(
-            f"challenger {before.challenger} is on trial, and --previous is about the champion",
-            "Without --previous the challenger is taken back; after that, with it, the champion.",
-            2,
-        )
-    if yes and not previous and not before.challenger:
-        raise OperatorError(
-            f"nothing is on trial on {target.endpoint}, so nothing was rolled back",
-            f"To take back the champion, {before.champion}, and bring the one before it back, add --previous.",
-        )
+    what = to_take_back(before, previous=previous, sure=yes)
     if not yes:
-        what = f"challenger {before.challenger}" if before.challenger else f"the promotion of {before.champion}"
-        click.confirm(f"Roll back {what} on {target.endpoint}?", abort=True, err=True)
+        click.confirm(f"{what} on {target.endpoint}?", abort=True, err=True)
     outcome = roll_back(target, reason, before.challenger or before.champion)
     if as_json:
         click.echo(json.dumps(outcome, indent=2))

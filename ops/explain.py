@@ -200,7 +200,7 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     reason, plan = verdict.reason, state.plan if present else None
     began = turns[0].at if turns and turns[0].kind in _BEGIN else ""
     ended = verdict is not state.decided
-    evidence = evidence_of(verdict.evidence, plan.metrics if plan else ())
+    evidence = evidence_of(verdict.evidence, plan.metrics if plan else (), state.pivots if present else {})
     outcome = verdict.outcome.replace("_", " ")
     when = (
         f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now, as the endpoint takes it"
@@ -230,6 +230,9 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
 
 def _weight(turns: Sequence[Turn], release: str) -> str:
     """With how much of the traffic it ended, when the history tells."""
+    kinds = [turn.kind for turn in turns]
+    if "promoted" in kinds and kinds[-1] != "promoted":
+        return ", as champion"
     shares = [turn.weights.get(f"v-{release}", 0) for turn in turns if turn.kind == "weights"]
     if not shares:
         return ""
@@ -317,6 +320,15 @@ def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[st
     last = verdict == state.verdict and state.champion is not None and state.champion.id != verdict.release
     if outcome == "failed" and not last:
         return tuple(step for step in steps if "skip-trial" not in step)
-    if outcome == "promoted" and state.previous is None:
-        return ("nothing to do",)
+    if outcome == "promoted":
+        return ("nothing to do", *_way_back(state, verdict, commands))
     return steps
+
+
+def _way_back(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:
+    """What takes a champion back; empty when there is none before it, or another one serves by now."""
+    champion, previous = state.champion, state.previous
+    if champion is None or previous is None or champion.id != verdict.release:
+        return ()
+    command = f'{commands.modelstack} rollback --previous --reason "..."'
+    return (f"`{command}` takes back {champion.id} and brings back {previous.id}, the champion before it",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -12,9 +11,9 @@ from rich.text import Text
 from ops.board import e_value, value
 from ops.explain import Story
 from ops.snapshot import Snapshot
+from ops.timeline import plain
 from ops.trial import Evidence
-
-_TURN = 110  # characters of an event; --json has all
+from rollout.judge.words import latency
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:
@@ -47,8 +46,7 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
         asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
         after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
-        text = textwrap.shorten(turn.text, _TURN, placeholder=" ...")
-        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), text, (asked, "dim"))
+        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), plain(turn.text), (asked, "dim"))
         yield ("" if number else "history"), line
 
 
@@ -64,7 +62,10 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
             yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
     elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
         yield "", Text()
-        yield "evidence", Text("none is kept: the judge was not asked")
+        was_champion = any(turn.kind == "promoted" for turn in story.turns)
+        not_had = "nothing was compared yet, or the metrics could not be read"
+        why = "it was champion by then, and is compared with none" if was_champion else not_had
+        yield "evidence", Text(f"none was kept: {why}")
     if story.replay:
         yield "", Text()
         yield "replay", Text(story.replay.text)
@@ -81,13 +82,20 @@ def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
     only = "" if row.prove else f"; {e_value(row.not_worse.need)} is enough, before the promotion"
     margin = {"mean": f"{row.margin:.4g}", "quantile": f"{row.margin:.0%} slower"}.get(row.kind, f"{row.margin:.2%}")
     yield Text.assemble((row.metric, "bold"), mark, ": ", (row.answer, style), f", tolerated is {margin}{only}")
-    what = "slower than the pivot: " if row.kind == "quantile" else ""
+    what = f"{_pivot(row)}: " if row.kind == "quantile" else ""
     challenger = value(row, row.challenger, row.challenger_count)
     yield Text(f"  {what}challenger {challenger}, champion {value(row, row.champion, row.champion_count)}")
     proofs = [("worse", row.worse), ("not worse", row.not_worse)]
     proofs += [("better", row.better)] if row.better else []
     told = ", ".join(f"{name} {e_value(item.have)} of {e_value(item.need)} needed" for name, item in proofs)
     yield Text(f"  evidence for {told}")
+
+
+def _pivot(row: Evidence) -> str:
+    """What the answers of both versions are counted by."""
+    fixed = "" if row.pivot is None else f", {latency(row.pivot)}"
+    than = f" (the challenger by more than {row.margin:.0%})" if row.margin else ""
+    return f"slower than the pivot{fixed}{than}"
 
 
 def _rest(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:

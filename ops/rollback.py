@@ -7,11 +7,45 @@ from typing import Any
 
 from ops.errors import OperatorError, explained
 from ops.releases import find, journal_state, known, rejected
+from ops.snapshot import Snapshot
 from ops.target import Target
 from rollout.controller import Controller
 from rollout.endings import Ignored
 from rollout.sagemaker import controller_with
 from rollout.state import Reason
+
+
+def to_take_back(before: Snapshot, *, previous: bool, sure: bool) -> str:
+    """What a rollback would do, in words.
+
+    Args:
+        before: The endpoint as it is.
+        previous: Whether the person asked for the champion before this one.
+        sure: Whether they are not asked again; then a champion is taken back only if they asked for the one before it.
+
+    Raises:
+        OperatorError: That is nothing, or not what was asked for; the message says whom it would be about.
+    """
+    champion, challenger, former = before.champion, before.challenger, before.previous
+    if challenger:
+        if previous:
+            raise OperatorError(
+                f"challenger {challenger} is on trial, and --previous is about the champion",
+                "Without --previous the challenger is taken back; after that, with it, the champion.",
+                2,
+            )
+        return f"Take back challenger {challenger}"
+    if former is None:
+        raise OperatorError(
+            f"nothing is on trial on {before.endpoint}, so nothing was rolled back",
+            f"Champion {champion} serves, and there is none before it to bring back." if champion else None,
+        )
+    if sure and not previous:
+        raise OperatorError(
+            f"nothing is on trial on {before.endpoint}, so nothing was rolled back: champion {champion} serves",
+            f"Only to take back {champion} and bring back {former}, the champion before it, add --previous.",
+        )
+    return f"Take back champion {champion}, and bring back {former}, the one before it,"
 
 
 def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 300) -> dict[str, Any]:

@@ -75,7 +75,8 @@ class PackageView:
 class Snapshot:
     """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
 
-    Champion and challenger are told by id, and by the digest of their packages. The trial is None when none is under
+    Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
+    one, which can be brought back, None when there is none. The trial is None when none is under
     way; its evidence is empty unless the metrics were looked at.
     """
 
@@ -96,6 +97,7 @@ class Snapshot:
     trial: Trial | None = None
     events: tuple[Happened, ...] = ()
     region: str = ""
+    previous: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -154,6 +156,7 @@ def take(
         trial=trial(state, decision, time.time()),
         events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
         region=target.region,
+        previous=state.previous.id if state.previous else None,
     )
 
 

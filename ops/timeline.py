@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import threading
 import time
@@ -13,6 +14,8 @@ from ops.snapshot import Snapshot, take
 from ops.target import Target
 
 _LINE = 110
+_FILLED = re.compile(r"(\bvalue [^;]+?, threshold \S+)\. Threshold Crossed: [^;]*")  # as `with_numbers` says it
+_POINT_AT = re.compile(r" \(\d\d/\d\d/\d\d(?: [\d:]+)?\)")
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,18 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
     return found
 
 
-def brief(text: str) -> str:
-    """As much of a sentence as a line of a timeline holds; `modelstack status` has the whole."""
-    return textwrap.shorten(text, _LINE, placeholder=" ...")
+def plain(text: str) -> str:
+    """A reason without what CloudWatch says of every alarm: the times of data points, and of which were filled in."""
+    return _POINT_AT.sub("", _FILLED.sub(r"\1", text)).replace("Threshold Crossed: ", "")
+
+
+def brief(text: str, width: int = _LINE) -> str:
+    """As much of a reason as a line holds, and always its last clause: the evidence; `explain` has the whole."""
+    whole = " ".join(plain(text).split())
+    head, cut, evidence = whole.rpartition("; ")
+    if len(whole) <= width or not cut or len(evidence) > width * 2 // 3:
+        return textwrap.shorten(whole, width, placeholder=" ...")
+    return f"{textwrap.shorten(head, width - len(evidence) - 1, placeholder=' ...')} {evidence}"
 
 
 def _weights(seen: Snapshot) -> str:

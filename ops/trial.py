@@ -7,7 +7,7 @@ view.step, view.requests, view.evidence[0].worse.share
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from rollout.metrics import Metric
 from rollout.notice import doing
 from rollout.plan import Plan
 from rollout.replay import judged_replay, replay_text
-from rollout.state import ON_TRIAL, Phase, Reason, Replayed, RolloutState
+from rollout.state import ON_TRIAL, Phase, Pivot, Reason, Replayed, RolloutState
 
 Answer = Literal["worse", "not worse", "unknown"]
 _GOES_ON = {
@@ -26,6 +26,7 @@ _GOES_ON = {
     "roll_back": "nothing: it is rolled back",
     "wait_for_person": "nothing: its time is over, and it is held",
 }
+_NO_PIVOTS: Mapping[str, Pivot] = {}
 _VALUE = {"rate": "rate", "quantile": "slower", "mean": "mean"}
 
 
@@ -67,6 +68,7 @@ class Evidence:
         champion_count: How many observations the champion's is of.
         challenger_count: The challenger's.
         text: The judge's sentence.
+        pivot: Of a quantile, the champion's when it was fixed, microseconds; None when that is not known.
     """
 
     metric: str
@@ -82,6 +84,7 @@ class Evidence:
     champion_count: int
     challenger_count: int
     text: str
+    pivot: float | None
 
 
 @dataclass(frozen=True)
@@ -158,25 +161,32 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
         seconds_left=_left(state, plan, now),
         max_seconds=plan.max_seconds,
         on_timeout=plan.on_timeout,
-        waits_for=_waits(state, decision),
+        waits_for=_waits(state, decision, now),
         approval=state.phase is Phase.PAUSED,
         replayed=_replayed(state, plan),
-        evidence=evidence_of((item.reason for item in findings), plan.metrics),
+        evidence=evidence_of((item.reason for item in findings), plan.metrics, state.pivots),
     )
 
 
-def evidence_of(reasons: Iterable[Reason], metrics: Iterable[Metric] = ()) -> tuple[Evidence, ...]:
+def evidence_of(
+    reasons: Iterable[Reason], metrics: Iterable[Metric] = (), pivots: Mapping[str, Pivot] = _NO_PIVOTS
+) -> tuple[Evidence, ...]:
     """The judge's reasons, one a metric, as evidence; those that hold no evidence are left out.
 
     Args:
         reasons: As the judge gives them, and as a verdict keeps them.
         metrics: The plan's.
+        pivots: Where the trial compares latencies.
     """
     known = {metric.name: metric for metric in metrics}
-    return tuple(_evidence(item, known.get(item.name)) for item in reasons if "evidence_worse" in item.numbers)
+    return tuple(
+        _evidence(item, known.get(item.name), pivots.get(item.name))
+        for item in reasons
+        if "evidence_worse" in item.numbers
+    )
 
 
-def _evidence(reason: Reason, metric: Metric | None) -> Evidence:
+def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evidence:
     numbers = reason.numbers
     kind = next((kind for kind, value in _VALUE.items() if f"challenger_{value}" in numbers), "rate")
 
@@ -201,6 +211,7 @@ def _evidence(reason: Reason, metric: Metric | None) -> Evidence:
         champion_count=int(numbers["champion_count"]),
         challenger_count=int(numbers["challenger_count"]),
         text=reason.text,
+        pivot=pivot.value if pivot else None,
     )
 
 
@@ -214,7 +225,7 @@ def _left(state: RolloutState, plan: Plan, now: float) -> float | None:
     return max(plan.max_seconds - (now - state.started_at - paused), 0.0)
 
 
-def _waits(state: RolloutState, decision: Decision | None) -> str:
+def _waits(state: RolloutState, decision: Decision | None, now: float) -> str:
     if state.phase is Phase.PAUSED:
         return f"step {state.step + 1} is passed; the next needs a person's approval"
     if state.phase is Phase.HELD:
@@ -223,6 +234,9 @@ def _waits(state: RolloutState, decision: Decision | None) -> str:
         )
     if decision is None:
         return "the metrics were not looked at"
+    if decision.reason.name == "bake" and state.step_started_at is not None:  # by the clock of the row above it
+        bake = decision.reason.numbers["bake_seconds"]
+        return f"the step's bake: {min(now - state.step_started_at, bake):.0f} s of {bake:.0f} s"
     return _GOES_ON.get(decision.action, doing(decision.reason.text, decision))
 
 

@@ -7,6 +7,7 @@ agree through the journal's compare-and-set, and any of them may be killed at an
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from rollout import endings, transitions
@@ -253,7 +254,22 @@ class Controller:
         progress = self._driver.run(until, landed)
         if waiting and not landed(waiting[0], progress.state):
             raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
+        self._keep_evidence()
         return self.tick()
+
+    def _keep_evidence(self) -> None:
+        """Add to the verdict of a trial that an alarm or a person ended what was known of each metric by then.
+
+        The traffic is back: nothing is lost when that cannot be had.
+        """
+        with suppress(Busy, Unreachable, Conflict):
+            state = self._journal.read()
+            decided = state.decided
+            if state.phase is not Phase.ROLLING_BACK or decided is None or decided.evidence:
+                return
+            evidence = self._observer.evidence(state, decided.at)
+            if evidence:
+                change(self._journal, lambda now: endings.with_evidence(now, decided.rollout_id, evidence))
 
     def _finish(self, until: float) -> None:
         """Let a promotion or rollback under way end."""

@@ -165,9 +165,7 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
     """What stands in the way of going on, whatever the judge says; None when nothing does."""
     began = state.step_started_at
     if state.phase is not Phase.BAKING or began is None:
-        return _gate_waits(plan, state) or Reason(
-            "endpoint", "weights", "the endpoint has not confirmed the weights yet"
-        )
+        return _gate_waits(plan, state) or _endpoint_waits(state)
     step = plan.steps[min(state.step, len(plan.steps) - 1)]
     baked = now - began
     if baked < step.bake_seconds:
@@ -183,6 +181,18 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
         text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
         return Reason("judge", "requests", f"{text} in this step", numbers)
     return None
+
+
+def _endpoint_waits(state: RolloutState) -> Reason:
+    """What a trial waits for before its step begins: instances, the replay gate, or the weights."""
+    gate = state.gate_ahead and state.plan is not None and not state.plan.shadows(max(state.step, 0))
+    replay = "captured requests to be replayed to the challenger, before it gets live traffic"
+    if state.phase is Phase.PREPARING:
+        then = f", and for {replay}" if gate else ""
+        return Reason("endpoint", "preparing", f"waiting for the challenger's instances to start{then}")
+    if gate:
+        return Reason("replay", "preparing", f"waiting for {replay}")
+    return Reason("endpoint", "weights", "waiting for the endpoint to confirm the weights")
 
 
 def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:

@@ -204,6 +204,17 @@ def roll_back_trial(
     return back.noting(now, Phase.ROLLING_BACK.value, f"{champion.id} gets 100% back: {reason.text}")
 
 
+def with_evidence(state: RolloutState, rollout_id: str, evidence: tuple[Reason, ...]) -> RolloutState:
+    """The state whose verdict on a trial has what was known of each metric, be it carried out by now or not."""
+
+    def filled(verdict: Verdict | None) -> Verdict | None:
+        meant = verdict is not None and verdict.rollout_id == rollout_id and not verdict.evidence
+        return replace(verdict, evidence=evidence) if verdict is not None and meant else verdict
+
+    after = replace(state, decided=filled(state.decided), verdict=filled(state.verdict))
+    return state if after == state else after
+
+
 def verdict_on(state: RolloutState, release: Release, outcome: Outcome, reason: Reason, now: float) -> Verdict:
     """A verdict on a release of the present rollout."""
     digest = release.package_digest

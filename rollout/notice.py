@@ -47,7 +47,10 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
     Phase.PROMOTING.value: ("nothing to do: the endpoint is changing",),
     Phase.ROLLING_BACK.value: ("nothing to do: the endpoint is changing",),
     Phase.RESTORING.value: ("nothing to do: the endpoint is changing",),
-    "promoted": ('nothing to do; `{modelstack} rollback --reason "..."` brings the champion before it back',),
+    "promoted": (
+        "nothing to do",
+        '`{modelstack} rollback --previous --reason "..."` takes it back for the champion before it, if there is one',
+    ),
     "rolled_back": _REJECTED,
     "failed": (
         "the champion serves, if there is one; the release is not rejected",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollout import transitions
-from rollout.decision import Decision, Seen, decide
+from rollout.decision import Decision, Seen, decide, judged
 from rollout.ports import Ask, Clock, Signals
-from rollout.state import Pivot, RolloutState
+from rollout.state import Pivot, Reason, RolloutState
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,32 @@ class Observer:
         """The decision on a trial; None when nothing is on trial."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
             return None
-        now, seen = self.clock.time(), Seen(())
-        if state.step_starts:
-            seen = self.signals.read(
-                Ask(
-                    champion=state.champion.variant,
-                    challenger=state.challenger.variant,
-                    rollout_id=state.rollout_id,
-                    start=state.step_starts[0],
-                    end=now - state.plan.settle,
-                    window_seconds=state.plan.window_seconds,
-                    metrics=state.plan.metrics,
-                    pivots=state.pivots,
-                )
+        now = self.clock.time()
+        return decide(state.plan, state, self._seen(state, now), now)
+
+    def evidence(self, state: RolloutState, at: float) -> tuple[Reason, ...]:
+        """What was known of each metric of a trial at a time; nothing when the metrics do not say it."""
+        if state.plan is None or state.plan.at_once or not state.step_starts:
+            return ()
+        findings = judged(state.plan, state, self._seen(state, at))
+        return tuple(finding.reason for finding in findings.each) if findings else ()
+
+    def _seen(self, state: RolloutState, now: float) -> Seen:
+        """What the signals say of the trial until now."""
+        if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
+            return Seen(())
+        return self.signals.read(
+            Ask(
+                champion=state.champion.variant,
+                challenger=state.challenger.variant,
+                rollout_id=state.rollout_id,
+                start=state.step_starts[0],
+                end=now - state.plan.settle,
+                window_seconds=state.plan.window_seconds,
+                metrics=state.plan.metrics,
+                pivots=state.pivots,
             )
-        return decide(state.plan, state, seen, now)
+        )
 
     def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
         """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""

@@ -131,7 +131,7 @@ class Pivot:
     """What a quantile of latency is compared at.
 
     Attributes:
-        value: The champion's quantile before it was compared, in the platform's unit of latency.
+        value: The champion's quantile before it was compared, microseconds.
         since: Epoch seconds; only windows from then on count, for the value was chosen before they were seen.
     """
 

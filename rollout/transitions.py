@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rollout.decision import Decision
 from rollout.endings import roll_back_trial, verdict_on
+from rollout.judge.words import latency
 from rollout.plan import LONGEST, Plan
 from rollout.ports import RolloutError
 from rollout.release import Release
@@ -257,8 +258,9 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:
     """The state with more quantiles to compare at."""
-    text = ", ".join(f"{name} from {pivot.value:.6g}" for name, pivot in pivots.items())
-    return replace(state, pivots={**state.pivots, **pivots}).noting(now, "pivots", f"compares {text}", send=False)
+    each = ", ".join(f"of {name} {latency(pivot.value)}" for name, pivot in pivots.items())
+    text = f"latencies are compared from now on; the pivot, which is the champion's by now, is {each}"
+    return replace(state, pivots={**state.pivots, **pivots}).noting(now, "pivots", text, send=False)
 
 
 def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState:

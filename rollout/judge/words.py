@@ -77,6 +77,7 @@ def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, mo
         case "mean":
             by, one, other = f"{metric.margin:.4g}", numbers["challenger_mean"], numbers["champion_mean"]
             seen = f"mean {one:.4g} of {n1:.0f}, of the champion's {n0:.0f} {other:.4g}"
+    seen += " (in the whole trial)" if here else ""
     found = {
         name: f"{numbers[f'evidence_{name}']:.3g} of {numbers[f'evidence_needed_{name}']:.3g}"
         for name in ("worse", "not_worse")
@@ -86,6 +87,11 @@ def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, mo
         return f"not yet known: {metric.name}: {seen}; {_lacking(metric, more)}{evidence}"
     evidence = f"evidence {found['worse']}" if answer == "worse" else f"evidence {found['not_worse']}{alone}"
     return f"{metric.name} {answer} by more than {by}: {seen}; {evidence}"
+
+
+def latency(microseconds: float) -> str:
+    """A latency as a person says it: SageMaker's unit is the microsecond."""
+    return f"{microseconds / 1e6:.3g} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.3g} ms"
 
 
 def _lacking(metric: Metric, more: float) -> str:

@@ -43,4 +43,5 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
         packages=(),
         trial=trial(state, progress.decision, world.clock.time()),
         events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
+        previous=state.previous.id if state.previous else None,
     )

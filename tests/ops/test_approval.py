@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from ops import cli, render, rollback
+from ops.rollback import to_take_back
 from rollout import Phase, Step
 from rollout.commands import PLAIN
 from rollout.memory import World
@@ -78,11 +79,33 @@ def test_without_a_trial_yes_alone_takes_no_champion_back(begin: Begin, shell: C
     assert world.state.champion is not None and world.state.champion.id == "b"
     refused = shell("rollback", "--reason", "odd", "--yes")
     assert refused.exit_code == 1
-    assert "To take back the champion, b, and bring the one before it back, add --previous" in told(refused)
+    assert "Only to take back b and bring back a, the champion before it, add --previous" in told(refused)
     assert world.state.champion.id == "b"
 
     assert shell("rollback", "--reason", "odd", "--yes", "--previous").exit_code == 0
     assert world.state.champion.id == "a"
+
+
+def test_after_a_trial_was_taken_back_previous_is_not_offered_when_there_is_no_champion_before(
+    begin: Begin, shell: Callable[..., Any]
+) -> None:
+    world = begin(seconds=20)
+    assert shell("rollback", "--reason", "odd", "--yes").exit_code == 0
+    for words in (("--yes",), ("--yes", "--previous")):
+        refused = shell("rollback", "--reason", "odd", *words)
+        assert refused.exit_code == 1
+        assert "Champion a serves, and there is none before it to bring back" in told(refused)
+        assert "add --previous" not in told(refused)
+    assert world.state.champion is not None and world.state.champion.id == "a"
+
+
+def test_whoever_is_asked_reads_whom_it_takes_back_and_whom_it_brings_back(begin: Begin) -> None:
+    trial = look(begin(seconds=20))
+    assert to_take_back(trial, previous=False, sure=False) == "Take back challenger b"
+    served = look(begin(plan(Step(50, 20)), 600))
+    assert to_take_back(served, previous=False, sure=False) == (
+        "Take back champion b, and bring back a, the one before it,"
+    )
 
 
 def test_with_a_trial_previous_is_refused_and_yes_takes_the_challenger_back(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ops.board import Board, duration, e_value, news
 from ops.snapshot import AlarmView, Snapshot
+from ops.trial import trial
 from rollout import ReplayGate, Step
 from rollout.memory import World
 from tests.ops.conftest import METRICS, plan
@@ -86,7 +87,42 @@ def test_what_need_not_be_proven_has_less_to_show(begin: Begin) -> None:
 
 def test_an_alarm_that_rings_is_shown_with_its_reason(begin: Begin) -> None:
     text = drawn(look(begin(seconds=20), RINGS))
-    assert "v-b-5xx: Threshold Crossed" in text
+    assert "v-b-5xx: 1 datapoint [0.5] was greater than the threshold" in text
+
+
+def test_an_alarm_that_rings_is_shown_with_its_numbers_and_not_with_how_gaps_were_filled(begin: Begin) -> None:
+    filled = "1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
+    rings = replace(RINGS, reason=f"value 0.5, threshold 0.05. Threshold Crossed: {filled}")
+    assert "v-b-5xx: value 0.5, threshold 0.05\n" in drawn(look(begin(seconds=20), rings)).replace(" \n", "\n")
+
+
+def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -> None:
+    seen = look(begin(plan(Step(50, 60)), 30))
+    assert seen.trial is not None
+    row = replace(seen.trial.evidence[0], metric="invalid_answers_of_the_model", champion_count=9_999)
+    so = replace(seen, trial=replace(seen.trial, evidence=(row,)))
+    wide = io.StringIO()
+    Console(width=120, file=wide).print(Board(so))
+    assert "invalid_answers_of_the_model" in wide.getvalue()
+    narrow = drawn(so)
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    assert any(line.startswith("invalid_answ") and "of 9,999" in line for line in narrow.splitlines())
+
+
+def test_what_is_waited_for_keeps_its_evidence_however_long_it_is(begin: Begin) -> None:
+    seen = look(begin(plan(Step(50, 60)), 30))
+    assert seen.trial is not None
+    evidence = "evidence for worse 0.9 of 60, for not worse 2.3 of 20"
+    long = replace(seen.trial, waits_for=f"waiting for requests: not yet known: {'so many words ' * 20}; {evidence}")
+    assert evidence in " ".join(drawn(replace(seen, trial=long)).split())
+
+
+def test_the_bake_and_what_is_waited_for_go_by_one_clock(begin: Begin) -> None:
+    world = begin(plan(Step(50, 60)), 30)
+    progress = world.controller().status()
+    later = trial(progress.state, progress.decision, world.clock.time() + 5)
+    assert later is not None and later.baked is not None
+    assert later.waits_for == f"the step's bake: {later.baked:.0f} s of 60 s"
 
 
 def test_the_verdict_is_shown_when_the_trial_is_over(begin: Begin, world: World) -> None:
@@ -138,7 +174,7 @@ def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Beg
 def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: Begin) -> None:
     seen = look(begin(seconds=20))
     assert seen.trial is not None
-    later = replace(seen, trial=replace(seen.trial, waits_for="baked 21 s of 30 s", requests=99))
+    later = replace(seen, trial=replace(seen.trial, waits_for="the step's bake: 21 s of 30 s", requests=99))
     other = replace(seen, trial=replace(seen.trial, waits_for="waiting for requests: too little traffic"))
     assert news(seen, later) == []
     assert news(seen, other) == ["waits    waiting for requests: too little traffic"]

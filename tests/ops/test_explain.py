@@ -13,7 +13,7 @@ from rich.console import Console
 from ops.errors import OperatorError
 from ops.explain import Story, explain
 from ops.narrate import told
-from rollout import Reason, Release, ReplayGate, Step
+from rollout import Phase, Reason, Release, ReplayGate, Step
 from rollout.memory import World
 from rollout.state import Replayed
 from tests.ops.conftest import METRICS, plan
@@ -51,7 +51,7 @@ def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_numbe
         "release b was rolled back at", "at 10% of the traffic", "decided by the judge, on accuracy",
         "on trial v-b beside v-a, the champion then", "accuracy (decides): worse, tolerated is 5.00%",
         "of 60 needed", "errors: ", "latency_p99: ", "50% slower; 10 is enough, before the promotion",
-        "slower than the pivot",
+        "slower than the pivot, ", " ms (the challenger by more than 50%): challenger",
         "live now v-a (champion) 100%; endpoint InService", "`modelstack clear b` lets the same release be tried again",
     ):  # fmt: skip
         assert words in text, words
@@ -76,7 +76,7 @@ def test_what_happened_is_told_with_the_time_of_each_step_and_its_weights(begin:
     text = read(world)
     assert "release b was promoted at" in text
     assert "[v-a 50%, v-b 50%]" in text
-    assert "brings the champion before it back" in text
+    assert '`modelstack rollback --previous --reason "..."` takes back b and brings back a' in text
 
 
 def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
@@ -89,7 +89,29 @@ def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
     text = read(world)
     assert "decided by alarm v-b-5xx" in text
     assert "its value was 0.4801, its threshold 0.05" in text
-    assert "none is kept: the judge was not asked" in text
+
+
+@pytest.mark.parametrize("reason", [ADA, Reason("alarm", "v-b-5xx", RINGS)], ids=lambda item: item.source)
+def test_what_was_known_when_a_person_or_an_alarm_ended_the_trial_is_kept(begin: Begin, reason: Reason) -> None:
+    world = begin(plan(Step(50, 600), metrics=METRICS), 100)
+    known = {item.metric: item.challenger_count for item in story(world).evidence}
+    assert known["errors"] > 50
+    world.controller().roll_back(reason)
+    for _ in range(2):  # while it is carried out, and after
+        found = story(world)
+        assert {item.metric: item.challenger_count for item in found.evidence} == known
+        world.controller().follow(60)
+    assert (world.state.phase, found.name) == (Phase.IDLE, reason.name)
+    assert "evidence when it was decided" in read(world)
+
+
+def test_where_the_metrics_cannot_be_had_traffic_goes_back_and_no_evidence_is_kept(begin: Begin, world: World) -> None:
+    begin(plan(Step(50, 600)), 100)
+    world.metrics_problem = "no answer"
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    assert story(world).outcome == "rolled_back"
+    assert "none was kept: nothing was compared yet, or the metrics could not be read" in read(world)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +162,8 @@ def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -
     world.controller().follow(60)
     found = story(world)
     assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "v-a")
+    assert found.summary.endswith(", as champion")
+    assert "none was kept: it was champion by then, and is compared with none" in read(world)
     assert "live now v-a (champion) 100%" in read(world)
 
 

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import pytest
+
 from ops.snapshot import AlarmView, Snapshot, VariantView, _own, role, shares
-from ops.timeline import Timeline, changes
+from ops.timeline import Timeline, brief, changes, plain
 from rollout.state import RolloutState
 
 
@@ -51,6 +53,37 @@ def test_a_verdict_is_told_once_with_its_reason() -> None:
     ended = replace(SEEN, verdict={"outcome": "rolled_back", "text": "too many errors"})
     assert changes(SEEN, ended) == ["verdict  rolled back: too many errors"]
     assert changes(ended, ended) == []
+
+
+FILLED = "1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]"
+DATED = "1 out of the last 1 datapoints [0.66 (25/11/26 14:02:00)] was greater than the threshold (0.05)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (f"value 0.5, threshold 0.05. Threshold Crossed: {FILLED}.", "value 0.5, threshold 0.05"),
+        (f"alarm x: threshold 0.05. Threshold Crossed: {FILLED}.", f"alarm x: threshold 0.05. {FILLED}."),
+        (f"Threshold Crossed: {DATED}", "1 out of the last 1 datapoints [0.66] was greater than the threshold (0.05)"),
+        (
+            f"alarm x: value 0.5, threshold 0.05. Threshold Crossed: {FILLED}; y",
+            "alarm x: value 0.5, threshold 0.05; y",
+        ),
+    ],
+)
+def test_what_cloudwatch_says_of_every_alarm_is_left_out_and_no_number_is(reason: str, words: str) -> None:
+    assert plain(reason) == words
+
+
+def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:
+    seen = "0.00% of 45 requests failed, of the champion's 405 0.25%"
+    evidence = "evidence for worse 0.9 of 60, for not worse 2.3 of 20"
+    reason = f"not yet known: errors: {seen}; about 100 more requests are needed; {evidence}"
+    assert len(brief(reason)) <= 110
+    assert brief(reason).startswith("not yet known: errors: 0.00% of 45 requests")
+    assert brief(reason).endswith(f" ... {evidence}")
+    assert brief("a reason; short") == "a reason; short"
+    assert brief("many words; " + "of one clause " * 20).endswith(" ...")
 
 
 def test_a_timeline_keeps_the_order_and_shows_each_moment() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout import Metric, Phase, Plan, Release, RolloutState, Seen, Step, Tally, Window, decide
+from rollout import Metric, Phase, Plan, Release, ReplayGate, RolloutState, Seen, Step, Tally, Window, decide
 from rollout.state import ON_TRIAL
 
 
@@ -53,6 +53,23 @@ def test_challenger_with_no_traffic_is_never_promoted() -> None:
         assert decision.action == "hold"
         assert "0 of at least 50 requests" in decision.reason.text
     assert decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), 1001).action == "roll_back"
+
+
+def test_until_a_step_begins_it_is_said_what_it_waits_for() -> None:
+    gated = replace(PLAN, replay=ReplayGate())
+    after_copies = replace(gated, steps=(Step(50, 30, shadow=True), Step(10, 30)))
+    preparing = replace(BAKING, phase=Phase.PREPARING, step=-1, step_starts=())
+    asked = replace(BAKING, step=1)
+    replay = "captured requests to be replayed to the challenger, before it gets live traffic"
+    instances = "waiting for the challenger's instances to start"
+    for plan, state, words in (
+        (PLAN, preparing, instances),
+        (gated, preparing, f"{instances}, and for {replay}"),
+        (after_copies, preparing, instances),
+        (after_copies, asked, f"waiting for {replay}"),
+        (PLAN, asked, "waiting for the endpoint to confirm the weights"),
+    ):
+        assert decide(plan, replace(state, plan=plan), GOOD, 40).reason.text == words
 
 
 def test_no_traffic_counts_for_neither_success_nor_failure() -> None:

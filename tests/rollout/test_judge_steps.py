@@ -44,6 +44,7 @@ def test_what_fails_only_in_a_short_last_step_is_not_promoted_on_what_the_long_f
     numbers = findings.reason.numbers
     assert numbers["evidence_not_worse"] < 1
     assert findings.reason.text.endswith("of 20 in this step alone")
+    assert " (in the whole trial); " in findings.reason.text
 
 
 def test_an_earlier_step_goes_on_by_what_was_shown_before_as_long_as_nothing_speaks_against_it() -> None:
@@ -51,6 +52,7 @@ def test_an_earlier_step_goes_on_by_what_was_shown_before_as_long_as_nothing_spe
     findings = judged(rates(6, (6, 0, 54, 3), LATER), last=False)
     assert findings.answer == "unknown"
     assert findings.reason.text.endswith("of 20 in this step alone")
+    assert " (in the whole trial); " in findings.reason.text
 
 
 def test_a_last_step_of_which_nothing_is_seen_yet_has_shown_nothing() -> None:
