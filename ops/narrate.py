@@ -13,6 +13,7 @@ from ops.explain import Story
 from ops.snapshot import Snapshot
 from ops.timeline import plain
 from ops.trial import Evidence
+from rollout.catalogue import KNOWN
 from rollout.judge.words import latency
 
 
@@ -60,6 +61,8 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
         yield "evidence", Text("now" if story.outcome == "running" else "when it was decided")
         for row in story.evidence:
             yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
+        if story.trial and story.trial.shadow and any(row.metric not in KNOWN for row in story.evidence):
+            yield "", Text("a metric of your own is not compared in a step that only copies requests", "dim")
     elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
         yield "", Text()
         was_champion = any(turn.kind == "promoted" for turn in story.turns)

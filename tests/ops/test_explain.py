@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from ops.errors import OperatorError
 from ops.explain import Story, explain
 from ops.narrate import told
-from rollout import Phase, Reason, Release, ReplayGate, Step
+from rollout import Metric, Phase, Reason, Release, ReplayGate, Step
+from rollout.judge.words import latency
 from rollout.memory import World
 from rollout.state import Replayed
 from tests.ops.conftest import METRICS, plan
@@ -77,6 +79,31 @@ def test_what_happened_is_told_with_the_time_of_each_step_and_its_weights(begin:
     assert "release b was promoted at" in text
     assert "[v-a 50%, v-b 50%]" in text
     assert '`modelstack rollback --previous --reason "..."` takes back b and brings back a' in text
+
+
+def test_the_history_is_told_whole_with_the_pivot_as_a_time(begin: Begin) -> None:
+    world = begin(plan(Step(50, 60), Step(60, 60), metrics=METRICS, max_seconds=3000), 1500)
+    judged = next(turn.text for turn in story(world).turns if turn.text.startswith("b gets 60%"))
+    assert len(judged) > 110
+    pivot = next(turn.text for turn in story(world).turns if turn.kind == "pivots")
+    assert re.search(r"the pivot, which is the champion's by now, is of latency_p99 [\d.]+ (m?s)$", pivot)
+    assert judged in read(world)
+    assert pivot in read(world)
+
+
+@pytest.mark.parametrize(("microseconds", "words"), [(2508290, "2.51 s"), (12_345, "12.3 ms"), (80, "0.08 ms")])
+def test_a_latency_is_said_in_seconds_or_milliseconds(microseconds: float, words: str) -> None:
+    assert latency(microseconds) == words
+
+
+def test_a_metric_of_ones_own_is_said_not_to_be_compared_while_requests_are_only_copied(begin: Begin) -> None:
+    own = Metric("minutes", "rate", 0.05, metric="Minutes", namespace="shop")
+    steps = Step(50, 60, shadow=True), Step(20, 20)
+    text = "a metric of your own is not compared in a step that only copies requests"
+    world = begin(plan(*steps, metrics=(METRICS[0], own)), 30)
+    assert text in read(world)
+    world.controller().roll_back(ADA)
+    assert text not in read(world)
 
 
 def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
