@@ -7,7 +7,7 @@ import os
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from infra import outputs, place, verdict
+from infra import instances, outputs, place, verdict
 from infra.advance import Advance
 from infra.checkout import ROOT, check_model
 from infra.config import Settings
@@ -44,8 +44,17 @@ async def main() -> None:
 
     wanted = here.wanted(settings, here.image)
     way = settings.rollout
-    plan = plan_serving(here.state, wanted, here.names.pair_of, waits=way.wait, asks=way.asks, copied=way.copied)
+    plan = plan_serving(
+        here.state,
+        wanted,
+        here.names.pair_of,
+        resized=here.resized(settings),
+        waits=way.wait,
+        asks=way.asks,
+        copied=way.copied,
+    )
     verdict.tell(plan, here.state, way.plan(settings.monitoring.period_seconds))
+    instances.tell(plan, here.state, settings.serving, alike=here.alike(settings))
     package = Package(
         "package",
         here.names,
@@ -92,7 +101,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         "rollout",
         names,
         plan=plan,
-        target=package.release(),
+        target=plan.kept.as_dict() if plan.kept else package.release(),
         settings=settings.trial,
         instances=settings.serving.instance_count,
         monitoring=watch,

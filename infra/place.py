@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -16,8 +16,9 @@ from infra.config import Settings
 from infra.journal import recorded
 from infra.naming import Names, prefix
 from infra.releases import Wanted
-from infra.serving import wanted_release
+from infra.serving import CAPTURED, instances_of, wanted_release
 from infra.target import is_local
+from rollout.release import Release
 from rollout.state import RolloutState
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "sns", "sqs")
@@ -50,6 +51,24 @@ class Place:
         """
         recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
         return wanted_release(self.names, recipe, image, settings.serving)
+
+    def resized(self, settings: Settings) -> Release | None:
+        """The champion on the instances that the config asks for; None before the first."""
+        champion = self.state.champion
+        if champion is None:
+            return None
+        return replace(champion, config_name=self._config_of(champion, instances_of(settings.serving)))
+
+    def alike(self, settings: Settings) -> bool:
+        """Whether the champion has the type and number of instances that the config asks for, whatever is captured."""
+        champion, instances = self.state.champion, instances_of(settings.serving)
+        return champion is None or any(  # its config's name is a digest of them
+            champion.config_name == self._config_of(champion, {**instances, CAPTURED: percent})
+            for percent in range(101)
+        )
+
+    def _config_of(self, release: Release, instances: dict[str, Any]) -> str:
+        return self.names.config_of(release.model_name, release.variant, instances)
 
 
 async def here(settings: Settings, stack: str) -> Place:

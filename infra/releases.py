@@ -1,8 +1,8 @@
 """What to declare for serving: from what is live, by the journal, and what is wanted, by the config.
 
-    plan = plan_serving(state, wanted, names.pair_of, waits=True)
+    plan = plan_serving(state, wanted, names.pair_of, resized=resized, waits=True)
     plan.releases, plan.pairs      # models, endpoint configs and alarms to declare
-    plan.starts, plan.target       # whether this update puts a release on trial
+    plan.starts, plan.target       # whether this update moves the endpoint to a release, by a trial or at once
 
 Pure. It holds the rule that no update deletes what a live endpoint uses or what a rollback would need: everything in
 the journal stays declared. The one exception is what the update itself replaces, and lets go of once it has waited for
@@ -85,11 +85,13 @@ class ServingPlan:
         releases: Releases to declare, without repetition.
         pairs: Pair configs to declare.
         serving: The config that a new endpoint starts with.
-        target: The config of the release that the config asks for.
+        target: The config of the release that is to serve: the one that the config asks for, or `kept`.
         pair: The pair config of its trial; None when it takes over at once.
         shadow: The config that copies requests to it first; None when its trial begins with live traffic.
         starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
-        verdict: Why the target is not tried again; None when nothing rejected it.
+        verdict: Why the release that the config asks for is not tried again; None when nothing rejected it.
+        kept: The champion, which is the target instead of a release that is rejected, on the instances that the config
+            asks for; None when the target is the release that the config asks for.
     """
 
     releases: tuple[Declared, ...]
@@ -100,6 +102,7 @@ class ServingPlan:
     shadow: str | None
     starts: bool
     verdict: Verdict | None
+    kept: Release | None
 
 
 def plan_serving(
@@ -107,6 +110,7 @@ def plan_serving(
     wanted: Wanted,
     pair_of: PairName,
     *,
+    resized: Release | None,
     waits: bool,
     asks: bool = False,
     copied: int | None = None,
@@ -117,6 +121,7 @@ def plan_serving(
         state: The journal at the program's start; an empty state before the first release.
         wanted: The release that the config asks for.
         pair_of: Names the pair config of a champion's and a challenger's config.
+        resized: The champion on the instances that the config asks for; None before the first.
         waits: Whether the update waits for the verdict.
         asks: Whether a trial waits for a person, who may outlast the update; then it succeeds without a verdict.
         copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
@@ -125,16 +130,19 @@ def plan_serving(
         The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
     """
     champion = state.champion
-    serves = champion is not None and champion.config_name == wanted.config_name
-    verdict = None if serves else _rejection(state, wanted)
-    advances = not serves and verdict is None
+    asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None)
+    verdict = _rejection(state, wanted)
+    kept = _kept(state, resized) if verdict is not None else None
+    target = _known(kept) if kept is not None else asked
+    serves = champion is not None and champion.config_name == target.config_name
+    advances = not serves and (verdict is None or kept is not None)
     withdraws = serves and state.challenger is not None  # the config went back to the champion in mid-trial
-    trial = champion is not None and not serves and champion.variant != wanted.variant
+    trial = champion is not None and not serves and champion.variant != target.variant
 
     live = list(state.releases())
     previous = state.previous
     if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
-        live = [release for release in live if release != previous or release.config_name == wanted.config_name]
+        live = [release for release in live if release != previous or release.config_name == target.config_name]
         previous = None
     moves = champion is not None and not serves and not trial  # the same model on other instances
     if moves and advances and waits and state.challenger is None and not state.retiring:
@@ -143,32 +151,43 @@ def plan_serving(
     pairs = list(_live_pairs(state, live, pair_of))
     ways = (None,) if copied is None else (None, copied)
     if champion is not None and trial:
-        pairs += [_pair(champion.config_name, wanted.config_name, pair_of, way) for way in ways]
+        pairs += [_pair(champion.config_name, target.config_name, pair_of, way) for way in ways]
+    if kept is not None:  # what its trial left, or will need when a person clears it
+        pairs += [_pair(kept.config_name, asked.config_name, pair_of, way) for way in ways]
     if champion is not None and previous is not None and previous.variant != champion.variant:
-        latest = wanted.config_name if moves else champion.config_name
+        latest = target.config_name if moves else champion.config_name
         pairs += [_pair(previous.config_name, latest, pair_of, way) for way in ways]
 
     def beside(way: int | None) -> str | None:
-        return pair_of(champion.config_name, wanted.config_name, way) if champion and trial else None
+        return pair_of(champion.config_name, target.config_name, way) if champion and trial else None
 
-    declared = [_known(release) for release in live]
-    declared.append(Declared(wanted.variant, wanted.model_name, wanted.config_name, None))
+    declared = [*(_known(release) for release in live), target, asked]
     return ServingPlan(
         releases=tuple({item.config_name: item for item in reversed(declared)}.values())[::-1],
         pairs=tuple({pair.name: pair for pair in pairs}.values()),
-        serving=champion.config_name if champion is not None and champion in live else wanted.config_name,
-        target=wanted.config_name,
+        serving=champion.config_name if champion is not None and champion in live else target.config_name,
+        target=target.config_name,
         pair=beside(None),
         shadow=beside(copied) if copied is not None else None,
         starts=advances or withdraws,
         verdict=verdict,
+        kept=kept,
     )
 
 
 def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
-    if state.challenger is not None and state.challenger.id == wanted.id:
+    champion, challenger = state.champion, state.challenger
+    serves = champion is not None and champion.config_name == wanted.config_name
+    tried = challenger is not None and challenger.id == wanted.id
+    return None if serves or tried else state.rejected.get(wanted.id)
+
+
+def _kept(state: RolloutState, resized: Release | None) -> Release | None:
+    """The champion, as if the config asked for it; None when there is none, or another release's trial goes on."""
+    if resized is None or resized.id in state.rejected:
         return None
-    return state.rejected.get(wanted.id)
+    other = state.challenger is not None and state.challenger.id != resized.id
+    return None if other else resized
 
 
 def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:

@@ -50,7 +50,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             name: The logical name.
             names: The stack's names.
             plan: What the program declares for serving.
-            target: The fields of the release that the config asks for.
+            target: The fields of the release that is to serve.
             settings: How a challenger earns its traffic.
             instances: How many the release has.
             monitoring: Gives the width of a window of observations.

@@ -17,6 +17,7 @@ from infra.releases import Declared, Pair, ServingPlan, Wanted
 from rollout.release import release_id
 
 CAPTURE = "capture"
+CAPTURED = "capture_percent"
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
 # was released with, whatever the config says by now.
 UNCHANGING = ["*"]
@@ -27,7 +28,7 @@ def instances_of(settings: ServingSettings) -> dict[str, Any]:
     return {
         "instance_type": settings.instance_type,
         "instance_count": settings.instance_count,
-        "capture_percent": settings.capture_percent,
+        CAPTURED: settings.capture_percent,
     }
 
 

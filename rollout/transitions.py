@@ -101,7 +101,8 @@ def _start(
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
             text = f"the champion, {champion.id}, is wanted alone, on other instances"
         if old.id == target.id:
-            text = "it is tried again with other settings"
+            others = old.config_name != target.config_name
+            text = f"it is tried again {'on other instances' if others else 'with other settings'}"
         verdict = verdict_on(state, old, "superseded", Reason("release", "superseded", text), now)
         state = state.noting(now, "superseded", f"{old.id} superseded: {text}")  # an event of the old one's rollout
     rollout_id = f"{state.revision + 1:06d}-{target.id}"
@@ -129,13 +130,19 @@ def _start(
         retiring=retiring,
         skip_trial=None,
     )
+    return begun.noting(now, phase.value, _begins(target, champion))
+
+
+def _begins(target: Release, champion: Release | None) -> str:
+    if champion is not None and champion.id == target.id:
+        return f"the champion, {champion.id}, moves to other instances, without a trial"
     beside = f" beside champion {champion.id}" if champion else ""
-    return begun.noting(now, phase.value, f"release {target.id}{_same_model(target, champion)} begins{beside}")
+    return f"release {target.id}{_same_model(target, champion)} begins{beside}"
 
 
 def _same_model(target: Release, champion: Release | None) -> str:
     """What is worth telling of a release whose model is the champion's."""
-    if champion is None or champion.recipe != target.recipe or champion.id == target.id:
+    if champion is None or champion.recipe != target.recipe:
         return ""
     return ", the champion's model in another image,"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pulumi
@@ -211,6 +211,86 @@ def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureF
         world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
     assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
     assert world.one(":Rollout").inputs["acts"] is False
+
+
+def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    new = release(LOCAL)
+    champion = replace(OLD, archive_uri="s3://bucket/packages/of-the-champion/model.tar.gz")
+    state = idle(champion, rejected={new.id: verdict(new)})
+    with caplog.at_level(logging.INFO, logger="engine"):
+        world = run(state=state, serving={"instance_count": 2})
+    inputs = world.one(":Rollout").inputs
+    target = inputs["target"]
+    assert {**target, "config_name": champion.config_name} == champion.as_dict(), (
+        "the champion as it is, and not the package of now"
+    )
+    assert (inputs["acts"], "pair_config" in inputs) == (True, False)
+    assert inputs["plan"]["guard"]["alarms"] == [
+        f"flight-delay-local-{champion.variant}-{name}" for name in ("5xx", "p99")
+    ]
+    (variant,) = config_of(world, target["config_name"]).inputs["productionVariants"]
+    assert (variant["variantName"], variant["initialInstanceCount"]) == (champion.variant, 2)
+    model = next(item for item in world.all(":Model") if item.inputs["name"] == champion.model_name)
+    assert model.inputs["primaryContainer"]["modelDataUrl"] == champion.archive_uri
+    assert f"release {new.id} was rolled back and is not tried again" in caplog.text
+    assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in caplog.text
+
+    caplog.clear()
+    moved = replace(champion, config_name=target["config_name"])
+    with caplog.at_level(logging.INFO, logger="engine"):
+        again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
+    assert again.one(":Rollout").inputs["acts"] is False
+    assert "moves to other instances" not in caplog.text
+
+
+def test_champion_that_does_not_come_up_on_other_instances_fails_the_update() -> None:
+    new = release(LOCAL)
+    failed = World(outcome="failed", why="the champion does not come up on its other instances")
+    with pytest.raises(pulumi.RunError, match="does not come up on its other instances"):
+        run(world=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
+
+
+UNEQUAL = "the trial compares unequal instances"
+
+
+def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=on_trial(Phase.BAKING))
+    assert "instances" not in caplog.text, "they are the same"
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        run(state=on_trial(Phase.BAKING), serving={"instance_count": 2})
+    begins = f"the trial of {release(LOCAL).id} ends, and begins again at its first step with the challenger on other"
+    assert f"{begins} instances (2 x ml.m5.large, 100% of requests captured)" in caplog.text
+    assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in caplog.text
+
+
+def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        run(state=idle(OLD), serving={"instance_type": "ml.m5.xlarge"})
+        assert caplog.text.count(UNEQUAL) == 1
+        run(state=idle(OLD), serving={"capture_percent": 50})
+        captured = {"instance_type": "ml.m5.large", "instance_count": 1, "capture_percent": 50}
+        run(state=idle(replace(OLD, config_name=LOCAL.config_of(OLD.model_name, OLD.variant, captured))))
+        run(state=idle(OLD))
+        run(serving={"instance_count": 2})
+    assert caplog.text.count(UNEQUAL) == 1
+
+
+def test_champion_that_moves_to_other_instances_in_mid_trial_is_told_to_end_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=on_trial(Phase.BAKING), recipe=OLD.recipe, serving={"instance_count": 2})
+    assert "moves to other instances (2 x ml.m5.large, 100% of requests captured) without a trial; the trial of " in (
+        caplog.text
+    )
+    assert UNEQUAL not in caplog.text
 
 
 def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,8 +43,24 @@ def verdict(of: Release) -> Verdict:
     return Verdict("rolled_back", Reason("alarm", "5xx", "half failed"), "1", of.id, of.recipe, of.package_digest, 0.0)
 
 
-def plan(state: RolloutState, want: Wanted, *, waits: bool = True, copied: int | None = None) -> ServingPlan:
-    return plan_serving(state, want, pair_of, waits=waits, copied=copied)
+def resized(state: RolloutState, shape: int) -> Release | None:
+    champion = state.champion
+    return (
+        replace(champion, config_name=f"{champion.model_name.replace('model', 'config')}-{shape}") if champion else None
+    )
+
+
+def plan(
+    state: RolloutState,
+    want: Wanted,
+    *,
+    waits: bool = True,
+    asks: bool = False,
+    copied: int | None = None,
+) -> ServingPlan:
+    """The plan of a config whose instances have the shape that the wanted release has."""
+    champion = resized(state, int(want.config_name.rpartition("-")[2]))
+    return plan_serving(state, want, pair_of, resized=champion, waits=waits, asks=asks, copied=copied)
 
 
 def configs(made: ServingPlan) -> set[str]:
@@ -101,8 +118,9 @@ def test_everything_that_the_endpoint_uses_stays_declared(
     state: RolloutState, want: Wanted, waits: bool, copied: int | None
 ) -> None:
     missing = set(state.configs()) - configs(plan(state, want, waits=waits, copied=copied))
-    moves = state.champion is not None and state.champion.variant == want.variant
-    replaced = state.champion if moves else state.previous
+    champion = state.champion
+    moves = champion is not None and (champion.variant == want.variant or want.id in state.rejected)
+    replaced = champion if moves else state.previous
     assert missing <= ({replaced.config_name} if replaced else set())
 
 
@@ -180,9 +198,11 @@ def test_update_after_a_rollback_declares_the_same_and_does_not_try_again(
         return
     after = replace(state, rejected={**state.rejected, want.id: verdict(release(9))})
     second = plan(after, want, copied=copied)
-    assert configs(before) <= configs(second), "the failed update left these behind: dropping one would be a change"
-    assert not second.starts
     assert second.verdict is not None
+    if second.starts:  # the release was tried with the instances of a new config: now the champion moves to them
+        assert second.target == second.kept.config_name if second.kept else False
+        return
+    assert configs(before) <= configs(second), "the failed update left these behind: dropping one would be a change"
 
 
 def test_first_release_is_declared_alone() -> None:
@@ -242,9 +262,9 @@ def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
 
 def test_approval_that_outlasts_the_update_keeps_the_way_back_and_is_none_of_a_change_of_instances() -> None:
     state = replace(EMPTY, champion=V1, previous=V2, phase=Phase.IDLE)
-    assert V2.config_name not in configs(plan_serving(state, wanted(3), pair_of, waits=True))
-    assert V2.config_name in configs(plan_serving(state, wanted(3), pair_of, waits=True, asks=True))
-    assert V1.config_name not in configs(plan_serving(state, wanted(1, shape=1), pair_of, waits=True, asks=True))
+    assert V2.config_name not in configs(plan(state, wanted(3)))
+    assert V2.config_name in configs(plan(state, wanted(3), asks=True))
+    assert V1.config_name not in configs(plan(state, wanted(1, shape=1), asks=True))
 
 
 def test_other_instances_of_the_champion_leave_the_way_back_to_the_one_before() -> None:
@@ -260,6 +280,45 @@ def test_rejected_release_is_not_tried_again_but_stays_declared_while_it_is_want
     assert configs(made) == {V1.config_name, V2.config_name, pair(V1, V2)}
 
 
+@pytest.mark.parametrize("copied", [None, 50])
+def test_champion_is_moved_to_the_instances_of_the_config_while_the_release_it_asks_for_is_rejected(
+    copied: int | None,
+) -> None:
+    state = replace(EMPTY, champion=V1, previous=V3, phase=Phase.IDLE, rejected={V2.id: verdict(V2)})
+    made, larger = plan(state, wanted(2, shape=1), copied=copied), release(1, shape=1)
+    assert (made.starts, made.target, made.pair, made.shadow) == (True, larger.config_name, None, None)
+    assert (made.kept, made.verdict) == (larger, verdict(V2)), "the rejection is still told"
+    assert made.serving == larger.config_name
+    known = {item.config_name: item.known for item in made.releases}
+    assert known == {V3.config_name: V3, larger.config_name: larger, "config-2-1": None}, (
+        "V1's is let go of when it is done"
+    )
+    assert {pair(larger, release(2, shape=1)), pair(V3, larger)} <= configs(made)
+
+    done = plan(replace(state, champion=larger), wanted(2, shape=1), copied=copied)
+    assert (done.starts, configs(done)) == (False, configs(made))
+    unsure = plan(state, wanted(2, shape=1), copied=copied, waits=False)
+    assert V1.config_name in configs(unsure), "the update may succeed before the endpoint has left it"
+
+
+def test_move_of_the_champion_that_was_interrupted_goes_on_while_a_rejected_release_is_asked_for() -> None:
+    larger = release(1, shape=1)
+    state = replace(EMPTY, champion=V1, challenger=larger, phase=Phase.MOVING, rejected={V2.id: verdict(V2)})
+    made = plan(state, wanted(2, shape=1))
+    assert (made.starts, made.target) == (True, larger.config_name)
+    assert set(state.configs()) <= configs(made)
+    back = plan(state, wanted(2))
+    assert (back.starts, back.target) == (True, V1.config_name), "the config went back: so does the endpoint"
+
+
+def test_rejected_release_ends_no_other_trial_for_the_sake_of_the_champions_instances() -> None:
+    trial = {"challenger": V3, "pair_config": pair(V1, V3), "phase": Phase.BAKING}
+    state = replace(EMPTY, champion=V1, rejected={V2.id: verdict(V2)}, **trial)
+    made = plan(state, wanted(2, shape=1))
+    assert (made.starts, made.kept) == (False, None)
+    assert set(state.configs()) <= configs(made)
+
+
 def test_rejected_release_goes_when_another_is_wanted() -> None:
     state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.id: verdict(V2)})
     assert V2.config_name not in configs(plan(state, wanted(1)))
@@ -267,7 +326,7 @@ def test_rejected_release_goes_when_another_is_wanted() -> None:
 
 
 def test_rejected_image_leaves_the_champions_model_and_the_next_image_alone() -> None:
-    in_image = {name: replace(V1, id=name, variant=f"v-{name}", config_name=f"config-{name}") for name in ("x", "y")}
+    in_image = {name: replace(V1, id=name, variant=f"v-{name}", config_name=f"config-{name}-0") for name in ("x", "y")}
     bad, next_ = (Wanted(item.id, item.recipe, item.variant, "model", item.config_name) for item in in_image.values())
     state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={bad.id: verdict(in_image["x"])})
     assert (plan(state, bad).starts, plan(state, bad).verdict) == (False, verdict(in_image["x"]))
@@ -287,3 +346,4 @@ def test_champion_that_was_rejected_elsewhere_is_still_the_champion() -> None:
     made = plan(state, wanted(1))
     assert made.verdict is None
     assert not made.starts
+    assert not plan(replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V1.id: verdict(V1)}), wanted(1, 1)).starts

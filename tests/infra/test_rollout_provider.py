@@ -152,6 +152,26 @@ def test_other_instances_are_followed_as_long_as_the_guard_may_take(released: Wo
     assert released.guards[-1].alarms == ("alarm",)
 
 
+@pytest.mark.parametrize("promoted", [False, True])
+def test_champion_moves_to_other_instances_while_the_release_beside_or_after_it_stays_rejected(
+    released: World, promoted: bool
+) -> None:
+    released.error_rates["v-b"] = 0.0 if promoted else 0.5
+    RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-a"))
+    if promoted:
+        released.controller().roll_back(Reason("person", "ada", "looks odd"))
+        released.controller().follow(600)
+    assert (released.state.champion, set(released.state.rejected)) == (make_release("a"), {"b"})
+    released.configs["solo-a2"] = {"v-a": 1.0}
+    moved = replace(make_release("a"), config_name="solo-a2")
+    given = RolloutSettings().plan(10, guardrail("canary", 50, 30, ["alarm"])).as_dict()
+    outs = RolloutProvider().update("endpoint", {}, inputs(target=moved.as_dict(), plan=given)).outs or {}
+    assert (outs["outcome"], outs["champion"], released.serving) == ("promoted", "sha256:a", "solo-a2")
+    assert released.guards[-1] is not None
+    assert (released.state.champion, set(released.state.rejected)) == (moved, {"b"})
+    assert released.approvals["arn:b"] == "Rejected"
+
+
 def test_newer_release_in_mid_trial_supersedes_and_is_judged_from_the_start(released: World) -> None:
     released.configs |= {"solo-c": {"v-c": 1.0}, "pair-ac": {"v-a": 1.0, "v-c": 0.0}}
     older = inputs("b", pair_config="pair-ab", wait=False)

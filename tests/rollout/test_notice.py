@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -149,10 +150,12 @@ def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itsel
     world = served()
     plan = Plan(steps=(Step(20, 20),))
     world.configs["pair-ab-large"] = world.configs["pair-ab"]
-    for pair in ("pair-ab", "pair-ab-large"):
-        world.controller().release(release("b"), pair, plan)
+    larger = replace(release("b"), config_name="solo-b-large")
+    for target, pair in ((release("b"), "pair-ab"), (larger, "pair-ab-large"), (larger, "pair-ab")):
+        world.controller().release(target, pair, plan)
     assert [event.text for event in world.sent if event.kind == "superseded"] == [
-        "b superseded: it is tried again with other settings"
+        "b superseded: it is tried again on other instances",
+        "b superseded: it is tried again with other settings",
     ]
 
 

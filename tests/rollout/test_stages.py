@@ -269,6 +269,7 @@ def test_other_instances_of_the_same_model_move_under_the_platforms_guard(served
     larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
     world.controller().release(larger, None, plan(guard=guard))
     assert (follow(world).champion, world.guards) == (larger, [guard])
+    assert "the champion, a, moves to other instances, without a trial" in {event.text for event in world.state.history}
     world.controller().release(release("b"), "pair-ab", plan(guard=guard))
     assert follow(world).champion == release("b")
     assert set(world.guards[1:]) == {None}  # another model is the judge's, not the platform's
