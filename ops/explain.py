@@ -205,7 +205,7 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     when = (
         f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now, as the endpoint takes it"
     )
-    at = _weight(turns, verdict.release)
+    at = _weight(turns, verdict)
     return Story(
         endpoint=state.endpoint,
         rollout_id=verdict.rollout_id,
@@ -228,12 +228,11 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     )
 
 
-def _weight(turns: Sequence[Turn], release: str) -> str:
+def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:
     """With how much of the traffic it ended, when the history tells."""
-    kinds = [turn.kind for turn in turns]
-    if "promoted" in kinds and kinds[-1] != "promoted":
+    if verdict.outcome != "promoted" and any(turn.kind == "promoted" for turn in turns):
         return ", as champion"
-    shares = [turn.weights.get(f"v-{release}", 0) for turn in turns if turn.kind == "weights"]
+    shares = [turn.weights.get(f"v-{verdict.release}", 0) for turn in turns if turn.kind == "weights"]
     if not shares:
         return ""
     return f", at {shares[-1]}% of the traffic" if shares[-1] else ", while it only got copies of requests"

@@ -183,6 +183,19 @@ def test_a_rollback_by_a_person_tells_who_and_why(begin: Begin) -> None:
     assert text.count("rolled back") <= 3
 
 
+def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().release(release("c"), "pair-ac", plan())
+    world.controller().follow(600)
+    before = story(world).summary
+    assert before.endswith(", at 50% of the traffic")
+    world.controller().clear_rejection("b")
+    assert story(world).turns[-1].kind == "cleared"
+    assert story(world).summary == before
+
+
 def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -> None:
     world = begin(seconds=600)
     world.controller().roll_back(ADA)
