@@ -44,7 +44,7 @@ shell: ## A shell on the local stack; other stacks need AWS's own settings
 test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 test: setup-dev ## All tests, the end-to-end ones included
-	@$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
 	@$(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
