@@ -217,6 +217,7 @@ def test_another_controller_that_ticks_before_any_effect_changes_no_end(
     quick: Worlds, release: Make, story: Callable[..., None]
 ) -> None:
     count = len(effects_of(quick(), story, release))
+    assert count
     for at in range(count):
         world = quick()
 
