@@ -103,15 +103,15 @@ class Calibration:
             scores: One a block, in order, at least two.
             two_sided: Whether a low score is as telling as a high one.
         """
-        usual, follows = fmean(scores), persistence(scores)
+        usual, follows = _short(fmean(scores)), _short(persistence(scores))
         before = [usual, *scores[:-1]]
         rests = [score - follows * (last - usual) for score, last in zip(scores, before, strict=True)]
-        centre = median(rests)
+        centre = _short(median(rests))
         ordered = sorted(rests)
         quartiles = ordered[len(rests) // 4], ordered[(3 * len(rests)) // 4]
         deviation = math.sqrt(fmean((rest - centre) ** 2 for rest in rests))
         # A score that is nearly always the same has no quartiles apart; a fault at training would spoil a deviation.
-        scale = max((quartiles[1] - quartiles[0]) / 1.349, deviation / 3) or 1e-9
+        scale = _short(max((quartiles[1] - quartiles[0]) / 1.349, deviation / 3)) or 1e-9
         made = cls(usual, follows, centre, scale, (), two_sided)
         cells = [0] * CELLS
         for score, last in zip(scores, before, strict=True):
@@ -144,6 +144,11 @@ class Calibration:
             raise UnreadableProfile(f"{name}.scale: got {scale}, expected more than 0")
         cells = _dense(body.get("cells"), f"{name}.cells")
         return cls(usual, follows, centre, scale, tuple(cells), body.get("two_sided") is True)
+
+
+def _short(value: float) -> float:
+    """To 12 digits: it is sealed, and the last ones differ from one machine's mathematics to another's."""
+    return float(f"{value:.12g}")
 
 
 def persistence(scores: Sequence[float]) -> float:

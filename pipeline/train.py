@@ -17,7 +17,7 @@ import model
 from model import data, parameters, training
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.reference import reference
+from pipeline.reference import judged, reference
 from pipeline.rows import check_rows, check_split, period, times
 from pipeline.step import end_with_parent, in_words
 
@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     check_trained(trained)
     out: Path = given.out
     training.save(trained.estimator, str(out / "model.joblib"))
-    (out / "reference.json").write_text(canonical(reference(rows.columns)))
+    kept = reference(rows)
+    print(judged(kept))
+    (out / "reference.json").write_text(canonical(kept.as_dict()))
     facts = {
         "model": model.NAME,
         "model_sha256": hashlib.sha256((out / "model.joblib").read_bytes()).hexdigest(),

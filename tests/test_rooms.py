@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAY = {
     "model": set(),
-    "pipeline": {"model"},
+    "pipeline": {"model", "monitoring"},
     "rollout": set(),
     "monitoring": {"rollout"},
     "infra": {"model", "pipeline", "rollout", "monitoring"},
@@ -47,6 +47,16 @@ def imports(room: str) -> Iterator[tuple[str, str]]:
 def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
     rooms = {*MAY, "tests"} - {room}
     assert {(file, name) for file, name in imports(room) if name in rooms - MAY[room]} == set()
+
+
+def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> None:
+    taken: set[str] = set()
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            taken |= {name for name in names if name.split(".")[0] == "monitoring"}
+    assert taken <= {"monitoring.bulk", "monitoring.conformal", "monitoring.reference"}
 
 
 @pytest.mark.parametrize("room", ["model", "pipeline", "rollout", "monitoring"])

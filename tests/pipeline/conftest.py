@@ -25,10 +25,10 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> SealedPackage:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Callable[[str], Path]:
-    """Copies of this checkout's model, pipeline and locks, each in a folder of its own name."""
+    """Copies of what this checkout builds a model from, each in a folder of its own name."""
 
     def copy(name: str) -> Path:
-        for room in ("model", "pipeline", "requirements"):
+        for room in ("model", "pipeline", "monitoring", "requirements"):
             shutil.copytree(ROOT / room, tmp_path / name / room, ignore=shutil.ignore_patterns("__pycache__"))
         return tmp_path / name
 

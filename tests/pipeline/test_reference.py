@@ -1,86 +1,102 @@
-"""Reference bins: no row is lost, and the standard library puts values where numpy put them."""
+"""What is sealed for drift: of every feature, as requests will have it, the same bytes for the same rows."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from bisect import bisect_left
-from math import isfinite, nan
+from dataclasses import dataclass
+from math import nan
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from monitoring.blocks import Cut
+from monitoring.bulk import DAY, ROWS
+from monitoring.profile import Categorical, Numeric
+from monitoring.reference import Reference
 from pipeline import archive
-from pipeline.reference import reference
-
-numbers = st.lists(st.floats(-1e6, 1e6) | st.just(nan) | st.integers(0, 3).map(float), min_size=1, max_size=200)
-
-
-@given(numbers, st.integers(2, 20))
-def test_bins_count_every_value_once_where_bisect_finds_it(values: list[float], bins: int):
-    found = reference({"x": np.array(values)}, bins=bins)
-    feature = json.loads(json.dumps(found))["features"]["x"]
-    edges, counts = feature["edges"], feature["counts"]
-    assert edges == sorted(set(edges))
-    assert len(counts) == len(edges) + 1 <= bins
-    expected = [0] * len(counts)
-    for value in values:
-        if isfinite(value):
-            expected[bisect_left(edges, value)] += 1
-    assert counts == expected
-    assert sum(counts) + feature["missing"] == found["rows"] == len(values)
+from pipeline.recipe import canonical
+from pipeline.reference import judged, reference
 
 
-def test_bins_of_a_continuous_feature_are_about_equally_full():
-    counts = reference({"x": np.random.default_rng(0).normal(size=100_000)})["features"]["x"]["counts"]
-    assert len(counts) == 10
-    assert all(abs(count - 10_000) < 100 for count in counts)
+@dataclass
+class Rows:
+    columns: dict[str, Any]
+    event_time: Any = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
 
 
-def test_a_feature_with_one_value_has_one_bin_and_one_without_values_is_all_missing():
-    found = reference({"one": np.full(5, 3.0), "none": np.full(5, nan)})["features"]
-    assert found["one"] == {"kind": "numeric", "edges": [], "counts": [5], "missing": 0}
-    assert found["none"] == {"kind": "numeric", "edges": [], "counts": [0], "missing": 5}
+def two_months(rows: int = 40) -> Rows:
+    source = np.random.default_rng(5)
+    number = 60 * rows
+    carrier = source.choice(np.array(["UA", "B6", None], object), number, p=[0.6, 0.3, 0.1])
+    times = np.datetime64("2013-01-01") + np.repeat(np.arange(60), rows).astype("timedelta64[D]")
+    return Rows({"distance": source.gamma(2, 500, number), "carrier": carrier}, times)
 
 
-@given(st.lists(st.sampled_from(["a", "b", "c", "other", None]), min_size=1), st.integers(1, 4))
-def test_codes_beyond_the_most_frequent_are_counted_as_other(values: list[str | None], codes: int):
-    feature = reference({"x": np.array(values, dtype=object)}, codes=codes)["features"]["x"]
-    assert "other" in feature["counts"]
-    assert len(feature["counts"].keys() - {"other"}) <= codes
-    assert sum(feature["counts"].values()) + feature["missing"] == len(values)
-    assert feature["missing"] == values.count(None)
-    kept = feature["counts"].keys() - {"other"}
-    assert all(feature["counts"][code] == values.count(code) for code in kept)
-
-
-def test_any_array_of_numbers_is_numeric_and_any_of_strings_is_codes():
+def test_any_array_of_numbers_is_numeric_and_any_of_codes_is_categorical():
     found = reference(
-        {
-            "whole": np.array([1, 2, 2]),
-            "yes": np.array([True, False, True]),
-            "objects": np.array([1, None, 2.5], object),
-            "text": np.array(["a", "b", "b"]),
-            "mixed": np.array(["a", nan, None], object),
-        }
-    )["features"]
-    assert [found[name]["kind"] for name in ("whole", "yes", "objects")] == ["numeric"] * 3
-    assert found["objects"]["missing"] == 1
-    assert found["text"] == {"kind": "categorical", "counts": {"a": 1, "b": 2, "other": 0}, "missing": 0}
-    assert found["mixed"] == {"kind": "categorical", "counts": {"a": 1, "other": 0}, "missing": 2}
+        Rows(
+            {
+                "whole": np.array([1, 2, 2]),
+                "yes": np.array([True, False, True]),
+                "objects": np.array([1, None, 2.5], object),
+                "text": np.array(["a", "b", "b"]),
+                "mixed": np.array(["a", nan, None], object),
+                "listed": [1.0, 2.0, nan],
+                "none": np.full(3, nan),
+            }
+        )
+    ).profile.columns
+    numeric = [name for name, column in found.items() if isinstance(column, Numeric)]
+    assert numeric == ["whole", "objects", "listed", "none"]
+    assert [found[name].missing for name in found] == [0, 0, 1, 0, 2, 1, 3]
+    text = found["text"]
+    assert isinstance(text, Categorical)
+    assert (text.codes, text.counts) == (("a", "b"), (1, 2, 0))
+
+
+def test_rows_with_times_are_cut_into_days_and_those_without_into_small_blocks():
+    rows = two_months()
+    dated = reference(rows).null
+    assert (dated.cut, dated.scores["distance"]["level"].blocks) == (Cut(DAY, 40), 60)
+    undated = reference(Rows(rows.columns)).null
+    assert (undated.cut, undated.scores["distance"]["level"].blocks) == (Cut(0, ROWS), 96)
+
+
+def test_the_bytes_of_a_reference_never_change_without_the_format():
+    """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
+    text = canonical(reference(two_months()).as_dict())
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "2fc63adacc8ea23608301e81f7d5ed262615f27e2986d5cfeecf3427b08ef5a0"
+    )
+    assert Reference.from_dict(json.loads(text)).as_dict() == reference(two_months()).as_dict()
+
+
+def test_training_says_of_how_many_blocks_drift_is_judged_or_that_it_is_not():
+    assert judged(reference(two_months())) == "drift is judged against 60 blocks of training"
+    few = reference(Rows({"x": np.arange(100.0)}))
+    assert judged(few) == (
+        "drift is told and not judged, so its alarm never rings: training has fewer than 20 days of rows or, "
+        "where rows have no times, than 500 rows"
+    )
 
 
 @pytest.mark.parametrize("columns", [{}, {"x": np.array([])}, {"x": np.zeros(2), "y": np.zeros(3)}])
-def test_nothing_to_count_is_refused(columns: dict):
-    with pytest.raises(ValueError, match="cannot take a reference"):
-        reference(columns)
+def test_nothing_to_count_is_refused(columns: dict[str, Any]):
+    with pytest.raises(ValueError, match="cannot take a profile"):
+        reference(Rows(columns))
 
 
 def test_the_sealed_reference_covers_every_feature_of_the_model(sealed):
     from model.features import FEATURES
 
-    found = json.loads(archive.read(sealed.path, "reference.json"))
-    assert {name: feature["kind"] for name, feature in found["features"].items()} == {
+    found = Reference.from_dict(json.loads(archive.read(sealed.path, "reference.json")))
+    kinds = {Numeric: "numeric", Categorical: "categorical"}
+    assert {name: kinds[type(column)] for name, column in found.profile.columns.items()} == {
         feature.name: feature.kind for feature in FEATURES
     }
+    assert found.null.cut.span == DAY
