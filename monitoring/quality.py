@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 WORST_LOG_LOSS = 5.0  # nats; that of a probability under 0.7% of what then happened
-ACCURACY, LOG_LOSS, ABSOLUTE_ERROR = "Accuracy", "LogLoss", "AbsoluteError"
+ACCURACY, LOG_LOSS, ABSOLUTE_ERROR, ERROR = "Accuracy", "LogLoss", "AbsoluteError", "Error"
 
 Scalar = bool | int | float | str
 Said = Mapping[str, Any]
@@ -36,6 +36,19 @@ class UnreadableForm(ValueError):
 
 class UnreadableLabel(ValueError):
     """A label is none that the model could have given."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How sure a prediction was.
+
+    Attributes:
+        score: Probability of the last of two classes; of more classes, of that which was decided for.
+        decided: Whether it decided for what that is the probability of; with more than two classes always.
+    """
+
+    score: float
+    decided: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +142,7 @@ class Form:
                 raise UnreadableLabel(f"label: got {given!r}, expected a number")
             return value
         for item in self.classes:
-            if given == item and isinstance(given, str) == isinstance(item, str):
+            if _same(given, item):
                 return item
         allowed = ", ".join(json.dumps(item) for item in self.classes)
         raise UnreadableLabel(f"label: got {given!r}, expected one of {allowed}")
@@ -149,21 +162,48 @@ class Form:
             value = number(said.get("value"))
             off = math.inf if value is None else abs(value - float(label))
             return {ABSOLUTE_ERROR: min(off, self.largest_error)}
-        decided = said.get("decision")
-        right = decided == label and isinstance(decided, str) == isinstance(label, str)
-        found = {ACCURACY: float(right)}
+        found = {ACCURACY: float(_same(said.get("decision"), label))}
         if self.probability:
             found[LOG_LOSS] = _log_loss(self._probability_of(said.get("probability"), label))
         return found
+
+    @property
+    def loss(self) -> tuple[str, float]:
+        """The loss that tells best how wrong a prediction is, and the most that it can be."""
+        if self.kind == "regression":
+            return ABSOLUTE_ERROR, self.largest_error
+        return (LOG_LOSS, WORST_LOG_LOSS) if self.probability else (ERROR, 1.0)
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes."""
+        return len(self.classes) == 2
+
+    def scored(self, said: Said) -> Scored | None:
+        """How sure a prediction was; None when the form has no probability, or the prediction breaks it."""
+        decided = next((item for item in self.classes if _same(said.get("decision"), item)), None)
+        if not self.probability or decided is None:
+            return None
+        about = self.classes[-1] if self.binary else decided
+        score = self._probability_of(said.get("probability"), about)
+        return Scored(score, decided is about) if score is not None and 0 <= score <= 1 else None
+
+    def hit(self, said: Said, label: Scalar) -> bool:
+        """Whether that happened of which `scored` has the probability."""
+        return _same(label, self.classes[-1] if self.binary else said.get("decision"))
 
     def _probability_of(self, given: object, label: Scalar) -> float | None:
         if isinstance(given, Mapping):
             name = label if isinstance(label, str) else json.dumps(label)
             return number(cast(Mapping[str, object], given).get(name))
         last = number(given)
-        if last is None or len(self.classes) != 2:
+        if last is None or not self.binary:
             return None
         return last if label == self.classes[-1] else 1 - last
+
+
+def _same(given: object, label: object) -> bool:
+    return given == label and isinstance(given, str) == isinstance(label, str)
 
 
 def _log_loss(probability: float | None) -> float:
