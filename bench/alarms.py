@@ -17,7 +17,8 @@ from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, interval, trial
 from bench.rows import Row
 from infra.beyond_chance import evidence, least
 from infra.monitoring import SLOW
-from monitoring.alike import Counted, Numbers, fails_alike
+from monitoring.alike import Numbers, fails_alike
+from rollout.failing import Counted
 from rollout.judge import judge
 from rollout.metrics import Tally, Window
 

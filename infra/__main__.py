@@ -43,7 +43,7 @@ async def main() -> None:
         return
 
     wanted = here.wanted(settings, here.image)
-    way = settings.rollout
+    way = settings.trial
     plan = plan_serving(
         here.state,
         wanted,
@@ -53,7 +53,8 @@ async def main() -> None:
         asks=way.asks,
         copied=way.copied,
     )
-    verdict.tell(plan, here.state, way.plan(settings.monitoring.period_seconds))
+    looks = settings.monitoring
+    verdict.tell(plan, here.state, way.plan(looks.period_seconds, max_failed=looks.max_5xx_rate))
     instances.tell(plan, here.state, settings.serving, alike=here.alike(settings))
     package = Package(
         "package",

@@ -53,7 +53,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             target: The fields of the release that is to serve.
             settings: How a challenger earns its traffic.
             instances: How many the release has.
-            monitoring: Gives the width of a window of observations.
+            monitoring: Gives the width of a window of observations, and which share of failures is tolerated.
             state: The journal at the program's start.
             opts: Options of the resource.
         """
@@ -72,7 +72,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "pair_config": plan.pair,
             "shadow_config": plan.shadow,
             "beside": champion.config_name if champion and plan.pair else None,
-            "plan": settings.plan(monitoring.period_seconds, guard).as_dict(),
+            "plan": settings.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate).as_dict(),
             "wait": settings.wait,
             "acts": plan.starts and (settings.wait or not under_way),
             "seen": {

@@ -385,12 +385,13 @@ class RolloutSettings(Section):
         """Whether a trial waits for a person's approval, which may outlast the update."""
         return any(step.approve for step in self.strategy.shares())
 
-    def plan(self, window_seconds: int, guard: Guard | None = None) -> Plan:
+    def plan(self, window_seconds: int, guard: Guard | None = None, *, max_failed: float = 1.0) -> Plan:
         """The controller's plan.
 
         Args:
             window_seconds: The width of a window of observations.
             guard: How SageMaker moves the traffic, when only the champion's instances change.
+            max_failed: The share of requests that may fail, of both versions, while a challenger moves on.
         """
         replayed = self.replay is not None and not _only_copies(self.strategy)
         return Plan(
@@ -405,6 +406,7 @@ class RolloutSettings(Section):
             watch_seconds=self.watch_minutes * 60,
             replay=self.replay.gate() if self.replay and replayed else None,
             guard=guard,
+            max_failed=max_failed,
         )
 
     def too_short(self, window_seconds: int) -> tuple[str, str] | None:

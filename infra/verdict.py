@@ -24,6 +24,7 @@ FIELDS = {
     "watch_seconds": "rollout.watch_minutes",
     "replay": "rollout.replay",
     "window_seconds": "monitoring.period_seconds",
+    "max_failed": "monitoring.max_5xx_rate",
 }
 
 

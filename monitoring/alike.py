@@ -9,31 +9,12 @@ When in doubt the answer is no, and the alarm rolls back.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from monitoring.alarms import Alarm
 from rollout import Plan, Release, RolloutState
 from rollout.decision import REQUESTS
-
-ERRORS_OF_MEAN = 3.0
-"""By how many standard errors the challenger must be worse; by chance it is so once in several hundred outages."""
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Requests of one variant, and how many of them were bad (failed, or slow)."""
-
-    bad: float
-    requests: float
-
-    @property
-    def share(self) -> float:
-        """The share of bad ones; 0 without a request."""
-        return self.bad / self.requests if self.requests else 0.0
-
-    def __str__(self) -> str:
-        return f"{self.bad:.0f} of {self.requests:.0f} ({self.share:.1%})"
+from rollout.failing import Counted, clearly_worse
 
 
 @dataclass(frozen=True)
@@ -81,25 +62,14 @@ def fails_alike(numbers: Numbers) -> bool:
     """Whether the champion is about as bad as the challenger.
 
     That is: the champion's alarm rings, or more than the tolerated share of its requests is bad; and the challenger is
-    not clearly worse, which with p = (bad + 1) / (requests + 2) of each and t the tolerated share means
-
-        p1 - p0 <= t + 3 sqrt(p0 (1 - p0) / (requests0 + 2) + p1 (1 - p1) / (requests1 + 2)).
-
-    Source: Agresti, Caffo, Simple and effective confidence intervals for proportions and differences of proportions
-    result from adding two successes and two failures, The American Statistician 54 (2000).
+    not clearly worse.
     """
     challenger, champion, tolerated = numbers.challenger, numbers.champion, numbers.tolerated
     if not challenger.requests or not champion.requests:
         return False
     if not numbers.champion_rings and champion.share <= tolerated:
         return False
-    p1, p0 = _adjusted(challenger), _adjusted(champion)
-    spread = p0 * (1 - p0) / (champion.requests + 2) + p1 * (1 - p1) / (challenger.requests + 2)
-    return p1 - p0 <= tolerated + ERRORS_OF_MEAN * math.sqrt(spread)
-
-
-def _adjusted(counted: Counted) -> float:
-    return (counted.bad + 1) / (counted.requests + 2)
+    return not clearly_worse(challenger, champion, tolerated)
 
 
 def _judges(plan: Plan, alarm: Alarm) -> bool:

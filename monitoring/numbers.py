@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.alarms import Alarm
-from monitoring.alike import Counted, Numbers
+from monitoring.alike import Numbers
 from rollout.aws import Clients, calling
 from rollout.cloudwatch import CloudWatchSignals, Found, Series
+from rollout.failing import Counted
 
 _MINUTE, _OFTEN = 60, 10  # seconds between two looks, at periods from a minute, and at shorter ones
 _OLDER = 2  # periods beyond those that an alarm asks for: it looks at those when the newest are still missing

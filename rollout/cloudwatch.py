@@ -13,11 +13,15 @@ from typing import Any
 
 from rollout.aws import Clients, calling
 from rollout.decision import REQUESTS, Seen
+from rollout.failing import FAILED
 from rollout.metrics import Metric, Tally, Window
 from rollout.ports import Ask, Quantile, RolloutError, Unreachable
 
 SAGEMAKER = "AWS/SageMaker"
-_COUNTS = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+_COUNTS = {
+    REQUESTS: ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors"),
+    FAILED: ("Invocations", "Invocation5XXErrors"),
+}
 _HISTORY, _PERIOD = 3 * 3600, 3600  # where a quantile is looked for, seconds
 _PERCENT = 100
 
@@ -134,26 +138,23 @@ class Source:
     """Where a metric's tally of one variant comes from.
 
     Attributes:
-        metric: The metric.
+        name: The name of its tallies: the metric's, or one that is always read.
+        metric: The metric; None of what is always read.
         series: What is read: counts first, then sums.
         since: Epoch seconds; windows before it hold nothing.
     """
 
+    name: str
     metric: Metric | None
     series: tuple[Series, ...]
     since: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """The metric's name."""
-        return self.metric.name if self.metric else REQUESTS
 
     def tally(self, found: Found, at: int) -> Tally:
         """The tally of the window that begins at `at`."""
         values = [found.get((series, at), 0.0) for series in self.series]
         count = int(values[0])
         if self.metric is None:
-            return Tally(count, min(count, int(values[1] + values[2])))
+            return Tally(count, min(count, int(sum(values[1:]))))
         if self.metric.kind == "quantile":
             return Tally(count, count - round(count * values[1] / _PERCENT)) if at >= self.since else Tally()
         if self.metric.kind == "rate":
@@ -165,7 +166,10 @@ class Source:
 
 def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:
     """What to read of a variant; `slack` is the part of a quantile's margin that its threshold is raised by."""
-    found = [Source(None, tuple(Series(metric, "Sum", variant) for metric in _COUNTS))]
+    found = [
+        Source(name, None, tuple(Series(metric, "Sum", variant) for metric in counts))
+        for name, counts in _COUNTS.items()
+    ]
     for metric in ask.metrics:
         if metric.name == REQUESTS:
             continue
@@ -174,11 +178,11 @@ def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:
             if pivot is not None:
                 cut = f"PR(:{pivot.value * (1 + slack * metric.margin):.6f})"
                 series = (Series("ModelLatency", "SampleCount", variant), Series("ModelLatency", cut, variant))
-                found.append(Source(metric, series, pivot.since))
+                found.append(Source(metric.name, metric, series, pivot.since))
             continue
         own = [(metric.metric, "SampleCount"), (metric.metric, "Sum")]
         if metric.kind == "mean":
             own.append((f"{metric.metric}Squared", "Sum"))
         series = tuple(Series(name, stat, variant, metric.namespace, ask.rollout_id) for name, stat in own)
-        found.append(Source(metric, series))
+        found.append(Source(metric.name, metric, series))
     return found

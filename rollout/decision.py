@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rollout.failing import BothFail, both_fail
 from rollout.judge import Findings, judge
 from rollout.metrics import Window
 from rollout.plan import Plan
@@ -45,7 +46,8 @@ class Decision:
         champion_weight: The champion's percent after this decision.
         challenger_weight: The challenger's percent; both together are 100.
         findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
-        requests: How many requests the challenger answered in this step; None when it has not begun, or is not known.
+        requests: How many requests the challenger answered in this step, without those of windows in which both
+            versions failed; None when it has not begun, or is not known.
     """
 
     action: Action
@@ -68,8 +70,9 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
 
     Returns:
         The decision. A challenger is promoted only after every step's bake, with enough requests in each, on the
-        judge's verdict; never because time went by or because something is unknown. All-at-once is the exception that
-        a person chose: it has no champion to compare with, and is promoted after its bake unless an alarm rang.
+        judge's verdict; never because time went by, because something is unknown, or because it failed no more often
+        than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
+        compare with, and is promoted after its bake unless an alarm rang.
     """
     findings = None if plan.at_once else judged(plan, state, seen)
     action, reason = _answer(plan, state, seen, now, findings)
@@ -77,18 +80,37 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
     if action == "advance":
         step += 1
     weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
-    answered = _answered(state, seen)
+    answered = _answered(plan, state, seen)
     return Decision(action, reason, -1 if action == "roll_back" else step, 100 - weight, weight, findings, answered)
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
-    """The judge's findings on a trial so far; None when the metrics are unreachable."""
+    """The judge's findings on a trial so far; None when the metrics are unreachable.
+
+    Windows in which both versions failed say nothing for the challenger: what is known without them counts, and nothing
+    moves on while that lasts. It may yet be shown worse by all windows. As both are looked at, each needs twice the
+    evidence: the mean of two e-values is an e-value, and that is what the promise of alpha is about.
+    """
     if seen.windows is None:
         return None
+    failing = both_fail(seen.windows, plan.max_failed)
+    if failing is None:
+        return _judge(plan, state, seen.windows, plan.alpha)
+    whole, counted = (_judge(plan, state, windows, plan.alpha / 2) for windows in (seen.windows, failing.others))
+    if whole.answer == "worse":
+        return whole
+    reason = counted.reason
+    if counted.answer == "not worse" and failing.lasts:
+        text = f"not yet known, as both versions fail: {failing}. The challenger is not moved on while that lasts"
+        return replace(counted, answer="unknown", reason=replace(reason, text=text))
+    return replace(counted, reason=replace(reason, text=f"{reason.text}. Not counted is an outage: {failing}"))
+
+
+def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: float) -> Findings:
     return judge(
-        seen.windows,
+        windows,
         metrics=plan.metrics,
-        alpha=plan.alpha,
+        alpha=alpha,
         starts=state.step_starts,
         segments=len(plan.steps),
         last=state.step >= len(plan.steps) - 1,
@@ -149,12 +171,17 @@ def _requests(window: Window) -> int:
     return tally.count if tally else 0
 
 
-def _answered(state: RolloutState, seen: Seen) -> int | None:
-    """The requests that the challenger answered in the present step, as far as they are known."""
-    began = state.step_started_at
+def _failing(plan: Plan, seen: Seen) -> BothFail | None:
+    return both_fail(seen.windows, plan.max_failed) if seen.windows else None
+
+
+def _answered(plan: Plan, state: RolloutState, seen: Seen) -> int | None:
+    """The requests that the challenger answered in the present step and that count, as far as they are known."""
+    began, failing = state.step_started_at, _failing(plan, seen)
     if seen.windows is None or began is None:
         return None
-    return sum(_requests(item) for item in seen.windows if item.start >= began)
+    counted = failing.others if failing else seen.windows
+    return sum(_requests(item) for item in counted if item.start >= began)
 
 
 def _unreachable(seen: Seen) -> Reason:
@@ -173,13 +200,15 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
         return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
     if plan.at_once:
         return None
-    answered = _answered(state, seen)
+    answered = _answered(plan, state, seen)
     if answered is None:
         return _unreachable(seen)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
-        return Reason("judge", "requests", f"{text} in this step", numbers)
+        failing = _failing(plan, seen)
+        apart = f". Not counted is an outage: {failing}" if failing else ""
+        return Reason("judge", "requests", f"{text} in this step{apart}", numbers)
     return None
 
 

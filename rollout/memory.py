@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from rollout.controller import Controller
 from rollout.decision import Seen
+from rollout.failing import FAILED
 from rollout.metrics import Metric, Tally, Window
 from rollout.plan import ERRORS, Guard
 from rollout.ports import (
@@ -273,7 +274,7 @@ class MemorySignals:
                 known = pivot is not None and at >= pivot.since
                 cut = pivot.value * (1 + metric.margin if slack else 1) if pivot and known else None
                 found[name] = self.world.tally(metric, variant, at, at + ask.window_seconds, cut)
-            return found
+            return {**found, FAILED: found[ERRORS.name]}
 
         return Window(at, ask.window_seconds, tallies(ask.champion, False), tallies(ask.challenger, True))
 

@@ -138,6 +138,8 @@ class Plan:
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
         replay: What must hold before any live traffic; None replays nothing.
         guard: How the platform moves traffic when only the instances change; None leaves it to the platform's default.
+        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which both versions fail more count
+            nothing for the challenger, and it takes no step while that lasts. 1 looks at none.
     """
 
     steps: tuple[Step, ...]
@@ -152,6 +154,7 @@ class Plan:
     watch_seconds: float = 3600
     replay: ReplayGate | None = None
     guard: Guard | None = None
+    max_failed: float = 1.0
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)
@@ -167,6 +170,7 @@ class Plan:
         if self.settle_seconds is not None:
             _number("settle_seconds", self.settle_seconds, 0, 3600)
         _number("watch_seconds", self.watch_seconds, 0, 30 * 86_400)
+        _number("max_failed", self.max_failed, 0, 1)
         baking = sum(step.bake_seconds for step in self.steps)
         if baking >= self.max_seconds:
             sums = " + ".join(f"{step.bake_seconds:g}" for step in self.steps)

@@ -1,6 +1,6 @@
 """The table of faults, and how docs/faults.md shows it.
 
-python -m tests.conformance.table     # writes the table into docs/faults.md
+pytest tests/conformance --write-page     # writes the table into docs/faults.md
 """
 
 from __future__ import annotations

@@ -337,6 +337,26 @@ def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
     assert world.one(":Rollout").inputs["acts"] is True
 
 
+def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = on_trial(Phase.BAKING)
+    assert state.plan is not None
+    assert state.plan.max_failed == 0.05
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        world = run(state=state, monitoring={"max_5xx_rate": 0.2})
+    assert world.one(":Rollout").inputs["plan"]["max_failed"] == 0.2
+    assert "the change of monitoring.max_5xx_rate counts from the next release" in caplog.text
+
+
+def test_without_captures_a_trial_without_replay_gate_is_no_other_plan(caplog: pytest.LogCaptureFixture) -> None:
+    state = on_trial(Phase.BAKING)
+    assert state.plan is not None
+    with caplog.at_level(logging.WARNING, logger="engine"):
+        run(state=replace(state, plan=replace(state.plan, replay=None)), serving={"capture_percent": 0})
+    assert "keeps the plan" not in caplog.text
+
+
 def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="engine"):
         world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})

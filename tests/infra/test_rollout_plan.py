@@ -90,6 +90,11 @@ def test_everything_of_the_judge_and_the_time_reaches_the_plan() -> None:
     assert (made.max_seconds, made.on_timeout, made.watch_seconds, made.window_seconds) == (1800, "hold", 300, 60)
 
 
+def test_what_the_alarms_tolerate_of_failures_is_what_a_trial_tolerates_of_both_versions() -> None:
+    assert rollout().plan(60).max_failed == 1
+    assert rollout().plan(60, max_failed=0.05).max_failed == 0.05
+
+
 def test_shadow_test_without_live_steps_is_replayed_nothing_by_default() -> None:
     assert plan(strategy=strategy("shadow")).replay is None
     assert plan(strategy=strategy("shadow", then=strategy("canary"))).replay is not None

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from monitoring.alarms import Alarm
-from monitoring.alike import Counted, Numbers, fails_alike, judged
+from monitoring.alike import Numbers, fails_alike, judged
 from rollout import Metric, Phase, Plan, Release, RolloutState, Step
 from rollout.catalogue import metric
+from rollout.failing import Counted
 
 ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", 200.0, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",))
 SLOW = replace(ALARM, name="v-b-p99", metrics=("AWS/SageMaker/ModelLatency",))

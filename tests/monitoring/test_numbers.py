@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from monitoring.alarms import Alarm
-from monitoring.alike import Counted, Numbers
+from monitoring.alike import Numbers
 from monitoring.numbers import AlarmNumbers
+from rollout.failing import Counted
 
 END = 1_767_614_400  # on every grid
 ALARM = Alarm("x-v-b-p99", "ALARM", "slow", END + 4.0, "endpoint", "v-b", ("AWS/SageMaker/ModelLatency",))

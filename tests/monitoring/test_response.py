@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from monitoring.alarms import Alarm, NotAnAlarm
-from monitoring.alike import Counted, Numbers
+from monitoring.alike import Numbers
 from monitoring.outage import LEFT, Outage
 from monitoring.response import respond
 from rollout import Busy, Plan, Release, RolloutError, Step, Unreachable
+from rollout.failing import Counted
 from rollout.memory import MemoryJournal, MemoryNotify, World
 from rollout.outbox import Outbox
 

@@ -14,7 +14,7 @@ SERIES = tuple(
 
 
 def test_a_mean_without_its_squares_is_not_known() -> None:
-    source = Source(MINUTES, SERIES)
+    source = Source(MINUTES.name, MINUTES, SERIES)
     count, total, squares = SERIES
     assert source.tally({(count, 60): 4.0, (total, 60): 40.0}, 60) == Tally()
     assert source.tally({(count, 60): 4.0, (total, 60): 40.0, (squares, 60): 500.0}, 60) == Tally(4, 40.0, 500.0)
@@ -23,4 +23,4 @@ def test_a_mean_without_its_squares_is_not_known() -> None:
 def test_a_rate_needs_no_squares() -> None:
     right = Metric("right", "rate", 0.1, namespace="own", metric="Right")
     series = tuple(Series("Right", stat, "v-a", "own", "rollout-1") for stat in ("SampleCount", "Sum"))
-    assert Source(right, series).tally({(series[0], 60): 4.0, (series[1], 60): 3.0}, 60) == Tally(4, 3.0)
+    assert Source(right.name, right, series).tally({(series[0], 60): 4.0, (series[1], 60): 3.0}, 60) == Tally(4, 3.0)
