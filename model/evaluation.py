@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from model.data import Dataset
 from model.features import NAMES
+from model.serving import prediction
 
 BINS = 10
 METRICS = {
@@ -55,6 +57,12 @@ def evaluate(estimator: Any, data: Dataset) -> Evaluation:
         "importance": importance(estimator, data),
     }
     return Evaluation(summary(data.label, probability), details)
+
+
+def answers(estimator: Any, data: Dataset) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield for each flight what the server would answer, and whether it was late."""
+    for value, late in zip(estimator.predict_proba(data.table)[:, 1], data.label, strict=True):
+        yield prediction(value), bool(late)
 
 
 def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:

@@ -78,10 +78,13 @@ def predict(model: Model, instances: Sequence[Mapping[str, Any]]) -> list[dict[s
     probabilities = model.estimator.predict_proba(features.table(instances))[:, 1]
     if model.fault == "nan":
         probabilities = probabilities * float("nan")
-    return [
-        {"late": bool(value >= THRESHOLD), "probability": float(value) if isfinite(value) else None}
-        for value in probabilities
-    ]
+    return [prediction(value) for value in probabilities]
+
+
+def prediction(probability: float) -> dict[str, Any]:
+    """The answer for one flight."""
+    known = float(probability) if isfinite(probability) else None
+    return {"late": bool(probability >= THRESHOLD), "probability": known}
 
 
 def metadata(model: Model) -> dict[str, Any]:

@@ -203,6 +203,15 @@ class _Evaluation(Protocol):
         ...
 
 
+class _Answers(Protocol):
+    """For what labels show later, which is held against it."""
+
+    @staticmethod
+    def answers(estimator: Any, rows: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        """A prediction, as the server gives it, and its label as JSON, for each row."""
+        ...
+
+
 class _Serving(Protocol):
     """Only the packages of requirements/serving.in."""
 
@@ -221,4 +230,4 @@ MODULES: Mapping[str, type] = {
     "evaluation": _Evaluation,
     "serving": _Serving,
 }
-OPTIONAL: Mapping[str, type] = {"parameters": _Rehearsal, "data": _Events}
+OPTIONAL: Mapping[str, type] = {"parameters": _Rehearsal, "data": _Events, "evaluation": _Answers}

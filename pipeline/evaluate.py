@@ -3,7 +3,7 @@
     python -m pipeline.evaluate --parameters '{"max_iter": 80}' --trained FOLDER --out FOLDER
 
 Reads what `train` wrote; writes `metrics.json`: `summary` (metric -> value, what gates bind to), `evaluation` (the
-model's own details) and `training` (what was trained on).
+model's own details) and `training` (what was trained on). And `baseline.json`, if the model tells its answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import model
 from model import data, evaluation, parameters, training
+from pipeline.baseline import FILE, baseline
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 from pipeline.rows import period
@@ -68,11 +70,15 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
     rows = data.evaluation(settings)
     print(f"evaluating on {len(rows):,} rows{period(rows)}")
-    found = evaluation.evaluate(training.load(str(stored)), rows)
+    estimator = training.load(str(stored))
+    found = evaluation.evaluate(estimator, rows)
     check_evaluation(found, evaluation.METRICS)
     (given.out / "metrics.json").write_text(
         canonical({"summary": found.summary, "evaluation": found.details, "training": trained})
     )
+    if answers := getattr(evaluation, "answers", None):
+        kept = baseline(Path(model.__file__).parent, answers(estimator, rows))
+        (given.out / FILE).write_text(canonical(kept.as_dict()))
     print(", ".join(f"{name} {value:.4g}" for name, value in found.summary.items()))
 
 

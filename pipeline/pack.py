@@ -1,7 +1,8 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
 The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`,
-`reference.json`, `metrics.json` and `code/model/...`, the model's folder as it was trained.
+`reference.json`, `metrics.json`, `baseline.json` of a model that tells its answers, and `code/model/...`, the model's
+folder as it was trained.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import archive
+from pipeline import archive, baseline
 from pipeline.recipe import Recipe, canonical, locked, model_files
 
 
@@ -53,6 +54,8 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
         "reference.json": trained / "reference.json",
         "metrics.json": evaluated / "metrics.json",
     }
+    if (evaluated / baseline.FILE).exists():
+        files[baseline.FILE] = evaluated / baseline.FILE
     # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.
     files |= {f"code/{name}": path.read_bytes() for name, path in model_files(root).items()}
     facts = json.loads((trained / "training.json").read_text())

@@ -68,8 +68,11 @@ def test_what_a_module_lacks_is_named_with_its_form(folder: Path, module: str, n
     assert told(folder) == [f"model/{module}.py: {said}"]
 
 
-@pytest.mark.parametrize(("module", "name"), [("data", "replay"), ("parameters", "variant"), ("parameters", "FAULTY")])
-def test_what_only_a_replay_or_a_demo_needs_may_be_missing(folder: Path, module: str, name: str):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("data", "replay"), ("parameters", "variant"), ("parameters", "FAULTY"), ("evaluation", "answers")],
+)
+def test_what_only_a_replay_a_demo_or_labels_need_may_be_missing(folder: Path, module: str, name: str):
     without(folder / f"{module}.py", name)
     assert told(folder) == []
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 from model.data import Wines
+from model.serving import predicted
 
 METRICS = {
     "accuracy": "share of wines whose cultivar was found, 0 to 1",
@@ -33,3 +35,9 @@ def evaluate(estimator: Any, rows: Wines) -> Evaluation:
         },
         details={"confusion": confusion_matrix(rows.label, found).tolist()},
     )
+
+
+def answers(estimator: Any, rows: Wines) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield for each wine what the server would answer, and its cultivar."""
+    for shares, label in zip(estimator.predict_proba(rows.table), rows.label, strict=True):
+        yield predicted(estimator, shares), str(label)
