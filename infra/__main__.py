@@ -22,6 +22,7 @@ from infra.releases import ServingPlan, plan_serving
 from infra.rollback import Rollback
 from infra.rollout import Rollout
 from infra.serving import Serving
+from infra.slo import Slo
 from infra.target import check_target
 
 Opts = pulumi.ResourceOptions
@@ -80,6 +81,7 @@ async def main() -> None:
 def release(settings: Settings, here: Place, plan: ServingPlan, registry: Registry, package: Package) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
     names, watch = here.names, settings.monitoring
+    objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
     journal = Journal("journal", names)
@@ -91,11 +93,13 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         names,
         plan=plan,
         settings=watch,
+        objective=objective,
         rollout=settings.rollout,
         registry=registry,
         alerts=alerts,
         code=code,
     )
+    Slo("slo", names, plan=plan, objective=objective, finest=min(watch.period_seconds, 60), alerts=alerts)
     Labels("labels", names, settings=watch, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(
@@ -112,6 +116,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     outputs.export(
         outputs.of_registry(names, registry)
         | outputs.of_champion(package, rollout)
+        | {"slo": objective.as_dict()}
         | outputs.of_watch(names, rollback, journal, os.environ.get("AWS_ENDPOINT_URL"))
     )
     return rollout

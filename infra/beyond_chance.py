@@ -1,4 +1,4 @@
-"""When a count in one period is more than chance: the rule of the alarms that can roll a release back.
+"""When a count in one period is more than chance: the rule of the alarms that roll a release back or wake somebody.
 
     ratio(0.05, evidence(looks, alpha))    # metric math over the queries `part` and `whole`
 
@@ -14,25 +14,30 @@ from decimal import Decimal
 from infra.rollout_config import RolloutSettings
 
 ALARMS = 2
-"""Of a variant that can roll it back: failures and slowness. They share the probability of a false one."""
+"""What is looked at: failures and slowness. They share the probability of a false alarm."""
 
 
-_MINUTE = 60
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _OFTEN = 10  # seconds from look to look at periods shorter than a minute
 
 
 def looks(rollout: RolloutSettings, period_seconds: int) -> int:
     """How often an alarm is looked at while it can roll a release back: in its trial and in the watch after it.
 
-    CloudWatch looks once a minute, at alarms with periods under a minute every ten seconds, and each time at the period
-    that ends then. Longer periods so overlap, and each of them can ring. "M out of N" adds none: it asks for several of
-    the same.
+    CloudWatch looks once a minute, at alarms with periods under a minute every ten seconds, at those that look back
+    more than a day once an hour, and each time at the period that ends then. Longer periods so overlap, and each of
+    them can ring. "M out of N" adds none: it asks for several of the same.
 
     Source: Amazon CloudWatch User Guide, "Alarm evaluation" and "Alarm evaluation window" (`SlidingWindow` is the
     default).
     """
-    step = _OFTEN if period_seconds < _MINUTE else _MINUTE
-    return math.floor((rollout.max_minutes + rollout.watch_minutes) * 60 / step) + 1  # at both ends
+    return looks_in((rollout.max_minutes + rollout.watch_minutes) * 60, period_seconds)
+
+
+def looks_in(seconds: float, period_seconds: int) -> int:
+    """How often an alarm of one period is looked at in a stretch of time, both its ends included."""
+    step = _OFTEN if period_seconds < _MINUTE else _MINUTE if period_seconds <= _DAY else _HOUR
+    return math.floor(seconds / step) + 1
 
 
 def evidence(looks: int, alpha: float) -> float:
@@ -68,10 +73,15 @@ def ratio(tolerated: float, nats: float) -> str:
 
     Source: as `least`; Amazon CloudWatch User Guide, "Using math expressions with CloudWatch metrics" (IF).
     """
-    mean, spread, rest = (_plain(value) for value in (tolerated, 2 * nats * tolerated, nats / 3))
-    return f"IF(part > ({mean} * whole + ({spread} * whole) ^ 0.5 + {rest}), part / whole, 0)"
+    return f"IF(part > {bound('whole', tolerated, nats)}, part / whole, 0)"
 
 
-def _plain(number: float) -> str:
+def bound(requests: str, tolerated: float, nats: float) -> str:
+    """What `least` says of the query that counts the requests, as metric math."""
+    mean, spread, rest = (plain(value) for value in (tolerated, 2 * nats * tolerated, nats / 3))
+    return f"({mean} * {requests} + ({spread} * {requests}) ^ 0.5 + {rest})"
+
+
+def plain(number: float) -> str:
     """To six digits, without an exponent: metric math documents none."""
     return f"{Decimal(f'{number:.6g}').normalize():f}"

@@ -29,6 +29,7 @@ from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
 from infra.provable import unanswered, without_capture
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
+from infra.slo_config import SloSettings
 from infra.target import is_local, wrong_region
 from infra.whole_numbers import whole
 
@@ -218,6 +219,7 @@ class Settings(Section):
     serving: ServingSettings
     rollout: RolloutSettings
     monitoring: MonitoringSettings
+    slo: SloSettings
     promotion: PromotionSettings
     registry: RegistrySettings
 

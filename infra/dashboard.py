@@ -1,17 +1,20 @@
-"""The dashboard's body: traffic split, latency, errors and drift of whatever variants there are."""
+"""The dashboard's body: traffic split, latency, errors, drift and error budget of whatever variants there are."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+from infra import beyond_chance
 from infra.config import MonitoringSettings
 from infra.naming import Names
+from monitoring.slo import SLIS, Objective
 
 WIDTH, HEIGHT = 12, 6
 
 
-def dashboard(names: Names, settings: MonitoringSettings) -> str:
+def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) -> str:
     """The body as canonical JSON. Variants are searched for, so a new release does not change it."""
     period = max(settings.period_seconds, 60)
     widgets = [
@@ -38,6 +41,7 @@ def dashboard(names: Names, settings: MonitoringSettings) -> str:
             [_search(names, "modelstack", "DriftPSI", "Maximum", 60 * settings.drift_minutes)],
             line=settings.max_drift_psi,
         ),
+        _budget(names, objective),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
     return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
@@ -62,6 +66,30 @@ def _search(names: Names, namespace: str, metric: str, stat: str, period: int) -
 def _shares(names: Names, period: int) -> list[str]:
     found = _search(names, "AWS/SageMaker", "Invocations", "Sum", period)
     return [f"100 * {found} / SUM({found})"]
+
+
+def _budget(names: Names, objective: Objective) -> dict[str, Any]:
+    """What is left of the error budgets, in percent, over the objective's window."""
+    window = 60 * math.ceil(objective.window_seconds / 60)
+    requests = f"SUM({_search(names, 'AWS/SageMaker', 'Invocations', 'Sum', window)})"
+    counts = {
+        "availability": _search(names, "AWS/SageMaker", "Invocation5XXErrors", "Sum", window),
+        "latency": _search(names, "AWS/SageMaker", "ModelLatency", objective.slow, window),
+    }
+    left = {
+        sli: f"100 * (1 - SUM({counts[sli]}) / {requests} / {beyond_chance.plain(objective.tolerated(sli))})"
+        for sli in SLIS
+    }
+    properties: dict[str, Any] = {
+        "title": f"Error budget left, % of {objective.window_seconds / 86400:g} days",
+        "region": names.region,
+        "view": "singleValue",
+        "period": window,
+        "start": f"-PT{window // 60}M",
+        "end": "P0D",
+        "metrics": [[{"expression": text, "id": sli, "label": sli}] for sli, text in left.items()],
+    }
+    return {"type": "metric", "properties": properties}
 
 
 def _graph(title: str, names: Names, expressions: list[str], *, line: float | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from infra.naming import Names
 from infra.registry import Registry
 from infra.releases import ServingPlan
 from infra.rollout_config import RolloutSettings
+from monitoring.slo import Objective
 
 MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
 SLOW = 0.01
@@ -27,7 +28,8 @@ class Monitoring(pulumi.ComponentResource):
 
     Creates:
         Per variant an alarm on its failures, its slow requests and its drift, and one that rings when its drift cannot
-        be measured; the function that measures drift, on a schedule; a dashboard of traffic, latency, errors and drift.
+        be measured; the function that measures drift, on a schedule; a dashboard of traffic, latency, errors,
+        drift and error budget.
 
     Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
     depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
@@ -40,6 +42,7 @@ class Monitoring(pulumi.ComponentResource):
         *,
         plan: ServingPlan,
         settings: MonitoringSettings,
+        objective: Objective,
         rollout: RolloutSettings,
         registry: Registry,
         alerts: pulumi.Input[str],
@@ -53,6 +56,7 @@ class Monitoring(pulumi.ComponentResource):
             names: The stack's names.
             plan: Which releases are declared.
             settings: When an alarm rings.
+            objective: What users are promised, for the dashboard.
             rollout: How long an alarm can roll a release back, and how sure it must be.
             registry: Where captures and reference data live.
             alerts: The ARN of the topic that alarms tell.
@@ -80,7 +84,7 @@ class Monitoring(pulumi.ComponentResource):
         self.dashboard = aws.cloudwatch.Dashboard(
             "dashboard",
             dashboard_name=names.dashboard,
-            dashboard_body=dashboard(names, settings),
+            dashboard_body=dashboard(names, settings, objective),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"dashboard": self.dashboard.dashboard_name})

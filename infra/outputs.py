@@ -30,6 +30,7 @@ NAMES = (
     "alerts_topic",
     "release",
     "metrics",
+    "slo",
 )
 
 

@@ -18,6 +18,7 @@ from ops.stack import Stack
 # Types whose create refuses a name that exists, and the input that holds the name, which is their id as well. The
 # creates of all other types may be repeated.
 _NAMED = {
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": "alarmName",
     "aws:cloudwatch/logGroup:LogGroup": "name",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
     "aws:dynamodb/table:Table": "name",

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ops.budget import BudgetView
 from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
 from rollout.commands import Commands
 
@@ -25,6 +26,7 @@ def snapshot(seen: Snapshot) -> RenderableType:
         parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
     if seen.verdict:
         parts.append(_verdict(seen.verdict))
+    parts += [budget(row) for row in seen.budgets]
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
@@ -96,6 +98,16 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
             metrics,
         )
     return table
+
+
+def budget(row: BudgetView) -> Text:
+    """One error budget: what was promised, what is left, and by how many requests."""
+    style = "green" if row.left > 0.5 else "yellow" if row.left > 0 else "bold red"
+    return Text.assemble(
+        (f"{row.sli} ", "dim"), f"{100 * row.objective:.6g}% of {row.days:g} days: ",
+        (f"{100 * row.left:.0f}%", style), f" of the error budget is left ({row.bad:,.0f} of {row.requests:,.0f} "
+        f"requests {'failed' if row.sli == 'availability' else 'were slow'}, {row.tolerated:,.0f} might)",
+    )  # fmt: skip
 
 
 def _verdict(verdict: dict[str, str]) -> Text:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.alarms import with_numbers
+from ops.budget import BudgetView
 from ops.errors import explained
 from ops.releases import journal_state
 from ops.target import Target, commands_of
@@ -19,7 +20,8 @@ from rollout.decision import Decision
 from rollout.release import release_id
 from rollout.state import RolloutState
 
-_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-\w+|[a-z]+-errors|[a-z]+-dead-letters")  # as infra.naming makes them
+# As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
+_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)")
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
 
@@ -77,7 +79,7 @@ class Snapshot:
 
     Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
     one, which can be brought back, None when there is none. The trial is None when none is under
-    way; its evidence is empty unless the metrics were looked at.
+    way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the budgets.
     """
 
     at: str
@@ -98,6 +100,7 @@ class Snapshot:
     events: tuple[Happened, ...] = ()
     region: str = ""
     previous: str | None = None
+    budgets: tuple[BudgetView, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -236,9 +239,12 @@ def _verdict(state: RolloutState) -> dict[str, Any] | None:
 def _alarms(target: Target) -> tuple[AlarmView, ...]:
     with explained("reading the alarms"):
         pages = target.client("cloudwatch").get_paginator("describe_alarms")
-        listed = pages.paginate(AlarmNamePrefix=f"{target.endpoint}-")
+        listed = pages.paginate(AlarmNamePrefix=f"{target.endpoint}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         found = [
-            alarm for page in listed for alarm in page["MetricAlarms"] if _own(alarm["AlarmName"], target.endpoint)
+            alarm
+            for page in listed
+            for alarm in (*page["MetricAlarms"], *page["CompositeAlarms"])
+            if _own(alarm["AlarmName"], target.endpoint)
         ]
     return tuple(
         AlarmView(

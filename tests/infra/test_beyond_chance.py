@@ -20,6 +20,7 @@ from infra.config import Settings
 from infra.rollout_config import RolloutSettings
 from localcloud.cloudwatch.evaluation import Condition
 from localcloud.server.platform import Datum
+from tests.infra.queries import as_put
 from tests.infra.recorded import RECIPE, run_program, stack_config
 from tests.localcloud.cloudwatch.conftest import Local, running
 
@@ -113,34 +114,7 @@ def test_expression_is_the_bound_in_plain_numbers() -> None:
 def declared(measure: str) -> dict[str, Any]:
     """The alarm of a variant as the program declares it, as `PutMetricAlarm` takes it."""
     inputs = run_program(monitoring={"max_p99_ms": LIMIT / 1000}).one(":MetricAlarm", f"{VARIANT}-{measure}").inputs
-    return {
-        "EvaluationPeriods": int(inputs["evaluationPeriods"]),
-        "DatapointsToAlarm": int(inputs["datapointsToAlarm"]),
-        "Threshold": inputs["threshold"],
-        "ComparisonOperator": inputs["comparisonOperator"],
-        "TreatMissingData": inputs["treatMissingData"],
-        "Metrics": [_query(query) for query in inputs["metricQueries"]],
-    }
-
-
-def _query(query: dict[str, Any]) -> dict[str, Any]:
-    if "expression" in query:
-        return {"Id": query["id"], "Expression": query["expression"], "ReturnData": query["returnData"]}
-    metric = query["metric"]
-    dimensions = [{"Name": name, "Value": value} for name, value in metric["dimensions"].items()]
-    return {
-        "Id": query["id"],
-        "ReturnData": query["returnData"],
-        "MetricStat": {
-            "Metric": {
-                "Namespace": metric["namespace"],
-                "MetricName": metric["metricName"],
-                "Dimensions": dimensions,
-            },
-            "Period": int(metric["period"]),
-            "Stat": metric["stat"],
-        },
-    }
+    return as_put(inputs)
 
 
 class Served:

@@ -23,6 +23,7 @@ from infra.config import (
     ServingSettings,
     Settings,
 )
+from infra.slo_config import SloSettings
 from infra.target import check_target, regions, wrong_region
 from tests.infra.refusals import constraints, kind_of, load, refusal
 
@@ -32,7 +33,7 @@ CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last"
 IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
 PERIOD = "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30"
-SECTIONS = "model, serving, rollout, monitoring, promotion, registry"
+SECTIONS = "model, serving, rollout, monitoring, slo, promotion, registry"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 
@@ -88,6 +89,22 @@ WRONG: list[tuple[str, Any, str]] = [
     ("monitoring.labels_minutes", 0, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", 10_081, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", "1h", "a whole number from 1 to 10080"),
+    ("slo", 99.9, "a section with availability, latency, latency_ms, window_days, min_requests"),
+    ("slo.availability", 0.94, "a number from 0.95 to 0.99999"),
+    ("slo.availability", 99.9, "a number from 0.95 to 0.99999"),
+    ("slo.availability", "99.9%", "a number from 0.95 to 0.99999"),
+    ("slo.latency", 0.5, "a number from 0.95 to 0.99999"),
+    ("slo.latency", 1, "a number from 0.95 to 0.99999"),
+    ("slo.latency", None, "a number from 0.95 to 0.99999"),
+    ("slo.latency_ms", 0, "a number above 0, up to 60000"),
+    ("slo.latency_ms", 60_001, "a number above 0, up to 60000"),
+    ("slo.latency_ms", "1s", "a number above 0, up to 60000"),
+    ("slo.window_days", 0.2, "a number from 0.25 to 60, or null"),
+    ("slo.window_days", 61, "a number from 0.25 to 60, or null"),
+    ("slo.window_days", "a month", "a number from 0.25 to 60, or null"),
+    ("slo.min_requests", 0, "a whole number from 1 to 1000000"),
+    ("slo.min_requests", 1_000_001, "a whole number from 1 to 1000000"),
+    ("slo.min_requests", 1.5, "a whole number from 1 to 1000000"),
     ("promotion", "local", "a section with from"),
     ("promotion.from", "", "the name of another stack of this project, or null"),
     ("promotion.from", 1, "the name of another stack of this project, or null"),
@@ -127,7 +144,7 @@ def test_every_constraint_of_the_config_has_its_row_above() -> None:
 def test_description_of_a_field_says_what_it_is_and_leaves_the_rule_to_the_constraints() -> None:
     models = (
         *(Gate, ModelSettings, MonitoringSettings, PromotionSettings),
-        *(RegistrySettings, ServingSettings),
+        *(RegistrySettings, ServingSettings, SloSettings),
     )
     for model in models:
         for name, field in model.model_fields.items():

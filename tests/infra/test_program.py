@@ -12,6 +12,7 @@ import pulumi
 import pytest
 
 from infra.outputs import NAMES
+from localcloud.cloudwatch.dashboards import check
 from tests.infra.recorded import (
     ACCOUNT,
     DIGEST,
@@ -169,7 +170,8 @@ def test_every_alarm_says_what_missing_data_means_and_what_it_is_about() -> None
     for alarm in run(state=idle(OLD)).all(":MetricAlarm"):
         assert alarm.inputs["treatMissingData"] in {"breaching", "notBreaching"}, alarm.name
         assert len(alarm.inputs["alarmDescription"]) > 20, alarm.name
-        assert alarm.inputs["alarmActions"], "an alarm that tells nobody is none"
+        tells = alarm.inputs.get("alarmActions") or alarm.name.startswith("burn-")  # which composite alarms ask about
+        assert tells, "an alarm that tells nobody is none"
 
 
 def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
@@ -228,6 +230,18 @@ def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_wi
     for metric in ("Invocations", "ModelLatency", "Invocation5XXErrors", "DriftPSI"):
         assert metric in body
     assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
+    assert check(body) == ([], []), "a console can draw it"
+
+
+def test_dashboard_shows_what_is_left_of_the_error_budget_of_all_versions_together() -> None:
+    widgets = json.loads(run().one(":Dashboard").inputs["dashboardBody"])["widgets"]
+    (budget,) = [item["properties"] for item in widgets if item["properties"].get("view") == "singleValue"]
+    assert budget["period"] == 6 * 3600, "the objective's window, which the committed file of stack local says"
+    left = {entry["id"]: entry["expression"] for (entry,) in budget["metrics"]}
+    assert "SUM(SEARCH" in left["availability"]
+    assert "Invocation5XXErrors" in left["availability"]
+    assert left["availability"].endswith("/ 0.01)")
+    assert "'TC(5000000:)'" in left["latency"]
 
 
 # --- rollback

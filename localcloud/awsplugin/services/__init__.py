@@ -35,6 +35,7 @@ TYPES: dict[str, str] = {
     "aws:sns/topic:Topic": "sns",
     "aws:sns/topicSubscription:TopicSubscription": "sns",
     "aws:sns/topicPolicy:TopicPolicy": "sns",
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": "cloudwatch",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch",
     "aws:cloudwatch/dashboard:Dashboard": "cloudwatch",
     "aws:cloudwatch/eventRule:EventRule": "events",

@@ -189,6 +189,57 @@ METRIC_ALARM = Resource(
 )
 
 
+COMPOSITE = Names("aws:cloudwatch/compositeAlarm:CompositeAlarm", {"okActions": "OKActions"})
+_RULED = (
+    "alarmName",
+    "alarmDescription",
+    "actionsEnabled",
+    "alarmRule",
+    "alarmActions",
+    "okActions",
+    "insufficientDataActions",
+)
+
+
+def _composites(s: Scope, name: str) -> list[dict[str, Any]]:
+    return s("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+
+
+def _create_composite(s: Scope, p: Props) -> Props:
+    if _composites(s, p["alarmName"]):  # PutCompositeAlarm would take it over
+        raise Failure(f"alarm {p['alarmName']!r} already exists; import it, or choose another name")
+    s("cloudwatch").put_composite_alarm(**COMPOSITE.request(p, *_RULED), Tags=_TAGS.pack(p["tags"]))
+    return {"arn": s.arn("cloudwatch", f"alarm:{p['alarmName']}")}
+
+
+def _read_composite(s: Scope, k: Props) -> Props | None:
+    found = _composites(s, k["alarmName"])
+    return {**COMPOSITE.state(found[0], *_RULED), "arn": found[0]["AlarmArn"]} if found else None
+
+
+COMPOSITE_ALARM = Resource(
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm",
+    props={
+        "alarmName": Prop(replace=True),
+        "alarmDescription": Prop(default=""),
+        "actionsEnabled": Prop(default=True, replace=True),
+        "alarmRule": Prop(),
+        "alarmActions": Prop(unordered=True),
+        "okActions": Prop(unordered=True),
+        "insufficientDataActions": Prop(unordered=True),
+    },
+    ident="alarmName",
+    identity=("alarmName",),
+    outputs=("arn",),
+    tags=_TAGS,
+    required=("alarmName", "alarmRule"),
+    create=_create_composite,
+    read=_read_composite,
+    update=lambda s, k, p, _: s("cloudwatch").put_composite_alarm(**COMPOSITE.request(p, *_RULED)),
+    delete=lambda s, k: s("cloudwatch").delete_alarms(AlarmNames=[k["alarmName"]]),
+)
+
+
 def _put_dashboard(s: Scope, p: Props) -> None:
     answer = s("cloudwatch").put_dashboard(DashboardName=p["dashboardName"], DashboardBody=p["dashboardBody"])
     problems = [m.get("Message", "") for m in answer.get("DashboardValidationMessages", [])]
@@ -217,4 +268,4 @@ DASHBOARD = Resource(
     delete=lambda s, k: s("cloudwatch").delete_dashboards(DashboardNames=[k["dashboardName"]]),
 )
 
-RESOURCES = (METRIC_ALARM, DASHBOARD)
+RESOURCES = (METRIC_ALARM, COMPOSITE_ALARM, DASHBOARD)

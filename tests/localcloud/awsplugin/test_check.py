@@ -58,6 +58,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "aws:sns/topicSubscription:TopicSubscription": {"topic": "arn", "protocol": "sqs", "endpoint": "arn"},
     "aws:sns/topicPolicy:TopicPolicy": {"arn": "arn", "policy": POLICY},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {**ALARM, **METRIC},
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": {"alarmName": "a", "alarmRule": "TRUE"},
     "aws:cloudwatch/dashboard:Dashboard": {"dashboardName": "d", "dashboardBody": '{"widgets": []}'},
     "aws:cloudwatch/eventRule:EventRule": {"scheduleExpression": "rate(1 minute)"},
     "aws:cloudwatch/eventTarget:EventTarget": {"rule": "r", "arn": "arn"},

@@ -161,6 +161,29 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"name": w.name("other")},
     },
     {
+        "token": "aws:cloudwatch/compositeAlarm:CompositeAlarm",
+        "inputs": lambda w: {
+            "alarmName": w.name("page"),
+            "alarmDescription": "wakes somebody",
+            "alarmRule": "FALSE",
+            "alarmActions": [w.topic()["arn"]],
+            "tags": TAGS,
+        },
+        "ident": lambda s: s["alarmName"],
+        "drift": lambda w, s: w.client("cloudwatch").put_composite_alarm(
+            AlarmName=s["alarmName"], AlarmRule="NOT TRUE"
+        ),
+        "drifted": {"alarmRule", "alarmActions", "alarmDescription"},
+        "change": lambda w: {
+            "alarmRule": "FALSE OR NOT TRUE",
+            "alarmActions": None,
+            "okActions": [w.made[0].state["arn"]],
+            "alarmDescription": None,
+            "tags": None,
+        },
+        "replace": lambda w: {"alarmName": w.name("other")},
+    },
+    {
         "token": "aws:cloudwatch/dashboard:Dashboard",
         "inputs": lambda w: {"dashboardName": w.name("board"), "dashboardBody": board("champion")},
         "ident": lambda s: s["dashboardName"],

@@ -1,0 +1,249 @@
+"""The alarms on the error budget: what is declared, and when they ring on a real CloudWatch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from scipy.stats import binom
+
+from infra import beyond_chance
+from infra.slo import ALPHA, RUNBOOK, evidence
+from infra.slo_config import SloSettings
+from localcloud.server.platform import Datum
+from monitoring.slo import SLIS, rules
+from tests.infra.queries import as_put
+from tests.infra.recorded import IMAGE, LOCAL, OLD, ROOT, World, idle, release
+from tests.infra.recorded import run_program as run
+from tests.infra.refusals import refusal
+from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+VARIANTS = (OLD.variant, release(LOCAL).variant)
+PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250}
+SLOW, QUICK = 260_000.0, 20_000.0  # microseconds
+BURN = [f"burn-{pair}-{window}" for pair in ("fast", "slow", "lasting") for window in ("long", "short")]
+
+
+# --- config
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_an_objective_of_less_than_a_week_is_for_local_stacks_only(stack: str) -> None:
+    assert refusal(stack, slo={"window_days": 6.5}) == [
+        "modelstack:slo.window_days = 6.5: SageMaker's metrics come once a minute, too seldom for the windows of such "
+        "an objective; allowed is a number from 7 to 60 outside local stacks, or null"
+    ]
+    assert SloSettings.model_validate({"window_days": 0.5}, context="local").objective("local").window_seconds == 43_200
+
+
+def test_without_a_window_the_objective_is_of_a_month_and_on_local_stacks_of_hours() -> None:
+    assert SloSettings().objective("prod").window_seconds == 30 * 86400
+    assert SloSettings().objective("local").window_seconds == 6 * 3600
+
+
+@pytest.mark.parametrize("stack", ["local", "prod"])
+def test_every_objective_that_is_allowed_can_be_burnt_fast_enough_to_page(stack: str) -> None:
+    worst = SloSettings(availability=0.95, latency=0.95).objective(stack)
+    assert all(rule.factor * worst.tolerated(sli) < 1 for rule in rules(worst, 60) for sli in SLIS)
+
+
+# --- what is declared
+
+
+def test_people_are_told_by_one_alarm_of_each_severity_and_by_none_of_the_windows() -> None:
+    world = run()
+    for name in BURN:
+        assert not world.one(":MetricAlarm", name).inputs.get("alarmActions"), "it would tell people of one fault twice"
+    for severity in ("page", "ticket"):
+        composite = world.one(":CompositeAlarm", f"slo-{severity}")
+        assert composite.inputs["alarmActions"]
+        assert composite.inputs["tags"] == {"severity": severity}
+    page, ticket = (world.one(":CompositeAlarm", f"slo-{name}").inputs["alarmRule"] for name in ("page", "ticket"))
+    prefix = "flight-delay-local-burn"
+    assert page == (
+        f'(ALARM("{prefix}-fast-long") AND ALARM("{prefix}-fast-short")) OR '
+        f'(ALARM("{prefix}-slow-long") AND ALARM("{prefix}-slow-short"))'
+    )
+    assert ticket == f'(ALARM("{prefix}-lasting-long") AND ALARM("{prefix}-lasting-short"))'
+
+
+def test_every_alarm_on_the_objective_has_a_severity_and_a_runbook_that_is_there() -> None:
+    world = run()
+    headings = re.findall(r"^#+ (.+)$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    asked = [item for item in world.all("Alarm") if item.name in BURN or item.name.startswith("slo-")]
+    assert len(asked) == len(BURN) + 2
+    for item in asked:
+        assert item.inputs["tags"]["severity"] in {"page", "ticket"}
+        (anchor,) = re.findall(rf"Runbook: {RUNBOOK}#([\w-]+)", item.inputs["alarmDescription"])
+        assert anchor in anchors
+
+
+@pytest.mark.parametrize("stack", ["local", "dev", "prod"])
+def test_an_alarm_keeps_to_what_cloudwatch_takes(stack: str) -> None:
+    source = {"region": "us-east-1", "release": release(LOCAL, "2" * 64).as_dict()}
+    world = run(stack, state=None, serving={"image": IMAGE}, world=World(source=source)) if stack != "local" else run()
+    for name in BURN:
+        inputs = world.one(":MetricAlarm", name).inputs
+        read = [query["metric"] for query in inputs["metricQueries"] if "metric" in query]
+        assert len(read) <= 10, "an alarm reads ten metrics at most"
+        assert len({metric["period"] for metric in read}) == 1
+        assert inputs["treatMissingData"] == "notBreaching"
+
+
+def test_requests_of_all_versions_are_counted_together() -> None:
+    queries = run(state=idle(OLD)).one(":MetricAlarm", "burn-fast-long").inputs["metricQueries"]
+    seen = {query["metric"]["dimensions"]["VariantName"] for query in queries if "metric" in query}
+    assert seen == set(VARIANTS)
+    assert {query["id"]: query["expression"] for query in queries if "expression" in query}["failed"] == (
+        "failed1 + failed2"
+    )
+
+
+# --- beyond chance
+
+
+@pytest.mark.parametrize("stack", ["local", "prod"])
+def test_a_service_that_just_keeps_to_its_objective_rings_by_chance_within_the_promise(stack: str) -> None:
+    objective = SloSettings().objective(stack)
+    pairs = rules(objective, 10 if stack == "local" else 60)
+    nats = evidence(objective, pairs)
+    for requests in (20, 100, 1_000, 20_000, 1_000_000):
+        chance = 0.0
+        for rule in pairs:
+            for sli in SLIS:
+                above = int(beyond_chance.least(requests, objective.tolerated(sli), nats))
+                each = float(binom.sf(above, requests, objective.tolerated(sli)))
+                chance += each * beyond_chance.looks_in(objective.window_seconds, rule.long_seconds)
+        assert chance <= ALPHA, requests
+
+
+# --- on CloudWatch
+
+
+class Served:
+    """A CloudWatch with the declared alarms, and requests to put into it."""
+
+    def __init__(self, local: Local) -> None:
+        self.local = local
+
+    async def serve(self, seconds: int, requests: int, *, failed: int = 0, slow: int = 0) -> None:
+        """For so many seconds, each ten of them so many requests, shared out over both versions."""
+        for _ in range(seconds // 10):
+            for position in range(requests):
+                self._put(VARIANTS[position % 2], "Invocations", 1)
+                self._put(VARIANTS[position % 2], "Invocation5XXErrors", float(position < failed))
+                self._put(VARIANTS[position % 2], "ModelLatency", SLOW if position >= requests - slow else QUICK)
+            await self.local.advance(10)
+
+    def _put(self, variant: str, name: str, value: float) -> None:
+        place = {"EndpointName": LOCAL.endpoint, "VariantName": variant}
+        self.local.service.put("AWS/SageMaker", [Datum(name, place, value, "None", self.local.clock.now)])
+
+    async def ringing(self) -> set[str]:
+        """The alarms that are in ALARM, by their short names."""
+        answer = await self.local("DescribeAlarms", AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM")
+        return {LOCAL.short(item["AlarmName"]) for item in (*answer["MetricAlarms"], *answer["CompositeAlarms"])}
+
+    def told(self) -> list[str]:
+        """The subjects of what people were told."""
+        return [subject for _, subject, *_ in self.local.mail.published]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Callable[[Callable[[Served], Awaitable[None]]], None]:
+    """Runs a story against a new CloudWatch with the alarms on the objective."""
+    world = run(state=idle(OLD), slo=PROMISED)
+
+    def story_on(story: Callable[[Served], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with running(tmp_path) as local:
+                for name in BURN:
+                    inputs = world.one(":MetricAlarm", name).inputs
+                    await local("PutMetricAlarm", AlarmName=inputs["name"], **as_put(inputs))
+                for severity in ("page", "ticket"):
+                    inputs = world.one(":CompositeAlarm", f"slo-{severity}").inputs
+                    await local(
+                        "PutCompositeAlarm",
+                        AlarmName=inputs["alarmName"],
+                        AlarmRule=inputs["alarmRule"],
+                        AlarmActions=[TOPIC],
+                    )
+                await story(Served(local))
+
+        asyncio.run(main())
+
+    return story_on
+
+
+def test_an_outage_pages_once_and_the_page_ends_soon_after_it(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        await served.serve(60, 20)
+        assert await served.ringing() == set()
+        await served.serve(60, 20, failed=20)
+        assert {"slo-page", "burn-fast-long", "burn-fast-short", "burn-slow-short"} <= await served.ringing()
+        await served.serve(90, 20)
+        assert len([subject for subject in served.told() if "slo-page" in subject]) == 1, "several alarms rang"
+        assert "burn-slow-long" in await served.ringing(), "the long window still has the outage in it"
+        assert "slo-page" not in await served.ringing()
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("failed", "slow", "wanted"),
+    [
+        (0, 0, set()),
+        (0, 100, {"slo-page", "slo-ticket"}),  # every request slow: 20 times what is tolerated
+        (8, 0, {"slo-page", "slo-ticket"}),  # 8% fail: 8 times as many, too slow for the fast windows
+        (3, 0, {"slo-ticket"}),
+        (1, 5, set()),  # just what is tolerated
+    ],
+)
+def test_who_is_told_depends_on_how_fast_the_budget_burns(tell: Any, failed: int, slow: int, wanted: set[str]) -> None:
+    async def story(served: Served) -> None:
+        await served.serve(300, 100, failed=failed, slow=slow)
+        assert {name for name in await served.ringing() if name.startswith("slo-")} == wanted
+
+    tell(story)
+
+
+def test_three_failures_of_three_requests_tell_nobody(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        for _ in range(3):
+            await served.serve(10, 1, failed=1)
+        assert {"burn-fast-short"} <= await served.ringing(), "their burn rate is 100"
+        assert not served.told()
+
+    tell(story)
+
+
+def test_a_night_without_a_request_tells_nobody(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        await served.serve(60, 20)
+        await served.local.advance(3600)
+        assert await served.ringing() == set()
+
+    tell(story)
+
+
+def test_failures_that_come_by_chance_within_the_objective_tell_nobody(tell: Any) -> None:
+    draw = Random(5)
+
+    async def story(served: Served) -> None:
+        for _ in range(120):
+            failed = sum(draw.random() < 0.01 for _ in range(10))
+            await served.serve(
+                10, 10, failed=failed, slow=min(10 - failed, sum(draw.random() < 0.05 for _ in range(10)))
+            )
+        assert not served.told()
+
+    tell(story)
