@@ -1,8 +1,6 @@
 """`python -m localcloud.awsplugin`: the plugin's process, started by the Pulumi engine."""
 
-import sys
-
 from localcloud.awsplugin.server import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,11 +8,9 @@ the old inputs, appends a traceback to each error, and takes 0.4 s to import.
 from __future__ import annotations
 
 import os
-import signal
-import sys
-import threading
+import time
 from concurrent import futures
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
@@ -26,6 +24,7 @@ from localcloud.awsplugin.protocol import plugin_pb2, provider_pb2, provider_pb2
 from localcloud.awsplugin.schema import schema
 from localcloud.awsplugin.unfinished import Unfinished
 from localcloud.awsplugin.wire import decode_map, encode_map, has_unknown
+from localcloud.language import lifeline
 
 _THREADS = 64
 _MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
@@ -232,21 +231,18 @@ def serve(provider: Provider | None = None) -> tuple[Any, int]:
     return server, port
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve until the engine goes away. The engine reads the port from the first line of standard output."""
     parent = os.getppid()
     provider = Provider()
-    stopped = threading.Event()
     # The engine ends a plugin by SIGINT and waits five seconds for it. A person's Ctrl-C does not come here: the
     # plugin is in a process group of its own, and the engine turns it into Cancel.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    _server, port = serve(provider)
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    while not stopped.wait(1.0):
-        if os.getppid() != parent:  # it was killed, and may not have saved what was made
-            break
-    else:
-        provider.unfinished.close()
-    os._exit(0)  # threads may be in a call to a cloud that does not answer
+    try:
+        lifeline.listen()
+        _server, port = serve(provider)
+        os.write(1, f"{port}\n".encode())
+        while os.getppid() == parent:  # or else it was killed, and may not have saved what was made
+            time.sleep(1.0)
+    except KeyboardInterrupt:
+        lifeline.leave(0, provider.unfinished.close)
+    lifeline.leave(0)

@@ -32,9 +32,7 @@ def launcher(python: Path, root: Path = _ROOT) -> str:
 
     `-P` keeps a project's own modules, which lie in the engine's working directory, from taking the place of ours.
     """
-    start = (
-        f"import sys; sys.path.append({str(root)!r}); from localcloud.awsplugin.server import main; sys.exit(main())"
-    )
+    start = f"import sys; sys.path.append({str(root)!r}); from localcloud.awsplugin.server import main; main()"
     return f'#!/bin/sh\nexec {shlex.quote(str(python))} -P -c {shlex.quote(start)} "$@"\n'
 
 

@@ -53,12 +53,14 @@ class MainThread:
             job, done = self._jobs.get()
             self.busy = True
             try:
-                done.set_result(job())
+                result = job()
             except KeyboardInterrupt:
                 done.set_result(language_pb2.RunResponse(bail=True))
                 raise
             except BaseException as error:
                 done.set_exception(error)
+            else:
+                done.set_result(result)
             finally:
                 self.busy = False
 
@@ -186,8 +188,7 @@ def serve(engine: str) -> NoReturn:
     try:
         main.work()
     except KeyboardInterrupt:
-        server.stop(1).wait(1)  # lets the answer of an interrupted run go out
-        lifeline.leave(0)
+        lifeline.leave(0, lambda: server.stop(1).wait(1))  # lets the answer of an interrupted run go out
 
 
 def _options(info: _Info) -> Mapping[str, Any]:

@@ -120,7 +120,8 @@ def _refused(message: str) -> language_pb2.RunResponse:
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     for task in asyncio.all_tasks(loop):
         task.cancel()
-        with contextlib.suppress(BaseException):  # each may end in anything; the run's own outcome stands already
+        # Each may end in anything but an interrupt, which is for this process; the run's own outcome stands already.
+        with contextlib.suppress(Exception, asyncio.CancelledError, SystemExit):
             loop.run_until_complete(task)
     loop.close()
     sys.stdout.flush()

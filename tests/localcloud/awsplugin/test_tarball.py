@@ -28,7 +28,7 @@ def test_the_launcher_serves_from_any_folder_whatever_lies_in_it(tmp_path: Path)
         assert 0 < int(process.stdout.readline()) < 65536
     finally:
         process.terminate()
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_path_with_a_space_or_a_quote_is_kept(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def a_plugin(environ: dict[str, str]) -> Iterator[tuple[int, Callable[[], None]]
     yield port, kill
     if parent.poll() is None:
         os.kill(pid, signal.SIGINT)
-        parent.wait(10)
+        parent.wait(60)
 
 
 def running(pid: int) -> bool:
