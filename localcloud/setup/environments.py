@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from localcloud.setup import index
 from localcloud.setup.commands import answer, require_space, run
@@ -37,12 +38,12 @@ class Installer:
             SetupFailed: It failed.
         """
         uv = self.uv()
-        with step(what) as shown:
+        with step(what) as shown, TemporaryDirectory() as scratch:  # uv leaves a lock file there for each build
             run(
                 [uv, *arguments],
                 what=what,
                 log=self._places.logs / f"{log}.log",
-                environ={**self._environ, **(environ or {})},
+                environ={"TMPDIR": scratch, **self._environ, **(environ or {})},
                 cwd=self._places.root / "requirements",
                 line=shown.at,
             )

@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,15 +165,12 @@ def urn_of(token: str, name: str) -> str:
     return f"urn:pulumi:test::project::{token}::{name}"
 
 
-HOME = tempfile.mkdtemp(prefix="awsplugin-")
-
-
-def environment(url: str) -> dict[str, str]:
+def environment(url: str, home: Path) -> dict[str, str]:
     """What a shell of a local stack sets."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PULUMI_"))}
     return {
         **kept,
-        "PULUMI_HOME": HOME,
+        "PULUMI_HOME": str(home),
         "AWS_ENDPOINT_URL": url,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -191,7 +188,7 @@ def started(env: dict[str, str]) -> Iterator[int]:
         yield int(process.stdout.readline())
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -218,22 +215,22 @@ def connect() -> type[Plugin]:
 
 
 @pytest.fixture(scope="session")
-def shell_of() -> Callable[[str], dict[str, str]]:
+def shell_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
     """The environment of a shell of a local stack at a URL."""
-    return environment
+    return partial(environment, home=tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
-def plugin(hosting: Any) -> Iterator[Plugin]:
+def plugin(hosting: Any, shell_of: Callable[[str], dict[str, str]]) -> Iterator[Plugin]:
     """A plugin of the hosting cloud."""
-    with started(environment(hosting.url)) as port:
+    with started(shell_of(hosting.url)) as port:
         yield Plugin(port)
 
 
 @pytest.fixture(scope="session")
-def offline() -> Iterator[Plugin]:
+def offline(shell_of: Callable[[str], dict[str, str]]) -> Iterator[Plugin]:
     """A plugin of a cloud that does not answer: nothing that it does may need the network."""
-    with started(environment("http://127.0.0.1:9")) as port:
+    with started(shell_of("http://127.0.0.1:9")) as port:
         yield Plugin(port)
 
 

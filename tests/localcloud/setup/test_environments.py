@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -45,6 +46,20 @@ def test_packages_are_installed_by_hash_and_the_project_without_any(machine: Mac
     asked = uv.read_text()
     assert "--require-hashes -r app.txt" in asked
     assert f"--no-deps --no-build-isolation --reinstall-package sample -e {machine.places.root}" in asked
+
+
+def test_what_uv_leaves_behind_is_removed(machine: Machine, uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = machine.home / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    leaves = '[ "$1" = --version ] || touch "$TMPDIR/uv.lock"\n'
+    machine.command("uv", leaves + UV.format(log=uv, python=sys.executable))
+
+    environments.project(machine.places, Installer(machine.places), "app")
+
+    assert installs(uv) == ["app.txt", "project"]
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_second_time_does_nothing(machine: Machine, uv: Path) -> None:
@@ -123,22 +138,34 @@ def test_who_waits_for_a_lock_is_told_for_whom(machine: Machine, capsys: pytest.
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from localcloud.setup.exclusive import exclusive\n"
-            "with exclusive(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(0.5)",
+            "import sys; from pathlib import Path; from localcloud.setup.exclusive import exclusive\n"
+            "with exclusive(Path(sys.argv[1]), 'it'): print('held', flush=True); sys.stdin.read()",
             str(lock),
         ],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
 
-    began = time.monotonic()
-    with exclusive(lock, "the cache"):
-        waited = time.monotonic() - began
+    entered = threading.Event()
 
-    assert waited > 0.1
-    assert f"(process {holder.pid}) is at work on the cache" in capsys.readouterr().err
-    holder.wait()
+    def enter() -> None:
+        with exclusive(lock, "the cache"):
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    told, end = "", time.monotonic() + 60
+    while f"(process {holder.pid}) is at work on the cache" not in told and time.monotonic() < end:
+        time.sleep(0.02)
+        told += capsys.readouterr().err
+    too_early = entered.is_set()
+    holder.communicate()
+    waiting.join()
+
+    assert f"(process {holder.pid}) is at work on the cache" in told
+    assert not too_early
 
 
 def test_a_lock_of_a_killed_process_is_free(machine: Machine) -> None:
