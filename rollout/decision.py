@@ -74,14 +74,14 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
         than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
         compare with, and is promoted after its bake unless an alarm rang.
     """
-    findings = None if plan.at_once else judged(plan, state, seen)
-    action, reason = _answer(plan, state, seen, now, findings)
+    known = _Known.of(plan, state, seen)
+    action, reason = _answer(plan, state, known, now)
     step = state.step
     if action == "advance":
         step += 1
     weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
-    answered = _answered(plan, state, seen)
-    return Decision(action, reason, -1 if action == "roll_back" else step, 100 - weight, weight, findings, answered)
+    step = -1 if action == "roll_back" else step
+    return Decision(action, reason, step, 100 - weight, weight, known.findings, known.answered)
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
@@ -91,12 +91,43 @@ def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
     moves on while that lasts. It may yet be shown worse by all windows. As both are looked at, each needs twice the
     evidence: the mean of two e-values is an e-value, and that is what the promise of alpha is about.
     """
-    if seen.windows is None:
-        return None
-    failing = both_fail(seen.windows, plan.max_failed)
+    return (
+        None if seen.windows is None else _judged(plan, state, seen.windows, both_fail(seen.windows, plan.max_failed))
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a trial.
+
+    Attributes:
+        findings: The judge's; None when the metrics are unreachable or nothing is judged.
+        failing: The windows in which both versions failed; None when there are none.
+        answered: The requests that the challenger answered in the present step and that count, as far as it is known.
+        problem: Why the metrics are unreachable.
+    """
+
+    findings: Findings | None
+    failing: BothFail | None
+    answered: int | None
+    problem: str
+
+    @classmethod
+    def of(cls, plan: Plan, state: RolloutState, seen: Seen) -> _Known:
+        """Take it from what the signals say."""
+        if seen.windows is None:
+            return cls(None, None, None, seen.problem)
+        failing, began = both_fail(seen.windows, plan.max_failed), state.step_started_at
+        findings = None if plan.at_once else _judged(plan, state, seen.windows, failing)
+        counted = failing.others if failing else seen.windows
+        answered = None if began is None else sum(_requests(item) for item in counted if item.start >= began)
+        return cls(findings, failing, answered, seen.problem)
+
+
+def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failing: BothFail | None) -> Findings:
     if failing is None:
-        return _judge(plan, state, seen.windows, plan.alpha)
-    whole, counted = (_judge(plan, state, windows, plan.alpha / 2) for windows in (seen.windows, failing.others))
+        return _judge(plan, state, windows, plan.alpha)
+    whole, counted = (_judge(plan, state, some, plan.alpha / 2) for some in (windows, failing.others))
     if whole.answer == "worse":
         return whole
     reason = counted.reason
@@ -118,9 +149,8 @@ def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: 
     )
 
 
-def _answer(
-    plan: Plan, state: RolloutState, seen: Seen, now: float, findings: Findings | None
-) -> tuple[Action, Reason]:
+def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    findings = known.findings
     if not state.on_trial:
         return "hold", Reason("release", "phase", f"nothing is on trial ({state.phase.value})")
     if findings is not None and findings.answer == "worse":
@@ -128,23 +158,21 @@ def _answer(
     if state.phase is Phase.HELD:
         return "hold", Reason("timeout", "max_seconds", "held until a person decides")
     if state.phase is Phase.PAUSED:
-        return _paused(plan, state, seen, findings)
+        return _paused(plan, state, known)
     taken = now - state.started_at - state.paused_seconds
     if taken > plan.max_seconds:
-        return _time_out(plan, state, taken, findings, seen)
-    return _of_the_step(plan, state, seen, now, findings)
+        return _time_out(plan, state, taken, known)
+    return _of_the_step(plan, state, known, now)
 
 
-def _of_the_step(
-    plan: Plan, state: RolloutState, seen: Seen, now: float, findings: Findings | None
-) -> tuple[Action, Reason]:
-    blocked = _not_ready(plan, state, seen, now)
+def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    findings, blocked = known.findings, _not_ready(plan, state, known, now)
     if blocked is not None:
         return "hold", blocked
     if plan.at_once:
         return "promote", Reason("release", "baked", f"no alarm in {plan.steps[-1].bake_seconds:.0f} s at 100%")
     if findings is None:
-        return "hold", _unreachable(seen)
+        return "hold", _unreachable(known)
     return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
 
 
@@ -155,12 +183,13 @@ def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, R
     return ("promote" if state.step >= len(plan.steps) - 1 else "advance"), reason
 
 
-def _paused(plan: Plan, state: RolloutState, seen: Seen, findings: Findings | None) -> tuple[Action, Reason]:
+def _paused(plan: Plan, state: RolloutState, known: _Known) -> tuple[Action, Reason]:
     """An approval lets it go on if the judge still says so; a worse judgement, an alarm or a person ends the pause."""
+    findings = known.findings
     if not 0 <= state.step <= state.approved:
         return "hold", Reason("person", "approve", f"step {state.step + 1} is passed and waits for an approval")
     if findings is None:
-        return "hold", _unreachable(seen)
+        return "hold", _unreachable(known)
     if findings.answer != "not worse":
         return "hold", findings.reason
     return _forward(plan, state, Reason("person", "approve", f"step {state.step + 1} was approved"))
@@ -171,24 +200,11 @@ def _requests(window: Window) -> int:
     return tally.count if tally else 0
 
 
-def _failing(plan: Plan, seen: Seen) -> BothFail | None:
-    return both_fail(seen.windows, plan.max_failed) if seen.windows else None
+def _unreachable(known: _Known) -> Reason:
+    return Reason("judge", "metrics", f"the metrics are unreachable: {known.problem or 'no answer'}")
 
 
-def _answered(plan: Plan, state: RolloutState, seen: Seen) -> int | None:
-    """The requests that the challenger answered in the present step and that count, as far as they are known."""
-    began, failing = state.step_started_at, _failing(plan, seen)
-    if seen.windows is None or began is None:
-        return None
-    counted = failing.others if failing else seen.windows
-    return sum(_requests(item) for item in counted if item.start >= began)
-
-
-def _unreachable(seen: Seen) -> Reason:
-    return Reason("judge", "metrics", f"the metrics are unreachable: {seen.problem or 'no answer'}")
-
-
-def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reason | None:
+def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Reason | None:
     """What stands in the way of going on, whatever the judge says; None when nothing does."""
     began = state.step_started_at
     if state.phase is not Phase.BAKING or began is None:
@@ -200,14 +216,13 @@ def _not_ready(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Reaso
         return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
     if plan.at_once:
         return None
-    answered = _answered(plan, state, seen)
+    answered = known.answered
     if answered is None:
-        return _unreachable(seen)
+        return _unreachable(known)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
-        failing = _failing(plan, seen)
-        apart = f". Not counted is an outage: {failing}" if failing else ""
+        apart = f". Not counted is an outage: {known.failing}" if known.failing else ""
         return Reason("judge", "requests", f"{text} in this step{apart}", numbers)
     return None
 
@@ -232,10 +247,8 @@ def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:
     return Reason("replay", "requests", unchecked(plan.replay, state.replayed), numbers)
 
 
-def _time_out(
-    plan: Plan, state: RolloutState, taken: float, findings: Findings | None, seen: Seen
-) -> tuple[Action, Reason]:
-    last = _standing(plan, state, findings, seen)
+def _time_out(plan: Plan, state: RolloutState, taken: float, known: _Known) -> tuple[Action, Reason]:
+    last = _standing(plan, state, known)
     text = f"no verdict within {plan.max_seconds:.0f} s: {last.text}"
     reason = Reason("timeout", "max_seconds", text, {"seconds": taken, "max_seconds": plan.max_seconds, **last.numbers})
     before_the_gate = state.gate_ahead and not plan.shadows(state.step)  # no live traffic, so no share to hold
@@ -243,7 +256,7 @@ def _time_out(
     return ("wait_for_person" if hold else "roll_back"), reason
 
 
-def _standing(plan: Plan, state: RolloutState, findings: Findings | None, seen: Seen) -> Reason:
+def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
     """What is known when the time is over."""
     few = _gate_waits(plan, state)
     if few is not None:
@@ -254,4 +267,4 @@ def _standing(plan: Plan, state: RolloutState, findings: Findings | None, seen: 
         return Reason("endpoint", "preparing", f"the challenger never got traffic: {what}")
     if plan.at_once:
         return Reason("release", "baked", "the endpoint did not confirm that the challenger serves everything")
-    return findings.reason if findings else _unreachable(seen)
+    return known.findings.reason if known.findings else _unreachable(known)

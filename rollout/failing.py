@@ -11,8 +11,9 @@ which both failed by chance would leave a challenger better than it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import attrgetter
 
 from rollout.metrics import Tally, Window
@@ -21,6 +22,7 @@ FAILED = "failed"
 """The tally of answers 5XX: the version's failures, without the refusals (4XX) that a client's own mistakes bring."""
 ERRORS_OF_MEAN = 3.0
 """By how many standard errors one must be worse than the other; by chance it is so once in several hundred outages."""
+_NOTHING = Tally()
 _ENOUGH = 50  # requests of the champion; windows with fewer are looked at together
 
 
@@ -105,44 +107,42 @@ def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
         None when there is no such window, and when the challenger is clearly better in them, taken together: one that
         mends the champion must get through.
     """
-    groups = list(_groups(windows))
-    alike = [_alike(group, tolerated) for group in groups]
-    shared, others = (
-        [window for group, it in zip(groups, alike, strict=True) if it is fails for window in group]
-        for fails in (True, False)
-    )
-    if _alike(others, tolerated):  # too little in each of them to tell, but not in all together
-        shared, others, alike = list(windows), [], [True]
-    challenger, champion = (
-        _counted(window.challenger for window in shared),
-        _counted(window.champion for window in shared),
-    )
-    if not shared or clearly_worse(champion, challenger, tolerated):
+    ordered = sorted(windows, key=attrgetter("start"))
+    champion = [window.champion.get(FAILED, _NOTHING) for window in ordered]
+    if not any(tally.total for tally in champion):
+        return None  # which is so after nearly every window, and a trial has tens of thousands
+    challenger = [window.challenger.get(FAILED, _NOTHING) for window in ordered]
+    groups = _groups([tally.count for tally in champion])
+    alike = [_alike(_sum(challenger[group]), _sum(champion[group]), tolerated) for group in groups]
+    shared = [it for group, it in zip(groups, alike, strict=True) for _ in ordered[group]]
+    apart = [not it for it in shared]
+    if _alike(_sum(compress(challenger, apart)), _sum(compress(champion, apart)), tolerated):
+        # Too little in each of them to tell, but not in all together.
+        shared, apart, alike = [True] * len(ordered), [False] * len(ordered), [True]
+    new, old = _sum(compress(challenger, shared)), _sum(compress(champion, shared))
+    if not any(shared) or clearly_worse(old, new, tolerated):
         return None
-    return BothFail(tolerated, len(shared), len(windows), challenger, champion, tuple(others), lasts=alike[-1])
-
-
-def _groups(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """The windows in their order, so many together that the champion has enough requests in each group."""
-    group, requests = list[Window](), 0.0
-    for window in sorted(windows, key=attrgetter("start")):
-        if requests >= _ENOUGH and _counted([window.champion]).requests:
-            yield group
-            group, requests = [], 0.0
-        group.append(window)
-        requests += _counted([window.champion]).requests
-    yield group
-
-
-def _alike(windows: Sequence[Window], tolerated: float) -> bool:
-    """Whether the champion clearly fails, and the challenger, if it was asked, fails as well."""
-    challenger, champion = (
-        _counted(window.challenger for window in windows),
-        _counted(window.champion for window in windows),
+    return BothFail(
+        tolerated, sum(shared), len(ordered), new, old, others=tuple(compress(ordered, apart)), lasts=alike[-1]
     )
+
+
+def _groups(requests: Sequence[int]) -> list[slice]:
+    """So many windows together, in their order, that the champion has enough requests in each group."""
+    groups, begin, count = list[slice](), 0, 0
+    for at, more in enumerate(requests):
+        if count >= _ENOUGH and more:
+            groups.append(slice(begin, at))
+            begin, count = at, 0
+        count += more
+    return [*groups, slice(begin, len(requests))]
+
+
+def _alike(challenger: Counted, champion: Counted, tolerated: float) -> bool:
+    """Whether the champion clearly fails, and the challenger, if it was asked, fails as well."""
     return clearly_fails(champion, tolerated) and (not challenger.requests or challenger.share > tolerated)
 
 
-def _counted(sides: Iterable[Mapping[str, Tally]]) -> Counted:
-    tallies = [side[FAILED] for side in sides if FAILED in side]
-    return Counted(sum(item.total for item in tallies), sum(item.count for item in tallies))
+def _sum(tallies: Iterable[Tally]) -> Counted:
+    each = list(tallies)
+    return Counted(sum(tally.total for tally in each), sum(tally.count for tally in each))

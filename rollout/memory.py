@@ -11,13 +11,15 @@ every change takes a while, and while it lasts other changes are refused.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rollout.answered import Answered
 from rollout.controller import Controller
 from rollout.decision import Seen
 from rollout.failing import FAILED
-from rollout.metrics import Metric, Tally, Window
+from rollout.metrics import Tally, Window
 from rollout.plan import ERRORS, Guard
 from rollout.ports import (
     Approval,
@@ -37,16 +39,7 @@ from rollout.ports import (
 )
 from rollout.state import Event, Replayed, RolloutState
 
-_SPREAD = 0.3  # of the logarithms of latencies
 _HISTORY = 3 * 3600
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One answer of a variant."""
-
-    failed: bool
-    milliseconds: float
 
 
 class ManualClock:
@@ -120,8 +113,8 @@ class World:
         self._pending: tuple[float, str, dict[str, float]] | None = None
         self._detail = ""
         self._owed = 0.0
-        self._answers: dict[tuple[int, str], list[Answered]] = {}
-        self._labels: dict[tuple[int, str], list[bool]] = {}
+        self.answered = Answered(self._random)
+        self.windows: dict[object, dict[int, Window]] = {}
         self.guards: list[Guard | None] = []
         self.state = RolloutState("endpoint")
         self.approvals: dict[str, Approval] = {}
@@ -171,17 +164,10 @@ class World:
     def pass_time(self, now: float, seconds: float) -> None:
         """Let requests arrive, and changes end."""
         self._owed += self.requests_per_second * seconds
-        total = sum(self._weights.values())
-        names = list(self._weights)
-        while self._owed >= 1:
-            self._owed -= 1
-            weights = list(self._weights.values()) if total else None
-            variant = self._random.choices(names, weights)[0]
-            self.served[variant] = self.served.get(variant, 0) + 1
-            self._answer(variant, now - seconds / 2)
-            copied = self.shadows.get(self.serving)
-            if copied and self._random.random() * 100 < copied[1]:
-                self._answer(copied[0], now - seconds / 2)
+        arrived = int(self._owed)
+        self._owed -= arrived
+        if arrived:
+            self._serve(arrived, now - seconds / 2)
         if self._pending and now >= self._pending[0]:
             _, config, weights = self._pending
             self._pending = None
@@ -193,30 +179,20 @@ class World:
             else:
                 self.serving, self._weights, self._detail = config, weights, ""
 
-    def _answer(self, variant: str, at: float) -> None:
-        failed = self._random.random() < self.error_rates.get(variant, 0.0)
-        milliseconds = self.latencies.get(variant, 10.0) * self._random.lognormvariate(0.0, _SPREAD)
-        self._answers.setdefault((int(at), variant), []).append(Answered(failed, milliseconds))
+    def _serve(self, requests: int, at: float) -> None:
+        weights = list(self._weights.values()) if any(self._weights.values()) else None
+        copied = self.shadows.get(self.serving)
+        for variant, count in Counter(self._random.choices(list(self._weights), weights, k=requests)).items():
+            self.served[variant] = self.served.get(variant, 0) + count
+            self._answer(variant, count, at)
+            if copied:
+                self._answer(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+
+    def _answer(self, variant: str, count: int, at: float) -> None:
+        failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
+        self.answered.add(variant, at, count, failing=failing, median=median)
         if variant in self.correct:
-            right = self._random.random() < self.correct[variant]
-            self._labels.setdefault((int(at + self.label_seconds), variant), []).append(right)
-
-    def answered(self, variant: str, start: float, end: float) -> list[Answered]:
-        """What a variant answered between two times, epoch seconds."""
-        seconds = range(int(start), int(end))
-        return [item for second in seconds for item in self._answers.get((second, variant), ())]
-
-    def tally(self, metric: Metric, variant: str, start: float, end: float, cut: float | None) -> Tally:
-        """What a variant did on a metric between two times; `cut` is where its latencies are cut, ms."""
-        if metric.name == "accuracy":
-            seconds = range(int(start), int(end))
-            labels = [item for second in seconds for item in self._labels.get((second, variant), ())]
-            return Tally(len(labels), sum(labels))
-        answers = self.answered(variant, start, end)
-        if metric.kind == "quantile":
-            slower = sum(item.milliseconds > cut for item in answers) if cut is not None else 0
-            return Tally(len(answers) if cut is not None else 0, slower)
-        return Tally(len(answers), sum(item.failed for item in answers)) if metric.name == "errors" else Tally()
+            self.answered.label(variant, at + self.label_seconds, count, right=self.correct[variant])
 
 
 @dataclass
@@ -262,7 +238,15 @@ class MemorySignals:
             return Seen.unknown(self.world.metrics_problem)
         width = ask.window_seconds
         first = int(-(-ask.start // width) * width)
-        return Seen(tuple(self._window(ask, at) for at in range(first, int(ask.end) - width + 1, width)))
+        times = range(first, int(ask.end) - width + 1, width)
+        # What is over stays as it was: a trial of weeks is looked at as often as there are windows in it.
+        closed = self.world.windows.setdefault(
+            (ask.champion, ask.challenger, width, ask.metrics, *ask.pivots.items()), {}
+        )
+        for at in times:
+            if at not in closed:
+                closed[at] = self._window(ask, at)
+        return Seen(tuple(closed[at] for at in times))
 
     def _window(self, ask: Ask, at: int) -> Window:
         metrics = {metric.name: metric for metric in (*ask.metrics, ERRORS)}
@@ -273,7 +257,7 @@ class MemorySignals:
                 pivot = ask.pivots.get(name)
                 known = pivot is not None and at >= pivot.since
                 cut = pivot.value * (1 + metric.margin if slack else 1) if pivot and known else None
-                found[name] = self.world.tally(metric, variant, at, at + ask.window_seconds, cut)
+                found[name] = self.world.answered.tally(metric, variant, at, at + ask.window_seconds, cut)
             return {**found, FAILED: found[ERRORS.name]}
 
         return Window(at, ask.window_seconds, tallies(ask.champion, False), tallies(ask.challenger, True))
@@ -282,8 +266,7 @@ class MemorySignals:
         """The quantile over the last three hours."""
         if self.world.metrics_problem:
             return None
-        answers = self.world.answered(variant, end - _HISTORY, end)
-        ordered = sorted(item.milliseconds for item in answers)
+        ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
         return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
 
 
@@ -298,19 +281,19 @@ class MemoryReplay:
         if self.world.replay_problem:
             raise Unreachable(self.world.replay_problem)
         now = self.world.clock.time()
-        captured = len(self.world.answered(champion, now - _HISTORY, now))
+        captured = self.world.answered.count(champion, now - _HISTORY, now)
         return self.world.replays.get(challenger, Replayed(min(requests, captured), 0, 0, 1.0))
 
 
 @dataclass
 class MemoryJournal:
-    """`Journal` over a world; every write passes through JSON as it would elsewhere."""
+    """`Journal` over a world; every write passes through JSON as it would elsewhere, and what was read is frozen."""
 
     world: World
 
     def read(self) -> RolloutState:
         """The state."""
-        return RolloutState.from_json(self.world.state.to_json())
+        return self.world.state
 
     def write(self, state: RolloutState) -> RolloutState:
         """Store the successor of the revision that was read."""

@@ -308,7 +308,7 @@ class RolloutState:
 
     def to_json(self) -> str:
         """The state as one JSON object with a format version."""
-        return json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+        return json.dumps({"version": VERSION, **vars(self)}, sort_keys=True, default=vars)
 
     @classmethod
     def from_json(cls, text: str) -> RolloutState:
