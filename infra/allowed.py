@@ -81,7 +81,9 @@ def _lines(item: Any, namespace: str, root: type[BaseModel]) -> list[str]:
     given = where + shown(item["input"])
     if item["type"] == "extra_forbidden":
         owner, *_ = _at(location[:-1], root)
-        return [unknown(where, item["input"], _fields(_core(owner, [])[0]))]
+        section = _core(owner, [])[0]
+        replaced = getattr(section, "REPLACED", {}).get(path[-1])
+        return [f"{given}: {replaced}" if replaced else unknown(where, item["input"], _fields(section))]
     if item["type"] == "missing":
         return [f"{where} is missing: allowed is {_words(kind, rules)}"]
     if item["type"].startswith("union_tag_"):

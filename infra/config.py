@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import pulumi
 from pydantic import (
@@ -139,21 +139,24 @@ class ServingSettings(Section):
 class MonitoringSettings(Section):
     """When an alarm rings."""
 
+    REPLACED: ClassVar[Mapping[str, str]] = {
+        "max_drift_psi": "drift is no longer told by a threshold on an index; allowed is drift_false_alarms, how many "
+        "false alarms a year are tolerated",
+        "drift_min_rows": "how many rows drift is told from follows from the training data; leave it out",
+    }
+
     period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
         default=60, ge=10, le=3600, description="The period of the alarms and of a window of observations."
     )
     max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail, chance apart.")
     max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="What 99 of 100 requests may take, ms.")
-    max_drift_psi: float = Field(
-        default=0.25, gt=0, le=100, description="Population stability index of the worst feature."
+    drift_false_alarms: float = Field(
+        default=0.05,
+        gt=0,
+        le=0.5,
+        description="How many false alarms of drift a year and variant are tolerated, on average.",
     )
     drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
-    drift_min_rows: int = Field(
-        default=300,
-        ge=50,
-        le=100_000,
-        description="The fewest captured rows that drift is told from; fewer wait for the next measuring.",
-    )
     labels_minutes: int = Field(
         default=60,
         ge=1,

@@ -12,11 +12,12 @@ from infra.naming import Names
 from monitoring.slo import SLIS, Objective
 
 WIDTH, HEIGHT = 12, 6
+UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
 
 
 def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) -> str:
     """The body as canonical JSON. Variants are searched for, so a new release does not change it."""
-    period = max(settings.period_seconds, 60)
+    period, drift = max(settings.period_seconds, 60), 60 * settings.drift_minutes
     widgets = [
         _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
         _graph("Requests", names, [_search(names, "AWS/SageMaker", "Invocations", "Sum", period)]),
@@ -36,10 +37,20 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
             ],
         ),
         _graph(
-            "Drift, PSI of the worst feature",
+            "Drift: evidence that requests differ from training",
             names,
-            [_search(names, "modelstack", "DriftPSI", "Maximum", 60 * settings.drift_minutes)],
-            line=settings.max_drift_psi,
+            [_search(names, "modelstack", "DriftEvidence", "Maximum", drift)],
+            line=1,
+        ),
+        _graph(
+            "Drift: distance from training, by feature",
+            names,
+            [_search(names, "modelstack", "DriftDistance", "Maximum", drift, by="VariantName,Feature")],
+        ),
+        _graph(
+            "Rows unlike training's, by what is unlike",
+            names,
+            [_search(names, "modelstack", metric, "Sum", drift) for metric in (*UNUSUAL, "CaptureUnreadable")],
         ),
         _budget(names, objective),
     ]
@@ -58,8 +69,8 @@ def _text(markdown: str) -> dict[str, Any]:
     return {"type": "text", "properties": {"markdown": markdown}}
 
 
-def _search(names: Names, namespace: str, metric: str, stat: str, period: int) -> str:
-    schema = f"{{{namespace},EndpointName,VariantName}}"
+def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *, by: str = "VariantName") -> str:
+    schema = f"{{{namespace},EndpointName,{by}}}"
     return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
 
 

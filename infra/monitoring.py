@@ -77,7 +77,10 @@ class Monitoring(pulumi.ComponentResource):
             statements=registry.key.arn.apply(lambda key: policies.drift(names, key)),
             alerts=alerts,
             timeout=300,
-            environment={"DRIFT_MIN_ROWS": str(settings.drift_min_rows)},
+            environment={
+                "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
+                "DRIFT_MINUTES": str(settings.drift_minutes),
+            },
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.drift.runs_every(settings.drift_minutes)
@@ -119,11 +122,12 @@ class Monitoring(pulumi.ComponentResource):
         self._alarm(
             variant,
             "drift",
-            f"{variant} is asked about other data than it was trained on: the population stability index of a feature "
-            f"is above {settings.max_drift_psi:g}.",
-            **self._once_in_two_runs("DriftPSI", dimensions),
+            f"{variant} is asked about other data than it was trained on, as surely as at most "
+            f"{settings.drift_false_alarms:g} false alarms a year allow.",
+            **self._once_in_two_runs("DriftEvidence", dimensions),
+            comparison_operator="GreaterThanOrEqualToThreshold",
             statistic="Maximum",
-            threshold=settings.max_drift_psi,
+            threshold=1,
             treat_missing_data="notBreaching",  # no captures, no drift; that it cannot be measured is the next alarm
         )
         self._alarm(
@@ -153,10 +157,9 @@ class Monitoring(pulumi.ComponentResource):
             f"{variant}-{measure}",
             name=self._names.alarm(variant, measure),
             alarm_description=description,
-            comparison_operator="GreaterThanThreshold",
             alarm_actions=[self._alerts],
             opts=pulumi.ResourceOptions(parent=self),
-            **rule,
+            **{"comparison_operator": "GreaterThanThreshold", **rule},
         )
 
     def _share(

@@ -152,12 +152,13 @@ def own_dead_letters(names: Names) -> Statement:
 
 
 def drift(names: Names, key_arn: str) -> list[Statement]:
-    """The drift job: read captures, references and the journal, keep how far it read, and put its metric."""
+    """The drift job: read captures, references and the journal, keep what it read, and put its metrics."""
     bucket = _bucket(names)
     return [
         allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
         allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
-        allow(["kms:Decrypt"], [key_arn]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),

@@ -6,24 +6,27 @@ import hashlib
 import json
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
-from monitoring.drift import Reference
 from monitoring.quality import Form
+from monitoring.reference import Reference
 from monitoring.transient import gone
-from monitoring.watch import Datum, Reading, Readings
+from monitoring.watch import Datum, Reading
 from rollout import Release
 from rollout.sagemaker import Clients
 
 FORM = "code/model/answer.json"
 """Where an archive has the form of its predictions."""
+REJECTED = "capture-rejected"
+"""Where what could not be read of captured files is kept."""
 _CHUNK = 1 << 20
 _DATA = 500  # values in one PutMetricData, of at most 1,000
 
@@ -77,40 +80,45 @@ class S3Captures:
                 raise FileNotFoundError(key) from error
             raise
 
+    def keep(self, key: str, lines: Sequence[str]) -> None:
+        """Write what could not be read of a file under `capture-rejected/`, at the same place."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        kept = f"{REJECTED}/{key.partition('/')[2]}"
+        self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
+
 
 @dataclass(frozen=True)
 class DynamoRecord:
-    """`Record` in the journal's table, in an item of its own beside the endpoint's."""
+    """`Record` in the journal's table, in items of their own beside the endpoint's.
+
+    A variant's takes some hundred bytes a feature, compressed, of the 400 kB that an item may have.
+    """
 
     clients: Clients
     table: str
     endpoint: str
 
-    @property
-    def _key(self) -> dict[str, Any]:
-        return {"endpoint": {"S": f"{self.endpoint}#drift"}}
-
-    def read(self) -> Readings:
-        """The readings, by a consistent read."""
-        answer = self.clients("dynamodb").get_item(TableName=self.table, Key=self._key, ConsistentRead=True)
+    def read(self, variant: str) -> Reading:
+        """The reading, by a consistent read."""
+        answer = self.clients("dynamodb").get_item(TableName=self.table, Key=self._key(variant), ConsistentRead=True)
         if "Item" not in answer:
-            return Readings()
-        body = json.loads(answer["Item"]["readings"]["S"])
-        return Readings(
-            revision=int(answer["Item"]["revision"]["N"]),
-            variants={name: Reading(**item) for name, item in body["variants"].items()},
-            unsent=tuple(Datum(**item) for item in body["unsent"]),
-        )
+            return Reading()
+        body = json.loads(zlib.decompress(answer["Item"]["reading"]["B"]))
+        unsent = tuple(Datum(**item) for item in body["unsent"])
+        return Reading(int(answer["Item"]["revision"]["N"]), body["after"], body["state"], unsent)
 
-    def write(self, readings: Readings) -> Readings | None:
+    def write(self, variant: str, reading: Reading) -> Reading | None:
         """Put the successor of the revision that was read."""
-        after = Readings(readings.revision + 1, readings.variants, readings.unsent)
-        variants = {name: asdict(item) for name, item in after.variants.items()}
-        body = {"variants": variants, "unsent": [asdict(item) for item in after.unsent]}
-        item = {**self._key, "revision": {"N": str(after.revision)}, "readings": {"S": json.dumps(body)}}
+        after = replace(reading, revision=reading.revision + 1)
+        body = {"after": after.after, "state": after.state, "unsent": [asdict(item) for item in after.unsent]}
+        item = {
+            **self._key(variant),
+            "revision": {"N": str(after.revision)},
+            "reading": {"B": zlib.compress(json.dumps(body).encode())},
+        }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
-        if readings.revision:
-            seen = {":seen": {"N": str(readings.revision)}}
+        if reading.revision:
+            seen = {":seen": {"N": str(reading.revision)}}
             condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
         try:
             self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
@@ -119,6 +127,9 @@ class DynamoRecord:
                 return None
             raise
         return after
+
+    def _key(self, variant: str) -> dict[str, Any]:
+        return {"endpoint": {"S": f"{self.endpoint}#drift#{variant}"}}
 
 
 @dataclass(frozen=True)
@@ -157,11 +168,11 @@ class References:
         self._known: dict[str, Reference] = {}
 
     def of(self, release: Release) -> Reference:
-        """How the release's training data was distributed.
+        """What the release was trained on.
 
         Raises:
             DigestMismatch: The archive is not the one that was registered.
-            UnreadableReference: Its `reference.json` is missing or has another form.
+            UnreadableProfile: Its `reference.json` is missing or has another form.
         """
         if release.package_digest not in self._known:
             self._known[release.package_digest] = self._fetch(release)

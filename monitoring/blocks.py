@@ -61,13 +61,15 @@ class Cutter:
         self.seen = Statistic(profile)
         self._span: int | None = None
 
-    def add(self, row: object, at: float) -> Statistic | None:
+    def add(self, row: object, at: float, *, told: bool = False) -> Statistic | None:
         """Count a row.
 
         Args:
             row: What was asked.
             at: When, epoch seconds. A row that comes late, of a span that has ended, counts in the open block; a time
                 in the future would end it early, so the caller takes "now" for it.
+            told: Whether the sender told the time. Then one before the span that preceded the open block's begins anew:
+                a replay of the past that is begun again. No clock is that wrong by itself, so another row is late.
 
         Returns:
             The block that has ended: before this row when time ended it, with this row when their number did.
@@ -77,7 +79,7 @@ class Cutter:
             span = math.floor(at / self._cut.span)
             if self._span is None:
                 self._span = span
-            elif span > self._span:
+            elif span > self._span or (told and span < self._span - 1):
                 self._span = span
                 full = self._ended()
             self.seen.add(row)

@@ -1,13 +1,18 @@
 """The rows of captured requests and answers: `{"instances": [{...}]}` was asked, `{"predictions": [{...}]}` answered.
 
-for item in read(lines):
-    rows = instances(item)    # ({"distance": 1400.0, ...}, ...), or why there are none
+    for item in read(lines):
+        rows = instances(item)    # ({"distance": 1400.0, ...}, ...), or why there are none
+
+A request is about the time when it was asked, unless its sender tells another in its custom attributes, as a replay of
+the past does: `event-time=2013-03-01T11:15:00+00:00`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from rollout import records
@@ -15,6 +20,7 @@ from rollout.records import Malformed, Recorded, Side
 
 Row = Mapping[str, Any]
 Rows = tuple[Row, ...]
+_EVENT_TIME = re.compile(r"(?:^|[,; ])event-time=([^,; ]+)")
 
 
 def read(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
@@ -30,6 +36,22 @@ def instances(item: Recorded | Malformed) -> Rows | Malformed:
 def predictions(item: Recorded | Malformed) -> Rows | Malformed:
     """The answers, one a row."""
     return item if isinstance(item, Malformed) else _rows(item.answered, "the answer", "predictions")
+
+
+def when(item: Recorded, now: float) -> tuple[float, bool]:
+    """The time that a request is about, epoch seconds, at most now; and whether its sender told it."""
+    given = (_EVENT_TIME.search(text) for text in item.attributes)
+    told = next((at for match in given if match and (at := _seconds(match[1])) is not None), None)
+    asked = told if told is not None else _seconds(item.at)
+    return min(asked if asked is not None else now, now), told is not None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _rows(side: Side | None, what: str, name: str) -> Rows | Malformed:

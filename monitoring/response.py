@@ -9,8 +9,9 @@ from monitoring.alarms import Alarm, NotAnAlarm
 from monitoring.outage import Outage
 from rollout import Controller, Ignored, Reason
 
-OF_MEASURING = tuple(f"modelstack/{subject}" for subject in ("Drift", "Capture", "Labels", "Answers"))
-"""How the metrics begin that say how requests drift or what could not be measured, and not how a model answers."""
+_OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
+OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers"))
+"""How the metrics begin that say what requests hold or what could not be measured, and not how a model answers."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Settings:
         journal: `JOURNAL_TABLE`, the DynamoDB table.
         topic: `ALERTS_TOPIC`, an ARN; None without.
         bucket: `ARTIFACT_BUCKET`, where packages and captures lie.
-        min_rows: `DRIFT_MIN_ROWS`, the fewest captured rows that drift is told from.
+        false_alarms: `DRIFT_FALSE_ALARMS`, how many of drift are tolerated a year and variant.
+        drift_every: `DRIFT_MINUTES`, how often drift is measured, as seconds.
         labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
@@ -34,7 +35,8 @@ class Settings:
     journal: str
     topic: str | None
     bucket: str
-    min_rows: int
+    false_alarms: float = 0.05
+    drift_every: float = 3600.0
     labels: str = ""
     stack: str = ""
     labels_wait: float = 3600.0
@@ -46,21 +48,16 @@ class Settings:
         Raises:
             ValueError: A variable is missing or not allowed; the message names it.
         """
-        rows = os.environ.get("DRIFT_MIN_ROWS", "300")
-        if not rows.isdigit() or int(rows) < 1:
-            raise ValueError(f"environment variable DRIFT_MIN_ROWS: got {rows!r}, expected a whole number above 0")
-        wait = os.environ.get("LABELS_WAIT_SECONDS", "3600")
-        if not wait.isdigit() or int(wait) < 1:
-            raise ValueError(f"environment variable LABELS_WAIT_SECONDS: got {wait!r}, expected a whole number above 0")
         return cls(
             endpoint=_required("ENDPOINT_NAME"),
             journal=_required("JOURNAL_TABLE"),
             topic=os.environ.get("ALERTS_TOPIC") or None,
             bucket=os.environ.get("ARTIFACT_BUCKET", ""),
-            min_rows=int(rows),
+            false_alarms=_share("DRIFT_FALSE_ALARMS", "0.05"),
+            drift_every=60.0 * _whole("DRIFT_MINUTES", "60"),
             labels=os.environ.get("LABELS_TABLE", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),
-            labels_wait=float(wait),
+            labels_wait=float(_whole("LABELS_WAIT_SECONDS", "3600")),
         )
 
 
@@ -69,6 +66,24 @@ def seconds_left(context: Context | None, *, most: float, reserve: float = 10.0)
     if context is None or not hasattr(context, "get_remaining_time_in_millis"):
         return most
     return max(0.0, min(most, context.get_remaining_time_in_millis() / 1000 - reserve))
+
+
+def _whole(name: str, default: str) -> int:
+    value = os.environ.get(name, default)
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"environment variable {name}: got {value!r}, expected a whole number above 0")
+    return int(value)
+
+
+def _share(name: str, default: str) -> float:
+    value = os.environ.get(name, default)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise ValueError(f"environment variable {name}: got {value!r}, expected a number above 0 and below 1")
+    return number
 
 
 def _required(name: str) -> str:

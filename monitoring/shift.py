@@ -36,13 +36,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from monitoring.blocks import Cut, Cutter
 from monitoring.conformal import FEWEST, Calibration, Detector
-from monitoring.profile import Column, Numeric, Profile, UnreadableProfile, an_object
+from monitoring.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
 from monitoring.statistic import Problem, Statistic, Tally
+from monitoring.unusual import Unusual, unusual
 
 YEAR = 365.25 * 86_400
 _CODE = "code:"
@@ -239,6 +240,7 @@ class Finding:
         by_feature: The share of it that comes from each feature; 1 or more is an alarm of that feature.
         distance: Feature -> root of the Jensen-Shannon divergence from training, 0 to 0.833: how far, not how surely.
         problems: What the block should not hold.
+        unusual: The same as counts, by metric and feature.
     """
 
     rows: int
@@ -246,6 +248,7 @@ class Finding:
     by_feature: Mapping[str, float]
     distance: Mapping[str, float]
     problems: Sequence[Problem]
+    unusual: Unusual = field(default_factory=Unusual)
 
     @property
     def alarm(self) -> bool:
@@ -259,7 +262,11 @@ class Finding:
 
 
 class DriftDetector:
-    """Judges blocks."""
+    """Judges blocks.
+
+    Attributes:
+        blocks: How many it has judged.
+    """
 
     def __init__(self, profile: Profile, null: Null, promise: Promise) -> None:
         self._profile = profile
@@ -274,9 +281,21 @@ class DriftDetector:
             for feature, each in self._detectors.items()
         }
         self._drifted: set[str] = set()
+        self.blocks = 0
+
+    @property
+    def judges(self) -> bool:
+        """Whether training had blocks enough for any feature; without them no evidence is ever found."""
+        return bool(self._detectors)
+
+    @property
+    def by_feature(self) -> dict[str, float]:
+        """Feature -> its share of the evidence so far."""
+        return {feature: self._evidence(feature) for feature in self._detectors}
 
     def take(self, block: Statistic) -> Finding:
         """Judge one block; it must have at least one row."""
+        self.blocks += 1
         distance: dict[str, float] = {}
         by_feature: dict[str, float] = {}
         for feature, column in self._profile.columns.items():
@@ -286,7 +305,7 @@ class DriftDetector:
                 distance[feature] = found["shape"]
             if feature in self._detectors:
                 by_feature[feature] = self._judged(feature, found)
-        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, block.problems())
+        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, block.problems(), unusual(block))
 
     def _judged(self, feature: str, found: Mapping[str, float]) -> float:
         detectors, shares, drifted = self._detectors[feature], self._shares[feature], feature in self._drifted
@@ -294,7 +313,7 @@ class DriftDetector:
             if name in found:
                 most = _MOST * len(detector.wealth) / shares[name]
                 detector.take(found[name], most=most, learn=not drifted)
-        evidence = sum(shares[name] * detector.mean_wealth for name, detector in detectors.items())
+        evidence = self._evidence(feature)
         if evidence >= 1 and not drifted:
             self._drifted.add(feature)
             for detector in detectors.values():
@@ -305,9 +324,14 @@ class DriftDetector:
                 detector.restart()
         return evidence
 
+    def _evidence(self, feature: str) -> float:
+        shares = self._shares[feature]
+        return sum(shares[name] * detector.mean_wealth for name, detector in self._detectors[feature].items())
+
     def as_dict(self) -> dict[str, Any]:
         """What was seen, as JSON values."""
         return {
+            "blocks": self.blocks,
             "drifted": sorted(self._drifted),
             "features": {
                 feature: {name: detector.as_dict() for name, detector in each.items()}
@@ -327,6 +351,7 @@ class DriftDetector:
             given = an_object(features.get(feature), f"detector.{feature}")
             for name, detector in each.items():
                 detector.read(given.get(name), f"detector.{feature}.{name}")
+        self.blocks = a_count(body.get("blocks"), "detector.blocks")
         self._drifted = {name for name in body.get("drifted") or () if name in self._detectors}
 
 
@@ -348,9 +373,9 @@ class DriftMonitor:
             self.cutter.read(body.get("open"))
             self.detector.read(body.get("detector"))
 
-    def add(self, row: object, at: float) -> Iterator[Finding]:
-        """Count a row; what the block said that has ended, if one has."""
-        block = self.cutter.add(row, at)
+    def add(self, row: object, at: float, *, told: bool = False) -> Iterator[Finding]:
+        """Count a row, see `Cutter.add`; what the block said that has ended, if one has."""
+        block = self.cutter.add(row, at, told=told)
         if block is not None:
             yield self.detector.take(block)
 

@@ -163,12 +163,15 @@ class Sender:
         body, inference_id = json.dumps({"instances": [event.instance]}), f"{event.id}.{self._run}"
         begun = time.monotonic()
         variant, failure = None, None
+        # What the request is about, not when it is asked: drift is judged by the days of the events.
+        told = {"CustomAttributes": f"event-time={event.event_time.isoformat()}"} if event.event_time else {}
         try:
             answer = self._runtime.invoke_endpoint(
                 EndpointName=self._endpoint,
                 ContentType="application/json",
                 InferenceId=inference_id,
                 Body=body,
+                **told,
                 **self._variant,
             )
             answer["Body"].read()

@@ -45,6 +45,7 @@ class Recorded:
         at: When it was answered, as captured (ISO 8601).
         asked: The request; None when it was not captured.
         answered: The answer; None when it was not captured.
+        attributes: The caller's custom attributes.
     """
 
     event_id: str
@@ -52,6 +53,7 @@ class Recorded:
     at: str
     asked: Side | None
     answered: Side | None
+    attributes: tuple[str, ...] = ()
 
     @property
     def replayed(self) -> bool:
@@ -97,6 +99,7 @@ def _recorded(line: bytes | str) -> Recorded:
         at=str(meta.get("inferenceTime", "")),
         asked=asked,
         answered=answered,
+        attributes=_texts(meta.get("customAttributes")),
     )
 
 
@@ -116,6 +119,11 @@ def _side(captured: Mapping[str, Any], name: str) -> Side | None:
         return Side(content_type, base64.b64decode(data, validate=True))
     except ValueError:
         raise _Unreadable(f"{name}.data: no base64, though its encoding says so") from None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    given = cast(list[object], value) if isinstance(value, list) else [value]
+    return tuple(item for item in given if isinstance(item, str))
 
 
 def _object(value: object, what: str) -> Mapping[str, Any]:

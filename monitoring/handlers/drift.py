@@ -8,15 +8,16 @@ from tarfile import TarError
 from typing import Any
 
 from monitoring.aws import CloudWatchMetrics, DigestMismatch, DynamoRecord, References, S3Captures
-from monitoring.drift import Reference
 from monitoring.log import log
-from monitoring.settings import Context, Settings
+from monitoring.reference import Reference
+from monitoring.settings import Context, Settings, seconds_left
 from monitoring.transient import PASSING, gone, passes
-from monitoring.watch import DriftWatch
+from monitoring.watch import DriftWatch, Measured
 from rollout import RolloutState
 from rollout.sagemaker import DynamoJournal, clients
 
 _SETTLED = 10.0  # seconds after which a captured file is read
+_RESERVE = 60.0  # seconds that reading some more files may take
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     """
     settings, now = Settings.from_environment(), time.time()
     try:
-        return _measure(settings, now)
+        return _measure(settings, now, context)
     except PASSING as error:
         if not passes(error):
             raise
@@ -39,30 +40,39 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
         return {}
 
 
-def _measure(settings: Settings, now: float) -> dict[str, Any]:
+def _measure(settings: Settings, now: float, context: Context | None) -> dict[str, Any]:
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
     references, unmeasured, failure = _references(state)
     watch = DriftWatch(
         captures=S3Captures(_clients(), settings.bucket, settings.endpoint, before=now - _SETTLED),
         record=DynamoRecord(_clients(), settings.journal, settings.endpoint),
         metrics=CloudWatchMetrics(_clients(), settings.endpoint),
-        min_rows=settings.min_rows,
+        false_alarms=settings.false_alarms,
+        every=settings.drift_every,
     )
-    found = watch.measure(references, now, unmeasured)
+    found = watch.measure(references, now, unmeasured, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0)
     for variant, item in found.items():
-        psi, worst = max(((value, name) for name, value in (item.drift or {}).items()), default=(None, None))
-        log(
-            "drift",
-            variant=variant,
-            rows=item.rows,
-            unreadable=item.unreadable,
-            waiting=item.waiting,
-            psi=psi,
-            worst=worst,
-        )
+        _tell(variant, item)
     if failure:
         raise failure
-    return {variant: {"rows": item.rows, "drift": item.drift} for variant, item in found.items()}
+    return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in found.items()}
+
+
+def _tell(variant: str, found: Measured) -> None:
+    worst = max(found.evidence.items(), key=lambda item: item[1], default=(None, None))
+    log(
+        "drift",
+        variant=variant,
+        rows=found.rows,
+        unreadable=found.unreadable,
+        blocks=[{"rows": one.rows, "evidence": one.evidence, "drifted": one.drifted} for one in found.findings],
+        judged=found.judged,
+        waiting=found.waiting,
+        evidence=found.most_evidence,
+        worst=worst[0],
+        problems=[vars(problem) for problem in found.problems],
+        forgotten=found.forgotten,
+    )
 
 
 def _references(state: RolloutState) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:

@@ -64,8 +64,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "monitoring",
         60,
-        "a section with period_seconds, max_5xx_rate, max_p99_ms, max_drift_psi, drift_minutes, drift_min_rows, "
-        "labels_minutes",
+        "a section with period_seconds, max_5xx_rate, max_p99_ms, drift_false_alarms, drift_minutes, labels_minutes",
     ),
     ("monitoring.period_seconds", 9, PERIOD),
     ("monitoring.period_seconds", 3601, PERIOD),
@@ -77,15 +76,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("monitoring.max_p99_ms", 0, "a number above 0, up to 60000"),
     ("monitoring.max_p99_ms", 60_001, "a number above 0, up to 60000"),
     ("monitoring.max_p99_ms", "1s", "a number above 0, up to 60000"),
-    ("monitoring.max_drift_psi", 0, "a number above 0, up to 100"),
-    ("monitoring.max_drift_psi", 101, "a number above 0, up to 100"),
-    ("monitoring.max_drift_psi", True, "a number above 0, up to 100"),
+    ("monitoring.drift_false_alarms", 0, "a number above 0, up to 0.5"),
+    ("monitoring.drift_false_alarms", 0.6, "a number above 0, up to 0.5"),
+    ("monitoring.drift_false_alarms", True, "a number above 0, up to 0.5"),
     ("monitoring.drift_minutes", 0, "a whole number from 1 to 1440"),
     ("monitoring.drift_minutes", 1441, "a whole number from 1 to 1440"),
     ("monitoring.drift_minutes", "1h", "a whole number from 1 to 1440"),
-    ("monitoring.drift_min_rows", 49, "a whole number from 50 to 100000"),
-    ("monitoring.drift_min_rows", 100_001, "a whole number from 50 to 100000"),
-    ("monitoring.drift_min_rows", "many", "a whole number from 50 to 100000"),
     ("monitoring.labels_minutes", 0, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", 10_081, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", "1h", "a whole number from 1 to 10080"),
@@ -128,6 +124,15 @@ def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, va
     assert json.dumps(value).startswith(shown.rstrip("…"))
     assert len(shown) <= 80
     assert rule == allowed
+
+
+def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> None:
+    assert refusal(monitoring={"max_drift_psi": 0.25, "drift_min_rows": 300}) == [
+        "modelstack:monitoring.max_drift_psi = 0.25: drift is no longer told by a threshold on an index; allowed is "
+        "drift_false_alarms, how many false alarms a year are tolerated",
+        "modelstack:monitoring.drift_min_rows = 300: how many rows drift is told from follows from the training data; "
+        "leave it out",
+    ]
 
 
 def test_every_constraint_of_the_config_has_its_row_above() -> None:

@@ -210,9 +210,24 @@ def test_drift_that_cannot_be_measured_is_an_alarm_of_each_variant() -> None:
         assert (alarm["threshold"], alarm["period"]) == (0, 7 * 60)
 
 
-def test_drift_is_told_from_as_many_rows_as_the_config_says() -> None:
-    environment = run(monitoring={"drift_min_rows": 70}).one("lambda/function:Function", "drift").inputs["environment"]
-    assert environment["variables"]["DRIFT_MIN_ROWS"] == "70"
+def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None:
+    world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
+    for variant in (OLD.variant, release(LOCAL).variant):
+        alarm = world.one(":MetricAlarm", f"{variant}-drift").inputs
+        assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == (
+            "modelstack",
+            "DriftEvidence",
+            "Maximum",
+        )
+        assert (alarm["threshold"], alarm["comparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+        assert (alarm["period"], alarm["treatMissingData"]) == (7 * 60, "notBreaching")
+        assert "0.05 false alarms a year" in alarm["alarmDescription"]
+
+
+def test_drift_is_judged_as_surely_and_as_often_as_the_config_says() -> None:
+    world = run(monitoring={"drift_false_alarms": 0.2, "drift_minutes": 7})
+    variables = world.one("lambda/function:Function", "drift").inputs["environment"]["variables"]
+    assert (variables["DRIFT_FALSE_ALARMS"], variables["DRIFT_MINUTES"]) == ("0.2", "7")
 
 
 def test_promotion_changes_no_alarm() -> None:
@@ -227,7 +242,7 @@ def test_promotion_changes_no_alarm() -> None:
 def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_with_releases() -> None:
     body = run().one(":Dashboard").inputs["dashboardBody"]
     assert body == run(state=idle(OLD), recipe="b" * 64).one(":Dashboard").inputs["dashboardBody"]
-    for metric in ("Invocations", "ModelLatency", "Invocation5XXErrors", "DriftPSI"):
+    for metric in ("Invocations", "ModelLatency", "Invocation5XXErrors", "DriftEvidence", "DriftDistance", "NewCodes"):
         assert metric in body
     assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
     assert check(body) == ([], []), "a console can draw it"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.capture import instances, predictions, read
+from monitoring.capture import instances, predictions, read, when
 from rollout.records import REPLAYED, Malformed, Recorded, Side
 
 ROWS = [{"distance": 1400.0, "carrier": "UA"}, {"distance": 200.0, "carrier": "B6"}]
@@ -61,3 +61,23 @@ def test_what_the_replay_gate_asked_is_no_traffic() -> None:
 
     found = list(read([line(f"{REPLAYED}v-b-1"), line("order-1")]))
     assert [item.inference_id for item in found if isinstance(item, Recorded)] == ["order-1"]
+
+
+@pytest.mark.parametrize(
+    ("at", "attributes", "expected"),
+    [
+        ("2026-01-05T12:00:00Z", (), (1767614400.0, False)),
+        ("2026-01-05T12:00:00", (), (1767614400.0, False)),
+        ("", (), (2e9, False)),
+        ("noon", ("trace=event-time",), (2e9, False)),
+        ("2126-01-05T12:00:00Z", (), (2e9, False)),
+        ("2026-01-05T12:00:00Z", ("event-time=2013-03-01T00:00:00Z",), (1362096000.0, True)),
+        ("2026-01-05T12:00:00Z", ("a=b; event-time=2013-03-01T01:00:00+01:00,c", "d"), (1362096000.0, True)),
+        ("2026-01-05T12:00:00Z", ("event-time=2113-03-01T00:00:00Z",), (2e9, True)),
+        ("2026-01-05T12:00:00Z", ("event-time=yesterday",), (1767614400.0, False)),
+    ],
+)
+def test_a_request_is_of_when_it_was_asked_unless_its_sender_tells_another_time(
+    at: str, attributes: tuple[str, ...], expected: tuple[float, bool]
+) -> None:
+    assert when(Recorded("e", None, at, None, None, attributes), 2e9) == expected

@@ -16,21 +16,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from moto import mock_aws
 
 from monitoring.aws import DigestMismatch
+from monitoring.bulk import sealed
 from monitoring.handlers import advance, drift, rollback
+from monitoring.reference import Reference
 from monitoring.settings import Settings, seconds_left
 from rollout import Phase, Plan, Release, RolloutState, Step
 from rollout.sagemaker import DynamoJournal, clients
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "artifacts"
-REFERENCE = {
-    "rows": 400,
-    "features": {"x": {"kind": "numeric", "edges": [1.0, 2.0, 3.0], "counts": [100, 100, 100, 100], "missing": 0}},
-}
+REFERENCE = Reference(*sealed({"x": np.random.default_rng(1).uniform(0, 4, 1000)})).as_dict()
 
 
 class Endpoint:
@@ -92,7 +92,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_MIN_ROWS"):
+    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
         fake, real = Endpoint(), clients("us-east-1")
@@ -259,13 +259,15 @@ def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch
     assert endpoint.config == "solo-a"
 
 
-def captured(rows: list[float], encoding: str = "JSON") -> bytes:
+def captured(rows: list[float], encoding: str = "JSON", hour: int = 12) -> bytes:
     lines: list[str] = []
+    meta = {"inferenceTime": f"2026-01-05T{hour}:00:00Z"}
     for value in rows:
         data = json.dumps({"instances": [{"x": value}]})
         if encoding == "BASE64":
             data = base64.b64encode(data.encode()).decode()
-        lines.append(json.dumps({"captureData": {"endpointInput": {"data": data, "encoding": encoding}}}))
+        side = {"endpointInput": {"data": data, "encoding": encoding}}
+        lines.append(json.dumps({"captureData": side, "eventMetadata": meta}))
     return "\n".join(lines).encode()
 
 
@@ -274,10 +276,10 @@ def capture_file(name: str, body: bytes) -> None:
     clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def told(*dimensions: tuple[str, str]) -> list[float]:
+def told(*dimensions: tuple[str, str], metric: str = "DriftEvidence") -> list[float]:
     answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
-        MetricName="DriftPSI",
+        MetricName=metric,
         Dimensions=[{"Name": name, "Value": value} for name, value in dimensions],
         StartTime=datetime.now(UTC) - timedelta(minutes=5),
         EndTime=datetime.now(UTC) + timedelta(minutes=5),
@@ -287,17 +289,37 @@ def told(*dimensions: tuple[str, str]) -> list[float]:
     return [point["Maximum"] for point in answer["Datapoints"]]
 
 
-def test_captured_requests_become_a_drift_metric(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captured_requests_become_drift_metrics(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "_SETTLED", -60.0)
-    monkeypatch.setenv("DRIFT_MIN_ROWS", "50")
-    capture_file("a", captured([9.0] * 40))
-    assert drift.handler({}, None) == {"v-a": {"rows": 0, "drift": None}, "v-b": {"rows": 40, "drift": None}}
-    capture_file("b", captured([9.0] * 40, "BASE64"))
+    nothing = {"v-a": {"rows": 0, "evidence": None}}
+    capture_file("a", captured([9.0] * 40, hour=12))
+    assert drift.handler({}, None) == {**nothing, "v-b": {"rows": 40, "evidence": None}}
+    capture_file("b", captured([9.0] * 40, "BASE64", hour=13) + b"\nnot json")
     found = drift.handler({}, None)["v-b"]
-    assert (found["rows"], found["drift"]["x"] > 1) == (40, True)
+    assert (found["rows"], found["evidence"] > 0) == (40, True), "the block of the hour before has ended"
     dimensions = [("EndpointName", "endpoint"), ("VariantName", "v-b")]
-    assert told(*dimensions) == told(*dimensions, ("Feature", "x")) == [pytest.approx(found["drift"]["x"])]
+    assert told(*dimensions) == told(*dimensions, ("Feature", "x")) == [pytest.approx(found["evidence"])]
+    assert told(*dimensions, ("Feature", "x"), metric="DriftDistance")[0] > 0.5
+    assert told(*dimensions, metric="OutOfRange") == told(*dimensions, metric="CaptureRows") == [40]
+    assert told(*dimensions, metric="CaptureUnreadable") == [1]
+    kept = clients("us-east-1")("s3").get_object(
+        Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/2026/01/05/12/b.jsonl"
+    )
+    assert json.loads(kept["Body"].read()) == {"why": "the line is no JSON", "line": "not json"}
     assert drift.handler({}, None)["v-b"]["rows"] == 0
+
+
+def test_what_was_counted_takes_little_room_in_its_item(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "_SETTLED", -60.0)
+    source = np.random.default_rng(2)
+    sizes: list[int] = []
+    for hour in range(10, 24):
+        capture_file(f"{hour}", captured(source.uniform(-1, 9, 60).tolist(), hour=hour))
+        drift.handler({}, None)
+        key = {"endpoint": {"S": "endpoint#drift#v-b"}}
+        item = clients("us-east-1")("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
+        sizes.append(len(item["reading"]["B"]))
+    assert max(sizes) < 1500, "for a feature, whatever the rows"
 
 
 def test_a_file_that_is_just_being_written_waits(endpoint: Endpoint) -> None:
@@ -343,7 +365,7 @@ def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
     journal().write(replace(journal().read(), challenger=b))
     capture_file("a", captured([9.0] * 40))
 
-    assert drift.handler({}, None) == {"v-a": {"rows": 0, "drift": None}}
+    assert drift.handler({}, None) == {"v-a": {"rows": 0, "evidence": None}}
     assert unmeasured() == 1
     assert '"reference not read", "variant": "v-b"' in capsys.readouterr().out
 
@@ -370,8 +392,7 @@ def test_a_service_that_fails_is_left_to_the_next_call_and_one_that_refuses_is_a
     from botocore.exceptions import ClientError
 
     monkeypatch.setattr(drift, "_SETTLED", -60.0)
-    monkeypatch.setenv("DRIFT_MIN_ROWS", "50")
-    capture_file("a", captured([9.0] * 60))
+    capture_file("a", captured([9.0] * 60) + b"\n" + captured([9.0], hour=13))
     answer = {"Error": {"Code": "AccessDenied" if status == 403 else "InternalError"}}
     call = BaseClient._make_api_call  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -404,9 +425,16 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("JOURNAL_TABLE", raising=False)
     with pytest.raises(ValueError, match="environment variable JOURNAL_TABLE: missing"):
         Settings.from_environment()
-    monkeypatch.setenv("DRIFT_MIN_ROWS", "many")
-    with pytest.raises(ValueError, match="DRIFT_MIN_ROWS: got 'many', expected a whole number"):
-        Settings.from_environment()
+    for name, value, expected in (
+        ("DRIFT_MINUTES", "many", "a whole number above 0"),
+        ("DRIFT_FALSE_ALARMS", "few", "a number above 0 and below 1"),
+        ("DRIFT_FALSE_ALARMS", "1", "a number above 0 and below 1"),
+    ):
+        with monkeypatch.context() as only_now:
+            only_now.setenv(name, value)
+            only_now.setenv("JOURNAL_TABLE", "rollouts")
+            with pytest.raises(ValueError, match=f"{name}: got '{value}', expected {expected}"):
+                Settings.from_environment()
 
 
 def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,11 @@ def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | N
 
 
 @pytest.mark.parametrize(
-    "metric", ["DriftPSI", "DriftUnmeasured", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"]
+    "metric",
+    [
+        *("DriftEvidence", "DriftUnmeasured", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations"),
+        *("CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
+    ],
 )
 def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rolls_nothing_back(
     world: World, metric: str

@@ -3,18 +3,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import pytest
 
-from monitoring.drift import Reference
-from monitoring.watch import Datum, DriftWatch, Readings
+from monitoring.bulk import DAY, sealed
+from monitoring.reference import Reference
+from monitoring.watch import Datum, DriftWatch, Measured, Reading
 
-REFERENCE = Reference.from_dict(
-    {
-        "rows": 400,
-        "features": {"x": {"kind": "numeric", "edges": [1.0, 2.0, 3.0], "counts": [100, 100, 100, 100], "missing": 0}},
-    }
-)
+ROWS = 30  # a day
+START = 20_000 * DAY
+
+
+def days(number: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Rows of some days, of a number, a code, and a number that is missing now and then."""
+    source = np.random.default_rng(seed)
+    rows = number * ROWS
+    gust = source.normal(10, 3, rows)
+    gust[source.random(rows) < 0.3] = np.nan
+    return {"x": source.normal(0, 1, rows), "code": source.choice(np.array(["a", "b"], object), rows), "gust": gust}
+
+
+REFERENCE = Reference(*sealed(days(60, 1), np.repeat(np.arange(60) * DAY, ROWS)))
+UNDATED = Reference(*sealed(days(60, 1)))
 
 
 class Killed(BaseException):
@@ -23,45 +36,80 @@ class Killed(BaseException):
 
 @dataclass
 class Shelf:
-    """Captures, record and metrics in memory."""
+    """Captures, records and metrics in memory."""
 
     files: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
-    readings: Readings = field(default_factory=Readings)
+    readings: dict[str, Reading] = field(default_factory=dict[str, Reading])
     told: list[Datum] = field(default_factory=list[Datum])
+    aside: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     kill_at_put: bool = False
+    at_once: int = 100
 
     def keys(self, variant: str, after: str) -> Sequence[str]:
-        return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)
+        return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)[: self.at_once]
 
     def lines(self, key: str) -> Iterable[bytes]:
         return self.files[key]
 
-    def read(self) -> Readings:
-        return self.readings
+    def keep(self, key: str, lines: Sequence[str]) -> None:
+        self.aside[key] = [json.loads(line) for line in lines]
 
-    def write(self, readings: Readings) -> Readings | None:
-        if readings.revision != self.readings.revision:
+    def read(self, variant: str) -> Reading:
+        return self.readings.get(variant, Reading())
+
+    def write(self, variant: str, reading: Reading) -> Reading | None:
+        if reading.revision != self.read(variant).revision:
             return None
-        self.readings = replace(readings, revision=readings.revision + 1)
-        return self.readings
+        body = json.loads(json.dumps(reading.state, allow_nan=False))
+        self.readings[variant] = replace(reading, revision=reading.revision + 1, state=body)
+        return self.readings[variant]
 
     def put(self, data: Sequence[Datum]) -> None:
-        if self.kill_at_put:
+        if self.kill_at_put and data:
             self.kill_at_put = False
             raise Killed
         self.told += data
 
-
-def file(values: Sequence[float], bad: int = 0) -> list[bytes]:
-    def line(value: float) -> bytes:
-        data = json.dumps({"instances": [{"x": value}]})
-        return json.dumps({"captureData": {"endpointInput": {"data": data, "encoding": "JSON"}}}).encode()
-
-    return [*map(line, values), *[b"not json"] * bad]
+    def values(self, metric: str, feature: str | None = None) -> list[float]:
+        return [item.value for item in self.told if (item.name, item.feature) == (metric, feature)]
 
 
-def watch(shelf: Shelf, min_rows: int = 20) -> DriftWatch:
-    return DriftWatch(shelf, shelf, shelf, min_rows)
+def line(row: Any, at: float | None = None, told: float | None = None) -> bytes:
+    def iso(time: float) -> str:
+        return datetime.fromtimestamp(time, UTC).isoformat()
+
+    meta: dict[str, Any] = {} if at is None else {"inferenceTime": iso(at)}
+    if told is not None:
+        meta["customAttributes"] = [f"trace=7,event-time={iso(told)}"]
+    data = json.dumps({"instances": [row]})
+    captured = {"endpointInput": {"data": data, "encoding": "JSON"}}
+    return json.dumps({"captureData": captured, "eventMetadata": meta}).encode()
+
+
+def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    each = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [
+        {name: None if value != value else value for name, value in zip(columns, row, strict=True)}  # noqa: PLR0124
+        for row in each
+    ]
+
+
+def file(columns: dict[str, Any], first: float = START) -> list[bytes]:
+    """A row every 48 minutes, 30 a day."""
+    return [line(row, first + place * DAY / ROWS) for place, row in enumerate(rows_of(columns))]
+
+
+def moved(number: int, seed: int = 5) -> dict[str, Any]:
+    columns = days(number, seed)
+    return {**columns, "x": columns["x"] + 2}
+
+
+def watch(shelf: Shelf) -> DriftWatch:
+    return DriftWatch(shelf, shelf, shelf, false_alarms=0.05, every=3600.0)
+
+
+def measured(shelf: Shelf, now: float = START + 400 * DAY) -> Measured:
+    return watch(shelf).measure({"v-a": REFERENCE}, now)["v-a"]
 
 
 @pytest.fixture
@@ -69,90 +117,263 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def test_drift_is_told_for_the_variant_and_for_each_feature(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([9.0] * 30)
-    found = watch(shelf).measure({"v-a": REFERENCE}, 100.0)
-    assert [(item.name, item.feature, item.at) for item in shelf.told] == [
-        ("DriftPSI", None, 100.0),
-        ("DriftPSI", "x", 100.0),
-    ]
-    assert shelf.told[0].value == found["v-a"].drift["x"] > 1  # pyright: ignore[reportOptionalSubscript]
+def test_rows_that_have_moved_ring_and_the_feature_is_named(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(moved(12))
+    found = measured(shelf)
+    assert (found.rows, found.judged, found.waiting) == (360, 11, 30)
+    assert found.findings[-1].drifted == ["x"]
+    assert shelf.values("DriftEvidence") == [found.most_evidence]
+    assert found.most_evidence is not None and found.most_evidence >= 1
+    assert shelf.values("DriftEvidence", "x")[0] >= 1 > shelf.values("DriftEvidence", "gust")[0]
+    assert shelf.values("DriftDistance", "x")[0] > shelf.values("DriftDistance", "gust")[0] > 0
+    assert {(item.variant, item.at) for item in shelf.told} == {("v-a", START + 400 * DAY)}
 
 
-def test_too_few_rows_tell_nothing_and_wait_for_more(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([1.0] * 15)
-    assert watch(shelf).measure({"v-a": REFERENCE}, 1)["v-a"].drift is None
-    assert shelf.told == []
-    shelf.files["v-a/2"] = file([3.0] * 15)
-    found = watch(shelf).measure({"v-a": REFERENCE}, 2)["v-a"]
-    assert (found.rows, found.drift is not None) == (15, True)
-    assert [item.at for item in shelf.told] == [2, 2]
+def test_rows_like_those_of_training_do_not_ring(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(days(60, 2))
+    found = measured(shelf)
+    assert found.judged == 59
+    assert max(finding.evidence for finding in found.findings) < 1
 
 
-def test_no_captures_at_all_tell_nothing(shelf: Shelf) -> None:
-    watch(shelf).measure({"v-a": REFERENCE}, 1)
-    assert (shelf.told, shelf.readings.revision) == ([], 1)
+def test_a_level_of_evidence_is_told_at_every_call_so_that_the_alarm_stays_on(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(moved(12))
+    evidence = measured(shelf).most_evidence
+    revision = shelf.read("v-a").revision
+    assert (measured(shelf).most_evidence, shelf.values("DriftEvidence")) == (evidence, [evidence, evidence])
+    assert shelf.read("v-a").revision == revision, "and nothing else has changed"
+
+
+def test_before_the_first_day_has_ended_there_is_no_evidence_of_either(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(moved(1))
+    found = measured(shelf)
+    assert (found.most_evidence, found.waiting, shelf.values("DriftEvidence")) == (None, 30, [])
+    assert shelf.values("CaptureRows") == [30]
+
+
+def test_no_captures_at_all_tell_nothing_and_write_nothing(shelf: Shelf) -> None:
+    measured(shelf)
+    assert (shelf.told, shelf.readings) == ([], {})
+
+
+def test_batches_files_and_calls_make_no_difference_to_the_last_bit(shelf: Shelf) -> None:
+    lines = file(moved(8))
+    shelf.files["v-a/1"] = lines
+    measured(shelf)
+    other = Shelf(at_once=2)
+    for place in range(0, len(lines), 7):
+        other.files[f"v-a/{place:04}"] = lines[place : place + 7]
+        if place % 5 == 0:
+            measured(other)
+    measured(other)
+    assert other.read("v-a").state == shelf.read("v-a").state
+    assert sum(other.values("CaptureRows")) == 240
+    assert sum(other.values("OutOfRange")) == sum(shelf.values("OutOfRange")) > 0
 
 
 def test_an_event_delivered_twice_counts_its_rows_once(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([1.0] * 15)
-    watch(shelf).measure({"v-a": REFERENCE}, 1)
-    assert watch(shelf).measure({"v-a": REFERENCE}, 1)["v-a"].waiting == 15
-    assert shelf.told == []
+    shelf.files["v-a/1"] = file(days(1, 2))
+    measured(shelf)
+    again = measured(shelf)
+    assert (again.rows, again.waiting, shelf.values("CaptureRows")) == (0, 30, [30])
 
 
 def test_of_two_calls_at_once_one_counts(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([1.0] * 30)
+    shelf.files["v-a/1"] = file(days(1, 2))
 
     class Overtaken(Shelf):
         def lines(self, key: str) -> Iterable[bytes]:
-            watch(shelf).measure({"v-a": REFERENCE}, 1)
+            measured(shelf)
             return shelf.lines(key)
 
         def keys(self, variant: str, after: str) -> Sequence[str]:
             return shelf.keys(variant, after)
 
-        def read(self) -> Readings:
-            return shelf.read()
+        def read(self, variant: str) -> Reading:
+            return shelf.read(variant)
 
-        def write(self, readings: Readings) -> Readings | None:
-            return shelf.write(readings)
+        def write(self, variant: str, reading: Reading) -> Reading | None:
+            return shelf.write(variant, reading)
 
         def put(self, data: Sequence[Datum]) -> None:
             shelf.put(data)
 
-    assert watch(Overtaken()).measure({"v-a": REFERENCE}, 1) == {}
-    assert [item.feature for item in shelf.told] == [None, "x"]
+    assert watch(Overtaken()).measure({"v-a": REFERENCE}, START + DAY) == {}
+    assert shelf.values("CaptureRows") == [30]
+    assert measured(shelf).waiting == 30
 
 
 def test_a_call_that_is_killed_before_it_told_is_finished_by_the_next(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([9.0] * 30)
+    shelf.files["v-a/1"] = file(moved(12))
     shelf.kill_at_put = True
     with pytest.raises(Killed):
-        watch(shelf).measure({"v-a": REFERENCE}, 1)
+        measured(shelf, START + 20 * DAY)
     assert shelf.told == []
-    watch(shelf).measure({"v-a": REFERENCE}, 2)
-    assert [(item.feature, item.at) for item in shelf.told] == [(None, 1), ("x", 1)]
-    watch(shelf).measure({"v-a": REFERENCE}, 3)
-    assert len(shelf.told) == 2
+    measured(shelf, START + 21 * DAY)
+    assert [item.at for item in shelf.told if item.name == "CaptureRows"] == [START + 20 * DAY]
+    measured(shelf, START + 22 * DAY)
+    assert shelf.values("CaptureRows") == [360]
 
 
-def test_unreadable_records_are_counted_and_stop_nothing(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([1.0] * 30, bad=4)
-    found = watch(shelf).measure({"v-a": REFERENCE}, 1)["v-a"]
-    assert (found.rows, found.unreadable) == (30, {"the line is no JSON": 4})
-    assert [(item.name, item.value) for item in shelf.told if item.name == "CaptureUnreadable"] == [
-        ("CaptureUnreadable", 4)
-    ]
+def test_a_value_too_old_for_cloudwatch_is_let_go_and_stops_nothing(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(days(1, 2))
+    shelf.kill_at_put = True
+    with pytest.raises(Killed):
+        measured(shelf, START + DAY)
+    shelf.files["v-a/2"] = file(days(1, 3))
+    measured(shelf, START + 15 * DAY)
+    assert {item.at for item in shelf.told} == {START + 15 * DAY}
+
+
+def test_a_call_without_time_left_stops_after_a_file_and_the_next_goes_on(shelf: Shelf) -> None:
+    lines = file(days(3, 2))
+    shelf.files |= {f"v-a/{place}": lines[30 * place : 30 * place + 30] for place in range(3)}
+    for place in range(3):
+        found = watch(shelf).measure({"v-a": REFERENCE}, START + 9 * DAY, more=lambda: False)["v-a"]
+        assert (found.files, found.rows, shelf.read("v-a").after) == (1, 30, f"v-a/{place}")
 
 
 def test_variants_are_measured_apart_and_a_gone_one_keeps_its_place(shelf: Shelf) -> None:
-    shelf.files |= {"v-a/1": file([1.0] * 10), "v-b/1": file([9.0] * 30)}
-    found = watch(shelf).measure({"v-a": REFERENCE, "v-b": REFERENCE}, 1)
-    assert (found["v-a"].drift, found["v-b"].drift is not None) == (None, True)
-    assert {item.variant for item in shelf.told} == {"v-b"}
-    watch(shelf).measure({"v-b": REFERENCE}, 2)
-    assert watch(shelf).measure({"v-a": REFERENCE}, 3)["v-a"].waiting == 10
+    shelf.files |= {"v-a/1": file(days(1, 2)), "v-b/1": file(moved(12))}
+    found = watch(shelf).measure({"v-a": REFERENCE, "v-b": REFERENCE}, START + 20 * DAY)
+    assert (found["v-a"].judged, found["v-b"].judged) == (0, 11)
+    assert {item.variant for item in shelf.told if item.name == "DriftEvidence"} == {"v-b"}
+    watch(shelf).measure({"v-b": REFERENCE}, START + 20 * DAY)
+    assert measured(shelf).waiting == 30
+
+
+def test_a_variant_that_cannot_be_measured_is_counted_at_every_call_and_its_captures_wait(shelf: Shelf) -> None:
+    shelf.files |= {"v-a/1": file(days(1, 2)), "v-b/1": file(days(1, 2))}
+    for now in (START + DAY, START + 2 * DAY):
+        watch(shelf).measure({"v-a": REFERENCE}, now, ["v-b"])
+    assert [(item.variant, item.at) for item in shelf.told if item.name == "DriftUnmeasured"] == [
+        ("v-b", START + DAY),
+        ("v-b", START + 2 * DAY),
+    ]
+    assert watch(shelf).measure({"v-b": REFERENCE}, START + 3 * DAY)["v-b"].rows == 30
+
+
+def test_a_record_of_another_form_is_begun_anew_and_no_file_is_read_twice(shelf: Shelf) -> None:
+    shelf.files["v-a/1"] = file(days(1, 2))
+    measured(shelf)
+    shelf.readings["v-a"] = replace(shelf.read("v-a"), state={"open": {"seen": {"rows": "many"}}})
+    shelf.files["v-a/2"] = file(days(1, 3))
+    found = measured(shelf)
+    assert (found.rows, found.waiting) == (30, 30)
+    assert found.forgotten is not None and "rows: got 'many'" in found.forgotten
+
+
+# When a request was asked
+
+
+def test_a_replay_of_the_past_is_judged_by_the_days_of_its_events_also_when_it_begins_again(shelf: Shelf) -> None:
+    past = START - 5000 * DAY
+    replayed = [line(row, START + place, past + place * DAY / ROWS) for place, row in enumerate(rows_of(days(4, 2)))]
+    shelf.files["v-a/1"] = replayed
+    assert measured(shelf).judged == 3
+    shelf.files["v-a/2"] = replayed
+    assert measured(shelf).judged == 7
+
+
+def test_a_row_from_a_clock_that_is_behind_is_late_and_one_ahead_is_of_now(shelf: Shelf) -> None:
+    rows = rows_of(days(3, 2))
+    today = [line(row, START + place) for place, row in enumerate(rows[:40])]
+    skewed = [line(rows[40], START - 9 * DAY), line(rows[41], START + 9 * DAY), line(rows[42])]
+    shelf.files["v-a/1"] = [*today, *skewed]
+    found = measured(shelf, START + 60)
+    assert (found.judged, found.waiting) == (0, 43)
+    shelf.files["v-a/2"] = [line(rows[43], START + DAY)]
+    assert [finding.rows for finding in measured(shelf, START + 2 * DAY).findings] == [43]
+
+
+def test_rows_without_days_at_training_are_judged_about_as_often_as_they_are_measured(shelf: Shelf) -> None:
+    lines = [line(row, START + 60 * place) for place, row in enumerate(rows_of(moved(8)))]
+    shelf.files["v-a/1"] = lines
+    found = watch(shelf).measure({"v-a": UNDATED}, START + DAY)["v-a"]
+    assert [finding.rows for finding in found.findings] == [60, 60, 60]
+    assert found.findings[-1].evidence > found.findings[0].evidence
+
+
+def test_a_model_of_few_rows_has_distances_and_no_evidence(shelf: Shelf) -> None:
+    few = Reference(*sealed(days(5, 1), np.repeat(np.arange(5) * DAY, ROWS)))
+    shelf.files["v-a/1"] = file(moved(3))
+    found = watch(shelf).measure({"v-a": few}, START + 9 * DAY)["v-a"]
+    assert (len(found.findings), found.most_evidence, shelf.values("DriftEvidence")) == (2, None, [])
+    assert shelf.values("DriftDistance", "x")[0] > 0.3
+
+
+# Bad input
+
+
+def test_records_that_cannot_be_parsed_are_counted_and_kept_aside_with_the_reason(shelf: Shelf) -> None:
+    broken = [b"not json", b"{}", line([1, 2]), b'{"captureData": {"endpointInput": {"data": "\xff", "encoding": 7}}}']
+    good = file(days(1, 2))
+    shelf.files["v-a/1"] = [*good[:10], *broken, *good[10:]]
+    found = measured(shelf)
+    assert (found.rows, found.unreadable.total(), shelf.values("CaptureUnreadable")) == (30, 4, [4])
+    kept = shelf.aside["v-a/1"]
+    assert [item["why"] for item in kept] == [
+        "the line is no JSON",
+        "captureData: got NoneType, expected an object",
+        "the request has instances that are no objects",
+        "the line is no JSON",
+    ]
+    assert kept[0]["line"] == "not json"
+    shelf.files["v-a/2"] = [b"x" * 10_000] * 80
+    measured(shelf)
+    assert (len(shelf.aside["v-a/2"]), len(shelf.aside["v-a/2"][0]["line"])) == (50, 2000)
+
+
+def test_a_feature_that_vanishes_is_counted_at_once_and_drift_soon(shelf: Shelf) -> None:
+    columns = days(12, 2)
+    del columns["x"]
+    shelf.files["v-a/1"] = file(columns)
+    found = measured(shelf)
+    assert shelf.values("MissingValues", "x") == shelf.values("SchemaViolations", "x") == [360]
+    assert ("x", "vanished", 30) in [(one.field, one.what, one.rows) for one in found.problems]
+    assert found.findings[-1].drifted == ["x"]
+
+
+def test_a_column_of_nothing_but_nan_is_counted_at_once_and_drift_soon(shelf: Shelf) -> None:
+    nan = json.dumps({"instances": [{"x": float("nan"), "code": "a", "gust": 3.0}]})
+    captured = {"captureData": {"endpointInput": {"data": nan, "encoding": "JSON"}}}
+    shelf.files["v-a/1"] = [
+        json.dumps(
+            {**captured, "eventMetadata": {"inferenceTime": datetime.fromtimestamp(START + p * 2880, UTC).isoformat()}}
+        ).encode()
+        for p in range(360)
+    ]
+    found = measured(shelf)
+    assert shelf.values("MissingValues", "x") == [360]
+    assert ("x", "no values", 30) in [(one.field, one.what, one.rows) for one in found.problems]
+    assert "x" in found.findings[-1].drifted
+
+
+def test_what_training_never_saw_is_counted_apart_by_feature_and_as_a_whole(shelf: Shelf) -> None:
+    rows = [
+        {"x": 99.0, "code": "zz", "gust": None},
+        {"x": "far", "code": "a", "gust": 3.0, "more": 1},
+        {"code": "a", "gust": 3.0},
+    ]
+    shelf.files["v-a/1"] = [line(row, START) for row in rows]
+    found = measured(shelf)
+    counted = {(item.name, item.feature): item.value for item in shelf.told if item.name != "CaptureRows"}
+    assert counted == {
+        ("OutOfRange", "x"): 1, ("OutOfRange", None): 1,
+        ("NewCodes", "code"): 1, ("NewCodes", None): 1,
+        ("MissingValues", "gust"): 1, ("MissingValues", "x"): 1, ("MissingValues", None): 2,
+        ("SchemaViolations", "x"): 2, ("SchemaViolations", None): 3,
+    }  # fmt: skip
+    assert ("more", "unknown field", 1) in [(one.field, one.what, one.rows) for one in found.problems]
+
+
+def test_a_window_with_one_row_waits_for_more_and_stops_nothing(shelf: Shelf) -> None:
+    rows = rows_of(days(3, 2))
+    shelf.files["v-a/1"] = [line(rows[0], START)]
+    shelf.files["v-a/2"] = [line(row, START + 5 * DAY + place) for place, row in enumerate(rows[1:40])]
+    shelf.files["v-a/3"] = [line(rows[41], START + 6 * DAY)]
+    assert [finding.rows for finding in measured(shelf).findings] == [40]
+    assert measured(shelf).waiting == 1
 
 
 def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: Shelf) -> None:
@@ -162,10 +383,10 @@ def test_a_file_that_has_gone_since_it_was_listed_is_counted_and_passed(shelf: S
                 raise FileNotFoundError(key)
             return super().lines(key)
 
-    expiring = Expiring(files={"v-a/1": [], "v-a/2": file([1.0] * 30)})
-    found = watch(expiring).measure({"v-a": REFERENCE}, 1)["v-a"]
+    expiring = Expiring(files={"v-a/1": [], "v-a/2": file(days(1, 2))})
+    found = measured(expiring)
     assert (found.rows, found.unreadable) == (30, {"the file has gone since it was listed": 1})
-    assert watch(expiring).measure({"v-a": REFERENCE}, 2)["v-a"].unreadable == {}
+    assert measured(expiring).unreadable == {}
 
 
 def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(shelf: Shelf) -> None:
@@ -178,30 +399,8 @@ def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(
                 raise ConnectionError
             yield from self.files[key][10:]
 
-    flaky = Flaky(files={"v-a/1": file([1.0] * 15)})
+    flaky = Flaky(files={"v-a/1": file(days(1, 2))})
     with pytest.raises(ConnectionError):
-        watch(flaky).measure({"v-a": REFERENCE}, 1)
+        measured(flaky)
     flaky.broken = False
-    assert watch(flaky).measure({"v-a": REFERENCE}, 2)["v-a"].waiting == 15
-
-
-def test_a_variant_that_cannot_be_measured_is_counted_at_every_call_and_its_captures_wait(shelf: Shelf) -> None:
-    shelf.files |= {"v-a/1": file([1.0] * 30), "v-b/1": file([1.0] * 30)}
-    for now in (1, 2):
-        watch(shelf).measure({"v-a": REFERENCE}, now, ["v-b"])
-    assert [(item.variant, item.at) for item in shelf.told if item.name == "DriftUnmeasured"] == [
-        ("v-b", 1),
-        ("v-b", 2),
-    ]
-    assert watch(shelf).measure({"v-b": REFERENCE}, 3)["v-b"].rows == 30
-
-
-def test_a_value_too_old_for_cloudwatch_is_let_go_and_stops_nothing(shelf: Shelf) -> None:
-    shelf.files["v-a/1"] = file([9.0] * 30)
-    shelf.kill_at_put = True
-    with pytest.raises(Killed):
-        watch(shelf).measure({"v-a": REFERENCE}, 1)
-    shelf.files["v-a/2"] = file([9.0] * 30)
-    later = 14 * 86_400.0
-    watch(shelf).measure({"v-a": REFERENCE}, later)
-    assert {item.at for item in shelf.told} == {later}
+    assert measured(flaky).waiting == 30

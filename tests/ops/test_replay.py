@@ -34,7 +34,8 @@ class Endpoint(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         name = self.headers["X-Amzn-SageMaker-Inference-Id"].partition(".")[0]
-        self.seen.append({"id": name, "body": body.decode(), "path": self.path})
+        told = self.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
+        self.seen.append({"id": name, "body": body.decode(), "path": self.path, "told": told})
         if int(name[1:]) % 4 == 3:
             answer = json.dumps({"OriginalStatusCode": 500, "Message": "boom", "OriginalMessage": "boom"}).encode()
             self.send_response(424)
@@ -180,6 +181,13 @@ class Wine:
     label: str = "third"
     event_time: None = None
     label_at: None = None
+
+
+def test_each_request_tells_the_time_of_its_event(endpoint: type[Endpoint]) -> None:
+    run(TARGET, [flight(1)], Pace(rate=1000))
+    assert [item["told"] for item in endpoint.seen] == ["event-time=2013-03-01T12:01:00+00:00"]
+    run(TARGET, [Wine("w2")], Pace(rate=1000))
+    assert endpoint.seen[1]["told"] == ""
 
 
 def test_events_without_a_time_are_sent_at_a_rate_and_refused_at_a_speed(endpoint: type[Endpoint]) -> None:

@@ -33,6 +33,13 @@ def test_a_line_is_a_request_with_its_answer() -> None:
     assert one(line()) == Recorded("e", None, "", *sides)
 
 
+@pytest.mark.parametrize(("given", "kept"), [(["a=1", 7], ("a=1",)), ("a=1", ("a=1",)), (None, ()), ({}, ())])
+def test_custom_attributes_are_texts_and_anything_else_is_none(given: Any, kept: tuple[str, ...]) -> None:
+    item = one(line(customAttributes=given))
+    assert isinstance(item, Recorded)
+    assert item.attributes == kept
+
+
 def test_bytes_come_in_base64() -> None:
     body = b"\x93NUMPY\xff"
     coded = {"observedContentType": "application/x-npy", "encoding": "BASE64", "data": base64.b64encode(body).decode()}

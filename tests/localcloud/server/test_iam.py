@@ -123,7 +123,7 @@ def test_a_metric_may_be_allowed_by_its_namespace(functions):
         Resource="*",
         Condition={"StringEquals": {"cloudwatch:namespace": "modelstack"}},
     )
-    data = [{"MetricName": "DriftPSI", "Value": 0.1}]
+    data = [{"MetricName": "DriftEvidence", "Value": 0.1}]
     call = ("iam-allowed", "cloudwatch", "put_metric_data")
     assert functions.call(*call, Namespace="modelstack", MetricData=data) == "done"
     assert functions.call(*call, Namespace="another", MetricData=data)["code"] == "AccessDenied"

@@ -1,0 +1,49 @@
+"""Drift on a whole stack: the real engine, the default model, and flights of another season."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import groupby
+
+import pytest
+
+from bench.bed import Bed
+from ops.replay import events
+from ops.target import Target
+from tests.e2e.conftest import journal, succeeded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def ask(target: Target, since: str, until: str) -> None:
+    """All flights of some days, an hour of them a request."""
+    runtime = target.client("sagemaker-runtime")
+    for hour, flights in groupby(events(since, until), lambda flight: flight.event_time.replace(minute=0)):
+        runtime.invoke_endpoint(
+            EndpointName=target.endpoint,
+            ContentType="application/json",
+            CustomAttributes=f"event-time={hour.isoformat()}",
+            Body=json.dumps({"instances": [flight.instance for flight in flights]}),
+        )
+
+
+def state(target: Target, alarm: str) -> str:
+    (found,) = target.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return found["StateValue"]
+
+
+def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
+    succeeded(story.stack.with_parameters(story.folder, max_iter=5).up())
+    target = story.target()
+    (variant,) = journal(target).weights
+    alarm = f"{target.endpoint}-{variant}-drift"
+    ask(target, "2013-07-01", "2013-07-16")
+
+    measure, end = target.client("lambda"), time.monotonic() + 300
+    while state(target, alarm) != "ALARM":
+        assert time.monotonic() < end, "the alarm did not ring"
+        measure.invoke(FunctionName=f"{target.endpoint}-drift")
+        time.sleep(5)
+    assert state(target, f"{alarm}-unmeasured") != "ALARM"
+    assert journal(target).weights == {variant: 100}
