@@ -17,8 +17,9 @@ def recorded(endpoint: str, region: str) -> RolloutState:
     Raises:
         pulumi.RunError: The journal cannot be read, so what is live is not known; nothing may be declared.
     """
-    from rollout.ports import RolloutError, Unreachable  # noqa: PLC0415  the adapters load boto3, which only this call needs
-    from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415
+    from rollout.aws import clients  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from rollout.dynamo import DynamoJournal  # noqa: PLC0415
+    from rollout.ports import RolloutError, Unreachable  # noqa: PLC0415
     from rollout.state import StateError  # noqa: PLC0415
 
     try:

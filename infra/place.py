@@ -111,7 +111,7 @@ async def _caller() -> aws.GetCallerIdentityResult | Exception:
 def _load() -> None:
     """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
     for name in SERVICES:
-        importlib.import_module(f"pulumi_aws.{name}").outputs  # noqa: B018  an access loads a lazy module
+        getattr(importlib.import_module(f"pulumi_aws.{name}"), "outputs", None)  # an access loads a lazy module
 
 
 async def champion_of(source: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ops.errors import OperatorError, explained
 from ops.target import Target
+from rollout.dynamo import DynamoJournal
 from rollout.release import ID_DIGITS
-from rollout.sagemaker import DynamoJournal
 from rollout.state import RolloutState
 
 

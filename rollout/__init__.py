@@ -10,14 +10,18 @@ A pure state machine and a sequential judge behind ports; adapters for a platfor
     state = rollout.follow(seconds=3600)
 """
 
-from rollout.controller import Controller
-from rollout.decision import Decision, Seen, decide
-from rollout.endings import Ignored
-from rollout.metrics import Metric, Tally, Window
-from rollout.plan import Guard, Plan, PlanError, ReplayGate, Step
-from rollout.ports import Ask, Busy, Conflict, RolloutError, Unreachable
-from rollout.release import Release
-from rollout.state import Event, Phase, Reason, RolloutState, StateError, Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rollout.controller import Controller
+    from rollout.decision import Decision, Seen, decide
+    from rollout.endings import Ignored
+    from rollout.metrics import Metric, Tally, Window
+    from rollout.plan import Guard, Plan, PlanError, ReplayGate, Step
+    from rollout.ports import Ask, Busy, Conflict, RolloutError, Unreachable
+    from rollout.release import Release
+    from rollout.state import Event, Phase, Reason, RolloutState, StateError, Verdict
 
 __all__ = [
     "Ask",
@@ -46,3 +50,28 @@ __all__ = [
     "Window",
     "decide",
 ]
+
+_HOMES = {
+    "controller": ("Controller",),
+    "decision": ("Decision", "Seen", "decide"),
+    "endings": ("Ignored",),
+    "metrics": ("Metric", "Tally", "Window"),
+    "plan": ("Guard", "Plan", "PlanError", "ReplayGate", "Step"),
+    "ports": ("Ask", "Busy", "Conflict", "RolloutError", "Unreachable"),
+    "release": ("Release",),
+    "state": ("Event", "Phase", "Reason", "RolloutState", "StateError", "Verdict"),
+}
+
+
+if not TYPE_CHECKING:  # or the type checker would believe in any name
+
+    def __getattr__(name: str) -> Any:
+        """A public name, from its module: `pulumi up` begins with the state alone, and loads no judge for that.
+
+        Raises:
+            AttributeError: There is no such name.
+        """
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(f"rollout.{home}"), name)
+        raise AttributeError(f"module 'rollout' has no attribute {name!r}")

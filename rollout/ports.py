@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from rollout.decision import Seen
 from rollout.metrics import Metric
 from rollout.plan import Guard
 from rollout.state import Event, Pivot, Replayed, RolloutState
+
+if TYPE_CHECKING:  # what reads the journal alone needs no judge
+    from rollout.decision import Seen
 
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 Status = Literal["ready", "changing", "failed"]

@@ -15,10 +15,11 @@ from rollout.captured import SageMakerReplay
 from rollout.cloudwatch import CloudWatchSignals
 from rollout.commands import PLAIN, Commands
 from rollout.controller import Controller
+from rollout.dynamo import DynamoJournal
 from rollout.notice import notice
 from rollout.plan import Guard
-from rollout.ports import Approval, Busy, Conflict, Live, RolloutError, Status, Unreachable, Variant
-from rollout.state import Event, RolloutState
+from rollout.ports import Approval, Busy, Live, RolloutError, Status, Unreachable, Variant
+from rollout.state import Event
 
 _READY = frozenset({"InService"})
 _FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
@@ -156,54 +157,6 @@ def _variant(item: Mapping[str, Any]) -> Variant:
     current = float(item.get("CurrentWeight", 0.0))
     instances = int(item.get("CurrentInstanceCount", 1 if "CurrentServerlessConfig" in item else 0))
     return Variant(current, float(item.get("DesiredWeight", current)), instances)
-
-
-@dataclass(frozen=True)
-class DynamoJournal:
-    """`Journal` in a DynamoDB table with the hash key `endpoint`, one item an endpoint."""
-
-    clients: Clients
-    table: str
-    endpoint: str
-
-    def read(self) -> RolloutState:
-        """The state, by a consistent read; an empty one when there is no item, or no table yet."""
-        try:
-            with calling(f"read journal {self.table}"):
-                answer = self.clients("dynamodb").get_item(
-                    TableName=self.table, Key={"endpoint": {"S": self.endpoint}}, ConsistentRead=True
-                )
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ResourceNotFoundException":
-                return RolloutState(self.endpoint)
-            raise
-        item = answer.get("Item")
-        return RolloutState.from_json(item["state"]["S"]) if item else RolloutState(self.endpoint)
-
-    def write(self, state: RolloutState) -> RolloutState:
-        """Put the successor of the revision that was read, on the condition that it is still there."""
-        after = state.written()
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
-        if state.revision:
-            seen = {":seen": {"N": str(state.revision)}}
-            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
-        item = {
-            "endpoint": {"S": self.endpoint},
-            "revision": {"N": str(after.revision)},
-            "rollout_id": {"S": after.rollout_id},
-            "phase": {"S": after.phase.value},
-            "state": {"S": after.to_json()},
-        }
-        try:
-            with calling(f"write journal {self.table}"):
-                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ConditionalCheckFailedException":
-                raise Conflict(f"journal {self.table} moved on from revision {state.revision}") from error
-            if code_of(error.__cause__) == "ProvisionedThroughputExceededException":
-                raise Unreachable(str(error)) from error
-            raise
-        return after
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ class RolloutProvider(ResourceProvider):
         Raises:
             RuntimeError: The journal cannot be read; the message is one line.
         """
+        from rollout.aws import clients  # noqa: PLC0415
+        from rollout.dynamo import DynamoJournal  # noqa: PLC0415
         from rollout.ports import RolloutError  # noqa: PLC0415  boto3 is slow to load, and diff needs none
-        from rollout.sagemaker import DynamoJournal, clients  # noqa: PLC0415
 
         try:
             state = DynamoJournal(clients(props["region"]), props["table"], props["endpoint"]).read()
@@ -136,7 +137,7 @@ def registered_metrics(archive_uri: str, region: str) -> dict[str, float]:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  see RolloutProvider.read
 
     from pipeline.registry import RegistryError, metrics_of  # noqa: PLC0415
-    from rollout.sagemaker import clients  # noqa: PLC0415
+    from rollout.aws import clients  # noqa: PLC0415
 
     try:
         return metrics_of(archive_uri, clients(region)("s3"))

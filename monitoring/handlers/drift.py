@@ -14,7 +14,8 @@ from monitoring.settings import Context, Settings, seconds_left
 from monitoring.transient import PASSING, gone, passes
 from monitoring.watch import DriftWatch, Measured
 from rollout import RolloutState
-from rollout.sagemaker import DynamoJournal, clients
+from rollout.aws import clients
+from rollout.dynamo import DynamoJournal
 
 _SETTLED = 10.0  # seconds after which a captured file is read
 _RESERVE = 60.0  # seconds that reading some more files may take

@@ -18,7 +18,8 @@ from monitoring.log import log
 from monitoring.quality import Form
 from monitoring.settings import Context, Settings
 from rollout import RolloutState
-from rollout.sagemaker import DynamoJournal, clients
+from rollout.aws import clients
+from rollout.dynamo import DynamoJournal
 
 _CAPTURE, _LABELS = "capture", "labels"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-import rollout.sagemaker
+import rollout.dynamo
 from infra.journal import recorded
 from rollout.ports import Unreachable
 from rollout.state import Phase, RolloutState, StateError
@@ -28,7 +28,7 @@ class Journal:
 
 @pytest.fixture(autouse=True)
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
-    monkeypatch.setattr(rollout.sagemaker, "DynamoJournal", Journal)
+    monkeypatch.setattr(rollout.dynamo, "DynamoJournal", Journal)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 
