@@ -51,6 +51,10 @@ class ManualClock:
         heapq.heappush(self.sleepers, (self.now + max(seconds, 0), next(self.order), future))
         await future
 
+    def due(self, seconds: float) -> int:
+        """How many sleep and will be woken within these seconds."""
+        return sum(when <= self.now + seconds and not future.done() for when, _, future in self.sleepers)
+
     def wake_until(self, moment: float) -> bool:
         """Go to the next sleeper's time, if it is not after `moment`; else to `moment`, and return False."""
         while self.sleepers and self.sleepers[0][2].done():
@@ -130,10 +134,15 @@ class Local:
             await self.settle()
         await self.settle()
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that no clock brings about."""
+        while not holds():
+            await asyncio.sleep(0.002)
+
     async def settle(self) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
-        await asyncio.wait_for(self.service.settled(), 10)
+        await asyncio.wait_for(self.service.settled(), 120)
 
     def put(self, value: float, name: str = "errors", ago: float = 0.0, unit: str = "Count", **dimensions: str) -> None:
         """Put an in-process datum into the namespace `test`."""

@@ -40,15 +40,14 @@ def test_a_failed_action_is_tried_again_while_others_and_evaluation_go_on(tell):
         await local.settle()
         local.mail.failures = [ConnectionError("down"), ConnectionError("down"), ConnectionError("down")]
         await drill(local)
-        await asyncio.sleep(0.1)
+        await local.until(lambda: local.clock.due(1) == 2)
         assert local.mail.published == local.mail.invoked == []
         local.clock.wake_until(local.clock.now + 1)
         local.clock.wake_until(local.clock.now + 1)
-        await asyncio.sleep(0.1)
-        assert len(local.mail.published) + len(local.mail.invoked) == 1
+        await local.until(lambda: len(local.mail.published) + len(local.mail.invoked) == local.clock.due(2) == 1)
         assert not local.clock.wake_until(local.clock.now + 1.9)
         assert local.clock.wake_until(local.clock.now + 0.2)
-        await asyncio.sleep(0.1)
+        await local.settle()
         assert (len(local.mail.published), len(local.mail.invoked)) == (1, 1)
         assert len(await local.history("Action")) == 2
 
@@ -61,8 +60,7 @@ def test_an_action_that_fails_for_good_is_given_up_and_told(tell):
         await local.settle()
         local.mail.failures = [ConnectionError("down")] * 20
         await drill(local)
-        for _ in range(20):
-            await asyncio.sleep(0.02)
+        while not await local.history("Action"):
             local.clock.wake_until(local.clock.now + 60)
         await local.settle()
         (summary,) = await local.history("Action")
@@ -79,7 +77,7 @@ def test_what_had_not_arrived_when_the_process_ended_arrives_after_the_next_star
             await local.settle()
             local.mail.failures = [ConnectionError("down")] * 2
             await drill(local)
-            await asyncio.sleep(0.1)
+            await local.until(lambda: local.clock.due(1) == 2)
             assert local.mail.published == local.mail.invoked == []
             clock = local.clock
         async with start(clock) as local:
@@ -100,7 +98,7 @@ def test_messages_to_one_target_keep_their_order(tell):
         local.mail.failures = [ConnectionError("down")]
         for state in ("ALARM", "OK", "ALARM", "OK"):
             await drill(local, state)
-        await asyncio.sleep(0.1)
+        await local.until(lambda: local.clock.due(1) == 1)
         local.clock.wake_until(local.clock.now + 1)
         await local.settle()
         order = [json.loads(text)["NewStateValue"] for _, _, text, *_ in local.mail.published]

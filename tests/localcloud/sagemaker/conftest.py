@@ -29,14 +29,14 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
 SERVER = Path(__file__).with_name("served_model.py")
 SHORT = Timing(
-    startup=20,
+    startup=100,
     ping=0.1,
-    ping_timeout=0.5,
+    ping_timeout=20,
     backoff=0.1,
     most_backoff=2,
-    invocation=2,
-    stop=5,
-    shutdown=2,
+    invocation=60,
+    stop=30,
+    shutdown=10,
     capture=0.2,
     logs=0.2,
     retry_save=0.1,
@@ -132,15 +132,57 @@ class Metrics:
         return [d.value for d in self.data if d.name == name and dimensions.items() <= dict(d.dimensions).items()]
 
 
+class Stop:
+    """A stage that an endpoint does not leave until the test has done there what it has to.
+
+    Args:
+        stage: An EndpointStatus or a VariantStatus, as events have it.
+        times: How often it is told until it is the one that is meant.
+    """
+
+    def __init__(self, stage: str, times: int) -> None:
+        self._stage = stage
+        self._times = times
+        self._reached = asyncio.Event()
+        self._left = asyncio.Event()
+
+    async def meet(self, detail: dict[str, Any]) -> None:
+        """Wait, if an event tells of the stage."""
+        pending = detail.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
+        stages = {entry["Status"] for variant in pending for entry in variant.get("VariantStatus", ())}
+        self._times -= self._stage in stages | {detail["EndpointStatus"]}
+        if self._times == 0 and not self._reached.is_set():
+            self._reached.set()
+            await self._left.wait()
+
+    async def reached(self) -> None:
+        """Wait until the endpoint waits there."""
+        await self._reached.wait()
+
+    async def __aenter__(self) -> None:
+        await self.reached()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._left.set()
+
+
 class Bus:
-    """Remembers the events that were put."""
+    """Remembers the events that were put; who puts one waits at the stage that a test stops it at."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self._stops: list[Stop] = []
 
     async def event(self, source: str, detail_type: str, detail: Any, resources: Any = ()) -> None:
         assert (source, len(resources)) == ("aws.sagemaker", 1)
         self.events.append((detail_type, json.loads(json.dumps(detail))))
+        for stop in self._stops:
+            await stop.meet(detail)
+
+    def stop_at(self, stage: str, times: int = 1) -> Stop:
+        """Make an endpoint that has not begun to move wait at a stage: `async with` what is answered."""
+        self._stops.append(Stop(stage, times))
+        return self._stops[-1]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The details of the events of a kind: `State` or `Deployment State`."""
@@ -156,6 +198,32 @@ class Failure(Exception):
         self.code = code
         self.document = document
         self.message: str = document.get("message") or document.get("Message", "")
+
+
+class Hold:
+    """A request's answer, or a model's start, that waits for the test.
+
+    Attributes:
+        until: The file that the model waits for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._file = folder / uuid.uuid4().hex
+        self.until = str(self._file)
+
+    async def reached(self) -> None:
+        """Wait until a model waits."""
+        while not self._file.with_suffix(".waits").exists():
+            await asyncio.sleep(0.01)
+
+    def release(self) -> None:
+        """Let every model go on that waits for it, and that will."""
+        self._file.touch()
+
+    def renew(self) -> None:
+        """Hold from now on again."""
+        self._file.unlink()
 
 
 class InProcess:
@@ -179,6 +247,11 @@ class InProcess:
         )
         self.timing = timing
         self.service = SageMaker(self.platform, timing)
+        self._holds = folder / "holds"
+
+    def hold(self) -> Hold:
+        """Something for a model to wait for: `{"until": hold.until}` in a request, or with `start="held"`."""
+        return Hold(self._holds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:
@@ -227,7 +300,7 @@ class InProcess:
         await self.call("CreateEndpoint", EndpointName=name, EndpointConfigName=name)
         assert (await self.settled(name))["EndpointStatus"] == "InService"
 
-    async def settled(self, name: str, seconds: float = 30) -> dict[str, Any]:
+    async def settled(self, name: str, seconds: float = 200) -> dict[str, Any]:
         """The endpoint's description when nothing is in progress."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -265,8 +338,8 @@ def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[st
 
 
 def run(scenario: Any) -> Any:
-    """What a scenario answers, within 100 s."""
-    return asyncio.run(asyncio.wait_for(scenario, 100))
+    """What a scenario answers, within five minutes."""
+    return asyncio.run(asyncio.wait_for(scenario, 300))
 
 
 async def failure(call: Any) -> Any:
@@ -357,7 +430,7 @@ class Stage:
         assert self.settled(endpoint)["EndpointStatus"] == "InService"
         return endpoint
 
-    def settled(self, endpoint: str, seconds: float = 60) -> dict[str, Any]:
+    def settled(self, endpoint: str, seconds: float = 200) -> dict[str, Any]:
         """The endpoint's description when nothing is in progress."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -1,6 +1,8 @@
 """A model server of the SageMaker contract with nothing but the standard library, for tests.
 
-How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "hang", "unwell"}.
+How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "held", "hang",
+"unwell"}. A start that is held, and a request with `until`, wait for the file that `until` names; so does
+every request of a model with `holds`.
 To a request with `instances` it gives a prediction: {"answer": the body, "status": of a share of them, "share": 1,
 "delay": seconds of a share of them, "delayed": 1, "crash": true}. A request {"become": {...}} changes its behaviour
 from then on.
@@ -34,8 +36,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         asked = json.loads(body) if body.startswith(b"{") else {}
-        if "sleep" in asked:
-            time.sleep(asked["sleep"])
+        if until := asked.get("until", BEHAVIOUR.get("holds")):
+            wait(Path(until))
         if asked.get("do") == "crash":
             os._exit(3)
         if asked.get("do") == "sicken":
@@ -89,6 +91,13 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
+def wait(until: Path) -> None:
+    """Say that one waits for a file, and wait for it."""
+    until.with_suffix(".waits").touch()
+    while not until.exists():
+        time.sleep(0.01)
+
+
 def main() -> None:
     if sys.argv[1:] != ["serve"]:
         sys.exit(f"expected the argument serve, not {sys.argv[1:]}")
@@ -96,6 +105,8 @@ def main() -> None:
     print(f"{BEHAVIOUR['name']} starts: {start}", flush=True)
     if start == "raise":
         raise ImportError("no module named plausible")
+    if start == "held":
+        wait(Path(BEHAVIOUR["until"]))
     if start == "slow":
         time.sleep(BEHAVIOUR["seconds"])
     if start == "hang":

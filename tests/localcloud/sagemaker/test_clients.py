@@ -36,7 +36,7 @@ def environment(stage: Any) -> dict[str, str]:
     }
 
 
-def eventually(check: Any, seconds: float = 20) -> Any:
+def eventually(check: Any, seconds: float = 100) -> Any:
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, "it never came"

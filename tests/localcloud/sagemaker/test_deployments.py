@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.localcloud.sagemaker.conftest import failure, ours, run
-from tests.localcloud.sagemaker.guards import Load, blue_green, canary, linear, rolling, size, until
+from tests.localcloud.sagemaker.guards import Load, blue_green, canary, linear, rolling, size
 
 pytestmark = pytest.mark.e2e
 SCALE = 60
@@ -32,10 +32,12 @@ async def update(inside: Any, guard: dict[str, Any], config: str = "c2", **more:
 def test_a_canary_takes_its_share_then_all_and_costs_no_request(inside, variant):
     async def scenario():
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, canary(25, wait=90, termination=30))
             async with Load(inside, "e") as load:
-                during = await until(inside, "e", "Baking")
-                split = await load.split(0.8)
+                async with baking:
+                    during = await inside.call("DescribeEndpoint", EndpointName="e")
+                    split = await load.split(200)
                 after = await inside.settled("e")
                 only = await load.split()
             assert load.errors == []
@@ -62,18 +64,15 @@ def test_a_canary_takes_its_share_then_all_and_costs_no_request(inside, variant)
 def test_linear_steps_only_ever_raise_the_share(inside, variant):
     async def scenario():
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, linear(50, wait=48, termination=0))
             async with Load(inside, "e") as load:
-                await until(inside, "e", "Baking")
-                split = await load.split(0.6)
+                async with baking:
+                    split = await load.split(100)
                 assert (await inside.settled("e"))["EndpointConfigName"] == "c2"
             assert load.errors == []
             assert 0.2 < split["new"] / split.total() < 0.8
-            stages = [
-                event["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]["Status"]
-                for event in inside.bus.of("Deployment State")
-            ]
-            assert stages == ["Creating", *["ActivatingTraffic", "Baking"] * 2, "Deleting"]
+            assert _stages(inside) == ["Creating", *["ActivatingTraffic", "Baking"] * 2, "Deleting"]
 
     run(scenario())
 
@@ -82,11 +81,12 @@ def test_all_at_once_bakes_for_the_termination_wait_and_can_still_come_back(insi
     async def scenario():
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, blue_green("ALL_AT_ONCE", wait=0, termination=600, alarms=("errors",)))
             async with Load(inside, "e") as load:
-                await until(inside, "e", "Baking")
-                assert set(await load.split()) == {"new"}
-                inside.aws.alarms["errors"] = "ALARM"
+                async with baking:
+                    assert set(await load.split()) == {"new"}
+                    inside.aws.alarms["errors"] = "ALARM"
                 after = await inside.settled("e")
                 assert set(await load.split()) == {"old"}
             assert load.errors == []
@@ -104,11 +104,12 @@ def test_an_alarm_while_a_part_bakes_gives_all_traffic_back(inside, variant, gua
     async def scenario():
         inside.aws.alarms.update({"quiet": "INSUFFICIENT_DATA", "errors": "OK"})
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, guard(25, wait=600, alarms=("quiet", "errors")))
             async with Load(inside, "e") as load:
-                await until(inside, "e", "Baking")
-                assert (await load.split())["old"]
-                inside.aws.alarms["errors"] = "ALARM"
+                async with baking:
+                    assert (await load.split())["old"]
+                    inside.aws.alarms["errors"] = "ALARM"
                 after = await inside.settled("e")
                 assert set(await load.split()) == {"old"}
             assert load.errors == []
@@ -143,12 +144,13 @@ def test_an_alarm_that_cannot_be_read_never_lets_a_deployment_pass(inside, varia
     async def scenario():
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, canary(25, wait=40, alarms=("errors",)))
-            await until(inside, "e", "Baking")
-            if loss == "deleted":
-                inside.aws.alarms.clear()
-            else:
-                inside.aws.refused.add("DescribeAlarms")
+            async with baking:
+                if loss == "deleted":
+                    inside.aws.alarms.clear()
+                else:
+                    inside.aws.refused.add("DescribeAlarms")
             after = await inside.settled("e")
             assert after["EndpointConfigName"] == "c1"
             words = {"deleted": "do not exist any more: errors", "unreadable": "could not be read"}
@@ -214,7 +216,7 @@ def test_a_fleet_that_does_not_come_up_leaves_the_old_one_with_the_reason(inside
 def test_a_deployment_that_exceeds_its_time_is_taken_back(inside, variant):
     async def scenario():
         async with inside.faster(600).running():  # the limit of 600 s is a second
-            await begin(inside, variant, canary(limit=600, wait=0), start="slow", seconds=5)
+            await begin(inside, variant, canary(limit=600, wait=0), start="hang")
             after = await inside.settled("e")
             assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "c1")
             assert "exceeded MaximumExecutionTimeoutInSeconds (600 s)" in after["FailureReason"]
@@ -226,17 +228,18 @@ def test_a_deployment_that_exceeds_its_time_is_taken_back(inside, variant):
 def test_a_rolling_deployment_replaces_batch_by_batch(inside, variant):
     async def scenario():
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, rolling(size(50), wait=60), count=2)
             async with Load(inside, "e") as load:
-                during = await until(inside, "e", "Baking")
-                split = await load.split()
+                async with baking:
+                    during = await inside.call("DescribeEndpoint", EndpointName="e")
+                    split = await load.split()
                 (pending,) = during["PendingDeploymentSummary"]["ProductionVariants"]
                 assert (pending["CurrentInstanceCount"], pending["DesiredInstanceCount"]) == (1, 2)
-                await until(inside, "e", "Deleting")
-                await until(inside, "e", "Updating")
                 after = await inside.settled("e")
                 only = await load.split()
             assert load.errors == []
+            assert _stages(inside) == ["Updating", "ActivatingTraffic", "Baking", "Deleting"] * 2
             assert set(split) == {"old", "new"}
             assert set(only) == {"new"}
             assert after["EndpointConfigName"] == "c2"
@@ -251,11 +254,11 @@ def test_a_rolling_deployment_is_rolled_back_in_batches(inside, variant):
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).running():
             guard = rolling(size(25), wait=60, alarms=("errors",), RollbackMaximumBatchSize=size(1, "INSTANCE_COUNT"))
+            baking = inside.bus.stop_at("Baking", times=3)
             await begin(inside, variant, guard, count=4)
             async with Load(inside, "e") as load:
-                while len([event for event in _messages(inside) if event.startswith("Baking")]) < 3:
-                    await asyncio.sleep(0.02)
-                inside.aws.alarms["errors"] = "ALARM"
+                async with baking:
+                    inside.aws.alarms["errors"] = "ALARM"
                 after = await inside.settled("e")
                 assert set(await load.split()) == {"old"}
             assert load.errors == []
@@ -268,25 +271,31 @@ def test_a_rolling_deployment_is_rolled_back_in_batches(inside, variant):
 
 
 def _messages(inside: Any) -> list[str]:
-    return [
-        event["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]["StatusMessage"]
-        for event in inside.bus.of("Deployment State")
-    ]
+    return [status["StatusMessage"] for status in _statuses(inside)]
+
+
+def _stages(inside: Any) -> list[str]:
+    return [status["Status"] for status in _statuses(inside)]
+
+
+def _statuses(inside: Any) -> list[dict[str, Any]]:
+    told = [event["PendingDeploymentSummary"] for event in inside.bus.of("Deployment State")]
+    return [pending["ProductionVariants"][0]["VariantStatus"][0] for pending in told]
 
 
 def test_a_rolling_deployment_that_cannot_come_back_serves_from_both_until_it_is_replaced(inside, variant):
     async def scenario():
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).with_timing(startup_attempts=1).running():
+            baking = inside.bus.stop_at("Baking", times=2)
             await begin(inside, variant, rolling(size(50), wait=90, alarms=("errors",)), count=2)
             async with Load(inside, "e") as load:
-                await until(inside, "e", "Deleting")
-                await until(inside, "e", "Baking")
-                # What starts from now on does not: the next start of the old model's archive fails.
-                for archive in (inside.platform.state / "sagemaker" / "archives").rglob("*"):
-                    if archive.is_file():
-                        archive.unlink()
-                inside.aws.alarms["errors"] = "ALARM"
+                async with baking:
+                    # What starts from now on does not: the next start of the old model's archive fails.
+                    for archive in (inside.platform.state / "sagemaker" / "archives").rglob("*"):
+                        if archive.is_file():
+                            archive.unlink()
+                    inside.aws.alarms["errors"] = "ALARM"
                 after = await inside.settled("e")
                 split = await load.split()
             assert load.errors == []
@@ -368,8 +377,9 @@ def test_a_restart_in_mid_deployment_begins_it_again(inside, variant):
     async def scenario():
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, canary(25, wait=60, termination=0, alarms=("errors",)))
-            await until(inside, "e", "Baking")
+            await baking.reached()
         async with inside.running():
             assert (await inside.settled("e"))["EndpointConfigName"] == "c2"
             assert (await inside.invoke("e"))["name"] == "new"
@@ -381,13 +391,11 @@ def test_a_rollback_is_complete_after_a_restart_in_the_middle_of_it(inside, vari
     async def scenario():
         inside.aws.alarms["errors"] = "OK"
         async with inside.faster(SCALE).running():
+            baking, rolling_back = inside.bus.stop_at("Baking"), inside.bus.stop_at("ROLLING_BACK")
             await begin(inside, variant, canary(50, wait=600, alarms=("errors",)))
-            await until(inside, "e", "Baking")
-            slow = [asyncio.create_task(inside.invoke("e", {"sleep": 1.5})) for _ in range(12)]
-            await asyncio.sleep(0.2)
-            inside.aws.alarms["errors"] = "ALARM"
-            await until(inside, "e", "RollingBack")
-        await asyncio.gather(*slow, return_exceptions=True)
+            async with baking:
+                inside.aws.alarms["errors"] = "ALARM"
+            await rolling_back.reached()
         for _ in range(2):  # what was put back stays so
             async with inside.running():
                 after = await inside.settled("e")
@@ -416,10 +424,13 @@ def test_a_rollback_stays_one_after_a_restart(inside, variant):
 def test_metrics_of_a_guarded_deployment_tell_the_configurations_apart(inside, variant):
     async def scenario():
         async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
             await begin(inside, variant, canary(50, wait=60, termination=0))
             await inside.invoke("e")
             before = len(inside.metrics.values("Invocations", EndpointConfigName="c1"))
             async with Load(inside, "e") as load:
+                async with baking:
+                    await load.split()
                 await inside.settled("e")
             assert before <= 1
             assert len(inside.metrics.values("Invocations", EndpointConfigName="c1")) <= load.seen.count("old") + before

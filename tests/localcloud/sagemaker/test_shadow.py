@@ -14,10 +14,12 @@ from tests.localcloud.sagemaker.conftest import failure, ours, run
 pytestmark = pytest.mark.e2e
 
 
-async def shadowed(inside: Any, variant: Any, share: float = 1.0, weight: float = 1.0, **more: Any) -> None:
+async def shadowed(
+    inside: Any, variant: Any, share: float = 1.0, weight: float = 1.0, holds: str = "", **more: Any
+) -> None:
     """Bring endpoint `e` up with production variant `live` and shadow variant `shade`."""
     await inside.model("m-live")
-    await inside.model("m-shade")
+    await inside.model("m-shade", holds=holds)
     await inside.config(
         "c",
         variant("live", "m-live", weight),
@@ -28,11 +30,9 @@ async def shadowed(inside: Any, variant: Any, share: float = 1.0, weight: float 
     assert (await inside.settled("e"))["EndpointStatus"] == "InService"
 
 
-async def copies(inside: Any, number: int) -> int:
-    """Invocations of the shadow variant, after a moment for the last ones."""
-    for _ in range(100):
-        if len(inside.metrics.values("Invocations", VariantName="shade")) >= number:
-            break
+async def copies(inside: Any) -> int:
+    """Invocations of the shadow variant, once none is on its way."""
+    while inside.service._runtime._copies:
         await asyncio.sleep(0.02)
     return len(inside.metrics.values("Invocations", VariantName="shade"))
 
@@ -65,7 +65,7 @@ def test_every_answer_is_the_production_variants_and_the_copies_are_metered_apar
             answers = [await inside.invoke("e") for _ in range(20)]
             assert {answer["name"] for answer in answers} == {"m-live"}
             assert {answer["headers"]["x-Amzn-Invoked-Production-Variant"] for answer in answers} == {"live"}
-            assert await copies(inside, 20) == 20
+            assert await copies(inside) == 20
             assert len(inside.metrics.values("Invocations", VariantName="live")) == 20
             assert len(inside.metrics.values("ModelLatency", VariantName="shade")) == 20
             described = await inside.call("DescribeEndpoint", EndpointName="e")
@@ -89,7 +89,7 @@ def test_the_share_that_is_copied_is_the_shadows_weight_over_the_production_vari
             draws = 600
             for _ in range(draws):
                 await inside.invoke("e")
-            seen = await copies(inside, draws)
+            seen = await copies(inside)
             spread = NormalDist().inv_cdf(0.9995) * (draws * 0.3 * 0.7) ** 0.5
             assert abs(seen - 0.3 * draws) <= spread + 0.5
 
@@ -106,7 +106,7 @@ def test_the_weight_of_a_shadow_variant_can_be_changed_down_to_nothing(inside, v
             assert described["ShadowProductionVariants"][0]["CurrentWeight"] == 0
             for _ in range(5):
                 await inside.invoke("e")
-            assert await copies(inside, 1) == 0
+            assert await copies(inside) == 0
 
     run(scenario())
 
@@ -114,15 +114,18 @@ def test_the_weight_of_a_shadow_variant_can_be_changed_down_to_nothing(inside, v
 def test_a_slow_or_broken_shadow_variant_neither_delays_nor_alters_an_answer(inside, variant):
     async def scenario():
         async with inside.running():
-            await shadowed(inside, variant)
-            inside.platform.faults.add({"endpoint": "e", "variant": "shade", "effect": "hang", "milliseconds": 1500})
-            answers = await asyncio.wait_for(asyncio.gather(*(inside.invoke("e") for _ in range(10))), 1.4)
+            hold = inside.hold()
+            await shadowed(inside, variant, holds=hold.until)
+            answers = await asyncio.gather(*(inside.invoke("e") for _ in range(10)))
             assert {answer["name"] for answer in answers} == {"m-live"}
             assert inside.metrics.values("Invocations", VariantName="shade") == []  # none has come to an end
-            assert await copies(inside, 10) == 10
-            assert inside.metrics.values("Invocation5XXErrors", VariantName="shade") == [1.0] * 10
-            assert inside.metrics.values("Invocation5XXErrors", VariantName="live") == [0.0] * 10
-            inside.platform.faults.clear()
+            hold.release()
+            assert await copies(inside) == 10
+            inside.platform.faults.add({"endpoint": "e", "variant": "shade", "effect": "error", "calls": 1})
+            assert (await inside.invoke("e"))["name"] == "m-live"
+            assert await copies(inside) == 11
+            assert inside.metrics.values("Invocation5XXErrors", VariantName="shade") == [0.0] * 10 + [1.0]
+            assert inside.metrics.values("Invocation5XXErrors", VariantName="live") == [0.0] * 11
             inside.platform.faults.add({"endpoint": "e", "variant": "shade", "effect": "crash", "calls": 1})
             assert (await inside.invoke("e"))["name"] == "m-live"
 
@@ -140,7 +143,7 @@ def test_copies_are_captured_under_the_shadow_variants_name(inside, variant):
             }
             await shadowed(inside, variant, DataCaptureConfig=capture)
             await inside.invoke("e", {"x": 1}, x_amzn_sagemaker_inference_id="one")
-            await copies(inside, 1)
+            await copies(inside)
         records = {
             key.split("/")[2]: json.loads(body)
             for (_, key), body in inside.aws.objects.items()
@@ -177,6 +180,6 @@ def test_a_shadow_variant_comes_back_after_a_restart(inside, variant):
         async with inside.running():
             await inside.settled("e")
             await inside.invoke("e")
-            assert await copies(inside, 1) == 1
+            assert await copies(inside) == 1
 
     run(scenario())

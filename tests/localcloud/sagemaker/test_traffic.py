@@ -66,6 +66,14 @@ class Load:
         for thread in self.threads:
             thread.join()
 
+    def next(self, answers: int = 30) -> list[str]:
+        """Which models give the next answers, apart from requests that were on their way already."""
+        begun = len(self.seen) + len(self.threads)
+        while len(self.seen) < begun + answers:
+            assert not self.errors, self.errors
+            time.sleep(0.01)
+        return self.seen[begun:]
+
 
 def reweigh(stage: Any, endpoint: str, **weights: float) -> None:
     wish = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
@@ -91,25 +99,18 @@ def test_no_request_is_lost_while_weights_shift_and_a_fleet_is_replaced(stage):
     solo = stage.config("solo", {"b": 1})
     with Load(stage, endpoint) as load:
         for weight in (0.1, 0.5, 1):
-            time.sleep(0.7)
+            load.next()
             reweigh(stage, endpoint, a=1 - weight, b=weight)
-        begun = len(load.seen)
-        time.sleep(0.5)
-        only_b = load.seen[begun + len(load.threads) :]
+        only_b = load.next()
         reweigh(stage, endpoint, a=1, b=0)
-        begun = len(load.seen)
-        time.sleep(0.5)
-        only_a = load.seen[begun + len(load.threads) :]
+        only_a = load.next()
         stage.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=solo)
         assert stage.settled(endpoint)["EndpointConfigName"] == solo
-        begun = len(load.seen)
-        time.sleep(0.5)
-        only_solo = load.seen[begun + len(load.threads) :]
+        only_solo = load.next()
     assert load.errors == []
     assert set(only_b) == {"e-b"}
     assert set(only_a) == {"e-a"}
     assert set(only_solo) == {"solo-b"}
-    assert len(load.seen) > 200
 
 
 def test_a_failing_update_costs_no_request(stage):
@@ -156,7 +157,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged_and_leaves_no_process(own_st
         before = processes()
         assert len(before) == 4
         stage.cloud.kill()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while len(processes()) > 2 and time.monotonic() < end:
             time.sleep(0.05)
         orphans = processes()  # the kernel ended the servers with their parent, but not the servers' workers
@@ -171,7 +172,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged_and_leaves_no_process(own_st
         assert group["ModelPackageGroupArn"] == arn
         described = stage.sagemaker.describe_model_package(ModelPackageName=package)
         assert described["ModelApprovalStatus"] == "Approved"
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while len(captured(stage)) < len(answered) + 1 and time.monotonic() < end:
             time.sleep(0.2)
         assert len(captured(stage)) == len(answered) + 1
@@ -188,7 +189,7 @@ def test_a_crashed_variant_comes_back_and_the_other_serves_on(stage):
     pid = stage.invoke(endpoint)["pid"]
     os.kill(pid, signal.SIGKILL)
     assert stage.invoke(endpoint, TargetVariant="b")["name"] == "e-b"
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             assert stage.invoke(endpoint)["pid"] != pid

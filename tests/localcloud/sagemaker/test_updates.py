@@ -63,14 +63,18 @@ def test_an_update_moves_traffic_only_when_the_new_fleet_is_healthy(inside, vari
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            await begin_update(inside, variant, start="slow", seconds=1)
+            start, answer = inside.hold(), inside.hold()
+            await begin_update(inside, variant, start="held", until=start.until)
             described = await inside.call("DescribeEndpoint", EndpointName="e")
             assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", "e")
             assert (await inside.invoke("e"))["name"] == "e-a"
-            slow = asyncio.create_task(inside.invoke("e", {"sleep": 1.5}))
+            slow = asyncio.create_task(inside.invoke("e", {"until": answer.until}))
+            await answer.reached()
+            start.release()
             described = await inside.settled("e")
             assert described["EndpointConfigName"] == "c2"
             assert (await inside.invoke("e"))["name"] == "new"
+            answer.release()
             assert (await slow)["name"] == "e-a"  # the old fleet finished what it had begun
             while len(ours(inside)) > 1:
                 await asyncio.sleep(0.02)
@@ -181,10 +185,13 @@ def test_an_endpoint_outlives_its_model_and_config_even_through_a_restart(inside
 def test_an_interrupted_creation_goes_on_after_a_restart(inside, variant):
     async def scenario():
         async with inside.running():
-            await inside.model("m", start="slow", seconds=1)
+            hold = inside.hold()
+            await inside.model("m", start="held", until=hold.until)
             await inside.config("c", variant("v", "m"))
             await inside.call("CreateEndpoint", EndpointName="e", EndpointConfigName="c")
+            await hold.reached()
         assert ours(inside) == []
+        hold.release()
         async with inside.running():
             assert (await inside.settled("e"))["EndpointStatus"] == "InService"
             assert (await inside.invoke("e"))["name"] == "m"
@@ -196,7 +203,10 @@ def test_an_interrupted_update_goes_on_after_a_restart(inside, variant):
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            await begin_update(inside, variant, start="slow", seconds=1)
+            hold = inside.hold()
+            await begin_update(inside, variant, start="held", until=hold.until)
+            await hold.reached()
+        hold.release()
         async with inside.running():
             described = await inside.settled("e")
             assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "c2")
@@ -209,10 +219,12 @@ def test_a_deleted_endpoint_finishes_its_requests_and_is_gone(inside):
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            slow = asyncio.create_task(inside.invoke("e", {"sleep": 0.5}))
-            await asyncio.sleep(0.1)
+            hold = inside.hold()
+            slow = asyncio.create_task(inside.invoke("e", {"until": hold.until}))
+            await hold.reached()
             await inside.call("DeleteEndpoint", EndpointName="e")
             assert (await failure(inside.invoke("e"))).code == "ValidationError"
+            hold.release()
             assert (await slow)["name"] == "e-a"
             await gone(inside, "e")
             assert ours(inside) == []
@@ -227,7 +239,8 @@ def test_container_output_reaches_logs_under_the_variant_and_instance(inside):
         async with inside.running():
             await inside.endpoint("e", a=1)
             await inside.invoke("e")
-            await asyncio.sleep(0.5)
+            while sum(map(len, inside.aws.lines.values())) < 2:
+                await asyncio.sleep(0.02)
             ((group, stream),) = inside.aws.lines
             assert group == "/aws/sagemaker/Endpoints/e"
             assert stream.startswith("a/i-")

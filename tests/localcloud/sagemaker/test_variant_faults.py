@@ -46,11 +46,11 @@ def test_a_delay_counts_as_the_models_own_latency(inside):
     async def scenario():
         async with inside.running():
             await inside.endpoint("e", a=1)
-            fault(inside, "delay", milliseconds=300, calls=1)
+            fault(inside, "delay", milliseconds=2000, calls=1)
             assert (await inside.invoke("e"))["name"] == "e-a"
             await inside.invoke("e")
             slow, fast = inside.metrics.values("ModelLatency", VariantName="a")
-            assert slow >= 300_000
+            assert slow >= 2_000_000
             assert fast < slow
 
     run(scenario())

@@ -97,9 +97,9 @@ def functions_of() -> Callable[[Any], Functions]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], Any]:
-    """Asks until the answer is true, for 15 seconds at most, and returns it."""
+    """Asks until the answer is true, for two minutes at most, and returns it."""
 
-    def ask(question: Callable[[], Any], seconds: float = 15) -> Any:
+    def ask(question: Callable[[], Any], seconds: float = 120) -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := question()) and time.monotonic() < deadline:
             time.sleep(0.1)

