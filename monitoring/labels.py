@@ -1,198 +1,56 @@
 """Late labels, joined with the answers that they are about: each pair counts once, whichever half comes first.
 
-Answers are looked at as they come, too: whether they keep to the model's contract needs no label.
+Answers are looked at as they come, too: whether they keep to the model's contract, and how sure they are, needs no
+label.
 
-    {"inference_id": "2013-03-01-UA1545-EWR", "label": true}       # a line of a labels file
-    {"inference_id": "batch-7", "label": [true, false]}            # an answer of two predictions
-
-A pair is a label and one variant's answer: champion and shadow answer the same request under one inference id, and the
-label is joined with each answer. All halves of an id meet in one item of a ledger. Who finds a pair complete claims it,
-in one transaction with a batch that holds its losses and is sent after that. So two deliveries, or two calls at once,
-count a pair once; what was claimed by a call that was killed is sent by the next.
+All halves of an id meet in one item of a ledger. Who finds a pair complete claims it, in one transaction with a batch
+that holds its losses and is sent after that. So two deliveries, or two calls at once, count a pair once; what was
+claimed by a call that was killed is sent by the next.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 from monitoring import capture
+from monitoring.answered import Reader
 from monitoring.contract import violation
-from monitoring.quality import Form, Scalar, UnreadableForm, UnreadableLabel
-from rollout import RolloutState
+from monitoring.label_lines import parse
+from monitoring.pairs import (
+    ANSWERS_DUPLICATE,
+    ANSWERS_SKEWED,
+    ANSWERS_UNREADABLE,
+    CONTRADICTING,
+    DUPLICATE,
+    INVALID,
+    UNKNOWN,
+    UNPARSABLE,
+    Answer,
+    Aside,
+    Batch,
+    Entry,
+    Given,
+    Ledger,
+    Rejected,
+    Row,
+    Trial,
+)
+from monitoring.performance import Outcome
+from monitoring.quality import Form, UnreadableForm, UnreadableLabel
 from rollout.records import Malformed, Recorded
 
-UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
-DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
-ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, LOST = "AnswersUnreadable", "AnswersDuplicate", "LabelsLost"
-INVALID = "InvalidAnswers"
-_CHUNK, _LONGEST_ID = 400, 64
+_CHUNK = 400
 _WHYS = 20  # kept aside of one captured file
-_CLAIMS, _ROWS = 90, 2000  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
+_CLAIMS, _ROWS = 90, 1500  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was answered, as far as its label needs it.
-
-    Attributes:
-        event: The platform's id of the invocation: two captures of one have the same.
-        variant: Who answered.
-        at: When, in epoch seconds, whole ones; 0 when that is not told.
-        form: The form of the release's predictions, see `quality.Form`.
-        said: What is compared with the label, one a prediction.
-    """
-
-    event: str
-    variant: str
-    at: float
-    form: Mapping[str, Any]
-    said: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A label as it came: JSON text, and from which line of which file."""
-
-    label: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of one inference id.
-
-    Attributes:
-        id: The inference id.
-        answers: The first answer of each variant, by the variant.
-        given: The first label.
-        joined: The variants whose answer was joined with the label.
-    """
-
-    id: str
-    answers: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
-    given: Given | None = None
-    joined: frozenset[str] = frozenset()
-
-    @property
-    def due(self) -> frozenset[str]:
-        """The variants whose answer can be joined and was not yet."""
-        return frozenset(self.answers) - self.joined if self.given is not None else frozenset()
-
-
-@dataclass(frozen=True)
-class Row:
-    """The losses of one joined answer, a list a metric, and in which trial it was given."""
-
-    variant: str
-    trial: str | None
-    losses: Mapping[str, Sequence[float]]
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A line of a labels file, or records of a captured one, that were kept aside, and why."""
-
-    metric: str
-    why: str
-    source: str
-    line: str
-
-    def as_json(self) -> str:
-        """One line of a file of rejected labels."""
-        return json.dumps({"reason": self.why, "kind": self.metric, "source": self.source, "line": self.line})
-
-
-@dataclass
-class Batch:
-    """What is published together: the pairs of one variant that are settled, and counts by metric.
-
-    Attributes:
-        variant: Whose answers `rows` and `checked` are about.
-        rows: Inference id -> what it gives; None when its label could not be used, which counts as `LabelsUnparsable`.
-        checked: (Trial or None, whether it breaks the model's contract) -> how many answers; only with `once`.
-        unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
-        counts: Metric -> further counts; only with `once`, so that they count once.
-        once: A name; of two batches with the same, one is taken.
-    """
-
-    variant: str = ""
-    rows: dict[str, Row | None] = field(default_factory=dict[str, "Row | None"])
-    checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
-    unknown: set[str] = field(default_factory=set[str])
-    counts: Counter[str] = field(default_factory=Counter[str])
-    once: str | None = None
-
-
-class Ledger(Protocol):
-    """Keeps both halves of each pair, and the batches that are still to be sent."""
-
-    def answers(self, variant: str, given: Sequence[tuple[str, Answer]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each answer of a variant by its inference id, unless it has one; what is known then, and whether it was
-        kept.
-        """
-        ...
-
-    def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each label by its inference id, unless there is one; what is known then, and whether it was kept."""
-        ...
-
-    def seen(self, once: str) -> bool:
-        """Whether a batch with this name was taken."""
-        ...
-
-    def commit(self, batch: Batch) -> None:
-        """Claim what nobody claimed, and send it: all of both, or nothing and an error."""
-        ...
-
-    def waiting(self, seconds: float) -> Iterable[Entry]:
-        """Labels that have waited longer for their answer."""
-        ...
-
-    def finish(self) -> None:
-        """Send what calls that were killed left behind."""
-        ...
-
-
-class Aside(Protocol):
-    """Keeps rejected lines."""
-
-    def keep(self, name: str, lines: Sequence[str]) -> None:
-        """Write a file of lines; the same name twice is one file."""
-        ...
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The rollout that is on trial now: its id, since when its present step has traffic, and who takes part.
-
-    Labels count for answers of the present step only. At a new weight the challenger's answers are younger than the
-    champion's on average, and labels that come early differ from those that come late; within a step both are alike.
-    """
-
-    rollout_id: str
-    began: float
-    variants: frozenset[str]
-
-    @classmethod
-    def of(cls, state: RolloutState) -> Trial | None:
-        """The present trial; None when there is none, or it has no traffic yet."""
-        if not state.on_trial or not state.step_starts:
-            return None
-        both = [item.variant for item in (state.champion, state.challenger) if item is not None]
-        return cls(state.rollout_id, state.step_starts[-1], frozenset(both))
-
-    def has(self, variant: str, at: float) -> bool:
-        """Whether a variant's answer was given in it. (Captures tell whole seconds, so that of its start counts.)"""
-        return variant in self.variants and at >= int(self.began)
 
 
 @dataclass(frozen=True)
@@ -203,11 +61,15 @@ class LabelJoin:
         ledger: Where halves wait for each other.
         aside: Where rejected lines go.
         trial: The present trial.
+        now: Epoch seconds.
+        segments: Columns of an instance that its prediction is told apart by.
     """
 
     ledger: Ledger
     aside: Aside
     trial: Trial | None
+    now: float = math.inf
+    segments: Sequence[str] = ()
 
     def answers(self, name: str, variant: str, form: Form | None, lines: Iterable[bytes | str]) -> int:
         """Take in a file of captured data; returns how many pairs it completed.
@@ -224,14 +86,13 @@ class LabelJoin:
         if self.ledger.seen(once):
             return 0
         end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
+        reader = Reader(variant, form, self.segments, self.now)
         for chunk in _chunks(capture.read(lines)):
             usable: list[tuple[str, Answer]] = []
             for item in chunk:
                 if isinstance(item, Recorded) and item.answered is not None:
-                    wrong = violation(form, item)
-                    end.checked[_trial_of(self.trial, variant, _time(item)), wrong is not None] += 1
-                    aside.update([(INVALID, wrong)] if wrong else [])
-                answer = _answer(item, variant, form)
+                    aside.update(self._look(reader, item, end))
+                answer = reader.answer(item)
                 if isinstance(answer, Malformed):
                     aside[ANSWERS_UNREADABLE, answer.why] += 1
                     end.counts[ANSWERS_UNREADABLE] += 1
@@ -250,6 +111,16 @@ class LabelJoin:
             self.aside.keep(name.replace("/", "-"), [item.as_json() for item in kept])
         self.ledger.commit(end)
         return joined
+
+    def _look(self, reader: Reader, item: Recorded, into: Batch) -> list[tuple[str, str]]:
+        """Count what an answer says without a label; what is wrong with it, by metric."""
+        wrong, skew = violation(reader.form, item), reader.skew(item)
+        into.checked[_trial_of(self.trial, reader.variant, reader.time(item)), wrong is not None] += 1
+        for scored in reader.scores(item):
+            into.answered.add(scored.score, decided=scored.decided)
+        if skew:
+            into.counts[ANSWERS_SKEWED] += 1
+        return [(metric, why) for metric, why in ((INVALID, wrong), (ANSWERS_SKEWED, skew)) if why]
 
     def labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
         """Take in a file of labels; returns how many pairs it completed.
@@ -342,53 +213,6 @@ class LabelJoin:
             self.ledger.commit(batch)
 
 
-def parse(line: bytes) -> tuple[str, str]:
-    """Inference id and label, as JSON text, of a line of a labels file.
-
-    Raises:
-        ValueError: It is no object with an inference id and a label; the message says what is wrong.
-    """
-    try:
-        value: object = json.loads(line, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("the line is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"got {type(value).__name__}, expected an object with inference_id and label")
-    fields = cast(dict[str, object], value)
-    inference_id = fields.get("inference_id")
-    if not isinstance(inference_id, str) or not 0 < len(inference_id) <= _LONGEST_ID:
-        raise ValueError(f"inference_id: got {inference_id!r}, expected a text of 1 to {_LONGEST_ID} characters")
-    if "label" not in fields:
-        raise ValueError("label: missing, expected the true label")
-    label = fields["label"]
-    several = cast(list[object], label) if isinstance(label, list) else [label]
-    if not several or not all(isinstance(item, Scalar) for item in several):
-        raise ValueError(f"label: got {label!r}, expected true, false, a number, a text, or a list of these")
-    return inference_id, json.dumps(label)
-
-
-def _answer(item: Recorded | Malformed, variant: str, form: Form | None) -> tuple[str, Answer] | Malformed | None:
-    """A captured answer by its inference id, or why it cannot be read; None when no label can be about it."""
-    if isinstance(item, Malformed):
-        return item
-    if item.inference_id is None or len(item.inference_id) > _LONGEST_ID:
-        return None
-    rows = capture.predictions(item)
-    if isinstance(rows, Malformed):
-        return rows
-    if form is None or not rows:
-        return Malformed("the release has no answer.json" if form is None else "the answer has no predictions")
-    said = [form.said(row) for row in rows]
-    return item.inference_id, Answer(item.event_id, variant, _time(item), form.as_dict(), said)
-
-
-def _time(item: Recorded) -> float:
-    try:
-        return datetime.fromisoformat(item.at).timestamp()
-    except ValueError:
-        return 0.0
-
-
 def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
     answer, given = entry.answers[variant], cast(Given, entry.given)
     form, label = Form.from_dict(answer.form), json.loads(given.label)
@@ -396,10 +220,13 @@ def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
     if len(labels) != len(answer.said):
         raise UnreadableLabel(f"label: got {len(labels)} of them, expected {len(answer.said)}, one a prediction")
     losses: dict[str, list[float]] = {}
+    scored: list[tuple[float, bool, bool] | None] = []
     for said, one in zip(answer.said, labels, strict=True):
-        for name, value in form.losses(said, form.label(one)).items():
+        found = Outcome.of(form, said, form.label(one))
+        scored.append((found.scored.score, found.scored.decided, found.hit) if found.scored else None)
+        for name, value in found.losses.items():
             losses.setdefault(name, []).append(value)
-    return Row(variant, _trial_of(trial, variant, answer.at), losses)
+    return Row(variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments)
 
 
 def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:
@@ -423,10 +250,6 @@ def _source(entry: Entry) -> str:
 
 def _digest(ids: Iterable[str]) -> str:
     return f"{zlib.crc32(chr(10).join(sorted(ids)).encode()):08x}"
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:

@@ -3,7 +3,7 @@
     seen = Performance()
     seen.add(Outcome.of(form, said, label, {"origin": "JFK"}))
     seen.merge(other)                   # of another call, another hour: as if its pairs had been added here
-    seen.measures()                     # {"Accuracy": Interval(0.71, 0.69, 0.73), "AUC": ..., "CalibrationError": ...}
+    seen.measures(binary=True)          # {"Accuracy": Interval(0.71, 0.69, 0.73), "AUC": ..., "CalibrationError": ...}
     seen.segments()                     # {"origin=JFK": Interval(0.25, ...)}: the error of each
 
 The pipeline takes the same of the data that it evaluates on and seals it into the package, so that what labels show can
@@ -56,18 +56,6 @@ class Outcome:
     def loss(self, name: str) -> float:
         """The loss of a name as `quality.Form.loss` has it."""
         return self.error if name == ERROR else self.losses[name]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        scored = [self.scored.score, self.scored.decided, self.hit] if self.scored else None
-        return {"losses": dict(self.losses), "scored": scored, "segments": dict(self.segments)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
-        """Read `as_dict`."""
-        score, decided, hit = value["scored"] or (None, False, False)
-        scored = None if score is None else Scored(score, decided)
-        return cls(value["losses"], scored, hit, value["segments"])
 
 
 @dataclass
@@ -160,10 +148,14 @@ class Performance:
         mean = sums.total / UNIT / sums.count
         return 1 - mean if loss == ERROR else mean
 
-    def measures(self) -> dict[str, Interval]:
-        """What there is of accuracy, log-loss, AUC, calibration error and absolute error."""
+    def measures(self, *, binary: bool) -> dict[str, Interval]:
+        """What there is of accuracy, log-loss, AUC, calibration error and absolute error.
+
+        Args:
+            binary: Whether there are two classes; of more there is no AUC.
+        """
         found = {name: sums.interval(rate=name == ACCURACY) for name, sums in sorted(self.losses.items()) if sums.count}
-        more = {AUC: self.scores.auc(), CALIBRATION_ERROR: self.scores.calibration_error()}
+        more = {AUC: self.scores.auc() if binary else None, CALIBRATION_ERROR: self.scores.calibration_error()}
         return found | {name: value for name, value in more.items() if value is not None}
 
     def segments(self) -> dict[str, Interval]:

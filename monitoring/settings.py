@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,9 @@ class Settings:
         labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
+        segments: `LABELS_SEGMENTS`, a JSON list of columns by which errors are told apart.
+        loss_rise: `LABELS_LOSS_RISE`, by which share of the sealed loss it may rise.
+        false_alarm_labels: `LABELS_FALSE_ALARM`, the mean number of labels to a false alarm.
     """
 
     endpoint: str
@@ -40,6 +44,9 @@ class Settings:
     labels: str = ""
     stack: str = ""
     labels_wait: float = 3600.0
+    segments: tuple[str, ...] = ()
+    loss_rise: float = 0.1
+    false_alarm_labels: float = 1e6
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -58,6 +65,9 @@ class Settings:
             labels=os.environ.get("LABELS_TABLE", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),
             labels_wait=float(_whole("LABELS_WAIT_SECONDS", "3600")),
+            segments=tuple(json.loads(os.environ.get("LABELS_SEGMENTS", "[]"))),
+            loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.1")),
+            false_alarm_labels=float(os.environ.get("LABELS_FALSE_ALARM", "1000000")),
         )
 
 

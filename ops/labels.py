@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from monitoring.labels import parse
+from monitoring.label_lines import parse
 from ops.errors import OperatorError, explained
 from ops.target import Target
 

@@ -27,7 +27,8 @@ ADAPTERS = {
     "rollout/cloudwatch.py",
     "rollout/sagemaker.py",
     "monitoring/aws.py",
-    "monitoring/ledger.py",
+    "monitoring/batches.py",
+    "monitoring/table.py",
     "monitoring/transient.py",
     "monitoring/handlers/",
 }

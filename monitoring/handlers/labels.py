@@ -12,12 +12,18 @@ from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
 
 from monitoring.aws import DigestMismatch, Forms, S3Files
-from monitoring.labels import LabelJoin, Trial
+from monitoring.baselines import Baselines
+from monitoring.batches import Batches
+from monitoring.concept import Tolerated
+from monitoring.labels import LabelJoin
 from monitoring.ledger import DynamoLedger
 from monitoring.log import log
+from monitoring.pairs import Trial
 from monitoring.quality import Form
 from monitoring.settings import Context, Settings
-from rollout import RolloutState
+from monitoring.standing import Promised
+from monitoring.table import Table
+from rollout import Release, RolloutState
 from rollout.aws import clients
 from rollout.dynamo import DynamoJournal
 
@@ -29,11 +35,15 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     settings = Settings.from_environment()
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
     files = S3Files(_clients(), settings.bucket)
-    ledger = DynamoLedger(_clients(), settings.labels, settings.endpoint, time.time, _cloudwatch())
-    join = LabelJoin(ledger, files, Trial.of(state))
+    table = Table(_clients(), settings.labels, time.time)
+    batches = Batches(table, settings.endpoint, _cloudwatch())
+    ledger = DynamoLedger(table, batches)
+    join = LabelJoin(ledger, files, Trial.of(state), time.time(), settings.segments)
     records = event.get("Records", [])
     if not records:
-        return {"given_up": join.sweep(settings.labels_wait)}
+        given_up = join.sweep(settings.labels_wait)
+        batches.sum_up(lambda variant: _promised(state, variant, settings))
+        return {"given_up": given_up}
     ledger.finish()
     joined, failure = 0, None
     for record in records:
@@ -45,6 +55,8 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
         except (ClientError, BotoCoreError, DigestMismatch, ValueError, OSError) as error:
             log("file not taken in", key=key, error=repr(error))
             failure = failure or error
+    if joined:
+        batches.sum_up(lambda variant: _promised(state, variant, settings))
     if failure:
         raise failure
     return {"joined": joined}
@@ -64,8 +76,27 @@ def _take(join: LabelJoin, files: S3Files, state: RolloutState, endpoint: str, k
 
 def _form(state: RolloutState, variant: str) -> Form | None:
     """The form of a variant's predictions; None for a release that is forgotten, or that does not say."""
-    release = next((item for item in state.releases() if item.variant == variant), None)
+    release = _release(state, variant)
     return _forms().of(release) if release else None
+
+
+def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised | None:
+    """What a variant's release was sealed with; None for one that is forgotten, or whose archive cannot be used."""
+    release = _release(state, variant)
+    try:
+        form = _forms().of(release) if release else None
+        sealed = _baselines().of(release) if release else None
+    except (ClientError, BotoCoreError, DigestMismatch, ValueError) as error:
+        log("baseline not read", variant=variant, error=repr(error))
+        return None
+    if form is None:
+        return None
+    rise, labels = settings.loss_rise, settings.false_alarm_labels
+    return Promised(form, sealed, Tolerated.of(form, sealed, rise, labels) if sealed else None)
+
+
+def _release(state: RolloutState, variant: str) -> Release | None:
+    return next((item for item in state.releases() if item.variant == variant), None)
 
 
 _clients = lru_cache(clients)
@@ -74,6 +105,11 @@ _clients = lru_cache(clients)
 @lru_cache
 def _forms() -> Forms:
     return Forms(_clients())
+
+
+@lru_cache
+def _baselines() -> Baselines:
+    return Baselines(_clients())
 
 
 @lru_cache

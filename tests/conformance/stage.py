@@ -20,8 +20,11 @@ from botocore.config import Config
 from infra import beyond_chance, policies
 from infra.function import RUNTIME
 from monitoring.aws import Forms, S3Files
-from monitoring.labels import LabelJoin, Trial
+from monitoring.batches import Batches
+from monitoring.labels import LabelJoin
 from monitoring.ledger import DynamoLedger
+from monitoring.pairs import Trial
+from monitoring.table import Table
 from rollout import Busy, Conflict, Phase, Plan, Reason, RolloutState, Unreachable
 from rollout.controller import Progress
 from rollout.sagemaker import DynamoJournal
@@ -244,7 +247,8 @@ class FaultStage(Stage):
             ],
             BillingMode="PAY_PER_REQUEST",
         )
-        return DynamoLedger(self.clients, names.labels, names.endpoint, time.time, self.clients("cloudwatch"))
+        table = Table(self.clients, names.labels, time.time)
+        return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
 
     def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
         files, forms, seen = S3Files(self.clients, self.names.bucket), Forms(self.clients), set[str]()

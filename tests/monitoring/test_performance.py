@@ -63,7 +63,7 @@ def test_two_classes_give_accuracy_log_loss_auc_and_calibration() -> None:
         ({"late": True, "p": 0.6}, False),
         ({"late": False, "p": 0.2}, False),
         ({"late": False, "p": 0.4}, True),
-    ).measures()
+    ).measures(binary=True)
     assert seen["Accuracy"].value == 0.5
     assert seen["LogLoss"].value == pytest.approx((0.10536 + 0.91629 + 0.22314 + 0.91629) / 4, abs=1e-4)
     assert seen["AUC"].value == 0.75, "of the four pairs (late, punctual) three are in order"
@@ -74,13 +74,13 @@ def test_more_classes_are_calibrated_by_the_class_that_was_decided_for_and_have_
     shares = {"cat": 0.2, "dog": 0.7, "cow": 0.1}
     seen = performance(KINDS, ({"is": "dog", "shares": shares}, "dog"), ({"is": "dog", "shares": shares}, "cow"))
     assert KINDS.scored({"decision": "dog", "probability": shares}) == Scored(0.7, decided=True)
-    assert seen.measures()["CalibrationError"].value == pytest.approx(0.2)
+    assert seen.measures(binary=True)["CalibrationError"].value == pytest.approx(0.2)
     nonsense = performance(KINDS, ({"is": "horse", "shares": shares}, "dog"))
-    assert (nonsense.scores.rows, nonsense.measures()["Accuracy"].value) == (0, 0.0)
+    assert (nonsense.scores.rows, nonsense.measures(binary=True)["Accuracy"].value) == (0, 0.0)
 
 
 def test_numbers_give_their_absolute_error() -> None:
-    seen = performance(MINUTES, ({"minutes": 10}, 15), ({"minutes": 30}, 15)).measures()
+    seen = performance(MINUTES, ({"minutes": 10}, 15), ({"minutes": 30}, 15)).measures(binary=True)
     assert (list(seen), seen["AbsoluteError"].value) == (["AbsoluteError"], 10.0)
 
 

@@ -1,0 +1,88 @@
+"""What a captured answer gives: when it was given, how sure it was, and what its label will be compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitoring import capture
+from monitoring.label_lines import LONGEST_ID
+from monitoring.pairs import Answer
+from monitoring.performance import segment_of
+from monitoring.quality import Form, Scored
+from rollout.records import Malformed, Recorded
+
+SKEW = 300.0  # seconds that an instance's clock may be fast
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the answers of one variant.
+
+    Attributes:
+        variant: Whose they are.
+        form: The form of the release's predictions; None when the release has none.
+        segments: Columns of an instance that its prediction is told apart by.
+        now: Epoch seconds.
+    """
+
+    variant: str
+    form: Form | None
+    segments: Sequence[str]
+    now: float
+
+    def skew(self, item: Recorded) -> str | None:
+        """Why the time of an answer cannot be true; None when it can."""
+        at = _time(item)
+        if at is None:
+            return f"eventMetadata.inferenceTime: got {json.dumps(item.at[:40])}, expected a time"
+        if at > self.now + SKEW:
+            return f"the answer's time is more than {SKEW:.0f} s ahead of ours: an instance's clock is wrong"
+        return None
+
+    def time(self, item: Recorded) -> float:
+        """When an answer was given, epoch seconds; 0, which is in no trial, when its time cannot be true."""
+        return 0.0 if self.skew(item) else _time(item) or 0.0
+
+    def answer(self, item: Recorded | Malformed) -> tuple[str, Answer] | Malformed | None:
+        """An answer by its inference id, or why it cannot be read; None when no label can be about it."""
+        if isinstance(item, Malformed):
+            return item
+        if item.inference_id is None or len(item.inference_id) > LONGEST_ID:
+            return None
+        rows = capture.predictions(item)
+        if isinstance(rows, Malformed):
+            return rows
+        if self.form is None or not rows:
+            return Malformed("the release has no answer.json" if self.form is None else "the answer has no predictions")
+        said = [self.form.said(row) for row in rows]
+        return item.inference_id, Answer(
+            item.event_id, self.variant, self.time(item), self.form.as_dict(), said, self._segments(item, len(rows))
+        )
+
+    def scores(self, item: Recorded) -> Iterator[Scored]:
+        """How sure each prediction was."""
+        rows = capture.predictions(item)
+        if self.form is None or isinstance(rows, Malformed):
+            return
+        for row in rows:
+            scored = self.form.scored(self.form.said(row))
+            if scored is not None:
+                yield scored
+
+    def _segments(self, item: Recorded, predictions: int) -> list[dict[str, str]]:
+        if not self.segments:
+            return []
+        rows = capture.instances(item)
+        if isinstance(rows, Malformed) or len(rows) != predictions:
+            return [segment_of({}, self.segments)] * predictions
+        return [segment_of(row, self.segments) for row in rows]
+
+
+def _time(item: Recorded) -> float | None:
+    try:
+        return datetime.fromisoformat(item.at).timestamp()
+    except (ValueError, OverflowError):
+        return None
