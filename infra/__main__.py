@@ -100,7 +100,7 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         code=code,
     )
     Slo("slo", names, plan=plan, objective=objective, finest=min(watch.period_seconds, 60), alerts=alerts)
-    Labels("labels", names, settings=watch, registry=registry, alerts=alerts, code=code)
+    Labels("labels", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(
         "rollout",

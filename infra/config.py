@@ -164,6 +164,33 @@ class MonitoringSettings(Section):
         description="How long a label waits for its answer before it counts as unknown. It is not how late labels may "
         "come (45 days): answers are captured within minutes.",
     )
+    max_loss_rise: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="By which share a loss on labels may be above that of the evaluation before the concept has moved.",
+    )
+    loss_false_alarm_labels: int = Field(
+        default=1_000_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="Mean number of labels to a false alarm that the concept has moved, at least.",
+    )
+    segments: Annotated[
+        list[str], Allowed("a list of at most 3 different fields of an instance, such as [carrier]")
+    ] = Field(
+        default_factory=list[str],
+        max_length=3,
+        description="Fields of an instance by whose values errors are told apart, best of few values. Each value "
+        "is three metrics a variant.",
+    )
+
+    @field_validator("segments")
+    @classmethod
+    def _different(cls, segments: list[str]) -> list[str]:
+        if len(set(segments)) < len(segments) or not all(segments):
+            raise ValueError("allowed is a list of at most 3 different fields of an instance, such as [carrier]")
+        return segments
 
     @field_validator("period_seconds")
     @classmethod

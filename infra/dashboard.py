@@ -10,6 +10,7 @@ from infra import beyond_chance
 from infra.config import MonitoringSettings
 from infra.naming import Names
 from monitoring.slo import SLIS, Objective
+from monitoring.standing import EVIDENCE
 
 WIDTH, HEIGHT = 12, 6
 UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
@@ -53,6 +54,14 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
             [_search(names, "modelstack", metric, "Sum", drift) for metric in (*UNUSUAL, "CaptureUnreadable")],
         ),
         _budget(names, objective),
+        _graph("Accuracy by the newest labels, with its interval", names, _interval(names, "RealisedAccuracy", period)),
+        _graph("Accuracy, estimated before labels come", names, _interval(names, "EstimatedAccuracy", period)),
+        _graph(
+            "Evidence that the concept has moved",
+            names,
+            [_search(names, "modelstack", EVIDENCE, "Maximum", period)],
+            line=1,
+        ),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
     return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
@@ -72,6 +81,11 @@ def _text(markdown: str) -> dict[str, Any]:
 def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *, by: str = "VariantName") -> str:
     schema = f"{{{namespace},EndpointName,{by}}}"
     return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
+
+
+def _interval(names: Names, metric: str, period: int) -> list[str]:
+    ends = (metric, f"{metric}Low", f"{metric}High")
+    return [_search(names, "modelstack", name, "Average", period) for name in ends]
 
 
 def _shares(names: Names, period: int) -> list[str]:

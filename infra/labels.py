@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pulumi
 import pulumi_aws as aws
 
@@ -12,6 +14,9 @@ from infra.function import Function
 from infra.lambda_zip import Bundle
 from infra.naming import Names
 from infra.registry import Registry
+from infra.releases import ServingPlan
+from infra.slo import RUNBOOK
+from monitoring.standing import EVIDENCE
 
 SWEEP_MINUTES = 5
 FOLDERS = ("capture", "labels")
@@ -23,7 +28,8 @@ class Labels(pulumi.ComponentResource):
     Creates:
         The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
         expiry; the labels function, called for each file under `capture/` and `labels/` of the bucket and on a
-        schedule; a dead-letter queue for files that it could not take in, with an alarm on its depth.
+        schedule; a dead-letter queue for files that it could not take in, with an alarm on its depth; per variant an
+        alarm that rings when its concept has moved.
     """
 
     def __init__(
@@ -31,6 +37,7 @@ class Labels(pulumi.ComponentResource):
         name: str,
         names: Names,
         *,
+        plan: ServingPlan,
         settings: MonitoringSettings,
         registry: Registry,
         alerts: pulumi.Input[str],
@@ -42,7 +49,8 @@ class Labels(pulumi.ComponentResource):
         Args:
             name: The logical name.
             names: The stack's names.
-            settings: How long a label waits for its answer.
+            plan: Which releases are declared.
+            settings: How long a label waits for its answer, and how far losses may rise.
             registry: The bucket where captures and labels arrive.
             alerts: The ARN of the topic that alarms tell.
             code: The sealed archive of the handlers.
@@ -50,6 +58,8 @@ class Labels(pulumi.ComponentResource):
         """
         super().__init__("modelstack:index:Labels", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
+        for variant in dict.fromkeys(item.variant for item in plan.releases):
+            self._concept_alarm(variant, settings, alerts)
         self.ledger = self._ledger()
         queue = dead_letters(
             "labels-dead-letters",
@@ -73,6 +83,9 @@ class Labels(pulumi.ComponentResource):
             environment={
                 "LABELS_TABLE": names.labels,
                 "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
+                "LABELS_SEGMENTS": json.dumps(settings.segments),
+                "LABELS_LOSS_RISE": str(settings.max_loss_rise),
+                "LABELS_FALSE_ALARM": str(settings.loss_false_alarm_labels),
             },
             opts=self._child,
         )
@@ -93,6 +106,28 @@ class Labels(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission, self.ledger]),
         )
         self.register_outputs({"ledger": self.ledger.name, "function": self.function.function.name})
+
+    def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:
+        """Rings at an evidence of 1, and tells people: another release would meet the same world."""
+        aws.cloudwatch.MetricAlarm(
+            f"{variant}-concept",
+            name=self._names.alarm(variant, "concept"),
+            alarm_description=f"Severity: ticket. By its labels, the loss of {variant} has risen by more than "
+            f"{settings.max_loss_rise:.0%} above that of its evaluation. Runbook: {RUNBOOK}#the-concept-has-moved",
+            namespace="modelstack",
+            metric_name=EVIDENCE,
+            dimensions={"EndpointName": self._names.endpoint, "VariantName": variant},
+            statistic="Maximum",
+            period=settings.period_seconds,
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            threshold=1,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            treat_missing_data="ignore",  # no label says neither that the concept has moved nor that it is back
+            alarm_actions=[alerts],
+            tags={"severity": "ticket"},
+            opts=self._child,
+        )
 
     def _ledger(self) -> aws.dynamodb.Table:
         return aws.dynamodb.Table(

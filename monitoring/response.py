@@ -10,8 +10,8 @@ from monitoring.outage import Outage
 from rollout import Controller, Ignored, Reason
 
 _OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
-OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers"))
-"""How the metrics begin that say what requests hold or what could not be measured, and not how a model answers."""
+OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
+"""How the metrics begin that say how the world drifts or what could not be measured, not how a model answers."""
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,7 @@ def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:
     if alarm.variant is None:
         return "it names no single variant"
     if all(metric.startswith(OF_MEASURING) for metric in alarm.metrics):
-        return "it says how requests drift, or what could not be measured: people are told, and nothing is rolled back"
+        return (
+            "it says how the world drifts, or what could not be measured: people are told, and nothing is rolled back"
+        )
     return None

@@ -33,6 +33,7 @@ CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last"
 IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
 PERIOD = "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30"
+SEGMENTS = "a list of at most 3 different fields of an instance, such as [carrier]"
 SECTIONS = "model, serving, rollout, monitoring, slo, promotion, registry"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
@@ -64,7 +65,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "monitoring",
         60,
-        "a section with period_seconds, max_5xx_rate, max_p99_ms, drift_false_alarms, drift_minutes, labels_minutes",
+        "a section with period_seconds, max_5xx_rate, max_p99_ms, drift_false_alarms, drift_minutes, labels_minutes, "
+        "max_loss_rise, loss_false_alarm_labels, segments",
     ),
     ("monitoring.period_seconds", 9, PERIOD),
     ("monitoring.period_seconds", 3601, PERIOD),
@@ -85,6 +87,15 @@ WRONG: list[tuple[str, Any, str]] = [
     ("monitoring.labels_minutes", 0, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", 10_081, "a whole number from 1 to 10080"),
     ("monitoring.labels_minutes", "1h", "a whole number from 1 to 10080"),
+    ("monitoring.max_loss_rise", 0, "a number above 0, up to 10"),
+    ("monitoring.max_loss_rise", 11, "a number above 0, up to 10"),
+    ("monitoring.max_loss_rise", "10%", "a number above 0, up to 10"),
+    ("monitoring.loss_false_alarm_labels", 999, "a whole number from 1000 to 1000000000"),
+    ("monitoring.loss_false_alarm_labels", 1_000_000_001, "a whole number from 1000 to 1000000000"),
+    ("monitoring.loss_false_alarm_labels", "a year", "a whole number from 1000 to 1000000000"),
+    ("monitoring.segments", ["a", "a"], SEGMENTS),
+    ("monitoring.segments", ["a", "b", "c", "d"], SEGMENTS),
+    ("monitoring.segments", "carrier", SEGMENTS),
     ("slo", 99.9, "a section with availability, latency, latency_ms, window_days, min_requests"),
     ("slo.availability", 0.94, "a number from 0.95 to 0.99999"),
     ("slo.availability", 99.9, "a number from 0.95 to 0.99999"),

@@ -96,7 +96,7 @@ def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | N
     "metric",
     [
         *("DriftEvidence", "DriftUnmeasured", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations"),
-        *("CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
+        *("ConceptEvidence", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
     ],
 )
 def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rolls_nothing_back(

@@ -1,0 +1,89 @@
+"""The alarm on a moved concept: it rings on evidence of 1, stays quiet below, and keeps its state without labels."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from infra.slo import RUNBOOK
+from localcloud.server.platform import Datum
+from monitoring.concept import Bets, Tolerated
+from monitoring.standing import EVIDENCE
+from tests.infra.queries import as_put
+from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
+from tests.infra.recorded import run_program as run
+from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+NAME = f"{OLD.variant}-concept"
+TOLERATED = Tolerated("LogLoss", 0.5, 5.0, labels=10_000)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return run(state=idle(OLD), monitoring={"max_loss_rise": 0.25, "segments": ["carrier"]})
+
+
+def test_each_variant_has_an_alarm_with_a_severity_and_a_runbook_that_is_there(world: World) -> None:
+    declared = [item for item in world.all(":MetricAlarm") if item.name.endswith("-concept")]
+    assert len(declared) == 2, "of the champion and of the challenger"
+    for item in declared:
+        assert item.inputs["alarmActions"]
+        assert item.inputs["tags"] == {"severity": "ticket"}
+        assert "more than 25%" in item.inputs["alarmDescription"]
+        assert item.inputs["treatMissingData"] == "ignore", "no label says nothing"
+        (anchor,) = re.findall(rf"Runbook: {RUNBOOK}#([\w-]+)", item.inputs["alarmDescription"])
+        assert f"## {anchor.replace('-', ' ').capitalize()}\n" in (ROOT / RUNBOOK).read_text()
+
+
+def test_the_function_is_told_what_is_tolerated_and_which_segments_there_are(world: World) -> None:
+    variables = world.one("lambda/function:Function", "labels").inputs["environment"]["variables"]
+    assert variables["LABELS_SEGMENTS"] == '["carrier"]'
+    assert (variables["LABELS_LOSS_RISE"], variables["LABELS_FALSE_ALARM"]) == ("0.25", "1000000")
+
+
+class Labelled:
+    """A CloudWatch with the alarm, and losses that become its metric."""
+
+    def __init__(self, local: Local) -> None:
+        self.local, self.bets, self.source = local, Bets(), Random(1)
+
+    async def lose(self, mean: float, labels: int) -> None:
+        """Labels with losses of a mean, and the evidence after them."""
+        losses = [(min(5.0, self.source.expovariate(1 / mean)), self.local.clock.now) for _ in range(labels)]
+        self.bets = self.bets.take(TOLERATED, losses)
+        place = {"EndpointName": LOCAL.endpoint, "VariantName": OLD.variant}
+        value = self.bets.evidence(TOLERATED)
+        self.local.service.put("modelstack", [Datum(EVIDENCE, place, value, "None", self.local.clock.now)])
+        await self.local.advance(30)
+
+    async def state(self) -> str:
+        answer = await self.local("DescribeAlarms", AlarmNames=[LOCAL.alarm(OLD.variant, "concept")])
+        return answer["MetricAlarms"][0]["StateValue"]
+
+
+def test_it_stays_quiet_while_losses_are_tolerated_and_rings_when_they_have_risen(world: World, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as local:
+            inputs = world.one(":MetricAlarm", NAME).inputs
+            await local("PutMetricAlarm", AlarmName=inputs["name"], AlarmActions=[TOPIC], **as_put(inputs))
+            labelled = Labelled(local)
+            for _ in range(20):
+                await labelled.lose(0.45, 200)
+                assert await labelled.state() == "OK"
+            await labelled.lose(0.9, 300)
+            assert await labelled.state() == "ALARM"
+            assert len(local.mail.published) == 1
+            await local.advance(3600)
+            assert await labelled.state() == "ALARM", "silence does not end it"
+            for _ in range(10):
+                await labelled.lose(0.3, 200)
+            assert await labelled.state() == "OK", "labels that are right again do"
+
+    asyncio.run(main())
