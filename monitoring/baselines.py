@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monitoring.aws import sealed
 from monitoring.performance import Performance
 from rollout import Release
-from rollout.sagemaker import Clients
+from rollout.aws import Clients
 
 FILE = "baseline.json"
 

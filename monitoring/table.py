@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
-from rollout.sagemaker import Clients
+from rollout.aws import Clients
 
 INDEX = "waiting"
 KEPT_SECONDS = 45 * 86_400

@@ -19,7 +19,8 @@ from monitoring.aws import FORM
 from monitoring.baselines import FILE
 from monitoring.handlers import labels
 from rollout import Phase, Plan, Release, RolloutState, Step
-from rollout.sagemaker import DynamoJournal, clients
+from rollout.aws import clients
+from rollout.dynamo import DynamoJournal
 
 BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
