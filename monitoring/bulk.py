@@ -137,7 +137,7 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
 
 def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
     listed = cast(list[object], values.tolist())
-    if {type(value) for value in listed} <= {str, type(None)}:
+    if set(map(type, listed)) <= {str, type(None)}:
         for value, count in Counter(listed).items():
             tally.add(value, count)
         return

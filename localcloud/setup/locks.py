@@ -13,6 +13,9 @@ _LOCKS: tuple[tuple[str, str | None], ...] = (
     ("awscli", None),
     ("uv", None),
     ("go", None),
+    ("peer-evidently", None),
+    ("peer-nannyml", None),
+    ("peer-river", None),
 )
 _PYTHON = "3.11"
 

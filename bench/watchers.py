@@ -1,17 +1,46 @@
-"""What else looks for drift, put beside our detector: a two-sample test, and ADWIN where river is installed."""
+"""What looks for drift window by window: our detector, and a two-sample test with the same promise."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-Columns = Mapping[str, NDArray[Any]]
+from bench.flights import Columns
+from monitoring.bulk import statistic
+from monitoring.profile import Profile
+from monitoring.shift import DriftDetector, Finding, Null, Promise
+from monitoring.statistic import Statistic
+
+ROWS = 25  # a window of independent rows
+
+
+class Watcher(Protocol):
+    """What looks for drift, window by window: ours or a peer's."""
+
+    rows: int
+    """Rows of a window."""
+
+    def update(self, window: Columns) -> bool:
+        """Take a window, shape (rows,) each; whether drift is told now."""
+        ...
+
+
+class Ours:
+    """Our detector, sealed on training rows in order of arrival, one block a window."""
+
+    rows = ROWS
+
+    def __init__(self, profile: Profile, null: Null, promise: Promise) -> None:
+        self._profile, self._detector = profile, DriftDetector(profile, null, promise)
+
+    def update(self, window: Columns) -> bool:
+        return self.judge(statistic(self._profile, window)).alarm
+
+    def judge(self, block: Statistic) -> Finding:
+        return self._detector.take(block)
 
 
 class TwoSample:
@@ -61,43 +90,3 @@ class TwoSample:
             return 1.0
         result: Any = scipy.stats.chi2_contingency(kept, correction=False)
         return float(result.pvalue)
-
-
-class Adwin:
-    """River's ADWIN on each feature, over values scaled by training's range; codes count as their rank by frequency.
-
-    Args:
-        training: It starts on the last 5,000 of these rows.
-        delta: ADWIN's confidence.
-        rows: Rows after which it is asked.
-    """
-
-    def __init__(self, training: Columns, delta: float, rows: int) -> None:
-        self.rows = rows
-        drift: Any = import_module("river.drift")  # in the peers' own environment
-        self._scales: dict[str, tuple[float, float]] = {}
-        self._ranks: dict[str, dict[str, float]] = {}
-        self._detectors = {name: drift.ADWIN(delta=delta) for name in training}
-        for name, values in training.items():
-            if values.dtype.kind == "f":
-                low, high = float(np.nanmin(values)), float(np.nanmax(values))
-                self._scales[name] = low, high - low
-            else:
-                ranked = Counter(values.tolist()).most_common()
-                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
-        self.update({name: values[-5000:] for name, values in training.items()})
-
-    def update(self, window: Columns) -> bool:
-        told = False
-        for name, values in window.items():
-            detector = self._detectors[name]
-            for value in self._scaled(name, values):
-                detector.update(value)
-                told = told or detector.drift_detected
-        return told
-
-    def _scaled(self, name: str, values: NDArray[Any]) -> list[float]:
-        if name in self._ranks:
-            return [self._ranks[name].get(code, 1.0) for code in values.tolist()]
-        low, width = self._scales[name]
-        return ((values[np.isfinite(values)] - low) / width).tolist()

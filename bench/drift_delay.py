@@ -1,0 +1,180 @@
+"""How soon is drift told? Rows until our detector, a two-sample test and ADWIN tell it, at one rate of false alarms.
+
+Injected is a numeric feature moved by half a standard deviation of training, or two codes swapped, in flights in random
+order after a thousand rows without a change. Each of the three watches every feature.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import peers
+from bench.flights import Columns, shuffled, windows
+from bench.rows import Row
+from bench.watchers import ROWS, Ours, TwoSample, Watcher
+from monitoring.bulk import sealed
+from monitoring.shift import Promise
+
+ALPHA = 0.05
+WINDOWS = 1000
+BEFORE = 1000
+TRIALS, MOST = 40, 3000
+
+
+def rows() -> list[Row]:
+    """Ours over each other's mean delay, the worst of the changes."""
+    ours = our_delays()
+    return [
+        _against("delay_vs_two_sample", "two-sample test", ours, two_sample_delays()),
+        _against("delay_vs_adwin", "ADWIN", ours, adwin_delays()),
+    ]
+
+
+def _against(name: str, peer: str, ours: Mapping[str, list[int]], theirs: Mapping[str, list[int]]) -> Row:
+    means = {change: (statistics.fmean(ours[change]), statistics.fmean(theirs[change])) for change in ours}
+    told = "; ".join(f"{change}: {one:.0f} rows, {peer} {other:.0f}" for change, (one, other) in means.items())
+    return Row(name, round(max(one / other for one, other in means.values()), 3), "ratio", "<= 1", told)
+
+
+def moved(feature: str, training: Columns, deviations: float = 0.5) -> Callable[[Columns], Columns]:
+    """Move a numeric feature by so many standard deviations of training."""
+    step = deviations * float(np.nanstd(training[feature]))
+    return lambda window: {**window, feature: window[feature] + step}
+
+
+def swapped(feature: str, one: str, other: str) -> Callable[[Columns], Columns]:
+    """Give two codes each other's name."""
+
+    def change(window: Columns) -> Columns:
+        values = window[feature]
+        return {**window, feature: np.where(values == one, other, np.where(values == other, one, values))}
+
+    return change
+
+
+def delay(watcher: Watcher, later: Columns, change: Callable[[Columns], Columns], before: int = 1000) -> int | None:
+    """Rows until drift is told, after `before` rows without; None when it was told before, or never."""
+    for count, window in enumerate(windows(later, watcher.rows)):
+        seen = count * watcher.rows
+        if watcher.update(change(window) if seen >= before else window):
+            return seen + watcher.rows - before if seen >= before else None
+    return None
+
+
+def delays(
+    make: Callable[[Columns], Watcher],
+    change_of: Callable[[Columns], Callable[[Columns], Columns]],
+    trials: int,
+    most: int,
+) -> list[int]:
+    """The delay in rows, by trial; a drift that is not told within `most` rows counts as `most`."""
+    known, later = shuffled(7)
+    found: list[int] = []
+    for trial in range(trials):
+        part = {name: values[trial * (most + 1000) : (trial + 1) * (most + 1000)] for name, values in later.items()}
+        found.append(delay(make(known), part, change_of(known)) or most)
+    return found
+
+
+CHANGES: Mapping[str, Callable[[Columns], Callable[[Columns], Columns]]] = {
+    "temperature_half_sd": lambda training: moved("temperature", training),
+    "distance_half_sd": lambda training: moved("distance", training),
+    "carrier_swap": lambda _: swapped("carrier", "UA", "MQ"),
+}
+
+
+def our_delays(trials: int = 40, most: int = 3000) -> Mapping[str, list[int]]:
+    """Rows until our detector tells each change."""
+    known, _ = shuffled(7)
+    profile, null = sealed(known)
+    promise = Promise(ALPHA, WINDOWS)
+    return {name: delays(lambda _: Ours(profile, null, promise), of, trials, most) for name, of in CHANGES.items()}
+
+
+def two_sample_delays(
+    trials: int = 40, most: int = 3000, sizes: Sequence[int] = (50, 100, 150, 200, 300)
+) -> Mapping[str, list[int]]:
+    """Rows until a two-sample test tells each change, with the window that suits it best on average."""
+    found: dict[str, list[int]] = {}
+    made: dict[int, TwoSample] = {}
+
+    def make(rows: int) -> Callable[[Columns], Watcher]:
+        def one(training: Columns) -> Watcher:
+            if rows not in made:
+                made[rows] = TwoSample(training, rows, WINDOWS * ROWS, ALPHA)
+            return made[rows]
+
+        return one
+
+    for name, of in CHANGES.items():
+        by_size = [delays(make(rows), of, trials, most) for rows in sizes]
+        found[name] = min(by_size, key=statistics.fmean)
+    return found
+
+
+def adwin_delays(trials: int = TRIALS, most: int = MOST, runs: int = 20) -> Mapping[str, list[int]]:
+    """Rows until River's ADWIN tells each change, with the largest delta that keeps our promise.
+
+    It is told values scaled by training's range, codes as their rank by frequency, and starts on the last 5,000 rows of
+    training. Whether it rings falsely is tried on streams half as long as ours, for half the probability.
+    """
+    (known, later), (_, other) = shuffled(7), shuffled(8)
+    scale = _Scale(known)
+    length = WINDOWS * ROWS // 2
+    streams = {
+        f"moved:{name}": np.stack([_changed(scale, later, trial, most, of(known)) for trial in range(trials)])
+        for name, of in CHANGES.items()
+    }
+    quiet = np.stack([scale(_part(other, run * length, length)) for run in range(runs)])
+    warm = scale({name: values[-5000:] for name, values in known.items()})
+    told = peers.ask("river", "adwin", {**streams, "quiet": quiet, "warm": warm, "alpha": np.array(ALPHA / 2)})
+    return {name: [_delay(row, most) for row in found] for name, found in told["rows"].items()}
+
+
+def _changed(
+    scale: _Scale, later: Columns, trial: int, most: int, change: Callable[[Columns], Columns]
+) -> NDArray[np.float64]:
+    start = trial * (most + BEFORE)
+    return np.concatenate([scale(_part(later, start, BEFORE)), scale(change(_part(later, start + BEFORE, most)))])
+
+
+def _part(columns: Columns, start: int, length: int) -> Columns:
+    """Some rows; from the first ones on again after the last."""
+    number = len(next(iter(columns.values())))
+    places = np.arange(start, start + length) % number
+    return {name: values[places] for name, values in columns.items()}
+
+
+def _delay(row: int | None, most: int) -> int:
+    """Rows from the change to the end of the window that told it, as the others are asked."""
+    return most if row is None or row < BEFORE else (row // ROWS + 1) * ROWS - BEFORE
+
+
+class _Scale:
+    """Columns as one table of numbers."""
+
+    def __init__(self, training: Columns) -> None:
+        self._ends: dict[str, tuple[float, float]] = {}
+        self._ranks: dict[str, dict[Any, float]] = {}
+        for name, values in training.items():
+            if values.dtype.kind == "f":
+                self._ends[name] = float(np.nanmin(values)), float(np.nanmax(values))
+            else:
+                ranked = Counter(values.tolist()).most_common()
+                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+
+    def __call__(self, columns: Columns) -> NDArray[np.float64]:
+        """Shape (rows, columns)."""
+        return np.column_stack([self._one(name, values) for name, values in columns.items()])
+
+    def _one(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+        if name in self._ranks:
+            return np.array([self._ranks[name].get(code, 1.0) for code in values.tolist()])
+        low, high = self._ends[name]
+        return (values - low) / (high - low)

@@ -1,0 +1,51 @@
+"""The year's flights, as training data and as later rows in windows: what drift is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import data
+from model.parameters import parse
+
+TRAINING = 49_674  # rows: those of January and February
+Columns = Mapping[str, NDArray[Any]]
+
+
+@lru_cache(maxsize=1)
+def flights() -> tuple[Columns, NDArray[np.float64]]:
+    """The flights of the whole year and their times, epoch seconds."""
+    until = {"train_until": "2013-12-31", "evaluate_from": "2013-12-31"}
+    rows = data.training(replace(parse({}), **until))
+    return rows.columns, np.asarray(rows.event_time.astype(np.int64), dtype=np.float64)
+
+
+def picked(columns: Columns, places: NDArray[Any]) -> Columns:
+    """Some rows of all columns."""
+    return {name: values[places] for name, values in columns.items()}
+
+
+def shuffled(seed: int) -> tuple[Columns, Columns]:
+    """All flights in random order: as many to train on as January and February had, and the rest."""
+    columns, times = flights()
+    order = np.random.default_rng(seed).permutation(len(times))
+    return picked(columns, order[:TRAINING]), picked(columns, order[TRAINING:])
+
+
+def windows(columns: Columns, rows: int) -> Iterator[Columns]:
+    """Consecutive windows."""
+    number = len(next(iter(columns.values())))
+    for start in range(0, number - rows + 1, rows):
+        yield {name: values[start : start + rows] for name, values in columns.items()}
+
+
+def twenty(columns: Columns, rows: int = 100_000) -> Columns:
+    """Twenty columns of so many rows: the flights' features, and four of them once more."""
+    names = [*columns, *list(columns)[3:7]]
+    source = np.random.default_rng(3).integers(0, len(next(iter(columns.values()))), rows)
+    return {f"{place}_{name}": columns[name][source] for place, name in enumerate(names)}

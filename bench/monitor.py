@@ -1,0 +1,127 @@
+"""What a call of the drift function costs: a thousand captured rows, from S3's bytes to CloudWatch's values.
+
+The handler and its adapters as they are deployed, over clients that answer from memory: AWS's own time is left out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import statistics
+import tarfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from bench.flights import TRAINING, flights, picked
+from bench.lambdas import import_ms
+from bench.rows import Row
+from monitoring.bulk import DAY, sealed
+from monitoring.handlers import drift
+from monitoring.reference import Reference
+from rollout import Release, RolloutState
+from rollout.sagemaker import DynamoJournal
+
+ROWS = 1000
+_CALLS = 9
+_SETTINGS = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": "bucket"}
+
+
+class _Cloud:
+    """DynamoDB, S3 and CloudWatch in memory, as far as the function asks them."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.objects: dict[str, bytes] = {}
+        self.values = 0
+
+    def __call__(self, _: str) -> _Cloud:
+        return self
+
+    def get_item(self, Key: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        found = self.items.get(Key["endpoint"]["S"])
+        if found is None:
+            return {}
+        as_answered = {"reading": {"B": found["reading"]["B"]}} if "reading" in found else {}
+        return {"Item": {**found, **as_answered}}
+
+    def put_item(self, Item: Mapping[str, Any], **_: Any) -> None:
+        self.items[Item["endpoint"]["S"]] = Item
+
+    def list_objects_v2(self, Prefix: str, StartAfter: str, **_: Any) -> dict[str, Any]:
+        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > StartAfter)
+        return {"Contents": [{"Key": key, "LastModified": datetime.fromtimestamp(0, UTC)} for key in keys]}
+
+    def get_object(self, Key: str, **_: Any) -> dict[str, Any]:
+        return {"Body": _Body(self.objects[Key])}
+
+    def put_metric_data(self, MetricData: list[Any], **_: Any) -> None:
+        self.values += len(MetricData)
+
+
+class _Body(io.BytesIO):
+    def iter_lines(self) -> list[bytes]:
+        return self.getvalue().splitlines()
+
+
+def rows() -> list[Row]:
+    """The cost of a call, and of the import before the first one."""
+    spent, values = _calls()
+    each = f"{ROWS:,} rows of 16 features, a new day a call; {values} values were sent by a call"
+    return [
+        Row("monitor_ms", round(statistics.median(spent), 1), "ms", "< 150", each),
+        Row("monitor_import_ms", round(import_ms("drift"), 1), "ms", "< 300", "beyond boto3's own, from the zip"),
+    ]
+
+
+def _calls() -> tuple[list[float], int]:
+    """Milliseconds of each call but the first, which reads the package; and the values that the last one sent."""
+    cloud, (columns, times) = _Cloud(), flights()
+    release = _release(cloud, Reference(*sealed(picked(columns, np.arange(TRAINING)), times[:TRAINING])))
+    DynamoJournal(cloud, "rollouts", "endpoint").write(  # pyright: ignore[reportArgumentType]
+        RolloutState("endpoint", champion=release, weights={release.variant: 100})
+    )
+    spent: list[float] = []
+    sent = 0
+    with patch.dict(os.environ, _SETTINGS), patch.object(drift, "_clients", lambda: cloud):
+        drift._cache.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        for call in range(_CALLS):
+            key = f"capture/endpoint/{release.variant}/{call:04}.jsonl"
+            cloud.objects = {**cloud.objects, key: _captured(columns, TRAINING + call * ROWS, call)}
+            begun, before = time.perf_counter(), cloud.values
+            with patch("sys.stdout", io.StringIO()):
+                drift.handler({}, None)
+            spent.append(1000 * (time.perf_counter() - begun))
+            sent = cloud.values - before
+        drift._cache.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    return spent[1:], sent
+
+
+def _release(cloud: _Cloud, reference: Reference) -> Release:
+    plain, body = io.BytesIO(), json.dumps(reference.as_dict()).encode()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        entry = tarfile.TarInfo("reference.json")
+        entry.size = len(body)
+        tar.addfile(entry, io.BytesIO(body))
+    archive = gzip.compress(plain.getvalue(), mtime=0)
+    cloud.objects["packages/model.tar.gz"] = archive
+    digest = f"sha256:{hashlib.sha256(archive).hexdigest()}"
+    uri = "s3://bucket/packages/model.tar.gz"
+    return Release("a", "a", digest, uri, "image", "x", "arn:a", "model", "v-a", "solo-a")
+
+
+def _captured(columns: Mapping[str, Any], first: int, day: int) -> bytes:
+    at = datetime.fromtimestamp(day * DAY, UTC).isoformat()
+    names, lines = list(columns), list[str]()
+    for row in zip(*(columns[name][first : first + ROWS].tolist() for name in names), strict=True):
+        instance = {name: None if value != value else value for name, value in zip(names, row, strict=True)}  # noqa: PLR0124  NaN
+        side = {"data": json.dumps({"instances": [instance]}), "encoding": "JSON"}
+        lines.append(json.dumps({"captureData": {"endpointInput": side}, "eventMetadata": {"inferenceTime": at}}))
+    return "\n".join(lines).encode()

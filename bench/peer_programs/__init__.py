@@ -1,0 +1,1 @@
+"""Programs for the peers' environments: nothing of this repository is there."""

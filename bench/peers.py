@@ -1,0 +1,67 @@
+"""What our drift is measured against, each from PyPI in an environment of its own, kept in the cache by its lock.
+
+    ask("river", "adwin", {"streams": arrays})    # runs bench/peer_programs/adwin.py there; the JSON that it prints
+
+Columns go over as a file of numpy's; an environment has nothing of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.bed import BenchError
+from localcloud.setup.environments import Installer, cached
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+from ops.target import ROOT
+
+_PROGRAMS = Path(__file__).parent / "peer_programs"
+_QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "OMP_NUM_THREADS": "1"}
+_SECONDS = 1800
+
+
+def ask(peer: str, program: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Run a program in a peer's environment on some arrays.
+
+    Raises:
+        BenchError: The environment cannot be made, or the program failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "given.npz"
+        np.savez(given, **{name: _plain(values) for name, values in arrays.items()})  # pyright: ignore[reportArgumentType]
+        run = subprocess.run(
+            [_python(peer), _PROGRAMS / f"{program}.py", given],
+            cwd=folder,
+            env={**os.environ, **_QUIET},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    if run.returncode:
+        raise BenchError(f"{peer}: {run.stderr.strip()[-600:]}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@lru_cache
+def _python(peer: str) -> Path:
+    places = Places.of(ROOT)
+    try:
+        return cached(places, Installer(places), f"peer-{peer}") / "bin" / "python"
+    except SetupFailed as error:
+        raise BenchError(f"the environment of requirements/peer-{peer}.txt: {error}") from error
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Codes as text, which a file holds without pickles."""
+    return values.astype(str) if values.dtype.kind == "O" else values
