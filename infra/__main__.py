@@ -73,7 +73,7 @@ async def main() -> None:
 
     rollout = release(settings, here, plan, registry, package)
     if plan.starts:
-        await verdict.stop_unless_promoted(rollout, way.wait)
+        await verdict.stop_unless_promoted(rollout, plan, way.wait)
     else:
         await verdict.stop_when_refused(package)  # the gates may have changed
 

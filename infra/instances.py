@@ -25,7 +25,7 @@ def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings, *, a
     target = next(item.variant for item in plan.releases if item.config_name == plan.target)
     on_trial = state.challenger if state.on_trial else None
     there = f"{settings.instance_count} x {settings.instance_type}, {settings.capture_percent}% of requests captured"
-    if target == champion.variant and plan.target != champion.config_name:
+    if plan.moves:
         ends = f"; the trial of {on_trial.id} ends first" if on_trial else ""
         pulumi.info(f"the champion, {champion.id}, moves to other instances ({there}) without a trial{ends}")
     if on_trial is not None and on_trial.variant == target and on_trial.config_name != plan.target:

@@ -89,6 +89,7 @@ class ServingPlan:
         pair: The pair config of its trial; None when it takes over at once.
         shadow: The config that copies requests to it first; None when its trial begins with live traffic.
         starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
+        moves: Whether it moves the champion to other instances, which is no trial.
         verdict: Why the release that the config asks for is not tried again; None when nothing rejected it.
         kept: The champion, which is the target instead of a release that is rejected, on the instances that the config
             asks for; None when the target is the release that the config asks for.
@@ -101,6 +102,7 @@ class ServingPlan:
     pair: str | None
     shadow: str | None
     starts: bool
+    moves: bool
     verdict: Verdict | None
     kept: Release | None
 
@@ -144,8 +146,8 @@ def plan_serving(
     if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
         live = [release for release in live if release != previous or release.config_name == target.config_name]
         previous = None
-    moves = champion is not None and not serves and not trial  # the same model on other instances
-    if moves and advances and waits and state.challenger is None and not state.retiring:
+    moves = champion is not None and advances and not trial  # the same model on other instances
+    if moves and waits and state.challenger is None and not state.retiring:
         live = [release for release in live if release != champion]
 
     pairs = list(_live_pairs(state, live, pair_of))
@@ -170,6 +172,7 @@ def plan_serving(
         pair=beside(None),
         shadow=beside(copied) if copied is not None else None,
         starts=advances or withdraws,
+        moves=moves,
         verdict=verdict,
         kept=kept,
     )

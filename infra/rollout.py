@@ -58,10 +58,8 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             opts: Options of the resource.
         """
         champion, challenger = state.champion, state.challenger
-        target_variant = next(item.variant for item in plan.releases if item.config_name == plan.target)
-        moves = plan.starts and champion is not None and champion.variant == target_variant
-        guarded = settings.infrastructure if moves else None
-        guard = guarded.guard(names.alarms_of(target_variant), instances) if guarded else None
+        guarded = settings.infrastructure if plan.moves else None
+        guard = guarded.guard(names.alarms_of(champion.variant), instances) if guarded and champion else None
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
             "endpoint": names.endpoint,

@@ -36,7 +36,7 @@ def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
         state: The journal at the program's start.
         way: How the config would have a release earn its traffic by now.
     """
-    refused, last = plan.verdict, state.verdict
+    refused, last, moved = plan.verdict, state.verdict, state.moved
     commands = Commands.of_stack(pulumi.get_stack())
     _tell_other_way(plan, state, way, commands)
     if refused is not None:
@@ -51,6 +51,8 @@ def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
         skip = f'. To let it: {commands.modelstack} skip-trial {last.release} --reason "..."'
         then = skip if last.outcome == "failed" and state.champion is not None else ""
         pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}{then}")
+    if moved is not None and moved is state.last and moved.outcome != "promoted":
+        pulumi.info(f"the champion, {moved.release}, did not move to other instances: {moved.reason.text}")
 
 
 def _tell_other_way(plan: ServingPlan, state: RolloutState, way: Plan, commands: Commands) -> None:
@@ -78,11 +80,12 @@ async def stop_when_refused(package: Package) -> None:
         raise pulumi.RunError(refused)
 
 
-async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
-    """Wait for the rollout of a release that this update began; one that waits for an approval is no failure.
+async def stop_unless_promoted(rollout: Rollout, plan: ServingPlan, waits: bool) -> None:
+    """Wait for the rollout that this update began; one that waits for an approval is no failure.
 
     Raises:
-        pulumi.RunError: The release is not champion; the message names the alarm or metric, and the numbers.
+        pulumi.RunError: The release is not champion, or the champion not where the config has it; the message names
+            the alarm or metric, and the numbers.
     """
     outcome = await rollout.outcome.future()
     if outcome is None or outcome == "promoted" or (outcome in {"running", "held"} and not waits):
@@ -92,9 +95,9 @@ async def stop_unless_promoted(rollout: Rollout, waits: bool) -> None:
         pulumi.info(f"the release is on trial and waits: {why}")
         return
     commands = Commands.of_stack(pulumi.get_stack())
+    what = "the champion did not move to other instances, and serves" if plan.moves else "the release was not promoted"
     raise pulumi.RunError(
-        f"the release was not promoted: {_plain(outcome)}: {why}. `{commands.modelstack} explain` shows the numbers, "
-        "and what to do next"
+        f"{what}: {_plain(outcome)}: {why}. `{commands.modelstack} explain` shows the numbers, and what to do next"
     )
 
 

@@ -120,7 +120,10 @@ def _step(trial: Trial) -> Text:
 
 
 def _evidence(rows: tuple[Evidence, ...]) -> Table:
-    """Each metric's evidence on a log scale: to the left that it is worse, to the right that it is not."""
+    """Each metric's evidence on a log scale: to the left that it is worse, to the right that it is not.
+
+    Requests and values are those of the whole trial, unlike the count of requests above, which is the step's.
+    """
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=13, overflow="ellipsis")  # the only one that gives way: a name is one word
     table.add_column(width=9, justify="right", no_wrap=True)
@@ -128,7 +131,9 @@ def _evidence(rows: tuple[Evidence, ...]) -> Table:
     table.add_column(width=9, no_wrap=True)
     for _ in range(2):
         table.add_column(no_wrap=True)
-    table.add_row(*(Text(name, "dim") for name in ("evidence", "worse", "", "not worse", "challenger", "champion")))
+    table.add_row(
+        *(Text(name, "dim") for name in ("whole trial", "worse", "evidence", "not worse", "challenger", "champion"))
+    )
     for row in rows:
         table.add_row(
             Text(row.metric, _ANSWER_STYLE[row.answer]),

@@ -155,14 +155,16 @@ def explain(
 def _verdict(state: RolloutState, rollout_id: str) -> Verdict | None:
     """The verdict on a rollout; one that is decided and being carried out counts."""
     present = [state.decided] if state.decided else []
-    kept = [*present, *([state.verdict] if state.verdict else []), *state.rejected.values()]
-    found = next((item for item in kept if item.rollout_id == rollout_id), None)
+    kept = [*present, state.verdict, state.moved, *state.rejected.values()]
+    found = next((item for item in kept if item is not None and item.rollout_id == rollout_id), None)
     under_way = rollout_id == state.rollout_id and state.phase is Phase.MOVING
     return None if under_way and found is state.decided else found
 
 
 def _meant(state: RolloutState, word: str) -> str:
-    verdicts = [item for item in (*state.rejected.values(), state.verdict, state.decided) if item is not None]
+    verdicts = [
+        item for item in (*state.rejected.values(), state.verdict, state.moved, state.decided) if item is not None
+    ]
     found = [event.rollout_id for event in state.history] + [item.rollout_id for item in verdicts] + [state.rollout_id]
     known = sorted(dict.fromkeys(item for item in found if item))
     bare = word.removeprefix("v-")

@@ -57,8 +57,9 @@ def _number(text: str) -> str:
 
 def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
     if story.evidence:
+        when = "now" if story.outcome == "running" else "when it was decided"
         yield "", Text()
-        yield "evidence", Text("now" if story.outcome == "running" else "when it was decided")
+        yield "evidence", Text(f"{when}; counted over the whole trial")
         for row in story.evidence:
             yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
         if story.trial and story.trial.shadow and any(row.metric not in KNOWN for row in story.evidence):

@@ -24,8 +24,9 @@ def snapshot(seen: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.trial and seen.trial.approval:
         parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
-    if seen.verdict:
-        parts.append(_verdict(seen.verdict))
+    for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
+        if ended:
+            parts.append(_ended(label, ended))
     parts += [budget(row) for row in seen.budgets]
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
@@ -110,9 +111,9 @@ def budget(row: BudgetView) -> Text:
     )  # fmt: skip
 
 
-def _verdict(verdict: dict[str, str]) -> Text:
+def _ended(label: str, verdict: dict[str, str]) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
     return Text.assemble(
-        ("last verdict ", "dim"), (verdict["outcome"].replace("_", " "), style),
+        (label, "dim"), (verdict["outcome"].replace("_", " "), style),
         f" {verdict['release']} at {verdict['at']}: {verdict['text']}",
     )  # fmt: skip

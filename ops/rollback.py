@@ -67,12 +67,13 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
         if isinstance(answer, Ignored):
             raise OperatorError(f"nothing was rolled back: {answer.why}")
         state = controller.follow(patience)
-    if state.verdict is None or not state.at_rest:
+    ended = state.last
+    if ended is None or not state.at_rest:
         raise OperatorError(
             f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
             f"Watch it with `{target.commands.modelstack} watch --until-verdict`.",
         )
-    return {"outcome": state.verdict.outcome, "release": state.verdict.release, "text": state.verdict.reason.text}
+    return {"outcome": ended.outcome, "release": ended.release, "text": ended.reason.text}
 
 
 def approve(target: Target, why: str) -> str:

@@ -18,7 +18,7 @@ from ops.trial import Trial, trial
 from rollout.commands import Commands
 from rollout.decision import Decision
 from rollout.release import release_id
-from rollout.state import RolloutState
+from rollout.state import RolloutState, Verdict
 
 # As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
 _OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)")
@@ -78,8 +78,10 @@ class Snapshot:
     """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
 
     Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
-    one, which can be brought back, None when there is none. The trial is None when none is under
-    way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the budgets.
+    one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
+    how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
+    is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the
+    budgets.
     """
 
     at: str
@@ -101,6 +103,7 @@ class Snapshot:
     region: str = ""
     previous: str | None = None
     budgets: tuple[BudgetView, ...] = ()
+    moved: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -149,7 +152,7 @@ def take(
         challenger=state.challenger.id if state.challenger else None,
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
-        verdict=_verdict(state),
+        verdict=_verdict(state.verdict),
         variants=(
             *_variants(live.get("ProductionVariants", []), state),
             *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
@@ -160,6 +163,7 @@ def take(
         events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
         region=target.region,
         previous=state.previous.id if state.previous else None,
+        moved=_verdict(state.moved) if state.last is state.moved else None,
     )
 
 
@@ -221,18 +225,18 @@ def _image(item: dict[str, Any]) -> str:
     return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
 
 
-def _verdict(state: RolloutState) -> dict[str, Any] | None:
-    if state.verdict is None:
+def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
         return None
     return {
-        "outcome": state.verdict.outcome,
-        "release": state.verdict.release,
-        "package_digest": state.verdict.package_digest,
-        "source": state.verdict.reason.source,
-        "name": state.verdict.reason.name,
-        "text": state.verdict.reason.text,
-        "rollout_id": state.verdict.rollout_id,
-        "at": moment(state.verdict.at),
+        "outcome": verdict.outcome,
+        "release": verdict.release,
+        "package_digest": verdict.package_digest,
+        "source": verdict.reason.source,
+        "name": verdict.reason.name,
+        "text": verdict.reason.text,
+        "rollout_id": verdict.rollout_id,
+        "at": moment(verdict.at),
     }
 
 

@@ -87,8 +87,10 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
             found.append(f"alarm    {alarm.name} rings: {brief(alarm.reason)}")
         if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
             found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
-    if before is not None and now.verdict and now.verdict != before.verdict:
-        found.append(f"verdict  {now.verdict['outcome'].replace('_', ' ')}: {brief(now.verdict['text'])}")
+    for label in ("verdict", "moved"):
+        ended = getattr(now, label)
+        if before is not None and ended and ended != getattr(before, label):
+            found.append(f"{label:<8} {ended['outcome'].replace('_', ' ')}: {brief(ended['text'])}")
     return found
 
 

@@ -255,5 +255,6 @@ def code_of(first: Snapshot, last: Snapshot, *, until_verdict: bool = True) -> i
         return NEEDS_A_PERSON
     if last.phase not in _RESTING:
         return ON_TRIAL
-    new = until_verdict or first.verdict != last.verdict
-    return _CODES.get(last.verdict["outcome"], TAKEN_BACK) if last.verdict and new else PROMOTED
+    ended = last.moved or last.verdict
+    new = until_verdict or ended != (first.moved or first.verdict)
+    return _CODES.get(ended["outcome"], TAKEN_BACK) if ended and new else PROMOTED

@@ -146,7 +146,7 @@ def _trying(state: RolloutState, live: Live, now: float) -> Effect:
 def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
     """The endpoint serves the step's config: set the weights, see that they hold, and look."""
     if state.phase is Phase.PREPARING:
-        return Record(transitions.to_step(state, 0, "the endpoint is ready", now))
+        return Record(transitions.to_step(state, 0, "the endpoint is ready"))
     if not _same(live.shares(desired=True), state.weights):
         return SetWeights(state.weights)
     begins = state.step_started_at is None and _same(live.shares(), state.weights)

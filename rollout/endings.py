@@ -168,7 +168,7 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
         kept = replace(verdict, evidence=())  # the journal's item has a limit
         rejected = dict([*rejected.items(), (verdict.release, kept)][-_REJECTED_KEPT:])
     return replace(
-        state,
+        remembered(state, verdict),
         phase=Phase.IDLE,
         champion=champion,
         challenger=None,
@@ -180,10 +180,16 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
         paused_at=None,
         moves=0,
         decided=None,
-        verdict=verdict,
         rejected=rejected,
         retiring=(),
     )
+
+
+def remembered(state: RolloutState, verdict: Verdict) -> RolloutState:
+    """The state with how its rollout ended: that of a release, or a move of the champion to other instances."""
+    champion, challenger = state.champion, state.challenger
+    moves = champion is not None and challenger is not None and champion.id == challenger.id
+    return replace(state, moved=verdict) if moves else replace(state, verdict=verdict)
 
 
 def roll_back_trial(

@@ -210,6 +210,7 @@ class RolloutState:
         shadow_config: The endpoint config that serves the champion and copies requests to the challenger.
         plan: The plan of the present (or last) rollout.
         step: Index into the plan's steps; -1 before the first.
+        step_reason: Why the present step was asked for.
         started_at: When the rollout was begun, epoch seconds.
         step_starts: When each step so far was confirmed by the endpoint, epoch seconds.
         weights: Percent of traffic per variant that is asked for.
@@ -223,7 +224,8 @@ class RolloutState:
         moves: How often the endpoint was asked to change its config in this phase.
         decided: Why the rollout goes forward or back, from the decision until the verdict.
         promoted_at: When the champion became champion, epoch seconds.
-        verdict: How the last rollout ended.
+        verdict: How the last rollout of a release ended.
+        moved: How the last move of the champion to other instances ended.
         rejected: Release id -> the verdict that rejected it.
         retiring: Superseded challengers that the endpoint may still use.
         skip_trial: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
@@ -243,6 +245,7 @@ class RolloutState:
     shadow_config: str | None = None
     plan: Plan | None = None
     step: int = -1
+    step_reason: str = ""
     started_at: float = 0.0
     step_starts: tuple[float, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -256,6 +259,7 @@ class RolloutState:
     decided: Verdict | None = None
     promoted_at: float = 0.0
     verdict: Verdict | None = None
+    moved: Verdict | None = None
     rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
     retiring: tuple[Retiring, ...] = ()
     skip_trial: SkipTrial | None = None
@@ -272,6 +276,12 @@ class RolloutState:
     def at_rest(self) -> bool:
         """Whether nothing moves without a new release, an alarm or a person."""
         return self.phase in AT_REST
+
+    @property
+    def last(self) -> Verdict | None:
+        """How the last rollout ended, be it of a release, or a move of the champion to other instances."""
+        ended = [item for item in (self.verdict, self.moved) if item is not None]
+        return max(ended, key=lambda item: item.at, default=None)
 
     @property
     def gate_ahead(self) -> bool:
@@ -359,6 +369,7 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "replayed": Replayed.from_dict(value["replayed"]) if value.get("replayed") else None,
         "decided": verdict("decided"),
         "verdict": verdict("verdict"),
+        "moved": Verdict.from_dict(value["moved"]) if value.get("moved") else None,
         "rejected": {item.release: item for item in map(Verdict.from_dict, value["rejected"].values())},
         "retiring": tuple(_retiring(item) for item in value["retiring"]),
         "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value.get("skip_trial") else None,

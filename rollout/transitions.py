@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.decision import Decision
-from rollout.endings import roll_back_trial, verdict_on
+from rollout.endings import remembered, roll_back_trial, verdict_on
 from rollout.judge.words import latency
 from rollout.plan import LONGEST, Plan
 from rollout.ports import RolloutError
@@ -94,7 +94,7 @@ def _start(
     state: RolloutState, target: Release, *, phase: Phase, pair_config: str | None, plan: Plan, now: float
 ) -> RolloutState:
     champion, old = state.champion, state.challenger
-    retiring, verdict = state.retiring, state.verdict
+    retiring = state.retiring
     if old is not None:
         retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
         text = f"release {target.id} is wanted instead"
@@ -103,7 +103,7 @@ def _start(
         if old.id == target.id:
             others = old.config_name != target.config_name
             text = f"it is tried again {'on other instances' if others else 'with other settings'}"
-        verdict = verdict_on(state, old, "superseded", Reason("release", "superseded", text), now)
+        state = remembered(state, verdict_on(state, old, "superseded", Reason("release", "superseded", text), now))
         state = state.noting(now, "superseded", f"{old.id} superseded: {text}")  # an event of the old one's rollout
     rollout_id = f"{state.revision + 1:06d}-{target.id}"
     begun = replace(
@@ -115,6 +115,7 @@ def _start(
         shadow_config=None,
         plan=plan,
         step=-1,
+        step_reason="",
         started_at=now,
         step_starts=(),
         approved=-1,
@@ -126,7 +127,6 @@ def _start(
         weights={champion.variant: 100, target.variant: 0} if champion and phase is Phase.PREPARING else {},
         moves=0,
         decided=None,
-        verdict=verdict,
         retiring=retiring,
         skip_trial=None,
     )
@@ -167,7 +167,7 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
         verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
         promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
         return promoting.noting(now, Phase.PROMOTING.value, f"{challenger.id} goes to 100%: {reason.text}")
-    return to_step(going, decision.step, decision.reason.text, now)
+    return to_step(going, decision.step, decision.reason.text)
 
 
 def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
@@ -285,22 +285,24 @@ def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState
     return kept.noting(now, "replayed", text)
 
 
-def to_step(state: RolloutState, step: int, why: str, now: float) -> RolloutState:
-    """The state that asks for a step's weights; the bake begins when the endpoint confirms them."""
+def to_step(state: RolloutState, step: int, why: str) -> RolloutState:
+    """The state that asks for a step's weights. It is told, and its bake begins, when the endpoint confirms them."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None:
         return state
+    weight = plan.weight(step)
+    weights = {champion.variant: 100 - weight, challenger.variant: weight}
     if plan.shadows(step):
         weights = {champion.variant: 100}
-        text = f"{challenger.id} gets copies of {plan.steps[step].weight}% of the requests: {why}"
-    else:
-        weight = plan.weight(step)
-        weights = {champion.variant: 100 - weight, challenger.variant: weight}
-        text = f"{challenger.id} gets {weight}%: {why}"
-    moved = replace(state, phase=Phase.BAKING, step=step, weights=weights, moves=0)
-    return moved.noting(now, "weights", text)
+    return replace(state, phase=Phase.BAKING, step=step, step_reason=why, weights=weights, moves=0)
 
 
 def confirmed(state: RolloutState, now: float) -> RolloutState:
     """The endpoint serves the step's weights: its bake begins."""
-    return replace(state, step_starts=(*state.step_starts[: state.step], now))
+    challenger, plan, step = state.challenger, state.plan, state.step
+    if challenger is None or plan is None:
+        return state
+    copies = f"copies of {plan.steps[step].weight}% of the requests"
+    share = copies if plan.shadows(step) else f"{plan.weight(step)}%"
+    begun = replace(state, step_starts=(*state.step_starts[:step], now))
+    return begun.noting(now, "weights", f"{challenger.id} gets {share}: {state.step_reason}")

@@ -150,7 +150,7 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
     target = props["target"]["config_name"]
     if state.champion is not None and state.champion.config_name == target:
         return {"outcome": "promoted", "why": ""}
-    verdict = state.verdict
+    verdict = state.last
     if state.challenger is not None and state.challenger.config_name == target:
         if state.paused_at is not None:
             return {"outcome": "waiting", "why": awaited(state, commands_of(props))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -21,21 +21,25 @@ PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
 BODY = json.dumps({"instances": [{"distance": 1400.0}]}).encode()
 
 
-def customers(shares: Sequence[int]) -> list[str]:
-    """Two customers who get the challenger at each of these shares, not before, and two who keep the champion."""
+def customers(shares: Sequence[int]) -> dict[str, int]:
+    """Two customers who get the challenger at each of these shares, not before, and two who keep the champion.
+
+    Returns:
+        The customers, with the share from which on the challenger answers them; 100 is the promotion.
+    """
     found: dict[int, list[str]] = {share: [] for share in (*shares, 100)}
     for key in (f"customer-{number}" for number in range(10_000)):
         first = next(share for share in found if _of(key, share) == "v-challenger")
         if len(found[first]) < 2:
             found[first].append(key)
-    return [key for keys in found.values() for key in keys]
+    return {key: share for share, keys in found.items() for key in keys}
 
 
 def _of(key: str, share: int) -> str | None:
     return assigned(key, {"v-champion": 100 - share, "v-challenger": share})
 
 
-def _ask(endpoint: StickyEndpoint, keys: Sequence[str]) -> Mapping[str, str]:
+def _ask(endpoint: StickyEndpoint, keys: Iterable[str]) -> Mapping[str, str]:
     """Who answers each customer."""
     answers = {key: endpoint.invoke(key, Body=BODY, ContentType="application/json") for key in keys}
     return {key: answer["InvokedProductionVariant"] for key, answer in answers.items()}
@@ -52,7 +56,8 @@ def _by_key(stage: FaultStage, row: Row) -> RolloutState:
         if state.phase is Phase.BAKING and state.step_started_at is not None and len(asked) == state.step:
             share = shares[state.step]
             asked.append(share)
-            assert _ask(endpoint, keys) == {key: _of(key, share) for key in keys}
+            theirs = {key: "v-challenger" if first <= share else "v-champion" for key, first in keys.items()}
+            assert _ask(endpoint, keys) == theirs
 
     state = stage.watched("challenger", row.plan, watch)
     assert asked == shares
@@ -124,6 +129,11 @@ def test_a_strategy_gives_the_shares_that_it_says(row: Row, played: dict[str, Fu
     assert not found, "\n".join(found)
     steps = [event for event in seen.state.history if event.kind == "weights"]
     assert [event.weights.get("v-challenger", 0) for event in steps] == SHARES[row.name]
+    if row.expects.outcome == "promoted":
+        (promoting,) = [event for event in seen.state.history if event.kind == "promoting"]
+        left = [event.at for event in (*steps[1:], promoting)]
+        baked = [end - event.at for event, end in zip(steps, left, strict=True)]
+        assert all(seconds >= step.bake_seconds for seconds, step in zip(baked, row.plan.steps, strict=True)), baked
 
 
 @pytest.mark.e2e

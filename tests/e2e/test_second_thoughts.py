@@ -21,6 +21,7 @@ from bench.bed import Bed
 from ops.replay import Report, background
 from ops.snapshot import take
 from ops.stack import Done, Stack
+from rollout.notice import release_of
 from rollout.state import Phase
 from tests.e2e.conftest import having, journal, package, said, shares, succeeded, typed
 from tests.rollout.inbox import Inbox
@@ -238,6 +239,28 @@ def test_a_newer_release_takes_the_trial_over_from_its_start(
     assert declared(story.stack, live)
 
 
+def test_the_update_after_it_deletes_what_the_superseded_release_left_and_nothing_that_serves(
+    story: Bed, versions: list[Stack], traffic: Report
+) -> None:
+    target, same = story.target(), having(versions[3], QUICK)
+    state = journal(target)
+    (superseded,) = [event.rollout_id for event in state.history if event.kind == "superseded"]
+    steps = json.loads(succeeded(same.preview("--json")).output)["steps"]
+    changes = [step for step in steps if step["op"] != "same"]
+    assert {step["op"] for step in changes} == {"delete"}
+    deleted = {step["oldState"]["id"] for step in changes}
+    variants = [release.variant for release in state.releases()]
+    assert f"v-{release_of(superseded)}" not in variants
+    assert any(f"v-{release_of(superseded)}" in name for name in deleted), "its alarms"
+    assert not deleted & {*state.configs(), *(release.model_name for release in state.releases())}
+    assert [name for name in deleted if any(variant in name for variant in variants)] == []
+
+    succeeded(same.up())
+    assert shares(take(target)) == {"champion": 100.0}
+    assert traffic.failures == []
+    unchanged(same.preview("--json"))
+
+
 @contextmanager
 def failing_while_moved(story: Bed) -> Generator[list[float]]:
     """Let half of the endpoint's answers fail from when it moves to other instances until it goes back.
@@ -269,12 +292,13 @@ def failing_while_moved(story: Bed) -> Generator[list[float]]:
 
 def test_an_alarm_turns_other_instances_back(story: Bed, versions: list[Stack], inbox: Inbox, traffic: Report) -> None:
     target = story.target()
-    before = journal(target)
+    before, looked = journal(target), take(target)
     assert before.champion is not None
     with failing_while_moved(story) as failed:
         done = having(versions[3], QUICK, instance_type="ml.m5.xlarge").up()
     assert done.code != 0
     assert "Traceback" not in done.output
+    assert "the champion did not move to other instances, and serves: " in done.error
     assert f"{before.champion.variant}-5xx" in done.error
 
     seen = take(target)
@@ -282,11 +306,12 @@ def test_an_alarm_turns_other_instances_back(story: Bed, versions: list[Stack], 
     described = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
     assert (described["EndpointConfigName"], described["EndpointStatus"]) == (before.champion.config_name, "InService")
     assert package(story, before.champion.package_digest)["ModelApprovalStatus"] == "Approved"
-    verdict = journal(target).verdict
-    assert verdict is not None
-    assert verdict.outcome in {"withdrawn", "failed"}  # the alarm tells the rollback function and SageMaker
-    assert explained()[0] == verdict.outcome
-    told(inbox, verdict.outcome, verdict.rollout_id)
+    after = journal(target)
+    assert after.moved is not None
+    assert after.moved.outcome in {"withdrawn", "failed"}  # the alarm tells the rollback function and SageMaker
+    assert (after.verdict, seen.verdict) == (before.verdict, looked.verdict), "the last verdict is the release's"
+    assert explained()[0] == after.moved.outcome
+    told(inbox, after.moved.outcome, after.moved.rollout_id)
     (ended,) = failed
     assert {failure.answer for failure in traffic.failures} == {"500"}
     assert all(failure.at <= ended for failure in traffic.failures)

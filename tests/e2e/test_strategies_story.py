@@ -78,8 +78,12 @@ def test_a_challenger_gets_copies_then_captured_requests_then_traffic_and_waits_
 ) -> None:
     before = story.stack.outputs()["champion"]
     done = succeeded(second.up())
-    told = [done.output.find(text) for text in ("gets copies of 100%", "gets 50%", "captured requests", "approve")]
+    told = [
+        done.output.find(text)
+        for text in ("gets copies of 100%", "was sent captured requests", "gets 50%", "waits for an approval")
+    ]
     assert -1 not in told
+    assert told == sorted(told), "each is told when it has happened"
     assert "0 errors" in done.output
     outputs = story.stack.outputs()
     assert outputs["champion"] == before

@@ -12,7 +12,7 @@ import pytest
 from infra.verdict import FIELDS
 from infra.whole_numbers import whole
 from rollout.plan import Plan
-from rollout.state import Phase, RolloutState
+from rollout.state import Phase, Reason, RolloutState
 from tests.infra.recorded import DIGEST, FACTS, LOCAL, OLD, World, config_of, idle, release, statements, verdict
 from tests.infra.recorded import run_program as run
 
@@ -248,8 +248,27 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
 def test_champion_that_does_not_come_up_on_other_instances_fails_the_update() -> None:
     new = release(LOCAL)
     failed = World(outcome="failed", why="the champion does not come up on its other instances")
-    with pytest.raises(pulumi.RunError, match="does not come up on its other instances"):
+    told = "the champion did not move to other instances, and serves: failed: the champion does not come up on"
+    with pytest.raises(pulumi.RunError, match=told):
         run(world=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
+
+
+def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rolled_back = verdict(release(LOCAL, "2" * 64))
+    reason = Reason("endpoint", OLD.variant, "no capacity")
+    failed = replace(verdict(OLD), outcome="failed", reason=reason, rollout_id="000003", at=1.0)
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=idle(OLD, verdict=rolled_back, moved=failed))
+    assert f"last verdict: release {rolled_back.release} rolled back: {rolled_back.reason.text}" in caplog.text
+    assert f"the champion, {OLD.id}, did not move to other instances: no capacity" in caplog.text
+    assert "skip-trial" not in caplog.text, "a move is no trial"
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="engine"):
+        run(state=idle(OLD, verdict=replace(rolled_back, at=2.0), moved=failed))
+    assert "did not move" not in caplog.text, "a release came after it"
 
 
 UNEQUAL = "the trial compares unequal instances"

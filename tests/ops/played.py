@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ops.snapshot import AlarmView, Happened, Snapshot, VariantView, moment, role
 from ops.trial import trial
 from rollout.memory import World
+from rollout.state import Verdict
 
 
 def look(world: World, *alarms: AlarmView) -> Snapshot:
@@ -18,7 +21,6 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
     variants += [
         VariantView(name, role(name, state), 0.0, 0.0, 1, "", copies=item.weight) for name, item in live.shadows.items()
     ]
-    verdict = state.verdict
     return Snapshot(
         at=moment(world.clock.time()),
         stack="local",
@@ -30,18 +32,23 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
         challenger=state.challenger.id if state.challenger else None,
         champion_package=None,
         challenger_package=None,
-        verdict={
-            "outcome": verdict.outcome,
-            "release": verdict.release,
-            "text": verdict.reason.text,
-            "at": moment(verdict.at),
-        }
-        if verdict
-        else None,
+        verdict=_ended(state.verdict),
         variants=tuple(variants),
         alarms=alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),),
         packages=(),
         trial=trial(state, progress.decision, world.clock.time()),
         events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
         previous=state.previous.id if state.previous else None,
+        moved=_ended(state.moved) if state.last is state.moved else None,
     )
+
+
+def _ended(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {
+        "outcome": verdict.outcome,
+        "release": verdict.release,
+        "text": verdict.reason.text,
+        "at": moment(verdict.at),
+    }

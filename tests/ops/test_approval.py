@@ -46,7 +46,7 @@ def test_approving_lets_the_trial_go_on_and_keeps_who_and_why(begin: Begin, shel
     world = begin(PAUSES, 600)
     done = shell("approve", "--reason", "looks well")
     assert done.exit_code == 0
-    assert "b gets 50%" in done.output
+    assert "step 1 of b is approved: " in done.output
     approved = next(event for event in world.state.history if event.kind == "approved")
     assert approved.text.endswith(": looks well")
     assert world.state.phase is Phase.BAKING

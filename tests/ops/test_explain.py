@@ -129,7 +129,7 @@ def test_what_was_known_when_a_person_or_an_alarm_ended_the_trial_is_kept(begin:
         assert {item.metric: item.challenger_count for item in found.evidence} == known
         world.controller().follow(60)
     assert (world.state.phase, found.name) == (Phase.IDLE, reason.name)
-    assert "evidence when it was decided" in read(world)
+    assert "evidence when it was decided; counted over the whole trial" in read(world)
 
 
 def test_where_the_metrics_cannot_be_had_traffic_goes_back_and_no_evidence_is_kept(begin: Begin, world: World) -> None:

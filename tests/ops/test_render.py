@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
+from rich.console import Console
 
 from ops.image import region_of
-from ops.render import shown_metrics
+from ops.render import shown_metrics, snapshot
+from rollout import Release
+from rollout.memory import World
+from tests.ops.conftest import plan
+from tests.ops.played import look
 
 
 def test_metrics_of_a_users_own_are_shown_after_the_well_known_ones() -> None:
     assert shown_metrics({"ndcg": "1", "auc": "2", "hits": "3"}) == ["auc", "ndcg", "hits"]
     assert shown_metrics({"ndcg": "1"}) == ["ndcg"]
+
+
+def test_the_last_verdict_is_the_releases_and_a_move_of_the_champion_is_told_beside_it(
+    begin: Callable[..., World], release: Callable[[str], Release]
+) -> None:
+    world = begin(seconds=600)
+    world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan())
+    world.controller().follow(600)
+    file = io.StringIO()
+    Console(file=file, width=400).print(snapshot(look(world)))
+    assert "last verdict promoted b at" in file.getvalue()
+    assert "champion moved failed b at" in file.getvalue()
 
 
 def test_what_has_no_place_is_left_out() -> None:

@@ -70,6 +70,19 @@ def test_a_rollback_ends_it_with_1(begin: Begin, world: World, off_terminal: Con
     assert "verdict  rolled back: errors worse" in text(off_terminal)
 
 
+def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdict_stays(
+    begin: Begin, world: World, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    begin(seconds=600)
+    assert world.state.champion == release("b")
+    world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan())
+    assert watched(world, off_terminal) == TAKEN_BACK == 1
+    assert "moved    failed: the champion, b, does not come up on its other instances" in text(off_terminal)
+    seen = look(world)
+    assert (seen.verdict and seen.verdict["outcome"], seen.moved and seen.moved["outcome"]) == ("promoted", "failed")
+
+
 def test_a_withdrawn_release_ends_it_with_3(
     begin: Begin, release: Callable[[str], Release], off_terminal: Console
 ) -> None:

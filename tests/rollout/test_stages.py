@@ -162,8 +162,42 @@ def test_a_shadow_gets_copies_only_and_is_then_given_live_traffic(served: Worlds
     state = follow(world)
     assert state.champion == release("b")
     assert state.replayed is not None  # once the challenger could be asked by name, before it got live traffic
-    weights = [event.text.partition(":")[0] for event in world.sent if event.kind == "weights"]
-    assert weights == ["b gets copies of 50% of the requests", "b gets 20%"]
+    told = [event.text.partition(":") for event in world.sent if event.kind in {"weights", "replayed"}]
+    assert [what for what, _, _ in told] == [
+        "b gets copies of 50% of the requests", "b was sent captured requests", "b gets 20%",
+    ]  # fmt: skip
+    assert "errors not worse" in told[-1][2]
+
+
+def test_a_share_is_told_when_the_endpoint_gives_it_and_not_when_it_is_asked_for(served: Worlds, release: Make) -> None:
+    world = served()
+    world.change_seconds = 30
+    world.controller().release(release("b"), "pair-ab", plan())
+
+    def told() -> list[float]:
+        return [event.at for event in world.state.history if event.kind == "weights"]
+
+    while world.state.weights.get("v-b") != 20:
+        world.clock.sleep(1)
+        world.controller().tick()
+    assert (world.live().shares()["v-b"], told()) == (0.0, [])
+    state = follow(world, 40)
+    assert (world.live().shares()["v-b"], told()) == (20.0, [state.step_started_at])
+    assert state.history[-1].text == "b gets 20%: the endpoint is ready"
+
+
+def test_a_challenger_turned_back_by_a_gate_after_copies_was_never_told_to_have_had_a_share(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    world.replays["v-b"] = Replayed(100, 50, 0, 1.0)
+    gated = plan(Step(50, 30, shadow=True), Step(20, 20), replay=ReplayGate())
+    world.controller().release(release("b"), "pair-ab", gated, shadow_config="shadow-ab")
+    state = follow(world)
+    assert (state.verdict is not None, state.champion) == (True, release("a"))
+    shares = [event.text.partition(":")[0] for event in state.history if event.kind == "weights"]
+    assert shares == ["b gets copies of 50% of the requests"]
 
 
 def test_a_shadow_that_fails_is_rolled_back_and_answered_nobody(served: Worlds, release: Make) -> None:
@@ -319,9 +353,30 @@ def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themse
     world = served(broken={"solo-a-large"})
     larger = Release(**{**release("a").as_dict(), "config_name": "solo-a-large"})
     world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    before, state = world.state.verdict, follow(world)
+    assert state.moved is not None
+    assert (state.moved.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)
+    assert (state.verdict, state.last) == (before, state.moved), "the verdict is the release's"
+
+
+def test_a_move_to_other_instances_leaves_the_last_verdict_to_the_release_that_it_is_about(
+    served: Worlds, release: Make
+) -> None:
+    world = served(error_rates={"v-b": 0.5})
+    world.controller().release(release("b"), "pair-ab", plan())
+    rejected = follow(world).verdict
+    assert rejected is not None
+    assert rejected.outcome == "rolled_back"
+    for name in ("solo-a-large", "solo-a-huge"):
+        world.configs[name] = {"v-a": 1.0}
+    world.controller().release(replace(release("a"), config_name="solo-a-large"), None, plan())
+    world.controller().release(replace(release("a"), config_name="solo-a-huge"), None, plan())
+    assert world.state.moved is not None
+    assert (world.state.moved.outcome, world.state.verdict) == ("superseded", rejected)
     state = follow(world)
-    assert state.verdict is not None
-    assert (state.verdict.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)
+    assert state.moved is not None
+    assert (state.moved.outcome, state.verdict, state.last) == ("promoted", rejected, state.moved)
+    assert RolloutState.from_json(state.to_json()) == state
 
 
 def test_a_challenger_that_must_be_better_advances_when_not_worse_and_is_promoted_only_when_better(
