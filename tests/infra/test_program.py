@@ -301,6 +301,12 @@ def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
     assert any("cloudwatch:GetMetricData" in item["Action"] for item in found)
 
 
+def test_the_drift_function_may_write_into_the_bucket_only_what_it_keeps_aside() -> None:
+    found = statements(run().one(":RolePolicy", "drift").inputs["policy"])
+    (may,) = (item for item in found if "s3:PutObject" in item["Action"])
+    assert [arn.partition("/")[2] for arn in may["Resource"]] == ["capture-rejected/*"]
+
+
 @pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
     for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):
