@@ -75,7 +75,7 @@ def pair(champion: Release, challenger: Release, copied: int | None = None) -> s
     return pair_of(champion.config_name, challenger.config_name, copied)
 
 
-thorough = settings(max_examples=400, deadline=None)
+thorough = settings(max_examples=150, deadline=None)
 
 
 @st.composite

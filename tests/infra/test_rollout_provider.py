@@ -193,7 +193,9 @@ def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
     monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
     released.requests_per_second = 0.0
     released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
-    RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab"))
+    asked = inputs("b", pair_config="pair-ab")
+    asked["plan"]["max_seconds"] = 600.0
+    RolloutProvider().update("endpoint", {}, asked)
     assert any(text.startswith(waiting("requests")) for text in passing)
     assert any(text.startswith("baked") for text in passing)
 
@@ -249,10 +251,10 @@ def test_trial_that_ran_out_of_time_and_is_held_says_so_and_what_to_type(release
     released.requests_per_second = 0
     released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
     asked = inputs("b", pair_config="pair-ab")
-    asked["plan"]["on_timeout"] = "hold"
+    asked["plan"] |= {"on_timeout": "hold", "max_seconds": 600.0}
     outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "held")
-    assert outs["why"].startswith("no verdict within 3600 s: not yet known: errors")
+    assert outs["why"].startswith("no verdict within 600 s: not yet known: errors")
     assert "type modelstack approve" in outs["why"]
     assert "or modelstack rollback" in outs["why"]
 

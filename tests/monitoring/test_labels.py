@@ -178,7 +178,7 @@ def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_
     assert world.seen("LabelsUnknown") == (0, 0)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
 def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
     world: World, order: list[int], again: list[int]
