@@ -13,7 +13,7 @@ from bench.rows import Row
 from infra.lambda_zip import seal
 from ops.target import ROOT
 
-HANDLERS = ("rollback", "advance", "drift", "labels")
+HANDLERS = ("rollback", "advance", "drift", "labels", "probe")
 _REPEATS = 7
 _TIME = """
 import sys, time

@@ -17,6 +17,7 @@ from infra.lambda_zip import seal
 from infra.monitoring import Monitoring
 from infra.package import Package
 from infra.place import Place
+from infra.probe import Probe
 from infra.registry import Registry
 from infra.releases import ServingPlan, plan_serving
 from infra.rollback import Rollback
@@ -99,7 +100,17 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         alerts=alerts,
         code=code,
     )
-    Slo("slo", names, plan=plan, objective=objective, finest=min(watch.period_seconds, 60), alerts=alerts)
+    every = settings.slo.probe_minutes
+    probe = Probe("probe", names, minutes=every, registry=registry, alerts=alerts, code=code) if every else None
+    Slo(
+        "slo",
+        names,
+        plan=plan,
+        objective=objective,
+        finest=min(watch.period_seconds, 60),
+        silent=probe.silent if probe else None,
+        alerts=alerts,
+    )
     Labels("labels", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(

@@ -125,7 +125,9 @@ class Names:
         return self.prefix
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler: `rollback`, `advance`, `drift` or `labels`."""
+        """The Lambda function, and its role, of a handler: `rollback`, `advance`, `drift`, `labels`
+        or `probe`.
+        """
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:

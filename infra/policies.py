@@ -165,6 +165,17 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     ]
 
 
+def probe(names: Names, key_arn: str) -> list[Statement]:
+    """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
+    return [
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/packages/*"]),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+    ]
+
+
 def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
     bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")

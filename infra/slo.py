@@ -39,6 +39,7 @@ class Slo(pulumi.ComponentResource):
         plan: ServingPlan,
         objective: Objective,
         finest: int,
+        silent: aws.cloudwatch.MetricAlarm | None,
         alerts: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -50,6 +51,7 @@ class Slo(pulumi.ComponentResource):
             plan: Which releases are declared.
             objective: What users are promised.
             finest: The shortest period of the metrics, in seconds.
+            silent: The alarm of the probe, which pages too; None without one.
             alerts: The ARN of the topic that is told.
             opts: Options of the component.
         """
@@ -59,7 +61,8 @@ class Slo(pulumi.ComponentResource):
         pairs = rules(objective, finest)
         self._nats = evidence(objective, pairs)
         burning = {rule.name: self._pair(rule) for rule in pairs}
-        self._told("page", [burning[rule.name] for rule in pairs if rule.severity == "page"])
+        pages = [burning[rule.name] for rule in pairs if rule.severity == "page"]
+        self._told("page", [*pages, *([[silent]] if silent else [])])
         self._told("ticket", [burning[rule.name] for rule in pairs if rule.severity == "ticket"])
         self.register_outputs({})
 
@@ -116,7 +119,10 @@ class Slo(pulumi.ComponentResource):
     def _told(self, severity: str, pairs: list[list[aws.cloudwatch.MetricAlarm]]) -> None:
         """The alarm that tells people once of all of its kind."""
         rung = [pulumi.Output.all(*(_rings(alarm) for alarm in pair)).apply(" AND ".join) for pair in pairs]
-        what = {"page": "fast enough to wake somebody", "ticket": "steadily: it waits for the day"}[severity]
+        what = {
+            "page": "fast enough to wake somebody, or the endpoint is silent",
+            "ticket": "steadily: it waits for the day",
+        }[severity]
         aws.cloudwatch.CompositeAlarm(
             f"slo-{severity}",
             alarm_name=self._names.alarm("slo", severity),

@@ -34,6 +34,10 @@ class SloSettings(Section):
         default=20, ge=1, le=1_000_000, description="A window of an alarm with fewer requests says nothing."
     )
 
+    probe_minutes: int | None = Field(
+        default=1, ge=1, le=60, description="How often the endpoint is asked whether it answers. Null: never."
+    )
+
     @field_validator("window_days")
     @classmethod
     def _long_enough(cls, days: float | None, info: ValidationInfo) -> float | None:

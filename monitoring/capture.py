@@ -24,8 +24,8 @@ _EVENT_TIME = re.compile(r"(?:^|[,; ])event-time=([^,; ]+)")
 
 
 def read(lines: Iterable[bytes | str]) -> Iterator[Recorded | Malformed]:
-    """Captured traffic, one result a line: what the replay gate asked is left out, as nobody sent it."""
-    return (item for item in records.read(lines) if isinstance(item, Malformed) or not item.replayed)
+    """Captured traffic, one result a line: what the replay gate and the probe asked is left out."""
+    return (item for item in records.read(lines) if isinstance(item, Malformed) or not item.ours)
 
 
 def instances(item: Recorded | Malformed) -> Rows | Malformed:

@@ -21,7 +21,7 @@ from rollout.release import release_id
 from rollout.state import RolloutState, Verdict
 
 # As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
-_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)")
+_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)|probe-silent")
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
 

@@ -1,8 +1,8 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
 The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`,
-`reference.json`, `metrics.json`, `baseline.json` of a model that tells its answers, and `code/model/...`, the model's
-folder as it was trained.
+`reference.json`, `example.json`, `metrics.json`, `baseline.json` of a model that tells its answers, and
+`code/model/...`, the model's folder as it was trained.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import archive, baseline
+from pipeline import archive, baseline, example
 from pipeline.recipe import Recipe, canonical, locked, model_files
 
 
@@ -52,6 +52,7 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
     files: dict[str, bytes | Path] = {
         "model.joblib": trained / "model.joblib",
         "reference.json": trained / "reference.json",
+        example.FILE: trained / example.FILE,
         "metrics.json": evaluated / "metrics.json",
     }
     if (evaluated / baseline.FILE).exists():

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FORMAT = "3"
+FORMAT = "4"
 NOT_THE_MODEL = ("Dockerfile", "README.md", "entrypoint.py", "example_request.json")
 
 

@@ -2,7 +2,8 @@
 
     python -m pipeline.train --parameters '{"max_iter": 80}' --out FOLDER
 
-Writes `model.joblib`, `reference.json` and `training.json` (what the model is called, and which rows it has seen).
+Writes `model.joblib`, `reference.json`, `example.json` (a request that it answers) and `training.json` (what the model
+is called, and which rows it has seen).
 Nothing is fitted before the rows to train on and those to evaluate on were checked.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import model
 from model import data, parameters, training
+from pipeline import example
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference
@@ -41,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     kept = reference(rows)
     print(judged(kept))
     (out / "reference.json").write_text(canonical(kept.as_dict()))
+    (out / example.FILE).write_text(canonical(example.request(rows)))
     facts = {
         "model": model.NAME,
         "model_sha256": hashlib.sha256((out / "model.joblib").read_bytes()).hexdigest(),

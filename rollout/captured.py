@@ -106,10 +106,10 @@ class SageMakerReplay:
 
 
 def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
-    """A captured request with its answer, or why there is none; None when a replay asked it."""
+    """A captured request with its answer, or why there is none; None when a replay or the probe asked it."""
     if isinstance(item, Malformed):
         return item
-    if item.replayed:
+    if item.ours:
         return None
     if item.asked is None or item.answered is None:
         return Malformed("the request or the answer was not captured")

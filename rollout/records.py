@@ -18,6 +18,8 @@ from typing import Any, cast
 
 REPLAYED = "replay-"
 """Begins the inference ids of requests that the replay gate sends: they are no traffic of the endpoint's."""
+PROBED = "probe-"
+"""Begins the inference ids of requests that only ask whether the endpoint answers."""
 _JSON = "application/json"
 _TEXT = ("JSON", "CSV")
 
@@ -56,9 +58,9 @@ class Recorded:
     attributes: tuple[str, ...] = ()
 
     @property
-    def replayed(self) -> bool:
-        """Whether the replay gate asked it."""
-        return self.inference_id is not None and self.inference_id.startswith(REPLAYED)
+    def ours(self) -> bool:
+        """Whether the replay gate or the probe asked it, and nobody who wanted the answer."""
+        return self.inference_id is not None and self.inference_id.startswith((REPLAYED, PROBED))
 
 
 @dataclass(frozen=True)

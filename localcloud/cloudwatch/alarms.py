@@ -20,6 +20,7 @@ METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
 ACTION_LISTS = {"OK": "OKActions", "ALARM": "AlarmActions", INSUFFICIENT_DATA: "InsufficientDataActions"}
 """Which actions a state has."""
+INITIAL_REASON = "Unchecked: Initial alarm creation"
 _PERIODS = (10, 20, 30)
 _DAY, _WEEK, _HOUR = 86400, 604800, 3600
 _MAX_TAGS = 50
@@ -32,7 +33,6 @@ _REFUSED = {
     "EvaluationCriteria": "PromQL alarms",
     "EvaluationInterval": "PromQL alarms",
     "EvaluationWindow": "wall clock evaluation windows",
-    "WarmUpConfiguration": "warm-up periods",
     "ThresholdMetricId": "anomaly detection alarms",
     "ActionsSuppressor": "action suppression",
     "ActionsSuppressorWaitPeriod": "action suppression",
@@ -85,6 +85,20 @@ class Alarm:
     def actions_enabled(self) -> bool:
         """Whether state changes lead to actions."""
         return self.definition.get("ActionsEnabled", True)
+
+    def warms_up(self, points: Sequence[Point], now: float) -> bool:
+        """Whether it is not evaluated yet, since what it watches may not have begun to publish.
+
+        That lasts for so many minutes from its creation; unless told to wait for all of them, it ends as soon as there
+        are as many data points as are looked at. An alarm that left its first state has had its warm-up.
+        """
+        asked = self.definition.get("WarmUpConfiguration")
+        if asked is None or self.condition is None or self.state.reason != INITIAL_REASON:
+            return False
+        if now >= self.state.transitioned + 60 * asked["WarmUpPeriodDurationInMinutes"]:
+            return False
+        whole = asked.get("OnlyStartEvaluatingAfterWarmUpPeriodEnds", False)
+        return whole or len(points) < self.condition.evaluation_periods
 
     def actions(self, state: str) -> list[str]:
         """The ARNs that a change to this state is sent to."""

@@ -15,15 +15,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.cloudwatch import history, notifications, outbox
-from localcloud.cloudwatch.alarms import COMPOSITE_ALARM, METRIC_ALARM, Alarm, State, metric_alarm
+from localcloud.cloudwatch.alarms import COMPOSITE_ALARM, INITIAL_REASON, METRIC_ALARM, Alarm, State, metric_alarm
 from localcloud.cloudwatch.composite import Rule, parse_rule
 from localcloud.cloudwatch.database import Database
 from localcloud.cloudwatch.evaluation import ALARM, INSUFFICIENT_DATA, OK, Verdict, iso
 from localcloud.cloudwatch.notifications import Transition
 from localcloud.cloudwatch.outbox import Message, Outbox
 from localcloud.server.platform import Clock
-
-INITIAL_REASON = "Unchecked: Initial alarm creation"
 
 
 @dataclass

@@ -134,4 +134,4 @@ def _verdict(alarm: Alarm, taken: Sequence[Sequence[Distribution]], now: float) 
     except ExpressionError as error:
         logger.warning("alarm %s could not be evaluated: %s", alarm.name, error)
         return None
-    return evaluate(condition, points, now)
+    return None if alarm.warms_up(points, now) else evaluate(condition, points, now)

@@ -7,13 +7,15 @@ from typing import Any
 
 def as_put(inputs: dict[str, Any]) -> dict[str, Any]:
     """The parameters of `PutMetricAlarm`, without name and actions."""
-    rule = {
+    rule: dict[str, Any] = {
         "EvaluationPeriods": int(inputs["evaluationPeriods"]),
         "DatapointsToAlarm": int(inputs["datapointsToAlarm"]),
         "Threshold": inputs["threshold"],
         "ComparisonOperator": inputs["comparisonOperator"],
         "TreatMissingData": inputs["treatMissingData"],
     }
+    if warm_up := inputs.get("warmUpConfiguration"):
+        rule["WarmUpConfiguration"] = {"WarmUpPeriodDurationInMinutes": int(warm_up["warmUpPeriodDurationInMinutes"])}
     if "metricQueries" in inputs:
         return {**rule, "Metrics": [_query(query) for query in inputs["metricQueries"]]}
     return {

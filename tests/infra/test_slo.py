@@ -18,7 +18,7 @@ from infra.slo_config import SloSettings
 from localcloud.server.platform import Datum
 from monitoring.slo import SLIS, rules
 from tests.infra.queries import as_put
-from tests.infra.recorded import IMAGE, LOCAL, OLD, ROOT, World, idle, release
+from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, World, idle, release, statements
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
 from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor o
 VARIANTS = (OLD.variant, release(LOCAL).variant)
 PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250}
 SLOW, QUICK = 260_000.0, 20_000.0  # microseconds
+SILENT = "probe-silent"
 BURN = [f"burn-{pair}-{window}" for pair in ("fast", "slow", "lasting") for window in ("long", "short")]
 
 
@@ -70,7 +71,8 @@ def test_people_are_told_by_one_alarm_of_each_severity_and_by_none_of_the_window
     prefix = "flight-delay-local-burn"
     assert page == (
         f'(ALARM("{prefix}-fast-long") AND ALARM("{prefix}-fast-short")) OR '
-        f'(ALARM("{prefix}-slow-long") AND ALARM("{prefix}-slow-short"))'
+        f'(ALARM("{prefix}-slow-long") AND ALARM("{prefix}-slow-short")) OR '
+        '(ALARM("flight-delay-local-probe-silent"))'
     )
     assert ticket == f'(ALARM("{prefix}-lasting-long") AND ALARM("{prefix}-lasting-short"))'
 
@@ -79,11 +81,11 @@ def test_every_alarm_on_the_objective_has_a_severity_and_a_runbook_that_is_there
     world = run()
     headings = re.findall(r"^#+ (.+)$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
-    asked = [item for item in world.all("Alarm") if item.name in BURN or item.name.startswith("slo-")]
-    assert len(asked) == len(BURN) + 2
+    asked = [item for item in world.all("Alarm") if item.name in (*BURN, SILENT) or item.name.startswith("slo-")]
+    assert len(asked) == len(BURN) + 3
     for item in asked:
         assert item.inputs["tags"]["severity"] in {"page", "ticket"}
-        (anchor,) = re.findall(rf"Runbook: {RUNBOOK}#([\w-]+)", item.inputs["alarmDescription"])
+        (anchor,) = re.findall(rf"Runbook: {RUNBOOK}#([\w-]+)$", item.inputs["alarmDescription"])
         assert anchor in anchors
 
 
@@ -106,6 +108,34 @@ def test_requests_of_all_versions_are_counted_together() -> None:
     assert {query["id"]: query["expression"] for query in queries if "expression" in query}["failed"] == (
         "failed1 + failed2"
     )
+
+
+def test_probe_may_do_no_more_than_it_needs() -> None:
+    world = run()
+    allowed = {
+        (action, resource)
+        for item in statements(world.one(":RolePolicy", "probe").inputs["policy"])
+        for action in item["Action"]
+        for resource in item["Resource"]
+        if not action.startswith("logs:")
+    }
+    here = f"us-east-1:{ACCOUNT}"
+    assert allowed == {
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{here}:table/{LOCAL.journal}"),
+        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*"),
+        ("kms:Decrypt", f"arn:aws:kms/key:{here}:artifacts"),
+        ("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:{here}:endpoint/{LOCAL.endpoint}"),
+        ("cloudwatch:PutMetricData", "*"),
+    }
+
+
+def test_probe_asks_as_often_as_the_config_says_and_not_at_all_when_it_says_null() -> None:
+    often = run(slo={"probe_minutes": 5})
+    assert often.one(":EventRule", "probe-schedule").inputs["scheduleExpression"] == "rate(5 minutes)"
+    assert often.one(":MetricAlarm", SILENT).inputs["period"] == 300
+    never = run(slo={"probe_minutes": None})
+    assert not [item for item in never.resources if "probe" in item.name]
+    assert SILENT not in never.one(":CompositeAlarm", "slo-page").inputs["alarmRule"]
 
 
 # --- beyond chance
@@ -148,6 +178,16 @@ class Served:
         place = {"EndpointName": LOCAL.endpoint, "VariantName": variant}
         self.local.service.put("AWS/SageMaker", [Datum(name, place, value, "None", self.local.clock.now)])
 
+    async def probe(self, minutes: int, *, ok: bool | None = True) -> None:
+        """For so many minutes, a probe each minute that is answered or not; None: none runs."""
+        for _ in range(minutes):
+            if ok is not None:
+                datum = Datum(
+                    "ProbeSuccess", {"EndpointName": LOCAL.endpoint}, float(ok), "Count", self.local.clock.now
+                )
+                self.local.service.put("modelstack", [datum])
+            await self.local.advance(60)
+
     async def ringing(self) -> set[str]:
         """The alarms that are in ALARM, by their short names."""
         answer = await self.local("DescribeAlarms", AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM")
@@ -166,7 +206,7 @@ def tell(tmp_path: Path) -> Callable[[Callable[[Served], Awaitable[None]]], None
     def story_on(story: Callable[[Served], Awaitable[None]]) -> None:
         async def main() -> None:
             async with running(tmp_path) as local:
-                for name in BURN:
+                for name in (*BURN, SILENT):
                     inputs = world.one(":MetricAlarm", name).inputs
                     await local("PutMetricAlarm", AlarmName=inputs["name"], **as_put(inputs))
                 for severity in ("page", "ticket"):
@@ -229,7 +269,7 @@ def test_three_failures_of_three_requests_tell_nobody(tell: Any) -> None:
 def test_a_night_without_a_request_tells_nobody(tell: Any) -> None:
     async def story(served: Served) -> None:
         await served.serve(60, 20)
-        await served.local.advance(3600)
+        await served.probe(60)
         assert await served.ringing() == set()
 
     tell(story)
@@ -245,5 +285,39 @@ def test_failures_that_come_by_chance_within_the_objective_tell_nobody(tell: Any
                 10, 10, failed=failed, slow=min(10 - failed, sum(draw.random() < 0.05 for _ in range(10)))
             )
         assert not served.told()
+
+    tell(story)
+
+
+def test_probes_that_are_answered_tell_nobody(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        await served.local.advance(600)
+        assert await served.ringing() == set(), "the endpoint is new, and no probe has run"
+        await served.probe(60)
+        assert await served.ringing() == set()
+        await served.probe(2, ok=False)
+        await served.probe(10)
+        assert not served.told(), "two failures are no silence"
+
+    tell(story)
+
+
+@pytest.mark.parametrize(("ok", "minutes"), [(False, 4), (None, 6)])
+def test_silence_pages_whether_probes_fail_or_do_not_run(tell: Any, ok: bool | None, minutes: int) -> None:
+    async def story(served: Served) -> None:
+        await served.probe(10)
+        await served.probe(minutes, ok=ok)
+        assert await served.ringing() == {SILENT, "slo-page"}
+        assert len(served.told()) == 1
+        await served.probe(2)
+        assert await served.ringing() == set()
+
+    tell(story)
+
+
+def test_an_endpoint_whose_first_probes_never_run_pages_when_it_had_time_to_begin(tell: Any) -> None:
+    async def story(served: Served) -> None:
+        await served.local.advance(31 * 60)
+        assert await served.ringing() == {SILENT, "slo-page"}
 
     tell(story)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.records import REPLAYED, Malformed, Recorded, Side, read
+from rollout.records import PROBED, REPLAYED, Malformed, Recorded, Side, read
 
 ASKED = {"observedContentType": "text/csv", "mode": "INPUT", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "mode": "OUTPUT", "data": '{"p": 0.5}', "encoding": "JSON"}
@@ -68,11 +68,11 @@ def test_a_side_that_was_not_captured_is_none(missing: Any) -> None:
     assert answered.answered is not None
 
 
-def test_what_a_replay_asked_is_told_apart() -> None:
-    for name, replayed in ((f"{REPLAYED}v-b-3", True), ("customer-1", False), ("", False)):
+def test_what_a_replay_or_the_probe_asked_is_told_apart() -> None:
+    for name, ours in ((f"{REPLAYED}v-b-3", True), (f"{PROBED}3f", True), ("customer-1", False), ("", False)):
         item = one(line(inferenceId=name))
         assert isinstance(item, Recorded)
-        assert item.replayed is replayed
+        assert item.ours is ours
 
 
 @pytest.mark.parametrize(

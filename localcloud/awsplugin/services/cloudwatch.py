@@ -40,6 +40,7 @@ _PLAIN = (
     "period",
     "unit",
     "evaluateLowSampleCountPercentiles",
+    "warmUpConfiguration",
 )
 _OPERATORS = (
     "GreaterThanOrEqualToThreshold",

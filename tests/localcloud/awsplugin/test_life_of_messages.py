@@ -32,7 +32,7 @@ def board(text: str) -> str:
 def set_threshold(cloudwatch: Any, name: str, threshold: float) -> None:
     alarm = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
     kept = ("AlarmName", "AlarmDescription", "EvaluationPeriods", "DatapointsToAlarm", "ComparisonOperator", "Metrics")
-    more = ("TreatMissingData", "AlarmActions", "OKActions")
+    more = ("TreatMissingData", "AlarmActions", "OKActions", "WarmUpConfiguration")
     cloudwatch.put_metric_alarm(Threshold=threshold, **{k: alarm[k] for k in (*kept, *more)})
 
 
@@ -132,6 +132,7 @@ CASES: list[dict[str, Any]] = [
             "datapointsToAlarm": 1,
             "threshold": 0.05,
             "treatMissingData": "notBreaching",
+            "warmUpConfiguration": {"warmUpPeriodDurationInMinutes": 5},
             "alarmActions": [w.topic()["arn"]],
             "okActions": [w.made[-1].state["arn"]],
             "metricQueries": [
@@ -155,6 +156,10 @@ CASES: list[dict[str, Any]] = [
             "threshold": 500_000,
             "alarmDescription": None,
             "treatMissingData": None,
+            "warmUpConfiguration": {
+                "warmUpPeriodDurationInMinutes": 2,
+                "onlyStartEvaluatingAfterWarmUpPeriodEnds": True,
+            },
             "okActions": None,
             "tags": None,
         },

@@ -240,3 +240,62 @@ def test_two_hundred_alarms_are_read_and_evaluated_in_one_go(tell):
         assert await local.state("a7") == "ALARM"
 
     tell(story)
+
+
+WARM_UP = {"WarmUpPeriodDurationInMinutes": 2}
+
+
+def test_an_alarm_that_warms_up_says_nothing_of_missing_data_until_then(tell):
+    async def story(local):
+        await local.alarm(TreatMissingData="breaching", WarmUpConfiguration=WARM_UP, AlarmActions=[FUNCTION])
+        assert (await local.describe())["WarmUpConfiguration"] == WARM_UP
+        await local.advance(115)
+        assert await local.state() == "INSUFFICIENT_DATA"
+        assert not local.mail.invoked
+        await local.advance(20)
+        assert await local.state() == "ALARM"
+        assert local.mail.invoked
+
+    tell(story)
+
+
+def test_a_warm_up_ends_as_soon_as_there_are_as_many_data_points_as_are_looked_at(tell):
+    async def story(local):
+        await local.alarm(TreatMissingData="breaching", WarmUpConfiguration=WARM_UP, EvaluationPeriods=2)
+        local.put(0)
+        await local.advance(11)
+        assert await local.state() == "INSUFFICIENT_DATA"
+        local.put(0)
+        await local.advance(10)
+        assert await local.state() == "OK"
+        await local.advance(50)
+        assert await local.state() == "ALARM", "data stopped, and the warm-up does not begin again"
+
+    tell(story)
+
+
+def test_a_warm_up_that_waits_for_all_of_it_does_not_look_at_data_before(tell):
+    async def story(local):
+        whole = {**WARM_UP, "OnlyStartEvaluatingAfterWarmUpPeriodEnds": True}
+        await local.alarm(WarmUpConfiguration=whole)
+        for _ in range(11):
+            local.put(5)
+            await local.advance(10)
+        assert await local.state() == "INSUFFICIENT_DATA"
+        for _ in range(2):
+            local.put(5)
+            await local.advance(10)
+        assert await local.state() == "ALARM"
+
+    tell(story)
+
+
+def test_an_alarm_that_had_its_warm_up_gets_no_second_one(tell):
+    async def story(local):
+        await local.alarm(TreatMissingData="breaching")
+        await local.settle()
+        await local.alarm(TreatMissingData="notBreaching", WarmUpConfiguration=WARM_UP)
+        await local.settle()
+        assert await local.state() == "OK"
+
+    tell(story)

@@ -1,0 +1,85 @@
+"""What asks the endpoint whether it answers, so that silence is told from health."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.function import Function
+from infra.lambda_zip import Bundle
+from infra.naming import Names
+from infra.registry import Registry
+
+RUNBOOK = "docs/operations.md#the-endpoint-is-silent"
+_PROBES = 3
+"""So many in a row must fail, or not have run."""
+_WARM_UP = 30
+"""Minutes that a new endpoint and its first release may take; the first probes end it."""
+
+
+class Probe(pulumi.ComponentResource):
+    """What asks the endpoint whether it answers.
+
+    Creates:
+        The probe function, on a schedule; an alarm that rings when its probes fail, and when none ran. The alarm tells
+        nobody by itself: the one that pages for the error budget asks about it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        minutes: int,
+        registry: Registry,
+        alerts: pulumi.Input[str],
+        code: Bundle,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the probe.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            minutes: How often it asks.
+            registry: Where packages lie, which have the request that is asked.
+            alerts: The ARN of the topic that the alarm on the function's own errors tells.
+            code: The sealed archive of the handlers.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Probe", name, None, opts)
+        function = Function(
+            "probe",
+            names,
+            code=code,
+            does="Ask the endpoint whether it answers.",
+            statements=registry.key.arn.apply(lambda key: policies.probe(names, key)),
+            alerts=alerts,
+            timeout=60,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        function.runs_every(minutes)
+        self.silent = aws.cloudwatch.MetricAlarm(
+            "probe-silent",
+            name=names.alarm("probe", "silent"),
+            alarm_description=f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: "
+            f"nobody can say that it is well. It tells nobody by itself: {names.alarm('slo', 'page')} does. "
+            f"Runbook: {RUNBOOK}",
+            namespace="modelstack",
+            metric_name="ProbeSuccess",
+            dimensions={"EndpointName": names.endpoint},
+            statistic="Maximum",
+            period=60 * minutes,
+            evaluation_periods=_PROBES,
+            datapoints_to_alarm=_PROBES,
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            treat_missing_data="breaching",  # a probe that does not run says as little as one that fails
+            warm_up_configuration=aws.cloudwatch.MetricAlarmWarmUpConfigurationArgs(
+                warm_up_period_duration_in_minutes=max(_WARM_UP, (_PROBES + 1) * minutes)
+            ),
+            tags={"severity": "page"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"function": function.function.name})

@@ -1,0 +1,37 @@
+"""The request that is sealed in a package is one that its model answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model import features
+from pipeline import archive, example
+
+
+@dataclass
+class Table:
+    """Rows of any columns."""
+
+    columns: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+def test_the_first_row_that_lacks_nothing_is_asked() -> None:
+    rows = Table({"x": np.array([np.nan, 2.5, 3.5]), "name": np.array([None, "a", "b"], object), "n": np.arange(3)})
+    assert example.request(rows) == {"instances": [{"x": 2.5, "name": "a", "n": 1}]}
+
+
+def test_where_every_row_lacks_something_the_first_is_asked_with_null() -> None:
+    rows = Table({"x": np.array([np.nan, np.nan], np.float32), "name": np.array(["a", "b"])})
+    assert json.loads(json.dumps(example.request(rows), allow_nan=False)) == {"instances": [{"x": None, "name": "a"}]}
+
+
+def test_a_package_holds_a_request_that_keeps_to_the_models_own_rules(sealed: Any) -> None:
+    (told,) = json.loads(archive.read(sealed.path, example.FILE))["instances"]
+    assert features.check(told) == [], "the model's own rules for an instance"
