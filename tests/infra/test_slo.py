@@ -27,7 +27,7 @@ from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 VARIANTS = (OLD.variant, release(LOCAL).variant)
-PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250}
+PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250, "probe_minutes": 1}
 SLOW, QUICK = 260_000.0, 20_000.0  # microseconds
 SILENT = "probe-silent"
 BURN = [f"burn-{pair}-{window}" for pair in ("fast", "slow", "lasting") for window in ("long", "short")]
