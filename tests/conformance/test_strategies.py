@@ -22,7 +22,7 @@ BODY = json.dumps({"instances": [{"distance": 1400.0}]}).encode()
 
 
 def customers(shares: Sequence[int]) -> dict[str, int]:
-    """Two customers who get the challenger at each of these shares, not before, and two who keep the champion.
+    """A dozen customers who get the challenger at each of these shares, not before, and a dozen who keep the champion.
 
     Returns:
         The customers, with the share from which on the challenger answers them; 100 is the promotion.
@@ -30,7 +30,7 @@ def customers(shares: Sequence[int]) -> dict[str, int]:
     found: dict[int, list[str]] = {share: [] for share in (*shares, 100)}
     for key in (f"customer-{number}" for number in range(10_000)):
         first = next(share for share in found if _of(key, share) == "v-challenger")
-        if len(found[first]) < 2:
+        if len(found[first]) < 12:
             found[first].append(key)
     return {key: share for share, keys in found.items() for key in keys}
 
