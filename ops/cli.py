@@ -198,6 +198,19 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4580, show_default=True, help="On 127.0.0.1; 0: a free one."
+)
+@click.pass_obj
+def console(asked: Asked, port: int) -> None:
+    """Show dashboard, rollout, alarms and registry in a browser, with live data, until Ctrl-C. It reads only."""
+    from ops.console.pages import Pages  # noqa: PLC0415 - only this command needs it
+    from ops.console.serve import Serving  # noqa: PLC0415
+
+    Serving(Pages(find(asked)), port).run(lambda address: click.echo(f"{address}  (Ctrl-C ends it)"))
+
+
+@main.command()
 @click.option("--reason", default="", help="Why; it is kept in the history.")
 @click.pass_obj
 def approve(asked: Asked, reason: str) -> None:

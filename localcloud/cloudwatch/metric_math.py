@@ -29,6 +29,7 @@ from localcloud.cloudwatch.expressions import (
     Text,
 )
 from localcloud.cloudwatch.timeseries import (
+    HIDDEN,
     Scope,
     Series,
     Value,
@@ -42,7 +43,7 @@ from localcloud.cloudwatch.timeseries import (
     with_values,
 )
 
-_REFUSED = ("ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SEARCH", "SERVICE_QUOTA")
+_REFUSED = ("ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SERVICE_QUOTA")
 
 
 def evaluate(node: Node, scope: Scope) -> Value:
@@ -69,6 +70,8 @@ def evaluate(node: Node, scope: Scope) -> Value:
 
 
 def _call(node: Function, scope: Scope) -> Value:
+    if node.name == "SEARCH":  # in GetMetricData the metrics that it finds stand in its place
+        raise ExpressionError("SEARCH is for reading metrics; an alarm cannot use it")
     if node.name in _REFUSED:
         raise ExpressionError(f"{node.name} is not supported by the local CloudWatch")
     entry = _FUNCTIONS.get(node.name)
@@ -153,7 +156,7 @@ def _metrics(node: Function, scope: Scope) -> Value:
     return tuple(
         series
         for name, series in scope.results.items()
-        if isinstance(series, Series) and series.is_metric and part in name
+        if isinstance(series, Series) and series.is_metric and part in name and HIDDEN not in name
     )
 
 

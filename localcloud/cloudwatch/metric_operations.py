@@ -18,7 +18,7 @@ from localcloud.cloudwatch.errors import (
 from localcloud.cloudwatch.expressions import ExpressionError
 from localcloud.cloudwatch.queries import (
     SUB_MINUTE,
-    MetricQuery,
+    ExpressionQuery,
     Query,
     compute,
     metric_key,
@@ -26,9 +26,10 @@ from localcloud.cloudwatch.queries import (
     parse_queries,
     parse_statistic,
 )
+from localcloud.cloudwatch.search import expanded
 from localcloud.cloudwatch.statistics import SIMPLE
 from localcloud.cloudwatch.store import MINUTE, MetricKey, MetricStore, Window
-from localcloud.cloudwatch.timeseries import Series
+from localcloud.cloudwatch.timeseries import HIDDEN, Series
 from localcloud.server.platform import Clock
 
 _OLDEST, _NEWEST = 14 * 86400, 2 * 3600
@@ -84,7 +85,7 @@ class MetricOperations:
         limit = request.get("MaxDatapoints", _MAX_POINTS)
         if not 0 < limit <= _MAX_POINTS:
             raise validation_error(f"MaxDatapoints {limit} is not 1 to {_MAX_POINTS}")
-        queries = parse_queries(request["MetricDataQueries"])
+        queries = self._found(parse_queries(request["MetricDataQueries"]))
         metrics = list(metric_queries(queries))
         windows = [query.window(*_span(start, end, query.period)) for query in metrics]
         _check_size(windows)
@@ -97,6 +98,12 @@ class MetricOperations:
                 result["Timestamps"].reverse()
                 result["Values"].reverse()
         return _paged(request, results, limit)
+
+    def _found(self, queries: Sequence[Query]) -> tuple[Query, ...]:
+        try:
+            return expanded(queries, self._store.metrics())
+        except ExpressionError as error:
+            raise validation_error(str(error)) from None
 
     async def get_metric_statistics(self, request: Request) -> dict[str, Any]:
         """Statistics of one metric, by period and unit."""
@@ -223,9 +230,10 @@ def _results(queries: Sequence[Query], computed: Mapping[str, Any], end: float) 
             )
         several = (value,) if isinstance(value, Series) else value
         for series in several:
-            label = (
-                query.label if isinstance(query, MetricQuery) or len(several) == 1 else f"{query.label} {series.label}"
-            )
+            label = query.label
+            if isinstance(query, ExpressionQuery) and isinstance(value, tuple):
+                searched = HIDDEN in series.id and not query.labelled
+                label = series.label if searched else f"{query.label} {series.label}"
             points = sorted((moment, number) for moment, number in series.values.items() if moment < end)
             results.append(
                 {

@@ -40,13 +40,14 @@ class MetricQuery:
 
 @dataclass(frozen=True)
 class ExpressionQuery:
-    """A metric math expression over other queries."""
+    """A metric math expression over other queries; `labelled` when its label was given and is not just its id."""
 
     id: str
     text: str
     node: Node
     label: str
     returned: bool
+    labelled: bool = True
 
 
 Query = MetricQuery | ExpressionQuery
@@ -126,7 +127,8 @@ def _query(entry: Mapping[str, Any]) -> Query:
             node = parse(text)
         except ExpressionError as error:
             raise validation_error(f"the expression of {name!r} cannot be read: {error}") from None
-        return ExpressionQuery(name, text, node, entry.get("Label") or name, returned)
+        label = entry.get("Label")
+        return ExpressionQuery(name, text, node, label or name, returned, labelled=bool(label))
     stat = entry["MetricStat"]
     metric = stat["Metric"]
     if "Namespace" not in metric or "MetricName" not in metric:

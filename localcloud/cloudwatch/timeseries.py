@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from localcloud.cloudwatch.expressions import ExpressionError
 
+HIDDEN = "."
+"""In the id of a query that a search made, and in no other's."""
+
 
 @dataclass(frozen=True)
 class Series:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+from queue import SimpleQueue
 from typing import Any
 from urllib.request import urlopen
 
+import httpx
 import pytest
 import yaml
 
 from bench.bed import Bed
+from ops.console.pages import Pages
+from ops.console.serve import Serving
 from ops.replay import Report
 from ops.snapshot import take
 from ops.stack import Stack
@@ -116,6 +122,24 @@ def test_a_good_release_takes_over_in_steps_and_loses_no_request(
     assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
     assert shares(take(story.target())) == {"champion": 100.0}
     assert traffic.failures == []
+
+
+def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
+    serving, served = Serving(Pages(story.target()), 0), SimpleQueue[str]()
+    thread = threading.Thread(target=serving.run, args=(served.put,))
+    thread.start()
+    try:
+        with httpx.Client(base_url=served.get(timeout=60), timeout=60) as client:
+            found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry")}
+    finally:
+        serving.stop()
+        thread.join()
+    assert [answer.status_code for answer in found.values()] == [200] * 4
+    assert not [path for path, answer in found.items() if 'class="problem"' in answer.text]
+    assert re.search(r"<h2>Requests</h2>.*?</svg>v-\w+ <b>\d", found["/"].text, re.DOTALL), "a curve for each variant"
+    assert "Last verdict: promoted" in found["/rollout"].text
+    assert f"{story.target().endpoint}-rollback-errors" in found["/alarms"].text
+    assert re.search(r"<td>champion</td>\s*<td><span class=.pill ok.>Approved", found["/registry"].text)
 
 
 def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(

@@ -131,7 +131,7 @@ def test_remove_empty_leaves_series_with_data():
         ("NOPE(m1)", "there is no function 'NOPE'; functions here: ABS, "),
         ("sum(m1)", "there is no function 'sum'"),
         ("ANOMALY_DETECTION_BAND(m1)", "ANOMALY_DETECTION_BAND is not supported"),
-        ("SEARCH('x', 'Sum')", "SEARCH is not supported"),
+        ("SEARCH('x', 'Sum')", "an alarm cannot use it"),
         ("m9 + 1", "there is no query with the id 'm9'; ids here: m1, m2"),
         ("FILL(m1)", "FILL takes 2 arguments, not 1"),
         ("IF(m1)", "IF takes 2 to 3 arguments, not 1"),

@@ -1,0 +1,63 @@
+"""Takes the pictures of docs/console.md: `make pictures`, on a running stack; best while a release is on trial."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+from rich.console import Console
+
+from ops.command import run
+from ops.console.app import TABS
+from ops.console.pages import Pages
+from ops.console.serve import Serving
+from ops.errors import OperatorError
+from ops.target import LOCAL, ROOT, resolve
+
+FOLDER = ROOT / "docs" / "pictures"
+_SIZE = "1280,1250"
+_PATIENCE_S = 60
+
+
+def take(address: str, path: str, picture: Path) -> None:
+    """Take a picture of one page.
+
+    Raises:
+        OperatorError: There is no Chromium, or it took none.
+    """
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if binary is None:
+        raise OperatorError("chromium is not on PATH", "On Debian: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        wanted = [f"--window-size={_SIZE}", f"--screenshot={picture}", address.rstrip("/") + path]
+        done = subprocess.run(
+            [binary, *flags, *wanted], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+        )
+    if done.returncode or not picture.is_file():
+        raise OperatorError(f"chromium took no picture of {path}: {done.stderr.strip()[-300:]}")
+
+
+def main(console: Console) -> int:
+    """Take all pictures."""
+    serving, served = Serving(Pages(resolve(LOCAL)), 0), SimpleQueue[str]()
+    thread = threading.Thread(target=serving.run, args=(served.put,), daemon=True)
+    thread.start()
+    address = served.get(timeout=_PATIENCE_S)
+    FOLDER.mkdir(exist_ok=True)
+    for name, path in TABS:
+        picture = FOLDER / f"console-{name}.png"
+        take(address, "/?hours=0.25" if path == "/" else path, picture)
+        console.print(str(picture.relative_to(ROOT)))
+    serving.stop()
+    thread.join(_PATIENCE_S)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, stopped="the pictures that were there are kept."))
