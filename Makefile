@@ -81,6 +81,9 @@ image: ## Build the model's container image and push it: make image STACK=dev; n
 docs: setup-dev ## Write docs/config.md from the fields of the config
 	@$(RUN) -m infra.config_page --write
 
+pictures: setup-dev ## Take the pictures of docs/console.md, from stack `local`; needs Chromium
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m ops.console.pictures
+
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
 

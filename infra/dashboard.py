@@ -21,37 +21,37 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
     period, drift = max(settings.period_seconds, 60), 60 * settings.drift_minutes
     widgets = [
         _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
-        _graph("Requests", names, [_search(names, "AWS/SageMaker", "Invocations", "Sum", period)]),
+        _graph("Requests", names, {"": _search(names, "AWS/SageMaker", "Invocations", "Sum", period)}),
         _graph("Share of traffic, %", names, _shares(names, period)),
         _graph(
             "Model latency, µs",
             names,
-            [_search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p99")],
+            {stat: _search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p99")},
             line=settings.max_p99_ms * 1000,
         ),
         _graph(
             "Errors",
             names,
-            [
-                _search(names, "AWS/SageMaker", metric, "Sum", period)
-                for metric in ("Invocation5XXErrors", "Invocation4XXErrors")
-            ],
+            {
+                kind: _search(names, "AWS/SageMaker", f"Invocation{kind}Errors", "Sum", period)
+                for kind in ("5XX", "4XX")
+            },
         ),
         _graph(
             "Drift: evidence that requests differ from training",
             names,
-            [_search(names, "modelstack", "DriftEvidence", "Maximum", drift)],
+            {"": _search(names, "modelstack", "DriftEvidence", "Maximum", drift)},
             line=1,
         ),
         _graph(
             "Drift: distance from training, by feature",
             names,
-            [_search(names, "modelstack", "DriftDistance", "Maximum", drift, by="VariantName,Feature")],
+            {"": _search(names, "modelstack", "DriftDistance", "Maximum", drift, by="VariantName,Feature")},
         ),
         _graph(
             "Rows unlike training's, by what is unlike",
             names,
-            [_search(names, "modelstack", metric, "Sum", drift) for metric in (*UNUSUAL, "CaptureUnreadable")],
+            {metric: _search(names, "modelstack", metric, "Sum", drift) for metric in (*UNUSUAL, "CaptureUnreadable")},
         ),
         _budget(names, objective),
         _graph("Accuracy by the newest labels, with its interval", names, _interval(names, "RealisedAccuracy", period)),
@@ -59,7 +59,7 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
         _graph(
             "Evidence that the concept has moved",
             names,
-            [_search(names, "modelstack", EVIDENCE, "Maximum", period)],
+            {"": _search(names, "modelstack", EVIDENCE, "Maximum", period)},
             line=1,
         ),
     ]
@@ -83,14 +83,14 @@ def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *
     return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
 
 
-def _interval(names: Names, metric: str, period: int) -> list[str]:
-    ends = (metric, f"{metric}Low", f"{metric}High")
-    return [_search(names, "modelstack", name, "Average", period) for name in ends]
+def _interval(names: Names, metric: str, period: int) -> dict[str, str]:
+    ends = {"": metric, "low": f"{metric}Low", "high": f"{metric}High"}
+    return {end: _search(names, "modelstack", name, "Average", period) for end, name in ends.items()}
 
 
-def _shares(names: Names, period: int) -> list[str]:
+def _shares(names: Names, period: int) -> dict[str, str]:
     found = _search(names, "AWS/SageMaker", "Invocations", "Sum", period)
-    return [f"100 * {found} / SUM({found})"]
+    return {"": f"100 * {found} / SUM({found})"}
 
 
 def _budget(names: Names, objective: Objective) -> dict[str, Any]:
@@ -117,12 +117,16 @@ def _budget(names: Names, objective: Objective) -> dict[str, Any]:
     return {"type": "metric", "properties": properties}
 
 
-def _graph(title: str, names: Names, expressions: list[str], *, line: float | None = None) -> dict[str, Any]:
+def _graph(title: str, names: Names, expressions: dict[str, str], *, line: float | None = None) -> dict[str, Any]:
+    """Curves by label; each search adds what tells its curves apart, and an empty label leaves it at that."""
+    shown = [
+        {"expression": text, "label": label} if label else {"expression": text} for label, text in expressions.items()
+    ]
     properties: dict[str, Any] = {
         "title": title,
         "region": names.region,
         "view": "timeSeries",
-        "metrics": [[{"expression": text, "id": f"e{index}"}] for index, text in enumerate(expressions, start=1)],
+        "metrics": [[{**item, "id": f"e{index}"}] for index, item in enumerate(shown, start=1)],
         "yAxis": {"left": {"min": 0}},
     }
     if line is not None:

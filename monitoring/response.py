@@ -65,7 +65,7 @@ def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:
     if alarm.state != "ALARM":
         return f"its state is {alarm.state or 'not told'}, not ALARM"
     if alarm.endpoint != endpoint:
-        return f"it is about endpoint {alarm.endpoint}, not {endpoint}"
+        return f"it is about {f'endpoint {alarm.endpoint}' if alarm.endpoint else 'no endpoint'}, not {endpoint}"
     if alarm.variant is None:
         return "it names no single variant"
     if all(metric.startswith(OF_MEASURING) for metric in alarm.metrics):

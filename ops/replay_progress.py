@@ -34,7 +34,7 @@ def line(report: Report, before: Mark, now: Mark, rate: float | None) -> str:
     day = f" {report.last:%Y-%m-%d}" if report.last else ""
     return (
         f"replay{day}: {now.sent:,} sent, {report.failed:,} failed; {(now.sent - before.sent) / seconds:.1f}/s of "
-        f"{asked:.1f}/s asked; {now.due - now.sent:,} not answered yet"
+        f"{asked:.1f}/s asked; {now.due - now.sent:,} due and not done"
     )
 
 

@@ -117,7 +117,7 @@ class SageMakerTraffic:
                 if code_of(error.__cause__) not in {"ValidationException", "ResourceInUse"}:
                     raise
                 if self.read().status == "changing":
-                    raise Busy(str(error)) from error
+                    raise Busy(f"{doing}: the endpoint is changing, and takes it when it is done") from error
                 if not again:
                     raise
 

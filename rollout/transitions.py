@@ -80,8 +80,9 @@ def begin(
         )
     if beside is not None and beside != champion.config_name:
         raise RolloutError(
-            f"the champion is now {champion.id} ({champion.config_name}), and this release was planned beside "
-            f"{beside}: nothing was moved; plan it again"
+            f"the champion is now {champion.id} (config {champion.config_name}), which came to be it after this update "
+            f"had begun, and {target.id} was planned beside another (config {beside}). Nothing was moved; the same "
+            "update once more puts it on trial"
         )
     if state.skip_trial is not None and state.skip_trial.release == target.id:
         moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)

@@ -20,6 +20,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 DASHES = ("", "7 3", "2 2", "9 2 2 2")
 _WIDTH, _HEIGHT = 600, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 22
+_LETTER = 12
 _MISSED = 2.5  # periods without a point that break a curve
 _TICKS = 4
 
@@ -59,6 +60,7 @@ def graph(
         lines: Horizontal lines, such as where an alarm rings.
         marks: What happened meanwhile.
     """
+    curves = [_within(curve, span) for curve in curves]
     values = [value for curve in curves for _, value in curve.points] + [line.value for line in lines]
     scale = _Scale.of(values, span)
     parts = [
@@ -85,6 +87,11 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{name}"
     return f"{value:.4g}"
+
+
+def _within(curve: Series, span: Span) -> Series:
+    """Without the point of a period that began before the time that is shown."""
+    return Series(curve.label, tuple(point for point in curve.points if point[0] >= span.start))
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ def _line(scale: _Scale, line: Line) -> Markup:
     y = scale.y(line.value)
     return Markup(
         '<path class="limit" d="M{} {:.1f}H{}"/><text class="tick limit" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-    ).format(_LEFT, y, _WIDTH - _RIGHT, _WIDTH - _RIGHT, y - 4, line.label)
+    ).format(_LEFT, y, _WIDTH - _RIGHT, _WIDTH - _RIGHT, y - 4 if y > _TOP + _LETTER else y + _LETTER, line.label)
 
 
 def _curve(scale: _Scale, curve: Series, number: int, period: int) -> Iterator[Markup]:

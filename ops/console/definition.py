@@ -6,12 +6,14 @@ Source of the form: "Dashboard body structure and syntax" in the Amazon CloudWat
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 PERIOD = 300  # seconds, where neither the widget nor the metric says another
 STAT = "Average"
+_AGO = re.compile(r"-P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Widget:
         alarms: Of an alarm widget, the names of the alarms.
         single: Whether only the newest value is shown.
         period: The longest period of its queries, seconds.
+        seconds: The time that it shows until now, when it has one of its own.
     """
 
     kind: str
@@ -47,6 +50,7 @@ class Widget:
     alarms: tuple[str, ...] = ()
     single: bool = False
     period: int = PERIOD
+    seconds: float | None = None
 
 
 def widgets(body: str) -> list[Widget]:
@@ -71,7 +75,18 @@ def _widget(item: Mapping[str, Any]) -> Widget:
         if isinstance(line, dict)
     ]
     single = given.get("view") == "singleValue"
-    return Widget(kind, title, width, queries, tuple(lines), single=single, period=_longest(queries))
+    return Widget(
+        kind, title, width, queries, tuple(lines), single=single, period=_longest(queries), seconds=_ago(given)
+    )
+
+
+def _ago(given: Mapping[str, Any]) -> float | None:
+    """How far back a widget looks, of a start such as -PT3H; None when it says nothing of that kind."""
+    found = _AGO.fullmatch(given.get("start", ""))
+    if found is None:
+        return None
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    return days * 86400.0 + hours * 3600 + minutes * 60
 
 
 def _queries(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

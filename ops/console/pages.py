@@ -26,7 +26,7 @@ from ops.watching import Looks
 from rollout.state import RolloutState
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
-_AT_ONCE = 4  # widgets that are read at the same time
+_AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm
 _VERSIONS = 50
 _RUNBOOK = re.compile(r"(?:https?://|docs/)\S+")
@@ -159,7 +159,9 @@ class Pages:
             listed = [
                 item for page in pages for item in (*page.get("CompositeAlarms", ()), *page.get("MetricAlarms", ()))
             ]
-            found = [_alarm(item, self._changes(item["AlarmName"])) for item in listed]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                changes = pool.map(self._changes, [item["AlarmName"] for item in listed])
+                found = [_alarm(*each) for each in zip(listed, changes, strict=True)]
         return {"alarms": sorted(found, key=lambda item: (item.state != "ALARM", not item.composite, item.name))}
 
     def registry(self) -> dict[str, Any]:
@@ -188,10 +190,11 @@ class Pages:
                 problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here",
             )
         try:
-            curves = fetch(self.target, widget.queries, span.start, span.end)
+            shown = span if widget.seconds is None else chart.Span(span.end - widget.seconds, span.end)
+            curves = fetch(self.target, widget.queries, shown.start, shown.end)
         except OperatorError as error:
             return Drawn(widget, Markup(""), problem=str(error))
-        picture = chart.graph(widget.title, curves, span, widget.period, lines=widget.lines, marks=marks)
+        picture = chart.graph(widget.title, curves, shown, widget.period, lines=widget.lines, marks=marks)
         return Drawn(widget, picture, tuple(curves))
 
     def _changes(self, name: str) -> tuple[Change, ...]:

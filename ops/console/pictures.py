@@ -21,7 +21,7 @@ from ops.target import LOCAL, ROOT, resolve
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
-_PATIENCE_S = 60
+_PATIENCE_S = 180
 
 
 def take(address: str, path: str, picture: Path) -> None:
@@ -50,12 +50,14 @@ def main(console: Console) -> int:
     thread.start()
     address = served.get(timeout=_PATIENCE_S)
     FOLDER.mkdir(exist_ok=True)
-    for name, path in TABS:
-        picture = FOLDER / f"console-{name}.png"
-        take(address, "/?hours=0.25" if path == "/" else path, picture)
-        console.print(str(picture.relative_to(ROOT)))
-    serving.stop()
-    thread.join(_PATIENCE_S)
+    try:
+        for name, path in TABS:
+            picture = FOLDER / f"console-{name}.png"
+            take(address, "/?hours=0.25" if path == "/" else path, picture)
+            console.print(str(picture.relative_to(ROOT)))
+    finally:
+        serving.stop()
+        thread.join(_PATIENCE_S)
     return 0
 
 

@@ -59,6 +59,14 @@ def test_expressions_keep_id_label_and_whether_they_are_shown() -> None:
     assert given.period == 60
 
 
+@pytest.mark.parametrize(
+    ("start", "seconds"), [("-PT3H", 10800), ("-P7D", 604800), ("-P1DT2H30M", 95400), ("2026-03-01T00:00:00Z", None)]
+)
+def test_a_widget_may_have_a_time_of_its_own(start: str, seconds: float | None) -> None:
+    (given,) = widgets(body(metric(metrics=[], start=start)))
+    assert given.seconds == seconds
+
+
 def test_lines_alarms_and_other_kinds_are_told() -> None:
     drawn = metric(annotations={"horizontal": [{"label": "alarm", "value": 5}]}, view="singleValue", metrics=[])
     alarm = {"type": "alarm", "y": 1, "properties": {"alarms": ["arn:aws:cloudwatch:us-east-1:1:alarm:e-v-5xx"]}}
@@ -97,6 +105,13 @@ def test_what_is_drawn_stays_within_the_picture_whatever_the_values() -> None:
         picture = chart.graph("t", [Series("s", points)], HOUR, 600, lines=[Line("alarm", 4.0)])
         for path in paths(picture):
             assert all(0 <= x <= 600 and 0 <= y <= 200 for x, y in path)
+
+
+def test_a_point_from_before_the_time_that_is_shown_is_left_out() -> None:
+    curve = Series("s", ((HOUR.start - 30, 9000.0), (HOUR.start + 30, 1.0), (HOUR.start + 90, 1.0)))
+    picture = chart.graph("t", [curve], HOUR, 60)
+    assert [len(path) for path in paths(picture)] == [2]
+    assert "10k" not in picture
 
 
 def test_a_graph_says_what_it_shows_and_escapes_what_it_is_given() -> None:
