@@ -47,7 +47,7 @@ def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
         )
     elif state.phase in {Phase.PAUSED, Phase.HELD} and state.challenger is not None:
         pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state, commands)}")
-    elif last is not None and last.outcome != "promoted" and pulumi.runtime.is_dry_run():  # after it there is another
+    elif last is not None and last.outcome != "promoted":
         skip = f'. To let it: {commands.modelstack} skip-trial {last.release} --reason "..."'
         then = skip if last.outcome == "failed" and state.champion is not None else ""
         pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}{then}")

@@ -77,7 +77,7 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
         (replace(ALARM, state="OK"), "its state is OK, not ALARM"),
         (replace(ALARM, state="INSUFFICIENT_DATA"), "its state is INSUFFICIENT_DATA, not ALARM"),
         (replace(ALARM, endpoint="other"), "it is about endpoint other, not endpoint"),
-        (replace(ALARM, endpoint=None), "it is about endpoint None, not endpoint"),
+        (replace(ALARM, endpoint=None), "it is about no endpoint, not endpoint"),
         (replace(ALARM, variant=None), "it names no single variant"),
         (replace(ALARM, variant="v-a"), "the event is about variant v-a, on trial is v-b"),
         (replace(ALARM, variant="v-old"), "the event is about variant v-old, on trial is v-b"),

@@ -438,7 +438,9 @@ def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves
     world.controller().roll_back(ALARM, variant="v-b")
     world.controller().follow(60, poll=1)
     assert world.state.champion == release("a")
-    with pytest.raises(RolloutError, match=r"the champion is now a \(config solo-a\).*planned beside another \(config solo-b\)"):
+    with pytest.raises(
+        RolloutError, match=r"the champion is now a \(config solo-a\).*planned beside another \(config solo-b\)"
+    ):
         world.controller().release(release("c"), "pair-bc", plan, beside="solo-b")
     assert (world.serving, world.state.challenger) == ("solo-a", None)
     world.controller().release(release("c"), "pair-ac", plan, beside="solo-a")

@@ -135,7 +135,7 @@ def test_a_refusal_while_the_endpoint_is_updating_is_busy_not_a_mistake(
     ):
         stub.add_client_error(call, "ValidationException", "Cannot update in-progress endpoint", 400)
         stub.add_response("describe_endpoint", described("Updating"))
-        with pytest.raises(Busy, match="in-progress"):
+        with pytest.raises(Busy, match="the endpoint is changing"):
             method()
 
 
