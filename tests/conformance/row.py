@@ -18,7 +18,7 @@ from tests.rollout.on_cloud import Asked, wait_for
 Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]
 Beside = Callable[[FaultStage], AbstractContextManager[None]]
-AFTER = 1.0  # seconds of load after the end
+AFTER = 20  # answers after the end
 SECONDS = 600  # to the end of any row
 
 QUICK = Plan(
@@ -150,7 +150,7 @@ def play(row: Row, stage: FaultStage) -> Played:
                     row.drive(stage, row)
             row.after(stage)
             state, over = stage.settled(), time.time()
-            time.sleep(AFTER)
+            wait_for(lambda: sum(one.at > over for one in load.asked) >= AFTER, PATIENCE, "answers after the end")
             live = stage.live()
         finally:
             stage.end_faults()

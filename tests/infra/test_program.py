@@ -97,7 +97,7 @@ def test_refused_package_stops_the_program_before_anything_else_is_declared() ->
 def test_the_provider_of_packages_starts_while_aws_is_asked_whose_account_it_is() -> None:
     class Asked(World):
         def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-            until = time.monotonic() + 10  # a registration may be on its way in another thread
+            until = time.monotonic() + 100  # a registration may be on its way in another thread
             while not self.all(":pulumi-python") and time.monotonic() < until:
                 time.sleep(0.01)
             assert self.all(":pulumi-python"), "the provider waits for the account"

@@ -73,7 +73,7 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
         yield url, process.pid
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def ask(url: str) -> list[dict[str, Any]]:

@@ -220,7 +220,7 @@ class Stage:
         return sum(point["SampleCount"] for point in points), sum(point["Sum"] for point in points)
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 300
         while not holds():
             assert time.monotonic() < end, "the labels did not arrive"
             time.sleep(0.5)

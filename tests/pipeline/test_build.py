@@ -119,14 +119,14 @@ def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(sealed,
 def test_a_build_that_is_killed_leaves_no_training_behind(checkout: Checkout):
     root = checkout("checkout")
     with (root / "model/training.py").open("a") as code:
-        code.write("\ndef train(*_):\n    import time; time.sleep(100)\n")
+        code.write("\ndef train(*_):\n    import time; time.sleep(1000)\n")
     process = subprocess.Popen(command(root), cwd=root, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while alive(child):
         assert time.monotonic() < deadline, "the step outlived its build"
         time.sleep(0.02)

@@ -258,7 +258,7 @@ class Stage:
         return Load(self.shared.asking, self.names.endpoint, rate, target)
 
 
-def wait_for(question: Callable[[], Any], seconds: float = 90, doing: str = "") -> Any:
+def wait_for(question: Callable[[], Any], seconds: float = 300, doing: str = "") -> Any:
     """The first answer that is true.
 
     Raises:

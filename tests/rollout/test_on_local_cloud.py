@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollout import Metric, Phase, Plan, Reason, Step
-from tests.rollout.on_cloud import Clients, Stage, configured
+from tests.rollout.on_cloud import Clients, Stage, configured, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +55,7 @@ def test_a_champion_is_replaced_by_a_good_challenger_and_kept_from_a_bad_one(sta
         stage.controller().release(bad, stage.pair("b", "c"), PLAN)
         state = stage.controller().follow(150, poll=0.5)
         over = time.time()
-        time.sleep(1)
+        wait_for(lambda: sum(one.at > over for one in load.asked) >= 20)
     assert state.verdict is not None
     assert (state.verdict.outcome, state.champion, stage.approval("c")) == ("rolled_back", good, "Rejected")
     assert state.verdict.reason.numbers["challenger_rate"] == 1.0

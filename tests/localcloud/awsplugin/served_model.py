@@ -28,8 +28,8 @@ class Handler(BaseHTTPRequestHandler):
         """Silent."""
 
 
-if BEHAVIOUR.get("start") == "slow":
-    time.sleep(3)
+while "until" in BEHAVIOUR and not Path(BEHAVIOUR["until"]).exists():
+    time.sleep(0.02)
 if BEHAVIOUR.get("start") == "raise":
     sys.exit("the model does not load: as the test wants")
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()

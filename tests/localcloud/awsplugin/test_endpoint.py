@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -90,9 +91,9 @@ def test_a_configuration_that_is_ignored_is_left_alone_by_updates_of_other_prope
 
 
 def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
-    world: Any, hosting: Any, start_plugin: Any, connect: Any, shell_of: Any
+    world: Any, hosting: Any, start_plugin: Any, connect: Any, shell_of: Any, *, tmp_path: Path
 ) -> None:
-    config = world.config("slow", start="slow")
+    config = world.config("slow", until=str(tmp_path / "go"))
     with start_plugin(shell_of(hosting.url)) as port:
         other = connect(port)
         inputs = other.check(ENDPOINT, {"name": world.name("slow"), "endpointConfigName": config})
@@ -102,9 +103,10 @@ def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
         while not world.client("sagemaker").list_endpoints(NameContains=inputs["name"])["Endpoints"]:
             time.sleep(0.05)
         other.stub.Cancel(empty_pb2.Empty())
-        error = call.exception(timeout=10)
+        error = call.exception(timeout=120)
         assert "cancelled while waiting" in error.details()
         kept = partial(error)
         assert kept.id == inputs["name"]
         made = other.record(ENDPOINT, kept.id, inputs, kept.properties)
+    (tmp_path / "go").touch()
     world.plugin.delete(made)

@@ -280,22 +280,23 @@ def test_the_providers_default_tags_reach_every_resource(stack: Stack, hosting: 
 
 
 def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
-    stack: Stack, world: Any, hosting: Any
+    stack: Stack, world: Any, hosting: Any, tmp_path: Path
 ) -> None:
-    config = world.config("slow", start="slow")
+    config = world.config("slow", until=str(tmp_path / "go"))
     endpoint = f'aws.sagemaker.Endpoint("slow", name="{world.name("slow")}", endpoint_config_name="{config}")'
     stack.program(f"{PROGRAM}\n{endpoint}\n")
     process = stack.start("up", "--yes", "--skip-preview")
     sagemaker = hosting.client("sagemaker")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not sagemaker.list_endpoints(NameContains=world.name("slow"))["Endpoints"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode != 0
     assert "Traceback" not in output
     assert world.name("slow") in stack.deployment
+    (tmp_path / "go").touch()
     stack.up()
     assert sagemaker.describe_endpoint(EndpointName=world.name("slow"))["EndpointStatus"] == "InService"
     stack.program(PROGRAM)
@@ -303,8 +304,10 @@ def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
     assert sagemaker.list_endpoints(NameContains=world.name("slow"))["Endpoints"] == []
 
 
-def test_an_update_that_was_killed_is_finished_by_the_next(stack: Stack, world: Any, hosting: Any) -> None:
-    name, config = world.name("killed"), world.config("killed", start="slow")
+def test_an_update_that_was_killed_is_finished_by_the_next(
+    stack: Stack, world: Any, hosting: Any, tmp_path: Path
+) -> None:
+    name, config = world.name("killed"), world.config("killed", until=str(tmp_path / "go"))
     made = f"""
 aws.cloudwatch.LogGroup("killed", name="/{name}", retention_in_days=7)
 aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
@@ -312,12 +315,13 @@ aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
     stack.program(PROGRAM + made)
     process = stack.start("up", "--yes", "--skip-preview")
     sagemaker = hosting.client("sagemaker")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not sagemaker.list_endpoints(NameContains=name)["Endpoints"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
+    (tmp_path / "go").touch()
     assert f'"id": "{name}"' not in stack.deployment, "the endpoint is there, and not in the state"
     stack.run("cancel", "--yes")
     stack.up()

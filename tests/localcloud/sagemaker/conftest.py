@@ -338,8 +338,8 @@ def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[st
 
 
 def run(scenario: Any) -> Any:
-    """What a scenario answers, within five minutes."""
-    return asyncio.run(asyncio.wait_for(scenario, 300))
+    """What a scenario answers, within four minutes."""
+    return asyncio.run(asyncio.wait_for(scenario, 240))
 
 
 async def failure(call: Any) -> Any:
