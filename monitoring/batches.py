@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError  # pyright: ignore[reportMissingType
 from monitoring.batch_metrics import MOST, NAMESPACE, answered_of, content, gauge_data, metric_data, rows_of
 from monitoring.log import log
 from monitoring.pairs import LOST, Batch
-from monitoring.standing import Promised, Standing
+from monitoring.standing import SEGMENT_ERROR, Promised, Standing
 from monitoring.table import Item, Table, code
 
 STANDING = "standing#"
@@ -161,6 +161,7 @@ class Batches:
             "id": {"S": key},
             "revision": {"N": str(revision + 1)},
             "standing": {"S": json.dumps(standing.as_dict())},
+            "told": {"S": json.dumps(self._told(standing, promised))},
             "expires": self.table.expiry,
         }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
@@ -175,6 +176,16 @@ class Batches:
             if code(error) == "TransactionCanceledException":
                 return None
             raise
+
+    def _told(self, standing: Standing, promised: Promised | None) -> dict[str, Any]:
+        """What people are shown of it."""
+        gauges = standing.gauges(promised) if promised else []
+        return {
+            "at": self.table.now(),
+            "since": standing.bets.since,
+            "values": {item.name: item.value for item in gauges if item.segment is None},
+            "segments": {item.segment: item.value for item in gauges if item.segment and item.name == SEGMENT_ERROR},
+        }
 
     def _taking(self, name: str) -> dict[str, Any]:
         key = {"TableName": self.table.name, "Key": {"id": {"S": name}}}

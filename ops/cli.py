@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 import click
 from rich.console import Console
 
-from ops import budget, render
+from ops import budget, quality, render
 from ops.command import tell
 from ops.errors import OperatorError, explained
 from ops.releases import variant_of
@@ -138,12 +138,13 @@ def main() -> None:
 @_json
 @click.pass_obj
 def status(asked: Asked, as_json: bool) -> None:
-    """Show endpoint, weights, last verdict, error budgets, alarms and packages.
+    """Show endpoint, weights, last verdict, error budgets, quality by labels, alarms and packages.
 
     Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
     """
     target = find(asked)
-    seen = replace(take(target), budgets=budget.read(target))
+    seen = take(target)
+    seen = replace(seen, budgets=budget.read(target), quality=quality.read(target, [row.name for row in seen.variants]))
     if as_json:
         click.echo(json.dumps(seen.as_dict(), indent=2))
     else:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.budget import BudgetView
+from ops.quality import QualityView
 from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
 from rollout.commands import Commands
 
@@ -16,6 +17,8 @@ _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
 _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
+_SEGMENTS = 5  # the worst ones are shown; --json has all
+_TELLING = 0.01  # of the evidence that rings: below, the time of a change is a guess
 _PLACES = 3  # metrics that have a place in the table
 
 
@@ -28,6 +31,7 @@ def snapshot(seen: Snapshot) -> RenderableType:
         if ended:
             parts.append(_ended(label, ended))
     parts += [budget(row) for row in seen.budgets]
+    parts += [quality(row) for row in seen.quality]
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
@@ -109,6 +113,39 @@ def budget(row: BudgetView) -> Text:
         (f"{100 * row.left:.0f}%", style), f" of the error budget is left ({row.bad:,.0f} of {row.requests:,.0f} "
         f"requests {'failed' if row.sli == 'availability' else 'were slow'}, {row.tolerated:,.0f} might)",
     )  # fmt: skip
+
+
+def quality(row: QualityView) -> RenderableType:
+    """What labels show of a variant, what was estimated before they came, and whether its concept has moved."""
+    table = Table(title=f"quality of {row.variant}, {row.labels:,} newest labels", title_justify="left", expand=False)
+    for column in ("measure", "by labels", "estimated", "estimate less labels"):
+        table.add_column(column)
+    for name in row.measures:
+        miss = row.values.get(f"EstimateMiss{name}")
+        shown = "" if miss is None else f"{miss:+.3f}"
+        table.add_row(name, _range(row, f"Realised{name}"), _range(row, f"Estimated{name}"), shown)
+    for segment, error in sorted(row.segments.items(), key=lambda item: -item[1])[:_SEGMENTS]:
+        table.add_row(f"error of {segment}", f"{error:.3f}", "", "")
+    return Group(table, _concept(row))
+
+
+def _range(row: QualityView, name: str) -> str:
+    if name not in row.values:
+        return "-"
+    low, high = (f"{row.values[end]:.3f}" if end in row.values else "?" for end in (f"{name}Low", f"{name}High"))
+    return f"{row.values[name]:.3f} ({low} to {high})"
+
+
+def _concept(row: QualityView) -> Text:
+    if row.evidence is None:
+        return Text(
+            "concept: not judged, since no labels came or the release tells no answers of its evaluation", "dim"
+        )
+    style = "bold red" if row.evidence >= 1 else "green"
+    since = f"; if it has moved, then since {row.since}" if row.since and row.evidence >= _TELLING else ""
+    return Text.assemble(
+        ("concept ", "dim"), (f"evidence {row.evidence:.2g}", style), f" that it has moved, of 1{since}"
+    )
 
 
 def _ended(label: str, verdict: dict[str, str]) -> Text:

@@ -12,6 +12,7 @@ from typing import Any
 from monitoring.alarms import with_numbers
 from ops.budget import BudgetView
 from ops.errors import explained
+from ops.quality import QualityView
 from ops.releases import journal_state
 from ops.target import Target, commands_of
 from ops.trial import Trial, trial
@@ -81,7 +82,7 @@ class Snapshot:
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the
-    budgets.
+    budgets and the quality.
     """
 
     at: str
@@ -104,6 +105,7 @@ class Snapshot:
     previous: str | None = None
     budgets: tuple[BudgetView, ...] = ()
     moved: dict[str, Any] | None = None
+    quality: tuple[QualityView, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
