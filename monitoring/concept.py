@@ -133,7 +133,7 @@ class Bets:
     def since(self) -> float | None:
         """When the change began, if there was one: epoch seconds; None when nothing speaks for one."""
         best = max(range(len(self.runs)), key=self.runs.__getitem__)
-        return self.began[best] or None if self.runs[best] > 1.0 else None
+        return self.began[best] if self.runs[best] > 1.0 else None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
