@@ -41,14 +41,14 @@ def first(story: Bed) -> Stack:
 
 @pytest.fixture(scope="module")
 def broken(story: Bed, first: Stack) -> Stack:
-    """The same stack from a checkout whose model trains, and raises when it is imported to serve."""
+    """The same stack from a checkout whose model trains and is evaluated, and raises when it is imported to serve."""
     root = story.folder / "checkout"
     for room in PROGRAM:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
-        code.write(f'\nraise RuntimeError("{BOOM}")\n')
+        code.write(f'\nimport sys\nif "serve" in sys.argv:\n    raise RuntimeError("{BOOM}")\n')
     return Stack("local", {**story.environment, "PYTHONPATH": str(root)}, root, first.config)
 
 

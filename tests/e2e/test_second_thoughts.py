@@ -247,8 +247,10 @@ def test_the_update_after_it_deletes_what_the_superseded_release_left_and_nothin
     (superseded,) = [event.rollout_id for event in state.history if event.kind == "superseded"]
     steps = json.loads(succeeded(same.preview("--json")).output)["steps"]
     changes = [step for step in steps if step["op"] != "same"]
-    assert {step["op"] for step in changes} == {"delete"}
-    deleted = {step["oldState"]["id"] for step in changes}
+    assert {step["op"] for step in changes} == {"delete", "update"}
+    updated = [step["urn"].rpartition("::")[2] for step in changes if step["op"] == "update"]
+    assert all(name.startswith("burn-") for name in updated), "alarms of all versions together count it no more"
+    deleted = {step["oldState"]["id"] for step in changes if step["op"] == "delete"}
     variants = [release.variant for release in state.releases()]
     assert f"v-{release_of(superseded)}" not in variants
     assert any(f"v-{release_of(superseded)}" in name for name in deleted), "its alarms"
