@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.quality import Form
+from monitoring.record import Datum, Reading
 from monitoring.reference import Reference
 from monitoring.transient import gone
-from monitoring.watch import Datum, Reading
 from rollout import Release
 from rollout.sagemaker import Clients
 

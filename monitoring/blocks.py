@@ -94,17 +94,17 @@ class Cutter:
         return full
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"seen": self.seen.as_dict(), "span": self._span}
+        """As JSON values; `since` is when the newest span of its rows began, epoch seconds."""
+        since = None if self._span is None else self._span * self._cut.span
+        return {"seen": self.seen.as_dict(), "since": since}
 
     def read(self, value: object) -> None:
-        """Take over `as_dict`.
+        """Take over `as_dict`, also of a cut with another span.
 
         Raises:
             ValueError: It is of another form, or of another profile.
         """
         body = an_object(value, "open block")
-        span = body.get("span")
-        if span is not None and not isinstance(span, int):
-            raise ValueError(f"open block: got a span {span!r}, expected a whole number or null")
-        self.seen, self._span = Statistic.from_dict(self._profile, body.get("seen")), span
+        self.seen = Statistic.from_dict(self._profile, body.get("seen"))
+        since = None if body.get("since") is None else a_number(body["since"], "open block.since")
+        self._span = None if since is None or not self._cut.span else math.floor(since / self._cut.span)

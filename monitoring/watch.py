@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from monitoring import capture
+from monitoring.record import Datum, Reading, Record
 from monitoring.reference import Reference
 from monitoring.shift import DriftMonitor, Finding
 from monitoring.statistic import Problem
@@ -25,44 +26,6 @@ from rollout.records import Malformed
 _OLDEST_S = 13 * 86_400  # CloudWatch takes no value that is two weeks old: it would refuse all, at every call
 _ASIDE = 50  # unreadable lines that are kept aside of one file, and characters of each
 _LONGEST = 2000
-
-
-@dataclass(frozen=True)
-class Datum:
-    """One value of one metric.
-
-    Attributes:
-        name: The metric.
-        variant: Which variant it is about.
-        value: Its value.
-        unit: CloudWatch's unit.
-        at: Epoch seconds.
-        feature: Which feature it is about; None for the variant as a whole.
-    """
-
-    name: str
-    variant: str
-    value: float
-    unit: str
-    at: float
-    feature: str | None = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The durable record of one variant.
-
-    Attributes:
-        revision: Counts the writes.
-        after: The last key that was read; empty before the first.
-        state: `as_dict` of its `DriftMonitor`; None before the first row.
-        unsent: Metrics that are still to be sent.
-    """
-
-    revision: int = 0
-    after: str = ""
-    state: Mapping[str, Any] | None = None
-    unsent: tuple[Datum, ...] = ()
 
 
 class Captures(Protocol):
@@ -82,18 +45,6 @@ class Captures(Protocol):
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
         """Keep aside what could not be read in one file; a second time, it replaces the first."""
-        ...
-
-
-class Record(Protocol):
-    """Keeps the readings; a write lands only on the revision that was read."""
-
-    def read(self, variant: str) -> Reading:
-        """The reading of a variant, or an empty one."""
-        ...
-
-    def write(self, variant: str, reading: Reading) -> Reading | None:
-        """Store the successor of a revision; None when another writer was first."""
         ...
 
 

@@ -3,15 +3,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
 from monitoring.bulk import DAY, sealed
+from monitoring.record import Datum, Reading, newest_day
 from monitoring.reference import Reference
-from monitoring.watch import Datum, DriftWatch, Measured, Reading
+from monitoring.watch import DriftWatch, Measured
 
 ROWS = 30  # a day
 START = 20_000 * DAY
@@ -273,6 +274,29 @@ def test_a_replay_of_the_past_is_judged_by_the_days_of_its_events_also_when_it_b
     assert measured(shelf).judged == 3
     shelf.files["v-a/2"] = replayed
     assert measured(shelf).judged == 7
+
+
+def test_the_newest_day_is_that_of_the_requests_that_were_counted_last(shelf: Shelf) -> None:
+    def day_after(name: str, first: float, told: float | None = None) -> date | None:
+        shelf.files[f"v-a/{name}"] = [line(row, first, told) for row in rows_of(days(1, 2))]
+        measured(shelf)
+        return newest_day(shelf.read("v-a"))
+
+    first = datetime.fromtimestamp(START, UTC).date()
+    assert newest_day(shelf.read("v-a")) is None
+    assert day_after("1", START + DAY - 1) == first
+    assert day_after("2", START + 9 * DAY) == first + timedelta(9)
+    assert day_after("3", START + 2 * DAY) == first + timedelta(9), "these came late"
+    assert day_after("4", START + 10 * DAY, told=START - 300 * DAY) == first - timedelta(300), "a replay has begun"
+
+
+def test_a_change_of_how_long_blocks_are_leaves_none_open_for_ever(shelf: Shelf) -> None:
+    def counted(name: str, first: float, every: float) -> Measured:
+        shelf.files[f"v-a/{name}"] = [line(row, first + place) for place, row in enumerate(rows_of(days(1, 2)))]
+        return replace(watch(shelf), every=every).measure({"v-a": UNDATED}, START + DAY)["v-a"]
+
+    assert counted("1", START, 60.0).waiting == 30
+    assert len(counted("2", START + 3600, 3600.0).findings) == 1
 
 
 def test_a_row_from_a_clock_that_is_behind_is_late_and_one_ahead_is_of_now(shelf: Shelf) -> None:

@@ -1,0 +1,71 @@
+"""What is kept of a variant's drift: how far its captures were read, and what was counted of them.
+
+newest_day(record.read(variant))    # date(2013, 4, 17): the requests that were counted last are about that day
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Datum:
+    """One value of one metric.
+
+    Attributes:
+        name: The metric.
+        variant: Which variant it is about.
+        value: Its value.
+        unit: CloudWatch's unit.
+        at: Epoch seconds.
+        feature: Which feature it is about; None for the variant as a whole.
+    """
+
+    name: str
+    variant: str
+    value: float
+    unit: str
+    at: float
+    feature: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The durable record of one variant.
+
+    Attributes:
+        revision: Counts the writes.
+        after: The last key that was read; empty before the first.
+        state: `as_dict` of its `DriftMonitor`; None before the first row.
+        unsent: Metrics that are still to be sent.
+    """
+
+    revision: int = 0
+    after: str = ""
+    state: Mapping[str, Any] | None = None
+    unsent: tuple[Datum, ...] = ()
+
+
+class Record(Protocol):
+    """Keeps the readings; a write lands only on the revision that was read."""
+
+    def read(self, variant: str) -> Reading:
+        """The reading of a variant, or an empty one."""
+        ...
+
+    def write(self, variant: str, reading: Reading) -> Reading | None:
+        """Store the successor of a revision; None when another writer was first."""
+        ...
+
+
+def newest_day(reading: Reading) -> date | None:
+    """The day, UTC, that the newest rows are about; None before the first row.
+
+    Newest in the time of the requests, whatever the day on which they were counted. A replay of the past that begins
+    again begins with an earlier day, as its rows are newer than those before it.
+    """
+    newest = (reading.state or {}).get("open", {}).get("since")
+    return None if newest is None else datetime.fromtimestamp(newest, UTC).date()
