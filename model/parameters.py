@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
 FAULTS = ("none", "errors", "slow", "nan")
 FAULTY = {"fault": "errors"}
 """The version that `make demo` and `make bench` see rolled back."""
+
+EVALUATED = timedelta(days=14)
+LABELLED_WITHIN = timedelta(days=1)
+"""From the end of a flight's day, UTC, until its label is known at the latest; so it was for every flight of 2013."""
+DATA_UNTIL = date(2013, 12, 31)
+"""The last day that a period may end with: the next one is a day of 2014."""
 
 
 class ParameterError(ValueError):
@@ -95,6 +101,37 @@ def variant(parameters: Parameters, number: int) -> dict[str, Any]:
     return {"learning_rate": round(max(parameters.learning_rate, 0.0015) * (1 - number / 1e7), 12)}
 
 
+def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
+    """What to change to learn from all that is known at the beginning of a day.
+
+    The newest 14 days whose labels are all known are for evaluation, all days from `train_from` to these for training.
+    The day before `through` is left out: of its flights, those that landed late have no label yet, so that what is
+    known of it is mostly punctual, and a window that ends there would take flights for more punctual than they are.
+
+    A later `through` never gives an earlier window, and the window never holds a flight that training with the given
+    parameters has seen.
+
+    Args:
+        parameters: Those to start from.
+        through: The day, UTC, YYYY-MM-DD; nothing that came to be known on it or later is used.
+
+    Raises:
+        ParameterError: It is no such day, it is beyond the data, or it gives no newer days to train and to evaluate on.
+    """
+    newest = DATA_UNTIL + LABELLED_WITHIN
+    after = max(date.fromisoformat(parameters.evaluate_until), date.fromisoformat(parameters.train_until) + EVALUATED)
+    expected = f"a day as YYYY-MM-DD, after {after + LABELLED_WITHIN} (what the model knows already)"
+    expected += f", up to {newest} (where the data ends)"
+    try:
+        until = _date(through) - LABELLED_WITHIN
+        if not after < until <= DATA_UNTIL:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"through: {through!r} is not allowed: expected {expected}") from None
+    since = str(until - EVALUATED)
+    return {"train_until": since, "evaluate_from": since, "evaluate_until": str(until)}
+
+
 def _integer(low: int, high: int, also: tuple[int, ...] = ()) -> tuple[Callable[[Any], int], str]:
     def convert(value: Any) -> int:
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
@@ -128,11 +165,18 @@ def _one_of(*choices: str) -> tuple[Callable[[Any], str], str]:
 
 def _day() -> tuple[Callable[[Any], str], str]:
     def convert(value: Any) -> str:
-        if not isinstance(value, str) or len(value) != len("YYYY-MM-DD") or date.fromisoformat(value).year != 2013:
+        if _date(value).year != 2013:
             raise ValueError
         return value
 
     return convert, "a day of 2013 as YYYY-MM-DD (the data covers that year)"
+
+
+def _date(text: Any) -> date:
+    day = date.fromisoformat(text)
+    if str(day) != text:  # it reads a week's day too, `2013-W01-1`
+        raise ValueError
+    return day
 
 
 _ALLOWED: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -126,8 +126,8 @@ class _Parameters(Protocol):
         ...
 
 
-class _Rehearsal(Protocol):
-    """For `make demo` and `make bench`, which release versions of their own making."""
+class _Versions(Protocol):
+    """For who makes versions of their own: `make demo` and `make bench` the first two, retraining the last."""
 
     FAULTY: Mapping[str, Any]
     """Parameters of a version whose requests fail, for the demo to roll back."""
@@ -135,6 +135,14 @@ class _Rehearsal(Protocol):
     @staticmethod
     def variant(settings: Settings, number: int) -> Mapping[str, Any]:
         """The parameters to change for version `number`, 1 to 1,000,000: each another recipe, about as good."""
+        ...
+
+    @staticmethod
+    def retrained(settings: Settings, through: str) -> Mapping[str, Any]:
+        """The parameters to change to use what is known at a day's beginning, YYYY-MM-DD; a later day, a later window.
+
+        Raises `ParameterError` for a day that gives nothing newer than the settings have.
+        """
         ...
 
 
@@ -230,4 +238,4 @@ MODULES: Mapping[str, type] = {
     "evaluation": _Evaluation,
     "serving": _Serving,
 }
-OPTIONAL: Mapping[str, type] = {"parameters": _Rehearsal, "data": _Events, "evaluation": _Answers}
+OPTIONAL: Mapping[str, type] = {"parameters": _Versions, "data": _Events, "evaluation": _Answers}

@@ -39,6 +39,10 @@ class RecipeError(Exception):
     """The model's folder, parameters or locks cannot be read; the message says which and why."""
 
 
+class NothingNewer(RecipeError):
+    """There is nothing newer to learn from; the message is the model's own."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What determines a model version.
@@ -150,8 +154,8 @@ def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]
     Raises:
         RecipeError: The model names none, or `parameters.py` fails.
     """
-    settings = _module(root / "model" / "parameters.py").parse(given)
-    return {**given, **_rehearsal(root, "variant")(settings, number)}
+    module = _module(root / "model" / "parameters.py")
+    return {**given, **_named(module, "variant")(module.parse(given), number)}
 
 
 def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,14 +164,39 @@ def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RecipeError: The model names none.
     """
-    return {**given, **_rehearsal(root, "FAULTY")}
+    return {**given, **_named(_module(root / "model" / "parameters.py"), "FAULTY")}
 
 
-def _rehearsal(root: Path, name: str) -> Any:
+def retrained(root: Path, given: Mapping[str, Any], through: str) -> dict[str, Any]:
+    """Return the parameters to change to learn from what is known at the beginning of a day.
+
+    Args:
+        root: A checkout.
+        given: The parameters to start from; defaults may be left out.
+        through: The day, YYYY-MM-DD.
+
+    Raises:
+        NothingNewer: The model has no newer data for that day.
+        RecipeError: The model does not say how it is retrained, or `parameters.py` fails.
+    """
     path = root / "model" / "parameters.py"
-    found = getattr(_module(path), name, None)
+    settings = check_parameters(root, given)
+    module = _module(path)
+    change = _named(module, "retrained")
+    try:
+        return dict(change(module.parse(settings), through))
+    except module.ParameterError as error:
+        raise NothingNewer(str(error)) from None
+    except Exception as error:
+        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
+
+
+def _named(module: ModuleType, name: str) -> Any:
+    found = getattr(module, name, None)
     if found is None:
-        raise RecipeError(f"{path} has no {name}, which says which versions to rehearse with: see docs/own-model.md")
+        raise RecipeError(
+            f"{module.__file__} has no {name}, which says how other versions are made: see docs/own-model.md"
+        )
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.parameters import FAULTS, FAULTY, ParameterError, Parameters, parse, variant
+from model.parameters import FAULTS, FAULTY, ParameterError, Parameters, parse, retrained, variant
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
@@ -36,6 +38,7 @@ def test_a_whole_number_that_came_through_json_as_a_float_is_the_same_parameter(
         ({"train_from": "2012-12-31"}, "train_from: '2012-12-31' is not allowed: expected a day of 2013"),
         ({"train_from": "2013-13-01"}, "train_from: '2013-13-01' is not allowed"),
         ({"train_from": "20130101"}, "train_from: '20130101' is not allowed"),
+        ({"train_from": "2013-W01-1"}, "train_from: '2013-W01-1' is not allowed"),
         ({"trees": 60}, "trees: unknown parameter; the model has evaluate_from"),
         ({"train_from": "2013-03-01"}, "train_until: '2013-03-01' is not allowed: expected a day after train_from"),
         (
@@ -72,3 +75,54 @@ def test_other_versions_are_allowed_and_differ(rate: float):
     made = [parse({"learning_rate": rate, **variant(parse({"learning_rate": rate}), n)}) for n in (1, 2, 1_000_000)]
     assert len({parameters.learning_rate for parameters in (parse({"learning_rate": rate}), *made)}) == 4
     assert parse(FAULTY).fault != parse({}).fault
+
+
+def test_retraining_takes_the_newest_two_weeks_whose_labels_are_all_known_to_evaluate_on():
+    changes = retrained(parse({"max_iter": 80}), "2013-06-16")
+    assert changes == {"train_until": "2013-06-01", "evaluate_from": "2013-06-01", "evaluate_until": "2013-06-15"}
+    assert parse({"max_iter": 80, **changes}).train_from == Parameters().train_from
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        *("2013-04-02", "2013-01-01", "2014-01-02", "9999-12-31", "0001-01-01"),
+        *("2013-13-01", "20130601", "2013-W23-1", "2013-06-16T00:00", "", None, 20130601),
+    ],
+)
+def test_a_day_that_gives_nothing_newer_or_is_none_is_refused_with_what_is_allowed(through: str):
+    with pytest.raises(ParameterError) as refused:
+        retrained(parse({}), through)
+    assert str(refused.value) == (
+        f"through: {through!r} is not allowed: expected a day as YYYY-MM-DD, after 2013-04-02 (what the model knows "
+        "already), up to 2014-01-01 (where the data ends)"
+    )
+
+
+def test_the_first_and_the_last_day_that_are_allowed():
+    assert retrained(parse({}), "2013-04-03")["evaluate_until"] == "2013-04-02"
+    assert parse(retrained(parse({}), "2014-01-01")).evaluate_until == "2013-12-31"
+
+
+@given(st.dates(date(2013, 1, 1), date(2014, 2, 1)), st.dates(date(2013, 1, 1), date(2014, 2, 1)))
+def test_a_later_day_never_gives_an_earlier_window_and_never_less_than_what_was_known(one: date, other: date):
+    def window(day: date) -> Parameters | None:
+        try:
+            return parse({**Parameters().as_dict(), **retrained(parse({}), str(day))})
+        except ParameterError:
+            return None
+
+    earlier, later = window(min(one, other)), window(max(one, other))
+    for found in (earlier, later):
+        if found is not None:
+            assert found.evaluate_until > Parameters().evaluate_until
+            assert found.evaluate_from >= found.train_until > Parameters().train_until
+    if earlier and later:
+        assert (earlier.train_until, earlier.evaluate_until) <= (later.train_until, later.evaluate_until)
+
+
+def test_no_flight_to_evaluate_on_was_trained_on_before_even_with_a_short_evaluation():
+    short = parse({"train_until": "2013-06-01", "evaluate_from": "2013-06-01", "evaluate_until": "2013-06-03"})
+    with pytest.raises(ParameterError, match="after 2013-06-16"):
+        retrained(short, "2013-06-16")
+    assert retrained(short, "2013-06-17")["evaluate_from"] == "2013-06-02"

@@ -70,9 +70,15 @@ def test_what_a_module_lacks_is_named_with_its_form(folder: Path, module: str, n
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("data", "replay"), ("parameters", "variant"), ("parameters", "FAULTY"), ("evaluation", "answers")],
+    [
+        ("data", "replay"),
+        ("parameters", "variant"),
+        ("parameters", "FAULTY"),
+        ("parameters", "retrained"),
+        ("evaluation", "answers"),
+    ],
 )
-def test_what_only_a_replay_a_demo_or_labels_need_may_be_missing(folder: Path, module: str, name: str):
+def test_what_only_a_replay_a_demo_a_retraining_or_labels_need_may_be_missing(folder: Path, module: str, name: str):
     without(folder / f"{module}.py", name)
     assert told(folder) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.recipe import RecipeError, canonical, locked, model_files, recipe
+from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
@@ -235,6 +236,36 @@ def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(checkout: Che
             (ROOT / "model/parameters.py").read_text().replace("max_iter: int = 60", f"max_iter: int = {default}")
         )
         assert recipe(root, {}).parameters["max_iter"] == default
+
+
+def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
+    code = (
+        "import json, sys, pathlib; from pipeline.recipe import retrained; "
+        "print(json.dumps(retrained(pathlib.Path('.'), {}, '2013-06-16'))); "
+        "sys.exit(bool({'pandas', 'numpy', 'sklearn', 'model'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "train_until": "2013-06-01",
+        "evaluate_from": "2013-06-01",
+        "evaluate_until": "2013-06-15",
+    }
+
+
+def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retrained(checkout: Checkout):
+    root = checkout("checkout")
+    with pytest.raises(NothingNewer, match="through: '2013-04-01' is not allowed"):
+        retrained(root, {}, "2013-04-01")
+    with (root / "model/parameters.py").open("a") as code:
+        code.write("\ndef retrained(settings, through):\n    return 1 / 0\n")
+    with pytest.raises(RecipeError, match=r"parameters\.py failed: ZeroDivisionError"):
+        retrained(root, {}, "2013-06-16")
+    with (root / "model/parameters.py").open("a") as code:
+        code.write("\ndel retrained\n")
+    with pytest.raises(RecipeError, match=r"parameters\.py has no retrained.*docs/own-model\.md") as refused:
+        retrained(root, {}, "2013-06-16")
+    assert not isinstance(refused.value, NothingNewer)
 
 
 def test_every_file_of_the_model_is_found_once():
