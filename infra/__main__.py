@@ -20,6 +20,7 @@ from infra.place import Place
 from infra.probe import Probe
 from infra.registry import Registry
 from infra.releases import ServingPlan, plan_serving
+from infra.retraining import Retraining
 from infra.rollback import Rollback
 from infra.rollout import Rollout
 from infra.serving import Serving
@@ -56,6 +57,7 @@ async def main() -> None:
         copied=way.copied,
     )
     looks = settings.monitoring
+    verdict.tell_retrained(here.candidate, wanted, plan)
     verdict.tell(plan, here.state, way.plan(looks.period_seconds, max_failed=looks.max_5xx_rate))
     instances.tell(plan, here.state, settings.serving, alike=here.alike(settings))
     package = Package(
@@ -63,7 +65,7 @@ async def main() -> None:
         here.names,
         wanted=wanted,
         image=here.image,
-        settings=settings.model,
+        settings=here.model(settings),
         registry=registry,
         retain=retain,
         source=here.source,
@@ -112,6 +114,8 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         alerts=alerts,
     )
     Labels("labels", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
+    if settings.retraining.enabled:
+        Retraining("retraining", names, settings=settings, registry=registry, alerts=alerts, code=code)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(
         "rollout",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from monitoring.quality import Form, UnreadableForm
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, reported
 from pipeline.outline import broken
-from pipeline.recipe import RecipeError, check_parameters, recipe
+from pipeline.recipe import RecipeError, check_parameters, recipe, retrained
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,6 +67,22 @@ def recipe_of(parameters: Mapping[str, Any]) -> str:
         return recipe(ROOT, parameters).digest
     except RecipeError as error:
         raise pulumi.RunError(f"the model has no recipe, so nothing was changed: {error}") from None
+
+
+def parameters_through(parameters: Mapping[str, Any], through: str) -> dict[str, Any]:
+    """The config's parameters with the window of a retraining; as they are where their own window is as new."""
+    try:
+        return {**parameters, **retrained(ROOT, parameters, through)}
+    except RecipeError:  # nothing newer; or a checkout that cannot be retrained, whose own window is the only one
+        return dict(parameters)
+
+
+def can_retrain() -> bool:
+    """Whether the model says how it is trained on newer data; read without running it."""
+    path = ROOT / "model" / "parameters.py"
+    return any(
+        isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in ast.parse(path.read_bytes()).body
+    )
 
 
 def wrong_parameters(parameters: Mapping[str, Any]) -> list[str]:

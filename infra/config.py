@@ -27,6 +27,7 @@ from pydantic import (
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
 from infra.provable import unanswered, without_capture
+from infra.retraining_config import RetrainingSettings
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
 from infra.slo_config import SloSettings
@@ -250,6 +251,7 @@ class Settings(Section):
     rollout: RolloutSettings
     monitoring: MonitoringSettings
     slo: SloSettings
+    retraining: RetrainingSettings
     promotion: PromotionSettings
     registry: RegistrySettings
 
@@ -260,8 +262,8 @@ class Settings(Section):
         return self.rollout if captured else self.rollout.model_copy(update={"replay": None})
 
     @model_validator(mode="after")
-    def _together(self) -> Self:
-        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances()]
+    def _together(self, info: ValidationInfo) -> Self:
+        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances(), *self._of_retraining(_stack(info))]
         short = self.rollout.too_short(self.monitoring.period_seconds)
         wrong += [(f"rollout.{short[0]}", short[1])] if short else []
         if wrong:
@@ -285,6 +287,21 @@ class Settings(Section):
         """What is asked of labels that this model's answers have no part in."""
         wrong = unanswered(self.rollout.judge.metrics, checkout.losses())
         return [(f"rollout.judge.metrics{where}", text) for where, text in wrong]
+
+    def _of_retraining(self, stack: str) -> list[tuple[str, str]]:
+        """What retraining needs of the rest."""
+        if not self.retraining.enabled:
+            return []
+        wrong: list[str] = []
+        if self.promotion.source:
+            wrong.append(f"promotion.from is {self.promotion.source!r}: a model is retrained where it is trained")
+        if not checkout.can_retrain():
+            wrong.append("model/parameters.py has no retrained(parameters, through)")
+        if not self.serving.capture_percent:
+            wrong.append("serving.capture_percent is 0, so neither drift nor a moved concept is seen")
+        if stack and not is_local(stack) and self.retraining.image is None:
+            wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
+        return [(f"retraining.enabled{shown(True)}", f"{why}; allowed is false") for why in wrong]
 
     def _of_instances(self) -> list[tuple[str, str]]:
         """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -79,30 +81,48 @@ class Function(pulumi.ComponentResource):
 
     def runs_every(self, minutes: int) -> None:
         """Declare that the function runs every so many minutes."""
-        child = pulumi.ResourceOptions(parent=self)
-        name = self._name
         unit = "minute" if minutes == 1 else "minutes"
-        rule = aws.cloudwatch.EventRule(
-            f"{name}-schedule",
-            name=self.function.name,
-            description=f"Runs {name} every {minutes} {unit}",
+        self._ruled(
+            "schedule",
+            self.function.name,
+            f"Runs {self._name} every {minutes} {unit}",
             schedule_expression=f"rate({minutes} {unit})",
-            opts=child,
         )
-        permission = self.may_be_called_by("events", rule.arn)
+
+    def hears(self, what: str, description: str, pattern: Mapping[str, Any]) -> None:
+        """Declare that the function is called for each event of the account's bus that matches a pattern.
+
+        Args:
+            what: Names the rule among the function's.
+            description: What the events say.
+            pattern: An event pattern of EventBridge.
+        """
+        name = f"{self._names.function(self._name)}-{what}"
+        self._ruled(what, name, description, event_pattern=json.dumps(pattern, sort_keys=True))
+
+    def _ruled(self, what: str, name: pulumi.Input[str], description: str, **rule: Any) -> None:
+        declared = f"{self._name}-{what}"
+        made = aws.cloudwatch.EventRule(declared, name=name, description=description, opts=self._child, **rule)
+        permission = self.may_be_called_by("events", made.arn, "" if what == "schedule" else f"-{what}")
         aws.cloudwatch.EventTarget(
-            f"{name}-schedule",
-            rule=rule.name,
-            target_id=name,
+            declared,
+            rule=made.name,
+            target_id=self._name,
             arn=self.function.arn,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
 
-    def may_be_called_by(self, service: str, source: pulumi.Input[str]) -> aws.lambda_.Permission:
-        """Declare that one resource of an AWS service may call the function."""
+    def may_be_called_by(self, service: str, source: pulumi.Input[str], of: str = "") -> aws.lambda_.Permission:
+        """Declare that one resource of an AWS service may call the function.
+
+        Args:
+            service: The service, such as `s3`.
+            source: The ARN of the resource.
+            of: Tells it from others of the service that may.
+        """
         return aws.lambda_.Permission(
-            f"{self._name}-{service}",
-            statement_id=f"called-by-{service}",
+            f"{self._name}-{service}{of}",
+            statement_id=f"called-by-{service}{of}",
             action="lambda:InvokeFunction",
             function=self.function.name,
             principal=f"{service}.amazonaws.com",

@@ -8,23 +8,27 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.naming import Names, journal
+from retraining.record import Record
 from rollout.state import RolloutState
 
 
-def recorded(endpoint: str, region: str) -> RolloutState:
-    """What is live and on trial, by the journal of an endpoint; an empty state when there is no journal yet.
+def recorded(endpoint: str, region: str) -> tuple[RolloutState, Record]:
+    """What is live and on trial, by the journal of an endpoint, and what was retrained; empty without a journal.
 
     Raises:
-        pulumi.RunError: The journal cannot be read, so what is live is not known; nothing may be declared.
+        pulumi.RunError: They cannot be read, so what is live is not known; nothing may be declared.
     """
-    from rollout.aws import clients  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from retraining.aws import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from rollout.aws import clients  # noqa: PLC0415
     from rollout.dynamo import DynamoJournal  # noqa: PLC0415
     from rollout.ports import RolloutError, Unreachable  # noqa: PLC0415
     from rollout.state import StateError  # noqa: PLC0415
 
     try:
-        return DynamoJournal(clients(region), journal(endpoint), endpoint).read()
-    except (RolloutError, StateError) as error:
+        table = journal(endpoint), endpoint
+        made = clients(region)
+        return DynamoJournal(made, *table).read(), DynamoBook(made, *table).read()
+    except (RolloutError, StateError, ValueError) as error:
         cloud = os.environ.get("AWS_ENDPOINT_URL")
         if cloud and isinstance(error, Unreachable):
             said = (

@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOMS = ("monitoring", "rollout")
+ROOMS = ("monitoring", "retraining", "rollout")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
@@ -36,7 +36,7 @@ class Bundle:
 
 
 def seal(root: Path, folder: Path) -> Bundle:
-    """Write the archive of `rollout/` and `monitoring/` into a folder.
+    """Write the archive of the rooms into a folder.
 
     Args:
         root: The repository.

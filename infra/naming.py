@@ -95,6 +95,11 @@ class Names:
         return f"{self.prefix}-serving"
 
     @property
+    def training_role(self) -> str:
+        """The role that training jobs run with."""
+        return f"{self.prefix}-training"
+
+    @property
     def journal(self) -> str:
         """The DynamoDB table of the rollout journal."""
         return journal(self.prefix)
@@ -125,9 +130,7 @@ class Names:
         return self.prefix
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler: `rollback`, `advance`, `drift`, `labels`
-        or `probe`.
-        """
+        """The Lambda function, and its role, of a handler in `monitoring.handlers`."""
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:
@@ -148,6 +151,11 @@ class Names:
     def serving_role_arn(self) -> str:
         """The ARN of the serving role, known before the role exists."""
         return self.arn("iam", f"role/{self.serving_role}", region="")
+
+    @property
+    def training_role_arn(self) -> str:
+        """The ARN of the training role, known before the role exists."""
+        return self.arn("iam", f"role/{self.training_role}", region="")
 
     def model_of(self, recipe: str, image: str) -> str:
         """The SageMaker model of a recipe in an image."""

@@ -11,13 +11,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.checkout import recipe_of
-from infra.config import Settings
+from infra.checkout import parameters_through, recipe_of
+from infra.config import ModelSettings, Settings
 from infra.journal import recorded
 from infra.naming import Names, prefix
 from infra.releases import Wanted
 from infra.serving import CAPTURED, instances_of, wanted_release
 from infra.target import is_local
+from retraining.record import Candidate, Record, standing
 from rollout.release import Release
 from rollout.state import RolloutState
 
@@ -34,6 +35,7 @@ class Place:
         state: What is live and on trial, by the journal.
         source: The release that is taken from another stack; None when the model is trained here.
         image: The serving image of a new release; None when there is none yet.
+        candidate: The retrained version whose window counts; None when the config's own does.
         provider: Makes the package and drives the rollout.
     """
 
@@ -41,7 +43,15 @@ class Place:
     state: RolloutState
     source: dict[str, Any] | None
     image: str | None
+    candidate: Candidate | None
     provider: pulumi.ProviderResource
+
+    def model(self, settings: Settings) -> ModelSettings:
+        """What is trained: as the config has it, on the data that the newest retraining knows."""
+        if self.candidate is None:
+            return settings.model
+        parameters = parameters_through(settings.model.parameters, self.candidate.through)
+        return settings.model.model_copy(update={"parameters": parameters})
 
     def wanted(self, settings: Settings, image: str) -> Wanted:
         """The release that the config asks for, served by an image.
@@ -49,7 +59,7 @@ class Place:
         Raises:
             pulumi.RunError: The model has no recipe.
         """
-        recipe = self.source["recipe"] if self.source else recipe_of(settings.model.parameters)
+        recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
         return wanted_release(self.names, recipe, image, settings.serving)
 
     def resized(self, settings: Settings) -> Release | None:
@@ -79,26 +89,28 @@ async def here(settings: Settings, stack: str) -> Place:
     """
     # Its process starts now, beside that of AWS's provider, and not when the package is declared.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
-    names, state = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
+    names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
     source = await champion_of(settings.promotion.source) if settings.promotion.source else None
-    return Place(names, state, source, image_for(settings.serving.image, names, source), provider)
+    image = image_for(settings.serving.image, names, source)
+    candidate = None if source else standing(record, state.rejected)
+    return Place(names, state, source, image, candidate, provider)
 
 
-async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState]:
+async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:
     gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     reading = asyncio.gather(
         asyncio.to_thread(recorded, prefix(model, stack), region), asyncio.to_thread(_load), return_exceptions=True
     )
     await asyncio.sleep(0)
-    caller, (state, _) = await asyncio.gather(_caller(), reading)
+    caller, (found, _) = await asyncio.gather(_caller(), reading)
     gc.freeze()
     gc.enable()
-    if isinstance(state, BaseException):
-        raise state
+    if isinstance(found, BaseException):
+        raise found
     if isinstance(caller, Exception):
         raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
-    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), state
+    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), *found
 
 
 async def _caller() -> aws.GetCallerIdentityResult | Exception:

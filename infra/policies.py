@@ -83,18 +83,12 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     SageMaker reads the alarms of a guarded deployment in its name.
     """
     bucket = _bucket(names)
-    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    repositories = {names.arn("ecr", f"repository/{names.repository}")}
-    for found in filter(None, map(_ECR.match, images)):  # a promoted release may keep the image of where it came from
-        owner, region, name = found.group(1, 2, 3)
-        repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
     return document(
         allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
         allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(pull, sorted(repositories)),
-        allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
+        *_pull(names, images),
         allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
@@ -188,6 +182,55 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
         allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
+    ]
+
+
+def training(names: Names, key_arn: str, image: str) -> list[Statement]:
+    """A training job: read the champion's package, put and register another, report, log, and pull its image."""
+    bucket = _bucket(names)
+    group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
+    packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
+    log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/packages/*", f"{bucket}/retraining/*"]),
+        allow(["s3:ListBucket"], [bucket]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
+        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
+        allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/TrainingJobs")),
+        *_pull(names, [image]),
+    ]
+
+
+def retrain(names: Names, key_arn: str) -> list[Statement]:
+    """The retrain function: journal and record, the champion's alarms, its own jobs and their reports, and telling."""
+    jobs = names.arn("sagemaker", f"training-job/{names.prefix}-*")
+    to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    return [
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        _watched_alarms(names),
+        allow(["sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob"], [jobs]),
+        allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/retraining/*"]),
+        # Without it, a report that is not there looks like one that may not be read.
+        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": ["retraining/*"]}}),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+    ]
+
+
+def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
+    """Pull images: the stack's own, and those that a promoted release keeps of where it came from."""
+    actions = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    repositories = {names.arn("ecr", f"repository/{names.repository}")}
+    for found in filter(None, map(_ECR.match, images)):
+        owner, region, name = found.group(1, 2, 3)
+        repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
+    return [
+        allow(actions, sorted(repositories)),
+        allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
     ]
 
 

@@ -6,8 +6,9 @@ import pulumi
 
 from infra.package import Package
 from infra.providers.rollout import awaited
-from infra.releases import ServingPlan
+from infra.releases import ServingPlan, Wanted
 from infra.rollout import Rollout
+from retraining.record import Candidate
 from rollout.commands import Commands
 from rollout.plan import Plan
 from rollout.state import Phase, RolloutState
@@ -67,6 +68,20 @@ def _tell_other_way(plan: ServingPlan, state: RolloutState, way: Plan, commands:
             f"the trial of {challenger.id} keeps the plan that it began with: the change of {', '.join(changed)} "
             f"counts from the next release. To begin this one again with it: {again}, {commands.pulumi_up}"
         )
+
+
+def tell_retrained(candidate: Candidate | None, wanted: Wanted, plan: ServingPlan) -> None:
+    """Say that the release is not what the config alone asks for, and why; nothing where nothing is released.
+
+    Args:
+        candidate: The retrained version whose window counts.
+        wanted: The release that config and window ask for.
+        plan: What the program declares for serving.
+    """
+    if candidate is None or not plan.starts or plan.kept is not None:
+        return
+    made = "was retrained" if wanted.recipe == candidate.recipe else "is trained"
+    pulumi.info(f"release {wanted.id} {made} on data to {candidate.through}: {candidate.why}")
 
 
 async def stop_when_refused(package: Package) -> None:

@@ -119,7 +119,7 @@ def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
         ParameterError: It is no such day, it is beyond the data, or it gives no newer days to train and to evaluate on.
     """
     newest = DATA_UNTIL + LABELLED_WITHIN
-    after = max(date.fromisoformat(parameters.evaluate_until), date.fromisoformat(parameters.train_until) + EVALUATED)
+    after = date.fromisoformat(parameters.train_until) + EVALUATED
     expected = f"a day as YYYY-MM-DD, after {after + LABELLED_WITHIN} (what the model knows already)"
     expected += f", up to {newest} (where the data ends)"
     try:

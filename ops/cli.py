@@ -41,6 +41,7 @@ from ops.target import Target, named, resolve
 from rollout.commands import DEFAULT_STACK
 
 _STACK = "MODELSTACK_STACK"
+_RETRAIN = ("status", "waiting", "start", "approve", "decline", "forget")
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 
@@ -334,6 +335,34 @@ def labels(asked: Asked, file: BinaryIO) -> None:
     for address in upload(find(asked), lines):
         click.echo(address)
     click.echo(f"{len(lines):,} labels sent", err=True)
+
+
+@main.command()
+@click.argument(
+    "action", type=click.Choice(["status", "waiting", "start", "approve", "decline", "forget"]), default="status"
+)
+@click.option("--reason", default="", help="Why; it is kept in the history. Needed but for status and waiting.")
+@_json
+@click.pass_obj
+def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
+    """Show what was retrained and why, or ACT on it.
+
+    start begins one, whatever the cool-down and the budget; approve and decline answer what it asks; forget lets the
+    window of the config count again. waiting exits with 0 when a candidate waits for `pulumi up`, else with 1.
+    """
+    from ops.retrain import ask, look, told  # noqa: PLC0415 - only this command needs it
+
+    target = find(asked)
+    if action in _RETRAIN[:2]:
+        seen = look(target)
+        if as_json:
+            click.echo(json.dumps(seen.as_dict(), indent=2))
+        else:
+            Console(highlight=False).print(told(seen, target.commands))
+        sys.exit(1 if action == "waiting" and seen.waits is None else 0)
+    if not reason:
+        raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
+    click.echo(ask(target, action, reason))
 
 
 @main.command()

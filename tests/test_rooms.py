@@ -13,11 +13,12 @@ MAY = {
     "model": set(),
     "pipeline": {"model", "monitoring"},
     "rollout": set(),
-    "monitoring": {"rollout"},
-    "infra": {"model", "pipeline", "rollout", "monitoring"},
+    "retraining": {"rollout"},
+    "monitoring": {"rollout", "retraining"},
+    "infra": {"model", "pipeline", "rollout", "retraining", "monitoring"},
     "localcloud": set(),
-    "ops": {"model", "pipeline", "rollout", "monitoring", "localcloud"},
-    "bench": {"model", "pipeline", "rollout", "monitoring", "infra", "localcloud", "ops"},
+    "ops": {"model", "pipeline", "rollout", "retraining", "monitoring", "localcloud"},
+    "bench": {"model", "pipeline", "rollout", "retraining", "monitoring", "infra", "localcloud", "ops"},
 }
 PURE = {"bulk", "conformal", "performance", "quality", "reference"}
 CLOUD = {"boto3", "botocore"}
@@ -26,6 +27,7 @@ ADAPTERS = {
     "rollout/captured.py",
     "rollout/cloudwatch.py",
     "rollout/sagemaker.py",
+    "retraining/aws.py",
     "monitoring/aws.py",
     "monitoring/batches.py",
     "monitoring/table.py",
@@ -61,7 +63,7 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
     assert taken <= {f"monitoring.{name}" for name in PURE}
 
 
-@pytest.mark.parametrize("room", ["model", "pipeline", "rollout", "monitoring"])
+@pytest.mark.parametrize("room", ["model", "pipeline", "rollout", "retraining", "monitoring"])
 def test_only_adapters_know_the_clouds_sdk_and_nothing_there_knows_pulumi(room: str) -> None:
     for file, name in imports(room):
         assert name not in PULUMI, f"{file} imports {name}"

@@ -35,6 +35,7 @@ ROOMS = (
     "ops",
     "pipeline",
     "requirements",
+    "retraining",
     "rollout",
     "tests/e2e/wine",
 )

@@ -23,6 +23,7 @@ from infra import place
 from infra.config import ServingSettings
 from infra.naming import Names
 from infra.serving import wanted_release
+from retraining.record import Record
 from rollout.release import Release
 from rollout.state import Phase, Reason, RolloutState, Verdict
 
@@ -178,6 +179,7 @@ def run_program(
     world: World | None = None,
     state: RolloutState | None = None,
     recipe: str = RECIPE,
+    record: Record | None = None,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
@@ -187,6 +189,7 @@ def run_program(
         world: Stands in for the providers.
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout.
+        record: What was retrained; None is nothing.
         sections: Changes of the config, by section.
     """
     world = world or World()
@@ -208,7 +211,9 @@ def run_program(
     settings.set_root_resource(cast(Any, None))
     with (
         mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
-        mock.patch.object(place, "recorded", lambda endpoint, region: state or RolloutState(endpoint)),
+        mock.patch.object(
+            place, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
+        ),
         mock.patch.object(place, "recipe_of", lambda parameters: recipe),
     ):
         try:

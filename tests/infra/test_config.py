@@ -34,7 +34,7 @@ NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphe
 IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
 PERIOD = "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30"
 SEGMENTS = "a list of at most 3 different fields of an instance, such as [carrier]"
-SECTIONS = "model, serving, rollout, monitoring, slo, promotion, registry"
+SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 
@@ -116,6 +116,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("slo.min_requests", 1_000_001, "a whole number from 1 to 1000000"),
     ("slo.min_requests", 1.5, "a whole number from 1 to 1000000"),
     ("promotion", "local", "a section with from"),
+    (
+        "retraining",
+        True,
+        "a section with enabled, on, every_days, cool_down_days, most_per_week, ask, min_gain, image, instance_type, "
+        "max_minutes, check_minutes",
+    ),
     ("promotion.from", "", "the name of another stack of this project, or null"),
     ("promotion.from", 1, "the name of another stack of this project, or null"),
     ("registry", True, "a section with retain"),
@@ -157,7 +163,8 @@ def test_every_constraint_of_the_config_has_its_row_above() -> None:
             Settings.model_validate(sections, context="local")
         tried |= {(field, kind_of(item["type"])) for item in caught.value.errors()}
     missing = constraints(Settings, "", {"model.gates": (Gate, ".auc")}) - tried
-    assert not {row for row in missing if not row[0].startswith("rollout.")}, "rollout has a table of its own"
+    own = ("rollout.", "retraining.")
+    assert not {row for row in missing if not row[0].startswith(own)}, "these have a table of their own"
 
 
 def test_description_of_a_field_says_what_it_is_and_leaves_the_rule_to_the_constraints() -> None:

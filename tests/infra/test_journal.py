@@ -5,8 +5,10 @@ from __future__ import annotations
 import pulumi
 import pytest
 
+import retraining.aws
 import rollout.dynamo
 from infra.journal import recorded
+from retraining.record import Record
 from rollout.ports import Unreachable
 from rollout.state import Phase, RolloutState, StateError
 
@@ -26,15 +28,27 @@ class Journal:
         return self.answer
 
 
+class Book:
+    """Nothing was retrained."""
+
+    def __init__(self, *args: object) -> None: ...
+
+    def read(self) -> Record:
+        return Record()
+
+
 @pytest.fixture(autouse=True)
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
     monkeypatch.setattr(rollout.dynamo, "DynamoJournal", Journal)
+    monkeypatch.setattr(retraining.aws, "DynamoBook", Book)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 
 
 def test_journal_that_is_not_there_yet_is_an_empty_state() -> None:
-    assert recorded("flight-delay-local", "us-east-1").phase is Phase.NONE
+    state, record = recorded("flight-delay-local", "us-east-1")
+    assert state.phase is Phase.NONE
+    assert record == Record()
 
 
 def refusal() -> str:

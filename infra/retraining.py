@@ -1,0 +1,112 @@
+"""What trains a new version when the champion has gone wrong."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.config import Settings
+from infra.function import Function
+from infra.lambda_zip import Bundle
+from infra.naming import Names
+from infra.registry import Registry
+from retraining.rules import JobSettings, written
+
+SECONDS = 60
+WATCHED = ("drift", "concept")
+
+
+class Retraining(pulumi.ComponentResource):
+    """What trains a new version when the champion has gone wrong.
+
+    Creates:
+        A role for training jobs; the retrain function, called when one of the alarms that ask for it changes, when a
+        job ends, and on a schedule.
+
+    Jobs, and the packages that they register, are no resources: they come and go between updates. The record of what
+    was retrained lies in the journal's table.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        settings: Settings,
+        registry: Registry,
+        alerts: pulumi.Input[str],
+        code: Bundle,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare it.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            settings: The config: when, how, and the gates that a version must pass.
+            registry: Where packages go.
+            alerts: The ARN of the topic that is told.
+            code: The sealed archive of the handlers.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Retraining", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        own = settings.retraining
+        image = own.image or names.process_image
+        role = aws.iam.Role(
+            "training", name=names.training_role, assume_role_policy=policies.trust("sagemaker"), opts=child
+        )
+        allowed = aws.iam.RolePolicy(
+            "training",
+            name=names.training_role,
+            role=role.name,
+            policy=registry.key.arn.apply(lambda key: policies.document(*policies.training(names, key, image))),
+            opts=child,
+        )
+        job = JobSettings(
+            role=names.training_role_arn,
+            image=image,
+            instance_type=own.instance_type,
+            max_seconds=60 * own.max_minutes,
+            min_gain=own.min_gain,
+            gates={metric: gate.model_dump(exclude_none=True) for metric, gate in settings.model.gates.items()},
+            bucket=names.bucket,
+            group=names.package_group,
+            region=names.region,
+        )
+        self.function = Function(
+            "retrain",
+            names,
+            code=code,
+            does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
+            statements=registry.key.arn.apply(lambda key: policies.retrain(names, key)),
+            alerts=alerts,
+            timeout=SECONDS,
+            environment={"RETRAINING": written(own.rules(), job)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
+        )
+        self.function.runs_every(own.check_minutes)
+        self.function.hears(
+            "alarms",
+            "An alarm that asks for a retraining has changed",
+            {
+                "source": ["aws.cloudwatch"],
+                "detail-type": ["CloudWatch Alarm State Change"],
+                "resources": [{"prefix": names.arn("cloudwatch", f"alarm:{names.prefix}-v-")}],
+                "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in WATCHED]},
+            },
+        )
+        self.function.hears(
+            "jobs",
+            "A training job has ended",
+            {
+                "source": ["aws.sagemaker"],
+                "detail-type": ["SageMaker Training Job State Change"],
+                "detail": {
+                    "TrainingJobName": [{"prefix": f"{names.prefix}-"}],
+                    "TrainingJobStatus": ["Completed", "Failed", "Stopped"],
+                },
+            },
+        )
+        self.register_outputs({"function": self.function.function.name, "role": role.arn})

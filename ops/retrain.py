@@ -1,0 +1,117 @@
+"""A person looks at an endpoint's retraining, asks for one, or answers what it asks."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ops.errors import OperatorError, explained
+from ops.releases import journal_state
+from ops.target import Target
+from retraining.aws import DynamoBook
+from retraining.record import Candidate, Record, standing, waiting
+from rollout.commands import Commands
+
+ACTIONS = ("start", "approve", "decline", "forget")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """An endpoint's retraining as it stands.
+
+    Attributes:
+        record: What the function has written.
+        counts: The candidate whose window counts for the next release; None: the config's own does.
+        waits: The candidate that the next update would put on trial; None when there is none.
+    """
+
+    record: Record
+    counts: Candidate | None
+    waits: Candidate | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
+        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits}
+
+
+def look(target: Target) -> Retraining:
+    """Read what is known of a stack's retraining.
+
+    Raises:
+        OperatorError: The table does not answer, or holds something else.
+    """
+    state = journal_state(target)
+    with explained(f"reading the retraining of {target.endpoint}"):
+        try:
+            record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
+        except ValueError as error:
+            raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+    live = [release.id for release in (state.champion, state.challenger) if release]
+    return Retraining(record, standing(record, state.rejected), waiting(record, state.rejected, live))
+
+
+def ask(target: Target, action: str, reason: str) -> str:
+    """Have the function do what a person wants; returns what came of it, in a sentence.
+
+    Args:
+        target: Which endpoint.
+        action: One of `ACTIONS`.
+        reason: Why; kept in the history.
+
+    Raises:
+        OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
+    """
+    event = {"do": action, "reason": f"{getpass.getuser()}: {reason}"}
+    client = target.client("lambda")
+    try:
+        with explained(f"asking the retrain function of {target.endpoint}"):
+            answer = client.invoke(FunctionName=f"{target.endpoint}-retrain", Payload=json.dumps(event).encode())
+    except OperatorError as error:
+        if "ResourceNotFound" not in str(error):
+            raise
+        switch = "pulumi config set --path modelstack:retraining.enabled true"
+        hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
+        raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
+    said: dict[str, Any] = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
+    if said.get("refused"):
+        raise OperatorError(f"nothing was done: {said['refused']}")
+    return said["held"] or said["latest"]
+
+
+def told(seen: Retraining, commands: Commands) -> RenderableType:
+    """The retraining as a person reads it."""
+    record = seen.record
+    head = Table.grid(padding=(0, 2))
+    head.add_row("retraining", _doing(record, commands))
+    if record.held:
+        head.add_row("held", record.held)
+    if seen.waits:
+        head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; type: {commands.pulumi_up}")
+    since = f"data to {seen.counts.through}, by {seen.counts.release}" if seen.counts else "that of the config"
+    head.add_row("window", since)
+    rows = Table.grid(padding=(0, 2))
+    for entry in record.history[-_SHOWN:]:
+        at = datetime.fromtimestamp(entry.at, UTC)
+        rows.add_row(Text(f"{at:%Y-%m-%d %H:%M}", "dim"), entry.day, entry.text)
+    return Group(head, *([Text(), rows] if record.history else []))
+
+
+def _doing(record: Record, commands: Commands) -> str:
+    why = record.trigger.why if record.trigger else ""
+    if record.phase.value == "training":
+        return f"{record.job} trains on data to {record.through}: {why}"
+    if record.phase.value == "asking":
+        answer = f'type: {commands.modelstack} retrain approve --reason "...", or decline'
+        return f"waits for a person: {why}; {answer}"
+    return "idle"

@@ -1,0 +1,239 @@
+"""What is to be done about a model that has gone wrong? Pure: record and what is seen in, record and job out.
+
+    after, start = decide(record, seen, rules)      # start: the job to begin now, or None
+
+Levels decide and not edges: what is asked is whether an alarm rings now, not whether it began to, so that an event that
+was lost, delivered twice, or came in a cool-down changes nothing but when the next look is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+from retraining.record import Candidate, Entry, Phase, Record, Trigger
+from retraining.rules import Rules
+from rollout.release import Release, release_id
+
+WEEK = 7  # days
+PACKAGE = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
+
+
+class NotNow(Exception):
+    """A person asked for what cannot be done; the message says why."""
+
+
+@dataclass(frozen=True)
+class JobSeen:
+    """A training job as the platform reports it.
+
+    Attributes:
+        status: What has become of it; `missing` when there is none of that name.
+        why: Why it failed or was stopped, in the platform's words.
+        report: What its program reported; None when it is not there.
+    """
+
+    status: Literal["missing", "running", "completed", "failed"]
+    why: str = ""
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is, at one look.
+
+    Attributes:
+        now: Epoch seconds.
+        day: The newest day of the requests, `YYYY-MM-DD`.
+        champion: What serves; None before the first release.
+        on_trial: The id of the release on trial; empty when there is none.
+        ringing: The champion's alarms that ask for a retraining, in ALARM now.
+        job: The record's job; None when it has none.
+    """
+
+    now: float
+    day: str
+    champion: Release | None
+    on_trial: str = ""
+    ringing: tuple[Trigger, ...] = ()
+    job: JobSeen | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A training job to create, unless there is one of that name.
+
+    Attributes:
+        job: Its name.
+        champion: What it starts from and is compared with.
+        through: The day up to which it takes data.
+    """
+
+    job: str
+    champion: Release
+    through: str
+
+
+def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Record, Start | None]:
+    """Say what follows from a look.
+
+    Args:
+        record: What was known before.
+        seen: What is.
+        rules: When a version is trained.
+        endpoint: Names the job.
+
+    Returns:
+        The record to write, the same when nothing changed, and the job to create after it was written.
+    """
+    record = record if record.since else replace(record, since=seen.day)
+    if record.phase is Phase.TRAINING:
+        return _of_job(record, seen)
+    if record.phase is Phase.ASKING and not record.approved:
+        return record, None
+    trigger = record.trigger if record.phase is Phase.ASKING else _wish(record, seen, rules)
+    if trigger is None:
+        return replace(record, held=""), None
+    why = _obstacle(seen) or ("" if trigger.kind == "person" or record.approved else _paced(record, seen.day, rules))
+    if why or seen.champion is None:
+        return replace(record, held=f"{trigger.why}: not begun, as {why}"), None
+    if rules.ask and trigger.kind != "person" and not record.approved:
+        asking = replace(record, phase=Phase.ASKING, trigger=trigger, through=seen.day, held="")
+        return asking.noted(Entry(seen.now, seen.day, "asked", f"retraining waits for a person: {trigger.why}")), None
+    return _begun(record, seen, seen.champion, trigger, endpoint)
+
+
+def request(record: Record, seen: Seen, reason: str) -> Record:
+    """A person wants a retraining, whatever the cool-down and the budget.
+
+    Raises:
+        NotNow: One is under way, or there is nothing to start from.
+    """
+    if record.phase is Phase.TRAINING:
+        raise NotNow(f"{record.job} is training: {record.trigger.why if record.trigger else ''}")
+    if why := _obstacle(seen):
+        raise NotNow(why)
+    asked = Trigger("person", reason)
+    return replace(record, phase=Phase.IDLE, trigger=None, through="", approved=False, requested=asked)
+
+
+def approve(record: Record) -> Record:
+    """A person agrees.
+
+    Raises:
+        NotNow: Nothing is asked.
+    """
+    _asked(record)
+    return replace(record, approved=True)
+
+
+def decline(record: Record, seen: Seen, reason: str) -> Record:
+    """A person refuses; the cool-down counts from now, as after a retraining.
+
+    Raises:
+        NotNow: Nothing is asked.
+    """
+    _asked(record)
+    text = f"retraining declined: {reason}"
+    return _idle(record).begun(seen.day).noted(Entry(seen.now, seen.day, "declined", text))
+
+
+def forget(record: Record, seen: Seen, reason: str) -> Record:
+    """The config's own window counts again, whatever was retrained.
+
+    Raises:
+        NotNow: Nothing was retrained.
+    """
+    if not record.accepted:
+        raise NotNow("no retrained version counts: the window of the config does")
+    text = f"retrained windows forgotten, the config's counts again: {reason}"
+    return replace(record, accepted=()).noted(Entry(seen.now, seen.day, "forgotten", text))
+
+
+def _asked(record: Record) -> None:
+    if record.phase is not Phase.ASKING:
+        raise NotNow("nothing waits for a person")
+
+
+def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
+    if record.requested is not None:
+        return record.requested
+    for one in seen.ringing:
+        if one.kind in rules.on:
+            return one
+    last = record.starts[-1] if record.starts else record.since
+    if rules.every_days is not None and _days(last, seen.day) >= rules.every_days:
+        return Trigger("schedule", f"{_days(last, seen.day)} days since {last}, by schedule after {rules.every_days}")
+    return None
+
+
+def _obstacle(seen: Seen) -> str:
+    """Why nobody could begin now."""
+    if seen.champion is None:
+        return "nothing serves that could be trained anew"
+    return f"{seen.on_trial} is on trial" if seen.on_trial else ""
+
+
+def _paced(record: Record, day: str, rules: Rules) -> str:
+    """Why it would be too soon; starts of days that are still to come are of another replay, and do not count."""
+    past = [age for age in (_days(start, day) for start in record.starts) if age >= 0]
+    if past and min(past) < rules.cool_down_days:
+        return f"the last one was begun {min(past)} days before, and {rules.cool_down_days} must pass"
+    lately = sum(age < WEEK for age in past)
+    return f"{lately} were begun within a week, which is all that is allowed" if lately >= rules.most_per_week else ""
+
+
+def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endpoint: str) -> tuple[Record, Start]:
+    job = f"{endpoint}-{seen.day.replace('-', '')}-{record.revision + 1}"
+    text = f"training {job} on data to {seen.day}: {trigger.why}"
+    training = replace(
+        record,
+        phase=Phase.TRAINING,
+        trigger=trigger,
+        through=seen.day,
+        job=job,
+        requested=None,
+        approved=False,
+        held="",
+    )
+    return training.begun(seen.day).noted(Entry(seen.now, seen.day, "started", text)), Start(job, champion, seen.day)
+
+
+def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | None]:
+    """What has become of the job. One that is missing was lost between the record and the platform: it is created."""
+    job = seen.job or JobSeen("missing")
+    if job.status == "running":
+        return record, None
+    if job.status == "missing":
+        return (record, Start(record.job, seen.champion, record.through)) if seen.champion else (record, None)
+    if job.status == "failed" or job.report is None:
+        why = job.why or "it ended without a report"
+        return _idle(record).noted(Entry(seen.now, seen.day, "failed", f"{record.job} failed: {why}")), None
+    return _reported(record, seen, job.report), None
+
+
+def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
+    numbers = dict(report.get("comparison") or {})
+    if report["outcome"] != "better":
+        text = f"the champion stays, {record.job} gave no candidate: {report['why']}"
+        return _idle(record).noted(Entry(seen.now, seen.day, "kept", text, numbers))
+    package = {name: report["package"][name] for name in PACKAGE}
+    candidate = Candidate(
+        through=report["through"],
+        recipe=report["recipe"],
+        release=release_id(report["recipe"], package["image_uri"]),
+        package=package,
+        why=record.trigger.why if record.trigger else "",
+    )
+    text = f"{candidate.release}, trained on data to {candidate.through}, waits for its release: {report['why']}"
+    return _idle(record).with_candidate(candidate).noted(Entry(seen.now, seen.day, "candidate", text, numbers))
+
+
+def _idle(record: Record) -> Record:
+    return replace(record, phase=Phase.IDLE, trigger=None, through="", job="", approved=False, held="")
+
+
+def _days(earlier: str, later: str) -> int:
+    return (date.fromisoformat(later) - date.fromisoformat(earlier)).days

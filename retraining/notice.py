@@ -1,0 +1,49 @@
+"""What people are told of a retraining. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from retraining.record import Entry
+from rollout.commands import Commands
+
+_SUBJECT = 99  # SNS takes less than 100 characters
+_THEN: Mapping[str, tuple[str, ...]] = {
+    "asked": (
+        '`{modelstack} retrain approve --reason "..."` lets it begin',
+        '`{modelstack} retrain decline --reason "..."` refuses it; the next may be asked after the cool-down',
+    ),
+    "candidate": ("`{pulumi_up}` puts it on trial beside the champion",),
+    "started": ("`{modelstack} retrain` shows what has become of it",),
+    "failed": (
+        "the reason stands in the training job's log",
+        '`{modelstack} retrain start --reason "..."` begins anew',
+    ),
+}
+
+
+def message(entry: Entry, endpoint: str, commands: Commands) -> dict[str, Any]:
+    """An event as the arguments of SNS's Publish, without the topic.
+
+    Args:
+        entry: The event.
+        endpoint: Whose retraining it is about.
+        commands: How the commands of its stack are written.
+    """
+    what, _, _ = entry.text.partition(": ")
+    then = [line.format(**asdict(commands)) for line in _THEN.get(entry.kind, ())]
+    text = "\n".join([f"{endpoint}: {entry.text}", "", *(f"- {line}" for line in then)]).rstrip()
+    document = json.dumps({"endpoint": endpoint, "event": asdict(entry), "next": then}, sort_keys=True)
+    subject = f"{endpoint}: {what}".encode("ascii", "replace").decode()[:_SUBJECT]
+    return {
+        "Subject": subject,
+        "Message": json.dumps({"default": text, "email": text, "sqs": document, "lambda": document}),
+        "MessageStructure": "json",
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in (("endpoint", endpoint), ("kind", f"retraining_{entry.kind}"))
+        },
+    }

@@ -1,0 +1,184 @@
+"""What is known of an endpoint's retraining: one record, written by one function, read by the program.
+
+    record.phase                        # Phase.TRAINING
+    standing(record, rejected)          # the retrained window that counts, or None
+
+Days are those of the requests, `YYYY-MM-DD`: of a replay the days that it tells, else today's. A record written by a
+newer version is read; what is unknown in it is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import Enum
+from typing import Any, Literal, TypeVar
+
+Kind = Literal["drift", "concept", "schedule", "person"]
+_STARTS = 32
+_ACCEPTED = 5
+_HISTORY = 50
+_T = TypeVar("_T")
+
+
+class Phase(Enum):
+    """What is under way."""
+
+    IDLE = "idle"
+    ASKING = "asking"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Why a new version is wanted.
+
+    Attributes:
+        kind: What asks for it.
+        why: In words.
+    """
+
+    kind: Kind
+    why: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that was trained, is better than the champion that it was compared with, and is registered.
+
+    Attributes:
+        through: The day up to which it knows the data.
+        recipe: sha256, in hex, of what determines it.
+        release: What its release is called.
+        package: Where it is: `package_digest`, `archive_uri`, `manifest_sha256`, `model_package_arn`, `image_uri`.
+        why: What asked for it.
+    """
+
+    through: str
+    recipe: str
+    release: str
+    package: Mapping[str, Any]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event of the history.
+
+    Attributes:
+        at: Epoch seconds.
+        day: The day of the requests.
+        kind: `asked`, `declined`, `started`, `candidate`, `kept`, `failed` or `forgotten`.
+        text: What happened, and after the first colon why.
+        numbers: The comparison of challenger and champion, if there was one.
+    """
+
+    at: float
+    day: str
+    kind: str
+    text: str
+    numbers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Record:
+    """The retraining of one endpoint.
+
+    Attributes:
+        revision: Counts the writes.
+        phase: What is under way.
+        trigger: Why; None when idle.
+        through: The day up to which the job takes data; empty when idle.
+        job: The training job; empty when none runs.
+        requested: A person's wish for a retraining that is not begun yet.
+        approved: Whether a person has agreed to what is asked.
+        starts: The days on which a job was begun, or declined by a person, oldest first.
+        since: The first day that was seen; a schedule counts from it.
+        accepted: Candidates, newest first.
+        held: Why nothing is begun though something asks for it; empty when nothing does.
+        history: Events, oldest first.
+        untold: How many of the newest events were not told yet.
+    """
+
+    revision: int = 0
+    phase: Phase = Phase.IDLE
+    trigger: Trigger | None = None
+    through: str = ""
+    job: str = ""
+    requested: Trigger | None = None
+    approved: bool = False
+    starts: tuple[str, ...] = ()
+    since: str = ""
+    accepted: tuple[Candidate, ...] = ()
+    held: str = ""
+    history: tuple[Entry, ...] = ()
+    untold: int = 0
+
+    def noted(self, entry: Entry) -> Record:
+        """The record with an event more, which is still to be told."""
+        history = (*self.history, entry)[-_HISTORY:]
+        return replace(self, history=history, untold=min(self.untold + 1, len(history)))
+
+    def begun(self, day: str) -> Record:
+        """The record with a start more."""
+        return replace(self, starts=(*self.starts, day)[-_STARTS:])
+
+    def with_candidate(self, candidate: Candidate) -> Record:
+        """The record with a candidate more; one of the same release replaces the one before."""
+        others = [one for one in self.accepted if one.release != candidate.release]
+        return replace(self, accepted=(candidate, *others)[:_ACCEPTED])
+
+    def to_json(self) -> str:
+        """The record as JSON."""
+        return json.dumps({**asdict(self), "phase": self.phase.value}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ValueError: It is no such record.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            known = _known(cls, raw)
+            known["phase"] = Phase(raw["phase"])
+            for name in ("trigger", "requested"):
+                known[name] = _read(Trigger, raw[name]) if raw.get(name) else None
+            known["accepted"] = tuple(_read(Candidate, one) for one in raw["accepted"])
+            known["history"] = tuple(_read(Entry, one) for one in raw["history"])
+            known["starts"] = tuple(raw["starts"])
+            return cls(**known)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
+
+
+def standing(record: Record, rejected: Collection[str]) -> Candidate | None:
+    """The newest candidate that no rollout has rejected: its window counts for whatever is released next.
+
+    Args:
+        record: The record.
+        rejected: Ids of releases that were rejected.
+    """
+    return next((one for one in record.accepted if one.release not in rejected), None)
+
+
+def waiting(record: Record, rejected: Collection[str], live: Collection[str]) -> Candidate | None:
+    """The candidate that the next `pulumi up` would put on trial; None when there is none.
+
+    Args:
+        record: The record.
+        rejected: Ids of releases that were rejected.
+        live: Ids of the releases that serve or are on trial.
+    """
+    newest = standing(record, rejected)
+    return newest if newest is not None and newest is record.accepted[0] and newest.release not in live else None
+
+
+def _read(cls: type[_T], raw: Mapping[str, Any]) -> _T:
+    return cls(**_known(cls, raw))
+
+
+def _known(cls: Any, raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: raw[one.name] for one in fields(cls) if one.name in raw}

@@ -1,0 +1,173 @@
+"""What retrains: its section of the config, what is declared for it, and what a retrained window does to a release."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from infra import checkout, place
+from infra.retraining_config import RetrainingSettings
+from retraining.record import Candidate, Record
+from retraining.rules import read
+from rollout.release import release_id
+from tests.infra.recorded import FACTS, LOCAL, OLD, World, idle, statements, verdict
+from tests.infra.recorded import run_program as run
+from tests.infra.refusals import constraints, kind_of, refusal
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+ON = "a list of drift and concept, without repetition"
+DAYS = "a whole number from 0 to 366"
+MACHINE = "a SageMaker instance type, such as ml.m5.large"
+IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
+WRONG: list[tuple[str, Any, str]] = [
+    ("enabled", "yes", "true or false"),
+    ("on", "drift", ON),
+    ("on", ["latency"], "one of drift, concept"),
+    ("on", ["drift", "drift"], ON),
+    ("every_days", 0, "a whole number from 1 to 366, or null"),
+    ("every_days", 367, "a whole number from 1 to 366, or null"),
+    ("every_days", "30", "a whole number from 1 to 366, or null"),
+    ("cool_down_days", -1, DAYS),
+    ("cool_down_days", 367, DAYS),
+    ("cool_down_days", None, DAYS),
+    ("most_per_week", 0, "a whole number from 1 to 7"),
+    ("most_per_week", 8, "a whole number from 1 to 7"),
+    ("most_per_week", 1.5, "a whole number from 1 to 7"),
+    ("ask", 1, "true or false"),
+    ("min_gain", -0.1, "a number from 0 to 1000"),
+    ("min_gain", 1001, "a number from 0 to 1000"),
+    ("min_gain", "a bit", "a number from 0 to 1000"),
+    ("image", "just-a-name", IMAGE),
+    ("image", 1, IMAGE),
+    ("instance_type", "m5.large", MACHINE),
+    ("instance_type", 5, MACHINE),
+    ("max_minutes", 0, "a whole number from 1 to 1440"),
+    ("max_minutes", 1441, "a whole number from 1 to 1440"),
+    ("max_minutes", "1h", "a whole number from 1 to 1440"),
+    ("check_minutes", 0, "a whole number from 1 to 60"),
+    ("check_minutes", 61, "a whole number from 1 to 60"),
+    ("check_minutes", None, "a whole number from 1 to 60"),
+]
+CANDIDATE = Candidate(
+    through="2013-06-16",
+    recipe="b" * 64,
+    release=release_id("b" * 64, LOCAL.process_image),
+    package={key: FACTS[key] for key in ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn")},
+    why="flight-delay-local-v-drift rings",
+)
+RECORD = Record().with_candidate(CANDIDATE)
+
+
+# --- the section
+
+
+@pytest.mark.parametrize(("field", "value", "allowed"), WRONG, ids=[f"{row[0]}={row[1]!r:.20}" for row in WRONG])
+def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, value: Any, allowed: str) -> None:
+    (line,) = refusal(retraining={field: value})
+    told, _, rule = line.partition(": allowed is ")
+    assert told.startswith(f"modelstack:retraining.{field}")
+    assert rule == allowed
+
+
+def test_every_constraint_of_the_section_has_its_row_above() -> None:
+    tried: set[tuple[str, str]] = set()
+    for field, value, _ in WRONG:
+        with pytest.raises(ValidationError) as caught:
+            RetrainingSettings.model_validate({field: value})
+        tried |= {(field, kind_of(item["type"])) for item in caught.value.errors()}
+    assert not constraints(RetrainingSettings, "") - tried
+
+
+def test_what_it_needs_of_the_rest_is_told_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkout, "can_retrain", lambda: False)
+    lines = refusal("prod", retraining={"enabled": True}, promotion={"from": "staging"}, serving={"capture_percent": 0})
+    assert lines == [
+        f"modelstack:retraining.enabled = true: {why}; allowed is false"
+        for why in (
+            "promotion.from is 'staging': a model is retrained where it is trained",
+            "model/parameters.py has no retrained(parameters, through)",
+            "serving.capture_percent is 0, so neither drift nor a moved concept is seen",
+            "retraining.image is null, and there is no image that trains; `make image` builds one",
+        )
+    ]
+
+
+# --- what is declared
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return run(state=idle(OLD), retraining={"enabled": True, "ask": False, "most_per_week": 2, "check_minutes": 1})
+
+
+def test_a_stack_that_does_not_retrain_declares_nothing_for_it() -> None:
+    assert not run().all(":Retraining")
+
+
+def test_the_function_gets_the_rules_the_gates_and_what_a_job_needs(world: World) -> None:
+    function = world.one("lambda/function:Function", "retrain").inputs
+    rules, job = read(function["environment"]["variables"]["RETRAINING"])
+    assert (rules.ask, rules.most_per_week, rules.on) == (False, 2, ("drift", "concept"))
+    assert job.gates == {"auc": {"min": 0.6}, "log_loss": {"max": 0.62}}
+    assert job.role == LOCAL.training_role_arn
+    assert (job.image, job.bucket, job.group) == (LOCAL.process_image, LOCAL.bucket, LOCAL.package_group)
+    assert function["handler"] == "monitoring.handlers.retrain.handler"
+
+
+def test_it_is_called_by_alarms_by_jobs_and_on_a_schedule(world: World) -> None:
+    rules = {item.name: item.inputs for item in world.all(":EventRule") if item.name.startswith("retrain-")}
+    assert rules["retrain-schedule"]["scheduleExpression"] == "rate(1 minute)"
+    alarms = json.loads(rules["retrain-alarms"]["eventPattern"])
+    assert alarms["detail"]["alarmName"] == [{"suffix": "-drift"}, {"suffix": "-concept"}]
+    jobs = json.loads(rules["retrain-jobs"]["eventPattern"])
+    assert jobs["detail"]["TrainingJobStatus"] == ["Completed", "Failed", "Stopped"]
+    assert len({item.inputs["name"] for item in world.all(":EventRule")}) == len(world.all(":EventRule"))
+    permissions = [item.inputs for item in world.all(":Permission") if item.name.startswith("retrain-")]
+    assert len({item["statementId"] for item in permissions}) == len(permissions) == 3
+
+
+def test_a_job_can_register_a_package_and_neither_approve_one_nor_serve_it(world: World) -> None:
+    allowed = statements(world.one(":RolePolicy", "training").inputs["policy"])
+    actions = {action for statement in allowed for action in statement["Action"]}
+    assert "sagemaker:CreateModelPackage" in actions
+    assert not {action for action in actions if "Update" in action or "Endpoint" in action or "Delete" in action}
+
+
+def test_the_function_may_pass_one_role_to_sagemaker_alone(world: World) -> None:
+    allowed = statements(world.one(":RolePolicy", "retrain").inputs["policy"])
+    (passing,) = [statement for statement in allowed if "iam:PassRole" in statement["Action"]]
+    assert passing["Resource"] == [LOCAL.training_role_arn]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+
+
+# --- what a retrained window does
+
+
+def test_the_next_release_is_trained_on_the_retrained_window(capsys: pytest.CaptureFixture[str]) -> None:
+    parameters = run(state=idle(OLD), record=RECORD).one(":Package").inputs["parameters"]
+    assert parameters["evaluate_until"] == "2013-06-15"
+    assert parameters["max_iter"] == 60, "all else is the config's"
+
+
+def test_the_window_of_a_rejected_release_does_not_count() -> None:
+    rejected = {CANDIDATE.release: verdict(OLD)}
+    world = run(state=idle(OLD, rejected=rejected), record=RECORD)
+    assert "train_until" not in world.one(":Package").inputs["parameters"]
+
+
+def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
+    own = {"train_until": "2013-08-01", "evaluate_from": "2013-08-01", "evaluate_until": "2013-09-01"}
+    world = run(state=idle(OLD), record=RECORD, model={"parameters": own})
+    assert world.one(":Package").inputs["parameters"] == own
+
+
+def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
+    assert place.standing(RECORD, ()) == CANDIDATE
+    source = {"region": "us-east-1", "release": OLD.as_dict()}
+    world = run("local-staging", World(source=source), record=RECORD)
+    assert world.one(":Package").inputs["parameters"] == {}

@@ -1,0 +1,308 @@
+"""When is a new version trained, and what follows from its job?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retraining.decision import JobSeen, NotNow, Seen, Start, approve, decide, decline, forget, request
+from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
+from retraining.rules import JobSettings, Rules, read, written
+from rollout.release import Release, release_id
+
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:process"
+CHAMPION = Release(
+    id="a" * 12,
+    recipe="a" * 64,
+    package_digest=f"sha256:{'b' * 64}",
+    archive_uri="s3://bucket/packages/b/model.tar.gz",
+    image_uri=IMAGE,
+    manifest_sha256="c" * 64,
+    model_package_arn="arn:aws:sagemaker:us-east-1:000000000000:model-package/flight-delay-local/1",
+    model_name="flight-delay-local-m",
+    variant=f"v-{'a' * 12}",
+    config_name="flight-delay-local-c",
+)
+DRIFT = Trigger("drift", "flight-delay-local-v-drift rings: 1.2")
+CONCEPT = Trigger("concept", "flight-delay-local-v-concept rings: 1.1")
+AT_ONCE = Rules(ask=False)
+BETTER = {
+    "outcome": "better",
+    "why": "log-loss 0.60 -> 0.55",
+    "through": "2013-05-01",
+    "recipe": "d" * 64,
+    "package": {
+        "package_digest": f"sha256:{'e' * 64}",
+        "archive_uri": "s3://bucket/packages/e/model.tar.gz",
+        "manifest_sha256": "f" * 64,
+        "model_package_arn": "arn:aws:sagemaker:us-east-1:000000000000:model-package/flight-delay-local/2",
+        "image_uri": IMAGE,
+        "metrics": {"auc": 0.7},
+    },
+    "comparison": {"gain": 0.05, "low": 0.03, "high": 0.07},
+}
+
+
+def seen(day: str = "2013-05-01", **changes: Any) -> Seen:
+    return replace(Seen(now=1e9, day=day, champion=CHAMPION), **changes)
+
+
+def step(record: Record, look: Seen, rules: Rules = AT_ONCE) -> tuple[Record, Start | None]:
+    return decide(record, look, rules, "flight-delay-local")
+
+
+def trained(report: dict[str, Any] | None = None, **job: Any) -> Record:
+    """The record after a job that an alarm began has ended so."""
+    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    return step(training, seen(job=JobSeen(**{"status": "completed", "report": report, **job})))[0]
+
+
+def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_requests() -> None:
+    record, start = step(Record(), seen(ringing=(DRIFT,)))
+    assert start == Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
+    assert (record.phase, record.job, record.through) == (Phase.TRAINING, start.job, "2013-05-01")
+    assert record.history[-1].kind == "started"
+    assert DRIFT.why in record.history[-1].text
+
+
+def test_without_a_wish_nothing_happens_whatever_the_day() -> None:
+    record, start = step(Record(), seen())
+    assert (record, start) == (Record(since="2013-05-01"), None)
+    assert step(record, seen("2013-12-01")) == (record, None)
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (seen(ringing=(DRIFT,), champion=None), "nothing serves"),
+        (seen(ringing=(DRIFT,), on_trial="b" * 12), "is on trial"),
+    ],
+)
+def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(look: Seen, why: str) -> None:
+    held, start = step(Record(), look)
+    assert start is None
+    assert why in held.held
+    assert not held.history, "nobody is told of what comes by itself"
+    after, start = step(held, seen(ringing=(DRIFT,)))
+    assert start is not None
+    assert after.held == ""
+
+
+def test_only_the_alarms_that_the_rules_name_ask() -> None:
+    only_concept = Rules(on=("concept",), ask=False)
+    assert step(Record(), seen(ringing=(DRIFT,)), only_concept)[1] is None
+    record, start = step(Record(), seen(ringing=(DRIFT, CONCEPT)), only_concept)
+    assert start is not None
+    assert record.trigger == CONCEPT
+
+
+def test_an_alarm_that_still_rings_after_the_cool_down_begins_the_next() -> None:
+    record = trained({**BETTER, "outcome": "not_better", "why": "no gain"})
+    held, start = step(record, seen("2013-05-07", ringing=(DRIFT,)))
+    assert start is None
+    assert "6 days before, and 7 must pass" in held.held
+    assert step(held, seen("2013-05-08", ringing=(DRIFT,)))[1] is not None
+
+
+def test_an_alarm_that_ended_in_the_cool_down_asks_for_nothing_after_it() -> None:
+    held, _ = step(trained(BETTER), seen("2013-05-03", ringing=(DRIFT,)))
+    record, start = step(held, seen("2013-05-20"))
+    assert (record.held, start) == ("", None)
+
+
+def test_budget_of_a_week_counts_what_the_cool_down_lets_pass() -> None:
+    rules = Rules(cool_down_days=1, most_per_week=2, ask=False)
+    record = Record(starts=("2013-05-01", "2013-05-03"))
+    held, start = step(record, seen("2013-05-05", ringing=(DRIFT,)), rules)
+    assert start is None
+    assert "2 were begun within a week" in held.held
+    assert step(held, seen("2013-05-08", ringing=(DRIFT,)), rules)[1] is not None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60),
+    st.integers(0, 20),
+    st.integers(1, 7),
+)
+def test_never_more_than_the_budget_and_never_within_the_cool_down(
+    days: list[tuple[int, bool]], cool_down: int, most: int
+) -> None:
+    rules = Rules(cool_down_days=cool_down, most_per_week=most, ask=False)
+    record, day, begun = Record(), date(2013, 3, 1), []
+    for later, rings in days:
+        day += timedelta(later)
+        look = seen(str(day), ringing=(DRIFT,) if rings else ())
+        record, start = step(record, look, rules)
+        if start:
+            begun.append(day)
+            failed = replace(look, job=JobSeen("failed", "no"))
+            record, _ = step(record, failed, rules)
+    for first, second in pairwise(begun):
+        assert (second - first).days >= cool_down
+    for one in begun:
+        assert sum(0 <= (one - other).days < 7 for other in begun) <= most
+
+
+def test_a_start_on_a_day_that_is_still_to_come_belongs_to_another_replay() -> None:
+    record = Record(starts=("2026-11-25",))
+    assert step(record, seen("2013-03-20", ringing=(DRIFT,)))[1] is not None
+
+
+def test_a_schedule_counts_from_the_first_day_that_was_seen_and_then_from_the_last_start() -> None:
+    rules = Rules(on=(), every_days=30, ask=False)
+    record, start = step(Record(), seen("2013-03-01"), rules)
+    assert start is None
+    record, start = step(record, seen("2013-03-30"), rules)
+    assert start is None
+    record, start = step(record, seen("2013-03-31"), rules)
+    assert start is not None
+    assert record.trigger is not None
+    assert record.trigger.kind == "schedule"
+    ended, _ = step(record, seen("2013-03-31", job=JobSeen("failed", "no")), rules)
+    assert step(ended, seen("2013-04-29"), rules)[1] is None
+    assert step(ended, seen("2013-04-30"), rules)[1] is not None
+
+
+# --- asking a person
+
+
+def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_the_day_of_the_answer() -> None:
+    asking, start = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    assert (asking.phase, start) == (Phase.ASKING, None)
+    assert asking.history[-1].kind == "asked"
+    assert step(asking, seen("2013-05-04", ringing=(DRIFT,)), Rules()) == (asking, None), "asked once"
+    record, start = step(approve(asking), seen("2013-05-04"), Rules())
+    assert start is not None
+    assert start.through == "2013-05-04"
+    assert not record.approved, "agreement is for one"
+
+
+def test_declined_it_asks_again_after_the_cool_down_only() -> None:
+    asking, _ = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    declined = decline(asking, seen(), "anna: a storm")
+    assert declined.history[-1].text == "retraining declined: anna: a storm"
+    assert step(declined, seen("2013-05-07", ringing=(DRIFT,)), Rules())[0].phase is Phase.IDLE
+    assert step(declined, seen("2013-05-08", ringing=(DRIFT,)), Rules())[0].phase is Phase.ASKING
+
+
+def test_an_agreement_outlives_a_trial_that_is_in_the_way() -> None:
+    asking, _ = step(Record(), seen(ringing=(DRIFT,)), Rules())
+    held, start = step(approve(asking), seen(on_trial="b" * 12), Rules())
+    assert start is None
+    assert step(held, seen(), Rules())[1] is not None
+
+
+def test_a_persons_own_wish_needs_no_agreement_and_knows_no_cool_down() -> None:
+    record = Record(starts=("2013-05-01",), since="2013-05-01")
+    asked = request(record, seen(), "anna: new airports")
+    started, start = step(asked, seen(), Rules())
+    assert start is not None
+    assert started.requested is None
+
+
+def test_what_cannot_be_done_is_refused_and_changes_nothing() -> None:
+    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    for refused in (
+        lambda: request(training, seen(), "anna: now"),
+        lambda: request(Record(), seen(on_trial="b" * 12), "anna: now"),
+        lambda: approve(Record()),
+        lambda: decline(training, seen(), "anna: no"),
+        lambda: forget(Record(), seen(), "anna: no"),
+    ):
+        with pytest.raises(NotNow):
+            refused()
+
+
+# --- what became of the job
+
+
+def test_a_better_version_is_a_candidate_and_its_window_counts() -> None:
+    record = trained(BETTER)
+    newest = record.accepted[0]
+    assert (record.phase, record.job) == (Phase.IDLE, "")
+    assert newest.release == release_id("d" * 64, IMAGE)
+    assert (newest.through, newest.recipe, newest.why) == ("2013-05-01", "d" * 64, DRIFT.why)
+    assert "metrics" not in newest.package
+    assert record.history[-1].kind == "candidate"
+    assert record.history[-1].numbers == BETTER["comparison"]
+    assert standing(record, ()) == newest
+    assert waiting(record, (), [CHAMPION.id]) == newest
+    assert waiting(record, (), [newest.release]) is None, "it serves, or is on trial"
+
+
+def test_a_candidate_that_its_rollout_rejected_gives_way_to_the_one_before() -> None:
+    first, second = (
+        Candidate(day, recipe * 64, recipe * 12, {}) for day, recipe in (("2013-04-01", "1"), ("2013-05-01", "2"))
+    )
+    record = Record().with_candidate(first).with_candidate(second)
+    assert standing(record, [second.release]) == first
+    assert waiting(record, [second.release], [CHAMPION.id]) is None, "the one before had its turn"
+    assert standing(record, [first.release, second.release]) is None
+
+
+@pytest.mark.parametrize("outcome", ["not_better", "refused", "nothing_new"])
+def test_any_other_outcome_leaves_the_champion_and_says_why(outcome: str) -> None:
+    record = trained({**BETTER, "outcome": outcome, "why": "auc 0.58, min 0.6", "package": None})
+    assert not record.accepted
+    assert record.history[-1].kind == "kept"
+    assert "auc 0.58, min 0.6" in record.history[-1].text
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [
+        ({"status": "failed", "why": "AlgorithmError: no data"}, "AlgorithmError: no data"),
+        ({"status": "completed", "report": None}, "it ended without a report"),
+    ],
+)
+def test_a_job_that_fails_is_told_and_the_next_may_come_after_the_cool_down(job: dict[str, Any], why: str) -> None:
+    record = trained(**job)
+    assert record.phase is Phase.IDLE
+    assert record.history[-1].kind == "failed"
+    assert why in record.history[-1].text
+    assert step(record, seen("2013-05-02", ringing=(DRIFT,)))[1] is None
+
+
+def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_running_one_is_left_alone() -> None:
+    training, start = step(Record(), seen(ringing=(DRIFT,)))
+    assert step(training, seen("2013-05-09", job=JobSeen("missing"))) == (training, start)
+    assert step(training, seen("2013-05-09", job=JobSeen("running"))) == (training, None)
+
+
+def test_forgotten_the_window_of_the_config_counts_again() -> None:
+    record = forget(trained(BETTER), seen(), "anna: bad labels in April")
+    assert standing(record, ()) is None
+    assert record.history[-1].kind == "forgotten"
+
+
+# --- the record
+
+
+def test_the_record_is_read_back_and_what_a_newer_version_added_is_left_out() -> None:
+    record = approve(step(trained(BETTER), seen("2013-06-01", ringing=(CONCEPT,)), Rules())[0])
+    assert Record.from_json(record.to_json()) == record
+    assert Record.from_json(record.to_json().replace('"held"', '"later": 1, "held"', 1)) == record
+    for text in ("", "[]", '{"phase": "sleeping"}'):
+        with pytest.raises(ValueError, match="no record"):
+            Record.from_json(text)
+
+
+def test_the_record_stays_small_whatever_happens() -> None:
+    record = Record()
+    for number in range(200):
+        record = record.begun("2013-05-01").with_candidate(Candidate("2013-05-01", "1", str(number), {}))
+        record = decline(replace(record, phase=Phase.ASKING), seen(), "no")
+    assert len(record.to_json()) < 20_000
+    assert record.accepted[0].release == "199"
+
+
+def test_rules_and_job_pass_through_the_functions_environment() -> None:
+    job = JobSettings("role", "image", "ml.m5.large", 3600, 0.01, "bucket", "group", "us-east-1", {"auc": {"min": 0.6}})
+    rules = Rules(on=("drift",), every_days=30, cool_down_days=3, most_per_week=2, ask=False)
+    assert read(written(rules, job)) == (rules, job)
