@@ -29,6 +29,7 @@ import click
 from rich.console import Console
 
 from ops import budget, quality, render
+from ops import retrain as retraining
 from ops.command import tell
 from ops.errors import OperatorError, explained
 from ops.releases import variant_of
@@ -139,13 +140,18 @@ def main() -> None:
 @_json
 @click.pass_obj
 def status(asked: Asked, as_json: bool) -> None:
-    """Show endpoint, weights, last verdict, error budgets, quality by labels, alarms and packages.
+    """Show endpoint, weights, last verdict, retraining, error budgets, quality by labels, alarms and packages.
 
     Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
     """
     target = find(asked)
     seen = take(target)
-    seen = replace(seen, budgets=budget.read(target), quality=quality.read(target, [row.name for row in seen.variants]))
+    seen = replace(
+        seen,
+        budgets=budget.read(target),
+        quality=quality.read(target, [row.name for row in seen.variants]),
+        retraining=retraining.line(retraining.look(target), target.commands),
+    )
     if as_json:
         click.echo(json.dumps(seen.as_dict(), indent=2))
     else:
@@ -350,19 +356,17 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
     start begins one, whatever the cool-down and the budget; approve and decline answer what it asks; forget lets the
     window of the config count again. waiting exits with 0 when a candidate waits for `pulumi up`, else with 1.
     """
-    from ops.retrain import ask, look, told  # noqa: PLC0415 - only this command needs it
-
     target = find(asked)
     if action in _RETRAIN[:2]:
-        seen = look(target)
+        seen = retraining.look(target)
         if as_json:
             click.echo(json.dumps(seen.as_dict(), indent=2))
         else:
-            Console(highlight=False).print(told(seen, target.commands))
+            Console(highlight=False).print(retraining.told(seen, target.commands))
         sys.exit(1 if action == "waiting" and seen.waits is None else 0)
     if not reason:
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
-    click.echo(ask(target, action, reason))
+    click.echo(retraining.ask(target, action, reason))
 
 
 @main.command()

@@ -30,6 +30,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
     for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
         if ended:
             parts.append(_ended(label, ended))
+    if seen.retraining:
+        parts.append(Text.assemble(("retraining ", "dim"), seen.retraining))
     parts += [budget(row) for row in seen.budgets]
     parts += [quality(row) for row in seen.quality]
     parts.append(alarms(seen.alarms, seen.endpoint))

@@ -16,7 +16,7 @@ from ops.errors import OperatorError, explained
 from ops.releases import journal_state
 from ops.target import Target
 from retraining.aws import DynamoBook
-from retraining.record import Candidate, Record, standing, waiting
+from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.commands import Commands
 
 ACTIONS = ("start", "approve", "decline", "forget")
@@ -89,6 +89,15 @@ def ask(target: Target, action: str, reason: str) -> str:
     return said["held"] or said["latest"]
 
 
+def line(seen: Retraining, commands: Commands) -> str:
+    """What is to be said of it in a line; empty when nothing goes on and nothing waits."""
+    if seen.record.phase is not Phase.IDLE:
+        return _doing(seen.record, commands)
+    if seen.waits:
+        return f"candidate {seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
+    return seen.record.held
+
+
 def told(seen: Retraining, commands: Commands) -> RenderableType:
     """The retraining as a person reads it."""
     record = seen.record
@@ -97,7 +106,7 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     if record.held:
         head.add_row("held", record.held)
     if seen.waits:
-        head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; type: {commands.pulumi_up}")
+        head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; {_up(commands)}")
     since = f"data to {seen.counts.through}, by {seen.counts.release}" if seen.counts else "that of the config"
     head.add_row("window", since)
     rows = Table.grid(padding=(0, 2))
@@ -107,11 +116,15 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     return Group(head, *([Text(), rows] if record.history else []))
 
 
+def _up(commands: Commands) -> str:
+    return f"type: {commands.pulumi_up}"
+
+
 def _doing(record: Record, commands: Commands) -> str:
     why = record.trigger.why if record.trigger else ""
-    if record.phase.value == "training":
+    if record.phase is Phase.TRAINING:
         return f"{record.job} trains on data to {record.through}: {why}"
-    if record.phase.value == "asking":
+    if record.phase is Phase.ASKING:
         answer = f'type: {commands.modelstack} retrain approve --reason "...", or decline'
         return f"waits for a person: {why}; {answer}"
     return "idle"

@@ -82,7 +82,7 @@ class Snapshot:
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the
-    budgets and the quality.
+    budgets, the quality and the retraining, which is empty when nothing is to be said of it.
     """
 
     at: str
@@ -106,6 +106,7 @@ class Snapshot:
     budgets: tuple[BudgetView, ...] = ()
     moved: dict[str, Any] | None = None
     quality: tuple[QualityView, ...] = ()
+    retraining: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""

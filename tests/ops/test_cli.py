@@ -18,6 +18,8 @@ COMMANDS = [
     ["rollback", "--reason", "x", "--yes"],
     ["clear", "a2527f0cafcc"],
     ["skip-trial", "a2527f0cafcc", "--reason", "x"],
+    ["retrain"],
+    ["retrain", "start", "--reason", "x"],
 ]
 OUTPUTS = (
     json.dumps(

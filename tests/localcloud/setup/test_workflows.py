@@ -62,6 +62,17 @@ def test_a_preview_runs_in_the_environment_of_the_locks() -> None:
     assert any("localcloud.setup install --packages-only" in command for command in commands)
 
 
+def test_a_retrained_version_is_released_only_where_one_waits_and_by_the_same_login() -> None:
+    job = workflow("retrain.yml")["jobs"]["dev"]
+    login = steps_by_action(job)["aws-actions/configure-aws-credentials"]["with"]
+    (up,) = [step for step in job["steps"] if "pulumi up" in step.get("run", "")]
+
+    assert login["role-to-assume"].startswith("${{ vars.")
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert up["if"] == "steps.candidate.outputs.waits == 'true'"
+    assert any("modelstack --stack dev retrain waiting" in step.get("run", "") for step in job["steps"])
+
+
 def test_ci_runs_the_script_that_anybody_can_run() -> None:
     ci = workflow("ci.yml")
 
