@@ -1,4 +1,4 @@
-"""A SageMaker of one machine: model registry, hosting with real serving processes, and the runtime.
+"""A SageMaker of one machine: model registry, hosting with real serving processes, the runtime, and training jobs.
 
 Example:
     >>> service = create(platform)

@@ -43,5 +43,16 @@ def conflict(message: str) -> ApiError:
     return ApiError("ConflictException", message)
 
 
+_LONGEST_REASON = 1024
+
+
+def shortened(reason: str) -> str:
+    """A FailureReason within AWS's limit: its beginning, which says what failed, and its end, the last output."""
+    if len(reason) <= _LONGEST_REASON:
+        return reason
+    half = _LONGEST_REASON // 2 - 3
+    return f"{reason[:half]} ... {reason[-half:]}"
+
+
 class StateUnwritable(Exception):
     """The state file did not take a change (disk full, read-only, ...); nothing of the change was kept."""

@@ -1,8 +1,8 @@
-"""What does SageMaker tell EventBridge of endpoints?
+"""What does SageMaker tell EventBridge of endpoints and training jobs?
 
 Source: "Events that Amazon SageMaker AI sends to Amazon EventBridge" in the developer guide: statuses in upper snake
 case, times in epoch milliseconds, tags as a map. As there, an event may come more than once, and one that the bus
-refuses is only logged: no endpoint waits for those who listen.
+refuses is only logged: nothing waits for those who listen.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import re
 from typing import Any
 
+from localcloud.sagemaker import training_status
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.summaries import Progress, described
 from localcloud.server.platform import Deliveries, DeliveryRefused
@@ -18,8 +19,17 @@ from localcloud.server.platform import Deliveries, DeliveryRefused
 SOURCE = "aws.sagemaker"
 STATE_CHANGE = "SageMaker Endpoint State Change"
 DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
+TRAINING_STATE_CHANGE = "SageMaker Training Job State Change"
 
-_TIMES = {"CreationTime", "LastModifiedTime", "StartTime"}
+_TIMES = {
+    "CreationTime",
+    "LastModifiedTime",
+    "StartTime",
+    "EndTime",
+    "TrainingStartTime",
+    "TrainingEndTime",
+    "Timestamp",
+}
 _LEFT_OUT = {"LastDeploymentConfig", "DataCaptureConfig", "DeployedImages"}
 _log = logging.getLogger(__name__)
 
@@ -38,16 +48,24 @@ class Events:
         """A deployment came to its next stage."""
         await self._tell(DEPLOYMENT_STATE_CHANGE, endpoint, progress)
 
+    async def training_job(self, job: Document) -> None:
+        """A training job came into a status."""
+        detail = _shown(training_status.described(job))
+        await self._put(TRAINING_STATE_CHANGE, job["TrainingJobArn"], detail, job)
+
     async def _tell(self, kind: str, endpoint: Document, progress: Progress | None) -> None:
         detail = _shown(described(endpoint, progress))
         detail["EndpointStatus"] = re.sub(r"(?<!^)(?=[A-Z])", "_", endpoint["EndpointStatus"]).upper()
-        detail["Tags"] = {tag["Key"]: tag["Value"] for tag in endpoint.get("Tags", ())}
+        await self._put(kind, endpoint["EndpointArn"], detail, endpoint)
+
+    async def _put(self, kind: str, arn: str, detail: Document, resource: Document) -> None:
+        detail["Tags"] = {tag["Key"]: tag["Value"] for tag in resource.get("Tags", ())}
         try:
-            await self._deliveries.event(SOURCE, kind, detail, [endpoint["EndpointArn"]])
+            await self._deliveries.event(SOURCE, kind, detail, [arn])
         except DeliveryRefused as error:
-            _log.warning("%s of %s was not told: %s", kind, endpoint["EndpointName"], error)
+            _log.warning("%s of %s was not told: %s", kind, arn, error)
         except Exception:
-            _log.exception("%s of %s was not told", kind, endpoint["EndpointName"])
+            _log.exception("%s of %s was not told", kind, arn)
 
 
 def _shown(value: Any) -> Any:

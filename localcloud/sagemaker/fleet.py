@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import secrets
 import shutil
@@ -16,8 +15,8 @@ from localcloud.sagemaker.archive import Archives, ArchiveUnusable
 from localcloud.sagemaker.deployment import Deployment, Variant
 from localcloud.sagemaker.images import CONTAINER_LABEL, Image, Images, ImageUnusable, Program
 from localcloud.sagemaker.instance import Instance, InstanceFailed, InstanceSetup
-from localcloud.sagemaker.logs import ContainerLogs
-from localcloud.sagemaker.processes import INSTANCE_MARK, SERVER_MARK
+from localcloud.sagemaker.logs import ContainerLogs, group_of
+from localcloud.sagemaker.processes import environment
 from localcloud.sagemaker.serverless import OnDemand
 from localcloud.sagemaker.timing import Timing
 from localcloud.server.platform import Platform
@@ -198,36 +197,22 @@ class Fleet:
         state = str(self._hosting.platform.state.resolve())
 
         def program(port: int) -> Program:
-            environment = self._environment(variant, identity, port)
-            return image.program(identity, folder, environment, {CONTAINER_LABEL: state})
+            wanted = {**variant.environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
+            variables = environment(self._hosting.platform, identity, wanted)
+            return image.program(identity, folder, variables, {CONTAINER_LABEL: state})
 
         instance = Instance(
             InstanceSetup(
                 identity,
                 variant.name,
                 program,
-                self._hosting.logs.stream(self._endpoint, variant.name, identity),
+                self._hosting.logs.stream(group_of(self._endpoint), f"{variant.name}/{identity}"),
                 variant.startup_timeout or self._hosting.timing.startup,
                 self._hosting.timing,
             )
         )
         self._hosting.running.add(instance)
         return instance
-
-    def _environment(self, variant: Variant, identity: str, port: int) -> dict[str, str]:
-        platform = self._hosting.platform
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
-        return {
-            **inherited,
-            "PYTHONUNBUFFERED": "1",
-            "AWS_REGION": platform.region,
-            "AWS_DEFAULT_REGION": platform.region,
-            **variant.environment,
-            **platform.child_environment,
-            "SAGEMAKER_BIND_TO_PORT": str(port),
-            SERVER_MARK: str(platform.state.resolve()),
-            INSTANCE_MARK: identity,
-        }
 
     async def _retire(self, instance: Instance) -> None:
         while instance.in_flight:

@@ -7,7 +7,7 @@ import base64
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from localcloud.server.platform import ImageCommand, Platform
 _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
-_SERVE = "serve"
+_SERVE, _TRAIN = "serve", "train"
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
 class ImageUnusable(Exception):
-    """An image can be run neither way; the text is for the endpoint's FailureReason."""
+    """An image can be run neither way; the text is for a FailureReason."""
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,52 @@ class Image:
             arguments = command if command[-1:] == (_SERVE,) else (*command, _SERVE)
             environment = {**self.process.environment, **environment, "SM_MODEL_DIR": str(model)}
             return Program(arguments, environment, self.process.folder)
+        options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
+        return self._container(instance, model, options, _SERVE)
+
+    def training(self, job: str, folder: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
+        """The program of a training job.
+
+        Args:
+            job: Names the container.
+            folder: Stands for `/opt/ml`; `OPT_ML` tells a process of it.
+            environment: Variables for the program; for a process, complete but for those of its configuration.
+            labels: Labels of a container.
+
+        Raises:
+            ImageUnusable: It runs as a process, and its configuration does not say how it trains.
+        """
+        if self.process is None:
+            return self._container(job, folder, _options({"/opt/ml": folder}, environment, labels), _TRAIN)
+        if not self.process.train:
+            raise ImageUnusable(
+                f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
+                f"and the entry of repository {self.process.repository!r} in the configuration has no `train` command."
+            )
+        environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
+        return Program(self.process.train, environment, self.process.folder)
+
+    def _container(self, instance: str, folder: Path, options: Iterable[str], argument: str) -> Program:
         name = f"localcloud-sagemaker-{instance}"
-        options = [f"--env={key}={value}" for key, value in environment.items() if key not in _HOST_VARIABLES]
-        options += [f"--label={key}={value}" for key, value in labels.items()]
         arguments = (
-            *("docker", "run", "--rm", "--network=host", f"--name={name}", f"--volume={model}:/opt/ml/model:ro"),
-            *options,
-            "--env=SM_MODEL_DIR=/opt/ml/model",
+            *("docker", "run", "--rm", "--network=host", f"--name={name}", *options),
             # On the machine's own network: an image that reads this listens where only this machine can reach it.
             "--env=BIND_HOST=127.0.0.1",
             self.pulled,
-            _SERVE,
+            argument,
         )
         # The engine's client has the server's own environment: it may say where the engine is.
-        return Program(arguments, dict(os.environ), model, ("docker", "rm", "--force", name))
+        return Program(arguments, dict(os.environ), folder, ("docker", "rm", "--force", name))
 
 
 # A container has its own; only a process needs the machine's.
 _HOST_VARIABLES = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"}
+
+
+def _options(mounts: Mapping[str, Path], environment: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"--volume={folder}:{inside}" for inside, folder in mounts.items())
+    yield from (f"--env={key}={value}" for key, value in environment.items() if key not in _HOST_VARIABLES)
+    yield from (f"--label={key}={value}" for key, value in labels.items())
 
 
 @dataclass

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
-import sys
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from localcloud.sagemaker.child import Child, how_it_ended
 from localcloud.sagemaker.client import NoAnswer, TooLarge, Upstream
 from localcloud.sagemaker.images import Program
-from localcloud.sagemaker.processes import INSTANCE_MARK, kill_marked
 from localcloud.sagemaker.timing import Timing
 
-_LAUNCH = Path(__file__).with_name("launch.py")
-_TAIL = 20  # lines of output that a FailureReason may quote
-_LONGEST_LINE = 1 << 16
 _PING_ANSWER = 1 << 16
 _FIRST_POLL, _LONGEST_POLL = 0.05, 0.5
 
@@ -62,10 +54,7 @@ class Instance:
         self._setup = setup
         self.in_flight = 0
         self.upstream: Upstream | None = None
-        self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._process: asyncio.subprocess.Process | None = None
-        self._cleanup: tuple[str, ...] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._child: Child | None = None
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.get_running_loop().create_task(self._live(), name=f"instance-{setup.id}")
 
@@ -77,14 +66,13 @@ class Instance:
     @property
     def pid(self) -> int | None:
         """The id of its process now, or None."""
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
 
     def kill(self) -> None:
         """End the process as a crash does; it is started again like one that crashed."""
         self.upstream = None
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        if self._child is not None:
+            self._child.kill()
 
     async def ready(self) -> None:
         """Wait for the first good `/ping`.
@@ -127,15 +115,15 @@ class Instance:
         port = _free_port()
         upstream = Upstream(port)
         try:
-            process = await self._spawn(port)
-            exited = asyncio.get_running_loop().create_task(process.wait())
+            self._child = child = await Child.start(self._setup.program(port), self.id, self._setup.output)
+            exited = asyncio.get_running_loop().create_task(child.wait())
             try:
                 if await self._becomes_healthy(upstream, exited, deadline):
                     self.upstream = upstream
                     if not self._first.done():
                         self._first.set_result(None)
                     await self._stays_healthy(upstream, exited)
-                return _how_it_ended(exited.result()) if exited.done() else None
+                return how_it_ended(exited.result()) if exited.done() else None
             finally:
                 exited.cancel()
         finally:
@@ -151,7 +139,7 @@ class Instance:
             why = f"The container {ended} {attempt} times before it answered /ping."
         else:
             why = f"No 200 from /ping within {self._setup.startup:g} s."
-        last = "\n".join(self._tail)
+        last = self._child.last_output if self._child else ""
         self._first.set_exception(
             InstanceFailed(
                 f"The primary container for production variant {self._setup.variant} did not pass the ping health "
@@ -159,21 +147,6 @@ class Instance:
             )
         )
         self._first.exception()
-
-    async def _spawn(self, port: int) -> asyncio.subprocess.Process:
-        program = self._setup.program(port)
-        self._tail.clear()  # a failure is told by the last attempt alone
-        self._cleanup = program.clean_up
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *program.arguments),
-            cwd=program.folder,
-            env=dict(program.environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        self._reading = asyncio.get_running_loop().create_task(self._read(process))
-        return process
 
     async def _becomes_healthy(self, upstream: Upstream, exited: asyncio.Task[int], deadline: float) -> bool:
         poll = _FIRST_POLL
@@ -203,44 +176,9 @@ class Instance:
         return reply.status == 200
 
     async def _end(self, grace: float) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), grace)
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-        await asyncio.to_thread(kill_marked, INSTANCE_MARK, self.id)
-        if self._cleanup:
-            remover = await asyncio.create_subprocess_exec(
-                *self._cleanup, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-            )
-            await remover.wait()
-        if process is not None:
-            await process.wait()
-        if self._reading is not None:
-            await asyncio.wait([self._reading], timeout=1)
-            self._reading.cancel()
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            return
-        rest = b""
-        while chunk := await process.stdout.read(_LONGEST_LINE):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._hear(line)
-        if rest:
-            self._hear(rest)
-
-    def _hear(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip("\r")
-        self._tail.append(text[:500])
-        self._setup.output(text)
+        if self._child is not None:
+            await self._child.end(grace)
+            self._child = None
 
 
 _ports: set[int] = set()
@@ -255,7 +193,3 @@ def _free_port() -> int:
         if port not in _ports:
             _ports.add(port)
             return port
-
-
-def _how_it_ended(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"

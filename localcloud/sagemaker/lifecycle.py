@@ -16,7 +16,7 @@ from localcloud.sagemaker import guardrails
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.alarms import Alarms
 from localcloud.sagemaker.deployment import Deployment, Variant, from_document
-from localcloud.sagemaker.errors import StateUnwritable
+from localcloud.sagemaker.errors import shortened
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.fleet import DeploymentFailed, Fleet, Hosting
 from localcloud.sagemaker.guardrails import Policy
@@ -27,7 +27,6 @@ from localcloud.sagemaker.summaries import Progress
 
 ENDPOINT = "endpoint"
 
-_LONGEST_REASON = 1024
 _TAKEN_UP = {"Creating", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed", "Deleting"}
 _log = logging.getLogger(__name__)
 
@@ -231,7 +230,7 @@ class Lifecycle:
                 endpoint["Serving"] = _as_it_is(live.fleet).to_document()
                 endpoint["Mixed"] = {"Deployment": _as_it_is(live.green.fleet).to_document(), "Share": live.share}
             if reason is not None:
-                endpoint["FailureReason"] = _shortened(reason)
+                endpoint["FailureReason"] = shortened(reason)
 
         await self._save(name, change)
         self._progress.pop(name, None)
@@ -247,22 +246,7 @@ class Lifecycle:
         await self._save(name, None)
 
     async def _save(self, name: str, change: Callable[[Document], None] | None) -> None:
-        """Change an endpoint's document, or forget it; when the disk refuses, again and again until it does not."""
-        while True:
-            try:
-                async with self._store.change() as transaction:
-                    endpoint = self._store.get(ENDPOINT, name)
-                    if endpoint is None:
-                        return
-                    if change is None:
-                        transaction.delete(ENDPOINT, name)
-                    else:
-                        change(endpoint)
-                        transaction.put(ENDPOINT, name, endpoint)
-                return
-            except StateUnwritable as error:
-                _log.warning("endpoint %s: %s", name, error)
-                await asyncio.sleep(self._hosting.timing.retry_save)
+        await self._store.persist(ENDPOINT, name, change, self._hosting.timing.retry_save)
 
 
 def _as_it_is(fleet: Fleet) -> Deployment:
@@ -273,11 +257,3 @@ def _as_it_is(fleet: Fleet) -> Deployment:
         return replace(variant, count=size, desired_count=size)
 
     return fleet.deployment.map(count)
-
-
-def _shortened(reason: str) -> str:
-    """The reason within AWS's limit: its beginning, which says what failed, and its end, which is the last output."""
-    if len(reason) <= _LONGEST_REASON:
-        return reason
-    half = _LONGEST_REASON // 2 - 3
-    return f"{reason[:half]} ... {reason[-half:]}"

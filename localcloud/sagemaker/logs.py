@@ -23,6 +23,10 @@ _KEPT = 50_000  # lines that wait while Logs does not take them; older ones are 
 _log = logging.getLogger(__name__)
 
 
+TRAINING_JOBS = "/aws/sagemaker/TrainingJobs"
+"""The log group of all training jobs."""
+
+
 def group_of(endpoint: str) -> str:
     """The log group of an endpoint's containers."""
     return f"/aws/sagemaker/Endpoints/{endpoint}"
@@ -64,10 +68,9 @@ class ContainerLogs:
                 await self._task
         await self.flush()
 
-    def stream(self, endpoint: str, variant: str, instance: str) -> Callable[[str], None]:
-        """Takes the lines of one instance; never blocks."""
-        name = f"{variant}/{instance}"
-        stream = self._streams.setdefault((endpoint, name), _Stream(group_of(endpoint), name))
+    def stream(self, group: str, name: str) -> Callable[[str], None]:
+        """Takes the lines of one container; never blocks."""
+        stream = self._streams.setdefault((group, name), _Stream(group, name))
 
         def hear(line: str) -> None:
             # Logs refuses an empty message.

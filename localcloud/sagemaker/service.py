@@ -27,6 +27,8 @@ from localcloud.sagemaker.runtime import Runtime, is_runtime
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.timing import Timing
+from localcloud.sagemaker.training_jobs import TrainingJobs
+from localcloud.sagemaker.training_runs import TrainingRuns
 from localcloud.sagemaker.wire import ControlPlane
 from localcloud.server.platform import Answer, Platform
 
@@ -58,9 +60,12 @@ class SageMaker:
         models = Models(self._store, account, registry, self._archives)
         configs = Configs(self._store, account, models)
         alarms = Alarms(lambda: clients.get("cloudwatch"))
-        self._lifecycle = Lifecycle(self._store, account, hosting, alarms, Events(platform.deliveries))
+        events = Events(platform.deliveries)
+        self._lifecycle = Lifecycle(self._store, account, hosting, alarms, events)
+        self._training = TrainingRuns(self._store, account, hosting, events, self._run / "training")
+        jobs = TrainingJobs(self._store, account, platform.roles, self._training)
         endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
-        parts = (registry, models, configs, endpoints, Tags(self._store, account))
+        parts = (registry, models, configs, endpoints, jobs, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
         self._runtime = Runtime(account, self._lifecycle.live, exchanges)
@@ -83,11 +88,13 @@ class SageMaker:
         self._archives.keep_only(self._deployed_archives())
         self._logs.start()
         self._capture.start()
+        await self._training.recover()
         await self._lifecycle.recover()
 
     async def stop(self) -> None:
         """End every process, then hand over captured data and logs, then close the state."""
         await self._runtime.stop()
+        await self._training.stop()
         await self._lifecycle.stop()
         await self._capture.stop()
         await self._logs.stop()

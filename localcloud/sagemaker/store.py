@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from localcloud.sagemaker.errors import StateUnwritable
 
 Document = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -93,6 +96,31 @@ class Store:
                 loop = asyncio.get_running_loop()
                 # Shielded, so that a cancelled request cannot leave memory behind what the disk already has.
                 await asyncio.shield(loop.create_task(self._keep(transaction)))
+
+    async def persist(self, kind: str, name: str, change: Callable[[Document], None] | None, pause: float) -> None:
+        """Change a document that is there, or forget it; when the disk refuses, again and again until it does not.
+
+        Args:
+            kind: The document's.
+            name: The document's.
+            change: Changes it; None forgets it.
+            pause: Seconds between attempts.
+        """
+        while True:
+            try:
+                async with self.change() as transaction:
+                    document = self.get(kind, name)
+                    if document is None:
+                        return
+                    if change is None:
+                        transaction.delete(kind, name)
+                    else:
+                        change(document)
+                        transaction.put(kind, name, document)
+                return
+            except StateUnwritable as error:
+                _log.warning("%s %s: %s", kind, name, error)
+                await asyncio.sleep(pause)
 
     async def _keep(self, transaction: Transaction) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transaction)

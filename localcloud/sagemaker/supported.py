@@ -35,6 +35,21 @@ _VARIANT = {
     "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
     "ServerlessConfig": ...,
 }
+_CHANNEL = {
+    "ChannelName": ...,
+    "DataSource": {
+        "S3DataSource": {
+            "S3DataType": {"S3Prefix"},
+            "S3Uri": ...,
+            # One instance gets all objects either way.
+            "S3DataDistributionType": ...,
+        }
+    },
+    "ContentType": ...,
+    "CompressionType": ...,
+    "RecordWrapperType": {"None"},
+    "InputMode": {"File"},
+}
 _PACKAGE = {
     "ModelPackageGroupName": ...,
     "ModelPackageDescription": ...,
@@ -106,6 +121,35 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "ExcludeRetainedVariantProperties": ...,
         "DeploymentConfig": ...,
         "RetainDeploymentConfig": ...,
+    },
+    "CreateTrainingJob": {
+        "TrainingJobName": ...,
+        "HyperParameters": ...,
+        "AlgorithmSpecification": {
+            "TrainingImage": ...,
+            "TrainingInputMode": {"File"},
+            "MetricDefinitions": ...,
+            "EnableSageMakerMetricsTimeSeries": {False},
+            "TrainingImageConfig": {"TrainingRepositoryAccessMode": {"Platform"}},
+        },
+        "RoleArn": ...,
+        "InputDataConfig": [_CHANNEL],
+        "OutputDataConfig": {"S3OutputPath": ..., "KmsKeyId": ..., "CompressionType": {"GZIP"}},
+        "ResourceConfig": {
+            "InstanceType": ...,
+            "InstanceCount": {1},
+            "VolumeSizeInGB": ...,
+            "VolumeKmsKeyId": ...,
+            "KeepAlivePeriodInSeconds": {0},
+        },
+        "VpcConfig": ...,
+        "StoppingCondition": {"MaxRuntimeInSeconds": ...},
+        "Tags": ...,
+        "EnableNetworkIsolation": {False},
+        "EnableInterContainerTrafficEncryption": ...,
+        "EnableManagedSpotTraining": {False},
+        "CheckpointConfig": ...,
+        "Environment": ...,
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,

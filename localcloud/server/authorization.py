@@ -80,6 +80,7 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         "ModelPackageName": "model-package",
         "ModelPackageArn": "model-package",
         "ModelPackageGroupName": "model-package-group",
+        "TrainingJobName": "training-job",
         "ResourceArn": "",
     }
     return [arn(kind, request.members[member]) for member, kind in kinds.items() if request.members.get(member)] or [

@@ -15,7 +15,7 @@ _KEYS = {"region", "account", "image", "time_scale"}
 MOST_SCALE = 10_000
 """The largest time scale."""
 
-_IMAGE_KEYS = {"repository", "command", "environment"}
+_IMAGE_KEYS = {"repository", "command", "environment", "train"}
 
 
 class ConfigurationError(Exception):
@@ -78,13 +78,22 @@ def _image(path: Path, number: int, entry: Mapping[str, Any]) -> ImageCommand:
     repository, command, environment = entry.get("repository"), entry.get("command"), entry.get("environment", {})
     if not isinstance(repository, str) or not repository:
         raise ConfigurationError(f"{path}: {where}repository is {repository!r}, expected a glob such as '*-serving'")
-    if not isinstance(command, list) or not command or not all(isinstance(word, str) and word for word in command):
-        raise ConfigurationError(f"{path}: {where}command is {command!r}, expected a program and its arguments")
     if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):
         raise ConfigurationError(f"{path}: {where}environment is {environment!r}, expected strings by name")
-    folder = path.resolve().parent
-    program = command[0] if "/" not in command[0] else str(folder / command[0])
-    return ImageCommand(repository, (program, *command[1:]), folder, environment)
+    return ImageCommand(
+        repository,
+        _program(path, f"{where}command", command),
+        path.resolve().parent,
+        environment,
+        _program(path, f"{where}train", entry["train"]) if "train" in entry else (),
+    )
+
+
+def _program(path: Path, key: str, command: object) -> tuple[str, ...]:
+    if not isinstance(command, list) or not command or not all(isinstance(word, str) and word for word in command):
+        raise ConfigurationError(f"{path}: {key} is {command!r}, expected a program and its arguments")
+    program = command[0] if "/" not in command[0] else str(path.resolve().parent / command[0])
+    return (program, *command[1:])
 
 
 def _tables(path: Path, value: object) -> list[dict[str, Any]]:

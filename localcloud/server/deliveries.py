@@ -32,10 +32,11 @@ _KEY_ACTIONS = ("Decrypt", "GenerateDataKey")
 def function_allows(function_arn: str, principal: str, source_arn: str) -> bool:
     """Whether the function's resource policy lets a service principal invoke it on behalf of a resource."""
     found = lambda_svc.function_policy_for_arn(function_arn)
-    return found is not None and _allows(found[0], "lambda:InvokeFunction", function_arn, principal, source_arn)
+    return found is not None and policy_allows(found[0], "lambda:InvokeFunction", function_arn, principal, source_arn)
 
 
-def _allows(policy: Any, action: str, resource_arn: str, principal: str, source_arn: str) -> bool:
+def policy_allows(policy: Any, action: str, resource_arn: str, principal: str, source_arn: str) -> bool:
+    """Whether a resource's policy lets a service principal do something to it on behalf of another resource."""
     context = EvalContext(
         principal_arn="*",
         principal_type="Service",
@@ -104,7 +105,7 @@ class CloudDeliveries:
         record = kms._resolve_key(key)
         policy = record.get("Policy") if record else None
         arn = record["Arn"] if record else key
-        if not all(_allows(policy, f"kms:{action}", arn, principal, source_arn) for action in _KEY_ACTIONS):
+        if not all(policy_allows(policy, f"kms:{action}", arn, principal, source_arn) for action in _KEY_ACTIONS):
             raise DeliveryRefused(f"{principal} is not authorized to use the KMS key {arn} of the topic")
 
     async def _settle(self, *keys: str) -> None:

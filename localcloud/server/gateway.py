@@ -35,6 +35,7 @@ TAGGING = {
             "CreateModel",
             "CreateModelPackage",
             "CreateModelPackageGroup",
+            "CreateTrainingJob",
             "DeleteTags",
         }
     ),

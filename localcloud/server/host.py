@@ -35,6 +35,7 @@ from localcloud.server.durability import LOGS, Durability
 from localcloud.server.files import write_atomically
 from localcloud.server.invocations import Invocations
 from localcloud.server.platform import Datum, MetricSink, NoMetrics, Platform, Service, SystemClock
+from localcloud.server.roles import CloudRoles
 from localcloud.server.surroundings import ROOT_KEY, STATE_MARK, Folders
 
 log = logging.getLogger("localcloud")
@@ -91,6 +92,7 @@ class Host:
             images=configuration.images,
             child_environment={STATE_MARK: str(folders.state)},
             time_scale=configuration.time_scale,
+            roles=CloudRoles(self._url, configuration.region, configuration.account),
         )
         self._services = self._create_services()
 

@@ -110,6 +110,50 @@ class Deliveries(Protocol):
         ...
 
 
+class RoleRefused(Exception):
+    """A role that is not there, or does not trust the service that wants to assume it."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """Temporary credentials of a role.
+
+    Attributes:
+        environment: The variables that a program of the role needs: credentials, region, and the cloud's URL.
+        client: `client("s3")` is a boto3 client with these credentials. It blocks: call it in a thread.
+    """
+
+    environment: Mapping[str, str]
+    client: Callable[[str], Any]
+
+
+class Roles(Protocol):
+    """How a service acts as a role that was passed to it."""
+
+    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+        """Assume a role as a service principal, e.g. `sagemaker.amazonaws.com`.
+
+        Args:
+            role_arn: The role.
+            session: RoleSessionName.
+            principal: That the role's trust policy must name.
+            source_arn: The resource on whose behalf, for `aws:SourceArn` in that policy.
+            seconds: Until the credentials expire.
+
+        Raises:
+            RoleRefused: There is no such role, or it does not trust the principal.
+        """
+        ...
+
+
+class NoRoles:
+    """Knows no role: for tests that assume none."""
+
+    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+        """Refuse."""
+        raise RoleRefused(f"{role_arn}: there are no roles")
+
+
 @dataclass(frozen=True)
 class ImageCommand:
     """How an image of a repository runs as a plain process where there is no container engine.
@@ -119,12 +163,14 @@ class ImageCommand:
         command: Program and arguments; the program is an absolute path.
         folder: Working directory.
         environment: Variables to set on top of those of the server.
+        train: Program and arguments that train where `command` serves; empty if it cannot train.
     """
 
     repository: str
     command: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    train: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +193,7 @@ class Platform:
         time_scale: What documented waits (baking, termination, time-outs of a deployment) are divided by; 60 makes an
             hour a minute. Processes, probes and timestamps keep the machine's own time.
         faults: What shall go wrong, for tests.
+        roles: Assumes roles for programs that a service runs.
     """
 
     state: Path
@@ -162,6 +209,7 @@ class Platform:
     metrics: MetricSink = field(default_factory=NoMetrics)
     time_scale: float = 1.0
     faults: Faults = field(default_factory=Faults)
+    roles: Roles = field(default_factory=NoRoles)
 
     def image_command(self, repository: str) -> ImageCommand | None:
         """The first entry of the configuration whose glob matches `repository`, or None."""

@@ -22,12 +22,13 @@ from botocore.exceptions import ClientError
 from localcloud.sagemaker.processes import SERVER_MARK, marked
 from localcloud.sagemaker.service import SageMaker
 from localcloud.sagemaker.timing import Timing
-from localcloud.server.platform import Datum, ImageCommand, Platform, SystemClock
+from localcloud.server.platform import Assumed, Datum, ImageCommand, Platform, RoleRefused, SystemClock
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
 SERVER = Path(__file__).with_name("served_model.py")
+TRAINER = Path(__file__).with_name("trained_model.py")
 SHORT = Timing(
     startup=100,
     ping=0.1,
@@ -93,9 +94,16 @@ class FakeAws:
         self.head_object(Bucket, Key)
         return {"Body": _Body(self.objects[Bucket, Key])}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **encryption: str) -> None:
+    def put_object(self, Bucket: str, Key: str, Body: Any, **encryption: str) -> None:
         self._check("PutObject")
-        self.objects[Bucket, Key] = Body
+        self.objects[Bucket, Key] = Body if isinstance(Body, bytes) else Body.read()
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int = 2, ContinuationToken: str = "") -> Any:
+        self._check("ListObjectsV2")
+        keys = sorted(key for bucket, key in self.objects if bucket == Bucket and key.startswith(Prefix))
+        keys = [key for key in keys if key > ContinuationToken]
+        page = {"Contents": [{"Key": key} for key in keys[:MaxKeys]]} if keys else {}
+        return page | ({"IsTruncated": True, "NextContinuationToken": keys[MaxKeys - 1]} if keys[MaxKeys:] else {})
 
     def describe_alarms(self, AlarmNames: list[str], AlarmTypes: list[str]) -> dict[str, Any]:
         self._check("DescribeAlarms")
@@ -125,7 +133,7 @@ class Metrics:
         self.data: list[Datum] = []
 
     def put(self, namespace: str, data: Any) -> None:
-        assert namespace == "AWS/SageMaker"
+        assert namespace in {"AWS/SageMaker", "/aws/sagemaker/TrainingJobs"}
         self.data += data
 
     def values(self, name: str, **dimensions: str) -> list[float]:
@@ -133,10 +141,10 @@ class Metrics:
 
 
 class Stop:
-    """A stage that an endpoint does not leave until the test has done there what it has to.
+    """A stage that an endpoint or a job does not leave until the test has done there what it has to.
 
     Args:
-        stage: An EndpointStatus or a VariantStatus, as events have it.
+        stage: An EndpointStatus, a VariantStatus or a SecondaryStatus, as events have it.
         times: How often it is told until it is the one that is meant.
     """
 
@@ -150,7 +158,8 @@ class Stop:
         """Wait, if an event tells of the stage."""
         pending = detail.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
         stages = {entry["Status"] for variant in pending for entry in variant.get("VariantStatus", ())}
-        self._times -= self._stage in stages | {detail["EndpointStatus"]}
+        stages |= {detail[status] for status in ("EndpointStatus", "SecondaryStatus") if status in detail}
+        self._times -= self._stage in stages
         if self._times == 0 and not self._reached.is_set():
             self._reached.set()
             await self._left.wait()
@@ -180,13 +189,31 @@ class Bus:
             await stop.meet(detail)
 
     def stop_at(self, stage: str, times: int = 1) -> Stop:
-        """Make an endpoint that has not begun to move wait at a stage: `async with` what is answered."""
+        """Make an endpoint or a job that has not begun to move wait at a stage: `async with` what is answered."""
         self._stops.append(Stop(stage, times))
         return self._stops[-1]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The details of the events of a kind: `State` or `Deployment State`."""
         return [detail for detail_type, detail in self.events if detail_type == f"SageMaker Endpoint {kind} Change"]
+
+    def of_job(self, name: str) -> list[dict[str, Any]]:
+        """The details of the events of a training job."""
+        told = [detail for kind, detail in self.events if kind == "SageMaker Training Job State Change"]
+        return [detail for detail in told if detail["TrainingJobName"] == name]
+
+
+class Trust:
+    """Lets SageMaker assume one role, whose clients are the fake ones."""
+
+    def __init__(self, aws: FakeAws) -> None:
+        self._aws = aws
+
+    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+        if role_arn != ROLE:
+            raise RoleRefused(f"There is no role {role_arn}.")
+        credentials = {"AWS_ACCESS_KEY_ID": f"key of {principal} for {source_arn} for {seconds:g} s"}
+        return Assumed(credentials, self._aws)
 
 
 class Failure(Exception):
@@ -242,8 +269,14 @@ class InProcess:
             clock=SystemClock(),
             aws=self.aws,
             deliveries=self.bus,  # pyright: ignore[reportArgumentType]
-            images=(ImageCommand("*-serving", (sys.executable, str(SERVER)), SERVER.parent),),
+            images=(
+                ImageCommand(
+                    *("*-serving", (sys.executable, str(SERVER)), SERVER.parent),
+                    train=(sys.executable, str(TRAINER)),
+                ),
+            ),
             metrics=self.metrics,
+            roles=Trust(self.aws),
         )
         self.timing = timing
         self.service = SageMaker(self.platform, timing)
@@ -310,6 +343,18 @@ class InProcess:
             await asyncio.sleep(0.02)
         raise AssertionError(f"endpoint {name} is still {described['EndpointStatus']}")
 
+    async def job(self, name: str, channels: tuple[str, ...] = (), **hyperparameters: str) -> None:
+        """Start a training job of trained_model.py."""
+        await self.call("CreateTrainingJob", **job_of(name, channels, **hyperparameters))
+
+    async def over(self, name: str) -> dict[str, Any]:
+        """The job's description when it is over."""
+        while True:
+            described = await self.call("DescribeTrainingJob", TrainingJobName=name)
+            if described["TrainingJobStatus"] not in {"InProgress", "Stopping"}:
+                return described
+            await asyncio.sleep(0.02)
+
     def faster(self, time_scale: float) -> InProcess:
         """The same with documented waits divided by a factor."""
         self.platform = replace(self.platform, time_scale=time_scale)
@@ -334,6 +379,22 @@ def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[st
         "InitialInstanceCount": 1,
         "InitialVariantWeight": weight,
         **more,
+    }
+
+
+def job_of(name: str, channels: tuple[str, ...] = (), **hyperparameters: str) -> dict[str, Any]:
+    """A request for a training job of trained_model.py, with a channel for each prefix of bucket `data`."""
+    sources = {channel: {"S3DataType": "S3Prefix", "S3Uri": f"s3://data/{channel}"} for channel in channels}
+    inputs = [{"ChannelName": name, "DataSource": {"S3DataSource": source}} for name, source in sources.items()]
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": ROLE,
+        **({"InputDataConfig": inputs} if inputs else {}),
+        "OutputDataConfig": {"S3OutputPath": "s3://jobs/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "HyperParameters": hyperparameters,
     }
 
 
@@ -440,6 +501,25 @@ class Stage:
             time.sleep(0.05)
         raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
 
+    def role(self, *allowed: dict[str, Any], trusts: str = "sagemaker.amazonaws.com") -> str:
+        """Make a role that a service may assume, with the statements that it is allowed by; answers its ARN."""
+        iam, name = self.cloud.client("iam"), self.name("role")
+        trust = {"Effect": "Allow", "Principal": {"Service": trusts}, "Action": "sts:AssumeRole"}
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        if allowed:
+            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=_policy(*allowed))
+        return made["Role"]["Arn"]
+
+    def over(self, job: str, seconds: float = 200) -> dict[str, Any]:
+        """The training job's description when it is over."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            described = self.sagemaker.describe_training_job(TrainingJobName=job)
+            if described["TrainingJobStatus"] not in {"InProgress", "Stopping"}:
+                return described
+            time.sleep(0.05)
+        raise AssertionError(f"training job {job} is still {described['SecondaryStatus']}")
+
     def faults(self, fault: dict[str, Any] | None) -> None:
         """Let something go wrong; None ends all that does."""
         data, method = (None, "DELETE") if fault is None else (json.dumps(fault).encode(), "POST")
@@ -454,12 +534,18 @@ class Stage:
         return json.loads(answer["Body"].read())
 
 
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
 @pytest.fixture(scope="session")
 def serving_cloud(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A real cloud, not started, whose `*-serving` images run served_model.py."""
+    """A real cloud, not started, whose `*-serving` images run served_model.py, and train trained_model.py."""
     config = tmp_path_factory.mktemp("config") / "localcloud.toml"
     command = json.dumps([sys.executable, str(SERVER), "serve"])
-    config.write_text(f'time_scale = 60\n[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
+    train = json.dumps([sys.executable, str(TRAINER)])
+    images = f'[[image]]\nrepository = "*-serving"\ncommand = {command}\ntrain = {train}\n'
+    config.write_text(f"time_scale = 60\n{images}")
     return new_cloud(config)
 
 

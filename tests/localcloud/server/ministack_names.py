@@ -21,7 +21,7 @@ from ministack.core import (
     router,
     sigv4,
 )
-from ministack.services import cloudwatch_logs, eventbridge, kms, lambda_svc, s3, sns, sqs, sts
+from ministack.services import cloudwatch_logs, eventbridge, iam, kms, lambda_svc, s3, sns, sqs, sts
 
 from localcloud.server import gateway, repairs, surroundings
 
@@ -67,6 +67,7 @@ SIGNATURES = {
     sns.topic_policy_allows: "topic_arn service source_arn source_account",
     sqs.queue_policy_allows: "queue_arn service source_arn source_account",
     kms._resolve_key: "key_id_or_arn",
+    sts.register_session: "access_key session",
     eventbridge._put_events: "data allow_aws_source",
     eventbridge._invoke_target: "target event rule view",
     eventbridge._dispatch_to_lambda: "arn payload",
@@ -89,6 +90,7 @@ HOLDERS = [
     (sns, "_threading", object),
     (sqs, "_queues", object),
     (sts, "_sessions", dict),
+    (iam, "_roles", object),
     (concurrency, "run_reentrant", object),
     (sigv4, "header_signature_failure", object),
 ]

@@ -20,6 +20,7 @@ def test_the_projects_own_file_runs_its_serving_image_as_a_process():
     [image] = load(ROOT / "localcloud.toml").images
     assert image.repository == "*-serving"
     assert image.command == (str(ROOT / ".venv/bin/python"), "model/entrypoint.py", "serve")
+    assert image.train == (str(ROOT / ".venv/bin/python"), "-m", "pipeline.retrain")
     assert image.folder == ROOT
 
 
@@ -27,6 +28,15 @@ def test_a_program_without_a_slash_is_looked_up_on_the_path(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[[image]]\nrepository = "a"\ncommand = ["sh", "run"]\nenvironment = {A = "1"}\n')
     assert load(file).images == (ImageCommand("a", ("sh", "run"), tmp_path, {"A": "1"}),)
+
+
+def test_an_image_trains_only_if_the_file_says_how(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[[image]]\nrepository = "a"\ncommand = ["sh", "run"]\ntrain = ["bin/train", "all"]\n')
+    assert load(file).images[0].train == (str(tmp_path / "bin/train"), "all")
+    file.write_text('[[image]]\nrepository = "a"\ncommand = ["sh"]\ntrain = "sh"\n')
+    with pytest.raises(ConfigurationError, match=r"image\[0\]\.train is 'sh', expected a program and its arguments"):
+        load(file)
 
 
 def test_without_a_file_there_are_defaults():

@@ -1,0 +1,198 @@
+"""What do clients ask of training jobs: create, describe, list, stop?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from localcloud.sagemaker.account import Account
+from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.listing import Listing
+from localcloud.sagemaker.store import Document, Store
+from localcloud.sagemaker.training_folder import checkpoint_folder, missing_input
+from localcloud.sagemaker.training_runs import JOB, TrainingRuns
+from localcloud.sagemaker.training_status import UNFINISHED, described, enter
+from localcloud.sagemaker.wire import Operation, Request
+from localcloud.server.platform import Assumed, RoleRefused, Roles
+
+_PRINCIPAL = "sagemaker.amazonaws.com"
+_MOST_JOBS = 8  # at once: each is a process of this machine
+_LONGEST_RUN = 86_400  # AWS's default of MaxRuntimeInSeconds
+_AFTERWARDS = 3_600  # that the credentials outlive the training, for the upload
+
+
+class TrainingJobs:
+    """The control plane of training jobs; what follows from a request is the runs'.
+
+    Differs from AWS: one instance a job, `File` mode, `S3Prefix` sources, no managed spot training, no retries, no
+    debugger and profiler, no serverless jobs; at most 8 jobs at once.
+    """
+
+    def __init__(self, store: Store, account: Account, roles: Roles, runs: TrainingRuns) -> None:
+        self._store = store
+        self._account = account
+        self._roles = roles
+        self._runs = runs
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations of this part, by name."""
+        return {
+            "CreateTrainingJob": self.create,
+            "DescribeTrainingJob": self.describe,
+            "ListTrainingJobs": self.list,
+            "StopTrainingJob": self.stop,
+        }
+
+    async def create(self, request: Request) -> Document:
+        """Begin a job after checking what AWS checks at once: its role, its input, its name."""
+        job = _complete(request)
+        name = job["TrainingJobName"]
+        arn = self._account.arn(JOB, name)
+        self._refuse_taken(name, arn)
+        role = self._assume(job, arn)
+        await self._require_input(job, role)
+        async with self._store.change() as change:
+            self._refuse_taken(name, arn)
+            self._refuse_crowd(job["ResourceConfig"]["InstanceType"])
+            now = self._account.now()
+            job |= {"TrainingJobArn": arn, "TrainingJobStatus": "InProgress", "CreationTime": now}
+            job["ModelArtifacts"] = {"S3ModelArtifacts": f"{_output(job)}/{name}/output/model.tar.gz"}
+            enter(job, "Starting", now)
+            change.put(JOB, name, job)
+        self._runs.begin(job, role)
+        return {"TrainingJobArn": arn}
+
+    async def describe(self, request: Request) -> Document:
+        """How a job is now."""
+        return described(self._get(request["TrainingJobName"]))
+
+    async def list(self, request: Request) -> Document:
+        """Jobs, the newest first unless asked otherwise."""
+        if "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request:
+            return {"TrainingJobSummaries": []}  # no job here has a warm pool or a plan
+        listing = Listing(
+            "TrainingJobSummaries",
+            "TrainingJobName",
+            _summary,
+            sort_members={"CreationTime": "CreationTime", "Status": "TrainingJobStatus"},
+            equals={"StatusEquals": "TrainingJobStatus"},
+        )
+        return listing.page(self._store.all(JOB), request)
+
+    async def stop(self, request: Request) -> Document:
+        """Begin to stop a job."""
+        async with self._store.change() as change:
+            job = self._get(request["TrainingJobName"])
+            if job["TrainingJobStatus"] != "InProgress":
+                status = job["TrainingJobStatus"]
+                raise invalid(f"The request was rejected because the training job is in status {status}.")
+            job["TrainingJobStatus"] = "Stopping"
+            enter(job, "Stopping", self._account.now())
+            change.put(JOB, job["TrainingJobName"], job)
+        await self._runs.interrupt(job["TrainingJobName"])
+        return {}
+
+    def _get(self, name: str) -> Document:
+        job = self._store.get(JOB, name)
+        if job is None:
+            raise invalid("Requested resource not found.")
+        return job
+
+    def _refuse_taken(self, name: str, arn: str) -> None:
+        if self._store.get(JOB, name):
+            raise ApiError(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, and a training job with this name "
+                f"already exists ({arn})",
+            )
+
+    def _refuse_crowd(self, instance: str) -> None:
+        running = sum(job["TrainingJobStatus"] in UNFINISHED for job in self._store.all(JOB))
+        if running >= _MOST_JOBS:
+            raise ApiError(
+                "ResourceLimitExceeded",
+                f"The account-level service limit '{instance} for training job usage' is {_MOST_JOBS} Instances, with "
+                f"current utilization of {running} Instances and a request delta of 1 Instances. "
+                "The local SageMaker runs no more jobs at once.",
+            )
+
+    def _assume(self, job: Document, arn: str) -> Assumed:
+        role = job["RoleArn"]
+        seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"] + _AFTERWARDS
+        try:
+            return self._roles.assume(role, "SageMaker", principal=_PRINCIPAL, source_arn=arn, seconds=seconds)
+        except RoleRefused as error:
+            raise invalid(
+                f"Could not assume role {role}. Please ensure that the role exists and allows principal "
+                f"'{_PRINCIPAL}' to assume the role. ({error})"
+            ) from error
+
+    async def _require_input(self, job: Document, role: Assumed) -> None:
+        missing = await asyncio.to_thread(missing_input, job, role) if job.get("InputDataConfig") else None
+        if missing is not None:
+            url, bucket = missing
+            raise invalid(
+                f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket '
+                f"exists in the selected region ({self._account.region}), that objects exist under that S3 prefix, and "
+                f'that the role "{job["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+            )
+
+
+def _complete(request: Request) -> Document:
+    """A job's document with AWS's defaults.
+
+    Raises:
+        ApiError: Something is missing that the service model does not call required, or contradicts itself.
+    """
+    algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
+    for path, value in {
+        "AlgorithmSpecification.TrainingImage": algorithm.get("TrainingImage"),
+        "ResourceConfig.InstanceType": resources.get("InstanceType"),
+        "ResourceConfig.InstanceCount": resources.get("InstanceCount"),
+    }.items():
+        if value is None:
+            raise invalid(f"{path} is missing; the local SageMaker needs it.")
+    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    if len(channels) != len(set(channels)):
+        raise invalid(f"Channel names must be unique; they are {', '.join(channels)}.")
+    for definition in algorithm.get("MetricDefinitions", ()):
+        _require_pattern(definition)
+    checkpoint_folder(request)
+    return {
+        **request,
+        "InputDataConfig": [
+            {"CompressionType": "None", "RecordWrapperType": "None", **channel}
+            for channel in request.get("InputDataConfig", ())
+        ],
+        "StoppingCondition": {"MaxRuntimeInSeconds": _LONGEST_RUN, **request.get("StoppingCondition", {})},
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
+        "EnableManagedSpotTraining": False,
+    }
+
+
+def _require_pattern(definition: Document) -> None:
+    name, pattern = definition["Name"], definition["Regex"]
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise invalid(f"The Regex of metric definition {name} is no regular expression: {error}.") from error
+    if not groups:
+        raise invalid(f"The Regex of metric definition {name} has no group that could capture a value: {pattern}")
+
+
+def _output(job: Document) -> str:
+    return job["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+
+
+def _summary(job: Document) -> Document:
+    members = (
+        "TrainingJobName",
+        "TrainingJobArn",
+        "CreationTime",
+        "TrainingEndTime",
+        "LastModifiedTime",
+        "TrainingJobStatus",
+        "SecondaryStatus",
+    )
+    return {member: job[member] for member in members if member in job}

@@ -1,0 +1,50 @@
+"""Which statuses does a training job go through, and what is shown of it?"""
+
+from __future__ import annotations
+
+from localcloud.sagemaker.store import Document
+
+UNFINISHED = {"InProgress", "Stopping"}
+"""TrainingJobStatus of a job that is not over."""
+
+_OVER = {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded"}
+_MESSAGES = {
+    "Starting": "Preparing the instances for training",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+}
+# Kept in the document for our own use, or told elsewhere (ListTags).
+_INTERNAL = {"Tags", "Ending"}
+
+
+def enter(job: Document, secondary: str, now: float) -> None:
+    """Move a job's document to a SecondaryStatus; the one before ends."""
+    transitions = job.setdefault("SecondaryStatusTransitions", [])
+    if transitions:
+        transitions[-1]["EndTime"] = now
+    transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": _MESSAGES[secondary]})
+    job.update(SecondaryStatus=secondary, LastModifiedTime=now)
+    if secondary == "Downloading":
+        job["TrainingStartTime"] = now
+    if secondary in _OVER:
+        transitions[-1]["EndTime"] = now
+        _account_for(job, now)
+
+
+def _account_for(job: Document, now: float) -> None:
+    """Note how long it took: from the first byte of data to the last of the model, as AWS bills."""
+    job["TrainingEndTime"] = now
+    if "TrainingStartTime" in job:
+        seconds = max(1, round(now - job["TrainingStartTime"]))
+        job.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
+
+
+def described(job: Document) -> Document:
+    """A job as DescribeTrainingJob shows it, which shows no empty list of channels."""
+    return {name: value for name, value in job.items() if name not in _INTERNAL and value != []}

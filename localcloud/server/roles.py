@@ -1,0 +1,76 @@
+"""How a service of ours acts as a role: temporary credentials of STS, if the role trusts the service.
+
+`sts:AssumeRole` cannot be asked for that: its caller would be the account's root, whom ministack takes for every
+service principal.
+"""
+
+# ministack is installed in the local cloud's environment only, where the type checker does not look.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import time
+
+import boto3
+from ministack.core.responses import request_scope
+from ministack.services import iam, sts
+
+from localcloud.server.deliveries import policy_allows
+from localcloud.server.platform import Assumed, RoleRefused
+
+_KEY_LETTERS = string.ascii_uppercase + "234567"
+
+
+class CloudRoles:
+    """The platform's `Roles` over ministack."""
+
+    def __init__(self, url: str, region: str, account: str) -> None:
+        self._url = url
+        self._region = region
+        self._account = account
+
+    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+        """Assume a role as a service principal."""
+        name = role_arn.rsplit("/", 1)[-1]
+        with request_scope(self._account, self._region):
+            role = iam._roles.get(name)
+            if role is None or role["Arn"] != role_arn:
+                raise RoleRefused(f"There is no role {role_arn}.")
+            trust = _of_every_resource(role["AssumeRolePolicyDocument"])
+            if not policy_allows(trust, "sts:AssumeRole", role_arn, principal, source_arn):
+                raise RoleRefused(f"The trust policy of {role_arn} does not let {principal} assume it.")
+        key = "ASIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
+        secret, token = secrets.token_urlsafe(30), secrets.token_urlsafe(120)
+        sts.register_session(
+            key,
+            {
+                "Arn": f"arn:aws:sts::{self._account}:assumed-role/{name}/{session}",
+                "UserId": f"{role['RoleId']}:{session}",
+                "SecretAccessKey": secret,
+                "SessionToken": token,
+                "Expiration": time.time() + seconds,
+                "AccountId": self._account,
+                "PrincipalType": "AssumedRole",
+            },
+        )
+        environment = {
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": token,
+            "AWS_ENDPOINT_URL": self._url,
+            "AWS_REGION": self._region,
+            "AWS_DEFAULT_REGION": self._region,
+        }
+        keys = boto3.Session(key, secret, token, region_name=self._region)
+        return Assumed(environment, lambda service: keys.client(service, endpoint_url=self._url))
+
+
+def _of_every_resource(trust: str) -> dict[str, object]:
+    """A trust policy as a resource policy: its statements name no resource, since it is the role's own."""
+    document = json.loads(trust)
+    statements = document["Statement"]
+    statements = [statements] if isinstance(statements, dict) else statements
+    return {**document, "Statement": [{**statement, "Resource": "*"} for statement in statements]}
