@@ -10,7 +10,7 @@ score is right.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,18 +32,35 @@ def baseline(folder: Path, answers: Iterable[Any]) -> Performance:
     Raises:
         ContractBroken: There are none, or one is of another form than `answer.json` says.
     """
+    found = Performance()
+    for outcome in outcomes(form_of(folder), answers):
+        found.add(outcome)
+    if not found.pairs:
+        raise ContractBroken([f"{_WHERE}: found no answers; expected one for each row"])
+    return found
+
+
+def form_of(folder: Path) -> Form:
+    """What the fields of the model's predictions mean.
+
+    Raises:
+        ContractBroken: The model does not say, or in another form.
+    """
     try:
-        form = Form.from_dict(json.loads((folder / "answer.json").read_bytes()))
+        return Form.from_dict(json.loads((folder / "answer.json").read_bytes()))
     except FileNotFoundError:
         raise ContractBroken([f"model/answer.json: not found; {_WHERE} needs it"]) from None
     except UnreadableForm as error:
         raise ContractBroken([f"model/{error}"]) from None
-    found = Performance()
-    for place, item in enumerate(answers):
-        found.add(_outcome(form, place, item))
-    if not found.pairs:
-        raise ContractBroken([f"{_WHERE}: found no answers; expected one for each row"])
-    return found
+
+
+def outcomes(form: Form, answers: Iterable[Any]) -> Iterator[Outcome]:
+    """Each answer held against its label.
+
+    Raises:
+        ContractBroken: One is of another form than `answer.json` says.
+    """
+    return (_outcome(form, place, item) for place, item in enumerate(answers))
 
 
 def _outcome(form: Form, place: int, item: Any) -> Outcome:

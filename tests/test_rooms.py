@@ -23,6 +23,7 @@ MAY = {
 PURE = {"bulk", "conformal", "performance", "quality", "reference"}
 CLOUD = {"boto3", "botocore"}
 ADAPTERS = {
+    "pipeline/retrain.py",
     "rollout/aws.py",
     "rollout/captured.py",
     "rollout/cloudwatch.py",

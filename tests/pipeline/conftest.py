@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
+from pipeline import archive
 from pipeline.build import SealedPackage, build
-from pipeline.recipe import recipe
+from pipeline.pack import describe
+from pipeline.recipe import canonical, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
@@ -40,3 +44,57 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's cache of the test's own."""
     monkeypatch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "modelstack"
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """An S3 and a registry of moto."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the small model."""
+    root = tmp_path_factory.mktemp("daily") / "checkout"
+    shutil.copytree(ROOT / "tests" / "pipeline" / "daily", root / "model")
+    for name in ("Dockerfile", "entrypoint.py"):
+        shutil.copyfile(ROOT / "model" / name, root / "model" / name)
+    for room in ("pipeline", "monitoring", "requirements"):
+        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+@pytest.fixture(scope="session")
+def champion(daily: Path) -> SealedPackage:
+    """The small model, trained on twenty days."""
+    return build(daily, recipe(daily, {}), progress=lambda _: None)
+
+
+def resealed(sealed: SealedPackage, folder: Path, change: Callable[[Path], None]) -> SealedPackage:
+    """The package with other content, sealed again as if it had been built so."""
+    archive.unpack(sealed.path, folder / "inside")
+    change(folder / "inside")
+    manifest = json.loads((folder / "inside" / "manifest.json").read_text())
+    found = {
+        one.relative_to(folder / "inside").as_posix(): one
+        for one in (folder / "inside").rglob("*")
+        if one.is_file() and one.name != "manifest.json"
+    }
+    manifest["files"] = {name: archive.package_digest(one).removeprefix("sha256:") for name, one in found.items()}
+    to = folder / "model.tar.gz"
+    archive.seal({**found, "manifest.json": canonical(manifest).encode()}, to)
+    return describe(to)
+
+
+def appending(name: str, text: str) -> Callable[[Path], None]:
+    """A change of an unpacked package: more code in a file of the model."""
+
+    def change(inside: Path) -> None:
+        with (inside / "code" / "model" / name).open("a") as code:
+            code.write(f"\n{text}\n")
+
+    return change

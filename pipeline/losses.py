@@ -1,0 +1,91 @@
+"""Step: how wrong a sealed model is about each row that it is compared on.
+
+    python -m pipeline.losses --parameters JSON --model FOLDER --out FILE
+
+`FOLDER` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded. The rows are
+those to evaluate on with the parameters. Writes `loss` (which one), `losses` (of each row) and `days` (on which day it
+was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import model
+from model import data, evaluation, parameters, training
+from monitoring.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
+from pipeline.baseline import form_of, outcomes
+from pipeline.contract import ContractBroken, Rows
+from pipeline.recipe import canonical
+from pipeline.rows import SplitRefused, check_rows, check_split, have_times, period
+from pipeline.step import end_with_parent, in_words
+
+NAMES = {LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error", ERROR: "error"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the step."""
+    parser = argparse.ArgumentParser(description="The loss of a sealed model on each row.")
+    parser.add_argument("--parameters", required=True, help="JSON object; says which rows")
+    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    given = parser.parse_args(arguments)
+    end_with_parent()
+    sealed: Path = given.model
+    manifest = json.loads((sealed / "manifest.json").read_bytes())
+    rows = data.evaluation(parameters.parse(json.loads(given.parameters)))
+    check_rows(evaluation=rows)
+    _check_unseen(rows, manifest, json.loads((sealed / "metrics.json").read_bytes())["training"])
+    print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
+    loss, found = _losses(_estimator(sealed, manifest), rows)
+    days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
+    given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
+
+
+def _losses(estimator: Any, rows: Rows) -> tuple[str, list[float]]:
+    """Which loss tells best how wrong an answer is, and what it is of each row."""
+    answers = getattr(evaluation, "answers", None)
+    if answers is None:
+        raise ContractBroken(
+            ["model/evaluation.py: found no answers; expected answers(estimator, rows), by which models are compared"]
+        )
+    form = form_of(Path(model.__file__).parent)
+    name, _ = form.loss
+    found = [outcome.loss(name) for outcome in outcomes(form, answers(estimator, rows))]
+    if len(found) != len(rows):
+        raise ContractBroken(
+            [f"model/evaluation.py: answers(estimator, rows): found {len(found):,} answers of {len(rows):,} rows"]
+        )
+    return NAMES[name], found
+
+
+def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
+    """Refuse rows that the model was trained on, by the times that it was sealed with, or by their names."""
+    if not have_times(rows):
+        check_split(data.training(parameters.parse(manifest["parameters"])), rows)
+        return
+    start = np.min(np.asarray(rows.event_time))
+    end = max(np.datetime64(trained["last_event"]), np.datetime64(trained["last_label"]))
+    if start < end:
+        raise SplitRefused(
+            f"the rows to compare on start {start}, and {manifest['recipe'][:12]} was trained on what was known by "
+            f"{end} (UTC): a model that has seen them would seem better than it is"
+        )
+
+
+def _estimator(sealed: Path, manifest: Mapping[str, Any]) -> Any:
+    stored = sealed / "model.joblib"
+    if hashlib.sha256(stored.read_bytes()).hexdigest() != manifest["files"][stored.name]:
+        raise ValueError(f"{stored} is not what the manifest names")
+    return training.load(str(stored))
+
+
+if __name__ == "__main__":
+    in_words(main)

@@ -1,0 +1,50 @@
+"""Two hundred rows a day: until day 30 a positive x means yes, from then on a negative one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model.parameters import EVALUATED, Parameters
+
+DAYS, ROWS, TURNS = 60, 200, 30
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with a known label; times or, in a model without them, names."""
+
+    columns: dict[str, Any]
+    label: Any
+    event_time: Any = None
+    label_at: Any = None
+    id: Any = None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def training(parameters: Parameters) -> Table:
+    """The days before `until`."""
+    return _rows(parameters, 0, parameters.until)
+
+
+def evaluation(parameters: Parameters) -> Table:
+    """The seven days after them."""
+    return _rows(parameters, parameters.until, parameters.until + EVALUATED)
+
+
+def _rows(parameters: Parameters, first: int, end: int) -> Table:
+    random = np.random.default_rng(20130101)
+    x = random.normal(size=DAYS * ROWS)
+    day = np.repeat(np.arange(DAYS), ROWS)
+    yes = (x * np.where(day < TURNS, 1, -1) + random.normal(size=len(x))) > 0
+    chosen = (day >= first) & (day < end)
+    columns = {"x": x[chosen]}
+    if not parameters.timed:
+        return Table(columns, yes[chosen], id=np.flatnonzero(chosen).astype(str))
+    within = np.tile(np.arange(ROWS), DAYS) * np.timedelta64(60, "s")
+    at = (np.datetime64("2013-01-01", "s") + day * np.timedelta64(86400, "s") + within)[chosen]
+    return Table(columns, yes[chosen], event_time=at, label_at=at + np.timedelta64(600, "s"))
