@@ -29,7 +29,7 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, deliveries, gateway, repairs
+from localcloud.server import asgi, deliveries, gateway, mappings, repairs
 from localcloud.server.configuration import Configuration
 from localcloud.server.durability import LOGS, Durability
 from localcloud.server.files import write_atomically
@@ -120,6 +120,7 @@ class Host:
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()
         deliveries.guard(self._invocations, self._durability)
+        mappings.guard(self._durability)
         gateway.install(self._services, self._started)
         listening = Listening()
         listening.bind = [f"127.0.0.1:{self._port}"]

@@ -282,6 +282,14 @@ class World:
         role, settings = self.role()["arn"], {"runtime": "python3.11", "handler": "index.handler", "code": CODE}
         return self.make("aws:lambda/function:Function", "function", role=role, **settings)
 
+    def reader(self) -> dict[str, Any]:
+        """A function that may take the messages of queues."""
+        function = self.function()
+        allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
+        role = function["role"].rpartition("/")[2]
+        self.make("aws:iam/rolePolicy:RolePolicy", "read", role=role, policy=json.dumps(allowed))
+        return function
+
     def model(self, name: str = "model", **behaviour: Any) -> str:
         """A model that serves, or behaves as told."""
         return self.make("aws:sagemaker/model:Model", name, **self.model_inputs(name, **behaviour))["name"]

@@ -137,6 +137,31 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"functionName": w.name("other")},
     },
     {
+        "token": "aws:lambda/eventSourceMapping:EventSourceMapping",
+        "inputs": lambda w: {
+            "eventSourceArn": w.queue()["arn"],
+            "functionName": w.reader()["name"],
+            "batchSize": 100,
+            "maximumBatchingWindowInSeconds": 5,
+            "functionResponseTypes": ["ReportBatchItemFailures"],
+            "scalingConfig": {"maximumConcurrency": 2},
+            "tags": TAGS,
+        },
+        "ident": lambda s: s["uuid"],
+        "drift": lambda w, s: w.client("lambda").update_event_source_mapping(
+            UUID=s["uuid"], BatchSize=7, Enabled=False
+        ),
+        "drifted": {"batchSize", "enabled"},
+        "change": lambda w: {
+            "batchSize": None,
+            "maximumBatchingWindowInSeconds": None,
+            "functionResponseTypes": None,
+            "enabled": False,
+            "tags": None,
+        },
+        "replace": lambda w: {"eventSourceArn": "arn:aws:sqs:us-east-1:000000000000:other"},
+    },
+    {
         "token": "aws:cloudwatch/eventRule:EventRule",
         "inputs": lambda w: {
             "name": w.name("rule"),

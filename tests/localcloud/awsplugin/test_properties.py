@@ -194,6 +194,16 @@ CASES: list[tuple[str, str, Callable[[World], dict[str, Any]]]] = [
         lambda w: {"functionName": published(w), "qualifier": "1", "maximumRetryAttempts": 0},
     ),
     (
+        "a mapping of some messages of a queue, by the function's ARN",
+        "aws:lambda/eventSourceMapping:EventSourceMapping",
+        lambda w: {
+            "eventSourceArn": w.queue()["arn"],
+            "functionName": w.reader()["arn"],
+            "filterCriteria": {"filters": [{"pattern": json.dumps({"body": {"kind": ["capture"]}})}]},
+            "enabled": False,
+        },
+    ),
+    (
         "a queue with all that it may say",
         "aws:sqs/queue:Queue",
         lambda w: {

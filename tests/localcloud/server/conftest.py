@@ -44,13 +44,13 @@ class Functions:
     def __init__(self, cloud: Any) -> None:
         self.cloud = cloud
 
-    def create(self, name: str, bucket: str = "none", **settings: Any) -> str:
+    def create(self, name: str, bucket: str = "none", source: str | None = None, **settings: Any) -> str:
         """A function with a role of the same name that may do nothing; returns its ARN."""
         trust = statement(Principal={"Service": "lambda.amazonaws.com"}, Action="sts:AssumeRole")
         role = self.cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("caller.py", CALLER.format(bucket=bucket))
+            file.writestr("caller.py", source or CALLER.format(bucket=bucket))
         functions = self.cloud.client("lambda")
         arn = functions.create_function(
             FunctionName=name,
