@@ -69,6 +69,7 @@ async def main() -> None:
         registry=registry,
         retain=retain,
         source=here.source,
+        candidate=here.registered,
         opts=Opts(provider=here.provider),
     )
     if plan.starts:

@@ -22,7 +22,8 @@ class Package(Resource, module="modelstack", name="Package"):
 
     Creates:
         For a new recipe: the trained, gated and sealed archive in the registry's bucket, and its model package. With a
-        source: the same, as a copy of another stack's champion, byte by byte.
+        source: the same, as a copy of another stack's champion, byte by byte. Of a candidate with the recipe, nothing:
+        it is there.
 
     `refused` says why there is no package; nothing else is declared then.
     """
@@ -47,6 +48,7 @@ class Package(Resource, module="modelstack", name="Package"):
         registry: Registry,
         retain: bool,
         source: Mapping[str, Any] | None,
+        candidate: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the package.
@@ -60,6 +62,8 @@ class Package(Resource, module="modelstack", name="Package"):
             registry: Where the package goes.
             retain: Whether packages stay when the stack is destroyed.
             source: The release of another stack to copy; None trains here.
+            candidate: What a training job has registered: `recipe`, `package_digest`, `archive_uri`, `manifest_sha256`
+                and `model_package_arn`. It is taken where that is the recipe of the release.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
@@ -72,6 +76,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "image_uri": image,
             "retain": retain,
             "source": source,
+            "candidate": candidate,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(
                 ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "metrics", "refused")

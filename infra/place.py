@@ -53,6 +53,11 @@ class Place:
         parameters = parameters_through(settings.model.parameters, self.candidate.through)
         return settings.model.model_copy(update={"parameters": parameters})
 
+    @property
+    def registered(self) -> dict[str, Any] | None:
+        """The package that a training job has registered for the candidate; None without one."""
+        return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
+
     def wanted(self, settings: Settings, image: str) -> Wanted:
         """The release that the config asks for, served by an image.
 

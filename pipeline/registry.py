@@ -15,7 +15,8 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -74,12 +75,12 @@ class Registered:
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """What another stack says of its champion, enough to take the same bytes.
+    """What another stack says of its champion, or a training job of its candidate: enough to take the same bytes.
 
     Attributes:
         archive_uri: Where its archive lies.
         package_digest: `sha256:<hex>` the archive must have.
-        model_package_arn: The version it is registered as there; kept as where this package came from.
+        model_package_arn: The version it is registered as there; of a champion, kept as where this package came from.
     """
 
     archive_uri: str
@@ -130,13 +131,54 @@ def copy(
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    with TemporaryDirectory(prefix="modelstack-") as folder:
-        path = Path(folder) / "model.tar.gz"
-        fetch(source.archive_uri, source.package_digest, path, (source_clients or clients).s3)
-        sealed = describe(path, source.package_digest)
+    with _fetched(source, (source_clients or clients).s3) as sealed:
         gate(sealed.metrics, gates or {})
         place = _Place(bucket, group, image, clients)
         return _register(sealed, place, {"promoted_from": source.model_package_arn})
+
+
+def take(
+    candidate: ReleaseRecord,
+    recipe: str,
+    *,
+    bucket: str,
+    group: str,
+    image: str,
+    clients: Clients,
+    gates: Gates | None = None,
+) -> Registered:
+    """Take a package that lies in this registry already, as a training job left it: nothing is trained or copied.
+
+    Registered as it is, it keeps its version and its approval; only another image makes another version of it.
+
+    Args:
+        candidate: The package.
+        recipe: The digest of the recipe that is wanted.
+        bucket: Artifact bucket of this stack.
+        group: Model package group of this stack.
+        image: URI of the serving image.
+        clients: This stack's account and region.
+        gates: What it must show; judged anew, since gates may have changed.
+
+    Raises:
+        RegistryError: Its bytes are missing, have another digest or are of another recipe.
+        GateError: A gate is not understood.
+        GateRefused: At least one bound is not kept.
+    """
+    with _fetched(candidate, clients.s3) as sealed:
+        if sealed.recipe != recipe:
+            raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
+        gate(sealed.metrics, gates or {})
+        return _register(sealed, _Place(bucket, group, image, clients))
+
+
+@contextmanager
+def _fetched(source: ReleaseRecord, s3: Any) -> Generator[SealedPackage]:
+    """The package of a record, downloaded and checked, while it is looked at."""
+    with TemporaryDirectory(prefix="modelstack-") as folder:
+        path = Path(folder) / "model.tar.gz"
+        fetch(source.archive_uri, source.package_digest, path, s3)
+        yield describe(path, source.package_digest)
 
 
 def metrics_of(archive_uri: str, s3: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The provider behind `infra.package.Package`: trains, gates, seals and registers, or takes a champion over."""
+"""The provider behind `infra.package.Package`: trains, gates, seals and registers, or takes what is sealed already."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class PackageProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word."""
+        """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word.
+
+        A candidate is where the package of its recipe may be had, and changes nothing about it.
+        """
         elsewhere = [name for name in PLACE if _known(news.get(name)) and olds.get(name) != news.get(name)]
         wanted = [name for name in ("recipe", "image_uri", "gates", "source") if olds.get(name) != news.get(name)]
         return DiffResult(changes=bool(elsewhere or wanted or olds.get("refused")), replaces=elsewhere)
@@ -75,8 +78,10 @@ def outcome(props: Values) -> dict[str, Any]:
     from pipeline.recipe import RecipeError  # noqa: PLC0415
     from pipeline.registry import RegistryError  # noqa: PLC0415
 
+    candidate = props.get("candidate") or {}
+    make = _copied if props.get("source") else _taken if candidate.get("recipe") == props["recipe"] else _built
     try:
-        facts = _copied(props) if props.get("source") else _built(props)
+        facts = make(props)
     except (
         *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
         *(BotoCoreError, ClientError, OSError),
@@ -108,12 +113,12 @@ def _built(props: Values) -> dict[str, Any]:
 
 
 def _copied(props: Values) -> dict[str, Any]:
-    from pipeline.registry import ReleaseRecord, copy  # noqa: PLC0415  see outcome
+    from pipeline.registry import copy  # noqa: PLC0415  see outcome
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
     registered = copy(
-        ReleaseRecord(source["archive_uri"], source["package_digest"], source["model_package_arn"]),
+        _record(source),
         bucket=props["bucket"],
         group=props["group"],
         image=props["image_uri"],
@@ -122,6 +127,29 @@ def _copied(props: Values) -> dict[str, Any]:
         gates=props["gates"],
     )
     return _facts(registered)
+
+
+def _taken(props: Values) -> dict[str, Any]:
+    from pipeline.registry import take  # noqa: PLC0415  see outcome
+
+    candidate = props["candidate"]
+    Progress(props["urn"])(f"taking {candidate['package_digest']}, which a training job has registered")
+    registered = take(
+        _record(candidate),
+        props["recipe"],
+        bucket=props["bucket"],
+        group=props["group"],
+        image=props["image_uri"],
+        clients=_clients(props["region"]),
+        gates=props["gates"],
+    )
+    return _facts(registered)
+
+
+def _record(package: Values) -> Any:
+    from pipeline.registry import ReleaseRecord  # noqa: PLC0415  see outcome
+
+    return ReleaseRecord(package["archive_uri"], package["package_digest"], package["model_package_arn"])
 
 
 def _facts(registered: Any) -> dict[str, Any]:

@@ -40,6 +40,13 @@ INPUTS: dict[str, Any] = {
     "retain": False,
     "urn": "urn",
 }
+CANDIDATE = {
+    "recipe": "r",
+    "package_digest": "sha256:d",
+    "archive_uri": "s3://bucket/packages/d/model.tar.gz",
+    "manifest_sha256": "m",
+    "model_package_arn": "arn:1",
+}
 SOURCE = {"package_digest": "sha256:d", "archive_uri": "s3://o/x", "model_package_arn": "arn:o", "region": "us-east-1"}
 
 
@@ -81,6 +88,7 @@ class Registry:
     sagemaker: SageMaker = field(default_factory=SageMaker)
     built: list[dict[str, Any]] = field(default_factory=list)
     copied: list[Any] = field(default_factory=list)
+    taken: list[tuple[Any, str]] = field(default_factory=list)
     fails: Exception | None = None
 
     def build(self, root: Path, recipe: Recipe, parameters: dict[str, Any], *rest: Any, **options: Any) -> object:
@@ -96,6 +104,13 @@ class Registry:
         self.copied.append(source)
         return REGISTERED
 
+    def take(self, candidate: Any, recipe: str, *, gates: Any, **options: Any) -> Registered:
+        if self.fails:
+            raise self.fails
+        gate(REGISTERED.metrics, gates)
+        self.taken.append((candidate, recipe))
+        return REGISTERED
+
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
@@ -104,6 +119,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
     monkeypatch.setattr(pipeline.registry, "publish", lambda sealed, **options: REGISTERED)
     monkeypatch.setattr(pipeline.registry, "copy", made.copy)
+    monkeypatch.setattr(pipeline.registry, "take", made.take)
     monkeypatch.setattr(package, "_clients", lambda region: made)
     return made
 
@@ -166,6 +182,39 @@ def test_copy_is_held_to_this_stacks_gates_before_it_is_registered(registry: Reg
     assert registry.copied == []
 
 
+def test_candidate_of_the_recipe_is_taken_and_nothing_is_trained(registry: Registry) -> None:
+    outs = create(candidate=CANDIDATE)
+    assert (outs["package_digest"], outs["model_package_arn"], outs["refused"]) == ("sha256:d", "arn:1", "")
+    assert outs["metrics"] == {"auc": 0.7}
+    ((taken, recipe),) = registry.taken
+    assert (taken.archive_uri, taken.package_digest, recipe) == (CANDIDATE["archive_uri"], "sha256:d", "r")
+    assert registry.built == []
+
+
+def test_candidate_of_another_recipe_is_left_and_the_package_is_trained(registry: Registry) -> None:
+    assert create(candidate={**CANDIDATE, "recipe": "another"})["package_digest"] == "sha256:d"
+    assert registry.taken == []
+    assert len(registry.built) == 1
+
+
+def test_stack_that_takes_from_another_takes_no_candidate(registry: Registry) -> None:
+    create(candidate=CANDIDATE, source=SOURCE)
+    assert registry.taken == []
+    assert len(registry.copied) == 1
+
+
+def test_candidate_is_held_to_the_gates_of_this_update(registry: Registry) -> None:
+    outs = create(candidate=CANDIDATE, gates={"auc": {"min": 0.9}})
+    assert "0.7000" in outs["refused"]
+    assert outs["package_digest"] is None
+
+
+def test_candidate_whose_bytes_are_gone_is_an_outcome_with_its_reason(registry: Registry) -> None:
+    registry.fails = RegistryError("cannot read s3://bucket")
+    assert "cannot read s3://bucket" in create(candidate=CANDIDATE)["refused"]
+    assert registry.built == []
+
+
 MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "refused": ""}
 
 
@@ -176,6 +225,9 @@ MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "r
         ({}, {"recipe": "another"}, True),
         ({}, {"gates": {"auc": {"min": 0.7}}}, True),
         ({}, {"source": SOURCE}, True),
+        ({}, {"candidate": CANDIDATE}, False),
+        ({"candidate": CANDIDATE}, {"candidate": None}, False),
+        ({}, {"candidate": {**CANDIDATE, "recipe": "s"}, "recipe": "s"}, True),
         ({"refused": "below its gates"}, {}, True),
         ({}, {"image_uri": "another"}, True),
         ({}, {"bucket": rpc.UNKNOWN}, False),

@@ -154,6 +154,12 @@ def test_the_next_release_is_trained_on_the_retrained_window(capsys: pytest.Capt
     assert parameters["max_iter"] == 60, "all else is the config's"
 
 
+def test_the_package_that_the_job_has_registered_is_offered_to_the_next_release() -> None:
+    offered = run(state=idle(OLD), record=RECORD).one(":Package").inputs["candidate"]
+    assert offered == {**CANDIDATE.package, "recipe": CANDIDATE.recipe}
+    assert run(state=idle(OLD)).one(":Package").inputs.get("candidate") is None
+
+
 def test_the_window_of_a_rejected_release_does_not_count() -> None:
     rejected = {CANDIDATE.release: verdict(OLD)}
     world = run(state=idle(OLD, rejected=rejected), record=RECORD)

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from pipeline import archive, registry
 from pipeline.gate import GateRefused
-from pipeline.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish
+from pipeline.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish, take
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 
@@ -191,6 +191,50 @@ def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, 
     assert versions(clients, target["group"]) == []
     assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
     assert copy(record, **target, gates={"auc": {"min": 0.5}}).package_digest == first.package_digest
+
+
+def record_of(package: registry.Registered) -> ReleaseRecord:
+    return ReleaseRecord(package.archive_uri, package.package_digest, package.model_package_arn)
+
+
+def test_a_candidate_is_taken_as_it_is_registered(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **at)
+    assert take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.5}}) == first
+    assert len(versions(clients, at["group"])) == 1
+
+
+def test_a_candidate_of_an_earlier_image_is_registered_with_the_one_that_serves_now(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **{**at, "image": IMAGE.replace("process", "other")})
+    taken = take(record_of(first), sealed.recipe, **at)
+    assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
+    assert taken.image_uri == IMAGE
+    assert taken.model_package_arn != first.model_package_arn
+
+
+def test_a_candidate_whose_version_is_gone_is_registered_again(sealed, clients, place):
+    at, empty = place(), place()["group"]
+    first = publish(sealed, **at)
+    taken = take(record_of(first), sealed.recipe, **{**at, "group": empty})
+    assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
+    assert [one["ModelPackageArn"] for one in versions(clients, empty)] == [taken.model_package_arn]
+
+
+def test_a_candidate_of_other_bytes_another_recipe_or_below_its_gates_is_refused(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **at)
+    with pytest.raises(RegistryError, match=f"is of recipe {sealed.recipe}, expected 0000"):
+        take(record_of(first), "0000", **at)
+    with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
+        take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.99}})
+    key = first.archive_uri.removeprefix(f"s3://{at['bucket']}/")
+    clients.s3.put_object(Bucket=at["bucket"], Key=key, Body=b"other")
+    with pytest.raises(RegistryError, match=f"expected {sealed.digest}"):
+        take(record_of(first), sealed.recipe, **at)
+    clients.s3.delete_object(Bucket=at["bucket"], Key=key)
+    with pytest.raises(RegistryError, match="cannot read s3://"):
+        take(record_of(first), sealed.recipe, **at)
 
 
 def test_metrics_of_a_registered_package_are_read_back_exactly(sealed, clients, place):
