@@ -20,6 +20,8 @@ _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
 _SERVE, _TRAIN = "serve", "train"
+# SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
+_YIELDING = ("nice", "-n", "10")
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
@@ -88,14 +90,16 @@ class Image:
             ImageUnusable: It runs as a process, and its configuration does not say how it trains.
         """
         if self.process is None:
-            return self._container(job, folder, _options({"/opt/ml": folder}, environment, labels), _TRAIN)
+            return self._container(
+                job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN
+            )
         if not self.process.train:
             raise ImageUnusable(
                 f"Image {self.resolved} cannot be run: it is not in the local registry or no container engine answers, "
                 f"and the entry of repository {self.process.repository!r} in the configuration has no `train` command."
             )
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
-        return Program(self.process.train, environment, self.process.folder)
+        return Program((*_YIELDING, *self.process.train), environment, self.process.folder)
 
     def _container(self, instance: str, folder: Path, options: Iterable[str], argument: str) -> Program:
         name = f"localcloud-sagemaker-{instance}"

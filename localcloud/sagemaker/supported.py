@@ -46,7 +46,8 @@ _CHANNEL = {
         }
     },
     "ContentType": ...,
-    "CompressionType": ...,
+    # As documented: "In File mode, leave this field unset or set it to None."
+    "CompressionType": {"None"},
     "RecordWrapperType": {"None"},
     "InputMode": {"File"},
 }

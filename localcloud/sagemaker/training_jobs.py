@@ -9,15 +9,17 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.store import Document, Store
-from localcloud.sagemaker.training_folder import checkpoint_folder, missing_input
+from localcloud.sagemaker.training_checkpoints import checkpoint_path
+from localcloud.sagemaker.training_folder import output, source
 from localcloud.sagemaker.training_runs import JOB, TrainingRuns
 from localcloud.sagemaker.training_status import UNFINISHED, described, enter
+from localcloud.sagemaker.training_transfer import address, has_objects
 from localcloud.sagemaker.wire import Operation, Request
 from localcloud.server.platform import Assumed, RoleRefused, Roles
 
 _PRINCIPAL = "sagemaker.amazonaws.com"
 _MOST_JOBS = 8  # at once: each is a process of this machine
-_LONGEST_RUN = 86_400  # AWS's default of MaxRuntimeInSeconds
+_RUN, _LONGEST_RUN = 86_400, 28 * 86_400  # MaxRuntimeInSeconds that AWS takes if there is none, and at most
 _AFTERWARDS = 3_600  # that the credentials outlive the training, for the upload
 
 
@@ -50,13 +52,14 @@ class TrainingJobs:
         arn = self._account.arn(JOB, name)
         self._refuse_taken(name, arn)
         role = self._assume(job, arn)
-        await self._require_input(job, role)
+        if job["InputDataConfig"]:
+            await asyncio.to_thread(self._require_input, job, role)
         async with self._store.change() as change:
             self._refuse_taken(name, arn)
             self._refuse_crowd(job["ResourceConfig"]["InstanceType"])
             now = self._account.now()
             job |= {"TrainingJobArn": arn, "TrainingJobStatus": "InProgress", "CreationTime": now}
-            job["ModelArtifacts"] = {"S3ModelArtifacts": f"{_output(job)}/{name}/output/model.tar.gz"}
+            job["ModelArtifacts"] = {"S3ModelArtifacts": f"{output(job)}/model.tar.gz"}
             enter(job, "Starting", now)
             change.put(JOB, name, job)
         self._runs.begin(job, role)
@@ -64,10 +67,15 @@ class TrainingJobs:
 
     async def describe(self, request: Request) -> Document:
         """How a job is now."""
-        return described(self._get(request["TrainingJobName"]))
+        job = self._get(request["TrainingJobName"])
+        metrics = self._runs.metrics(job["TrainingJobName"])
+        return described(job) | ({"FinalMetricDataList": metrics} if metrics else {})
 
     async def list(self, request: Request) -> Document:
-        """Jobs, the newest first unless asked otherwise."""
+        """Jobs, the newest first unless asked otherwise (AWS documents that order, and another default).
+
+        As documented, with `MaxResults` a page is filled before `StatusEquals` is looked at.
+        """
         if "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request:
             return {"TrainingJobSummaries": []}  # no job here has a warm pool or a plan
         listing = Listing(
@@ -77,7 +85,12 @@ class TrainingJobs:
             sort_members={"CreationTime": "CreationTime", "Status": "TrainingJobStatus"},
             equals={"StatusEquals": "TrainingJobStatus"},
         )
-        return listing.page(self._store.all(JOB), request)
+        if "MaxResults" not in request:
+            return listing.page(self._store.all(JOB), request)
+        status = request.get("StatusEquals")
+        page = listing.page(self._store.all(JOB), {k: v for k, v in request.items() if k != "StatusEquals"})
+        found = [job for job in page["TrainingJobSummaries"] if status in {None, job["TrainingJobStatus"]}]
+        return page | {"TrainingJobSummaries": found}
 
     async def stop(self, request: Request) -> Document:
         """Begin to stop a job."""
@@ -127,15 +140,17 @@ class TrainingJobs:
                 f"'{_PRINCIPAL}' to assume the role. ({error})"
             ) from error
 
-    async def _require_input(self, job: Document, role: Assumed) -> None:
-        missing = await asyncio.to_thread(missing_input, job, role) if job.get("InputDataConfig") else None
-        if missing is not None:
-            url, bucket = missing
-            raise invalid(
-                f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket '
-                f"exists in the selected region ({self._account.region}), that objects exist under that S3 prefix, and "
-                f'that the role "{job["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".'
-            )
+    def _require_input(self, job: Document, role: Assumed) -> None:
+        """Refuse a channel that has no object which the job's role can list."""
+        s3 = role.client("s3")
+        for url in [source(channel)["S3Uri"] for channel in job["InputDataConfig"]]:
+            if not has_objects(s3, url):
+                raise invalid(
+                    f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the '
+                    f"bucket exists in the selected region ({self._account.region}), that objects exist under that S3 "
+                    f'prefix, and that the role "{job["RoleArn"]}" has "s3:ListBucket" permissions on bucket '
+                    f'"{address(url)[0]}".'
+                )
 
 
 def _complete(request: Request) -> Document:
@@ -157,18 +172,34 @@ def _complete(request: Request) -> Document:
         raise invalid(f"Channel names must be unique; they are {', '.join(channels)}.")
     for definition in algorithm.get("MetricDefinitions", ()):
         _require_pattern(definition)
-    checkpoint_folder(request)
+    checkpoint_path(request)
+    _require_s3(request)
+    seconds = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _RUN)
+    if seconds > _LONGEST_RUN:
+        raise invalid(f"StoppingCondition.MaxRuntimeInSeconds is {seconds}; {_LONGEST_RUN} (28 days) is the most.")
     return {
         **request,
         "InputDataConfig": [
             {"CompressionType": "None", "RecordWrapperType": "None", **channel}
             for channel in request.get("InputDataConfig", ())
         ],
-        "StoppingCondition": {"MaxRuntimeInSeconds": _LONGEST_RUN, **request.get("StoppingCondition", {})},
+        "StoppingCondition": {"MaxRuntimeInSeconds": _RUN, **request.get("StoppingCondition", {})},
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
         "EnableManagedSpotTraining": False,
     }
+
+
+def _require_s3(request: Request) -> None:
+    urls = {
+        f"channel {channel['ChannelName']}": source(channel)["S3Uri"] for channel in request.get("InputDataConfig", ())
+    }
+    urls["OutputDataConfig.S3OutputPath"] = request["OutputDataConfig"]["S3OutputPath"]
+    if "CheckpointConfig" in request:
+        urls["CheckpointConfig.S3Uri"] = request["CheckpointConfig"]["S3Uri"]
+    for where, url in urls.items():
+        if not url.startswith("s3://"):
+            raise invalid(f"The S3 URI of {where} is {url}; the local SageMaker takes s3://bucket/prefix.")
 
 
 def _require_pattern(definition: Document) -> None:
@@ -179,10 +210,6 @@ def _require_pattern(definition: Document) -> None:
         raise invalid(f"The Regex of metric definition {name} is no regular expression: {error}.") from error
     if not groups:
         raise invalid(f"The Regex of metric definition {name} has no group that could capture a value: {pattern}")
-
-
-def _output(job: Document) -> str:
-    return job["OutputDataConfig"]["S3OutputPath"].rstrip("/")
 
 
 def _summary(job: Document) -> Document:

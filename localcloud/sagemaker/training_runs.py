@@ -24,9 +24,10 @@ from localcloud.sagemaker.images import CONTAINER_LABEL, ImageUnusable, Program
 from localcloud.sagemaker.logs import TRAINING_JOBS
 from localcloud.sagemaker.processes import environment
 from localcloud.sagemaker.store import Document, Store
-from localcloud.sagemaker.training_folder import TransferFailed
+from localcloud.sagemaker.training_checkpoints import Checkpoints
 from localcloud.sagemaker.training_metrics import TrainingMetrics
 from localcloud.sagemaker.training_status import UNFINISHED, enter
+from localcloud.sagemaker.training_transfer import DownloadFailed, UploadFailed
 from localcloud.server.platform import Assumed
 
 JOB = "training-job"
@@ -76,7 +77,7 @@ class TrainingRuns:
         self._events = events
         self._folder = folder
         self._runs: dict[str, _Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, job: Document, role: Assumed) -> None:
         """Begin to run a job that the store has."""
@@ -84,8 +85,13 @@ class TrainingRuns:
         metrics = TrainingMetrics(job, self._account.now, self._hosting.platform.metrics)
         run = self._runs[name] = _Run(job, role, self._folder / name, metrics)
         task = asyncio.get_running_loop().create_task(self._run(run), name=f"training-job-{name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: (self._tasks.pop(name), self._runs.pop(name)))
+
+    def metrics(self, name: str) -> list[Document]:
+        """The last value of each metric of a job that runs."""
+        run = self._runs.get(name)
+        return run.metrics.final() if run else []
 
     async def interrupt(self, name: str) -> None:
         """Have a job stop whose document says that it is to."""
@@ -100,45 +106,74 @@ class TrainingRuns:
 
     async def stop(self) -> None:
         """End every process; the documents stay as they are, for `recover`."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, run: _Run) -> None:
+        lost = False
         try:
             reason = await self._attempt(run)
-        except (_Failed, TransferFailed, ImageUnusable) as error:
+        except (_Failed, DownloadFailed) as error:
             reason = str(error)
+        except UploadFailed as error:
+            reason, lost = str(error), True
         except Exception as error:
             _log.exception("training job %s failed", run.name)
             reason = f"InternalServerError: {type(error).__name__}: {error}"
         finally:
-            self._runs.pop(run.name, None)
             await asyncio.to_thread(shutil.rmtree, run.folder, ignore_errors=True)
-        await self._change(run.name, lambda job: self._settle(job, run, reason))
+        await self._change(run.name, lambda job: self._settle(job, run, reason, lost=lost))
 
     async def _attempt(self, run: _Run) -> str | None:
         """Take a job through its statuses; answers why its algorithm failed, if it did."""
         await self._tell(run.name)
-        try:
-            image = await self._hosting.images.resolve(run.job["AlgorithmSpecification"]["TrainingImage"])
-        except ImageUnusable as error:
-            raise _Failed(f"ClientError: {error}") from error
+        identity = f"job-{secrets.token_hex(9)[:17]}"
+        program = await self._program(run, identity)
+        s3 = await asyncio.to_thread(run.role.client, "s3")
+        checkpoints = Checkpoints(run.folder, run.job, s3)
         await asyncio.to_thread(training_folder.make, run.folder, run.job)
         if not await self._goes_on(run, "Downloading"):
             return None
-        await asyncio.to_thread(training_folder.download, run.folder, run.job, run.role)
-        identity = f"job-{secrets.token_hex(9)[:17]}"
-        try:
-            program = image.training(identity, run.folder, self._environment(run, identity), self._labels())
-        except ImageUnusable as error:
-            raise _Failed(f"ClientError: {error}") from error
+        await asyncio.to_thread(training_folder.download, run.folder, run.job, s3)
+        await asyncio.to_thread(checkpoints.restore)
         if not await self._goes_on(run, "Training"):
             return None
-        reason = await self._train(run, program, identity)
+        saving = asyncio.get_running_loop().create_task(self._save(checkpoints))
+        try:
+            reason = await self._train(run, program, identity)
+        finally:
+            saving.cancel()
+            await asyncio.wait([saving])
         await self._change(run.name, lambda job: enter(job, "Uploading", self._account.now()))
-        await asyncio.to_thread(training_folder.upload, run.folder, run.job, run.role, model=reason is None)
+        await asyncio.to_thread(checkpoints.save)
+        await asyncio.to_thread(training_folder.upload, run.folder, run.job, s3, model=reason is None)
         return reason
+
+    async def _program(self, run: _Run, identity: str) -> Program:
+        wanted = {
+            **run.job.get("Environment", {}),
+            "TRAINING_JOB_NAME": run.name,
+            "TRAINING_JOB_ARN": run.job["TrainingJobArn"],
+            **run.role.environment,
+        }
+        platform = self._hosting.platform
+        labels = {CONTAINER_LABEL: str(platform.state.resolve())}
+        try:
+            image = await self._hosting.images.resolve(run.job["AlgorithmSpecification"]["TrainingImage"])
+            return image.training(identity, run.folder, environment(platform, identity, wanted), labels)
+        except ImageUnusable as error:
+            raise _Failed(f"ClientError: {error}") from error
+
+    async def _save(self, checkpoints: Checkpoints) -> None:
+        """Put checkpoints every so often; what S3 does not take now is put when the job has ended."""
+        while True:
+            await asyncio.sleep(self._hosting.timing.checkpoints)
+            try:
+                await asyncio.to_thread(checkpoints.save)
+            except (UploadFailed, OSError) as error:
+                _log.warning("checkpoints were not put: %s", error)
 
     async def _train(self, run: _Run, program: Program, identity: str) -> str | None:
         """Run the program until it ends, is to stop, or has had its time; answers why it failed, if it did."""
@@ -173,10 +208,11 @@ class TrainingRuns:
             job.update(TrainingJobStatus="Stopping", Ending="MaxRuntimeExceeded")
             enter(job, "Stopping", self._account.now())
 
-    def _settle(self, job: Document, run: _Run, reason: str | None) -> None:
+    def _settle(self, job: Document, run: _Run, reason: str | None, *, lost: bool) -> None:
+        """End a job: one that was to stop has stopped, unless what it left is lost."""
         if metrics := run.metrics.final():
             job["FinalMetricDataList"] = metrics
-        if job["TrainingJobStatus"] == "Stopping":
+        if job["TrainingJobStatus"] == "Stopping" and not lost:
             self._end(job, job.get("Ending", "Stopped"), None)
         else:
             self._end(job, "Failed" if reason else "Completed", reason)
@@ -205,18 +241,6 @@ class TrainingRuns:
     async def _tell(self, name: str) -> None:
         if job := self._store.get(JOB, name):
             await self._events.training_job(job)
-
-    def _environment(self, run: _Run, identity: str) -> dict[str, str]:
-        wanted = {
-            **run.job.get("Environment", {}),
-            "TRAINING_JOB_NAME": run.name,
-            "TRAINING_JOB_ARN": run.job["TrainingJobArn"],
-            **run.role.environment,
-        }
-        return environment(self._hosting.platform, identity, wanted)
-
-    def _labels(self) -> dict[str, str]:
-        return {CONTAINER_LABEL: str(self._hosting.platform.state.resolve())}
 
 
 def _reason(folder: Path, child: Child, code: int) -> str:

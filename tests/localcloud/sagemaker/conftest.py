@@ -501,10 +501,11 @@ class Stage:
             time.sleep(0.05)
         raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
 
-    def role(self, *allowed: dict[str, Any], trusts: str = "sagemaker.amazonaws.com") -> str:
-        """Make a role that a service may assume, with the statements that it is allowed by; answers its ARN."""
+    def role(self, *allowed: dict[str, Any], service: str = "sagemaker", when: dict[str, Any] | None = None) -> str:
+        """Make a role with statements that allow, which a service may assume on a condition; answers its ARN."""
         iam, name = self.cloud.client("iam"), self.name("role")
-        trust = {"Effect": "Allow", "Principal": {"Service": trusts}, "Action": "sts:AssumeRole"}
+        trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        trust |= {"Condition": when} if when else {}
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
         if allowed:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=_policy(*allowed))

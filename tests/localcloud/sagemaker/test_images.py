@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
-from tests.localcloud.sagemaker.conftest import run
+from tests.localcloud.sagemaker.conftest import SERVER, TRAINER, job_of, run
+from tests.localcloud.sagemaker.test_training_jobs import seen
 
 pytestmark = pytest.mark.e2e
 
 DIGEST = f"sha256:{'ab' * 32}"
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving"
-SERVER = Path(__file__).with_name("served_model.py")
 
 # Stands for the engine's client: notes what it is asked, and runs the model server where a container would run.
 ENGINE = f"""#!{sys.executable}
@@ -31,9 +31,12 @@ if arguments[0] == "login":
     sys.exit(0 if sys.stdin.read() == "token" else 1)
 if arguments[0] == "run":
     environment = dict(pair.split("=", 1) for pair in [a[6:] for a in arguments if a.startswith("--env=")])
-    volume = next(a for a in arguments if a.startswith("--volume="))[9:]
-    folder, inside, mode = volume.split(":")
-    assert (inside, mode) == ("/opt/ml/model", "ro") and environment["SM_MODEL_DIR"] == inside
+    folder, *inside = next(a for a in arguments if a.startswith("--volume="))[9:].split(":")
+    if arguments[-1] == "train":
+        assert inside == ["/opt/ml"] and "OPT_ML" not in environment
+        os.environ.update(environment, OPT_ML=folder)
+        os.execv(sys.executable, [sys.executable, {str(TRAINER)!r}, arguments[-1]])
+    assert inside == ["/opt/ml/model", "ro"] and environment["SM_MODEL_DIR"] == "/opt/ml/model"
     os.environ.update(environment, SM_MODEL_DIR=folder)
     os.execv(sys.executable, [sys.executable, {str(SERVER)!r}, arguments[-1]])
 """
@@ -95,6 +98,26 @@ def test_an_image_of_the_registry_runs_as_a_container_by_digest(inside, engine, 
         assert "--network=host" in started
         assert "--env=GREETING=hello" in started
         assert not [option for option in started if option.startswith("--env=PATH=")]
+        name = next(option for option in started if option.startswith("--name="))[7:]
+        assert ["rm", "--force", name] in asked(engine, "rm")
+
+    run(scenario())
+
+
+def test_a_training_job_is_a_container_that_is_told_to_train(inside, engine):
+    async def scenario() -> None:
+        async with inside.running():
+            request = job_of("j")
+            request["AlgorithmSpecification"]["TrainingImage"] = f"{REPOSITORY}:1"
+            await inside.call("CreateTrainingJob", **request, Environment={"GREETING": "hello"})
+            assert (await inside.over("j"))["TrainingJobStatus"] == "Completed"
+        saw = seen(inside, "j")
+        assert saw["arguments"] == ["train"]
+        assert saw["environment"]["GREETING"] == "hello"
+        assert saw["environment"]["TRAINING_JOB_NAME"] == "j"
+        (started,) = asked(engine, "run")
+        assert started[-2:] == [f"127.0.0.1:1/model-serving@{DIGEST}", "train"]
+        assert "--cpu-shares=256" in started
         name = next(option for option in started if option.startswith("--name="))[7:]
         assert ["rm", "--force", name] in asked(engine, "rm")
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
+import re
 import tarfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.localcloud.sagemaker.conftest import failure, job_of, ours, run
+from localcloud.server.platform import ImageCommand
+from tests.localcloud.sagemaker.conftest import IMAGE, SERVER, failure, job_of, ours, run
 
 pytestmark = pytest.mark.e2e
 
@@ -40,7 +45,7 @@ def test_a_job_reads_its_channels_and_leaves_its_model(inside):
 
     async def scenario() -> None:
         async with inside.running():
-            await inside.job("j", ("train", "one/model.tar.gz"[:3]), files=json.dumps({"output/data/report": "x"}))
+            await inside.job("j", ("train", "one"), files=json.dumps({"output/data/report": "x"}))
             job = await inside.over("j")
         assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed")
         assert statuses(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
@@ -138,22 +143,142 @@ def test_each_status_is_told_to_the_event_bus(inside):
     run(scenario())
 
 
-def test_requests_are_refused_in_the_words_of_aws(inside):
+def test_a_job_that_ignores_sigterm_is_killed(inside):
+    hold = inside.hold()
+
+    async def scenario() -> None:
+        async with inside.faster(1000).running():
+            await inside.job("j", until=hold.until, deaf="1")
+            await hold.reached()
+            await inside.call("StopTrainingJob", TrainingJobName="j")
+            job = await inside.over("j")
+            assert ours(inside) == []
+        assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+        assert seen(inside, "j")["wish"]["deaf"] == "1"
+
+    run(scenario())
+
+
+def test_a_job_that_has_had_its_time_is_stopped(inside):
+    hold = inside.hold()
+
     async def scenario() -> None:
         async with inside.running():
-            none = await failure(inside.call("DescribeTrainingJob", TrainingJobName="none"))
-            assert (none.code, none.message) == ("ValidationException", "Requested resource not found.")
-            await inside.job("j")
-            taken = await failure(inside.job("j"))
-            assert taken.code == "ResourceInUse"
-            assert "a training job with this name already exists (arn:aws:sagemaker:" in taken.message
-            role = "arn:aws:iam::000000000000:role/none"
-            stranger = await failure(inside.call("CreateTrainingJob", **{**job_of("k"), "RoleArn": role}))
-            assert stranger.message.startswith(f"Could not assume role {role}. Please ensure that the role exists")
-            empty = await failure(inside.job("k", ("train",)))
-            assert empty.message.startswith('No S3 objects found under S3 URL "s3://data/train" given in input data')
-            spot = await failure(inside.call("CreateTrainingJob", **job_of("k"), EnableManagedSpotTraining=True))
-            assert "EnableManagedSpotTraining = True (supported: False)" in spot.message
+            limited = {**job_of("j", until=hold.until), "StoppingCondition": {"MaxRuntimeInSeconds": 1}}
+            await inside.call("CreateTrainingJob", **limited)
+            job = await inside.over("j")
+        assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+        assert statuses(job)[-3:] == ["Stopping", "Uploading", "MaxRuntimeExceeded"]
+        assert "FailureReason" not in job
+        assert ("jobs", "out/j/output/model.tar.gz") in inside.aws.objects
+
+    run(scenario())
+
+
+def test_a_job_that_is_stopped_before_its_program_starts_never_starts_it(inside):
+    inside.aws.objects["data", "train/a"] = b"1"
+    downloading = inside.bus.stop_at("Downloading")
+
+    async def scenario() -> None:
+        async with inside.running():
+            await inside.job("j", ("train",))
+            async with downloading:
+                await inside.call("StopTrainingJob", TrainingJobName="j")
+                stopping = await inside.call("DescribeTrainingJob", TrainingJobName="j")
+            job = await inside.over("j")
+        assert (stopping["TrainingJobStatus"], stopping["SecondaryStatus"]) == ("Stopping", "Stopping")
+        assert statuses(job) == ["Starting", "Downloading", "Stopping", "Stopped"]
+        assert ("jobs", "out/j/output/model.tar.gz") not in inside.aws.objects
+
+    run(scenario())
+
+
+def test_a_model_that_cannot_be_put_fails_the_job_even_when_it_was_stopped(inside):
+    inside.aws.refused.add("PutObject")
+    hold = inside.hold()
+
+    async def scenario() -> None:
+        async with inside.running():
+            await inside.job("done")
+            await inside.job("stopped", until=hold.until)
+            await hold.reached()
+            await inside.call("StopTrainingJob", TrainingJobName="stopped")
+            jobs = [await inside.over("done"), await inside.over("stopped")]
+        assert [job["TrainingJobStatus"] for job in jobs] == ["Failed", "Failed"]
+        url = "s3://jobs/out/done/output/model.tar.gz"
+        assert jobs[0]["FailureReason"].startswith(f"ClientError: Artifact upload failed:{url}")
+
+    run(scenario())
+
+
+def test_the_last_value_of_each_metric_is_shown_while_the_job_runs_and_after(inside):
+    hold = inside.hold()
+    lines = json.dumps(["epoch 1: loss=0.5 auc=nan", "epoch 2: loss=0.25; auc=none"])
+
+    async def scenario() -> None:
+        async with inside.running():
+            request = job_of("j", until=hold.until, lines=lines)
+            found = {"loss": "loss=([0-9.]+)", "auc": "auc=(\\S+)"}
+            definitions = [{"Name": name, "Regex": pattern} for name, pattern in found.items()]
+            request["AlgorithmSpecification"]["MetricDefinitions"] = definitions
+            await inside.call("CreateTrainingJob", **request)
+            await hold.reached()
+            while len(inside.metrics.values("loss", TrainingJobName="j")) < 2:
+                await asyncio.sleep(0.01)
+            running = await inside.call("DescribeTrainingJob", TrainingJobName="j")
+            hold.release()
+            job = await inside.over("j")
+        (metric,) = running["FinalMetricDataList"]
+        assert (metric["MetricName"], metric["Value"]) == ("loss", 0.25)
+        assert job["FinalMetricDataList"] == [metric]
+        assert inside.metrics.values("loss", TrainingJobName="j") == [0.5, 0.25]
+
+    run(scenario())
+
+
+def test_the_output_is_in_the_log_stream_of_the_job(inside):
+    async def scenario() -> None:
+        async with inside.running():
+            await inside.job("j", lines=json.dumps(["hello"]))
             await inside.over("j")
+        ((group, stream),) = inside.aws.lines
+        assert group == "/aws/sagemaker/TrainingJobs"
+        assert re.fullmatch(r"j/algo-1-\d{10}", stream)
+        assert inside.aws.lines[group, stream] == ["hello"]
+
+    run(scenario())
+
+
+def test_a_job_yields_to_what_serves(inside):
+    async def scenario() -> None:
+        async with inside.running():
+            await inside.job("j")
+            await inside.over("j")
+        assert seen(inside, "j")["nice"] == min(os.nice(0) + 10, 19)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("other", "no process is configured for repository 'other'"),
+        ("only-serving", "the entry of repository 'only-serving' in the configuration has no `train` command"),
+    ],
+)
+def test_an_image_that_cannot_train_fails_the_job(inside, image, why):
+    only = ImageCommand("only-serving", ("serve",), SERVER.parent)
+    inside.platform = replace(inside.platform, images=(only, *inside.platform.images))
+
+    async def scenario() -> None:
+        async with inside.running():
+            request = job_of("j")
+            request["AlgorithmSpecification"]["TrainingImage"] = IMAGE.replace("model-serving", image)
+            await inside.call("CreateTrainingJob", **request)
+            job = await inside.over("j")
+        assert job["TrainingJobStatus"] == "Failed"
+        assert job["FailureReason"].startswith("ClientError: Image ")
+        assert why in job["FailureReason"]
+        assert statuses(job) == ["Starting", "Failed"]
 
     run(scenario())

@@ -31,7 +31,7 @@ def saw(wish: dict[str, str]) -> None:
         if path.is_file()
     }
     seen = {"config": config, "data": data, "environment": dict(os.environ), "arguments": sys.argv[1:]}
-    seen["wish"] = wish
+    seen |= {"wish": wish, "nice": os.nice(0)}
     write({"model/seen.json": json.dumps(seen)})
 
 

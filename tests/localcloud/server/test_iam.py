@@ -102,6 +102,20 @@ def test_creating_a_model_needs_the_right_to_pass_its_role(functions):
     assert f"iam:PassRole on resource: {role}" in answer["message"]
 
 
+def test_creating_a_training_job_needs_the_right_to_the_job_and_to_pass_its_role(functions):
+    role = "arn:aws:iam::000000000000:role/iam-refused"
+    job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/iam-job"
+    request = {"TrainingJobName": "iam-job", "RoleArn": role, "OutputDataConfig": {"S3OutputPath": "s3://iam-bucket/o"}}
+    call = ("iam-allowed", "sagemaker", "create_training_job")
+    functions.allow("iam-allowed", Action="sagemaker:CreateTrainingJob", Resource=f"{job}-2")
+    answer = functions.call(*call, **request)
+    assert f"is not authorized to perform: sagemaker:CreateTrainingJob on resource: {job}" in answer["message"]
+    functions.allow("iam-allowed", Action="sagemaker:CreateTrainingJob", Resource=job)
+    answer = functions.call(*call, **request)
+    assert answer["code"] == "AccessDeniedException"
+    assert f"iam:PassRole on resource: {role}" in answer["message"]
+
+
 @pytest.mark.parametrize(
     ("service", "call", "arguments", "action"),
     [
