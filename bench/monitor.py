@@ -47,17 +47,23 @@ class _Cloud:
 
     def get_item(self, Key: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         found = self.items.get(Key["endpoint"]["S"])
-        if found is None:
-            return {}
-        as_answered = {"reading": {"B": found["reading"]["B"]}} if "reading" in found else {}
-        return {"Item": {**found, **as_answered}}
+        return {} if found is None else {"Item": found}
 
     def put_item(self, Item: Mapping[str, Any], **_: Any) -> None:
         self.items[Item["endpoint"]["S"]] = Item
 
+    def transact_write_items(self, TransactItems: list[Any]) -> None:
+        for action in TransactItems:
+            if "Put" in action:
+                self.put_item(**action["Put"])
+            elif action["Update"]["UpdateExpression"].startswith("SET"):
+                given = action["Update"]["ExpressionAttributeValues"]
+                kept = {"revision": given[":revision"], "reading": given[":reading"]}
+                self.put_item({**action["Update"]["Key"], **kept})
+
     def list_objects_v2(self, Prefix: str, StartAfter: str, **_: Any) -> dict[str, Any]:
         keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > StartAfter)
-        return {"Contents": [{"Key": key, "LastModified": datetime.fromtimestamp(0, UTC)} for key in keys]}
+        return {"Contents": [{"Key": key} for key in keys]}
 
     def get_object(self, Key: str, **_: Any) -> dict[str, Any]:
         return {"Body": _Body(self.objects[Key])}
@@ -97,11 +103,16 @@ def _calls() -> tuple[list[float], int]:
             cloud.objects = {**cloud.objects, key: _captured(columns, TRAINING + call * ROWS, call)}
             begun, before = time.perf_counter(), cloud.values
             with patch("sys.stdout", io.StringIO()):
-                drift.handler({}, None)
+                drift.handler(_arrival(key), None)
             spent.append(1000 * (time.perf_counter() - begun))
             sent = cloud.values - before
         drift._cache.cache_clear()  # pyright: ignore[reportPrivateUsage]
     return spent[1:], sent
+
+
+def _arrival(key: str) -> dict[str, Any]:
+    """What the queue says when a file has come."""
+    return {"Records": [{"messageId": "1", "body": json.dumps({"detail": {"object": {"key": key}}})}]}
 
 
 def _release(cloud: _Cloud, reference: Reference) -> Release:

@@ -157,7 +157,13 @@ class MonitoringSettings(Section):
         le=0.5,
         description="How many false alarms of drift a year and variant are tolerated, on average.",
     )
-    drift_minutes: int = Field(default=60, ge=1, le=1440, description="How often drift is measured.")
+    drift_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=720,
+        description="How often captured files are looked for of which no event came; and how long a block is at least "
+        "where training had rows without times.",
+    )
     labels_minutes: int = Field(
         default=60,
         ge=1,

@@ -94,6 +94,7 @@ class Labels(pulumi.ComponentResource):
         aws.s3.BucketNotification(
             "files",
             bucket=registry.bucket.bucket,
+            eventbridge=True,  # by which drift hears of captures: the notifications of a bucket are one resource
             lambda_functions=[
                 aws.s3.BucketNotificationLambdaFunctionArgs(
                     id=folder,

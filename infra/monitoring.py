@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra import beyond_chance, policies
+from infra.arrivals import Arrivals
 from infra.config import MonitoringSettings
 from infra.dashboard import dashboard
 from infra.function import Function
@@ -21,6 +23,9 @@ from monitoring.slo import Objective
 MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
 SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
+TIMEOUT = 300
+"""The longest that the drift function may take, in seconds."""
+_LONGEST = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -28,8 +33,8 @@ class Monitoring(pulumi.ComponentResource):
 
     Creates:
         Per variant an alarm on its failures, its slow requests and its drift, and one that rings when its drift cannot
-        be measured; the function that measures drift, on a schedule; a dashboard of traffic, latency, errors,
-        drift and error budget.
+        be measured; the function that measures drift as captured files arrive, and sweeps on a schedule; a dashboard of
+        traffic, latency, errors, drift and error budget.
 
     Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
     depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
@@ -76,7 +81,7 @@ class Monitoring(pulumi.ComponentResource):
             does="Measure how far captured requests have moved from the training data.",
             statements=registry.key.arn.apply(lambda key: policies.drift(names, key)),
             alerts=alerts,
-            timeout=300,
+            timeout=TIMEOUT,
             environment={
                 "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
                 "DRIFT_MINUTES": str(settings.drift_minutes),
@@ -84,6 +89,14 @@ class Monitoring(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.drift.runs_every(settings.drift_minutes)
+        Arrivals(
+            "arrivals",
+            names,
+            function=self.drift,
+            timeout=TIMEOUT,
+            alerts=alerts,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         self.dashboard = aws.cloudwatch.Dashboard(
             "dashboard",
             dashboard_name=names.dashboard,
@@ -124,31 +137,35 @@ class Monitoring(pulumi.ComponentResource):
             "drift",
             f"{variant} is asked about other data than it was trained on, as surely as at most "
             f"{settings.drift_false_alarms:g} false alarms a year allow.",
-            **self._once_in_two_runs("DriftEvidence", dimensions),
+            **self._once_in_two_sweeps("DriftEvidence", dimensions),
             comparison_operator="GreaterThanOrEqualToThreshold",
             statistic="Maximum",
             threshold=1,
-            treat_missing_data="notBreaching",  # no captures, no drift; that it cannot be measured is the next alarm
+            # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
+            # that serves no more. That it cannot be measured is the next alarm.
+            treat_missing_data="notBreaching",
         )
         self._alarm(
             variant,
             "drift-unmeasured",
             f"The drift of {variant} cannot be measured, so that its drift alarm says nothing: what it was trained on "
             "is not in its archive, or the archive is gone.",
-            **self._once_in_two_runs("DriftUnmeasured", dimensions),
+            **self._once_in_two_sweeps("DriftUnmeasured", dimensions),
             statistic="Sum",
             threshold=0,
             treat_missing_data="notBreaching",  # counted only when it fails; the function's own failure has its alarm
         )
 
-    def _once_in_two_runs(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:
-        """An alarm on what the drift function says in one of its last two runs."""
+    def _once_in_two_sweeps(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:
+        """An alarm on what the drift function has said in any period since its sweep before the last."""
+        period = self._settings.period_seconds
+        periods = min(math.ceil(2 * 60 * self._settings.drift_minutes / period), _LONGEST // period)
         return {
             "namespace": "modelstack",
             "metric_name": metric,
             "dimensions": dimensions,
-            "period": 60 * self._settings.drift_minutes,
-            "evaluation_periods": 2,
+            "period": period,
+            "evaluation_periods": max(1, periods),
             "datapoints_to_alarm": 1,
         }
 

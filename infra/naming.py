@@ -125,6 +125,16 @@ class Names:
         return f"{self.prefix}-labels-dlq"
 
     @property
+    def captures(self) -> str:
+        """The queue of captured files that drift is to be measured of, and the rule that fills it."""
+        return f"{self.prefix}-captures"
+
+    @property
+    def captures_dead_letters(self) -> str:
+        """The queue of captured files that the drift function could not handle."""
+        return f"{self.prefix}-captures-dlq"
+
+    @property
     def dashboard(self) -> str:
         """The CloudWatch dashboard."""
         return self.prefix

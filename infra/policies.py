@@ -51,6 +51,32 @@ def tls_only(names: Names) -> str:
     )
 
 
+def queue_tls_only(names: Names, queue: str) -> Statement:
+    """Nobody sends to a queue or reads it without TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": [names.arn("sqs", queue)],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def captures(names: Names) -> str:
+    """The policy of the queue of captured files: the rule may fill it."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": ["sqs:SendMessage"],
+            "Resource": [names.arn("sqs", names.captures)],
+            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("events", f"rule/{names.captures}")}},
+        },
+        queue_tls_only(names, names.captures),
+    )
+
+
 def dead_letters(names: Names) -> str:
     """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
     return document(
@@ -146,14 +172,18 @@ def own_dead_letters(names: Names) -> Statement:
 
 
 def drift(names: Names, key_arn: str) -> list[Statement]:
-    """The drift job: read captures, references and the journal, keep what it read, and put its metrics."""
-    bucket = _bucket(names)
+    """The drift job: hear of captures, read them and references, keep what it counted, and put its metrics."""
+    bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
+    actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
         allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
         allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
         allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(actions, [table]),
+        allow(
+            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
+        ),
         allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
     ]

@@ -1,4 +1,4 @@
-"""Captures, labels and packages in S3, what was counted in DynamoDB, and drift in CloudWatch."""
+"""Captures, labels and packages in S3, and drift in CloudWatch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import hashlib
 import json
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.quality import Form
-from monitoring.record import Datum, Reading
+from monitoring.record import Datum
 from monitoring.reference import Reference
 from monitoring.transient import gone
 from rollout import Release
@@ -43,29 +42,37 @@ class S3Captures:
         clients: Gives clients.
         bucket: The bucket.
         endpoint: The endpoint.
-        before: Files younger than this are left for the next call, epoch seconds: files of several instances arrive
-            not quite in the order of their keys.
-        most: How many files one call reads.
+        since: The hour from which on files are looked for that came late, epoch seconds.
     """
 
     clients: Clients
     bucket: str
     endpoint: str
-    before: float
-    most: int = 200
+    since: float
 
-    def keys(self, variant: str, after: str) -> Sequence[str]:
+    def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         """The next files, oldest first."""
-        prefix = f"capture/{self.endpoint}/{variant}/"
+        prefix = self._prefix(variant)
         answer = self.clients("s3").list_objects_v2(
-            Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=self.most
+            Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=most
         )
+        return [item["Key"] for item in answer.get("Contents", [])]
+
+    def recent(self, variant: str, until: str) -> Sequence[str]:
+        """The files of the last hours up to one."""
+        prefix = self._prefix(variant)
+        first = f"{prefix}{datetime.fromtimestamp(self.since, UTC):%Y/%m/%d/%H}/"
         found: list[str] = []
-        for item in answer.get("Contents", []):
-            if item["LastModified"].timestamp() > self.before:
-                break
-            found.append(item["Key"])
+        if until > first:
+            pages = self.clients("s3").get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=first):
+                found += [item["Key"] for item in page.get("Contents", []) if item["Key"] <= until]
+                if not found or page["Contents"][-1]["Key"] > until:
+                    break
         return found
+
+    def _prefix(self, variant: str) -> str:
+        return f"capture/{self.endpoint}/{variant}/"
 
     def lines(self, key: str) -> Iterable[bytes]:
         """The lines of one file, as they arrive.
@@ -85,51 +92,6 @@ class S3Captures:
         content = "".join(f"{line}\n" for line in lines).encode()
         kept = f"{REJECTED}/{key.partition('/')[2]}"
         self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
-
-
-@dataclass(frozen=True)
-class DynamoRecord:
-    """`Record` in the journal's table, in items of their own beside the endpoint's.
-
-    A variant's takes some hundred bytes a feature, compressed, of the 400 kB that an item may have.
-    """
-
-    clients: Clients
-    table: str
-    endpoint: str
-
-    def read(self, variant: str) -> Reading:
-        """The reading, by a consistent read."""
-        answer = self.clients("dynamodb").get_item(TableName=self.table, Key=self._key(variant), ConsistentRead=True)
-        if "Item" not in answer:
-            return Reading()
-        body = json.loads(zlib.decompress(answer["Item"]["reading"]["B"]))
-        unsent = tuple(Datum(**item) for item in body["unsent"])
-        return Reading(int(answer["Item"]["revision"]["N"]), body["after"], body["state"], unsent)
-
-    def write(self, variant: str, reading: Reading) -> Reading | None:
-        """Put the successor of the revision that was read."""
-        after = replace(reading, revision=reading.revision + 1)
-        body = {"after": after.after, "state": after.state, "unsent": [asdict(item) for item in after.unsent]}
-        item = {
-            **self._key(variant),
-            "revision": {"N": str(after.revision)},
-            "reading": {"B": zlib.compress(json.dumps(body).encode())},
-        }
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
-        if reading.revision:
-            seen = {":seen": {"N": str(reading.revision)}}
-            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
-        try:
-            self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
-        except ClientError as error:
-            if cast(Any, error).response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
-        return after
-
-    def _key(self, variant: str) -> dict[str, Any]:
-        return {"endpoint": {"S": f"{self.endpoint}#drift#{variant}"}}
 
 
 @dataclass(frozen=True)

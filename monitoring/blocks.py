@@ -18,6 +18,8 @@ from typing import Any
 from monitoring.profile import Profile, UnreadableProfile, a_count, a_number, an_object
 from monitoring.statistic import Statistic
 
+_LATE_S = 300.0  # how long a row may be under way
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -60,6 +62,7 @@ class Cutter:
         self._profile, self._cut = profile, cut
         self.seen = Statistic(profile)
         self._span: int | None = None
+        self._told = False
 
     def add(self, row: object, at: float, *, told: bool = False) -> Statistic | None:
         """Count a row.
@@ -82,9 +85,19 @@ class Cutter:
             elif span > self._span or (told and span < self._span - 1):
                 self._span = span
                 full = self._ended()
+            self._told = told
             self.seen.add(row)
             return full
         self.seen.add(row)
+        return self._ended()
+
+    def due(self, now: float) -> Statistic | None:
+        """The open block, if its time is over by the clock and rows that take a while would have come by now.
+
+        Of rows whose sender tells the time, another day has come only when one of its rows has.
+        """
+        if self._span is None or self._told or (self._span + 1) * self._cut.span > now - _LATE_S:
+            return None
         return self._ended()
 
     def _ended(self) -> Statistic | None:
@@ -96,7 +109,7 @@ class Cutter:
     def as_dict(self) -> dict[str, Any]:
         """As JSON values; `since` is when the newest span of its rows began, epoch seconds."""
         since = None if self._span is None else self._span * self._cut.span
-        return {"seen": self.seen.as_dict(), "since": since}
+        return {"seen": self.seen.as_dict(), "since": since, "told": self._told}
 
     def read(self, value: object) -> None:
         """Take over `as_dict`, also of a cut with another span.
@@ -108,3 +121,4 @@ class Cutter:
         self.seen = Statistic.from_dict(self._profile, body.get("seen"))
         since = None if body.get("since") is None else a_number(body["since"], "open block.since")
         self._span = None if since is None or not self._cut.span else math.floor(since / self._cut.span)
+        self._told = body.get("told") is True

@@ -1,12 +1,12 @@
-"""What is kept of a variant's drift: how far its captures were read, and what was counted of them.
+"""What is kept of a variant's drift: which of its captures were counted, and what they held.
 
 newest_day(record.read(variant))    # date(2013, 4, 17): the requests that were counted last are about that day
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
@@ -38,26 +38,40 @@ class Reading:
 
     Attributes:
         revision: Counts the writes.
-        after: The last key that was read; empty before the first.
+        after: The last key, in their order, of the files that were counted; empty before the first.
         state: `as_dict` of its `DriftMonitor`; None before the first row.
-        unsent: Metrics that are still to be sent.
+        unsent: Metrics that are still to be sent, by the revision that found them.
     """
 
     revision: int = 0
     after: str = ""
     state: Mapping[str, Any] | None = None
-    unsent: tuple[Datum, ...] = ()
+    unsent: Mapping[int, tuple[Datum, ...]] = field(default_factory=dict[int, tuple[Datum, ...]])
 
 
 class Record(Protocol):
-    """Keeps the readings; a write lands only on the revision that was read."""
+    """Keeps the readings, and which files were counted; a write lands only on the revision that was read."""
 
     def read(self, variant: str) -> Reading:
         """The reading of a variant, or an empty one."""
         ...
 
-    def write(self, variant: str, reading: Reading) -> Reading | None:
-        """Store the successor of a revision; None when another writer was first."""
+    def counted(self, keys: Collection[str]) -> set[str]:
+        """Those of some files that were counted."""
+        ...
+
+    def write(
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
+    ) -> Reading | None:
+        """Store the successor of a revision, which files it has counted and what is to be sent: all of it or nothing.
+
+        Returns:
+            What was stored; None when another writer was first.
+        """
+        ...
+
+    def sent(self, variant: str, revision: int) -> None:
+        """Note that what a revision had to send is sent. This is no revision, and a second time changes nothing."""
         ...
 
 

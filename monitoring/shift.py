@@ -379,6 +379,12 @@ class DriftMonitor:
         if block is not None:
             yield self.detector.take(block)
 
+    def due(self, now: float) -> Iterator[Finding]:
+        """What the open block says if its time is over, see `Cutter.due`."""
+        block = self.cutter.due(now)
+        if block is not None:
+            yield self.detector.take(block)
+
     def as_dict(self) -> dict[str, Any]:
         """What was seen, as JSON values."""
         return {"open": self.cutter.as_dict(), "detector": self.detector.as_dict()}

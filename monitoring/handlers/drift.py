@@ -1,13 +1,16 @@
-"""Measures how far captured requests have moved from the training data: a scheduled run."""
+"""Measures how far captured requests have moved from the training data: as files arrive, and by a scheduled sweep."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from tarfile import TarError
 from typing import Any
 
-from monitoring.aws import CloudWatchMetrics, DigestMismatch, DynamoRecord, References, S3Captures
+from monitoring.arrivals import Arrivals
+from monitoring.aws import CloudWatchMetrics, DigestMismatch, References, S3Captures
+from monitoring.dynamo import DynamoRecord
 from monitoring.log import log
 from monitoring.reference import Reference
 from monitoring.settings import Context, Settings, seconds_left
@@ -17,46 +20,59 @@ from rollout import RolloutState
 from rollout.aws import clients
 from rollout.dynamo import DynamoJournal
 
-_SETTLED = 10.0  # seconds after which a captured file is read
 _RESERVE = 60.0  # seconds that reading some more files may take
+_LATE = 7200.0  # seconds back that a sweep looks for files of which no message told
 
 
-def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Measure every live variant.
+def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
+    """Measure the variants whose captured files the queue's messages tell of; without messages, sweep all live ones.
 
     What passes by itself (a service that does not answer, a capture that has gone) is logged and left to the next call:
     nothing is counted twice, and nothing is lost. A variant whose reference cannot be had is logged and counted as
     `DriftUnmeasured`.
 
+    Returns:
+        For messages, those that the queue is to give again; for a sweep, what was found.
+
     Raises:
-        DigestMismatch: At the end, when an archive is not the one that was registered.
+        DigestMismatch: At the end of a sweep, when an archive is not the one that was registered.
     """
     settings, now = Settings.from_environment(), time.time()
+    arrived = Arrivals.read(event, settings.endpoint) if "Records" in event else None
     try:
-        return _measure(settings, now, context)
+        return _measure(settings, now, arrived, context)
     except PASSING as error:
         if not passes(error):
             raise
-        log("drift not measured now; the next call goes on", error=str(error))
-        return {}
+        log("drift not measured now; a later call goes on", error=str(error))
+        return arrived.unsettled(arrived.files) if arrived else {}
 
 
-def _measure(settings: Settings, now: float, context: Context | None) -> dict[str, Any]:
+def _measure(settings: Settings, now: float, arrived: Arrivals | None, context: Context | None) -> dict[str, Any]:
     state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
-    references, unmeasured, failure = _references(state)
+    named = arrived.files if arrived else None
+    references, unmeasured, changed = _references(state, named)
     watch = DriftWatch(
-        captures=S3Captures(_clients(), settings.bucket, settings.endpoint, before=now - _SETTLED),
+        captures=S3Captures(_clients(), settings.bucket, settings.endpoint, since=now - _LATE - settings.drift_every),
         record=DynamoRecord(_clients(), settings.journal, settings.endpoint),
         metrics=CloudWatchMetrics(_clients(), settings.endpoint),
         false_alarms=settings.false_alarms,
         every=settings.drift_every,
     )
-    found = watch.measure(references, now, unmeasured, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0)
+    found = watch.measure(
+        references, now, named, unmeasured, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0
+    )
     for variant, item in found.items():
         _tell(variant, item)
-    if failure:
-        raise failure
-    return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in found.items()}
+    failures = [item.failure for item in found.values() if item.failure and not passes(item.failure)]
+    if arrived is None and changed:  # messages are not to blame
+        failures.append(changed)
+    if failures:
+        raise failures[-1]
+    if arrived is None:
+        return {variant: {"rows": item.rows, "evidence": item.most_evidence} for variant, item in found.items()}
+    late = {key for variant in unmeasured for key in watch.late(variant, arrived.files[variant])}
+    return arrived.unsettled({variant for variant, item in found.items() if item.unfinished or item.failure}, late)
 
 
 def _tell(variant: str, found: Measured) -> None:
@@ -73,16 +89,25 @@ def _tell(variant: str, found: Measured) -> None:
         worst=worst[0],
         problems=[vars(problem) for problem in found.problems],
         forgotten=found.forgotten,
+        unfinished=found.unfinished,
+        failure=repr(found.failure) if found.failure else None,
     )
 
 
-def _references(state: RolloutState) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:
-    """The references that can be had, the variants without one, and the last archive that was changed."""
+def _references(
+    state: RolloutState, variants: Collection[str] | None
+) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:
+    """The references that can be had of live variants, those without one, and the last archive that was changed.
+
+    Args:
+        state: What is live.
+        variants: Which are wanted; None for all.
+    """
     found: dict[str, Reference] = {}
     unmeasured: list[str] = []
     failure: DigestMismatch | None = None
     for release in (state.champion, state.challenger):
-        if release is None:
+        if release is None or (variants is not None and release.variant not in variants):
             continue
         try:
             found[release.variant] = _cache().of(release)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from monitoring.aws import DynamoRecord
+from monitoring.dynamo import DynamoRecord
 from monitoring.log import log
 from monitoring.record import newest_day
 from monitoring.settings import Context, Settings

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from monitoring.aws import DynamoRecord
+from monitoring.dynamo import DynamoRecord
 from monitoring.handlers import retrain
 from monitoring.record import Reading
 from retraining.aws import AwsWorld, DynamoBook, report_key
@@ -64,7 +64,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         journal = DynamoJournal(make, TABLE, ENDPOINT)
         journal.write(RolloutState(ENDPOINT, champion=CHAMPION, phase=Rollout.IDLE))
         state = {"open": {"since": DAY}}
-        DynamoRecord(make, TABLE, ENDPOINT).write(CHAMPION.variant, Reading(state=state))
+        DynamoRecord(make, TABLE, ENDPOINT).write(CHAMPION.variant, Reading(state=state), (), ())
         yield
 
 

@@ -1,0 +1,135 @@
+"""Captures, records and metrics in memory, and the rows that tests put there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from monitoring.bulk import DAY, sealed
+from monitoring.record import Datum, Reading
+from monitoring.reference import Reference
+from monitoring.watch import DriftWatch, Measured
+
+ROWS = 30  # a day
+START = 20_000 * DAY
+
+
+def days(number: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Rows of some days, of a number, a code, and a number that is missing now and then."""
+    source = np.random.default_rng(seed)
+    rows = number * ROWS
+    gust = source.normal(10, 3, rows)
+    gust[source.random(rows) < 0.3] = np.nan
+    return {"x": source.normal(0, 1, rows), "code": source.choice(np.array(["a", "b"], object), rows), "gust": gust}
+
+
+REFERENCE = Reference(*sealed(days(60, 1), np.repeat(np.arange(60) * DAY, ROWS)))
+UNDATED = Reference(*sealed(days(60, 1)))
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Shelf:
+    """Captures, records and metrics in memory."""
+
+    files: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    readings: dict[str, Reading] = field(default_factory=dict[str, Reading])
+    told: list[Datum] = field(default_factory=list[Datum])
+    aside: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    marked: set[str] = field(default_factory=set[str])
+    kill_at_put: bool = False
+
+    def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
+        return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)[:most]
+
+    def recent(self, variant: str, until: str) -> Collection[str]:
+        return [key for key in self.files if key.startswith(f"{variant}/") and key <= until]
+
+    def lines(self, key: str) -> Iterable[bytes]:
+        return self.files[key]
+
+    def keep(self, key: str, lines: Sequence[str]) -> None:
+        self.aside[key] = [json.loads(line) for line in lines]
+
+    def read(self, variant: str) -> Reading:
+        return self.readings.get(variant, Reading())
+
+    def counted(self, keys: Collection[str]) -> set[str]:
+        return {*keys} & self.marked
+
+    def write(
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
+    ) -> Reading | None:
+        if reading.revision != self.read(variant).revision:
+            return None
+        body, revision = json.loads(json.dumps(reading.state, allow_nan=False)), reading.revision + 1
+        waiting = {**self.read(variant).unsent, **({revision: unsent} if unsent else {})}
+        self.readings[variant] = replace(reading, revision=revision, state=body, unsent=waiting)
+        self.marked |= {*files}
+        return self.readings[variant]
+
+    def sent(self, variant: str, revision: int) -> None:
+        before = self.readings[variant]
+        waiting = {number: data for number, data in before.unsent.items() if number != revision}
+        self.readings[variant] = replace(before, unsent=waiting)
+
+    def put(self, data: Sequence[Datum]) -> None:
+        if self.kill_at_put and data:
+            self.kill_at_put = False
+            raise Killed
+        self.told += data
+
+    def values(self, metric: str, feature: str | None = None) -> list[float]:
+        return [item.value for item in self.told if (item.name, item.feature) == (metric, feature)]
+
+
+def line(row: Any, at: float | None = None, told: float | None = None) -> bytes:
+    def iso(time: float) -> str:
+        return datetime.fromtimestamp(time, UTC).isoformat()
+
+    meta: dict[str, Any] = {} if at is None else {"inferenceTime": iso(at)}
+    if told is not None:
+        meta["customAttributes"] = [f"trace=7,event-time={iso(told)}"]
+    data = json.dumps({"instances": [row]})
+    captured = {"endpointInput": {"data": data, "encoding": "JSON"}}
+    return json.dumps({"captureData": captured, "eventMetadata": meta}).encode()
+
+
+def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    each = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [
+        {name: None if value != value else value for name, value in zip(columns, row, strict=True)}  # noqa: PLR0124
+        for row in each
+    ]
+
+
+def file(columns: dict[str, Any], first: float = START) -> list[bytes]:
+    """A row every 48 minutes, 30 a day."""
+    return [line(row, first + place * DAY / ROWS) for place, row in enumerate(rows_of(columns))]
+
+
+def moved(number: int, seed: int = 5) -> dict[str, Any]:
+    columns = days(number, seed)
+    return {**columns, "x": columns["x"] + 2}
+
+
+def watch(shelf: Shelf) -> DriftWatch:
+    return DriftWatch(shelf, shelf, shelf, false_alarms=0.05, every=3600.0)
+
+
+def swept(shelf: Shelf, now: float = START + 400 * DAY) -> Measured:
+    """What a call finds that is told of no file."""
+    return watch(shelf).measure({"v-a": REFERENCE}, now)["v-a"]
+
+
+def measured(shelf: Shelf, *keys: str, now: float = START + 400 * DAY) -> Measured:
+    """What a call finds that is told of some files."""
+    return watch(shelf).measure({"v-a": REFERENCE}, now, {"v-a": keys})["v-a"]
