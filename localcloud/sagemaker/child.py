@@ -55,7 +55,8 @@ class Child:
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *program.arguments),
+                *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(program.niceness)),
+                *program.arguments,
                 cwd=program.folder,
                 env=dict(program.environment),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -21,7 +21,7 @@ _URI = re.compile(
 )
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
-_YIELDING = ("nice", "-n", "10")
+_YIELDING = 10
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
@@ -31,19 +31,21 @@ class ImageUnusable(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to start for one instance.
+    """What to start for one instance or training job.
 
     Attributes:
         arguments: Program and arguments.
         environment: Complete environment.
         folder: Working directory.
         clean_up: A command that removes what a killed program leaves behind, or None.
+        niceness: How much it yields to other programs, 0 to 19.
     """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
     clean_up: tuple[str, ...] | None = None
+    niceness: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Image:
                 f"and the entry of repository {self.process.repository!r} in the configuration has no `train` command."
             )
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
-        return Program((*_YIELDING, *self.process.train), environment, self.process.folder)
+        return Program(self.process.train, environment, self.process.folder, niceness=_YIELDING)
 
     def _container(self, instance: str, folder: Path, options: Iterable[str], argument: str) -> Program:
         name = f"localcloud-sagemaker-{instance}"

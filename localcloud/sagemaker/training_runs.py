@@ -198,6 +198,7 @@ class TrainingRuns:
             grace = self._hosting.scaled(_GRACE)
         finally:
             await child.end(grace)
+        await self._hosting.logs.flush()
         if waits[0] not in done:
             return None
         code = waits[0].result()

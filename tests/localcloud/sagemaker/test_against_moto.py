@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
+from tests.localcloud.sagemaker.conftest import job_of
+
 pytestmark = pytest.mark.e2e
 
 OURS, MOTOS = "000000000000", "123456789012"
@@ -26,7 +28,7 @@ WHY = {
     "taken": "AWS refuses a name that is taken; moto makes it again",
     "dropped": "moto forgets a member that was given, or that AWS fills in",
     "empty": "moto shows a structure that is not there as {}; botocore's model has required members in it",
-    "invented": "moto fills in a person or a scan that never was",
+    "invented": "moto fills in a person, a scan or a metric that never was",
     "conflict": "AWS refuses to delete a group that has packages",
 }
 
@@ -154,6 +156,24 @@ def test_the_registry_answers_as_motos_does(both, stage):
     both.same("delete_model_package_group", {"Error": "conflict"}, ModelPackageGroupName=name)
     both.same("describe_model_package_group", ModelPackageGroupName="none")
     both.same("describe_model_package", ModelPackageName="none/1")
+
+
+def test_training_jobs_answer_as_motos_do(both, stage):
+    job = job_of(stage.name("j"), depth="3")
+    job["RoleArn"] = stage.role({"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"})
+    job["OutputDataConfig"]["S3OutputPath"] = f"s3://{stage.bucket}/{stage.prefix}"
+    both.same("create_training_job", **job, Tags=[{"Key": "team", "Value": "flights"}])
+    stage.over(stage.name("j"))
+    differ = {
+        "AlgorithmSpecification.MetricDefinitions": "invented",
+        "FinalMetricDataList": "invented",
+        "SecondaryStatusTransitions": "dropped",
+        "TrainingTimeInSeconds": "dropped",
+        "BillableTimeInSeconds": "dropped",
+    }
+    both.same("describe_training_job", differ, TrainingJobName=stage.name("j"))
+    both.same("list_training_jobs", {"TrainingJobSummaries.SecondaryStatus": "dropped"}, NameContains=stage.prefix)
+    both.same("describe_training_job", TrainingJobName="none")
 
 
 def test_models_configs_and_endpoints_answer_as_motos_do(both, stage):

@@ -96,6 +96,12 @@ def test_a_role_that_does_not_trust_sagemaker_cannot_be_used(stage):
         stage.sagemaker.create_training_job(**request(stage, role, "j"))
 
 
+def test_a_role_is_known_by_its_whole_arn(stage, allowed):
+    elsewhere = allowed.replace(":role/", ":role/elsewhere/")
+    with pytest.raises(ClientError, match=f"Could not assume role {elsewhere}.*There is no role"):
+        stage.sagemaker.create_training_job(**request(stage, elsewhere, "j"))
+
+
 def test_a_trust_policy_may_ask_on_whose_behalf(stage):
     arn = f"arn:aws:sagemaker:us-east-1:000000000000:training-job/{stage.name('j')}"
     role = stage.role(when={"StringEquals": {"aws:SourceArn": arn, "aws:SourceAccount": "000000000000"}})

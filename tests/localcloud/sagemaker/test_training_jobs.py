@@ -112,6 +112,16 @@ def test_a_job_that_is_stopped_leaves_what_it_has(inside):
     run(scenario())
 
 
+def test_a_job_is_over_when_its_program_is_whatever_that_left_behind(inside):
+    async def scenario() -> None:
+        async with inside.running():
+            await inside.job("j", fork="1")
+            assert (await inside.over("j"))["TrainingJobStatus"] == "Completed"
+            assert ours(inside) == []
+
+    run(scenario())
+
+
 def test_a_job_that_a_server_left_is_failed_at_the_next_start(inside):
     hold = inside.hold()
 
@@ -175,19 +185,20 @@ def test_a_job_that_has_had_its_time_is_stopped(inside):
     run(scenario())
 
 
-def test_a_job_that_is_stopped_before_its_program_starts_never_starts_it(inside):
+@pytest.mark.parametrize("stages", [["Starting"], ["Starting", "Downloading"], ["Starting", "Downloading", "Training"]])
+def test_a_job_that_is_stopped_before_its_program_starts_never_starts_it(inside, stages):
     inside.aws.objects["data", "train/a"] = b"1"
-    downloading = inside.bus.stop_at("Downloading")
+    there = inside.bus.stop_at(stages[-1])
 
     async def scenario() -> None:
         async with inside.running():
             await inside.job("j", ("train",))
-            async with downloading:
+            async with there:
                 await inside.call("StopTrainingJob", TrainingJobName="j")
                 stopping = await inside.call("DescribeTrainingJob", TrainingJobName="j")
             job = await inside.over("j")
         assert (stopping["TrainingJobStatus"], stopping["SecondaryStatus"]) == ("Stopping", "Stopping")
-        assert statuses(job) == ["Starting", "Downloading", "Stopping", "Stopped"]
+        assert statuses(job) == [*stages, "Stopping", "Stopped"]
         assert ("jobs", "out/j/output/model.tar.gz") not in inside.aws.objects
 
     run(scenario())
@@ -236,15 +247,15 @@ def test_the_last_value_of_each_metric_is_shown_while_the_job_runs_and_after(ins
     run(scenario())
 
 
-def test_the_output_is_in_the_log_stream_of_the_job(inside):
+def test_the_output_is_in_the_log_stream_of_the_job_when_it_is_over(inside):
     async def scenario() -> None:
-        async with inside.running():
+        async with inside.with_timing(logs=1000).running():
             await inside.job("j", lines=json.dumps(["hello"]))
             await inside.over("j")
-        ((group, stream),) = inside.aws.lines
-        assert group == "/aws/sagemaker/TrainingJobs"
-        assert re.fullmatch(r"j/algo-1-\d{10}", stream)
-        assert inside.aws.lines[group, stream] == ["hello"]
+            ((group, stream),) = inside.aws.lines
+            assert group == "/aws/sagemaker/TrainingJobs"
+            assert re.fullmatch(r"j/algo-1-\d{10}", stream)
+            assert inside.aws.lines[group, stream] == ["hello"]
 
     run(scenario())
 
