@@ -11,6 +11,7 @@ from infra.config import MonitoringSettings
 from infra.naming import Names
 from monitoring.slo import SLIS, Objective
 from monitoring.standing import EVIDENCE
+from rollout.catalogue import EVENTS
 
 WIDTH, HEIGHT = 12, 6
 UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
@@ -23,6 +24,11 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
         _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
         _graph("Requests", names, {"": _search(names, "AWS/SageMaker", "Invocations", "Sum", period)}),
         _graph("Share of traffic, %", names, _shares(names, period)),
+        _graph(
+            "What happened to releases",
+            names,
+            {"": _search(names, "modelstack", EVENTS, "Sum", period, by="Event")},
+        ),
         _graph(
             "Model latency, µs",
             names,

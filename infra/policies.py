@@ -151,7 +151,7 @@ def controller(names: Names) -> list[Statement]:
         ),
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
         _watched_alarms(names),
-        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+        *_tell(names),
     ]
 
 
@@ -247,7 +247,7 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
         # Without it, a report that is not there looks like one that may not be read.
         allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": ["retraining/*"]}}),
         allow(["kms:Decrypt"], [key_arn]),
-        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+        *_tell(names),
     ]
 
 
@@ -261,6 +261,14 @@ def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
     return [
         allow(actions, sorted(repositories)),
         allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
+    ]
+
+
+def _tell(names: Names) -> list[Statement]:
+    """Tell people what happened, and count it for the dashboard."""
+    return [
+        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
     ]
 
 

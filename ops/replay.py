@@ -281,13 +281,19 @@ def run(
 
 
 @contextmanager
-def background(target: Target, rate: float, *, longest: float = 3600) -> Iterator[Report]:
+def background(target: Target, rate: float, *, longest: float = 3600, since: str | None = None) -> Iterator[Report]:
     """Send the model's events at `rate` requests a second until the block ends; yields the growing report.
+
+    Args:
+        target: Which endpoint.
+        rate: Requests a second.
+        longest: Seconds after which it ends by itself.
+        since: The day of the first event; None is the model's own.
 
     Raises:
         OperatorError: The model has none.
     """
-    stop, report, source = threading.Event(), Report(), events()
+    stop, report, source = threading.Event(), Report(), events(since)
 
     def send() -> None:
         run(target, source, Pace(rate=rate), seconds=longest, stop=stop, report=report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
 
+from rollout.catalogue import EVENTS, OWN
 from rollout.ports import Busy, RolloutError, Unreachable
 
 Clients = Callable[[str], Any]
@@ -89,3 +90,18 @@ def calling(doing: str) -> Generator[None]:
 def code_of(error: BaseException | None) -> str:
     """AWS's code of an error; empty when it is none of AWS's."""
     return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:
+    """Count an event in CloudWatch. That it cannot be counted stops nothing: people are told of it by other ways.
+
+    Args:
+        clients: Gives clients.
+        endpoint: What it happened to.
+        kind: What happened.
+        at: When, epoch seconds.
+    """
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "Event", "Value": kind}]
+    datum = {"MetricName": EVENTS, "Dimensions": dimensions, "Value": 1.0, "Unit": "Count", "Timestamp": at}
+    with suppress(ClientError, BotoCoreError):
+        clients("cloudwatch").put_metric_data(Namespace=OWN, MetricData=[datum])

@@ -10,6 +10,7 @@ from typing import Any
 from rollout.metrics import Metric
 
 OWN = "modelstack"  # the namespace of what this project publishes itself
+EVENTS = "Events"  # counts what happened to releases, by `Event`: dashboards can show no journal
 LOSS_MOST = 5.0  # log-loss is clipped here: a probability of 0.7% for what happened
 
 KNOWN: Mapping[str, Metric] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.aws import Clients, SystemClock, calling, clients, code_of
+from rollout.aws import Clients, SystemClock, calling, clients, code_of, count_event
 from rollout.captured import SageMakerReplay
 from rollout.cloudwatch import CloudWatchSignals
 from rollout.commands import PLAIN, Commands
@@ -186,7 +186,7 @@ def _one_line(text: str) -> str:
 
 @dataclass(frozen=True)
 class SnsNotify:
-    """`Notify` by an SNS topic."""
+    """`Notify` by an SNS topic; what was published is counted, for dashboards."""
 
     clients: Clients
     topic: str | None
@@ -207,3 +207,4 @@ class SnsNotify:
                 Message=told.by_protocol(),
                 MessageAttributes=attributes,
             )
+        count_event(self.clients, self.endpoint, event.kind, event.at)

@@ -19,7 +19,7 @@ from retraining.driver import Driver
 from retraining.notice import message
 from retraining.record import Entry, Record
 from retraining.rules import read
-from rollout.aws import calling, clients
+from rollout.aws import calling, clients, count_event
 from rollout.commands import Commands
 from rollout.dynamo import DynamoJournal
 
@@ -69,6 +69,7 @@ def _driver() -> Driver:
     def tell(entry: Entry) -> None:
         with calling(f"publish to {settings.topic}"):
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
+        count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)
 
     return Driver(
         book=DynamoBook(_clients(), settings.journal, settings.endpoint),

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -339,6 +340,43 @@ def test_an_event_is_published_as_json_to_a_queue_that_may_filter_by_its_attribu
     assert (message["Subject"], document["why"]) == ("endpoint: b rolled back", "50% > 2% \u2260")
     assert (document["outcome"], document["weights"]) == ("rolled_back", {"v-a": 100, "v-b": 0})
     assert message["MessageAttributes"]["rollout_id"] == {"Type": "String", "Value": "000002-b"}
+
+
+def test_what_was_published_is_counted_by_kind_for_the_dashboard(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    inbox("{}")
+    at = datetime.now(UTC).timestamp()
+    notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
+    notify.send(Event(at, "000002-b", "rolled_back", "b rolled back: 50% > 2%", {"v-a": 100, "v-b": 0}))
+    found = aws("cloudwatch").get_metric_statistics(
+        Namespace="modelstack",
+        MetricName="Events",
+        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "Event", "Value": "rolled_back"}],
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(hours=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    assert [point["Sum"] for point in found["Datapoints"]] == [1.0]
+
+
+def test_that_an_event_cannot_be_counted_takes_it_from_nobody(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    received = inbox("{}")
+
+    class Deaf:
+        def put_metric_data(self, **_: Any) -> None:
+            raise ConnectionClosedError(endpoint_url="https://monitoring")
+
+    def some(service: str) -> Any:
+        return Deaf() if service == "cloudwatch" else aws(service)
+
+    SnsNotify(some, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint").send(
+        Event(0.0, "000002-b", "promoted", "b is champion: it is not worse")
+    )
+    assert len(received()) == 1
 
 
 def test_without_a_topic_an_event_waits(aws: Callable[[str], Any]) -> None:

@@ -1,0 +1,148 @@
+"""A drift alarm, a person who agrees, a training job, a candidate, and its trial: by a real engine and local cloud.
+
+The champion knows two days of January. The requests are of April, so that `now` is a day of April.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.bed import Bed
+from monitoring.aws import DynamoRecord
+from monitoring.record import newest_day
+from ops.replay import background
+from ops.retrain import Retraining, look
+from ops.stack import Stack
+from ops.target import Target
+from retraining.record import Phase
+from tests.e2e.conftest import journal, package, said, succeeded, typed
+from tests.e2e.test_drift_story import ask
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+DAY = "2013-04-16"
+PARAMETERS = {"max_iter": 30, "folds": 0, "train_until": "2013-01-03", "evaluate_from": "2013-03-01"}
+RETRAINING = {"enabled": True, "ask": True, "check_minutes": 1, "max_minutes": 10}
+ROLLOUT = {
+    "wait": True,
+    "strategy": {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 1}]},
+    "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.2}}},
+    "replay": None,
+    "max_minutes": 10,
+}
+
+
+@pytest.fixture(scope="module")
+def stack(story: Bed) -> Stack:
+    """A stack that retrains, with a champion that knows little."""
+    stack = story.stack.with_parameters(story.folder, **PARAMETERS)
+    assert stack.config is not None
+    content = yaml.safe_load(stack.config.read_text())
+    content["config"] |= {"modelstack:retraining": RETRAINING, "modelstack:rollout": ROLLOUT}
+    content["config"]["modelstack:model"]["gates"] = {"auc": {"min": 0.5}}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=story.folder, delete=False) as copy:
+        yaml.safe_dump(content, copy)
+    return replace(stack, config=Path(copy.name))
+
+
+def until(target: Target, met: Callable[[Retraining], bool], doing: Callable[[], Any] = lambda: None) -> Retraining:
+    """Look at the retraining until it is so."""
+    end = time.monotonic() + 200
+    while not met(seen := look(target)):
+        assert time.monotonic() < end, seen.as_dict()
+        doing()
+        time.sleep(1)
+    return seen
+
+
+def requests_of(target: Target, since: str, until: str) -> None:
+    """All flights of a day, and wait until the drift function has counted them."""
+    ask(target, since, until)
+    (variant,) = journal(target).weights
+    record = DynamoRecord(target.client, target.output("journal_table"), target.endpoint)
+    end = time.monotonic() + 120
+    while str(newest_day(record.read(variant))) != since:
+        assert time.monotonic() < end, "the requests were not counted"
+        target.client("lambda").invoke(FunctionName=f"{target.endpoint}-drift")
+        time.sleep(1)
+
+
+def drifts(target: Target) -> None:
+    """Say what the drift function says when the champion's requests have moved."""
+    (variant,) = journal(target).weights
+    dimensions = [{"Name": "EndpointName", "Value": target.endpoint}, {"Name": "VariantName", "Value": variant}]
+    target.client("cloudwatch").put_metric_data(
+        Namespace="modelstack",
+        MetricData=[
+            {"MetricName": "DriftEvidence", "Dimensions": dimensions, "Value": 2, "Timestamp": datetime.now(UTC)}
+        ],
+    )
+
+
+def test_an_alarm_asks_a_person_and_the_day_is_that_of_the_requests(story: Bed, stack: Stack) -> None:
+    succeeded(stack.up())
+    target = story.target()
+    requests_of(target, DAY, "2013-04-17")
+    seen = until(target, lambda seen: seen.record.phase is Phase.ASKING, lambda: drifts(target))
+    assert seen.record.trigger is not None
+    assert seen.record.trigger.kind == "drift"
+    assert not target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"], "nothing is trained before"
+    shown = typed("retrain")
+    assert "waits for a person" in shown.stdout
+    assert typed("retrain", "waiting").exit_code == 1
+
+
+def test_what_is_agreed_to_is_trained_and_held_against_the_champion(story: Bed) -> None:
+    target = story.target()
+    agreed = typed("retrain", "approve", "--reason", "new destinations")
+    assert agreed.exit_code == 0, agreed.output
+    seen = until(target, lambda seen: seen.record.phase is Phase.IDLE)
+    entry = seen.record.history[-1]
+    assert entry.kind == "candidate", entry.text
+    assert entry.numbers["low"] > 0, "better beyond doubt"
+    assert seen.waits is not None
+    assert seen.waits.through == DAY
+    (job,) = target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert job["TrainingJobStatus"] == "Completed"
+    registered = package(story, seen.waits.package["package_digest"])
+    assert registered["ModelApprovalStatus"] == "PendingManualApproval", "trained is not released"
+    assert typed("retrain", "waiting").exit_code == 0
+    assert f"candidate {seen.waits.release} waits" in typed("status").stdout
+
+
+def test_the_next_update_puts_the_very_package_on_trial_and_promotes_it(story: Bed, stack: Stack) -> None:
+    target = story.target()
+    candidate = look(target).waits
+    assert candidate is not None
+    planned = stack.preview("--json")
+    assert f"release {candidate.release} was retrained on data to {DAY}" in said(planned)
+    with background(target, 40, since=DAY) as report:
+        done = succeeded(stack.up())
+    assert report.failed == 0
+    assert "trees of" not in done.output, "nothing is trained again"
+    champion = journal(target).champion
+    assert champion is not None
+    assert champion.package_digest == candidate.package["package_digest"]
+    assert package(story, champion.package_digest)["ModelApprovalStatus"] == "Approved"
+    assert typed("retrain", "waiting").exit_code == 1
+    assert f"data to {DAY}" in typed("retrain").stdout
+
+
+def test_nothing_is_left_to_do_and_an_alarm_within_the_cool_down_begins_nothing(story: Bed, stack: Stack) -> None:
+    target = story.target()
+    steps = json.loads(succeeded(stack.preview("--json")).output)["steps"]
+    assert {step["op"] for step in steps} <= {"same", "read"}
+    requests_of(target, "2013-04-17", "2013-04-18")
+    seen = until(target, lambda seen: "must pass" in seen.record.held, lambda: drifts(target))
+    assert seen.record.phase is Phase.IDLE
+    assert len(target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
