@@ -74,7 +74,7 @@ types: setup-dev ## The type checker alone
 
 STACK ?= local
 
-image: ## Build the model's container image and push it: make image STACK=dev; needs a Docker engine
+image: ## Build the images that serve and that train, and push them: make image STACK=dev; needs a Docker engine
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m ops.image --stack $(STACK)
 

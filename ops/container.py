@@ -133,16 +133,28 @@ def python_of(engine: Engine, base: str) -> str:
 
 
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
-    """Put what the Dockerfile asks for into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for source, name in (
-        (root / "model" / "Dockerfile", "Dockerfile"),
-        (root / "model" / "entrypoint.py", "entrypoint.py"),
-        (root / "requirements" / "serving.txt", "serving.txt"),
-    ):
-        shutil.copyfile(source, folder / name)
-        (folder / name).chmod(0o644)
+    """Put what the Dockerfile of the serving image asks for into a folder."""
+    _copy(root / "model" / "Dockerfile", folder / "Dockerfile")
+    _copy(root / "model" / "entrypoint.py", folder / "entrypoint.py")
+    _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
+    """Put what the Dockerfile of the training image asks for into a folder."""
+    _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
+    for room in ("pipeline", "monitoring"):
+        for path in sorted((root / room).rglob("*.py")):
+            _copy(path, folder / "checkout" / path.relative_to(root))
+    for name in ("model/Dockerfile", "model/entrypoint.py", "requirements/app.txt", "requirements/serving.txt"):
+        _copy(root / name, folder / "checkout" / name)
+    shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+def _copy(source: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, to)
+    to.chmod(0o644)
 
 
 def image_tag(context: Path, base_id: str) -> str:

@@ -1,8 +1,8 @@
-"""`make image`: build the model's container without a network, push it to a stack's registry, name it by digest.
+"""`make image`: build what serves and what trains, without a network, push both to a stack's registry, by digest.
 
 python -m ops.image                        # into the local stack's registry
 python -m ops.image --stack dev            # into that of dev, on AWS
-python -m ops.image --context FOLDER       # only lay the build context out, for any other builder
+python -m ops.image --context FOLDER       # only lay the build contexts out, for any other builder
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import base64
 import os
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +20,7 @@ import boto3
 import click
 from rich.console import Console
 
-from ops.container import Engine, base_image, image_tag, lay_out, python_of
+from ops.container import Engine, base_image, image_tag, lay_out, lay_out_training, python_of
 from ops.errors import OperatorError, explained
 from ops.local import Local
 from ops.stack import Stack
@@ -31,6 +33,29 @@ NO_ENGINE_HINT = (
 )
 
 
+@dataclass(frozen=True)
+class Kind:
+    """An image of this project.
+
+    Attributes:
+        name: What it does; also the lock of its libraries.
+        lay_out: Puts what it is built from into a folder.
+        suffix: What its tags end with.
+        setting: The config field that names it.
+        word: Begins the line with its name.
+    """
+
+    name: str
+    lay_out: Callable[[Path, Path, Path], None]
+    suffix: str
+    setting: str
+    word: str
+
+
+SERVING = Kind("serving", lay_out, "", "modelstack:serving.image", "image")
+TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--stack", default="local", show_default=True, help="The stack whose registry takes the image.")
 @click.option("--repository", default=None, help="URI of the repository, instead of the stack's.")
@@ -38,16 +63,19 @@ NO_ENGINE_HINT = (
     "--base-image", default=None, help="Base image with Python 3.11 and venv; by default Debian's, made here."
 )
 @click.option(
-    "--context", type=click.Path(path_type=Path, file_okay=False), help="Only lay the build context out there."
+    "--context", type=click.Path(path_type=Path, file_okay=False), help="Only lay the build contexts out there."
 )
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
-    """Build the model's container image, push it, and say how a stack takes it."""
+    """Build the images that serve and that train, push them, and say how a stack takes them."""
     console = Console(highlight=False, soft_wrap=True)
     try:
         if context is not None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            lay_out(ROOT, wheels(ROOT, version, console.print), context)
-            console.print(f"context: {context}; build it with `docker build {context}`", markup=False)
+            for kind in (SERVING, TRAINING):
+                kind.lay_out(ROOT, wheels(ROOT, kind.name, version, console.print), context / kind.name)
+                console.print(
+                    f"context: {context / kind.name}; build it with `docker build {context / kind.name}`", markup=False
+                )
             return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
@@ -57,11 +85,8 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
         sys.exit(error.exit_code)
 
 
-def build_and_push(stack: str, repository: str | None, base: str | None, console: Console) -> str:
+def build_and_push(stack: str, repository: str | None, base: str | None, console: Console) -> None:
     """Build, push, and print what to type next.
-
-    Returns:
-        The image's URI by digest, as SageMaker takes it.
 
     Raises:
         OperatorError: There is no engine, or a step of it failed; the message says which.
@@ -71,24 +96,32 @@ def build_and_push(stack: str, repository: str | None, base: str | None, console
         Local.here()
     uri = repository or _repository_of(stack)
     base = base or base_image(engine, console.print)
+    named = {kind: push(engine, *build(engine, kind, base, console), uri, console) for kind in (SERVING, TRAINING)}
+    for kind, name in named.items():
+        console.print(f"{kind.word}  {name}", markup=False)
+    console.print("next", markup=False)
+    for kind, name in named.items():
+        console.print(f"       pulumi config set --stack {stack} --path {kind.setting} {name}", markup=False)
+    console.print(f"       pulumi up --stack {stack}", markup=False)
+
+
+def build(engine: Engine, kind: Kind, base: str, console: Console) -> tuple[str, str]:
+    """Build an image, unless the engine has it.
+
+    Returns:
+        What the engine calls it, and its tag.
+    """
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
-        lay_out(ROOT, wheels(ROOT, python_of(engine, base), console.print), Path(folder))
+        kind.lay_out(ROOT, wheels(ROOT, kind.name, python_of(engine, base), console.print), Path(folder))
         tag = image_tag(Path(folder), engine.image_id(base))
-        built = f"modelstack-serving:{tag}"
+        built = f"modelstack-{kind.name}:{tag}"
         if not engine.image_id(built):
             console.print(f"building {built} on {base}, with no network")
             engine.build(Path(folder), built, base)
-    named = push(engine, built, uri, tag, console)
-    console.print(f"image  {named}", markup=False)
-    console.print(
-        f"next   pulumi config set --stack {stack} --path modelstack:serving.image {named}\n"
-        f"       pulumi up --stack {stack}",
-        markup=False,
-    )
-    return named
+    return built, f"{tag}{kind.suffix}"
 
 
-def push(engine: Engine, built: str, repository: str, tag: str, console: Console) -> str:
+def push(engine: Engine, built: str, tag: str, repository: str, console: Console) -> str:
     """Push an image to a repository of ECR, or of the local cloud that AWS_ENDPOINT_URL names.
 
     Returns:

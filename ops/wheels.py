@@ -1,4 +1,4 @@
-"""The wheels of the serving lock, for a build that has no network."""
+"""The wheels of an image's lock, for a build that has no network."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from localcloud.setup.places import Places
 from ops.errors import OperatorError
 
 
-def wheels(root: Path, python: str, progress: Callable[[str], None]) -> Path:
-    """Return a folder with every wheel that `requirements/serving.txt` locks, hashes checked; downloaded once.
+def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:
+    """Return a folder with a wheel of every package that a lock names, hashes checked; downloaded once.
+
+    Of a package that its registry has no wheel of, one is made here from its source, if that holds nothing compiled.
 
     Args:
         root: The checkout.
+        name: The lock: `serving` or `training`.
         python: Version of the image's Python, such as `3.11`.
         progress: Called with what is being done.
 
     Raises:
-        OperatorError: A wheel cannot be had, or has another hash than the lock.
+        OperatorError: A package cannot be had, or has another hash than the lock.
     """
-    lock = root / "requirements" / "serving.txt"
+    lock = root / "requirements" / f"{name}.txt"
     machine = platform.machine()
     content = hashlib.sha256(lock.read_bytes() + f"{python} {machine}".encode()).hexdigest()[:12]
     cache = Places.of(root).cache
@@ -36,19 +39,34 @@ def wheels(root: Path, python: str, progress: Callable[[str], None]) -> Path:
     progress(f"downloading the wheels of {lock.relative_to(root)} for Python {python} on {machine}")
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="wheels-", dir=cache) as folder:
-        pip = Path(folder) / "pip"
-        _run([sys.executable, "-m", "venv", str(pip)], "pip cannot be had; on Debian, install python3-venv")
+        made = Path(folder) / "wheels"
+        _run([sys.executable, "-m", "venv", f"{folder}/pip"], "pip cannot be had; on Debian, install python3-venv")
+        pip = [f"{folder}/pip/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
         _run(
             [
-                *(str(pip / "bin" / "python"), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-                *("--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", str(lock)),
+                *(*pip, "download", "--require-hashes", "--no-deps", "--prefer-binary", "--requirement", str(lock)),
                 *("--implementation", "cp", "--python-version", python, *_platforms(machine)),
-                *("--dest", f"{folder}/wheels"),
+                *("--dest", str(made)),
             ],
             "the wheels cannot be downloaded",
         )
-        shutil.move(f"{folder}/wheels", kept)
+        _make_missing(made, pip)
+        shutil.move(made, kept)
     return kept
+
+
+def _make_missing(folder: Path, pip: list[str]) -> None:
+    """Put a wheel in the place of each source."""
+    given = set(folder.glob("*.whl"))
+    for source in set(folder.iterdir()) - given:
+        _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(source)], f"{source.name} gives no wheel")
+        source.unlink()
+    for wheel in set(folder.glob("*.whl")) - given:
+        if not wheel.name.endswith("-none-any.whl"):
+            raise OperatorError(
+                f"{wheel.name} was compiled on this machine, and may not run in the image",
+                "Lock a version that the registry has a wheel of.",
+            )
 
 
 def _platforms(machine: str) -> list[str]:

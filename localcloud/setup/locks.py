@@ -9,6 +9,7 @@ _LOCKS: tuple[tuple[str, str | None], ...] = (
     ("dev", None),
     ("app", "dev"),
     ("serving", "app"),
+    ("training", "app"),
     ("localcloud", None),
     ("awscli", None),
     ("uv", None),

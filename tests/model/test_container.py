@@ -1,4 +1,4 @@
-"""The real container: built without a network, pushed, and served by the local SageMaker by its digest."""
+"""The real containers: built without a network, pushed, and run by the local SageMaker by their digests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.registry import Clients, publish
+from pipeline.build import build
+from pipeline.recipe import recipe
+from pipeline.registry import Clients, Registered, publish
+from tests.model.conftest import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -55,12 +58,17 @@ def repository(cloud) -> str:
 
 
 @pytest.fixture(scope="module")
-def image(engine, cloud, repository: str) -> str:
-    """The image, built and pushed by the command that people type; its URI by digest."""
+def images(engine, cloud, repository: str) -> dict[str, str]:
+    """The images, built and pushed by the command that people type: `image` serves, `train` trains; URIs by digest."""
     made = push(cloud, repository)
     assert made.returncode == 0, made.stdout + made.stderr
-    (line,) = [line for line in made.stdout.splitlines() if line.startswith("image ")]
-    return line.split()[1]
+    return dict(line.split() for line in made.stdout.splitlines() if line.startswith(("image ", "train ")))
+
+
+@pytest.fixture(scope="module")
+def image(images: dict[str, str]) -> str:
+    """The image that serves."""
+    return images["image"]
 
 
 def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
@@ -74,21 +82,36 @@ def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def endpoint(image: str, cloud, sealed) -> Iterator[str]:
-    """An endpoint of the local SageMaker that serves the sealed model from the image."""
+def place(cloud) -> str:
+    """The name of a bucket, a package group and a role."""
     name = f"container-{uuid4().hex[:8]}"
-    sagemaker = cloud.client("sagemaker")
     cloud.client("s3").create_bucket(Bucket=name)
-    sagemaker.create_model_package_group(ModelPackageGroupName=name)
-    clients = Clients(cloud.client("s3"), sagemaker)
-    published = publish(sealed, bucket=name, group=name, image=image, clients=clients)
+    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = cloud.client("iam").create_role(
+    cloud.client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )
+    return name
+
+
+@pytest.fixture(scope="module")
+def published(image: str, cloud, place: str, sealed) -> Registered:
+    """The sealed model, registered with the image that serves."""
+    clients = Clients(cloud.client("s3"), cloud.client("sagemaker"))
+    return publish(sealed, bucket=place, group=place, image=image, clients=clients)
+
+
+def role_arn(cloud, name: str) -> str:
+    return cloud.client("iam").get_role(RoleName=name)["Role"]["Arn"]
+
+
+@pytest.fixture(scope="module")
+def endpoint(image: str, cloud, place: str, published: Registered) -> Iterator[str]:
+    """An endpoint of the local SageMaker that serves the sealed model from the image."""
+    name, sagemaker = place, cloud.client("sagemaker")
     sagemaker.create_model(
         ModelName=name,
-        ExecutionRoleArn=role["Role"]["Arn"],
+        ExecutionRoleArn=role_arn(cloud, name),
         PrimaryContainer={
             "Image": image,
             "ModelDataUrl": published.archive_uri,
@@ -164,7 +187,45 @@ def test_a_changed_archive_is_refused_in_the_container(image: str, unpacked: Pat
     assert "cannot serve: the archive in /opt/ml/model is refused: model.joblib has sha256" in ran.stderr
 
 
-def test_the_same_inputs_are_the_same_image(image: str, cloud, repository: str):
+def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_has(
+    images: dict[str, str], cloud, place: str, published: Registered, tmp_path: Path
+):
+    allowed = {"Effect": "Allow", "Action": ["s3:*", "sagemaker:*", "kms:*"], "Resource": "*"}
+    cloud.client("iam").put_role_policy(
+        RoleName=place,
+        PolicyName="training",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    sagemaker, job = cloud.client("sagemaker"), f"{place}-1"
+    source = {"S3DataType": "S3Prefix", "S3Uri": published.archive_uri, "S3DataDistributionType": "FullyReplicated"}
+    names = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
+    given = {
+        **{"through": "2013-07-20", "gates": "{}", "bucket": place, "group": place, "region": "us-east-1"},
+        **{"champion": json.dumps({name: getattr(published, name) for name in names}), "report": "report.json"},
+    }
+    sagemaker.create_training_job(
+        TrainingJobName=job,
+        AlgorithmSpecification={"TrainingImage": images["train"], "TrainingInputMode": "File"},
+        RoleArn=role_arn(cloud, place),
+        InputDataConfig=[{"ChannelName": "champion", "DataSource": {"S3DataSource": source}}],
+        HyperParameters=given,
+        OutputDataConfig={"S3OutputPath": f"s3://{place}/out"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        StoppingCondition={"MaxRuntimeInSeconds": 1200},
+    )
+    sagemaker.get_waiter("training_job_completed_or_stopped").wait(
+        TrainingJobName=job, WaiterConfig={"Delay": 1, "MaxAttempts": 1200}
+    )
+    described = sagemaker.describe_training_job(TrainingJobName=job)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    report = json.loads(cloud.client("s3").get_object(Bucket=place, Key="report.json")["Body"].read())
+    assert report["outcome"] == "better", report["why"]
+    wanted = recipe(ROOT, {**SMALL, **report["changes"]})
+    assert report["recipe"] == wanted.digest
+    assert report["package"]["package_digest"] == build(ROOT, wanted, workdir=tmp_path).digest
+
+
+def test_the_same_inputs_are_the_same_images(images: dict[str, str], cloud, repository: str):
     again = push(cloud, repository)
-    assert f"image  {image}" in again.stdout.splitlines()
+    assert {f"{word}  {uri}" for word, uri in images.items()} <= set(again.stdout.splitlines())
     assert "building" not in again.stdout

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.container import Engine, image_tag, lay_out
+from ops.container import Engine, image_tag, lay_out, lay_out_training
 from ops.errors import OperatorError
 from ops.wheels import wheels
+from pipeline import outline, retraining
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +61,20 @@ def test_the_context_holds_all_that_the_dockerfile_copies_and_nothing_else(tmp_p
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
 
 
+def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_a_job_lays_out(
+    tmp_path: Path, some_wheels: Path
+):
+    lay_out_training(ROOT, some_wheels, tmp_path / "context")
+    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
+    assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
+    checkout = tmp_path / "context/checkout"
+    assert {path.name for path in checkout.iterdir()} == {"model", *retraining.ROOMS}
+    assert {path.name for path in (checkout / "model").iterdir()} == set(outline.KEPT), "no model is in the image"
+    code = "import pipeline.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_dockerfile_installs_with_hashes_from_no_index_and_drops_root():
     text = (ROOT / "model/Dockerfile").read_text()
     assert "--no-index" in text
@@ -77,14 +92,16 @@ def test_a_tag_names_what_an_image_is_made_from(tmp_path: Path, some_wheels: Pat
 
 
 @pytest.mark.e2e
-def test_the_wheels_are_those_of_the_lock_and_are_downloaded_once():
+@pytest.mark.parametrize("name", ["serving", "training"])
+def test_the_wheels_are_those_of_the_lock_and_are_downloaded_once(name: str):
     said: list[str] = []
-    folder = wheels(ROOT, "3.11", said.append)
-    locked = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements/serving.txt").read_text(), re.MULTILINE)
-    found = {tuple(path.name.split("-")[:2]) for path in folder.iterdir()}
-    assert found == {(name.replace("-", "_"), version) for name, version in locked}
+    folder = wheels(ROOT, name, "3.11", said.append)
+    locked = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE)
+    found = {tuple(path.name.split("-")[:2]) for path in folder.glob("*.whl")}
+    assert found == {(package.replace("-", "_"), version) for package, version in locked}
+    assert not [path.name for path in folder.iterdir() if path.suffix != ".whl"]
     said.clear()
-    assert wheels(ROOT, "3.11", said.append) == folder
+    assert wheels(ROOT, name, "3.11", said.append) == folder
     assert said == []
 
 
@@ -95,5 +112,5 @@ def test_a_wheel_with_another_hash_than_the_lock_is_refused(tmp_path: Path, monk
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     (tmp_path / "requirements/serving.txt").write_text(f"h11==0.16.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(OperatorError, match="the wheels cannot be downloaded"):
-        wheels(tmp_path, "3.11", print)
+        wheels(tmp_path, "serving", "3.11", print)
     assert not list((tmp_path / "cache/modelstack").iterdir())

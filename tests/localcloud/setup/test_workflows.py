@@ -103,4 +103,4 @@ def test_the_smaller_locks_take_the_larger_ones_versions() -> None:
         return dict(line.split()[0].split("==") for line in lines if "==" in line and line[0] not in " #")
 
     assert versions("app").items() <= versions("dev").items()
-    assert versions("serving").items() <= versions("app").items()
+    assert versions("serving").items() <= versions("training").items() <= versions("app").items()
