@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import sys
-import tarfile
 import time
-import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.processes import SERVER_MARK, marked
 from localcloud.sagemaker.service import SageMaker
 from localcloud.sagemaker.timing import Timing
-from localcloud.server.platform import Assumed, Datum, ImageCommand, Platform, RoleRefused, SystemClock
+from localcloud.server.platform import ImageCommand, Platform, SystemClock
+from tests.localcloud.sagemaker.asked import (
+    ACCOUNT,
+    REGION,
+    ROLE,
+    SERVER,
+    TRAINER,
+    container,
+    job_of,
+    make_archive,
+    make_tar,
+    variant_of,
+)
+from tests.localcloud.sagemaker.fakes import Bus, FakeAws, Metrics, Trust
+from tests.localcloud.sagemaker.stage import Stage
 
-ACCOUNT, REGION = "000000000000", "us-east-1"
-IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
-SERVER = Path(__file__).with_name("served_model.py")
-TRAINER = Path(__file__).with_name("trained_model.py")
 SHORT = Timing(
     startup=100,
     ping=0.1,
@@ -42,178 +47,6 @@ SHORT = Timing(
     logs=0.2,
     retry_save=0.1,
 )
-
-
-def make_archive(name: str, **behaviour: Any) -> bytes:
-    """A model archive for served_model.py."""
-    return make_tar({"behaviour.json": json.dumps({"name": name, **behaviour}).encode()})
-
-
-def make_tar(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-class _Body(io.BytesIO):
-    def iter_chunks(self, size: int) -> Any:
-        return iter(lambda: self.read(size), b"")
-
-
-@dataclass
-class FakeAws:
-    """As much of S3, Logs, ECR and CloudWatch as the local SageMaker calls.
-
-    Attributes:
-        alarms: State by name.
-    """
-
-    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    lines: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
-    alarms: dict[str, str] = field(default_factory=dict)
-
-    def __call__(self, service: str) -> FakeAws:
-        return self
-
-    def _check(self, operation: str) -> None:
-        if operation in self.refused:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "as the test wants"}}, operation)
-
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        if (Bucket, Key) not in self.objects:
-            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
-        return {}
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        self._check("GetObject")
-        self.head_object(Bucket, Key)
-        return {"Body": _Body(self.objects[Bucket, Key])}
-
-    def put_object(self, Bucket: str, Key: str, Body: Any, **encryption: str) -> None:
-        self._check("PutObject")
-        self.objects[Bucket, Key] = Body if isinstance(Body, bytes) else Body.read()
-
-    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int = 2, ContinuationToken: str = "") -> Any:
-        self._check("ListObjectsV2")
-        keys = sorted(key for bucket, key in self.objects if bucket == Bucket and key.startswith(Prefix))
-        keys = [key for key in keys if key > ContinuationToken]
-        page = {"Contents": [{"Key": key} for key in keys[:MaxKeys]]} if keys else {}
-        return page | ({"IsTruncated": True, "NextContinuationToken": keys[MaxKeys - 1]} if keys[MaxKeys:] else {})
-
-    def describe_alarms(self, AlarmNames: list[str], AlarmTypes: list[str]) -> dict[str, Any]:
-        self._check("DescribeAlarms")
-        found = [{"AlarmName": name, "StateValue": self.alarms[name]} for name in AlarmNames if name in self.alarms]
-        return {"MetricAlarms": found}
-
-    def describe_images(self, **_: Any) -> dict[str, Any]:
-        return {"imageDetails": []}
-
-    def create_log_group(self, logGroupName: str) -> None:
-        self._check("CreateLogGroup")
-
-    def create_log_stream(self, logGroupName: str, logStreamName: str) -> None:
-        if (logGroupName, logStreamName) in self.lines:
-            raise ClientError({"Error": {"Code": "ResourceAlreadyExistsException"}}, "CreateLogStream")
-        self.lines[logGroupName, logStreamName] = []
-
-    def put_log_events(self, logGroupName: str, logStreamName: str, logEvents: list[dict[str, Any]]) -> None:
-        self._check("PutLogEvents")
-        self.lines[logGroupName, logStreamName] += [event["message"] for event in logEvents]
-
-
-class Metrics:
-    """Remembers what was observed."""
-
-    def __init__(self) -> None:
-        self.data: list[Datum] = []
-
-    def put(self, namespace: str, data: Any) -> None:
-        assert namespace in {"AWS/SageMaker", "/aws/sagemaker/TrainingJobs"}
-        self.data += data
-
-    def values(self, name: str, **dimensions: str) -> list[float]:
-        return [d.value for d in self.data if d.name == name and dimensions.items() <= dict(d.dimensions).items()]
-
-
-class Stop:
-    """A stage that an endpoint or a job does not leave until the test has done there what it has to.
-
-    Args:
-        stage: An EndpointStatus, a VariantStatus or a SecondaryStatus, as events have it.
-        times: How often it is told until it is the one that is meant.
-    """
-
-    def __init__(self, stage: str, times: int) -> None:
-        self._stage = stage
-        self._times = times
-        self._reached = asyncio.Event()
-        self._left = asyncio.Event()
-
-    async def meet(self, detail: dict[str, Any]) -> None:
-        """Wait, if an event tells of the stage."""
-        pending = detail.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
-        stages = {entry["Status"] for variant in pending for entry in variant.get("VariantStatus", ())}
-        stages |= {detail[status] for status in ("EndpointStatus", "SecondaryStatus") if status in detail}
-        self._times -= self._stage in stages
-        if self._times == 0 and not self._reached.is_set():
-            self._reached.set()
-            await self._left.wait()
-
-    async def reached(self) -> None:
-        """Wait until the endpoint waits there."""
-        await self._reached.wait()
-
-    async def __aenter__(self) -> None:
-        await self.reached()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._left.set()
-
-
-class Bus:
-    """Remembers the events that were put; who puts one waits at the stage that a test stops it at."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self._stops: list[Stop] = []
-
-    async def event(self, source: str, detail_type: str, detail: Any, resources: Any = ()) -> None:
-        assert (source, len(resources)) == ("aws.sagemaker", 1)
-        self.events.append((detail_type, json.loads(json.dumps(detail))))
-        for stop in self._stops:
-            await stop.meet(detail)
-
-    def stop_at(self, stage: str, times: int = 1) -> Stop:
-        """Make an endpoint or a job that has not begun to move wait at a stage: `async with` what is answered."""
-        self._stops.append(Stop(stage, times))
-        return self._stops[-1]
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """The details of the events of a kind: `State` or `Deployment State`."""
-        return [detail for detail_type, detail in self.events if detail_type == f"SageMaker Endpoint {kind} Change"]
-
-    def of_job(self, name: str) -> list[dict[str, Any]]:
-        """The details of the events of a training job."""
-        told = [detail for kind, detail in self.events if kind == "SageMaker Training Job State Change"]
-        return [detail for detail in told if detail["TrainingJobName"] == name]
-
-
-class Trust:
-    """Lets SageMaker assume one role, whose clients are the fake ones."""
-
-    def __init__(self, aws: FakeAws) -> None:
-        self._aws = aws
-
-    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
-        if role_arn != ROLE:
-            raise RoleRefused(f"There is no role {role_arn}.")
-        credentials = {"AWS_ACCESS_KEY_ID": f"key of {principal} for {source_arn} for {seconds:g} s"}
-        return Assumed(credentials, self._aws)
 
 
 class Failure(Exception):
@@ -366,38 +199,6 @@ class InProcess:
         return self
 
 
-def container(name: str) -> dict[str, Any]:
-    return {"Image": IMAGE, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": {"GREETING": name}}
-
-
-def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[str, Any]:
-    """A production variant."""
-    return {
-        "VariantName": name,
-        "ModelName": model,
-        "InstanceType": "ml.m5.large",
-        "InitialInstanceCount": 1,
-        "InitialVariantWeight": weight,
-        **more,
-    }
-
-
-def job_of(name: str, channels: tuple[str, ...] = (), **hyperparameters: str) -> dict[str, Any]:
-    """A request for a training job of trained_model.py, with a channel for each prefix of bucket `data`."""
-    sources = {channel: {"S3DataType": "S3Prefix", "S3Uri": f"s3://data/{channel}"} for channel in channels}
-    inputs = [{"ChannelName": name, "DataSource": {"S3DataSource": source}} for name, source in sources.items()]
-    return {
-        "TrainingJobName": name,
-        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        "RoleArn": ROLE,
-        **({"InputDataConfig": inputs} if inputs else {}),
-        "OutputDataConfig": {"S3OutputPath": "s3://jobs/out"},
-        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
-        "HyperParameters": hyperparameters,
-    }
-
-
 def run(scenario: Any) -> Any:
     """What a scenario answers, within four minutes."""
     return asyncio.run(asyncio.wait_for(scenario, 240))
@@ -446,97 +247,6 @@ def tar_of() -> Callable[[dict[str, bytes]], bytes]:
 def variant() -> Callable[..., dict[str, Any]]:
     """Makes production variants: `variant(name, model, weight)`."""
     return variant_of
-
-
-class Stage:
-    """A real cloud with what tests put on it, under names that no other test uses."""
-
-    def __init__(self, cloud: Any, bucket: str) -> None:
-        self.cloud = cloud
-        self.bucket = bucket
-        self.sagemaker = cloud.client("sagemaker")
-        self.runtime = cloud.client("sagemaker-runtime")
-        self.s3 = cloud.client("s3")
-        self.prefix = f"t{uuid.uuid4().hex[:8]}"
-
-    def name(self, name: str) -> str:
-        """A name of this stage's own."""
-        return f"{self.prefix}-{name}"
-
-    def model(self, name: str, archive: bytes | None = None, **behaviour: Any) -> str:
-        """Put an archive and create its model; answers the model's name."""
-        model = self.name(name)
-        key = f"{model}/model.tar.gz"
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=archive or make_archive(name, **behaviour))
-        self.sagemaker.create_model(
-            ModelName=model,
-            ExecutionRoleArn=ROLE,
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{self.bucket}/{key}"},
-        )
-        return model
-
-    def config(self, name: str, weights: dict[str, float], workers: int = 0, **more: Any) -> str:
-        """Create a configuration with a new model for each variant; answers its name."""
-        config = self.name(name)
-        models = {variant: self.model(f"{name}-{variant}", workers=workers) for variant in weights}
-        variants = [variant_of(variant, model, weights[variant]) for variant, model in models.items()]
-        self.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=variants, **more)
-        return config
-
-    def endpoint(self, name: str, weights: dict[str, float], **more: Any) -> str:
-        """Bring up an endpoint; answers its name."""
-        endpoint = self.name(name)
-        config = self.config(name, weights, **more)
-        self.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-        assert self.settled(endpoint)["EndpointStatus"] == "InService"
-        return endpoint
-
-    def settled(self, endpoint: str, seconds: float = 200) -> dict[str, Any]:
-        """The endpoint's description when nothing is in progress."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            described = self.sagemaker.describe_endpoint(EndpointName=endpoint)
-            if described["EndpointStatus"] in {"InService", "Failed"}:
-                return described
-            time.sleep(0.05)
-        raise AssertionError(f"endpoint {endpoint} is still {described['EndpointStatus']}")
-
-    def role(self, *allowed: dict[str, Any], service: str = "sagemaker", when: dict[str, Any] | None = None) -> str:
-        """Make a role with statements that allow, which a service may assume on a condition; answers its ARN."""
-        iam, name = self.cloud.client("iam"), self.name("role")
-        trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        trust |= {"Condition": when} if when else {}
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
-        if allowed:
-            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=_policy(*allowed))
-        return made["Role"]["Arn"]
-
-    def over(self, job: str, seconds: float = 200) -> dict[str, Any]:
-        """The training job's description when it is over."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            described = self.sagemaker.describe_training_job(TrainingJobName=job)
-            if described["TrainingJobStatus"] not in {"InProgress", "Stopping"}:
-                return described
-            time.sleep(0.05)
-        raise AssertionError(f"training job {job} is still {described['SecondaryStatus']}")
-
-    def faults(self, fault: dict[str, Any] | None) -> None:
-        """Let something go wrong; None ends all that does."""
-        data, method = (None, "DELETE") if fault is None else (json.dumps(fault).encode(), "POST")
-        request = urllib.request.Request(f"{self.cloud.url}/_localcloud/faults", data, method=method)
-        urllib.request.urlopen(request, timeout=10).close()
-
-    def invoke(self, endpoint: str, body: Any = None, **more: Any) -> dict[str, Any]:
-        """Invoke with JSON; answers the parsed body."""
-        answer = self.runtime.invoke_endpoint(
-            EndpointName=endpoint, ContentType="application/json", Body=json.dumps(body or {}), **more
-        )
-        return json.loads(answer["Body"].read())
-
-
-def _policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from tests.localcloud.sagemaker.conftest import job_of
+from tests.localcloud.sagemaker.asked import job_of
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.sagemaker.conftest import variant_of
+from tests.localcloud.sagemaker.asked import variant_of
 from tests.localcloud.sagemaker.guards import canary, linear, rolling, size
 from tests.localcloud.sagemaker.test_traffic import Load
 

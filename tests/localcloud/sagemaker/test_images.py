@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
-from tests.localcloud.sagemaker.conftest import SERVER, TRAINER, job_of, run
+from tests.localcloud.sagemaker.asked import SERVER, TRAINER, job_of
+from tests.localcloud.sagemaker.conftest import run
 from tests.localcloud.sagemaker.test_training_jobs import seen
 
 pytestmark = pytest.mark.e2e

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.sagemaker.conftest import ROLE, Failure, container, failure, ours, run
+from tests.localcloud.sagemaker.asked import ROLE, container
+from tests.localcloud.sagemaker.conftest import Failure, failure, ours, run
 
 
 def on_demand(name: str = "v", model: str = "m", memory: int = 2048, most: int = 2, **more: Any) -> dict[str, Any]:

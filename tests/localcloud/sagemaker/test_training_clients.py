@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.processes import SERVER_MARK, marked
-from tests.localcloud.sagemaker.conftest import Hold, job_of
+from tests.localcloud.sagemaker.asked import job_of
+from tests.localcloud.sagemaker.conftest import Hold
 from tests.localcloud.sagemaker.test_clients import environment, eventually, messages
 
 pytestmark = pytest.mark.e2e

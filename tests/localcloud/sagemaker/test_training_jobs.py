@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from localcloud.server.platform import ImageCommand
-from tests.localcloud.sagemaker.conftest import IMAGE, SERVER, failure, job_of, ours, run
+from tests.localcloud.sagemaker.asked import IMAGE, SERVER, job_of
+from tests.localcloud.sagemaker.conftest import failure, ours, run
 
 pytestmark = pytest.mark.e2e
 
@@ -134,6 +135,7 @@ def test_a_job_that_a_server_left_is_failed_at_the_next_start(inside):
             job = await inside.over("j")
         assert job["TrainingJobStatus"] == "Failed"
         assert job["FailureReason"].startswith("InternalServerError: ")
+        assert inside.bus.of_job("j")[-1]["FailureReason"] == job["FailureReason"]
 
     run(scenario())
 

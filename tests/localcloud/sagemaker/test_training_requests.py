@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.sagemaker.conftest import ROLE, failure, job_of, run
+from tests.localcloud.sagemaker.asked import ROLE, job_of
+from tests.localcloud.sagemaker.conftest import failure, run
 
 pytestmark = pytest.mark.e2e
 

@@ -1,0 +1,62 @@
+"""What do these tests ask the local SageMaker for?"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"
+SERVER = Path(__file__).with_name("served_model.py")
+TRAINER = Path(__file__).with_name("trained_model.py")
+
+
+def make_archive(name: str, **behaviour: Any) -> bytes:
+    """A model archive for served_model.py."""
+    return make_tar({"behaviour.json": json.dumps({"name": name, **behaviour}).encode()})
+
+
+def make_tar(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def container(name: str) -> dict[str, Any]:
+    return {"Image": IMAGE, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": {"GREETING": name}}
+
+
+def variant_of(name: str, model: str, weight: float = 1, **more: Any) -> dict[str, Any]:
+    """A production variant."""
+    return {
+        "VariantName": name,
+        "ModelName": model,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+        "InitialVariantWeight": weight,
+        **more,
+    }
+
+
+def job_of(name: str, channels: tuple[str, ...] = (), **hyperparameters: str) -> dict[str, Any]:
+    """A request for a training job of trained_model.py, with a channel for each prefix of bucket `data`."""
+    sources = {channel: {"S3DataType": "S3Prefix", "S3Uri": f"s3://data/{channel}"} for channel in channels}
+    inputs = [{"ChannelName": name, "DataSource": {"S3DataSource": source}} for name, source in sources.items()]
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": ROLE,
+        **({"InputDataConfig": inputs} if inputs else {}),
+        "OutputDataConfig": {"S3OutputPath": "s3://jobs/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "HyperParameters": hyperparameters,
+    }
