@@ -270,9 +270,9 @@ def test_weights_that_sum_to_zero_cannot_be_created(inside, variant):
 def test_operations_that_are_not_there_are_named(inside):
     async def scenario():
         async with inside.running():
-            code, said = await refusal(inside.call("CreateTrainingJob"))
+            code, said = await refusal(inside.call("CreateTransformJob"))
             assert code == "UnknownOperationException"
-            assert said.startswith("The local SageMaker does not implement CreateTrainingJob. It implements AddTags,")
+            assert said.startswith("The local SageMaker does not implement CreateTransformJob. It implements AddTags,")
             code, said = await refusal(inside.call("Nonsense"))
             assert said == "SageMaker has no operation 'Nonsense'."
 
