@@ -42,7 +42,13 @@ def _settle(s: Scope, k: Props, p: Props) -> None:
 
 
 def _live(s: Scope, k: Props) -> Props:
-    return s("lambda").get_event_source_mapping(UUID=k["uuid"])
+    if "uuid" in k:
+        return s("lambda").get_event_source_mapping(UUID=k["uuid"])
+    # One that was made by a creation that was cut off: there is one at most of a queue and a function.
+    (found,) = s("lambda").list_event_source_mappings(
+        EventSourceArn=k["eventSourceArn"], FunctionName=k["functionName"]
+    )["EventSourceMappings"]
+    return found
 
 
 def _read(s: Scope, k: Props) -> Props:

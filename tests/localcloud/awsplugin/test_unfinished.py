@@ -20,6 +20,7 @@ from localcloud.awsplugin.unfinished import Unfinished
 ROOT = Path(__file__).resolve().parents[3]
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
 BUCKET = "aws:s3/bucket:Bucket"
+MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 URL, URN = "http://127.0.0.1:4566", "urn:pulumi:a::b::c::d"
 
 
@@ -96,6 +97,20 @@ def test_what_a_killed_creation_made_is_taken_over(world: Any, connect: Any, she
         made = connect(port).create(GROUP, {**inputs, "retentionInDays": 30, "tags": {"c": "d"}})
         assert (made.state["retentionInDays"], made.state["tags"]) == (30, {"c": "d"}), "as it is wanted now"
         world.made.append(made)
+
+
+@pytest.mark.e2e
+def test_what_a_killed_creation_made_is_found_also_where_its_id_is_the_services_own(
+    world: Any, connect: Any, shell: dict[str, str]
+) -> None:
+    inputs = {"eventSourceArn": world.queue()["arn"], "functionName": world.reader()["name"]}
+    with a_plugin(shell) as (port, kill):
+        cut = connect(port).create(MAPPING, inputs)
+        kill()
+    with a_plugin(shell) as (port, _):
+        made = connect(port).create(MAPPING, {**inputs, "batchSize": 3})
+        world.made.append(made)
+        assert (made.ident, made.state["batchSize"]) == (cut.ident, 3)
 
 
 @pytest.mark.e2e
