@@ -62,6 +62,7 @@ class Arrivals(pulumi.ComponentResource):
             description="The drift of a captured file could not be measured, however often it was tried; the event "
             f"lies in {names.captures_dead_letters}, the reason in the log of {names.function('drift')}. Once it is "
             "mended, move the events back (aws sqs start-message-move-task): no row counts twice.",
+            severity="ticket",
             alerts=alerts,
             opts=self._child,
         )

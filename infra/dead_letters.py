@@ -5,6 +5,9 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarm import told
+from monitoring.slo import Severity
+
 _KEPT = 14 * 24 * 3600  # seconds; the longest that SQS keeps a message
 
 
@@ -14,6 +17,7 @@ def dead_letters(
     *,
     alarm: str,
     description: str,
+    severity: Severity,
     alerts: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
 ) -> aws.sqs.Queue:
@@ -23,7 +27,8 @@ def dead_letters(
         logical: The logical name of both.
         queue_name: The queue's name.
         alarm: The alarm's name.
-        description: What an event in the queue means, and what to do.
+        description: What an event in the queue means, and what to do, in sentences.
+        severity: How urgent that is.
         alerts: The ARN of the topic that the alarm tells.
         opts: Options of both.
     """
@@ -33,7 +38,7 @@ def dead_letters(
     aws.cloudwatch.MetricAlarm(
         logical,
         name=alarm,
-        alarm_description=description,
+        **told(description, severity, "read-a-dead-letter-queue"),
         namespace="AWS/SQS",
         metric_name="ApproximateNumberOfMessagesVisible",
         dimensions={"QueueName": queue_name},

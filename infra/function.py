@@ -10,8 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
+from infra.alarm import told
 from infra.lambda_zip import Bundle
 from infra.naming import Names
+from monitoring.slo import Severity
 
 RUNTIME = "python3.11"
 RETENTION_DAYS = 30
@@ -37,6 +39,7 @@ class Function(pulumi.ComponentResource):
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
         environment: Mapping[str, str] | None = None,
+        severity: Severity = "ticket",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the function.
@@ -51,6 +54,7 @@ class Function(pulumi.ComponentResource):
             timeout: The longest a call may take, in seconds.
             dead_letters: The ARN of the queue for events that it could not handle.
             environment: Environment variables besides those of every function.
+            severity: How urgent it is when it fails.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Function", handler, None, opts)
@@ -76,7 +80,7 @@ class Function(pulumi.ComponentResource):
             dead_letter_config=_dead_letters(dead_letters),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
         )
-        self._errors(does, alerts)
+        self._errors(does, alerts, severity)
         self.register_outputs({"function": self.function.arn})
 
     def runs_every(self, minutes: int) -> None:
@@ -143,13 +147,13 @@ class Function(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _errors(self, does: str, alerts: pulumi.Input[str]) -> None:
+    def _errors(self, does: str, alerts: pulumi.Input[str], severity: Severity) -> None:
         """The alarm on its own errors."""
         handler, name = self._name, self._names.function(self._name)
         aws.cloudwatch.MetricAlarm(
             f"{handler}-errors",
             name=self._names.alarm(handler, "errors"),
-            alarm_description=f"The function {name} failed. It is to {does[0].lower()}{does[1:]}",
+            **told(f"The function {name} failed. It is to {does[0].lower()}{does[1:]}", severity),
             namespace="AWS/Lambda",
             metric_name="Errors",
             dimensions={"FunctionName": name},

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
+from infra.alarm import told
 from infra.config import MonitoringSettings
 from infra.dead_letters import dead_letters
 from infra.function import Function
@@ -15,7 +16,6 @@ from infra.lambda_zip import Bundle
 from infra.naming import Names
 from infra.registry import Registry
 from infra.releases import ServingPlan
-from infra.slo import RUNBOOK
 from monitoring.standing import EVIDENCE
 
 SWEEP_MINUTES = 5
@@ -68,6 +68,7 @@ class Labels(pulumi.ComponentResource):
             description="A file of labels or captures could not be taken in; the event lies in "
             f"{names.labels_dead_letters}, the reason in the function's log. Once it is mended, send the event to the "
             "function again: what was counted is not counted twice.",
+            severity="ticket",
             alerts=alerts,
             opts=self._child,
         )
@@ -113,8 +114,12 @@ class Labels(pulumi.ComponentResource):
         aws.cloudwatch.MetricAlarm(
             f"{variant}-concept",
             name=self._names.alarm(variant, "concept"),
-            alarm_description=f"Severity: ticket. By its labels, the loss of {variant} has risen by more than "
-            f"{settings.max_loss_rise:.0%} above that of its evaluation. Runbook: {RUNBOOK}#the-concept-has-moved",
+            **told(
+                f"By its labels, the loss of {variant} has risen by more than {settings.max_loss_rise:.0%} above that "
+                "of its evaluation.",
+                "ticket",
+                "the-concept-has-moved",
+            ),
             namespace="modelstack",
             metric_name=EVIDENCE,
             dimensions={"EndpointName": self._names.endpoint, "VariantName": variant},
@@ -126,7 +131,6 @@ class Labels(pulumi.ComponentResource):
             comparison_operator="GreaterThanOrEqualToThreshold",
             treat_missing_data="ignore",  # no label says neither that the concept has moved nor that it is back
             alarm_actions=[alerts],
-            tags={"severity": "ticket"},
             opts=self._child,
         )
 

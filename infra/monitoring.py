@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import beyond_chance, policies
+from infra.alarm import told
 from infra.arrivals import Arrivals
 from infra.config import MonitoringSettings
 from infra.dashboard import dashboard
@@ -173,7 +174,7 @@ class Monitoring(pulumi.ComponentResource):
         aws.cloudwatch.MetricAlarm(
             f"{variant}-{measure}",
             name=self._names.alarm(variant, measure),
-            alarm_description=description,
+            **told(description, "ticket"),
             alarm_actions=[self._alerts],
             opts=pulumi.ResourceOptions(parent=self),
             **{"comparison_operator": "GreaterThanThreshold", **rule},

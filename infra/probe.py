@@ -6,12 +6,12 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
+from infra.alarm import told
 from infra.function import Function
 from infra.lambda_zip import Bundle
 from infra.naming import Names
 from infra.registry import Registry
 
-RUNBOOK = "docs/operations.md#the-endpoint-is-silent"
 _PROBES = 3
 """So many in a row must fail, or not have run."""
 _WARM_UP = 30
@@ -63,9 +63,12 @@ class Probe(pulumi.ComponentResource):
         self.silent = aws.cloudwatch.MetricAlarm(
             "probe-silent",
             name=names.alarm("probe", "silent"),
-            alarm_description=f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: "
-            f"nobody can say that it is well. It tells nobody by itself: {names.alarm('slo', 'page')} does. "
-            f"Runbook: {RUNBOOK}",
+            **told(
+                f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: nobody can say "
+                f"that it is well. It tells nobody by itself: {names.alarm('slo', 'page')} does.",
+                "page",
+                "the-endpoint-is-silent",
+            ),
             namespace="modelstack",
             metric_name="ProbeSuccess",
             dimensions={"EndpointName": names.endpoint},
@@ -79,7 +82,6 @@ class Probe(pulumi.ComponentResource):
             warm_up_configuration=aws.cloudwatch.MetricAlarmWarmUpConfigurationArgs(
                 warm_up_period_duration_in_minutes=max(_WARM_UP, (_PROBES + 1) * minutes)
             ),
-            tags={"severity": "page"},
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"function": function.function.name})

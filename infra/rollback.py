@@ -41,6 +41,7 @@ class Rollback(pulumi.ComponentResource):
             alarm=names.alarm("rollback", "dead-letters"),
             description=f"An alarm could not be handled and lies in {names.dead_letters}: look whether the champion "
             "has all traffic, then read the queue.",
+            severity="page",
             alerts=self.alerts.arn,
             opts=child,
         )
@@ -55,6 +56,7 @@ class Rollback(pulumi.ComponentResource):
             statements=[*policies.controller(names), policies.own_dead_letters(names)],
             alerts=self.alerts.arn,
             timeout=120,
+            severity="page",
             dead_letters=self.dead_letters.arn,
             opts=child,
         )

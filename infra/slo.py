@@ -8,11 +8,12 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import beyond_chance
+from infra.alarm import told
 from infra.naming import Names
 from infra.releases import ServingPlan
-from monitoring.slo import SLIS, BurnRule, Objective, rules
+from monitoring.slo import SLIS, BurnRule, Objective, Severity, rules
 
-RUNBOOK = "docs/operations.md"
+SECTION = "the-error-budget-burns"
 ALPHA = 0.05
 """How likely a service that keeps to its objective rings one of the alarms by chance in the whole of its window."""
 _MOST = 3
@@ -75,17 +76,19 @@ class Slo(pulumi.ComponentResource):
         return aws.cloudwatch.MetricAlarm(
             f"burn-{measure}",
             name=self._names.alarm("burn", measure),
-            alarm_description=f"Over {_span(seconds)} the error budget of all versions together burns more than "
-            f"{rule.factor:g} times as fast as the objective allows, by failures or by slow requests. It tells nobody "
-            f"by itself: {self._names.alarm('slo', rule.severity)} does, when both windows ring. "
-            f"Runbook: {RUNBOOK}#the-error-budget-burns",
+            **told(
+                f"Over {_span(seconds)} the error budget of all versions together burns more than {rule.factor:g} "
+                "times as fast as the objective allows, by failures or by slow requests. It tells nobody by itself: "
+                f"{self._names.alarm('slo', rule.severity)} does, when both windows ring.",
+                rule.severity,
+                SECTION,
+            ),
             metric_queries=list(self._queries(seconds, guarded=which == "long")),
             comparison_operator="GreaterThanThreshold",
             threshold=rule.factor,
             evaluation_periods=1,
             datapoints_to_alarm=1,
             treat_missing_data="notBreaching",  # no request, nothing burns
-            tags={"severity": rule.severity},
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -116,7 +119,7 @@ class Slo(pulumi.ComponentResource):
             yield Query(id=sli, expression=rate, label=sli, return_data=False)
         yield Query(id="burn", expression=f"MAX([{', '.join(SLIS)}])", label="burn rate", return_data=True)
 
-    def _told(self, severity: str, pairs: list[list[aws.cloudwatch.MetricAlarm]]) -> None:
+    def _told(self, severity: Severity, pairs: list[list[aws.cloudwatch.MetricAlarm]]) -> None:
         """The alarm that tells people once of all of its kind."""
         rung = [pulumi.Output.all(*(_rings(alarm) for alarm in pair)).apply(" AND ".join) for pair in pairs]
         what = {
@@ -126,11 +129,9 @@ class Slo(pulumi.ComponentResource):
         aws.cloudwatch.CompositeAlarm(
             f"slo-{severity}",
             alarm_name=self._names.alarm("slo", severity),
-            alarm_description=f"Severity: {severity}. What users were promised of {self._names.endpoint} is used up "
-            f"{what}. Runbook: {RUNBOOK}#the-error-budget-burns",
+            **told(f"What users were promised of {self._names.endpoint} is used up {what}.", severity, SECTION),
             alarm_rule=pulumi.Output.all(*rung).apply(lambda parts: " OR ".join(f"({part})" for part in parts)),
             alarm_actions=[self._alerts],
-            tags={"severity": severity},
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from infra.slo import RUNBOOK
+from infra.alarm import RUNBOOK
 from localcloud.server.platform import Datum
 from monitoring.concept import Bets, Tolerated
 from monitoring.standing import EVIDENCE

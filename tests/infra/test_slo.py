@@ -13,7 +13,8 @@ import pytest
 from scipy.stats import binom
 
 from infra import beyond_chance
-from infra.slo import ALPHA, RUNBOOK, evidence
+from infra.alarm import RUNBOOK
+from infra.slo import ALPHA, evidence
 from infra.slo_config import SloSettings
 from localcloud.server.platform import Datum
 from monitoring.slo import SLIS, rules

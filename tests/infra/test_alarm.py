@@ -1,0 +1,63 @@
+"""Every alarm says how urgent it is, where the runbook is, and what missing data means."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from infra.alarm import RUNBOOK
+from tests.infra.recorded import OLD, ROOT, Declared, World, idle
+from tests.infra.recorded import run_program as run
+
+# The SDK's own modules, when they load.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+
+PAGES = {"slo-page", "probe-silent", "rollback-errors", "dead-letters"}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return run(state=idle(OLD), retraining={"enabled": True})
+
+
+def alarms(world: World) -> list[Declared]:
+    return [*world.all(":MetricAlarm"), *world.all(":CompositeAlarm")]
+
+
+def anchors() -> set[str]:
+    """The sections of the runbook, as GitHub names them."""
+    heads = re.findall(r"^#+ (.+)$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_every_alarm_has_a_severity_and_a_section_of_the_runbook_that_is_there(world: World) -> None:
+    assert len(alarms(world)) > 20
+    for item in alarms(world):
+        said = re.fullmatch(
+            rf"Severity: (page|ticket)\. .+[.!] Runbook: {RUNBOOK}#([\w-]+)", item.inputs["alarmDescription"]
+        )
+        assert said, f"{item.name}: {item.inputs['alarmDescription']}"
+        assert item.inputs["tags"] == {"severity": said.group(1)}, item.name
+        assert said.group(2) in anchors(), item.name
+        assert len(item.inputs["alarmDescription"]) <= 1024, "CloudWatch takes no more"
+
+
+def test_what_wakes_somebody_is_little(world: World) -> None:
+    waking = {item.name for item in alarms(world) if item.inputs["tags"]["severity"] == "page"}
+    assert {name for name in waking if not name.startswith("burn-")} == PAGES
+
+
+def test_every_alarm_on_a_metric_says_what_missing_data_means(world: World) -> None:
+    for item in world.all(":MetricAlarm"):
+        assert item.inputs["treatMissingData"] in {"breaching", "notBreaching", "ignore"}, item.name
+
+
+def test_every_alarm_has_its_row_in_the_runbook(world: World) -> None:
+    page = (ROOT / RUNBOOK).read_text()
+    for item in alarms(world):
+        name = item.inputs.get("name") or item.inputs["alarmName"]
+        row = name.removeprefix("flight-delay-local-")
+        row = re.sub(r"^v-[0-9a-f]{12}-", "v-<id>-", row)
+        row = "burn-<pair>-long" if row.startswith("burn-") else row
+        assert f"`{row}`" in page, row
