@@ -66,8 +66,9 @@ class S3Captures:
         if until > first:
             pages = self.clients("s3").get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=first):
-                found += [item["Key"] for item in page.get("Contents", []) if item["Key"] <= until]
-                if not found or page["Contents"][-1]["Key"] > until:
+                keys = [item["Key"] for item in page.get("Contents", [])]
+                found += [key for key in keys if key <= until]
+                if keys and keys[-1] > until:
                     break
         return found
 

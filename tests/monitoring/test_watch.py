@@ -201,6 +201,13 @@ def test_a_variant_with_many_files_lets_the_others_have_their_turn(shelf: Shelf)
     assert (found["v-b"].rows, found["v-b"].unfinished) == (360, False)
 
 
+def test_a_call_counts_all_files_however_many_wait(shelf: Shelf) -> None:
+    row = file(days(1, 2))[:1]
+    shelf.files = {f"v-a/{place:03}": row for place in range(3 * FILES)}
+    found = measured(shelf, "v-a/000")
+    assert (found.rows, found.unfinished, shelf.read("v-a").revision) == (3 * FILES, False, 3)
+
+
 def test_a_variant_that_cannot_be_read_stops_no_other(shelf: Shelf) -> None:
     class Refusing(Shelf):
         def lines(self, key: str) -> Iterable[bytes]:
