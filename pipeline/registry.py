@@ -88,7 +88,15 @@ class ReleaseRecord:
     model_package_arn: str
 
 
-def publish(sealed: SealedPackage, *, bucket: str, group: str, image: str, clients: Clients) -> Registered:
+def publish(
+    sealed: SealedPackage,
+    *,
+    bucket: str,
+    group: str,
+    image: str,
+    clients: Clients,
+    lineage: Mapping[str, str] | None = None,
+) -> Registered:
     """Upload and register a sealed package, waiting for approval.
 
     Args:
@@ -97,12 +105,13 @@ def publish(sealed: SealedPackage, *, bucket: str, group: str, image: str, clien
         group: Model package group.
         image: URI of the serving image.
         clients: Where to.
+        lineage: Where it comes from besides its recipe, kept with the version.
 
     Raises:
         RegistryError: An object is there under the package's name with other bytes.
         ArchiveError: The archive was changed after it was sealed.
     """
-    return _register(describe(sealed.path, sealed.digest), _Place(bucket, group, image, clients))
+    return _register(describe(sealed.path, sealed.digest), _Place(bucket, group, image, clients), lineage)
 
 
 def copy(

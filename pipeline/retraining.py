@@ -163,8 +163,18 @@ def retrain(
     if not comparison.better(job.min_gain):
         return begun
     progress(f"registering {made.digest}")
-    image = job.champion["image_uri"]
-    package = publish(made, bucket=job.bucket, group=job.group, image=image, clients=clients)
+    package = publish(
+        made,
+        bucket=job.bucket,
+        group=job.group,
+        image=job.champion["image_uri"],
+        clients=clients,
+        lineage={
+            "retrained_from": job.champion["package_digest"],
+            "retrained_through": job.through,
+            "retrained_report": f"s3://{job.bucket}/{job.report}",
+        },
+    )
     return replace(begun, outcome="better", package=package)
 
 

@@ -63,7 +63,7 @@ def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
 
 
 def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_approval(
-    run, daily: Path, clients: Clients, place: str
+    run, daily: Path, champion: SealedPackage, clients: Clients, place: str
 ):
     report = run(AFTER_THE_TURN)
     assert report.outcome == "better", report.why
@@ -79,7 +79,11 @@ def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_appr
     package = clients.sagemaker.describe_model_package(ModelPackageName=report.package.model_package_arn)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["InferenceSpecification"]["Containers"][0]["Image"] == IMAGE
-    assert package["CustomerMetadataProperties"]["recipe"] == report.recipe
+    lineage = package["CustomerMetadataProperties"]
+    assert lineage["recipe"] == report.recipe
+    assert lineage["retrained_from"] == champion.digest
+    assert lineage["retrained_through"] == AFTER_THE_TURN
+    assert lineage["retrained_report"] == f"s3://{place}/retraining/j/report.json"
 
 
 def test_the_same_job_again_has_the_same_bytes_and_registers_nothing_more(run, clients: Clients, place: str):
