@@ -231,13 +231,12 @@ def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Com
 
 def _in_words(found: Comparison, min_gain: float) -> str:
     over = f"{found.rows:,} rows" + ("" if found.days is None else f" of {found.days} days")
-    said = (
-        f"{found.loss} {found.challenger:.4f}, the champion's {found.champion:.4f}, on {over}: {found.gain:.4f} lower"
-    )
+    said = f"{found.loss} {found.challenger:.4f}, the champion's {found.champion:.4f}, on {over}: gain {found.gain:.4f}"
     if found.low is None or found.high is None:
-        return f"{said}, which is not sure: it takes more than one day"
-    asked = f"more than {min_gain:g} is asked for, beyond doubt"
-    return f"{said}, in 95 of 100 cases {found.low:.4f} to {found.high:.4f}; {asked}"
+        return f"{said}, of which nothing is sure: it takes more than one {'row' if found.days is None else 'day'}"
+    return (
+        f"{said}, 95% interval {found.low:.4f} to {found.high:.4f}; more than {min_gain:g} is asked for, beyond doubt"
+    )
 
 
 def _facts(package: Registered) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import pytest
 
 from pipeline import archive, losses
 from pipeline.build import SealedPackage, build
+from pipeline.comparison import Comparison
 from pipeline.recipe import recipe
 from pipeline.registry import Clients
-from pipeline.retraining import Job, JobError, Report, retrain
+from pipeline.retraining import Job, JobError, Report, _in_words, retrain
 from pipeline.rows import SplitRefused
 from tests.pipeline.conftest import appending, resealed
 
@@ -104,8 +105,18 @@ def test_a_challenger_that_knows_nothing_new_of_the_concept_is_not_better(run, c
     assert report.outcome == "not_better"
     assert report.package is None
     assert report.comparison is not None
-    assert f"log_loss {report.comparison.challenger:.4f}, the champion's {report.comparison.champion:.4f}" in report.why
+    found = report.comparison
+    assert report.why == (
+        f"log_loss {found.challenger:.4f}, the champion's {found.champion:.4f}, on 1,400 rows of 7 days: gain "
+        f"{found.gain:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; more than 0 is asked for, beyond doubt"
+    )
     assert versions(clients, place) == []
+
+
+@pytest.mark.parametrize(("days", "unit"), [(1, "day"), (None, "row")])
+def test_a_comparison_of_which_nothing_is_sure_says_what_it_takes(days: int | None, unit: str):
+    found = Comparison("error", 0.5, 0.2, 0.3, None, None, rows=1, days=days)
+    assert _in_words(found, 0.0).endswith(f": gain 0.3000, of which nothing is sure: it takes more than one {unit}")
 
 
 def test_less_than_the_gain_that_is_asked_for_is_not_better(run, clients: Clients, place: str):
