@@ -16,7 +16,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import alarms, drift, idle, judge, lambdas, outages, rollouts, updates
+from bench import alarms, concept, drift, idle, judge, lambdas, outages, rollouts, updates
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row
 
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Bed], list[Row]]] = {
     "judge": lambda _: judge.rows(),
     "alarms": lambda _: alarms.rows(),
     "drift": lambda _: drift.rows(),
+    "concept": lambda _: concept.rows(),
     "outages": lambda _: outages.rows(),
     "first-up": updates.first_up,
     "no-op": updates.no_op_up,

@@ -1,94 +1,284 @@
-"""A moved concept: how soon a tenth of turned labels is told, and which alarms the real year gives.
+"""A moved concept: how soon turned labels are told, how often falsely, and which alarms the real year gives.
 
-    python -m bench.concept        # print both; ADWIN's delay needs river
+    python -m bench concept
 
-Losses are log-losses of the default model on the flights after its training. In random order they have one concept
-until labels are turned; in their own order they have the year's.
+Losses are log-losses of the default model on the flights after its training. Two streams have one concept until labels
+are turned: the flights in random order, whose losses are independent, and whole days of flights in random order, which
+keep what the flights of a day share. In their own order they have the year's.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
+from bench import peers
 from bench.drift import losses
-from monitoring.concept import Bets, Tolerated
+from bench.rows import Row
+from infra.config import MonitoringSettings
+from monitoring.bulk import DAY, ROWS, usual
+from monitoring.concept import YEAR, Bets, Tolerated, Usual
 from monitoring.quality import WORST_LOG_LOSS
+from monitoring.settling import Labelled
 
-LABELS = 20_000  # mean labels to a false alarm
-BEFORE, MOST = 2000, 10_000
-Alarm = Callable[[float], bool]
-"""Takes a loss; whether a change is told now."""
-
-
-def ours(mean: float, rise: float = 0.0, labels: float = LABELS) -> Alarm:
-    """Our detector, on a sealed mean."""
-    tolerated, seen = Tolerated("LogLoss", mean * (1 + rise), WORST_LOG_LOSS, labels), Bets()
-
-    def take(loss: float) -> bool:
-        nonlocal seen
-        seen = seen.take(tolerated, [(loss, 0.0)])
-        return seen.evidence(tolerated) >= 1
-
-    return take
+ALPHA = 0.05  # probability of a false alarm within the horizon, of every detector
+TURNED = 0.1
+EVALUATED, FIRST_DAYS = 27_954, 31  # what the default model is evaluated on: March
+Losses = NDArray[np.float64]
+Flow = Sequence[Losses]
+"""Losses by what is judged together at the earliest: windows of 25, or days."""
 
 
-def adwin(delta: float) -> Alarm:
-    """River's ADWIN, on losses scaled to 0 to 1; only a rise counts."""
-    drift: Any = import_module("river.drift")  # in the peers' own environment
-    detector: Any = drift.ADWIN(delta=delta)
+@dataclass(frozen=True)
+class Kind:
+    """A kind of stream.
 
-    def take(loss: float) -> bool:
-        before = detector.estimation
-        detector.update(min(loss, WORST_LOG_LOSS) / WORST_LOG_LOSS)
-        return bool(detector.drift_detected) and detector.estimation > before
+    Attributes:
+        name: Its name in rows.
+        unit: What one item of a flow is.
+        horizon: Items within which each detector rings falsely with a probability of at most `ALPHA`.
+        before: Items before labels are turned.
+        most: Items after that; a change that is not told within these counts as told after them.
+        trials: Streams in which labels are turned.
+        runs: Quiet streams, of half the horizon, by which ADWIN's delta is chosen.
+        windows: Items that the two-sample test may take together; it gets what suits it best. (Means of fewer than ten
+            days are not normal enough for a t-test to keep the promise: of single days it rings in most years.)
+    """
 
-    return take
+    name: str
+    unit: str
+    horizon: int
+    before: int
+    most: int
+    trials: int
+    runs: int
+    windows: Sequence[int]
 
 
-def turned(loss: NDArray[np.float64], source: np.random.Generator, share: float = 0.1) -> NDArray[np.float64]:
+INDEPENDENT = Kind("label_flip", "windows of 25 labels", 1000, 40, 160, 40, 20, (8, 16, 24, 32, 48))
+DAYS = Kind("label_flip_days", "days of labels", 365, 10, 150, 20, 10, (10, 20, 30))
+
+
+def rows() -> list[Row]:
+    """Everything that is measured of a moved concept."""
+    quiet = {keep: quiet_days(keep=keep) for keep in (1, 3)}
+    asked = MonitoringSettings().concept_false_alarms
+    told = "; ".join(f"{n} in a row kept together: {rung} of {runs} years rang" for n, (rung, runs) in quiet.items())
+    alarms = real_year()
+    return [
+        Row("concept_false_alarms", max(a / b for a, b in quiet.values()), "share of years", f"<= {asked}", told),
+        Row("concept_alarms_of_the_year", sum(item.on for item in alarms), "alarms", "<= 3", beside_losses(alarms)),
+        *against(INDEPENDENT),
+        *against(DAYS),
+    ]
+
+
+def against(kind: Kind) -> list[Row]:
+    """Ours over each other's mean delay."""
+    streams = [_stream(kind, seed, turns=True) for seed in range(kind.trials)]
+    ours = [our_delay(kind, *stream) for stream in streams]
+    by_size = [[two_sample_delay(kind, size, *stream) for stream in streams] for size in kind.windows]
+    adwin, falsely = adwin_delays(kind, streams)
+    return [
+        _against(kind, "delay_vs_two_sample", "two-sample test", ours, min(by_size, key=statistics.fmean)),
+        _against(kind, "delay_vs_adwin", f"ADWIN, which rang in {falsely:.0%} of quiet streams", ours, adwin),
+    ]
+
+
+def _against(kind: Kind, name: str, peer: str, ours: Sequence[int], theirs: Sequence[int]) -> Row:
+    mean, other = statistics.fmean(ours), statistics.fmean(theirs)
+    missed = sum(delay >= kind.most for delay in ours), sum(delay >= kind.most for delay in theirs)
+    told = (
+        f"{TURNED:.0%} of labels turned: {mean:.0f} {kind.unit}, {peer}: {other:.0f}; "
+        f"not told within {kind.most}: {missed[0]} and {missed[1]} of {kind.trials}"
+    )
+    return Row(f"{name}_{kind.name}", round(mean / other, 3), "ratio", "<= 1", told)
+
+
+@lru_cache(maxsize=1)
+def _year() -> tuple[NDArray[np.float64], Losses, list[NDArray[np.int64]]]:
+    """Times and losses of the flights after training, and the places of each day's."""
+    times, loss = losses()
+    day = np.floor_divide(times, DAY).astype(np.int64)
+    return times, np.minimum(loss, WORST_LOG_LOSS), np.split(np.arange(len(day)), np.flatnonzero(np.diff(day)) + 1)
+
+
+def turned(loss: Losses, source: np.random.Generator) -> Losses:
     """The losses when a share of the labels is turned: that of the other label, -log(1 - e^-loss)."""
     other = -np.log(np.maximum(-np.expm1(-loss), np.exp(-WORST_LOG_LOSS)))
-    return np.where(source.random(len(loss)) < share, other, loss)
+    return np.where(source.random(len(loss)) < TURNED, other, loss)
 
 
-def delays(make: Callable[[float], Alarm], trials: int = 20) -> list[int]:
-    """Labels until a tenth of turned labels is told; one told before they turn, or never, counts as `MOST`."""
-    _, every = losses()
-    every, source = np.minimum(every, WORST_LOG_LOSS), np.random.default_rng(1)
-    found: list[int] = []
-    for _ in range(trials):
-        drawn = source.choice(every, BEFORE + MOST)
-        drawn[BEFORE:] = turned(drawn[BEFORE:], source)
-        alarm = make(float(every.mean()))
-        told = next((place for place, loss in enumerate(drawn.tolist()) if alarm(loss)), BEFORE + MOST)
-        found.append(told - BEFORE if told >= BEFORE else MOST)
+def _stream(kind: Kind, seed: int, *, turns: bool, items: int | None = None) -> tuple[Flow, Flow]:
+    """An evaluation and what comes after it, of one concept, or with labels turned after `before` items."""
+    _, loss, days = _year()
+    source = np.random.default_rng(seed)
+    if kind is DAYS:
+        flow = [loss[days[place]] for place in source.permutation(len(days)).tolist()]
+        known, later = flow[:FIRST_DAYS], flow[FIRST_DAYS:]
+    else:
+        drawn = loss[source.permutation(len(loss))]
+        flow = [drawn[start : start + ROWS] for start in range(0, len(drawn) - ROWS + 1, ROWS)]
+        known, later = flow[: EVALUATED // ROWS], flow[EVALUATED // ROWS :]
+    later = later[: items or kind.before + kind.most]
+    if turns:
+        later = [*later[: kind.before], *(turned(item, source) for item in later[kind.before :])]
+    return known, later
+
+
+def _tolerated(kind: Kind, known: Flow) -> Tolerated:
+    """What ours tolerates after an evaluation: no rise to speak of, as the others tolerate none."""
+    span = DAY if kind is DAYS else 1.0
+    false_alarms = ALPHA * YEAR / span / kind.horizon
+    return Tolerated.of(_sealed(kind, known), share=0.0, false_alarms=false_alarms, late_days=0, every=span)
+
+
+def _sealed(kind: Kind, known: Flow) -> Usual:
+    """What an evaluation seals."""
+    times = np.repeat(np.arange(len(known), dtype=np.float64) * DAY, [len(item) for item in known])
+    found = usual(np.concatenate(known), WORST_LOG_LOSS, times if kind is DAYS else None)
+    if found is None:
+        raise ValueError(f"got {len(known)} blocks to calibrate on, which are too few")
     return found
 
 
-def real_year(rise: float = 0.1, labels: float = 1_000_000) -> list[tuple[str, bool]]:
-    """The days at whose end the alarm of a model trained on January and February began (True) or ended."""
-    times, loss = losses()
-    first = times < np.datetime64("2013-04-01", "s").astype(float)
-    tolerated = Tolerated("LogLoss", float(loss[first].mean()) * (1 + rise), WORST_LOG_LOSS, labels)
-    day, seen, on = np.floor_divide(times, 86_400), Bets(), False
-    found: list[tuple[str, bool]] = []
-    for one in np.unique(day):
-        place = day == one
-        seen = seen.take(tolerated, list(zip(loss[place].tolist(), times[place].tolist(), strict=True)))
+def our_told(tolerated: Tolerated, later: Flow) -> int | None:
+    """After how many items it is told; None when it never is."""
+    seen, span = Bets(), tolerated.cut.span
+    for place, item in enumerate(later):
+        seen.add(tolerated, (Labelled(loss, place * span, place * span) for loss in item.tolist()))
+        seen.judge(tolerated)
+        if seen.evidence(tolerated) >= 1:
+            return place + 1
+    return None
+
+
+def our_delay(kind: Kind, known: Flow, later: Flow) -> int:
+    """Items until ours tells that labels were turned."""
+    return _delay(kind, our_told(_tolerated(kind, known), later))
+
+
+def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
+    """Items until a one-sided t-test tells it: of losses, or where they are not independent of the days' means.
+
+    Bonferroni's correction over windows of `size` items gives it the same promise.
+    """
+    before = np.array([item.mean() for item in known]) if kind is DAYS else np.concatenate(known)
+    bound = ALPHA * size / kind.horizon
+    for end in range(size, len(later) + 1, size):
+        window = later[end - size : end]
+        now = np.array([item.mean() for item in window]) if kind is DAYS else np.concatenate(window)
+        found: Any = scipy.stats.ttest_ind(now, before, equal_var=False, alternative="greater")
+        if found.pvalue < bound:
+            return _delay(kind, end)
+    return kind.most
+
+
+def adwin_delays(kind: Kind, streams: Sequence[tuple[Flow, Flow]]) -> tuple[list[int], float]:
+    """Items until River's ADWIN tells it, with the largest delta that keeps the promise; how often that rang falsely.
+
+    It is told losses scaled to 0 to 1, and starts on the last of the evaluation. Only a rise counts.
+    """
+    quiet = [_stream(kind, 1000 + run, turns=False, items=kind.horizon // 2)[1] for run in range(kind.runs)]
+    changed = [later for _, later in streams]
+    known = _stream(kind, 999, turns=False)[0]
+    told = peers.ask(
+        "river",
+        "adwin",
+        {
+            "warm": _column(known)[-5000:],
+            "quiet": _table(quiet),
+            "moved:flip": _table(changed),
+            "alpha": np.array(ALPHA / 2),
+            "rises": np.array(1),
+        },
+    )
+    found: Sequence[int | None] = told["rows"]["flip"]
+    return [_delay(kind, _item(later, row)) for later, row in zip(changed, found, strict=True)], told["falsely"]
+
+
+def _column(flow: Flow) -> NDArray[np.float64]:
+    return (np.concatenate(flow) / WORST_LOG_LOSS)[:, None]
+
+
+def _table(flows: Sequence[Flow]) -> NDArray[np.float64]:
+    """Streams of one length, shape (streams, rows, 1): NaN, which is no value, fills them up."""
+    columns = [_column(flow) for flow in flows]
+    longest = max(map(len, columns))
+    return np.stack([np.pad(each, ((0, longest - len(each)), (0, 0)), constant_values=np.nan) for each in columns])
+
+
+def _item(flow: Flow, row: int | None) -> int | None:
+    """The number of items until the one that holds a row has ended."""
+    if row is None:
+        return None
+    return int(np.searchsorted(np.cumsum([len(item) for item in flow]), row, side="right")) + 1
+
+
+def _delay(kind: Kind, told: int | None) -> int:
+    """Items from the change on; a change that is told before it is there counts as not told."""
+    return kind.most if told is None or told <= kind.before else told - kind.before
+
+
+def quiet_days(keep: int, runs: int = 40) -> tuple[int, int]:
+    """In how many years of days in random order, `keep` of them together, the alarm rang by default; of how many."""
+    _, loss, days = _year()
+    settings, rung = MonitoringSettings(), 0
+    for run in range(runs):
+        starts = np.random.default_rng(run).permutation(np.arange(0, len(days), keep)).tolist()
+        order = [one for start in starts for one in range(start, min(start + keep, len(days)))]
+        flow = [loss[days[place]] for place in order]
+        tolerated = _by_default(flow[:FIRST_DAYS], settings)
+        rung += our_told(tolerated, flow[FIRST_DAYS:]) is not None
+    return rung, runs
+
+
+def _by_default(known: Flow, settings: MonitoringSettings) -> Tolerated:
+    share, false_alarms = settings.max_loss_rise, settings.concept_false_alarms
+    return Tolerated.of(_sealed(DAYS, known), share=share, false_alarms=false_alarms, late_days=0, every=DAY)
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The day after which the alarm began or ended."""
+
+    day: float
+    on: bool
+
+
+def real_year(settings: MonitoringSettings | None = None) -> list[Alarm]:
+    """Which alarms the year gives to the default model, which was evaluated on March, from April on."""
+    times, loss, days = _year()
+    chosen = settings or MonitoringSettings()
+    tolerated, seen, on = _by_default([loss[places] for places in days[:FIRST_DAYS]], chosen), Bets(), False
+    found: list[Alarm] = []
+    for places in days[FIRST_DAYS:]:
+        told = zip(loss[places].tolist(), times[places].tolist(), strict=True)
+        seen.add(tolerated, (Labelled(one, at, at) for one, at in told))
+        seen.judge(tolerated)
         if (seen.evidence(tolerated) >= 1) != on:
             on = not on
-            found.append((str(np.datetime64(int(one), "D")), on))
+            found.append(Alarm(float(np.floor(times[places[0]] / DAY) * DAY), on))
     return found
 
 
-if __name__ == "__main__":
-    told = delays(ours)
-    print(f"10% of labels turned, {LABELS} labels to a false alarm: told after {statistics.median(told):.0f} (median)")
-    for date, begins in real_year():
-        print(date, "begins" if begins else "ends")
+def beside_losses(alarms: Sequence[Alarm], span: int = 14) -> str:
+    """Each alarm with the mean log-loss of the two weeks before and after it, beside that of the evaluation."""
+    times, loss, days = _year()
+
+    def mean(start: float) -> float:
+        return float(loss[(times >= start) & (times < start + span * DAY)].mean())
+
+    told = [f"evaluation {loss[np.concatenate(days[:FIRST_DAYS])].mean():.3f}"]
+    for item in alarms:
+        date = str(np.datetime64(int(item.day), "s").astype("datetime64[D]"))
+        before, after = mean(item.day - span * DAY), mean(item.day)
+        told.append(f"{date} {'on' if item.on else 'off'}: {before:.3f} in the two weeks before, then {after:.3f}")
+    return "; ".join(told)

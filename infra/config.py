@@ -144,6 +144,8 @@ class MonitoringSettings(Section):
         "max_drift_psi": "drift is no longer told by a threshold on an index; allowed is drift_false_alarms, how many "
         "false alarms a year are tolerated",
         "drift_min_rows": "how many rows drift is told from follows from the training data; leave it out",
+        "loss_false_alarm_labels": "a moved concept is told by days of labels; allowed is concept_false_alarms, how "
+        "many false alarms a year are tolerated",
     }
 
     period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
@@ -171,17 +173,23 @@ class MonitoringSettings(Section):
         description="How long a label waits for its answer before it counts as unknown. It is not how late labels may "
         "come (45 days): answers are captured within minutes.",
     )
+    labels_days: float = Field(
+        default=1,
+        ge=0,
+        le=45,
+        description="After how many days the labels of a day have come, nearly all of them: it is judged then.",
+    )
     max_loss_rise: float = Field(
-        default=0.1,
+        default=0.05,
         gt=0,
         le=10,
         description="By which share a loss on labels may be above that of the evaluation before the concept has moved.",
     )
-    loss_false_alarm_labels: int = Field(
-        default=1_000_000,
-        ge=1000,
-        le=1_000_000_000,
-        description="Mean number of labels to a false alarm that the concept has moved, at least.",
+    concept_false_alarms: float = Field(
+        default=0.1,
+        gt=0,
+        le=0.5,
+        description="How many false alarms of a moved concept a year and variant are tolerated, on average.",
     )
     segments: Annotated[
         list[str], Allowed("a list of at most 3 different fields of an instance, such as [carrier]")

@@ -50,7 +50,7 @@ class Labels(pulumi.ComponentResource):
             name: The logical name.
             names: The stack's names.
             plan: Which releases are declared.
-            settings: How long a label waits for its answer, and how far losses may rise.
+            settings: How long labels take, and how far losses may rise.
             registry: The bucket where captures and labels arrive.
             alerts: The ARN of the topic that alarms tell.
             code: The sealed archive of the handlers.
@@ -85,8 +85,10 @@ class Labels(pulumi.ComponentResource):
                 "LABELS_TABLE": names.labels,
                 "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
                 "LABELS_SEGMENTS": json.dumps(settings.segments),
+                "LABELS_DAYS": str(settings.labels_days),
                 "LABELS_LOSS_RISE": str(settings.max_loss_rise),
-                "LABELS_FALSE_ALARM": str(settings.loss_false_alarm_labels),
+                "CONCEPT_FALSE_ALARMS": str(settings.concept_false_alarms),
+                "DRIFT_MINUTES": str(settings.drift_minutes),
             },
             opts=self._child,
         )
@@ -116,7 +118,7 @@ class Labels(pulumi.ComponentResource):
             name=self._names.alarm(variant, "concept"),
             **told(
                 f"By its labels, the loss of {variant} has risen by more than {settings.max_loss_rise:.0%} above that "
-                "of its evaluation.",
+                "of its evaluation, for days.",
                 "ticket",
                 "the-concept-has-moved",
             ),

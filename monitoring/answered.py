@@ -59,8 +59,18 @@ class Reader:
             return Malformed("the release has no answer.json" if self.form is None else "the answer has no predictions")
         said = [self.form.said(row) for row in rows]
         return item.inference_id, Answer(
-            item.event_id, self.variant, self.time(item), self.form.as_dict(), said, self._segments(item, len(rows))
+            item.event_id,
+            self.variant,
+            self.time(item),
+            self.form.as_dict(),
+            said,
+            self._segments(item, len(rows)),
+            self._about(item),
         )
+
+    def _about(self, item: Recorded) -> float | None:
+        at, told = capture.when(item, self.now)
+        return at if told else None
 
     def scores(self, item: Recorded) -> Iterator[Scored]:
         """How sure each prediction was."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from monitoring.aws import sealed
-from monitoring.performance import Performance
+from monitoring.baseline import Baseline
 from rollout import Release
 from rollout.aws import Clients
 
@@ -20,9 +20,9 @@ class Baselines:
     clients: Clients
 
     def __post_init__(self) -> None:
-        self._known: dict[str, Performance | None] = {}
+        self._known: dict[str, Baseline | None] = {}
 
-    def of(self, release: Release) -> Performance | None:
+    def of(self, release: Release) -> Baseline | None:
         """What later labels are held against; None when its model tells no answers.
 
         Raises:
@@ -31,5 +31,5 @@ class Baselines:
         """
         if release.package_digest not in self._known:
             found = sealed(self.clients, release, FILE)
-            self._known[release.package_digest] = Performance.from_dict(json.loads(found)) if found else None
+            self._known[release.package_digest] = Baseline.from_dict(json.loads(found)) if found else None
         return self._known[release.package_digest]

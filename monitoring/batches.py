@@ -140,22 +140,25 @@ class Batches:
         for variant, batches in by_variant.items():
             known = promised(variant)
             standing = None
-            for group in _groups(batches):
-                standing = self._take(variant, group, known)
+            groups = list(_groups(batches))
+            for group in groups:
+                standing = self._take(variant, group, known, last=group is groups[-1])
                 if standing is None:
                     break  # another call sums up this variant
             if standing is not None and known is not None:
                 self._tell(variant, standing, known)
 
     def _take(
-        self, variant: str, batches: Sequence[tuple[str, dict[str, Any]]], promised: Promised | None
+        self, variant: str, batches: Sequence[tuple[str, dict[str, Any]]], promised: Promised | None, *, last: bool
     ) -> Standing | None:
-        """Sum up batches in one transaction; None when another call was first."""
+        """Sum up batches in one transaction; None when another call was first. With the last ones days are judged."""
         key = f"{STANDING}{variant}"
         kept = self.table.get(key)
         standing = read(kept) or Standing.new()
         rows = [row for _, body in batches for row in rows_of(body)]
         standing.take(rows, [answered_of(body) for _, body in batches], promised)
+        if last:
+            standing.judge(promised)
         revision = int(kept["revision"]["N"]) if kept else 0
         item = {
             "id": {"S": key},

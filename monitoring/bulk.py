@@ -2,6 +2,7 @@
 
     profile, null = sealed({"distance": array, "carrier": array}, times=seconds)
     statistic(profile, columns)           # equals adding row by row to a monitoring.statistic.Statistic
+    usual(losses, 5.0, times=seconds)     # how the evaluation's days differ, for labels to be held against
 
 Not for Lambda functions, which count rows as they come: nothing there imports this file.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.blocks import Cut
+from monitoring.concept import Usual
 from monitoring.profile import OTHER, Categorical, Column, Numeric, Profile
 from monitoring.shift import Null, scores
 from monitoring.statistic import FARTHEST, Codes, Numbers, Statistic
@@ -49,19 +51,46 @@ def sealed(
         ValueError: There are no rows, or columns or times differ in length.
     """
     profile = taken(columns)
+    block, sizes, cut = _blocks(profile.rows, times, span)
+    kept = np.flatnonzero(sizes >= cut.rows)
+    found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}
+    judged = {name: [each[place] for place in kept] for name, each in found.items()}
+    return profile, Null.of(judged, cut, importance)
+
+
+def usual(
+    losses: NDArray[np.float64], high: float, times: NDArray[np.float64] | None = None, *, span: float = DAY
+) -> Usual | None:
+    """How the mean losses of the evaluation's blocks differ; None when they are too few to judge by.
+
+    Args:
+        losses: Of each row, shape (rows,).
+        high: The most that a loss can be.
+        times: See `sealed`; in any order.
+        span: Seconds a block, when there are times.
+
+    Raises:
+        ValueError: There are no rows, or losses and times differ in length.
+    """
+    block, sizes, cut = _blocks(len(losses), times, span)
+    means = np.bincount(block, weights=losses) / sizes
+    return Usual.of(means[sizes >= cut.rows].tolist(), cut, high)
+
+
+def _blocks(
+    rows: int, times: NDArray[np.float64] | None, span: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Cut]:
+    """The block of each row, how many rows each block has, and how later rows are to be cut."""
     if times is None:
-        block = np.arange(profile.rows) // ROWS
-    elif len(times) != profile.rows:
-        raise ValueError(f"times: got {len(times)}, expected {profile.rows}, one a row")
+        block = np.arange(rows) // ROWS
+    elif len(times) != rows:
+        raise ValueError(f"times: got {len(times)}, expected {rows}, one a row")
     else:
         block = np.floor_divide(times, span).astype(np.int64)
     _, block, sizes = np.unique(block, return_inverse=True, return_counts=True)
     # Rare short days (a storm, the ends of the period) are no blocks, nor will such a day be one by itself later.
     fewest = ROWS if times is None else max(ROWS, int(np.quantile(sizes, 0.1, method="lower")))
-    kept = np.flatnonzero(sizes >= fewest)
-    found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}
-    judged = {name: [each[place] for place in kept] for name, each in found.items()}
-    return profile, Null.of(judged, Cut(0.0 if times is None else span, fewest), importance)
+    return block, sizes, Cut(0.0 if times is None else span, fewest)
 
 
 def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:

@@ -96,14 +96,15 @@ class Calibration:
         return bisect_right(BOUNDS, (rest - self.centre) / self.scale)
 
     @classmethod
-    def of(cls, scores: Sequence[float], *, two_sided: bool) -> Calibration:
+    def of(cls, scores: Sequence[float], *, two_sided: bool, follows: float | None = None) -> Calibration:
         """Calibrate on scores of consecutive blocks.
 
         Args:
             scores: One a block, in order, at least two.
             two_sided: Whether a low score is as telling as a high one.
+            follows: How much of a score the next one keeps; None for what the scores show.
         """
-        usual, follows = _short(fmean(scores)), _short(persistence(scores))
+        usual, follows = _short(fmean(scores)), _short(persistence(scores) if follows is None else follows)
         before = [usual, *scores[:-1]]
         rests = [score - follows * (last - usual) for score, last in zip(scores, before, strict=True)]
         centre = _short(median(rests))
@@ -125,7 +126,7 @@ class Calibration:
             "follows": self.follows,
             "centre": self.centre,
             "scale": self.scale,
-            "cells": _sparse(self.cells),
+            "cells": sparse(self.cells),
             "two_sided": self.two_sided,
         }
 
@@ -142,7 +143,7 @@ class Calibration:
         )
         if scale <= 0:
             raise UnreadableProfile(f"{name}.scale: got {scale}, expected more than 0")
-        cells = _dense(body.get("cells"), f"{name}.cells")
+        cells = dense(body.get("cells"), f"{name}.cells")
         return cls(usual, follows, centre, scale, tuple(cells), body.get("two_sided") is True)
 
 
@@ -197,7 +198,6 @@ class Detector:
     def forget(self) -> None:
         """Rank later scores among training's only."""
         self._counts = list(self._calibration.cells)
-        self._total = sum(self._counts)
 
     @property
     def mean_wealth(self) -> float:
@@ -212,24 +212,17 @@ class Detector:
             most: Wealth is cut off there, so that evidence of a drift that has ended does not last.
             learn: Whether later scores are ranked among this one too. Only then is the game fair.
         """
-        calibration = self._calibration
-        cell = calibration.cell(score, self._last)
-        tied, above, total = self._counts[cell] + 1, sum(self._counts[cell + 1 :]), self._total + 1
-        low, high = _quantile(above / total), _quantile((above + tied) / total)
-        scale = total / tied
-        self.wealth = [
-            min((1.0 + before) * (_up_to(high + shift) - _up_to(low + shift)) * scale, most)
-            for before, shift in zip(self.wealth, calibration.shifts, strict=True)
-        ]
+        cell = self._calibration.cell(score, self._last)
+        paid = payments(self._counts, cell, self._calibration.shifts)
+        self.wealth = [min((1.0 + before) * each, most) for before, each in zip(self.wealth, paid, strict=True)]
         self._last = score
         if learn:
             self._counts[cell] += 1
-            self._total += 1
 
     def as_dict(self) -> dict[str, Any]:
         """What was seen, as JSON values."""
         since = [now - before for now, before in zip(self._counts, self._calibration.cells, strict=True)]
-        return {"since": _sparse(since), "last": self._last, "wealth": self.wealth}
+        return {"since": sparse(since), "last": self._last, "wealth": self.wealth}
 
     def read(self, value: object, name: str) -> None:
         """Take over `as_dict`.
@@ -241,11 +234,24 @@ class Detector:
         wealth = [a_number(item, f"{name}.wealth") for item in body.get("wealth") or ()]
         if len(wealth) != len(self.wealth):
             raise UnreadableProfile(f"{name}.wealth: got {len(wealth)}, expected {len(self.wealth)} as calibrated")
-        since = _dense(body.get("since"), f"{name}.since")
+        since = dense(body.get("since"), f"{name}.since")
         self._counts = [before + new for before, new in zip(self._calibration.cells, since, strict=True)]
-        self._total = sum(self._counts)
         self._last = None if body.get("last") is None else a_number(body["last"], f"{name}.last")
         self.wealth = wealth
+
+
+def payments(counts: Sequence[int], cell: int, shifts: Sequence[float]) -> list[float]:
+    """What each bet pays for a score, by its rank among others.
+
+    Args:
+        counts: How many others are in each cell.
+        cell: That of the score.
+        shifts: By how many deviations each bet takes scores to have moved.
+    """
+    tied, above = counts[cell] + 1, sum(counts[cell + 1 :])
+    total = above + tied + sum(counts[:cell])
+    low, high = _quantile(above / total), _quantile((above + tied) / total)
+    return [(_up_to(high + shift) - _up_to(low + shift)) * total / tied for shift in shifts]
 
 
 def _quantile(share: float) -> float:
@@ -260,11 +266,17 @@ def _up_to(value: float) -> float:
     return 0.5 * math.erfc(-value * _ROOT_HALF)
 
 
-def _sparse(counts: Sequence[int]) -> Mapping[str, int]:
+def sparse(counts: Sequence[int]) -> Mapping[str, int]:
+    """Counts by cell as a JSON object without those that are 0."""
     return {str(place): count for place, count in enumerate(counts) if count}
 
 
-def _dense(value: object, name: str) -> list[int]:
+def dense(value: object, name: str) -> list[int]:
+    """Read `sparse`.
+
+    Raises:
+        UnreadableProfile: It is of another form.
+    """
     counts = [0] * CELLS
     for place, count in an_object(value, name).items():
         if not place.isdecimal() or int(place) >= CELLS:

@@ -226,7 +226,7 @@ def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
         scored.append((found.scored.score, found.scored.decided, found.hit) if found.scored else None)
         for name, value in found.losses.items():
             losses.setdefault(name, []).append(value)
-    return Row(variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments)
+    return Row(variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments, answer.about)
 
 
 def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:

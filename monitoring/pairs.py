@@ -34,6 +34,7 @@ class Answer:
         form: The form of the release's predictions, see `quality.Form`.
         said: What is compared with the label, one a prediction.
         segments: Column -> the value of each instance, one a prediction; empty when none is told apart.
+        about: The time that its sender told the request to be about, epoch seconds; None: that of the answer.
     """
 
     event: str
@@ -42,6 +43,7 @@ class Answer:
     form: Mapping[str, Any]
     said: Sequence[Mapping[str, Any]]
     segments: Sequence[Mapping[str, str]] = ()
+    about: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Row:
         at: When it was given, see `Answer.at`.
         scored: Score, whether it was decided for, and whether it was a hit; None of what has no score.
         segments: See `Answer.segments`.
+        about: See `Answer.about`.
     """
 
     variant: str
@@ -93,6 +96,7 @@ class Row:
     at: float = 0.0
     scored: Sequence[tuple[float, bool, bool] | None] = ()
     segments: Sequence[Mapping[str, str]] = ()
+    about: float | None = None
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each prediction held against its label."""

@@ -31,8 +31,9 @@ class Settings:
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
         segments: `LABELS_SEGMENTS`, a JSON list of columns by which errors are told apart.
+        labels_days: `LABELS_DAYS`, after how many days the labels of a day have come.
         loss_rise: `LABELS_LOSS_RISE`, by which share of the sealed loss it may rise.
-        false_alarm_labels: `LABELS_FALSE_ALARM`, the mean number of labels to a false alarm.
+        concept_false_alarms: `CONCEPT_FALSE_ALARMS`, how many of a moved concept are tolerated a year and variant.
     """
 
     endpoint: str
@@ -45,8 +46,9 @@ class Settings:
     stack: str = ""
     labels_wait: float = 3600.0
     segments: tuple[str, ...] = ()
-    loss_rise: float = 0.1
-    false_alarm_labels: float = 1e6
+    labels_days: float = 1.0
+    loss_rise: float = 0.05
+    concept_false_alarms: float = 0.1
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -66,8 +68,9 @@ class Settings:
             stack=os.environ.get("MODELSTACK_STACK", ""),
             labels_wait=float(_whole("LABELS_WAIT_SECONDS", "3600")),
             segments=tuple(json.loads(os.environ.get("LABELS_SEGMENTS", "[]"))),
-            loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.1")),
-            false_alarm_labels=float(os.environ.get("LABELS_FALSE_ALARM", "1000000")),
+            labels_days=float(os.environ.get("LABELS_DAYS", "1")),
+            loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.05")),
+            concept_false_alarms=_share("CONCEPT_FALSE_ALARMS", "0.1"),
         )
 
 

@@ -2,6 +2,7 @@
 
     standing = Standing.from_dict(item)
     standing.take(rows, answered, promised)       # pairs in any order, the scores of answers
+    standing.judge(promised)                      # bets on the days whose labels have come
     standing.gauges(promised)                     # RealisedAccuracy 0.71, RealisedAccuracyLow 0.69 ... ConceptEvidence
 
 Everything is of constant size. "Newest" are the last 1,000 to 2,000: two buckets are kept, the full one before and the
@@ -22,6 +23,7 @@ from monitoring.performance import Performance
 from monitoring.profile import an_object
 from monitoring.quality import Form
 from monitoring.scores import Scores
+from monitoring.settling import Labelled
 
 BUCKET = 1000  # pairs, or answers
 FEWEST = 30  # pairs, below which nothing is told: intervals of fewer hold less than they say
@@ -35,7 +37,7 @@ class Promised:
     Attributes:
         form: The form of its predictions.
         sealed: Its performance when it was evaluated; None when that was not sealed.
-        tolerated: What its losses are held against; None without `sealed`.
+        tolerated: What its losses are held against; None when too little was sealed to judge by.
     """
 
     form: Form
@@ -78,23 +80,30 @@ class Standing:
     def take(self, rows: Iterable[tuple[str, Row]], answered: Iterable[Scores], promised: Promised | None) -> None:
         """Count joined answers, by their inference ids, and the scores of answers with or without a label.
 
-        Bets are made in the order of the answers' times, so those who come together may come in any order.
+        Nothing is judged yet: those that come together may come in any order.
         """
-        losses: list[tuple[float, float]] = []
+        losses: list[Labelled] = []
         tolerated = promised.tolerated if promised else None
+        loss = promised.form.loss[0] if promised else ""
         for _, row in sorted(rows, key=lambda item: (item[1].at, item[0])):
             for outcome in row.outcomes():
                 self.pairs.add(outcome)
                 if tolerated:
-                    losses.append((outcome.loss(tolerated.loss), row.at))
+                    about = row.at if row.about is None else row.about
+                    losses.append(Labelled(outcome.loss(loss), about, row.at))
                 if self.pairs.pairs >= BUCKET:
                     self.before, self.pairs = self.pairs, Performance()
         if tolerated:
-            self.bets = self.bets.take(tolerated, losses)
+            self.bets.add(tolerated, losses)
         for scores in answered:
             self.asked.merge(scores)
             if self.asked.rows >= BUCKET:
                 self.asked_before, self.asked = self.asked, Scores()
+
+    def judge(self, promised: Promised | None) -> None:
+        """Judge what has settled of the losses."""
+        if promised and promised.tolerated:
+            self.bets.judge(promised.tolerated)
 
     @property
     def newest(self) -> Performance:
@@ -140,7 +149,7 @@ class Standing:
             found.append(Gauge(PAIRS, newest.pairs))
             for segment, interval in newest.segments().items():
                 found += _ranges("", {SEGMENT_ERROR: interval}, segment)
-        if promised.tolerated and self.bets.taken:
+        if promised.tolerated:
             found.append(Gauge(EVIDENCE, self.bets.evidence(promised.tolerated)))
         return found
 

@@ -141,7 +141,8 @@ def _range(row: QualityView, name: str) -> str:
 def _concept(row: QualityView) -> Text:
     if row.evidence is None:
         return Text(
-            "concept: not judged, since no labels came or the release tells no answers of its evaluation", "dim"
+            "concept: not judged, since no labels came, or the evaluation told no answers or too few days of them",
+            "dim",
         )
     style = "bold red" if row.evidence >= 1 else "green"
     since = f"; if it has moved, then since {row.since}" if row.since and row.evidence >= _TELLING else ""

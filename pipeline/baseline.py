@@ -1,7 +1,7 @@
 """How good the model was on the data that it was evaluated on, as `monitoring` sums up labels; it is sealed too.
 
-    found = baseline(model_folder, evaluation.answers(estimator, rows))
-    canonical(found.as_dict())          # baseline.json, read by monitoring.performance.Performance.from_dict
+    found = baseline(model_folder, evaluation.answers(estimator, rows), seconds(rows))
+    canonical(found.as_dict())          # baseline.json, read by monitoring.baseline.Baseline.from_dict
 
 What later labels show is held against it. Its histogram of scores tells before labels come how likely an answer with a
 score is right.
@@ -14,6 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.baseline import Baseline
+from monitoring.bulk import ROWS, usual
+from monitoring.conformal import FEWEST
 from monitoring.performance import Outcome, Performance
 from monitoring.quality import Form, UnreadableForm, UnreadableLabel
 from pipeline.contract import ContractBroken
@@ -22,22 +28,25 @@ FILE = "baseline.json"
 _WHERE = "model/evaluation.py: answers(estimator, rows)"
 
 
-def baseline(folder: Path, answers: Iterable[Any]) -> Performance:
+def baseline(folder: Path, answers: Iterable[Any], times: NDArray[np.float64] | None = None) -> Baseline:
     """Hold the model's answers against their labels.
 
     Args:
         folder: The model's, with its `answer.json`.
         answers: A prediction, as the server gives it, and its label, for each row.
+        times: When each row happened, epoch seconds, shape (rows,); None when rows have no times.
 
     Raises:
         ContractBroken: There are none, or one is of another form than `answer.json` says.
     """
-    found = Performance()
-    for outcome in outcomes(form_of(folder), answers):
+    form, found, losses = form_of(folder), Performance(), list[float]()
+    loss, high = form.loss
+    for outcome in outcomes(form, answers):
         found.add(outcome)
-    if not found.pairs:
-        raise ContractBroken([f"{_WHERE}: found no answers; expected one for each row"])
-    return found
+        losses.append(outcome.loss(loss))
+    if not losses or (times is not None and len(losses) != len(times)):
+        raise ContractBroken([f"{_WHERE}: found {len(losses) or 'no'} answers; expected one for each row"])
+    return Baseline(found, usual(np.array(losses), high, times))
 
 
 def form_of(folder: Path) -> Form:
@@ -61,6 +70,16 @@ def outcomes(form: Form, answers: Iterable[Any]) -> Iterator[Outcome]:
         ContractBroken: One is of another form than `answer.json` says.
     """
     return (_outcome(form, place, item) for place, item in enumerate(answers))
+
+
+def judged(baseline: Baseline) -> str:
+    """What can be said of a moved concept later, for whoever trains."""
+    if baseline.usual is not None:
+        return f"a moved concept is judged against {baseline.usual.means.blocks} blocks of evaluation"
+    return (
+        "a moved concept is not judged, so its alarm never rings: evaluation has fewer than "
+        f"{FEWEST} days of rows or, where rows have no times, than {FEWEST * ROWS} rows"
+    )
 
 
 def _outcome(form: Form, place: int, item: Any) -> Outcome:

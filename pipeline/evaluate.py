@@ -18,10 +18,10 @@ from typing import Any
 
 import model
 from model import data, evaluation, parameters, training
-from pipeline.baseline import FILE, baseline
+from pipeline.baseline import FILE, baseline, judged
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.rows import period
+from pipeline.rows import period, seconds
 from pipeline.step import end_with_parent, in_words
 
 
@@ -77,8 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
         canonical({"summary": found.summary, "evaluation": found.details, "training": trained})
     )
     if answers := getattr(evaluation, "answers", None):
-        kept = baseline(Path(model.__file__).parent, answers(estimator, rows))
+        kept = baseline(Path(model.__file__).parent, answers(estimator, rows), seconds(rows))
         (given.out / FILE).write_text(canonical(kept.as_dict()))
+        print(judged(kept))
     print(", ".join(f"{name} {value:.4g}" for name, value in found.summary.items()))
 
 

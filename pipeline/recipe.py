@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FORMAT = "4"
+FORMAT = "5"
 NOT_THE_MODEL = ("Dockerfile", "README.md", "entrypoint.py", "example_request.json")
 
 

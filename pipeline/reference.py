@@ -14,7 +14,7 @@ from monitoring.bulk import ROWS, sealed
 from monitoring.conformal import FEWEST
 from monitoring.reference import Reference
 from pipeline.contract import Rows
-from pipeline.rows import have_times
+from pipeline.rows import seconds
 
 
 def reference(rows: Rows) -> Reference:
@@ -24,7 +24,7 @@ def reference(rows: Rows) -> Reference:
         ValueError: There are no rows.
     """
     columns = {name: _as_requested(np.asarray(values)) for name, values in rows.columns.items()}
-    return Reference(*sealed(columns, _seconds(rows) if have_times(rows) else None))
+    return Reference(*sealed(columns, seconds(rows)))
 
 
 def judged(reference: Reference) -> str:
@@ -36,10 +36,6 @@ def judged(reference: Reference) -> str:
         f"drift is told and not judged, so its alarm never rings: training has fewer than {FEWEST} days of rows or, "
         f"where rows have no times, than {FEWEST * ROWS} rows"
     )
-
-
-def _seconds(rows: Any) -> NDArray[np.float64]:
-    return np.asarray(rows.event_time).astype("datetime64[us]").astype(np.int64) / 1e6
 
 
 def _as_requested(values: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.contract import ContractBroken, Refusal, Rows
 
@@ -26,6 +27,13 @@ class SplitRefused(Refusal):
 def have_times(rows: Rows) -> bool:
     """Whether the rows say when they happened."""
     return getattr(rows, "event_time", None) is not None
+
+
+def seconds(rows: Any) -> NDArray[np.float64] | None:
+    """When each row happened, epoch seconds, shape (rows,); None when they have no times."""
+    if not have_times(rows):
+        return None
+    return np.asarray(rows.event_time).astype("datetime64[us]").astype(np.int64) / 1e6
 
 
 def check_rows(**given: Rows) -> None:

@@ -20,7 +20,7 @@ MAY = {
     "ops": {"model", "pipeline", "rollout", "retraining", "monitoring", "localcloud"},
     "bench": {"model", "pipeline", "rollout", "retraining", "monitoring", "infra", "localcloud", "ops"},
 }
-PURE = {"bulk", "conformal", "performance", "quality", "reference"}
+PURE = {"baseline", "bulk", "conformal", "performance", "quality", "reference"}
 CLOUD = {"boto3", "botocore"}
 ADAPTERS = {
     "pipeline/retrain.py",

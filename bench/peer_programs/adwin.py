@@ -2,7 +2,7 @@
 
 The file has `warm`, shape (rows, columns), on which each detector starts; `quiet`, shape (streams, rows, columns), by
 which the largest delta is chosen that rings in at most the share `alpha` of them; and `moved:<name>` of the same shape.
-NaN is no value.
+NaN is no value. With `rises` only changes upward ring.
 """
 
 import json
@@ -31,13 +31,15 @@ def rings(detectors, stream):
     for place, row in enumerate(stream.tolist()):
         for detector, value in zip(detectors, row, strict=True):
             if not isnan(value):
+                before = detector.estimation
                 detector.update(value)
-                if detector.drift_detected:
+                if detector.drift_detected and (not RISES or detector.estimation > before):
                     return place
     return None
 
 
 given = np.load(sys.argv[1])
+RISES = "rises" in given.files
 quiet, alpha = given["quiet"], float(given["alpha"])
 for delta in DELTAS:
     ready = warmed(delta, given["warm"])

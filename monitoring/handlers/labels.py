@@ -91,8 +91,16 @@ def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised
         return None
     if form is None:
         return None
-    rise, labels = settings.loss_rise, settings.false_alarm_labels
-    return Promised(form, sealed, Tolerated.of(form, sealed, rise, labels) if sealed else None)
+    if sealed is None or sealed.usual is None:
+        return Promised(form, sealed.performance if sealed else None)
+    tolerated = Tolerated.of(
+        sealed.usual,
+        share=settings.loss_rise,
+        false_alarms=settings.concept_false_alarms,
+        late_days=settings.labels_days,
+        every=settings.drift_every,
+    )
+    return Promised(form, sealed.performance, tolerated)
 
 
 def _release(state: RolloutState, variant: str) -> Release | None:

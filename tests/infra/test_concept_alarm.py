@@ -11,7 +11,9 @@ import pytest
 
 from infra.alarm import RUNBOOK
 from localcloud.server.platform import Datum
-from monitoring.concept import Bets, Tolerated
+from monitoring.blocks import Cut
+from monitoring.concept import Bets, Tolerated, Usual
+from monitoring.settling import Labelled
 from monitoring.standing import EVIDENCE
 from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
@@ -22,12 +24,15 @@ from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 NAME = f"{OLD.variant}-concept"
-TOLERATED = Tolerated("LogLoss", 0.5, 5.0, labels=10_000)
+HOUR = 3600.0
+USUAL = Usual.of([0.45 + day % 7 / 50 for day in range(30)], Cut(HOUR, 1), 5.0)
+assert USUAL is not None
+TOLERATED = Tolerated.of(USUAL, share=0.05, false_alarms=0.5, late_days=0, every=HOUR)
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return run(state=idle(OLD), monitoring={"max_loss_rise": 0.25, "segments": ["carrier"]})
+    return run(state=idle(OLD), monitoring={"max_loss_rise": 0.25, "labels_days": 3, "segments": ["carrier"]})
 
 
 def test_each_variant_has_an_alarm_with_a_severity_and_a_runbook_that_is_there(world: World) -> None:
@@ -45,19 +50,22 @@ def test_each_variant_has_an_alarm_with_a_severity_and_a_runbook_that_is_there(w
 def test_the_function_is_told_what_is_tolerated_and_which_segments_there_are(world: World) -> None:
     variables = world.one("lambda/function:Function", "labels").inputs["environment"]["variables"]
     assert variables["LABELS_SEGMENTS"] == '["carrier"]'
-    assert (variables["LABELS_LOSS_RISE"], variables["LABELS_FALSE_ALARM"]) == ("0.25", "1000000")
+    assert (variables["LABELS_LOSS_RISE"], variables["CONCEPT_FALSE_ALARMS"]) == ("0.25", "0.1")
+    assert (float(variables["LABELS_DAYS"]), variables["DRIFT_MINUTES"]) == (3, "2")
 
 
-class Labelled:
+class Told:
     """A CloudWatch with the alarm, and losses that become its metric."""
 
     def __init__(self, local: Local) -> None:
-        self.local, self.bets, self.source = local, Bets(), Random(1)
+        self.local, self.bets, self.source, self.hours = local, Bets(), Random(1), 0
 
-    async def lose(self, mean: float, labels: int) -> None:
-        """Labels with losses of a mean, and the evidence after them."""
-        losses = [(min(5.0, self.source.expovariate(1 / mean)), self.local.clock.now) for _ in range(labels)]
-        self.bets = self.bets.take(TOLERATED, losses)
+    async def lose(self, mean: float) -> None:
+        """An hour of labels with losses about a mean, and the evidence after it."""
+        loss, at = self.source.gauss(mean, 0.04), self.hours * HOUR
+        self.bets.add(TOLERATED, [Labelled(loss, at, at)])
+        self.bets.judge(TOLERATED)
+        self.hours += 1
         place = {"EndpointName": LOCAL.endpoint, "VariantName": OLD.variant}
         value = self.bets.evidence(TOLERATED)
         self.local.service.put("modelstack", [Datum(EVIDENCE, place, value, "None", self.local.clock.now)])
@@ -73,17 +81,18 @@ def test_it_stays_quiet_while_losses_are_tolerated_and_rings_when_they_have_rise
         async with running(tmp_path) as local:
             inputs = world.one(":MetricAlarm", NAME).inputs
             await local("PutMetricAlarm", AlarmName=inputs["name"], AlarmActions=[TOPIC], **as_put(inputs))
-            labelled = Labelled(local)
+            told = Told(local)
             for _ in range(20):
-                await labelled.lose(0.45, 200)
-                assert await labelled.state() == "OK"
-            await labelled.lose(0.9, 300)
-            assert await labelled.state() == "ALARM"
+                await told.lose(0.5)
+                assert await told.state() == "OK"
+            for _ in range(15):
+                await told.lose(0.9)
+            assert await told.state() == "ALARM"
             assert len(local.mail.published) == 1
             await local.advance(3600)
-            assert await labelled.state() == "ALARM", "silence does not end it"
+            assert await told.state() == "ALARM", "silence does not end it"
             for _ in range(10):
-                await labelled.lose(0.3, 200)
-            assert await labelled.state() == "OK", "labels that are right again do"
+                await told.lose(0.3)
+            assert await told.state() == "OK", "labels that are right again do"
 
     asyncio.run(main())

@@ -66,7 +66,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "monitoring",
         60,
         "a section with period_seconds, max_5xx_rate, max_p99_ms, drift_false_alarms, drift_minutes, labels_minutes, "
-        "max_loss_rise, loss_false_alarm_labels, segments",
+        "labels_days, max_loss_rise, concept_false_alarms, segments",
     ),
     ("monitoring.period_seconds", 9, PERIOD),
     ("monitoring.period_seconds", 3601, PERIOD),
@@ -90,9 +90,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("monitoring.max_loss_rise", 0, "a number above 0, up to 10"),
     ("monitoring.max_loss_rise", 11, "a number above 0, up to 10"),
     ("monitoring.max_loss_rise", "10%", "a number above 0, up to 10"),
-    ("monitoring.loss_false_alarm_labels", 999, "a whole number from 1000 to 1000000000"),
-    ("monitoring.loss_false_alarm_labels", 1_000_000_001, "a whole number from 1000 to 1000000000"),
-    ("monitoring.loss_false_alarm_labels", "a year", "a whole number from 1000 to 1000000000"),
+    ("monitoring.labels_days", -1, "a number from 0 to 45"),
+    ("monitoring.labels_days", 46, "a number from 0 to 45"),
+    ("monitoring.labels_days", "a day", "a number from 0 to 45"),
+    ("monitoring.concept_false_alarms", 0, "a number above 0, up to 0.5"),
+    ("monitoring.concept_false_alarms", 0.6, "a number above 0, up to 0.5"),
+    ("monitoring.concept_false_alarms", "one", "a number above 0, up to 0.5"),
     ("monitoring.segments", ["a", "a"], SEGMENTS),
     ("monitoring.segments", ["a", "b", "c", "d"], SEGMENTS),
     ("monitoring.segments", "carrier", SEGMENTS),
@@ -147,11 +150,13 @@ def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, va
 
 
 def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> None:
-    assert refusal(monitoring={"max_drift_psi": 0.25, "drift_min_rows": 300}) == [
+    assert refusal(monitoring={"max_drift_psi": 0.25, "drift_min_rows": 300, "loss_false_alarm_labels": 10_000}) == [
         "modelstack:monitoring.max_drift_psi = 0.25: drift is no longer told by a threshold on an index; allowed is "
         "drift_false_alarms, how many false alarms a year are tolerated",
         "modelstack:monitoring.drift_min_rows = 300: how many rows drift is told from follows from the training data; "
         "leave it out",
+        "modelstack:monitoring.loss_false_alarm_labels = 10000: a moved concept is told by days of labels; allowed is "
+        "concept_false_alarms, how many false alarms a year are tolerated",
     ]
 
 

@@ -6,12 +6,18 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date, timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+from numpy.typing import NDArray
 
+from monitoring.baseline import Baseline
+from monitoring.blocks import Cut
+from monitoring.bulk import DAY, usual
 from monitoring.concept import Tolerated
 from monitoring.pairs import Row
 from monitoring.performance import Outcome, Performance
@@ -43,8 +49,17 @@ def sealed(rows: int = 3000) -> Performance:
     return found
 
 
+def losses(rows: int = 3000) -> NDArray[np.float64]:
+    source = Random(0)
+    return np.array([FORM.losses({"probability": p}, hit)["LogLoss"] for p, hit in (pair(source) for _ in range(rows))])
+
+
 SEALED = sealed()
-PROMISED = Promised(FORM, SEALED, Tolerated.of(FORM, SEALED, 0.02, 10_000))
+USUAL = usual(losses(), 5.0)
+assert USUAL is not None
+PROMISED = Promised(FORM, SEALED, Tolerated(USUAL.means, Cut(25.0, 25), rise=0.01, bound=10_000, late=0.0))
+"""Blocks of 25 seconds, with a label a second."""
+DAILY = Baseline(SEALED, usual(losses(750), 5.0, np.repeat(np.arange(30) * DAY, 25)))
 
 
 def gauges(standing: Standing, promised: Promised = PROMISED) -> dict[str, float]:
@@ -60,6 +75,7 @@ def taken(rows: int, flipped: float = 0.0, seed: int = 1) -> Standing:
     for score, _ in pairs:
         answered.add(score, decided=score >= 0.5)
     standing.take([(f"{n}", row(*one, at=float(n))) for n, one in enumerate(pairs)], [answered], PROMISED)
+    standing.judge(PROMISED)
     return standing
 
 
@@ -87,7 +103,14 @@ def test_what_comes_together_may_come_in_any_order() -> None:
     one, other = Standing.new(), Standing.new()
     one.take(kept, [], PROMISED)
     source.shuffle(kept)
+    other.take(kept[:200], [], PROMISED)
+    other.take(kept[200:], [], PROMISED)
+    for standing in (one, other):
+        standing.judge(PROMISED)
+    assert (one.bets.blocks, one.bets) == (3, other.bets), "two parts of what came together, too"
+    other = Standing.new()
     other.take(kept, [], PROMISED)
+    other.judge(PROMISED)
     assert one.as_dict() == other.as_dict()
     assert Standing.from_dict(json.loads(json.dumps(one.as_dict()))).as_dict() == one.as_dict()
 
@@ -122,18 +145,20 @@ def test_without_a_sealed_baseline_only_labels_are_told() -> None:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with a_world(monkeypatch) as made:
-        for name, value in (("LABELS_SEGMENTS", "[]"), ("LABELS_LOSS_RISE", "0.02"), ("LABELS_FALSE_ALARM", "10000")):
+        given = {"LABELS_SEGMENTS": "[]", "LABELS_LOSS_RISE": "0.02", "CONCEPT_FALSE_ALARMS": "0.5", "LABELS_DAYS": "1"}
+        for name, value in given.items():
             monkeypatch.setenv(name, value)
         state = made.state()
-        made.write_state(replace(state, champion=made.release("a", DECLARED, SEALED.as_dict())))
+        made.write_state(replace(state, champion=made.release("a", DECLARED, DAILY.as_dict())))
         yield made
 
 
-def answered(world: World, pairs: list[tuple[float, bool]]) -> list[str]:
-    """Files of answers and of their labels."""
+def answered(world: World, pairs: list[tuple[float, bool]], day: int | None = None) -> list[str]:
+    """Files of answers and of their labels; of a replayed day of the year 2013, when one is given."""
     names = [f"{world.names}-{n}" for n in range(len(pairs))]
+    told = {} if day is None else {"customAttributes": [f"event-time={date(2013, 1, 1) + timedelta(days=day)}T12:00"]}
     answers = world.captured(
-        "v-a", *((name, score >= 0.5, score) for name, (score, _) in zip(names, pairs, strict=True))
+        "v-a", *((name, score >= 0.5, score) for name, (score, _) in zip(names, pairs, strict=True)), **told
     )
     return [answers, world.labelled(*((name, late) for name, (_, late) in zip(names, pairs, strict=True)))]
 
@@ -152,16 +177,43 @@ def last(world: World, name: str) -> float:
     )
 
 
-def test_labels_that_have_turned_reach_cloudwatch_as_evidence(world: World) -> None:
+def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(world: World) -> None:
     source = Random(4)
-    world.deliver(*answered(world, [pair(source) for _ in range(300)]))
-    assert last(world, "ConceptEvidence") < 1
-    world.deliver(*answered(world, [(0.9, False)] * 60))
+    for day in range(3):
+        world.deliver(*answered(world, [pair(source) for _ in range(25)], day))
+    assert last(world, "ConceptEvidence") < 0.01
+    for day in range(3, 12):
+        world.deliver(*answered(world, [(0.9, False)] * 25, day))
     assert last(world, "ConceptEvidence") >= 1
-    assert last(world, "RealisedPairs") == 360
-    assert kept(world).newest_asked.rows == 360
+    assert kept(world).bets.blocks == 10, "the labels of the last two days may still be coming"
+    assert (kept(world).bets.since or 0) / DAY == pytest.approx((date(2013, 1, 4) - date(1970, 1, 1)).days, abs=1)
+    assert last(world, "RealisedPairs") == 300
+    assert kept(world).newest_asked.rows == 300
     world.sweep()
     assert last(world, "EstimatedAccuracy") > last(world, "RealisedAccuracy")
+
+
+def test_a_file_of_many_days_of_labels_in_any_order_is_judged_by_days_when_all_of_it_is_summed_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.batches._TOGETHER", 1)  # in several transactions
+    source, labels = Random(6), list[tuple[str, Any]]()
+    for day in range(8):
+        names = [f"{day}-{n}" for n in range(25)]
+        at = {"customAttributes": f"event-time={date(2013, 1, 1 + day)}T12:00:00+00:00"}
+        world.deliver(world.captured("v-a", *((name, True, 0.9) for name in names), **at))
+        labels += [(name, True) for name in names]
+    source.shuffle(labels)
+    world.deliver(world.labelled(*labels))
+    assert (kept(world).bets.blocks, kept(world).bets.settling.filling.rows) == (6, 0)
+    assert {block.rows for block in kept(world).bets.settling.opened.values()} == {25}
+
+
+def test_a_release_without_days_to_judge_by_tells_no_evidence(world: World) -> None:
+    world.write_state(replace(world.state(), champion=world.release("a", DECLARED, SEALED.as_dict())))
+    world.deliver(*answered(world, [(0.9, False)] * 60))
+    assert last(world, "RealisedPairs") == 60
+    assert not any(item["MetricName"] == "ConceptEvidence" for item in world.sent)
 
 
 def test_answers_without_labels_are_estimated_by_the_next_sweep(world: World) -> None:
@@ -185,7 +237,8 @@ def test_whatever_is_killed_and_delivered_again_each_pair_is_summed_up_once(worl
         with suppress(Killed):
             world.sweep()
         world.now += 1000
-    assert (kept(world).newest.pairs, kept(world).bets.taken, kept(world).newest_asked.rows) == (120, 120, 120)
+    counted = sum(block.rows for block in kept(world).bets.settling.opened.values())
+    assert (kept(world).newest.pairs, counted, kept(world).newest_asked.rows) == (120, 120, 120)
 
 
 def test_pairs_that_cloudwatch_may_have_lost_are_summed_up_all_the_same(world: World) -> None:

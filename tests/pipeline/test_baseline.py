@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from monitoring.performance import Performance
+from monitoring.baseline import Baseline
+from monitoring.blocks import Cut
+from monitoring.bulk import DAY
 from pipeline import archive
-from pipeline.baseline import FILE, baseline
+from pipeline.baseline import FILE, baseline, judged
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 
@@ -26,10 +29,10 @@ def folder(path: Path, form: Any = LATE) -> Path:
 def test_the_bytes_of_a_baseline_never_change_without_the_format(tmp_path: Path):
     """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
     answers = [({"late": n % 3 == 0, "p": n % 97 / 97}, n % 5 == 0) for n in range(1000)]
-    text = canonical(baseline(folder(tmp_path), answers).as_dict())
-    assert canonical(baseline(tmp_path, reversed(answers)).as_dict()) == text, "in whatever order"
+    times = np.repeat(np.arange(25) * DAY, 40)
+    text = canonical(baseline(folder(tmp_path), answers, times).as_dict())
     assert hashlib.sha256(text.encode()).hexdigest() == (
-        "11c359ceff574dce3f5bfd9cd875a3afcc04d6553b569ea83b0c5b11339be14c"
+        "a3caa0dd77207428c16e17f0a55e444755f91c168a0c0e969c439f071bb5be5a"
     )
 
 
@@ -57,9 +60,31 @@ def test_without_the_form_of_answers_nothing_can_be_held_against_labels(tmp_path
 
 
 def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
-    kept = Performance.from_dict(json.loads(archive.read(sealed.path, FILE)))
-    found, metrics = kept.measures(binary=True), sealed.metrics
+    baseline = Baseline.from_dict(json.loads(archive.read(sealed.path, FILE)))
+    kept, metrics = baseline.performance, sealed.metrics
+    found = kept.measures(binary=True)
     assert kept.pairs == metrics["rows"]
     assert found["LogLoss"].value == pytest.approx(metrics["log_loss"], abs=1e-6)
     assert found["AUC"].low <= metrics["auc"] <= found["AUC"].high
     assert found["AUC"].value == pytest.approx(metrics["auc"], abs=0.005)
+
+
+def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_them(tmp_path: Path):
+    answers = [({"late": True, "p": 0.5 + n // 100 % 5 / 10}, True) for n in range(2000)]
+    found = baseline(folder(tmp_path), answers, np.repeat(np.arange(20) * DAY, 100))
+    assert found.usual is not None
+    assert (found.usual.cut, found.usual.high, found.usual.means.blocks) == (Cut(DAY, 100), 5.0, 20)
+    assert found.usual.means.usual == pytest.approx(found.performance.mean("LogLoss"), abs=1e-9)
+    assert Baseline.from_dict(json.loads(canonical(found.as_dict()))).usual == found.usual
+    assert judged(found) == "a moved concept is judged against 20 blocks of evaluation"
+    few = baseline(tmp_path, answers, np.repeat(np.arange(10) * DAY, 200))
+    assert judged(few) == (
+        "a moved concept is not judged, so its alarm never rings: evaluation has fewer than 20 days of rows or, where "
+        "rows have no times, than 500 rows"
+    )
+    assert Baseline.from_dict(few.as_dict()).usual is None
+
+
+def test_an_answer_for_each_row_is_asked_for(tmp_path: Path):
+    with pytest.raises(ContractBroken, match="found 1 answers; expected one for each row"):
+        baseline(folder(tmp_path), [({"late": True, "p": 0.5}, True)], np.zeros(2))
