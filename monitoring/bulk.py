@@ -21,6 +21,7 @@ from monitoring.concept import Usual
 from monitoring.profile import OTHER, Categorical, Column, Numeric, Profile
 from monitoring.shift import Null, scores
 from monitoring.statistic import FARTHEST, Codes, Numbers, Statistic
+from monitoring.texts import counted
 
 BINS = 20
 CODES = 30
@@ -166,12 +167,14 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
 
 def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
     listed = cast(list[object], values.tolist())
-    if set(map(type, listed)) <= {str, type(None)}:
-        for value, count in Counter(listed).items():
-            tally.add(value, count)
+    try:
+        counts = counted(cast(list[str | None], listed))
+    except TypeError:
+        for value in listed:  # of other types some values are equal, and yet different codes: 1, 1.0 and True
+            tally.add(value)
         return
-    for value in listed:  # of other types some values are equal, and yet different codes: 1, 1.0 and True
-        tally.add(value)
+    for value, count in counts.items():
+        tally.add(value, count)
 
 
 def _numeric(values: NDArray[Any], bins: int) -> Numeric:
