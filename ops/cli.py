@@ -15,12 +15,11 @@ Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, BinaryIO
@@ -30,7 +29,7 @@ from rich.console import Console
 
 from ops import budget, quality, render
 from ops import retrain as retraining
-from ops.command import tell
+from ops.asked import Asked, Group, find
 from ops.errors import OperatorError, explained
 from ops.releases import variant_of
 from ops.rollback import approve as give_approval
@@ -38,10 +37,7 @@ from ops.rollback import clear_rejection, roll_back, to_take_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import take
 from ops.stopping import interruptible
-from ops.target import Target, named, resolve
-from rollout.commands import DEFAULT_STACK
 
-_STACK = "MODELSTACK_STACK"
 _RETRAIN = ("status", "waiting", "start", "approve", "decline", "forget")
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
@@ -56,81 +52,7 @@ class _Delay(click.ParamType):
         return value if value in {"none", "known"} else click.FloatRange(0).convert(value, param, ctx)
 
 
-def _default_stack() -> str:
-    return os.environ.get(_STACK) or DEFAULT_STACK
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
-
-    stack: str = field(default_factory=_default_stack)
-    endpoint: str | None = None
-    region: str | None = None
-
-
-def find(asked: Asked) -> Target:
-    """Read where the endpoint is that is meant.
-
-    Raises:
-        OperatorError: It cannot be found out; the message says what to type.
-    """
-    return named(asked.endpoint, asked.region) if asked.endpoint else resolve(asked.stack)
-
-
-def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
-    if value is not None:
-        ctx.obj = replace(ctx.obj or Asked(), **{str(param.name): value})
-
-
-def _options() -> list[click.Parameter]:
-    """Which endpoint is meant: the same options before the command and after it."""
-    told = {"expose_value": False, "callback": _meant}
-    stack = f"The Pulumi stack whose endpoint is meant.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
-    return [
-        click.Option(["--stack"], help=stack, **told),
-        click.Option(
-            ["--endpoint"], help="An endpoint by its own name, when Pulumi's backend does not answer.", **told
-        ),
-        click.Option(["--region"], help="The region of --endpoint; without it, AWS_REGION.", **told),
-    ]
-
-
-class _Command(click.Command):
-    """Takes the options of the group after its name too, as in `modelstack status --stack dev`."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params = [*self.params, *_options()]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        if ctx.obj.region and not ctx.obj.endpoint:
-            raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
-        return super().invoke(ctx)
-
-
-class _Group(click.Group):
-    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback."""
-
-    command_class = _Command
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params = [*self.params, *_options()]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        ctx.obj = ctx.obj or Asked()
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
-        except OperatorError as error:
-            tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
-            sys.exit(error.exit_code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="modelstack")
 def main() -> None:
     """Look at a model's endpoint, put traffic on it, and take a release back."""

@@ -35,7 +35,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         def __call__(self) -> Any:
             return look(world)
 
-    monkeypatch.setattr(cli, "resolve", lambda stack: target)
+    monkeypatch.setattr("ops.asked.resolve", lambda stack: target)
     monkeypatch.setattr(cli, "take", lambda _: look(world))
     monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
     monkeypatch.setattr("ops.watching.Looks", Looks)

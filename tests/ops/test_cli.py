@@ -173,7 +173,7 @@ def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch)
     def interrupted(stack: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ops.cli.resolve", interrupted)
+    monkeypatch.setattr("ops.asked.resolve", interrupted)
     result = invoke("watch")
     assert (result.exit_code, result.output) == (130, "")
 
