@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo test check bench env shell format lint types image docs lock clean \
+.PHONY: help setup setup-dev up down demo year test check bench env shell format lint types image docs lock clean \
 	checked-style checked-types unit
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
@@ -30,6 +30,10 @@ up: ## Set up, start the local cloud, and bring up stack `local` with its model
 demo: ## A release that is promoted and one that is rolled back, under real traffic
 	@$(SETUP) install --quiet
 	@$(RUN) -m ops.demo
+
+year: ## Ten months of flights within half an hour: drift, retraining, canaries, and what they gained
+	@$(SETUP) install --quiet
+	@$(RUN) -m ops.year
 
 down: ## Destroy the local stacks and stop every process
 	@$(SETUP) install --quiet

@@ -37,21 +37,40 @@ def _destroy_all(console: Console, local: Local) -> int:
     if names:
         local.start(console)
     for name in names:
-        stack = Stack(name, root=local.places.root)
-        recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
-        console.print(f"stack {name}: pulumi destroy")
-        log = local.places.logs / "down.log"
-        outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
-        if outcome.code or outcome.interrupted:
-            for text in () if outcome.interrupted else dict.fromkeys(outcome.errors):
-                tell(console, OperatorError(text))
-            console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
-            if outcome.interrupted:
-                raise outcome.interrupted
-            return outcome.code
-        removed = stack.pulumi("stack", "rm", "--yes", "--preserve-config", "--stack", name)
-        if removed.code:
-            raise OperatorError(f"stack {name} was destroyed, but cannot be removed: {removed.error}")
+        if code := destroy(console, local, name):
+            return code
+    return 0
+
+
+def destroy(console: Console, local: Local, name: str) -> int:
+    """Destroy a stack of a local cloud that runs, and forget it.
+
+    Args:
+        console: Where to show progress.
+        local: Where it is.
+        name: The stack.
+
+    Returns:
+        0, or how the engine ended that could not destroy it; what it said has been shown.
+
+    Raises:
+        OperatorError: It was destroyed and cannot be removed.
+    """
+    stack = Stack(name, root=local.places.root)
+    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    console.print(f"stack {name}: pulumi destroy")
+    log = local.places.logs / "down.log"
+    outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+    if outcome.code or outcome.interrupted:
+        for text in () if outcome.interrupted else dict.fromkeys(outcome.errors):
+            tell(console, OperatorError(text))
+        console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
+        if outcome.interrupted:
+            raise outcome.interrupted
+        return outcome.code
+    removed = stack.pulumi("stack", "rm", "--yes", "--preserve-config", "--stack", name)
+    if removed.code:
+        raise OperatorError(f"stack {name} was destroyed, but cannot be removed: {removed.error}")
     return 0
 
 

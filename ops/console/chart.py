@@ -18,7 +18,6 @@ from ops.console.series import Series
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#b8a800")
 DASHES = ("", "7 3", "2 2", "9 2 2 2")
-_WIDTH, _HEIGHT = 600, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 22
 _LETTER = 12
 _MISSED = 2.5  # periods without a point that break a curve
@@ -41,6 +40,29 @@ class Span:
     end: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a graph is drawn.
+
+    Attributes:
+        width: Of the picture.
+        height: Of the picture.
+        tick: How a time is written below it, as `strftime` takes it.
+        moment: How a point's time is told.
+        ticks: Which times are written; None: the span in equal parts.
+        from_zero: Whether 0 is shown, however far away values are.
+        dots: Whether each point has a dot, which tells its value.
+    """
+
+    width: int = 600
+    height: int = 200
+    tick: str = "%H:%M"
+    moment: str = "%H:%M:%S"
+    ticks: tuple[float, ...] | None = None
+    from_zero: bool = True
+    dots: bool = True
+
+
 def graph(
     title: str,
     curves: Sequence[Series],
@@ -49,6 +71,7 @@ def graph(
     *,
     lines: Sequence[Line] = (),
     marks: Iterable[Mark] = (),
+    look: Look = Look(),
 ) -> Markup:
     """Draw curves.
 
@@ -59,21 +82,46 @@ def graph(
         period: Of the points, seconds.
         lines: Horizontal lines, such as where an alarm rings.
         marks: What happened meanwhile.
+        look: How it is drawn.
     """
     curves = [_within(curve, span) for curve in curves]
     values = [value for curve in curves for _, value in curve.points] + [line.value for line in lines]
-    scale = _Scale.of(values, span)
-    parts = [
-        Markup('<svg class="graph" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            _WIDTH, _HEIGHT, f"{title}: {_said(curves)}"
-        )
-    ]
-    parts += _axes(scale)
+    scale = _Scale.of(values, span, look)
+    parts = [picture(look, f"{title}: {_said(curves)}"), *_levels(scale), *times(span, look)]
     parts += [_mark(scale, mark) for mark in marks if span.start <= mark.at <= span.end]
     parts += [_line(scale, line) for line in lines]
     for number, curve in enumerate(curves):
         parts += _curve(scale, curve, number, period)
     return Markup("").join([*parts, Markup("</svg>")])
+
+
+def picture(look: Look, said: str) -> Markup:
+    """The beginning of a picture.
+
+    Args:
+        look: How large it is.
+        said: What it shows, for those who do not see it.
+    """
+    return Markup('<svg class="graph" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+        look.width, look.height, said
+    )
+
+
+def across(at: float, span: Span, look: Look) -> float:
+    """Where a time is, from the left of the picture."""
+    return _LEFT + (at - span.start) / (span.end - span.start) * (look.width - _LEFT - _RIGHT)
+
+
+def times(span: Span, look: Look) -> Iterator[Markup]:
+    """The times below a picture."""
+    parts = (0, 1, 2, 3, 4)
+    shown = look.ticks or tuple(span.start + part / _TICKS * (span.end - span.start) for part in parts)
+    for at in shown:
+        x = across(at, span, look)
+        anchor = "start" if x < 2 * _LEFT else "end" if x > look.width - _LEFT else "middle"
+        yield Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
+            x, look.height - 6, anchor, _told(at, look.tick)
+        )
 
 
 def style(number: int) -> tuple[str, str]:
@@ -97,22 +145,31 @@ def _within(curve: Series, span: Span) -> Series:
 @dataclass(frozen=True)
 class _Scale:
     span: Span
+    look: Look
     ticks: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Sequence[float], span: Span) -> _Scale:
-        low, high = min([0.0, *values]), max(values, default=1.0)
+    def of(cls, values: Sequence[float], span: Span, look: Look) -> _Scale:
+        floor = [0.0] if look.from_zero else []
+        low, high = min([*floor, *values], default=0.0), max(values, default=1.0)
         step = _round_step((high - low) / _TICKS)
         first, last = math.floor(low / step), math.ceil(high / step)
-        return cls(span, tuple(step * number for number in range(first, max(last, first + 1) + 1)))
+        return cls(span, look, tuple(step * number for number in range(first, max(last, first + 1) + 1)))
 
     def x(self, at: float) -> float:
-        share = (at - self.span.start) / (self.span.end - self.span.start)
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        return across(at, self.span, self.look)
 
     def y(self, value: float) -> float:
         low, high = self.ticks[0], self.ticks[-1]
-        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+        return self.bottom - (value - low) / (high - low) * (self.bottom - _TOP)
+
+    @property
+    def right(self) -> float:
+        return self.look.width - _RIGHT
+
+    @property
+    def bottom(self) -> float:
+        return self.look.height - _BOTTOM
 
 
 def _round_step(least: float) -> float:
@@ -123,25 +180,18 @@ def _round_step(least: float) -> float:
     return next(power * part for part in (1, 2, 5, 10) if power * part >= least * (1 - 1e-9))
 
 
-def _axes(scale: _Scale) -> Iterator[Markup]:
+def _levels(scale: _Scale) -> Iterator[Markup]:
     for value in scale.ticks:
         y = scale.y(value)
-        yield Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(_LEFT, y, _WIDTH - _RIGHT)
+        yield Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(_LEFT, y, scale.right)
         yield Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
             _LEFT - 6, y + 4, short(value)
-        )
-    span = scale.span
-    for number in range(_TICKS + 1):
-        at = span.start + number / _TICKS * (span.end - span.start)
-        anchor = ("start", *["middle"] * (_TICKS - 1), "end")[number]
-        yield Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
-            scale.x(at), _HEIGHT - 6, anchor, datetime.fromtimestamp(at, UTC).strftime("%H:%M")
         )
 
 
 def _mark(scale: _Scale, mark: Mark) -> Markup:
     return Markup('<path class="mark" d="M{:.1f} {}V{}"><title>{}</title></path>').format(
-        scale.x(mark.at), _TOP, _HEIGHT - _BOTTOM, mark.text
+        scale.x(mark.at), _TOP, scale.bottom, mark.text
     )
 
 
@@ -149,7 +199,7 @@ def _line(scale: _Scale, line: Line) -> Markup:
     y = scale.y(line.value)
     return Markup(
         '<path class="limit" d="M{} {:.1f}H{}"/><text class="tick limit" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-    ).format(_LEFT, y, _WIDTH - _RIGHT, _WIDTH - _RIGHT, y - 4 if y > _TOP + _LETTER else y + _LETTER, line.label)
+    ).format(_LEFT, y, scale.right, scale.right, y - 4 if y > _TOP + _LETTER else y + _LETTER, line.label)
 
 
 def _curve(scale: _Scale, curve: Series, number: int, period: int) -> Iterator[Markup]:
@@ -157,8 +207,8 @@ def _curve(scale: _Scale, curve: Series, number: int, period: int) -> Iterator[M
     for piece in _pieces(curve.points, period):
         path = "L".join(f"{scale.x(at):.1f} {scale.y(value):.1f}" for at, value in piece)
         yield Markup('<path class="curve" stroke="{}" stroke-dasharray="{}" d="M{}"/>').format(colour, dash, path)
-    for at, value in curve.points:
-        told = f"{curve.label}: {value:.6g} at {datetime.fromtimestamp(at, UTC):%H:%M:%S}"
+    for at, value in curve.points if scale.look.dots else ():
+        told = f"{curve.label}: {value:.6g} at {_told(at, scale.look.moment)}"
         yield Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2" fill="{}"><title>{}</title></circle>').format(
             scale.x(at), scale.y(value), colour, told
         )
@@ -170,6 +220,10 @@ def _pieces(points: Sequence[tuple[float, float]], period: int) -> Iterator[Sequ
         if at == len(points) or points[at][0] - points[at - 1][0] > _MISSED * period:
             yield points[begin:at]
             begin = at
+
+
+def _told(at: float, form: str) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(form)
 
 
 def _said(curves: Sequence[Series]) -> str:

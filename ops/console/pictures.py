@@ -24,8 +24,13 @@ _SIZE = "1280,1250"
 _PATIENCE_S = 180
 
 
-def take(address: str, path: str, picture: Path) -> None:
+def take(address: str, picture: Path, size: str = _SIZE) -> None:
     """Take a picture of one page.
+
+    Args:
+        address: The page's.
+        picture: Where it goes.
+        size: Width and height of the window, pixels.
 
     Raises:
         OperatorError: There is no Chromium, or it took none.
@@ -35,12 +40,12 @@ def take(address: str, path: str, picture: Path) -> None:
         raise OperatorError("chromium is not on PATH", "On Debian: apt-get install chromium")
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={profile}"]
-        wanted = [f"--window-size={_SIZE}", f"--screenshot={picture}", address.rstrip("/") + path]
+        wanted = [f"--window-size={size}", f"--screenshot={picture}", address]
         done = subprocess.run(
             [binary, *flags, *wanted], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
     if done.returncode or not picture.is_file():
-        raise OperatorError(f"chromium took no picture of {path}: {done.stderr.strip()[-300:]}")
+        raise OperatorError(f"chromium took no picture of {address}: {done.stderr.strip()[-300:]}")
 
 
 def main(console: Console) -> int:
@@ -53,7 +58,7 @@ def main(console: Console) -> int:
     try:
         for name, path in TABS:
             picture = FOLDER / f"console-{name}.png"
-            take(address, "/?hours=0.25" if path == "/" else path, picture)
+            take(address.rstrip("/") + ("/?hours=0.25" if path == "/" else path), picture)
             console.print(str(picture.relative_to(ROOT)))
     finally:
         serving.stop()

@@ -28,7 +28,7 @@ from infra.target import check_target, regions, wrong_region
 from tests.infra.refusals import constraints, kind_of, load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
-STACKS = ("local", "local-staging", "dev", "staging", "prod")
+STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last"
 IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
@@ -309,7 +309,7 @@ def test_committed_stack_files_are_valid(stack: str) -> None:
     assert content["aws:region"] == "us-east-1"
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging"])
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year"])
 def test_working_on_a_local_stack_leaves_its_committed_file_alone(stack: str) -> None:
     content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
     assert content["encryptionsalt"].startswith("v1:"), "without a salt, the first `pulumi up` writes one into the file"

@@ -331,7 +331,7 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
 # --- other stacks
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "dev", "staging", "prod"])
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", "dev", "staging", "prod"])
 def test_every_stack_has_every_output(stack: str) -> None:
     exported = run(stack, world=World(source=SOURCE), serving={"image": IMAGE}).exported
     assert set(exported) == set(NAMES)
