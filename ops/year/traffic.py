@@ -1,6 +1,6 @@
 """Puts the year's events on an endpoint, several a request, and keeps how good each answer was.
 
-It waits when the endpoint or the labels are behind: this is a year in small, and no test of load.
+It waits when the endpoint is behind: this is a year in small, and no test of load.
 """
 
 from __future__ import annotations
