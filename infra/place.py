@@ -97,7 +97,7 @@ async def here(settings: Settings, stack: str) -> Place:
     names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
     source = await champion_of(settings.promotion.source) if settings.promotion.source else None
     image = image_for(settings.serving.image, names, source)
-    candidate = None if source else standing(record, state.rejected)
+    candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
     return Place(names, state, source, image, candidate, provider)
 
 

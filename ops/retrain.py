@@ -55,8 +55,9 @@ def look(target: Target) -> Retraining:
             record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
         except ValueError as error:
             raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
-    live = [release.id for release in (state.champion, state.challenger) if release]
-    return Retraining(record, standing(record, state.rejected), waiting(record, state.rejected, live))
+    champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
+    counts = standing(record, state.rejected, champion)
+    return Retraining(record, counts, waiting(record, state.rejected, champion, challenger))
 
 
 def ask(target: Target, action: str, reason: str) -> str:

@@ -154,7 +154,7 @@ class AwsWorld:
         alarms = [alarm for alarm in answer["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
         found = {alarm["AlarmName"]: alarm.get("StateReason", "") for alarm in alarms}
         return tuple(
-            Trigger(measure, f"{name} rings: {found[name]}"[:_LONGEST_WHY])
+            Trigger(measure, f"{name} rang: {found[name]}"[:_LONGEST_WHY])
             for name, measure in names.items()
             if name in found
         )

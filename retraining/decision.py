@@ -89,6 +89,7 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
         The record to write, the same when nothing changed, and the job to create after it was written.
     """
     record = record if record.since else replace(record, since=seen.day)
+    record = record.served_by(seen.champion.id) if seen.champion else record
     if record.phase is Phase.TRAINING:
         return _of_job(record, seen)
     if record.phase is Phase.ASKING and not record.approved:
@@ -119,25 +120,34 @@ def request(record: Record, seen: Seen, reason: str) -> Record:
     return replace(record, phase=Phase.IDLE, trigger=None, through="", approved=False, requested=asked)
 
 
-def approve(record: Record) -> Record:
+def approve(record: Record, seen: Seen, reason: str) -> Record:
     """A person agrees.
 
     Raises:
-        NotNow: Nothing is asked.
+        NotNow: Nothing is asked, or it was agreed to already.
     """
-    _asked(record)
-    return replace(record, approved=True)
+    if record.phase is not Phase.ASKING:
+        raise NotNow("nothing waits for a person")
+    if record.approved:
+        raise NotNow("it is approved already")
+    return replace(record, approved=True).noted(Entry(seen.now, seen.day, "approved", f"retraining approved: {reason}"))
 
 
 def decline(record: Record, seen: Seen, reason: str) -> Record:
-    """A person refuses; the cool-down counts from now, as after a retraining.
+    """A person refuses what is asked, or the candidate that waits; the cool-down counts from now.
 
     Raises:
-        NotNow: Nothing is asked.
+        NotNow: Nothing is asked, and no candidate waits.
     """
-    _asked(record)
-    text = f"retraining declined: {reason}"
-    return _idle(record).begun(seen.day).noted(Entry(seen.now, seen.day, "declined", text))
+    newest = record.accepted[0] if record.accepted else None
+    live = {seen.on_trial, seen.champion.id if seen.champion else ""}
+    if record.phase is Phase.ASKING:
+        text, after = f"retraining declined: {reason}", _idle(record)
+    elif newest is not None and not newest.served and newest.release not in live:
+        text, after = f"candidate {newest.release} declined: {reason}", replace(record, accepted=record.accepted[1:])
+    else:
+        raise NotNow("nothing waits for a person")
+    return after.begun(seen.day).noted(Entry(seen.now, seen.day, "declined", text))
 
 
 def forget(record: Record, seen: Seen, reason: str) -> Record:
@@ -150,11 +160,6 @@ def forget(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow("no retrained version counts: the window of the config does")
     text = f"retrained windows forgotten, the config's counts again: {reason}"
     return replace(record, accepted=()).noted(Entry(seen.now, seen.day, "forgotten", text))
-
-
-def _asked(record: Record) -> None:
-    if record.phase is not Phase.ASKING:
-        raise NotNow("nothing waits for a person")
 
 
 def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
@@ -194,6 +199,7 @@ def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endp
         trigger=trigger,
         through=seen.day,
         job=job,
+        champion=champion.id,
         requested=None,
         approved=False,
         held="",
@@ -219,6 +225,10 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
     if report["outcome"] != "better":
         text = f"the champion stays, {record.job} gave no candidate: {report['why']}"
         return _idle(record).noted(Entry(seen.now, seen.day, "kept", text, numbers))
+    if seen.champion is None or seen.champion.id != record.champion:
+        now = seen.champion.id if seen.champion else "nothing"
+        text = f"{record.job} gave no candidate: it was held against {record.champion}, and {now} serves by now"
+        return _idle(record).noted(Entry(seen.now, seen.day, "kept", text, numbers))
     package = {name: report["package"][name] for name in PACKAGE}
     candidate = Candidate(
         through=report["through"],
@@ -226,13 +236,14 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
         release=release_id(report["recipe"], package["image_uri"]),
         package=package,
         why=record.trigger.why if record.trigger else "",
+        champion=record.champion,
     )
     text = f"{candidate.release}, trained on data to {candidate.through}, waits for its release: {report['why']}"
     return _idle(record).with_candidate(candidate).noted(Entry(seen.now, seen.day, "candidate", text, numbers))
 
 
 def _idle(record: Record) -> Record:
-    return replace(record, phase=Phase.IDLE, trigger=None, through="", job="", approved=False, held="")
+    return replace(record, phase=Phase.IDLE, trigger=None, through="", job="", champion="", approved=False, held="")
 
 
 def _days(earlier: str, later: str) -> int:

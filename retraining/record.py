@@ -1,7 +1,7 @@
 """What is known of an endpoint's retraining: one record, written by one function, read by the program.
 
     record.phase                        # Phase.TRAINING
-    standing(record, rejected)          # the retrained window that counts, or None
+    standing(record, rejected, champion)    # the retrained window that counts, or None
 
 Days are those of the requests, `YYYY-MM-DD`: of a replay the days that it tells, else today's. A record written by a
 newer version is read; what is unknown in it is left out.
@@ -53,6 +53,8 @@ class Candidate:
         release: What its release is called.
         package: Where it is: `package_digest`, `archive_uri`, `manifest_sha256`, `model_package_arn`, `image_uri`.
         why: What asked for it.
+        champion: The id of the release that it was compared with.
+        served: Whether it has served since.
     """
 
     through: str
@@ -60,6 +62,8 @@ class Candidate:
     release: str
     package: Mapping[str, Any]
     why: str = ""
+    champion: str = ""
+    served: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Entry:
     Attributes:
         at: Epoch seconds.
         day: The day of the requests.
-        kind: `asked`, `declined`, `started`, `candidate`, `kept`, `failed` or `forgotten`.
+        kind: `asked`, `approved`, `declined`, `started`, `candidate`, `kept`, `failed` or `forgotten`.
         text: What happened, and after the first colon why.
         numbers: The comparison of challenger and champion, if there was one.
     """
@@ -91,6 +95,7 @@ class Record:
         trigger: Why; None when idle.
         through: The day up to which the job takes data; empty when idle.
         job: The training job; empty when none runs.
+        champion: The id of the release that the job starts from; empty when none runs.
         requested: A person's wish for a retraining that is not begun yet.
         approved: Whether a person has agreed to what is asked.
         starts: The days on which a job was begun, or declined by a person, oldest first.
@@ -106,6 +111,7 @@ class Record:
     trigger: Trigger | None = None
     through: str = ""
     job: str = ""
+    champion: str = ""
     requested: Trigger | None = None
     approved: bool = False
     starts: tuple[str, ...] = ()
@@ -128,6 +134,11 @@ class Record:
         """The record with a candidate more; one of the same release replaces the one before."""
         others = [one for one in self.accepted if one.release != candidate.release]
         return replace(self, accepted=(candidate, *others)[:_ACCEPTED])
+
+    def served_by(self, champion: str) -> Record:
+        """The record in which a candidate that serves is known to have served."""
+        accepted = tuple(replace(one, served=True) if one.release == champion else one for one in self.accepted)
+        return self if accepted == self.accepted else replace(self, accepted=accepted)
 
     def to_json(self) -> str:
         """The record as JSON."""
@@ -154,26 +165,35 @@ class Record:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
 
 
-def standing(record: Record, rejected: Collection[str]) -> Candidate | None:
-    """The newest candidate that no rollout has rejected: its window counts for whatever is released next.
+def standing(record: Record, rejected: Collection[str], champion: str) -> Candidate | None:
+    """The newest candidate that counts: its window is that of whatever is released next.
+
+    One that its rollout rejected does not count, nor one that never served and was held against another champion than
+    the one that serves: nobody knows whether it is better than that.
 
     Args:
         record: The record.
         rejected: Ids of releases that were rejected.
+        champion: The id of the release that serves; empty before the first.
     """
-    return next((one for one in record.accepted if one.release not in rejected), None)
+
+    def counts(one: Candidate) -> bool:
+        return one.release not in rejected and (one.served or champion in {one.release, one.champion})
+
+    return next((one for one in record.accepted if counts(one)), None)
 
 
-def waiting(record: Record, rejected: Collection[str], live: Collection[str]) -> Candidate | None:
+def waiting(record: Record, rejected: Collection[str], champion: str, challenger: str) -> Candidate | None:
     """The candidate that the next `pulumi up` would put on trial; None when there is none.
 
     Args:
         record: The record.
         rejected: Ids of releases that were rejected.
-        live: Ids of the releases that serve or are on trial.
+        champion: The id of the release that serves; empty before the first.
+        challenger: The id of the release on trial; empty when there is none.
     """
-    newest = standing(record, rejected)
-    return newest if newest is not None and newest is record.accepted[0] and newest.release not in live else None
+    newest = standing(record, rejected, champion)
+    return None if newest is None or newest.served or newest.release in {champion, challenger} else newest
 
 
 def _read(cls: type[_T], raw: Mapping[str, Any]) -> _T:

@@ -25,7 +25,7 @@ from rollout.dynamo import DynamoJournal
 
 _CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
     "start": decision.request,
-    "approve": lambda record, _seen, _reason: decision.approve(record),
+    "approve": decision.approve,
     "decline": decision.decline,
     "forget": decision.forget,
 }

@@ -58,7 +58,8 @@ CANDIDATE = Candidate(
     recipe="b" * 64,
     release=release_id("b" * 64, LOCAL.process_image),
     package={key: FACTS[key] for key in ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn")},
-    why="flight-delay-local-v-drift rings",
+    why="flight-delay-local-v-drift rang",
+    champion=OLD.id,
 )
 RECORD = Record().with_candidate(CANDIDATE)
 
@@ -173,7 +174,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 
 
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
-    assert place.standing(RECORD, ()) == CANDIDATE
+    assert place.standing(RECORD, (), OLD.id) == CANDIDATE
     source = {"region": "us-east-1", "release": OLD.as_dict()}
     world = run("local-staging", World(source=source), record=RECORD)
     assert world.one(":Package").inputs["parameters"] == {}

@@ -29,7 +29,7 @@ CHAMPION = Release(
     variant=f"v-{'a' * 12}",
     config_name="flight-delay-local-c",
 )
-DRIFT = Trigger("drift", "flight-delay-local-v-drift rings: 1.2")
+DRIFT = Trigger("drift", "flight-delay-local-v-drift rang: 1.2")
 CONCEPT = Trigger("concept", "flight-delay-local-v-concept rings: 1.1")
 AT_ONCE = Rules(ask=False)
 BETTER = {
@@ -177,10 +177,11 @@ def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_
     assert (asking.phase, start) == (Phase.ASKING, None)
     assert asking.history[-1].kind == "asked"
     assert step(asking, seen("2013-05-04", ringing=(DRIFT,)), Rules()) == (asking, None), "asked once"
-    record, start = step(approve(asking), seen("2013-05-04"), Rules())
+    record, start = step(approve(asking, seen(), "anna: yes"), seen("2013-05-04"), Rules())
     assert start is not None
     assert start.through == "2013-05-04"
     assert not record.approved, "agreement is for one"
+    assert "retraining approved: anna: yes" in [entry.text for entry in record.history]
 
 
 def test_declined_it_asks_again_after_the_cool_down_only() -> None:
@@ -193,7 +194,7 @@ def test_declined_it_asks_again_after_the_cool_down_only() -> None:
 
 def test_an_agreement_outlives_a_trial_that_is_in_the_way() -> None:
     asking, _ = step(Record(), seen(ringing=(DRIFT,)), Rules())
-    held, start = step(approve(asking), seen(on_trial="b" * 12), Rules())
+    held, start = step(approve(asking, seen(), "anna: yes"), seen(on_trial="b" * 12), Rules())
     assert start is None
     assert step(held, seen(), Rules())[1] is not None
 
@@ -211,7 +212,8 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing() -> None:
     for refused in (
         lambda: request(training, seen(), "anna: now"),
         lambda: request(Record(), seen(on_trial="b" * 12), "anna: now"),
-        lambda: approve(Record()),
+        lambda: approve(Record(), seen(), "anna: yes"),
+        lambda: approve(Record(phase=Phase.ASKING, approved=True), seen(), "anna: yes"),
         lambda: decline(training, seen(), "anna: no"),
         lambda: forget(Record(), seen(), "anna: no"),
     ):
@@ -231,9 +233,11 @@ def test_a_better_version_is_a_candidate_and_its_window_counts() -> None:
     assert "metrics" not in newest.package
     assert record.history[-1].kind == "candidate"
     assert record.history[-1].numbers == BETTER["comparison"]
-    assert standing(record, ()) == newest
-    assert waiting(record, (), [CHAMPION.id]) == newest
-    assert waiting(record, (), [newest.release]) is None, "it serves, or is on trial"
+    assert newest.champion == CHAMPION.id
+    assert standing(record, (), CHAMPION.id) == newest
+    assert waiting(record, (), CHAMPION.id, "") == newest
+    assert waiting(record, (), CHAMPION.id, newest.release) is None, "it is on trial"
+    assert waiting(record, (), newest.release, "") is None, "it serves"
 
 
 def test_a_candidate_that_its_rollout_rejected_gives_way_to_the_one_before() -> None:
@@ -241,9 +245,42 @@ def test_a_candidate_that_its_rollout_rejected_gives_way_to_the_one_before() -> 
         Candidate(day, recipe * 64, recipe * 12, {}) for day, recipe in (("2013-04-01", "1"), ("2013-05-01", "2"))
     )
     record = Record().with_candidate(first).with_candidate(second)
-    assert standing(record, [second.release]) == first
-    assert waiting(record, [second.release], [CHAMPION.id]) is None, "the one before had its turn"
-    assert standing(record, [first.release, second.release]) is None
+    record = record.served_by(first.release)
+    assert standing(record, [second.release], CHAMPION.id) == replace(first, served=True)
+    assert waiting(record, [second.release], CHAMPION.id, "") is None, "the one before had its turn"
+    assert standing(record, [first.release, second.release], CHAMPION.id) is None
+
+
+def test_a_candidate_that_was_held_against_another_champion_neither_waits_nor_counts() -> None:
+    record = trained(BETTER)
+    other = "9" * 12
+    assert waiting(record, (), other, "") is None
+    assert standing(record, (), other) is None
+    served, _ = step(record, seen(champion=replace(CHAMPION, id=record.accepted[0].release)))
+    assert standing(served, (), other) == served.accepted[0], "what has served was seen to be good"
+
+
+def test_a_job_whose_champion_was_replaced_meanwhile_gives_no_candidate() -> None:
+    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    other = replace(CHAMPION, id="9" * 12)
+    record, _ = step(training, seen(champion=other, job=JobSeen("completed", report=BETTER)))
+    assert not record.accepted
+    assert record.history[-1].kind == "kept"
+    assert f"it was held against {CHAMPION.id}, and {other.id} serves by now" in record.history[-1].text
+
+
+def test_a_candidate_that_waits_can_be_declined_alone_and_one_that_has_served_cannot() -> None:
+    record = trained(BETTER)
+    after = decline(record, seen(), "anna: a storm")
+    assert not after.accepted
+    assert after.history[-1].text.endswith("declined: anna: a storm")
+    with pytest.raises(NotNow):
+        decline(record, seen(champion=replace(CHAMPION, id=record.accepted[0].release)), "anna: a storm")
+    with pytest.raises(NotNow):
+        decline(record, seen(on_trial=record.accepted[0].release), "anna: a storm")
+    served = record.served_by(record.accepted[0].release)
+    with pytest.raises(NotNow):
+        decline(served, seen(), "anna: a storm")
 
 
 @pytest.mark.parametrize("outcome", ["not_better", "refused", "nothing_new"])
@@ -277,7 +314,7 @@ def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_runnin
 
 def test_forgotten_the_window_of_the_config_counts_again() -> None:
     record = forget(trained(BETTER), seen(), "anna: bad labels in April")
-    assert standing(record, ()) is None
+    assert standing(record, (), CHAMPION.id) is None
     assert record.history[-1].kind == "forgotten"
 
 
@@ -285,7 +322,8 @@ def test_forgotten_the_window_of_the_config_counts_again() -> None:
 
 
 def test_the_record_is_read_back_and_what_a_newer_version_added_is_left_out() -> None:
-    record = approve(step(trained(BETTER), seen("2013-06-01", ringing=(CONCEPT,)), Rules())[0])
+    asking, _ = step(trained(BETTER), seen("2013-06-01", ringing=(CONCEPT,)), Rules())
+    record = approve(asking, seen("2013-06-01"), "anna: yes")
     assert Record.from_json(record.to_json()) == record
     assert Record.from_json(record.to_json().replace('"held"', '"later": 1, "held"', 1)) == record
     for text in ("", "[]", '{"phase": "sleeping"}'):
