@@ -275,8 +275,9 @@ def labels(asked: Asked, file: BinaryIO) -> None:
 def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
     """Show what was retrained and why, or ACT on it.
 
-    start begins one, whatever the cool-down and the budget; approve and decline answer what it asks, decline also drops a candidate; forget lets the
-    window of the config count again. waiting exits with 0 when a candidate waits for `pulumi up`, else with 1.
+    start begins one, whatever the cool-down and the budget; approve and decline answer what it asks, and decline drops
+    a candidate that waits; forget lets the window of the config count again. waiting exits with 0 when a candidate
+    waits for `pulumi up`, else with 1.
     """
     target = find(asked)
     if action in _RETRAIN[:2]:
