@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from monitoring.aws import DynamoRecord
+from monitoring.dynamo import DynamoRecord
 from monitoring.record import newest_day
 from ops.replay import background
 from ops.retrain import Retraining, look
