@@ -9,11 +9,26 @@ from typing import Any
 from infra import beyond_chance
 from infra.config import MonitoringSettings
 from infra.naming import Names
+from monitoring.pairs import (
+    ANSWERS_DUPLICATE,
+    ANSWERS_SKEWED,
+    ANSWERS_UNREADABLE,
+    CONTRADICTING,
+    DUPLICATE,
+    INVALID,
+    LOST,
+    UNKNOWN,
+    UNPARSABLE,
+)
 from monitoring.slo import SLIS, Objective
 from monitoring.standing import EVIDENCE
 from rollout.catalogue import EVENTS
 
 WIDTH, HEIGHT = 12, 6
+UNUSABLE = (
+    *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
+    *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
+)
 UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
 
 
@@ -61,12 +76,27 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
         ),
         _budget(names, objective),
         _graph("Accuracy by the newest labels, with its interval", names, _interval(names, "RealisedAccuracy", period)),
+        _graph("AUC by the newest labels, with its interval", names, _interval(names, "RealisedAUC", period)),
+        _graph("Calibration error, with its interval", names, _interval(names, "RealisedCalibrationError", period)),
         _graph("Accuracy, estimated before labels come", names, _interval(names, "EstimatedAccuracy", period)),
         _graph(
             "Evidence that the concept has moved",
             names,
             {"": _search(names, "modelstack", EVIDENCE, "Maximum", period)},
             line=1,
+        ),
+        _graph(
+            "Labels and answers that could not be used, by what is wrong",
+            names,
+            {name: _search(names, "modelstack", name, "Sum", period, by="") for name in UNUSABLE},
+        ),
+        _graph(
+            "Answers that break the contract, and values that are missing",
+            names,
+            {
+                INVALID: _search(names, "modelstack", INVALID, "Sum", period),
+                "MissingValues": _search(names, "modelstack", "MissingValues", "Sum", drift),
+            },
         ),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
@@ -85,7 +115,7 @@ def _text(markdown: str) -> dict[str, Any]:
 
 
 def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *, by: str = "VariantName") -> str:
-    schema = f"{{{namespace},EndpointName,{by}}}"
+    schema = f"{{{','.join(filter(None, (namespace, 'EndpointName', by)))}}}"
     return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
 
 

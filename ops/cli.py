@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import click
 from rich.console import Console
 
-from ops import budget, quality, render
+from ops import budget, kept_aside, quality, render
 from ops import retrain as retraining
 from ops.asked import Asked, Group, find
 from ops.errors import OperatorError, explained
@@ -62,7 +62,7 @@ def main() -> None:
 @_json
 @click.pass_obj
 def status(asked: Asked, as_json: bool) -> None:
-    """Show endpoint, weights, last verdict, retraining, error budgets, quality by labels, alarms and packages.
+    """Show endpoint, weights, last verdict, retraining, error budgets, quality, bad input, alarms and packages.
 
     Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
     """
@@ -72,6 +72,7 @@ def status(asked: Asked, as_json: bool) -> None:
         seen,
         budgets=budget.read(target),
         quality=quality.read(target, [row.name for row in seen.variants]),
+        aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),
     )
     if as_json:

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.budget import BudgetView
+from ops.kept_aside import HOURS
+from ops.kept_aside import line as kept_aside
 from ops.quality import QualityView
 from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
 from rollout.commands import Commands
@@ -34,6 +36,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
         parts.append(Text.assemble(("retraining ", "dim"), seen.retraining))
     parts += [budget(row) for row in seen.budgets]
     parts += [quality(row) for row in seen.quality]
+    if seen.aside:
+        parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), kept_aside(seen.aside)))
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
@@ -73,11 +77,12 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     table = Table(title=f"alarms of {endpoint}", title_justify="left", expand=False)
     table.add_column("alarm", no_wrap=True)
     table.add_column("state", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for row in rows:
         reason = row.reason if row.state == "ALARM" else ""
         name = row.name.removeprefix(f"{endpoint}-")
-        table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), reason)
+        table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.severity, reason)
     return table
 
 

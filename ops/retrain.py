@@ -93,7 +93,7 @@ def ask(target: Target, action: str, reason: str) -> str:
 def line(seen: Retraining, commands: Commands) -> str:
     """What is to be said of it in a line; empty when nothing goes on and nothing waits."""
     if seen.record.phase is not Phase.IDLE:
-        return _doing(seen.record, commands)
+        return doing(seen.record, commands)
     if seen.waits:
         return f"candidate {seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
     return seen.record.held
@@ -103,7 +103,7 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     """The retraining as a person reads it."""
     record = seen.record
     head = Table.grid(padding=(0, 2))
-    head.add_row("retraining", _doing(record, commands))
+    head.add_row("retraining", doing(record, commands))
     if record.held:
         head.add_row("held", record.held)
     if seen.waits:
@@ -121,7 +121,8 @@ def _up(commands: Commands) -> str:
     return f"type: {commands.pulumi_up}"
 
 
-def _doing(record: Record, commands: Commands) -> str:
+def doing(record: Record, commands: Commands) -> str:
+    """What goes on, and what a person is asked."""
     why = record.trigger.why if record.trigger else ""
     if record.phase is Phase.TRAINING:
         return f"{record.job} trains on data to {record.through}: {why}"

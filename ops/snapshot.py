@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from rollout.state import RolloutState, Verdict
 
 # As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
 _OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)|probe-silent")
+_SEVERITY = re.compile(r"Severity: (page|ticket)\.")
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
 
@@ -55,11 +56,15 @@ class Happened:
 
 @dataclass(frozen=True)
 class AlarmView:
-    """One alarm with the state and the reason that CloudWatch gives, with value and threshold."""
+    """One alarm with the state and the reason that CloudWatch gives, with value and threshold.
+
+    `severity` is `page` or `ticket`, by its description; empty when that does not say.
+    """
 
     name: str
     state: str
     reason: str
+    severity: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Snapshot:
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the
-    budgets, the quality and the retraining, which is empty when nothing is to be said of it.
+    budgets, the quality, the retraining, which is empty when nothing is to be said of it, and at what was kept `aside`
+    within a day, by metric.
     """
 
     at: str
@@ -107,6 +113,7 @@ class Snapshot:
     moved: dict[str, Any] | None = None
     quality: tuple[QualityView, ...] = ()
     retraining: str = ""
+    aside: dict[str, int] = field(default_factory=dict[str, int])
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -258,9 +265,16 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
             item["AlarmName"],
             item["StateValue"],
             with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold")),
+            severity_of(item.get("AlarmDescription", "")),
         )
         for item in found
     )
+
+
+def severity_of(description: str) -> str:
+    """How urgent an alarm is, by its description; empty when that does not say."""
+    said = _SEVERITY.match(description)
+    return said.group(1) if said else ""
 
 
 def _own(alarm: str, endpoint: str) -> bool:

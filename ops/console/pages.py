@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -20,13 +20,21 @@ from ops.console.definition import Widget, widgets
 from ops.console.series import Series, fetch
 from ops.errors import OperatorError, explained
 from ops.releases import journal_state
-from ops.snapshot import Snapshot
+from ops.retrain import doing, look
+from ops.snapshot import Snapshot, severity_of
 from ops.target import Target
 from ops.watching import Looks
 from rollout.state import RolloutState
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
 _AT_ONCE = 4  # requests to AWS
+
+
+def _plain(description: str, runbook: str) -> str:
+    """What an alarm means, without what is shown beside it."""
+    return re.sub(r"^Severity: \w+\. ", "", description.replace(f"Runbook: {runbook}", "") if runbook else description)
+
+
 _CHANGES = 12  # of one alarm
 _VERSIONS = 50
 _RUNBOOK = re.compile(r"(?:https?://|docs/)\S+")
@@ -60,6 +68,7 @@ class Alarm:
     Attributes:
         name: Its name.
         state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+        severity: `page` or `ticket`; empty when its description does not say.
         since: When it came to be so, UTC, ISO 8601.
         reason: Why, with value and threshold.
         description: What it means.
@@ -71,6 +80,7 @@ class Alarm:
 
     name: str
     state: str
+    severity: str
     since: str
     reason: str
     description: str
@@ -123,9 +133,15 @@ class Pages:
         self._looks = looks or Looks(target)
 
     def rollout(self) -> dict[str, Any]:
-        """The endpoint, the trial under way with its evidence, and what happened."""
-        seen = self._looks()
-        return {"seen": seen, "events": tuple(reversed(seen.events))}
+        """The endpoint, the trial under way with its evidence, what happened, and the retraining."""
+        seen, retraining = self._looks(), look(self.target)
+        return {
+            "seen": seen,
+            "events": tuple(reversed(seen.events)),
+            "retraining": retraining,
+            "doing": doing(retraining.record, self.target.commands),
+            "trained": [(_moment(entry.at), entry) for entry in reversed(retraining.record.history)],
+        }
 
     def dashboard(self, hours: float) -> dict[str, Any]:
         """The stack's dashboard, as CloudWatch has it, with the last hours' data."""
@@ -204,6 +220,10 @@ class Pages:
         return tuple(Change(item["Timestamp"].isoformat(timespec="seconds"), item["HistorySummary"]) for item in items)
 
 
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
 def _epoch(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
@@ -214,9 +234,10 @@ def _alarm(item: Mapping[str, Any], changes: tuple[Change, ...]) -> Alarm:
     return Alarm(
         name=item["AlarmName"],
         state=item["StateValue"],
+        severity=severity_of(description),
         since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
         reason=with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold")),
-        description=description,
+        description=_plain(description, runbook.group() if runbook else ""),
         runbook=runbook.group().rstrip(".") if runbook else "",
         composite="AlarmRule" in item,
         missing=item.get("TreatMissingData", ""),

@@ -14,8 +14,10 @@ from starlette.applications import Starlette
 
 from ops.console.pages import Pages
 from ops.errors import OperatorError
+from ops.retrain import Retraining
 from ops.snapshot import AlarmView
 from ops.target import Target
+from retraining.record import Candidate, Entry, Record
 from rollout.memory import World
 from tests.ops.played import look
 
@@ -46,7 +48,7 @@ PACKAGE = {
 }  # fmt: skip
 RINGS = {
     "AlarmName": "endpoint-v-b-5xx", "StateValue": "ALARM", "StateUpdatedTimestamp": datetime(2026, 3, 1, tzinfo=UTC),
-    "StateReason": "0.5 > 0.05", "AlarmDescription": "Fails. See docs/operations.md#5xx.",
+    "StateReason": "0.5 > 0.05", "AlarmDescription": "Severity: page. Fails. Runbook: docs/operations.md#5xx",
     "TreatMissingData": "notBreaching",
 }  # fmt: skip
 
@@ -57,6 +59,11 @@ class Paginator:
 
     def paginate(self, **_: Any) -> list[dict[str, Any]]:
         return [self.page]
+
+
+CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {})
+TRAINED = Entry(NOON, "2013-06-16", "candidate", "bbbbbbbbbbbb waits for its release: log-loss <0.55>")
+RETRAINING = Retraining(Record(accepted=(CANDIDATE,), history=(TRAINED,)), CANDIDATE, CANDIDATE)
 
 
 class CloudWatch:
@@ -117,5 +124,6 @@ def pages(world: World, monkeypatch: pytest.MonkeyPatch, *items: dict[str, Any],
     clients = {"cloudwatch": CloudWatch(body(*(items or (REQUESTS,))), problem), "sagemaker": SageMaker()}
     monkeypatch.setattr(Target, "client", lambda self, service: clients[service])
     monkeypatch.setattr("ops.console.pages.journal_state", lambda _: world.state)
+    monkeypatch.setattr("ops.console.pages.look", lambda _: RETRAINING)
     ringing = AlarmView("endpoint-v-b-5xx", "ALARM", "0.5 > 0.05")
     return Pages(target, looks=lambda: look(world, ringing), clock=lambda: NOON)

@@ -167,12 +167,21 @@ def test_the_rollout_shows_shares_evidence_against_its_bounds_and_what_happened(
     assert page.index("<td>weights</td>") < page.index("<td>promoted</td>"), "the newest first"
 
 
+def test_the_rollout_shows_what_was_retrained_what_waits_and_what_to_type(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/rollout").text
+    assert "<code>bbbbbbbbbbbb</code>, trained on data to 2013-06-16; type: <code>pulumi up</code>" in page
+    assert "log-loss &lt;0.55&gt;" in page
+
+
 def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[..., Browser]) -> None:
     page = browse().get("/alarms").text
     assert 'id="endpoint-v-b-5xx"' in page
     assert "Alarm updated from OK to ALARM" in page
     assert "Missing data: notBreaching" in page
     assert "<code>docs/operations.md#5xx</code>" in page
+    assert page.count("docs/operations.md#5xx") == 1, "said once"
+    assert "<td>page</td>" in page
+    assert "Severity: " not in page
 
 
 def test_the_registry_shows_role_approval_and_lineage(browse: Callable[..., Browser]) -> None:
