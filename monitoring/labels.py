@@ -148,19 +148,33 @@ class LabelJoin:
                     else:
                         usable.append((inference_id, Given(label, f"{digest[:16]}:{number}")))
                         origins.append(origin)
-            found: list[Entry] = []
-            answered = zip(usable, origins, self.ledger.labels(usable), strict=True)
-            for (_, given), origin, (entry, kept) in answered:
-                if kept or entry.given is None or entry.given.source == given.source:
-                    found.append(entry)
-                else:
-                    rejected.append(_later(entry.given, given, origin))
-            joined += self._join(found)
+            later, now_joined = self._take(usable)
+            joined += now_joined
+            # Of a label of no use that came just before, this is known only now: the other one takes its place.
+            again = [place for place, first in later.items() if first.label != usable[place][1].label]
+            clashing, now_joined = self._take([usable[place] for place in again])
+            joined += now_joined
+            same = {place: first for place, first in later.items() if place not in again}
+            for place, first in sorted({**same, **{again[n]: first for n, first in clashing.items()}}.items()):
+                rejected.append(_later(first, usable[place][1], origins[place]))
         if rejected:
             self.aside.keep(digest[:16], [item.as_json() for item in rejected])
         end.counts.update(item.metric for item in rejected)
         self.ledger.commit(end)
         return joined
+
+    def _take(self, labels: Sequence[tuple[str, Given]]) -> tuple[dict[int, Given], int]:
+        """Keep labels and join them; the places of those that came after another, with that one, and how many pairs."""
+        if not labels:
+            return {}, 0
+        found: list[Entry] = []
+        later: dict[int, Given] = {}
+        for place, ((_, given), (entry, kept)) in enumerate(zip(labels, self.ledger.labels(labels), strict=True)):
+            if kept or entry.given is None or entry.given.source == given.source:
+                found.append(entry)
+            else:
+                later[place] = entry.given
+        return later, self._join(found)
 
     def sweep(self, patience: float) -> int:
         """Finish what was left, and give up on labels that waited longer than `patience` seconds for an answer.
@@ -198,18 +212,18 @@ class LabelJoin:
                 batch.rows[entry.id] = row = _row(entry, variant, self.trial)
                 size += sum(len(values) for values in row.losses.values())
             except (UnreadableLabel, UnreadableForm) as error:
-                batch.rows[entry.id] = None
+                batch.unusable[entry.id] = cast(Given, entry.given)
                 rejected.append(Rejected(UNPARSABLE, f"{variant}: {error}", _source(entry), _line(entry)))
-            if len(batch.rows) >= _CLAIMS or size >= _ROWS:
+            if len(batch.rows) + len(batch.unusable) >= _CLAIMS or size >= _ROWS:
                 self._settle(batch, rejected)
                 batch, rejected, size = Batch(variant), [], 0
         self._settle(batch, rejected)
 
     def _settle(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         if rejected:
-            name = f"joined-{batch.variant}-{_digest(batch.rows)}"
+            name = f"joined-{batch.variant}-{_digest({**batch.rows, **batch.unusable})}"
             self.aside.keep(name, [item.as_json() for item in rejected])
-        if batch.rows:
+        if batch.rows or batch.unusable:
             self.ledger.commit(batch)
 
 

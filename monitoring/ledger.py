@@ -3,13 +3,15 @@
 Items, by their hash key `id`:
 
     id#<inference id>     a label (`given`), each variant's answer (`answer#<variant>`), or both, and which of the
-                          answers were joined with the label (`joined#<variant>`)
+                          answers were joined with the label (`joined#<variant>`), or could not be
+                          (`unusable#<variant>`)
     once#<name>           a file that was read to its end
     batch#<id>            losses and counts that are claimed, and not yet sent or not yet summed up
     standing#<variant>    how a variant stands
 
 One item holds an id's label and all its answers, so whoever writes the last half of a pair sees the other in it, and a
-label finds the answers of every variant in one read. Each attribute is written once, by a conditional write.
+label finds the answers of every variant in one read. Each attribute is written once, by a conditional write; a label
+that was of no use to any answer gives way to the next one.
 
 A label without an answer, and a batch, have the attributes `waiting` and `since`, the keys of the sparse index
 `waiting`. All items leave by their `expires`.
@@ -20,16 +22,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 from monitoring.batch_metrics import content, holds
 from monitoring.batches import Batches
-from monitoring.pairs import UNKNOWN, UNPARSABLE, Answer, Batch, Entry, Given, Row
+from monitoring.pairs import UNKNOWN, UNPARSABLE, Answer, Batch, Entry, Given
 from monitoring.table import Item, Table
 
 _READ, _BYTES = 100, 1_000_000
-_ANSWER, _JOINED = "answer#", "joined#"
+_ANSWER, _JOINED, _UNUSABLE = "answer#", "joined#", "unusable#"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,37 @@ class DynamoLedger:
         return self._keep(f"{_ANSWER}{variant}", [(key, json.dumps(asdict(answer))) for key, answer in given])
 
     def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each label by its inference id, unless there is one."""
-        return self._keep("given", [(key, json.dumps(asdict(label))) for key, label in given])
+        """Keep each label by its inference id, unless there is one that is of use."""
+        found = self._keep("given", [(key, _text(label)) for key, label in given])
+        for place, (entry, kept) in enumerate(found):
+            if not kept and entry.gives_way_to(given[place][1]):
+                found[place] = self._replaced(entry, given[place][1])
+        return found
+
+    def _replaced(self, entry: Entry, given: Given) -> tuple[Entry, bool]:
+        """Put a label in the place of one that was of no use, if that is still there; what is known then."""
+        marks = {f"#m{number}": f"{_UNUSABLE}{variant}" for number, variant in enumerate(sorted(entry.unusable))}
+        joined = {f"#j{number}": f"{_JOINED}{variant}" for number, variant in enumerate(sorted(entry.answers))}
+        update = {
+            "TableName": self.table.name,
+            "Key": {"id": {"S": f"id#{entry.id}"}},
+            "UpdateExpression": "SET given = :given, waiting = :waiting, since = :since, expires = :expires "
+            f"REMOVE {', '.join(marks)}",
+            "ConditionExpression": " AND ".join(
+                ["given = :old", *(f"attribute_not_exists({name})" for name in joined)]
+            ),
+            "ExpressionAttributeNames": {**marks, **joined},
+            "ExpressionAttributeValues": {
+                ":given": {"S": _text(given)},
+                ":old": {"S": _text(cast(Given, entry.given))},
+                ":waiting": {"S": "label"},
+                ":since": {"N": str(self.table.now())},
+                ":expires": self.table.expiry,
+            },
+        }
+        if self.table.transact([{"Update": update}]) is None:
+            return replace(entry, given=given, unusable=frozenset()), True
+        return entry, False
 
     def _keep(self, half: str, given: Sequence[tuple[str, str]]) -> list[tuple[Entry, bool]]:
         """Keep the first of each id in transactions of many, then read what is known."""
@@ -110,12 +141,12 @@ class DynamoLedger:
 
     def commit(self, batch: Batch) -> None:
         """Claim in one transaction with the batch, then send it. Whatever somebody else claimed is left out."""
-        rows, unknown = dict(batch.rows), set(batch.unknown)
-        while claims := self._claims(batch, rows, unknown):
+        rows, unusable, unknown = dict(batch.rows), dict(batch.unusable), set(batch.unknown)
+        while claims := self._claims(batch, rows, unusable, unknown):
             counts = Counter(batch.counts)
             counts[UNKNOWN] += len(unknown)
-            counts[UNPARSABLE] += sum(row is None for row in rows.values())
-            body = content(batch, {key: row for key, row in rows.items() if row is not None}, counts)
+            counts[UNPARSABLE] += len(unusable)
+            body = content(batch, rows, counts)
             item = self.batches.item(body) if holds(body) else None
             put = [{"Put": {"TableName": self.table.name, "Item": item}}] if item else []
             refused = self.table.transact([*(action for _, action in claims), *put])
@@ -128,10 +159,11 @@ class DynamoLedger:
             for position in refused:
                 inference_id = claims[position][0]
                 rows.pop(inference_id, None)
+                unusable.pop(inference_id, None)
                 unknown.discard(inference_id)
 
     def _claims(
-        self, batch: Batch, rows: Mapping[str, Row | None], unknown: Iterable[str]
+        self, batch: Batch, rows: Iterable[str], unusable: Mapping[str, Given], unknown: Iterable[str]
     ) -> list[tuple[str, dict[str, Any]]]:
         claims: list[tuple[str, dict[str, Any]]] = []
         if batch.once:
@@ -139,11 +171,22 @@ class DynamoLedger:
             put = {"TableName": self.table.name, "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
             claims.append(("", {"Put": put}))
         claims += [(key, self._claim(key, f"{_JOINED}{batch.variant}")) for key in rows]
+        same = "attribute_not_exists(#mark) AND given = :given"
+        claims += [
+            (key, self._claim(key, f"{_UNUSABLE}{batch.variant}", same, {":given": {"S": _text(label)}}))
+            for key, label in unusable.items()
+        ]
         nothing = "attribute_exists(waiting) AND attribute_not_exists(answered)"
         claims += [(key, self._claim(key, "given_up", nothing)) for key in unknown]
         return claims
 
-    def _claim(self, inference_id: str, mark: str, condition: str = "attribute_not_exists(#mark)") -> dict[str, Any]:
+    def _claim(
+        self,
+        inference_id: str,
+        mark: str,
+        condition: str = "attribute_not_exists(#mark)",
+        values: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         return {
             "Update": {
                 "TableName": self.table.name,
@@ -151,7 +194,7 @@ class DynamoLedger:
                 "UpdateExpression": "SET #mark = :now REMOVE waiting, since",
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": {"#mark": mark},
-                "ExpressionAttributeValues": {":now": {"N": str(self.table.now())}},
+                "ExpressionAttributeValues": {":now": {"N": str(self.table.now())}, **(values or {})},
             }
         }
 
@@ -184,7 +227,12 @@ def _entry(item: Item) -> Entry:
         answers={name: Answer(**json.loads(value["S"])) for name, value in _of_variants(item, _ANSWER)},
         given=Given(**json.loads(given["S"])) if given else None,
         joined=frozenset(name for name, _ in _of_variants(item, _JOINED)),
+        unusable=frozenset(name for name, _ in _of_variants(item, _UNUSABLE)),
     )
+
+
+def _text(label: Given) -> str:
+    return json.dumps(asdict(label))
 
 
 def _of_variants(item: Item, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

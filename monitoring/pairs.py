@@ -63,17 +63,23 @@ class Entry:
         answers: The first answer of each variant, by the variant.
         given: The first label.
         joined: The variants whose answer was joined with the label.
+        unusable: The variants with whose answer it could not be joined, since it is none that they could be wrong by.
     """
 
     id: str
     answers: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
     given: Given | None = None
     joined: frozenset[str] = frozenset()
+    unusable: frozenset[str] = frozenset()
 
     @property
     def due(self) -> frozenset[str]:
         """The variants whose answer can be joined and was not yet."""
-        return frozenset(self.answers) - self.joined if self.given is not None else frozenset()
+        return frozenset(self.answers) - self.joined - self.unusable if self.given is not None else frozenset()
+
+    def gives_way_to(self, given: Given) -> bool:
+        """Whether another label takes the place of the one that is there: that one was of no use to anybody."""
+        return self.given is not None and bool(self.unusable) and not self.joined and given.label != self.given.label
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,8 @@ class Batch:
 
     Attributes:
         variant: Whose answers `rows` and `checked` are about.
-        rows: Inference id -> what it gives; None when its label could not be used, which counts as `LabelsUnparsable`.
+        rows: Inference id -> what it gives.
+        unusable: Inference id -> the label that could not be used; each counts as `LabelsUnparsable`.
         checked: (Trial or None, whether it breaks the model's contract) -> how many answers; only with `once`.
         answered: The scores of the answers, labels or not; only with `once`.
         unknown: Inference ids whose label waits no longer; each counts as `LabelsUnknown`.
@@ -137,7 +144,8 @@ class Batch:
     """
 
     variant: str = ""
-    rows: dict[str, Row | None] = field(default_factory=dict[str, "Row | None"])
+    rows: dict[str, Row] = field(default_factory=dict[str, Row])
+    unusable: dict[str, Given] = field(default_factory=dict[str, Given])
     checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
     answered: Scores = field(default_factory=Scores)
     unknown: set[str] = field(default_factory=set[str])
@@ -155,7 +163,9 @@ class Ledger(Protocol):
         ...
 
     def labels(self, given: Sequence[tuple[str, Given]]) -> Sequence[tuple[Entry, bool]]:
-        """Keep each label by its inference id, unless there is one; what is known then, and whether it was kept."""
+        """Keep each label by its inference id, unless there is one that is of use; what is known then, and whether it
+        was kept.
+        """
         ...
 
     def seen(self, once: str) -> bool:

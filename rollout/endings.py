@@ -149,6 +149,8 @@ def _rolled_back(state: RolloutState, now: float) -> RolloutState:
     if verdict is None or champion is None:
         return state
     done = _idle(state, replace(verdict, at=now), champion)
+    if done.previous is not None and done.previous.id in done.rejected:  # it was tried again, and is no way back
+        done = replace(done, previous=None)
     return done.noting(
         now, verdict.outcome, f"{verdict.release} {verdict.outcome.replace('_', ' ')}: {verdict.reason.text}"
     )

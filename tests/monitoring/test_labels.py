@@ -133,6 +133,29 @@ def test_the_first_label_stays_and_later_ones_are_kept_aside(world: World) -> No
     ]
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_label_that_the_model_could_not_have_given_does_not_keep_the_right_one_out(world: World, apart: bool) -> None:
+    asked = world.captured("v-a", ("x", True, 0.9))
+    if apart:
+        world.deliver(asked, world.labelled(("x", "purple")), world.labelled(("x", True)))
+    else:
+        world.deliver(asked, world.labelled(("x", "purple"), ("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert [kind for kind, _ in world.rejected()] == ["LabelsUnparsable"]
+    world.deliver(world.labelled(("x", False)))
+    assert world.seen("Accuracy", "v-a") == (1, 1), "the right one stays"
+    assert ("LabelsContradicting", "this id has the label true already, which stays") in world.rejected()
+
+
+def test_a_label_of_no_use_that_came_before_its_answer_gives_way_too(world: World) -> None:
+    world.deliver(world.labelled(("x", "purple")))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
+    assert world.seen("LabelsUnparsable")[1] == 2, "of each answer that it could not be joined with"
+    world.deliver(world.labelled(("x", True)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert world.seen("LabelsContradicting")[1] == 0
+
+
 def test_the_first_of_a_file_stays_too(world: World) -> None:
     world.deliver(world.labelled(("x", True), *((f"n{n}", True) for n in range(20)), ("x", False)))
     world.deliver(world.captured("v-a", ("x", True, 0.9)))
