@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -31,16 +32,18 @@ class Retraining:
         record: What the function has written.
         counts: The candidate whose window counts for the next release; None: the config's own does.
         waits: The candidate that the next update would put on trial; None when there is none.
+        on: Whether the stack has the function that retrains.
     """
 
     record: Record
     counts: Candidate | None
     waits: Candidate | None
+    on: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
-        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits}
+        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits, "on": self.on}
 
 
 def look(target: Target) -> Retraining:
@@ -57,7 +60,16 @@ def look(target: Target) -> Retraining:
             raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
     champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
     counts = standing(record, state.rejected, champion)
-    return Retraining(record, counts, waiting(record, state.rejected, champion, challenger))
+    return Retraining(record, counts, waiting(record, state.rejected, champion, challenger), _is_on(target))
+
+
+def _is_on(target: Target) -> bool:
+    client = target.client("lambda")
+    try:
+        client.get_function_configuration(FunctionName=f"{target.endpoint}-retrain")
+    except ClientError as error:
+        return error.response["Error"]["Code"] != "ResourceNotFoundException"  # who may not look sees the rest
+    return True
 
 
 def ask(target: Target, action: str, reason: str) -> str:
@@ -93,7 +105,7 @@ def ask(target: Target, action: str, reason: str) -> str:
 def line(seen: Retraining, commands: Commands) -> str:
     """What is to be said of it in a line; empty when nothing goes on and nothing waits."""
     if seen.record.phase is not Phase.IDLE:
-        return doing(seen.record, commands)
+        return doing(seen, commands)
     if seen.waits:
         return f"candidate {seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
     return seen.record.held
@@ -103,7 +115,7 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     """The retraining as a person reads it."""
     record = seen.record
     head = Table.grid(padding=(0, 2))
-    head.add_row("retraining", doing(record, commands))
+    head.add_row("retraining", doing(seen, commands))
     if record.held:
         head.add_row("held", record.held)
     if seen.waits:
@@ -121,8 +133,12 @@ def _up(commands: Commands) -> str:
     return f"type: {commands.pulumi_up}"
 
 
-def doing(record: Record, commands: Commands) -> str:
+def doing(seen: Retraining, commands: Commands) -> str:
     """What goes on, and what a person is asked."""
+    record = seen.record
+    if not seen.on:
+        was = f"; when it was switched off, {record.job} was training" if record.job else ""
+        return f"off: nothing new is trained (modelstack:retraining.enabled){was}"
     why = record.trigger.why if record.trigger else ""
     if record.phase is Phase.TRAINING:
         return f"{record.job} trains on data to {record.through}: {why}"

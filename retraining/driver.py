@@ -84,7 +84,9 @@ class Driver:
             record = self.book.read()
             seen = self.world.look(record)
             asked = change(record, seen) if change else record
-            after, start = decide(asked, seen, self.rules, self.endpoint)
+            # Who refuses is not asked the next question by the same call.
+            goes_on = change is None or asked.approved or asked.requested is not None
+            after, start = decide(asked, seen, self.rules, self.endpoint) if goes_on else (asked, None)
             written = record if after == record else self.book.write(after)
             if written is None:
                 continue

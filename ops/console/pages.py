@@ -139,7 +139,7 @@ class Pages:
             "seen": seen,
             "events": tuple(reversed(seen.events)),
             "retraining": retraining,
-            "doing": doing(retraining.record, self.target.commands),
+            "doing": doing(retraining, self.target.commands),
             "trained": [(_moment(entry.at), entry) for entry in reversed(retraining.record.history)],
         }
 

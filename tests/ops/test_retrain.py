@@ -67,6 +67,12 @@ def test_the_page_tells_what_counts_what_waits_and_what_happened() -> None:
     assert "that of the config" in shown(Retraining(Record(), None, None))
 
 
+def test_that_it_is_switched_off_is_said_and_what_was_under_way_then() -> None:
+    assert "off: nothing new is trained" in shown(Retraining(Record(), None, None, on=False))
+    assert line(Retraining(Record(), None, None, on=False), COMMANDS) == ""
+    assert "flight-delay-dev-20130616-3 was training" in line(Retraining(TRAINING, None, None, on=False), COMMANDS)
+
+
 class Lambda:
     """A function that answers as told."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from retraining.decision import JobSeen, Seen, Start
+from retraining.decision import JobSeen, Seen, Start, decline
 from retraining.driver import Driver, Moved
 from retraining.record import Entry, Phase, Record
 from retraining.rules import Rules
@@ -122,6 +122,15 @@ def test_whoever_wrote_first_wins_and_the_other_looks_again() -> None:
     bed.driver.carry_on()
     assert len(bed.world.created) == 1
     assert bed.world.created == [bed.book.record.job]
+
+
+def test_who_declines_is_not_asked_again_by_the_same_call() -> None:
+    bed = Bed()
+    asking = replace(bed.driver, rules=Rules(cool_down_days=0, most_per_week=7))
+    asking.carry_on()
+    declined = asking.carry_on(lambda record, look: decline(record, look, "anna: a storm"))
+    assert (declined.phase, bed.kinds) == (Phase.IDLE, ["asked", "declined"])
+    assert asking.carry_on().phase is Phase.ASKING
 
 
 def test_writers_without_end_are_an_error_and_begin_nothing() -> None:
