@@ -24,7 +24,7 @@ from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PROGRAM = ("infra", "model", "monitoring", "pipeline", "rollout", "requirements")
+PROGRAM = ("infra", "model", "monitoring", "pipeline", "requirements", "retraining", "rollout")
 BOOM = "the table of carriers is empty"
 
 

@@ -91,15 +91,15 @@ def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twi
     assert status == 0, wrong
     report = job.report()
     assert report["outcome"] == "better", report["why"]
-    days = {"train_until": "2013-07-05", "evaluate_from": "2013-07-05", "evaluate_until": "2013-07-19"}
+    days = {"train_until": "2013-06-28", "evaluate_from": "2013-06-28", "evaluate_until": "2013-07-19"}
     assert report["changes"] == days
     assert report["through"] == "2013-07-20"
     wanted = recipe(ROOT, {**SMALL, **days})
     assert report["recipe"] == wanted.digest
     assert report["package"]["package_digest"] == build(ROOT, wanted, workdir=tmp_path / "own").digest
     compared = report["comparison"]
-    assert (compared["loss"], compared["days"]) == ("log_loss", 14)
-    assert (compared["from"], compared["until"]) == ("2013-07-05", "2013-07-19")
+    assert (compared["loss"], compared["days"]) == ("log_loss", 21)
+    assert (compared["from"], compared["until"]) == ("2013-06-28", "2013-07-19")
     assert compared["challenger"] == pytest.approx(report["package"]["metrics"]["log_loss"], abs=1e-9)
     assert 0 < compared["low"] <= compared["gain"] <= compared["high"]
     assert said.splitlines()[-1] == f"better: {report['why']}"
