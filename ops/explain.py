@@ -198,7 +198,9 @@ def _beside(turns: Sequence[Turn], release: str) -> str:
 
 
 def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
-    turns, present = _turns(state, verdict.rollout_id), verdict.rollout_id == state.rollout_id
+    own = release_of(verdict.rollout_id) == verdict.release
+    turns, present = _turns(state, verdict.rollout_id), own and verdict.rollout_id == state.rollout_id
+    turns = turns if own else _taken_back(turns)  # the trial of that rollout was another release's
     reason, plan = verdict.reason, state.plan if present else None
     began = turns[0].at if turns and turns[0].kind in _BEGIN else ""
     ended = verdict is not state.decided
@@ -207,12 +209,12 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     when = (
         f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now, as the endpoint takes it"
     )
-    at = _weight(turns, verdict)
+    at = _weight(turns, verdict) if own else ", as champion"
     return Story(
         endpoint=state.endpoint,
         rollout_id=verdict.rollout_id,
         release=verdict.release,
-        beside=_beside(turns, verdict.release),
+        beside=_beside(turns, verdict.release) if own else "",
         outcome=verdict.outcome,
         summary=f"release {verdict.release} {'was' if ended else 'is being'} {outcome} {when}{at}",
         why=reason.text,
@@ -228,6 +230,12 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         trial=None,
         next=_next(state, verdict, commands),
     )
+
+
+def _taken_back(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """What happened from when the champion was taken back."""
+    last = max((place for place, turn in enumerate(turns) if turn.kind == Phase.RESTORING.value), default=len(turns))
+    return tuple(turns[last:])
 
 
 def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:

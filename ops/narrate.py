@@ -15,6 +15,7 @@ from ops.timeline import plain
 from ops.trial import Evidence
 from rollout.catalogue import KNOWN
 from rollout.judge.words import latency
+from rollout.notice import release_of
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:
@@ -41,7 +42,8 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         yield "", Text(f"its value was {_number(story.alarm.value)}, its threshold {_number(story.alarm.threshold)}")
     then = "" if story.outcome == "running" else " then"
     beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
-    yield "on trial", Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
+    label = "on trial" if story.release == release_of(story.rollout_id) else "champion"
+    yield label, Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
     yield "", Text()
     for number, turn in enumerate(story.turns):
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())

@@ -207,6 +207,23 @@ def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -
     assert "live now v-a (champion) 100%" in read(world)
 
 
+def test_a_champion_taken_back_after_the_trial_of_another_is_not_told_as_of_that_trial(
+    begin: Begin, release: Callable[[str], Release]
+) -> None:
+    world = begin(seconds=600)
+    world.controller().release(release("c"), "pair-bc", plan())
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    found, text = story(world), read(world)
+    assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "")
+    assert found.summary.endswith(", as champion")
+    assert [turn.kind for turn in found.turns] == ["restoring", "rolled_back"]
+    assert "on trial" not in text
+    assert "champion v-b" in text
+
+
 def test_a_timeout_tells_what_was_lacking(begin: Begin, world: World) -> None:
     world.requests_per_second = 0
     begin(plan(max_seconds=100), 300)
