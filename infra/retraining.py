@@ -51,30 +51,9 @@ class Retraining(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Retraining", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        own = settings.retraining
+        self._names, own = names, settings.retraining
         image = own.image or names.process_image
-        role = aws.iam.Role(
-            "training", name=names.training_role, assume_role_policy=policies.trust("sagemaker"), opts=child
-        )
-        allowed = aws.iam.RolePolicy(
-            "training",
-            name=names.training_role,
-            role=role.name,
-            policy=registry.key.arn.apply(lambda key: policies.document(*policies.training(names, key, image))),
-            opts=child,
-        )
-        job = JobSettings(
-            role=names.training_role_arn,
-            image=image,
-            instance_type=own.instance_type,
-            max_seconds=60 * own.max_minutes,
-            min_gain=own.min_gain,
-            gates={metric: gate.model_dump(exclude_none=True) for metric, gate in settings.model.gates.items()},
-            bucket=names.bucket,
-            group=names.package_group,
-            region=names.region,
-        )
+        allowed = self._role(registry, image)
         self.function = Function(
             "retrain",
             names,
@@ -83,17 +62,36 @@ class Retraining(pulumi.ComponentResource):
             statements=registry.key.arn.apply(lambda key: policies.retrain(names, key)),
             alerts=alerts,
             timeout=SECONDS,
-            environment={"RETRAINING": written(own.rules(), job)},
+            environment={"RETRAINING": written(own.rules(), _job(names, settings, image))},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         self.function.runs_every(own.check_minutes)
+        self._hears()
+        self.register_outputs({"function": self.function.function.name})
+
+    def _role(self, registry: Registry, image: str) -> aws.iam.RolePolicy:
+        """What a job may do."""
+        child, names = pulumi.ResourceOptions(parent=self), self._names
+        trust = policies.trust("sagemaker")
+        role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust, opts=child)
+        return aws.iam.RolePolicy(
+            "training",
+            name=names.training_role,
+            role=role.name,
+            policy=registry.key.arn.apply(lambda key: policies.document(*policies.training(names, key, image))),
+            opts=child,
+        )
+
+    def _hears(self) -> None:
+        """The function is called when an alarm that asks for a retraining changes, and when a job ends."""
+        prefix = self._names.prefix
         self.function.hears(
             "alarms",
             "An alarm that asks for a retraining has changed",
             {
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
-                "resources": [{"prefix": names.arn("cloudwatch", f"alarm:{names.prefix}-v-")}],
+                "resources": [{"prefix": self._names.arn("cloudwatch", f"alarm:{prefix}-v-")}],
                 "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in WATCHED]},
             },
         )
@@ -104,9 +102,24 @@ class Retraining(pulumi.ComponentResource):
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Training Job State Change"],
                 "detail": {
-                    "TrainingJobName": [{"prefix": f"{names.prefix}-"}],
+                    "TrainingJobName": [{"prefix": f"{prefix}-"}],
                     "TrainingJobStatus": ["Completed", "Failed", "Stopped"],
                 },
             },
         )
-        self.register_outputs({"function": self.function.function.name, "role": role.arn})
+
+
+def _job(names: Names, settings: Settings, image: str) -> JobSettings:
+    """How a version is trained, by the config: a new one must pass the gates of any release."""
+    own = settings.retraining
+    return JobSettings(
+        role=names.training_role_arn,
+        image=image,
+        instance_type=own.instance_type,
+        max_seconds=60 * own.max_minutes,
+        min_gain=own.min_gain,
+        gates={metric: gate.model_dump(exclude_none=True) for metric, gate in settings.model.gates.items()},
+        bucket=names.bucket,
+        group=names.package_group,
+        region=names.region,
+    )
