@@ -176,5 +176,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
     assert place.standing(RECORD, (), OLD.id) == CANDIDATE
     source = {"region": "us-east-1", "release": OLD.as_dict()}
-    world = run("local-staging", World(source=source), record=RECORD)
-    assert world.one(":Package").inputs["parameters"] == {}
+    world = run("local-staging", World(source=source), state=idle(OLD), record=RECORD)
+    package = world.one(":Package").inputs
+    assert package["parameters"] == {}
+    assert package.get("candidate") is None

@@ -19,7 +19,7 @@ from monitoring.batch_metrics import metric_data
 from monitoring.batches import Batches
 from monitoring.handlers import labels
 from monitoring.label_lines import parse
-from monitoring.pairs import Batch, Row, Trial
+from monitoring.pairs import Batch, Entry, Given, Row, Trial
 from monitoring.table import KEPT_SECONDS, Table
 from rollout import Phase
 from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
@@ -154,6 +154,15 @@ def test_a_label_of_no_use_that_came_before_its_answer_gives_way_too(world: Worl
     world.deliver(world.labelled(("x", True)))
     assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
     assert world.seen("LabelsContradicting")[1] == 0
+
+
+def test_a_label_that_one_variant_was_joined_with_stays_though_another_could_not_be() -> None:
+    entry = Entry("x", given=Given('"purple"', "f:1"), unusable=frozenset({"v-b"}))
+    right = Given("true", "f:2")
+    assert entry.gives_way_to(right)
+    assert not entry.gives_way_to(Given('"purple"', "f:2")), "the same label is a duplicate"
+    assert not replace(entry, joined=frozenset({"v-a"})).gives_way_to(right)
+    assert not replace(entry, unusable=frozenset()).gives_way_to(right)
 
 
 def test_the_first_of_a_file_stays_too(world: World) -> None:
