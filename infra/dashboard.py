@@ -9,26 +9,12 @@ from typing import Any
 from infra import beyond_chance
 from infra.config import MonitoringSettings
 from infra.naming import Names
-from monitoring.pairs import (
-    ANSWERS_DUPLICATE,
-    ANSWERS_SKEWED,
-    ANSWERS_UNREADABLE,
-    CONTRADICTING,
-    DUPLICATE,
-    INVALID,
-    LOST,
-    UNKNOWN,
-    UNPARSABLE,
-)
+from monitoring.pairs import INVALID, UNUSABLE
 from monitoring.slo import SLIS, Objective
 from monitoring.standing import EVIDENCE
 from rollout.catalogue import EVENTS
 
 WIDTH, HEIGHT = 12, 6
-UNUSABLE = (
-    *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
-    *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
-)
 UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
 
 

@@ -21,6 +21,11 @@ UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
 DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
 ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, ANSWERS_SKEWED = "AnswersUnreadable", "AnswersDuplicate", "AnswersSkewed"
 INVALID, LOST = "InvalidAnswers", "LabelsLost"
+UNUSABLE = (
+    *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
+    *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
+)
+"""What counts labels and answers of an endpoint that could not be used."""
 
 
 @dataclass(frozen=True)

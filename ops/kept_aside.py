@@ -6,36 +6,13 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitoring.pairs import (
-    ANSWERS_DUPLICATE,
-    ANSWERS_SKEWED,
-    ANSWERS_UNREADABLE,
-    CONTRADICTING,
-    DUPLICATE,
-    INVALID,
-    LOST,
-    UNKNOWN,
-    UNPARSABLE,
-)
+from monitoring.pairs import INVALID, UNUSABLE
 from ops.errors import explained
 from ops.target import Target
 from rollout.catalogue import OWN
 
 HOURS = 24
-FOLDERS = {
-    "labels-rejected/": (
-        UNPARSABLE,
-        UNKNOWN,
-        DUPLICATE,
-        CONTRADICTING,
-        INVALID,
-        ANSWERS_UNREADABLE,
-        ANSWERS_SKEWED,
-        ANSWERS_DUPLICATE,
-        LOST,
-    ),
-    "capture-rejected/": ("CaptureUnreadable",),
-}
+FOLDERS = {"labels-rejected/": (*UNUSABLE, INVALID), "capture-rejected/": ("CaptureUnreadable",)}
 """Where the reasons lie in the bucket, and the metrics that count what lies there."""
 _METRICS = frozenset(name for names in FOLDERS.values() for name in names)
 _HOUR = 3600

@@ -9,9 +9,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.dashboard import UNUSABLE
+from infra.config import MonitoringSettings
+from infra.dashboard import dashboard
+from infra.slo_config import SloSettings
 from ops.kept_aside import FOLDERS, line, read
 from ops.target import Target
+from tests.infra.recorded import LOCAL
 
 
 @pytest.fixture
@@ -55,5 +58,7 @@ def test_it_is_told_with_where_the_reasons_lie() -> None:
     )
 
 
-def test_the_dashboard_shows_whatever_is_kept_with_labels() -> None:
-    assert {*UNUSABLE, "InvalidAnswers"} == set(FOLDERS["labels-rejected/"])
+def test_the_dashboard_shows_whatever_is_kept_aside() -> None:
+    shown = dashboard(LOCAL, MonitoringSettings(), SloSettings().objective("local"))
+    for metric in (name for names in FOLDERS.values() for name in names):
+        assert f'MetricName=\\"{metric}\\"' in shown
