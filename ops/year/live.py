@@ -11,18 +11,20 @@ from typing import Any
 
 from monitoring.quality import Form
 from ops.console.chart import Span
+from ops.errors import OperatorError
 from ops.labels import LateLabels
 from ops.replay import events
 from ops.stack import Stack
 from ops.target import Target
 from ops.year.facts import Alarm, Counts, Retraining, Rollout, start
 from ops.year.losses import Losses
-from ops.year.plan import Plan
+from ops.year.plan import Doing, Plan
 from ops.year.seen import alarms, evidence, joined
 from ops.year.traffic import Traffic, raised
 from ops.year.watcher import Watcher
 
 _LOOK_S = 0.5
+_COUNT_S = 3.0
 _TELL_S = 10.0
 _PATIENCE_S = 60.0  # without one more pair, no label is waited for
 _DAY = 86_400
@@ -76,15 +78,20 @@ class Live:
         self._remarks: list[str] = []
         self._last = start(plan.until) - plan.last_release_days * _DAY
         self.watcher = Watcher(target, plan.look_s, self._refused)
-        self._labels = LateLabels(target, after=None)
+        self._labels, self._behind, self._began = LateLabels(target, after=None), 0, time.time()
         self.traffic = Traffic(
             target,
             plan,
             events(plan.since, plan.until),
             said=said,
             labels=self._labels,
-            doing=lambda: self.watcher.doing,
+            doing=lambda: self.doing,
         )
+
+    @property
+    def doing(self) -> Doing:
+        """What days are to take longer for."""
+        return self.watcher.doing or ("labels" if self._behind > self._plan.labels_behind else "")
 
     def run(self) -> Lived:
         """Let it pass.
@@ -92,18 +99,21 @@ class Live:
         Raises:
             OperatorError: The replay ended early.
         """
-        began = time.time()
+        self._began = time.time()
         with self.watcher:
             with self._labels, self.traffic:
                 self._release_what_comes()
                 raised(self.traffic)
-            took = time.time() - began
-            self._await_labels(began)
-        return self._lived(began, took)
+            took = time.time() - self._began
+            self._await_labels()
+        return self._lived(took)
 
     def _release_what_comes(self) -> None:
-        told = 0.0
+        told = counted = 0.0
         while not self.traffic.over:
+            if time.monotonic() - counted > _COUNT_S:
+                counted = time.monotonic()
+                self._behind = self._waiting_to_be_joined()
             if time.monotonic() - told > _TELL_S:
                 told = time.monotonic()
                 self._tell()
@@ -111,6 +121,18 @@ class Live:
                 self._release(release)
             else:
                 threading.Event().wait(_LOOK_S)
+
+    def _waiting_to_be_joined(self) -> int:
+        """Answers whose label the stack has not counted yet, nearly all of them older than a day; as of the last look
+        if CloudWatch does not answer.
+        """
+        try:
+            return len(self.traffic.answered.losses) - self._joined()
+        except OperatorError:
+            return self._behind
+
+    def _joined(self) -> int:
+        return joined(self._target, list(self.watcher.seen.variants), _span(self._began))
 
     def _refused(self, release: str) -> bool:
         """Whether a candidate had its update already, or comes so late that its trial would run out of requests."""
@@ -130,25 +152,25 @@ class Live:
         if verdict is None:
             self._remarks.append(f"{self._day()}: `pulumi up` with {release} came to no verdict: {done.error}")
 
-    def _await_labels(self, began: float) -> None:
+    def _await_labels(self) -> None:
         """Until the stack has counted every pair, or counts no more."""
         counted, changed = -1, time.monotonic()
         while counted < len(self.traffic.answered.losses) and time.monotonic() - changed < _PATIENCE_S:
-            now = joined(self._target, self.watcher.seen.variants, _span(began))
+            now = self._joined()
             if now != counted:
                 counted, changed = now, time.monotonic()
             threading.Event().wait(1.0)
 
-    def _lived(self, began: float, took: float) -> Lived:
+    def _lived(self, took: float) -> Lived:
         seen, answered, clock = self.watcher.seen, self.traffic.answered, self.traffic.clock
-        span = _span(began)
+        span = _span(self._began)
         counts = Counts(
             events=answered.events,
             requests=answered.requests,
             failed=answered.failed,
             unlabelled=answered.unlabelled,
             labelled=len(answered.losses),
-            joined=joined(self._target, seen.variants, span),
+            joined=self._joined(),
             failures=tuple(answered.failures),
         )
         unsent = [f"labels were not sent: {self._labels.failure}"] if self._labels.failure else []
@@ -159,7 +181,7 @@ class Live:
             answered.day_of,
             {day: dict(variants) for day, variants in answered.served.items()},
             counts,
-            alarms=tuple(alarms(self._target, began, clock)),
+            alarms=tuple(alarms(self._target, self._began, clock)),
             retrainings=tuple(seen.retrainings(clock)),
             rollouts=tuple(seen.rollouts(clock)),
             evidence=evidence(self._target, seen.variants, span, clock),
@@ -167,7 +189,7 @@ class Live:
         )
 
     def _tell(self) -> None:
-        answered, doing = self.traffic.answered, self.watcher.doing
+        answered, doing = self.traffic.answered, self.doing
         self._say(f"{self._day()}: {answered.events:,} events, {answered.failed} failed" + (f"; {doing}" * bool(doing)))
 
     def _time(self) -> float:

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
-Doing = Literal["", "training", "trial"]
-"""What is under way; an update belongs to its trial."""
+Doing = Literal["", "training", "trial", "labels"]
+"""What is under way; an update belongs to its trial. `labels`: more of them wait to be joined than a day has."""
 
 DAY = timedelta(days=1)
 
@@ -25,10 +25,12 @@ class Plan:
         since: First day, UTC, YYYY-MM-DD.
         until: End, not included.
         day_s: Seconds that a day takes.
-        trial_day_s: Seconds that a day takes while an update or a trial is under way.
+        trial_day_s: Seconds that a day takes while an update or a trial is under way, or labels are behind.
         training_day_s: Seconds that a day takes while a training job runs.
         rate: Requests a second at noon, but while a training job runs; each holds the events between two of them.
         look_s: Seconds between two calls of the retrain function: its schedule counts minutes, which are weeks here.
+        labels_behind: Pairs of answer and label that may wait to be joined before labels are behind: what takes seconds
+            would otherwise be weeks late here.
         last_release_days: Days before the end from which on no release begins: its trial would run out of requests.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     training_day_s: float = 60.0
     rate: float = 20.0
     look_s: float = 5.0
+    labels_behind: int = 5000
     last_release_days: int = 14
 
     @property
@@ -59,7 +62,12 @@ class Plan:
 
     def seconds(self, doing: Doing) -> float:
         """How long a day takes."""
-        return {"": self.day_s, "trial": self.trial_day_s, "training": self.training_day_s}[doing]
+        return {
+            "": self.day_s,
+            "trial": self.trial_day_s,
+            "labels": self.trial_day_s,
+            "training": self.training_day_s,
+        }[doing]
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
