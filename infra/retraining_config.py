@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from infra.allowed import Allowed
+from infra.allowed import Allowed, Wrong, shown
 from infra.section import Section
 from retraining.rules import Rules
 
@@ -22,11 +22,15 @@ class RetrainingSettings(Section):
     on: Annotated[list[Literal["drift", "concept"]], Allowed("a list of drift and concept, without repetition")] = (
         Field(
             default_factory=lambda: ["drift", "concept"],
-            description="Which of the champion's alarms ask for it: the requests have moved, the loss has risen.",
+            description="Which of the champion's alarms ask for it: the requests have moved, the loss has risen. Of "
+            "none, and without a schedule, one begins by `modelstack retrain start` alone.",
         )
     )
     every_days: int | None = Field(
-        default=None, ge=1, le=366, description="After how many days without one it is due. Null: no schedule."
+        default=None,
+        ge=1,
+        le=366,
+        description="After how many days without one it is due, at least `cool_down_days`. Null: no schedule.",
     )
     cool_down_days: int = Field(
         default=7, ge=0, le=366, description="How many days must pass after one was begun, or declined by a person."
@@ -68,6 +72,13 @@ class RetrainingSettings(Section):
         if len(set(on)) < len(on):
             raise ValueError("allowed is a list of drift and concept, without repetition")
         return on
+
+    @model_validator(mode="after")
+    def _met(self) -> Self:
+        if self.every_days is not None and self.every_days < self.cool_down_days:
+            text = f"the cool-down lasts {self.cool_down_days} days; allowed is {self.cool_down_days} or more, or null"
+            raise Wrong([(f".every_days{shown(self.every_days)}", text)])
+        return self
 
     def rules(self) -> Rules:
         """When a version is trained, as the function gets it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,9 @@ from monitoring.performance import segment_of
 from monitoring.quality import Form, Scored
 from rollout.records import Malformed, Recorded
 
-SKEW = 300.0  # seconds that an instance's clock may be fast
+FAST, SLOW = 300.0, 3600.0
+"""Seconds that an instance's clock may be ahead of ours, and behind the file that the answer lies in: answers wait a
+while until their file is written."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,27 @@ class Reader:
 
     Attributes:
         variant: Whose they are.
-        form: The form of the release's predictions; None when the release has none.
-        segments: Columns of an instance that its prediction is told apart by.
+        form: The form of the release's predictions, or why it is not known.
+        written: When the file that they lie in was written, epoch seconds.
         now: Epoch seconds.
+        segments: Columns of an instance that its prediction is told apart by.
     """
 
     variant: str
-    form: Form | None
-    segments: Sequence[str]
-    now: float
+    form: Form | Malformed
+    written: float = -math.inf
+    now: float = math.inf
+    segments: Sequence[str] = ()
 
     def skew(self, item: Recorded) -> str | None:
         """Why the time of an answer cannot be true; None when it can."""
         at = _time(item)
         if at is None:
             return f"eventMetadata.inferenceTime: got {json.dumps(item.at[:40])}, expected a time"
-        if at > self.now + SKEW:
-            return f"the answer's time is more than {SKEW:.0f} s ahead of ours: an instance's clock is wrong"
+        if at > self.now + FAST:
+            return f"the answer's time is more than {FAST:.0f} s ahead of ours: an instance's clock is wrong"
+        if at < self.written - SLOW:
+            return f"the answer's time is more than {SLOW:.0f} s before its file's: an instance's clock is wrong"
         return None
 
     def time(self, item: Recorded) -> float:
@@ -55,8 +62,10 @@ class Reader:
         rows = capture.predictions(item)
         if isinstance(rows, Malformed):
             return rows
-        if self.form is None or not rows:
-            return Malformed("the release has no answer.json" if self.form is None else "the answer has no predictions")
+        if isinstance(self.form, Malformed):
+            return self.form
+        if not rows:
+            return Malformed("the answer has no predictions")
         said = [self.form.said(row) for row in rows]
         return item.inference_id, Answer(
             item.event_id,
@@ -75,7 +84,7 @@ class Reader:
     def scores(self, item: Recorded) -> Iterator[Scored]:
         """How sure each prediction was."""
         rows = capture.predictions(item)
-        if self.form is None or isinstance(rows, Malformed):
+        if isinstance(self.form, Malformed) or isinstance(rows, Malformed):
             return
         for row in rows:
             scored = self.form.scored(self.form.said(row))

@@ -196,6 +196,21 @@ def sealed(clients: Clients, release: Release, name: str) -> bytes | None:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file of a bucket.
+
+    Attributes:
+        digest: The sha256 of its content.
+        written: When it was written, epoch seconds.
+        lines: Its lines.
+    """
+
+    digest: str
+    written: float
+    lines: Iterable[bytes]
+
+
+@dataclass(frozen=True)
 class S3Files:
     """Files of a bucket, line by line, and the rejected labels that are kept in it under `labels-rejected/`."""
 
@@ -203,16 +218,17 @@ class S3Files:
     bucket: str
 
     @contextmanager
-    def lines(self, key: str) -> Generator[tuple[str, Iterable[bytes]]]:
-        """The sha256 of a file, and its lines."""
-        body = self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"]
+    def read(self, key: str) -> Generator[File]:
+        """A file, whole, as long as the block lasts."""
+        answer = self.clients("s3").get_object(Bucket=self.bucket, Key=key)
+        body = answer["Body"]
         digest = hashlib.sha256()
         with tempfile.TemporaryFile() as file:
             while chunk := body.read(_CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
             file.seek(0)
-            yield digest.hexdigest(), file
+            yield File(digest.hexdigest(), answer["LastModified"].timestamp(), file)
 
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write a file of rejected labels."""

@@ -19,11 +19,11 @@ from rollout.answers import OTHER, broken, read_json
 from rollout.records import Malformed, Recorded
 
 
-def violation(form: Form | None, item: Recorded) -> str | None:
+def violation(form: Form | Malformed, item: Recorded) -> str | None:
     """What is wrong with an answer; None when nothing is, or when it was not captured.
 
     Args:
-        form: What the fields of the release's predictions mean; None when it does not say.
+        form: What the fields of the release's predictions mean, or why that is not known.
         item: The captured request with its answer.
     """
     if item.answered is None:
@@ -33,7 +33,7 @@ def violation(form: Form | None, item: Recorded) -> str | None:
         return wrong
     if read_json(item.answered.body) is OTHER:
         return "the answer is no JSON"
-    return _unlike(form, item) if form is not None else None
+    return None if isinstance(form, Malformed) else _unlike(form, item)
 
 
 def _is_json(content_type: str) -> bool:

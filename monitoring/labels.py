@@ -11,7 +11,6 @@ claimed by a call that was killed is sent by the next.
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,32 +60,27 @@ class LabelJoin:
         ledger: Where halves wait for each other.
         aside: Where rejected lines go.
         trial: The present trial.
-        now: Epoch seconds.
-        segments: Columns of an instance that its prediction is told apart by.
     """
 
     ledger: Ledger
     aside: Aside
     trial: Trial | None
-    now: float = math.inf
-    segments: Sequence[str] = ()
 
-    def answers(self, name: str, variant: str, form: Form | None, lines: Iterable[bytes | str]) -> int:
+    def answers(self, name: str, reader: Reader, lines: Iterable[bytes | str]) -> int:
         """Take in a file of captured data; returns how many pairs it completed.
 
         Every answer is held against the model's contract, labels or not.
 
         Args:
             name: The file's.
-            variant: Who answered.
-            form: The form of the release's predictions; None when the release has none.
+            reader: Reads the answers of the variant whose it is.
             lines: The file's.
         """
         once = f"capture {name}"
         if self.ledger.seen(once):
             return 0
+        variant = reader.variant
         end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
-        reader = Reader(variant, form, self.segments, self.now)
         for chunk in _chunks(capture.read(lines)):
             usable: list[tuple[str, Answer]] = []
             for item in chunk:

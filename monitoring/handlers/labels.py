@@ -11,6 +11,7 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
 
+from monitoring.answered import Reader
 from monitoring.aws import DigestMismatch, Forms, S3Files
 from monitoring.baselines import Baselines
 from monitoring.batches import Batches
@@ -26,6 +27,7 @@ from monitoring.table import Table
 from rollout import Release, RolloutState
 from rollout.aws import clients
 from rollout.dynamo import DynamoJournal
+from rollout.records import Malformed
 
 _CAPTURE, _LABELS = "capture", "labels"
 
@@ -38,7 +40,7 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     table = Table(_clients(), settings.labels, time.time)
     batches = Batches(table, settings.endpoint, _cloudwatch())
     ledger = DynamoLedger(table, batches)
-    join = LabelJoin(ledger, files, Trial.of(state), time.time(), settings.segments)
+    join = LabelJoin(ledger, files, Trial.of(state))
     records = event.get("Records", [])
     if not records:
         given_up = join.sweep(settings.labels_wait)
@@ -49,7 +51,7 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     for record in records:
         key = unquote_plus(record["s3"]["object"]["key"])
         try:
-            done = _take(join, files, state, settings.endpoint, key)
+            done = _take(join, files, state, settings, key)
             log("labels", key=key, joined=done)
             joined += done
         except (ClientError, BotoCoreError, DigestMismatch, ValueError, OSError) as error:
@@ -62,22 +64,27 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
     return {"joined": joined}
 
 
-def _take(join: LabelJoin, files: S3Files, state: RolloutState, endpoint: str, key: str) -> int:
+def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settings, key: str) -> int:
     folder, _, rest = key.partition("/")
-    with files.lines(key) as (digest, lines):
+    with files.read(key) as file:
         if folder == _LABELS:
-            return join.labels(key, digest, lines)
+            return join.labels(key, file.digest, file.lines)
         owner, _, rest = rest.partition("/")
-        if folder == _CAPTURE and owner == endpoint:
+        if folder == _CAPTURE and owner == settings.endpoint:
             variant = rest.partition("/")[0]
-            return join.answers(key, variant, _form(state, variant), lines)
+            reader = Reader(
+                variant, _form(state, variant), written=file.written, now=time.time(), segments=settings.segments
+            )
+            return join.answers(key, reader, file.lines)
     return 0
 
 
-def _form(state: RolloutState, variant: str) -> Form | None:
-    """The form of a variant's predictions; None for a release that is forgotten, or that does not say."""
+def _form(state: RolloutState, variant: str) -> Form | Malformed:
+    """The form of a variant's predictions, or why it is not known."""
     release = _release(state, variant)
-    return _forms().of(release) if release else None
+    if release is None:
+        return Malformed("the rollout knows no release of this variant, or no longer")
+    return _forms().of(release) or Malformed("the release has no answer.json")
 
 
 def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised | None:

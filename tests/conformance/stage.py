@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from infra import beyond_chance, policies
 from infra.function import RUNTIME
+from monitoring.answered import Reader
 from monitoring.aws import Forms, S3Files
 from monitoring.batches import Batches
 from monitoring.labels import LabelJoin
@@ -259,9 +260,11 @@ class FaultStage(Stage):
             for release in state.releases():
                 for key in set(self._captured(release.variant)) - seen:
                     seen.add(key)
-                    with files.lines(key) as (_, read):
-                        lines = list(read)
-                    join.answers(key, release.variant, forms.of(release), lines)
+                    with files.read(key) as file:
+                        lines = list(file.lines)
+                    form = forms.of(release)
+                    assert form is not None
+                    join.answers(key, Reader(release.variant, form), lines)
                     names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
                     waiting += [(time.time() + _LATE, name) for name in names]
             due, waiting = (

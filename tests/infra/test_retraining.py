@@ -75,6 +75,12 @@ def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, va
     assert rule == allowed
 
 
+def test_a_schedule_that_the_cool_down_never_lets_be_met_is_refused() -> None:
+    assert refusal(retraining={"every_days": 5}) == [
+        "modelstack:retraining.every_days = 5: the cool-down lasts 7 days; allowed is 7 or more, or null"
+    ]
+
+
 def test_every_constraint_of_the_section_has_its_row_above() -> None:
     tried: set[tuple[str, str]] = set()
     for field, value, _ in WRONG:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from monitoring.contract import violation
 from monitoring.quality import Form
-from rollout.records import Recorded, Side
+from rollout.records import Malformed, Recorded, Side
 
 LATE = Form("classification", classes=(False, True), decision="late", probability="p")
 KIND = Form("classification", classes=("a", "b", "c"), decision="kind", probability="p")
 MINUTES = Form("regression", value="minutes", largest_error=180)
+UNKNOWN = Malformed("the release has no answer.json")
 EACH = {"a": 0.5, "b": 0.25, "c": 0.25}
 
 
@@ -87,12 +88,12 @@ def test_there_must_be_one_prediction_an_instance_as_far_as_these_are_known() ->
 
 
 def test_of_a_release_that_declares_nothing_an_answer_must_be_finite_and_what_its_type_says() -> None:
-    assert violation(None, answer({"anything": [1, None]})) is None
-    assert violation(None, answer(b"1,0.5", content_type="text/csv")) is None
-    assert violation(None, answer(b"\x93NUMPY\xff", content_type="application/x-npy")) is None
-    assert violation(None, answer(b"1,nan", content_type="text/csv")) == "[0][1] is nan; expected a finite number"
+    assert violation(UNKNOWN, answer({"anything": [1, None]})) is None
+    assert violation(UNKNOWN, answer(b"1,0.5", content_type="text/csv")) is None
+    assert violation(UNKNOWN, answer(b"\x93NUMPY\xff", content_type="application/x-npy")) is None
+    assert violation(UNKNOWN, answer(b"1,nan", content_type="text/csv")) == "[0][1] is nan; expected a finite number"
     for content_type in ("application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"):
-        assert violation(None, answer(b"oops", content_type=content_type)) == "the answer is no JSON"
+        assert violation(UNKNOWN, answer(b"oops", content_type=content_type)) == "the answer is no JSON"
 
 
 def test_an_answer_in_another_type_than_json_is_not_held_against_the_form() -> None:
@@ -111,7 +112,7 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, st.sampled_from([LATE, KIND, MINUTES, None]))
-def test_whatever_is_answered_gets_a_sentence_or_none(row: Any, form: Form | None) -> None:
+@given(VALUES, st.sampled_from([LATE, KIND, MINUTES, UNKNOWN]))
+def test_whatever_is_answered_gets_a_sentence_or_none(row: Any, form: Form | Malformed) -> None:
     found = violation(form, one(row))
     assert found is None or found

@@ -290,11 +290,20 @@ def test_a_release_that_is_forgotten_leaves_nothing_behind(world: World) -> None
 
 def test_answers_whose_time_cannot_be_true_are_told_and_are_in_no_trial(world: World) -> None:
     ahead, right = world.captured("v-b", ("x", True, 0.9), ago=-3600), world.captured("v-b", ("y", True, 0.9))
-    world.deliver(ahead, right, world.captured("v-b", ("z", True, 0.9), inferenceTime="soon"))
-    world.deliver(world.labelled(("x", True), ("y", True), ("z", True)))
-    assert world.seen("AnswersSkewed")[1] == 2
-    assert world.seen("Accuracy", "v-b") == (3, 3)
+    behind = world.captured("v-b", ("w", True, 0.9), ago=3700)
+    world.deliver(ahead, right, behind, world.captured("v-b", ("z", True, 0.9), inferenceTime="soon"))
+    world.deliver(world.labelled(("w", True), ("x", True), ("y", True), ("z", True)))
+    assert world.seen("AnswersSkewed")[1] == 3
+    assert world.seen("Accuracy", "v-b") == (4, 4)
     assert world.seen("Accuracy", "v-b", "000002-b") == (1, 1)
-    assert (world.seen("InvalidAnswers", "v-b")[0], world.seen("InvalidAnswers", "v-b", "000002-b")[0]) == (3, 1)
-    assert [kind for kind, _ in world.rejected()] == ["AnswersSkewed"] * 2
-    assert "an instance's clock is wrong" in world.rejected()[1][1]
+    assert (world.seen("InvalidAnswers", "v-b")[0], world.seen("InvalidAnswers", "v-b", "000002-b")[0]) == (4, 1)
+    assert [kind for kind, _ in world.rejected()] == ["AnswersSkewed"] * 3
+    assert [why for _, why in world.rejected() if "an instance's clock is wrong" in why] == [
+        "the answer's time is more than 300 s ahead of ours: an instance's clock is wrong",
+        "the answer's time is more than 3600 s before its file's: an instance's clock is wrong",
+    ]
+
+
+def test_the_answers_of_a_variant_that_nobody_knows_are_told_as_such(world: World) -> None:
+    world.deliver(world.captured("v-z", ("x", True, 0.9)))
+    assert world.rejected() == [("AnswersUnreadable", "the rollout knows no release of this variant, or no longer")]
