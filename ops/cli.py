@@ -37,6 +37,7 @@ from ops.rollback import clear_rejection, roll_back, to_take_back
 from ops.rollback import skip_trial as let_skip
 from ops.snapshot import take
 from ops.stopping import interruptible
+from ops.target import ROOT
 
 _RETRAIN = ("status", "waiting", "start", "approve", "decline", "forget")
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -172,7 +173,9 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
 @click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
 @click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
-@click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0.1), default=None, help="Send what is due within so many seconds."
+)
 @click.option("--variant", default=None, help="Send everything to this variant or release.")
 @click.option(
     "--labels-after",
@@ -201,7 +204,7 @@ def replay(  # noqa: PLR0917 - one parameter per option
     Exits with 1 when any request failed. Told to stop (Ctrl-C, kill), it sends the labels that wait, and its report is
     of what it has sent so far.
     """
-    from ops.labels import LateLabels  # noqa: PLC0415 - only this command needs it
+    from ops.labels import LateLabels, not_sent  # noqa: PLC0415 - only this command needs it
     from ops.replay import Pace, Report, events, run  # noqa: PLC0415
     from ops.replay_progress import bar, lines  # noqa: PLC0415
 
@@ -243,8 +246,8 @@ def replay(  # noqa: PLR0917 - one parameter per option
             late.hurry()
     if late is not None:
         click.echo(f"{late.sent:,} labels sent", err=True)
-        if late.failure:
-            raise late.failure
+        if late.unsent:
+            raise not_sent(late, ROOT / ".modelstack")
     sys.exit(1 if report.failed else 0)
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ from ops.target import Target
 
 LINES_PER_FILE = 5000  # which the labels function takes in well within its time
 _EVERY_SECONDS = 1.0
+_ATTEMPTS = 3
 _SHOWN = 5
 
 
@@ -75,17 +77,19 @@ def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
 class LateLabels:
     """Sends each label some seconds after its answer, from a thread of its own; the end of the block waits for all.
 
+    What cannot be sent is tried again with the next ones, and at the end until three attempts in a row have failed.
+
     Args:
         target: The endpoint's stack.
         after: How many seconds; None takes those that are given with the label.
 
     Attributes:
         sent: How many labels were sent.
-        failure: Why the last batch was not sent; None when every one was.
+        failure: Why the last batch was not sent; None when it was.
     """
 
     def __init__(self, target: Target, after: float | None) -> None:
-        self._target, self._after = target, after
+        self.target, self._after = target, after
         self._waiting: list[tuple[float, bytes]] = []  # a heap: the next one that is due comes first
         self._lock = threading.Lock()
         self._ended, self._hurry = threading.Event(), threading.Event()
@@ -99,6 +103,12 @@ class LateLabels:
         after = lateness if self._after is None else self._after
         with self._lock:
             heapq.heappush(self._waiting, (time.monotonic() + after, line))
+
+    @property
+    def unsent(self) -> list[bytes]:
+        """The lines of labels that were not sent, in the order of their times."""
+        with self._lock:
+            return [line for _, line in sorted(self._waiting)]
 
     def hurry(self) -> None:
         """Wait no longer for any label's time: those that wait are sent at once."""
@@ -120,10 +130,11 @@ class LateLabels:
             self._thread.join(timeout=60)
 
     def _run(self) -> None:
+        failed = 0
         while True:
             ending = self._ended.is_set()
-            self._send(self._due())
-            if ending and not self._waiting:
+            failed = 0 if self._send(self._due()) else failed + 1
+            if ending and (not self._waiting or failed >= _ATTEMPTS):
                 return
             (self._hurry if ending else self._ended).wait(_EVERY_SECONDS)
 
@@ -134,9 +145,29 @@ class LateLabels:
                 due.append(heapq.heappop(self._waiting)[1])
         return due
 
-    def _send(self, lines: list[bytes]) -> None:
+    def _send(self, lines: list[bytes]) -> bool:
         try:
-            upload(self._target, lines)
-            self.sent += len(lines)
+            upload(self.target, lines)
         except OperatorError as error:  # the traffic goes on; the end says it
             self.failure = error
+            with self._lock:
+                for line in lines:
+                    heapq.heappush(self._waiting, (time.monotonic(), line))
+            return False
+        self.sent += len(lines)
+        self.failure = None if lines else self.failure
+        return True
+
+
+def not_sent(late: LateLabels, folder: Path) -> OperatorError:
+    """Keep the labels that were not sent in a file, and say so."""
+    lines = late.unsent
+    content = b"\n".join(lines) + b"\n"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"labels-not-sent-{hashlib.sha256(content).hexdigest()[:8]}.jsonl"
+    path.write_bytes(content)
+    why = f": {late.failure}" if late.failure else ""
+    return OperatorError(
+        f"{len(lines):,} labels were not sent{why}",
+        f"They lie in {path}; send them with `{late.target.commands.modelstack} labels {path}`.",
+    )

@@ -173,7 +173,7 @@ class Live:
             joined=self._joined(),
             failures=tuple(answered.failures),
         )
-        unsent = [f"labels were not sent: {self._labels.failure}"] if self._labels.failure else []
+        unsent = [f"labels were not sent: {self._labels.failure}"] if self._labels.unsent else []
         problems = [f"{count} times: {text}" for text, count in self.watcher.problems.items()]
         return Lived(
             took,

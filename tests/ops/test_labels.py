@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -189,6 +190,42 @@ def test_labels_that_cannot_be_sent_do_not_stop_the_traffic(stack: Stack, runtim
         report = run(nowhere, [flight(0, True)], Pace(rate=1000), labels=late)
     assert (report.sent, report.failed, late.sent) == (1, 0, 0)
     assert "no-such-bucket" in str(late.failure)
+    assert [json.loads(line) for line in late.unsent] == [{"inference_id": runtime.ids[0], "label": True}]
+
+
+def test_labels_that_could_not_be_sent_go_with_the_next_ones(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    down = [True, True]
+    with monkeypatch.context() as patch, LateLabels(stack.target, after=0) as late:
+        patch.setattr(ops_labels, "_EVERY_SECONDS", 0.01)
+
+        def lazy(target: Target, lines: list[bytes]) -> list[str]:
+            if lines and down:
+                down.pop()
+                raise OperatorError("the bucket does not answer")
+            return upload(target, lines)
+
+        patch.setattr(ops_labels, "upload", lazy)
+        late.add("x", True)
+        while down:
+            time.sleep(0.01)
+        late.add("y", False)
+    assert (late.sent, late.failure, late.unsent, stack.labels()) == (2, None, [], {"x": True, "y": False})
+
+
+def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
+    stack: Stack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = Target("local", "e", "us-east-1", {"artifact_bucket": "no-such-bucket"})
+    monkeypatch.setattr(data, "replay", lambda since, until: iter([flight(0, True), flight(3, False)]))
+    monkeypatch.setattr(cli, "find", lambda asked: nowhere)
+    monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    done = CliRunner().invoke(cli.main, ["replay", "--rate", "1000", "--labels-after", "0"])
+    assert (done.exit_code, "2 labels were not sent: " in done.stderr) == (1, True), done.output
+    (path,) = (tmp_path / ".modelstack").iterdir()
+    assert f"modelstack labels {path}" in done.stderr.replace("\n", " ")
+    assert upload(stack.target, read(path.read_bytes().splitlines()))
+    assert stack.labels() == {runtime.ids[0]: True, runtime.ids[1]: False}
 
 
 @pytest.mark.parametrize(("given", "said"), [("soon", "is not a valid float"), ("-1", "not in the range")])
