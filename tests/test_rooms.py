@@ -75,3 +75,10 @@ def test_the_page_on_design_tells_the_same_rules() -> None:
     page = (ROOT / "docs" / "design.md").read_text()
     for room in MAY.keys() - {"bench"}:
         assert f"| `{room}/` |" in page
+
+
+def test_the_page_on_design_names_every_module_of_the_rooms_that_decide() -> None:
+    page = (ROOT / "docs" / "design.md").read_text()
+    for room in ("rollout", "monitoring", "retraining"):
+        for path in (ROOT / room).glob("*.py"):
+            assert path.stem == "__init__" or f"`{path.stem}`" in page, f"{room}/{path.name}"
