@@ -89,22 +89,14 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
     journal = Journal("journal", names)
-    rollback = Rollback("rollback", names, code=code)
-    advance = Advance("advance", names, registry=registry, rollback=rollback, code=code)
-    alerts = rollback.alerts.arn
+    rollback = Rollback("rollback", names, registry=registry, code=code)
+    site = rollback.site
+    advance = Advance("advance", site, rollback=rollback)
     monitoring = Monitoring(
-        "monitoring",
-        names,
-        plan=plan,
-        settings=watch,
-        objective=objective,
-        rollout=settings.rollout,
-        registry=registry,
-        alerts=alerts,
-        code=code,
+        "monitoring", site, plan=plan, settings=watch, objective=objective, rollout=settings.rollout
     )
     every = settings.slo.probe_minutes
-    probe = Probe("probe", names, minutes=every, registry=registry, alerts=alerts, code=code) if every else None
+    probe = Probe("probe", site, minutes=every) if every else None
     Slo(
         "slo",
         names,
@@ -112,11 +104,11 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         objective=objective,
         finest=min(watch.period_seconds, 60),
         silent=probe.silent if probe else None,
-        alerts=alerts,
+        alerts=site.alerts,
     )
-    Labels("labels", names, plan=plan, settings=watch, registry=registry, alerts=alerts, code=code)
+    Labels("labels", site, plan=plan, settings=watch)
     if settings.retraining.enabled:
-        Retraining("retraining", names, settings=settings, registry=registry, alerts=alerts, code=code)
+        Retraining("retraining", site, settings=settings)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
     rollout = Rollout(
         "rollout",

@@ -6,10 +6,8 @@ import pulumi
 
 from infra import policies
 from infra.function import Function
-from infra.lambda_zip import Bundle
-from infra.naming import Names
-from infra.registry import Registry
 from infra.rollback import Rollback
+from infra.site import Site
 
 # 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
 SECONDS = 240
@@ -25,31 +23,25 @@ class Advance(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        names: Names,
+        site: Site,
         *,
-        registry: Registry,
         rollback: Rollback,
-        code: Bundle,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the function and its schedule.
 
         Args:
             name: The logical name.
-            names: The stack's names.
-            registry: Where captured requests lie, which the function replays.
-            rollback: Its topic is told of what happens.
-            code: The sealed archive of the handlers.
+            site: What all functions of the stack have; the registry has the captured requests that it replays.
+            rollback: What it was a part of once.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Advance", name, None, opts)
         self.function = Function(
             "advance",
-            names,
-            code=code,
+            site,
             does="Carry the rollout on by one step of its plan.",
-            statements=registry.key.arn.apply(lambda key: [*policies.controller(names), *policies.replay(names, key)]),
-            alerts=rollback.alerts.arn,
+            statements=site.allowed(lambda names, key: [*policies.controller(names), *policies.replay(names, key)]),
             timeout=SECONDS,
             # Stacks that were made before know it as a part of the rollback.
             opts=pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(parent=rollback)]),

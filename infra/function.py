@@ -11,8 +11,8 @@ import pulumi_aws as aws
 
 from infra import policies
 from infra.alarm import told
-from infra.lambda_zip import Bundle
 from infra.naming import Names
+from infra.site import Site
 from monitoring.slo import Severity
 
 RUNTIME = "python3.11"
@@ -30,12 +30,10 @@ class Function(pulumi.ComponentResource):
     def __init__(
         self,
         handler: str,
-        names: Names,
+        site: Site,
         *,
-        code: Bundle,
         does: str,
         statements: pulumi.Input[list[policies.Statement]],
-        alerts: pulumi.Input[str],
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
         environment: Mapping[str, str] | None = None,
@@ -46,11 +44,9 @@ class Function(pulumi.ComponentResource):
 
         Args:
             handler: The module in `monitoring.handlers` whose `handler` runs.
-            names: The stack's names.
-            code: The sealed archive of the handlers.
+            site: What all functions of the stack have.
             does: What it does, in a sentence.
             statements: What its role may do besides logging.
-            alerts: The ARN of the topic that its alarm tells.
             timeout: The longest a call may take, in seconds.
             dead_letters: The ARN of the queue for events that it could not handle.
             environment: Environment variables besides those of every function.
@@ -58,7 +54,8 @@ class Function(pulumi.ComponentResource):
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Function", handler, None, opts)
-        self._names, self._child = names, pulumi.ResourceOptions(parent=self)
+        self._names, self._child = site.names, pulumi.ResourceOptions(parent=self)
+        names, code = site.names, site.code
         name = names.function(handler)
         self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=self._child)
         allowed = self._policy(statements)
@@ -80,7 +77,7 @@ class Function(pulumi.ComponentResource):
             dead_letter_config=_dead_letters(dead_letters),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
         )
-        self._errors(does, alerts, severity)
+        self._errors(does, site.alerts, severity)
         self.register_outputs({"function": self.function.arn})
 
     def runs_every(self, minutes: int) -> None:

@@ -12,10 +12,8 @@ from infra.alarm import told
 from infra.config import MonitoringSettings
 from infra.dead_letters import dead_letters
 from infra.function import Function
-from infra.lambda_zip import Bundle
-from infra.naming import Names
-from infra.registry import Registry
 from infra.releases import ServingPlan
+from infra.site import Site
 from monitoring.standing import EVIDENCE
 
 SWEEP_MINUTES = 5
@@ -35,54 +33,51 @@ class Labels(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        names: Names,
+        site: Site,
         *,
         plan: ServingPlan,
         settings: MonitoringSettings,
-        registry: Registry,
-        alerts: pulumi.Input[str],
-        code: Bundle,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the path of labels.
 
         Args:
             name: The logical name.
-            names: The stack's names.
+            site: What all functions of the stack have; the registry is where captures and labels arrive.
             plan: Which releases are declared.
             settings: How long labels take, and how far losses may rise.
-            registry: The bucket where captures and labels arrive.
-            alerts: The ARN of the topic that alarms tell.
-            code: The sealed archive of the handlers.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Labels", name, None, opts)
-        self._names, self._child = names, pulumi.ResourceOptions(parent=self)
+        self._names, self._child = site.names, pulumi.ResourceOptions(parent=self)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
-            self._concept_alarm(variant, settings, alerts)
+            self._concept_alarm(variant, settings, site.alerts)
         self.ledger = self._ledger()
+        self.function = self._function(site, settings)
+        self._hears_of_files(site.registry.bucket)
+        self.register_outputs({"ledger": self.ledger.name, "function": self.function.function.name})
+
+    def _function(self, site: Site, settings: MonitoringSettings) -> Function:
         queue = dead_letters(
             "labels-dead-letters",
-            names.labels_dead_letters,
-            alarm=names.alarm("labels", "dead-letters"),
+            site.names.labels_dead_letters,
+            alarm=site.names.alarm("labels", "dead-letters"),
             description="A file of labels or captures could not be taken in; the event lies in "
-            f"{names.labels_dead_letters}, the reason in the function's log. Once it is mended, send the event to the "
-            "function again: what was counted is not counted twice.",
+            f"{site.names.labels_dead_letters}, the reason in the function's log. Once it is mended, send the event to "
+            "the function again: what was counted is not counted twice.",
             severity="ticket",
-            alerts=alerts,
+            alerts=site.alerts,
             opts=self._child,
         )
-        self.function = Function(
+        function = Function(
             "labels",
-            names,
-            code=code,
+            site,
             does="Check captured answers, join late labels with them, and put how valid and how right each was.",
-            statements=registry.key.arn.apply(lambda key: policies.labels(names, key)),
-            alerts=alerts,
+            statements=site.allowed(policies.labels),
             timeout=300,
             dead_letters=queue.arn,
             environment={
-                "LABELS_TABLE": names.labels,
+                "LABELS_TABLE": site.names.labels,
                 "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
                 "LABELS_SEGMENTS": json.dumps(settings.segments),
                 "LABELS_DAYS": str(settings.labels_days),
@@ -92,11 +87,15 @@ class Labels(pulumi.ComponentResource):
             },
             opts=self._child,
         )
-        self.function.runs_every(SWEEP_MINUTES)
-        permission = self.function.may_be_called_by("s3", registry.bucket.arn)
+        function.runs_every(SWEEP_MINUTES)
+        return function
+
+    def _hears_of_files(self, bucket: aws.s3.Bucket) -> None:
+        """The function is called for each file of captures or labels."""
+        permission = self.function.may_be_called_by("s3", bucket.arn)
         aws.s3.BucketNotification(
             "files",
-            bucket=registry.bucket.bucket,
+            bucket=bucket.bucket,
             eventbridge=True,  # by which drift hears of captures: the notifications of a bucket are one resource
             lambda_functions=[
                 aws.s3.BucketNotificationLambdaFunctionArgs(
@@ -109,7 +108,6 @@ class Labels(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission, self.ledger]),
         )
-        self.register_outputs({"ledger": self.ledger.name, "function": self.function.function.name})
 
     def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:
         """Rings at an evidence of 1, and tells people: another release would meet the same world."""

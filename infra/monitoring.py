@@ -14,11 +14,9 @@ from infra.arrivals import Arrivals
 from infra.config import MonitoringSettings
 from infra.dashboard import dashboard
 from infra.function import Function
-from infra.lambda_zip import Bundle
-from infra.naming import Names
-from infra.registry import Registry
 from infra.releases import ServingPlan
 from infra.rollout_config import RolloutSettings
+from infra.site import Site
 from monitoring.slo import Objective
 
 MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
@@ -44,44 +42,36 @@ class Monitoring(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        names: Names,
+        site: Site,
         *,
         plan: ServingPlan,
         settings: MonitoringSettings,
         objective: Objective,
         rollout: RolloutSettings,
-        registry: Registry,
-        alerts: pulumi.Input[str],
-        code: Bundle,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the monitors.
 
         Args:
             name: The logical name.
-            names: The stack's names.
+            site: What all functions of the stack have.
             plan: Which releases are declared.
             settings: When an alarm rings.
             objective: What users are promised, for the dashboard.
             rollout: How long an alarm can roll a release back, and how sure it must be.
-            registry: Where captures and reference data live.
-            alerts: The ARN of the topic that alarms tell.
-            code: The sealed archive of the handlers.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
-        self._names, self._settings, self._alerts = names, settings, alerts
+        self._names, self._settings, self._alerts = site.names, settings, site.alerts
         looks = beyond_chance.looks(rollout, settings.period_seconds)
         self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._alarms(variant)
         self.drift = Function(
             "drift",
-            names,
-            code=code,
+            site,
             does="Measure how far captured requests have moved from the training data.",
-            statements=registry.key.arn.apply(lambda key: policies.drift(names, key)),
-            alerts=alerts,
+            statements=site.allowed(policies.drift),
             timeout=TIMEOUT,
             environment={
                 "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
@@ -92,16 +82,16 @@ class Monitoring(pulumi.ComponentResource):
         self.drift.runs_every(settings.drift_minutes)
         Arrivals(
             "arrivals",
-            names,
+            site.names,
             function=self.drift,
             timeout=TIMEOUT,
-            alerts=alerts,
+            alerts=site.alerts,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.dashboard = aws.cloudwatch.Dashboard(
             "dashboard",
-            dashboard_name=names.dashboard,
-            dashboard_body=dashboard(names, settings, objective),
+            dashboard_name=site.names.dashboard,
+            dashboard_body=dashboard(site.names, settings, objective),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"dashboard": self.dashboard.dashboard_name})

@@ -8,9 +8,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.alarm import told
 from infra.function import Function
-from infra.lambda_zip import Bundle
-from infra.naming import Names
-from infra.registry import Registry
+from infra.site import Site
 
 _PROBES = 3
 """So many in a row must fail, or not have run."""
@@ -29,33 +27,26 @@ class Probe(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        names: Names,
+        site: Site,
         *,
         minutes: int,
-        registry: Registry,
-        alerts: pulumi.Input[str],
-        code: Bundle,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the probe.
 
         Args:
             name: The logical name.
-            names: The stack's names.
+            site: What all functions of the stack have; the registry has the packages, with the request that is asked.
             minutes: How often it asks.
-            registry: Where packages lie, which have the request that is asked.
-            alerts: The ARN of the topic that the alarm on the function's own errors tells.
-            code: The sealed archive of the handlers.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Probe", name, None, opts)
+        names = site.names
         function = Function(
             "probe",
-            names,
-            code=code,
+            site,
             does="Ask the endpoint whether it answers.",
-            statements=registry.key.arn.apply(lambda key: policies.probe(names, key)),
-            alerts=alerts,
+            statements=site.allowed(policies.probe),
             timeout=60,
             opts=pulumi.ResourceOptions(parent=self),
         )

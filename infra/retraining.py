@@ -8,9 +8,8 @@ import pulumi_aws as aws
 from infra import policies
 from infra.config import Settings
 from infra.function import Function
-from infra.lambda_zip import Bundle
 from infra.naming import Names
-from infra.registry import Registry
+from infra.site import Site
 from retraining.rules import JobSettings, written
 
 SECONDS = 60
@@ -31,54 +30,48 @@ class Retraining(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        names: Names,
+        site: Site,
         *,
         settings: Settings,
-        registry: Registry,
-        alerts: pulumi.Input[str],
-        code: Bundle,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare it.
 
         Args:
             name: The logical name.
-            names: The stack's names.
+            site: What all functions of the stack have; the registry is where packages go.
             settings: The config: when, how, and the gates that a version must pass.
-            registry: Where packages go.
-            alerts: The ARN of the topic that is told.
-            code: The sealed archive of the handlers.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Retraining", name, None, opts)
-        self._names, own = names, settings.retraining
-        image = own.image or names.process_image
-        allowed = self._role(registry, image)
+        self._names, own = site.names, settings.retraining
+        image = own.image or site.names.process_image
+        allowed = self._role(site, image)
         self.function = Function(
             "retrain",
-            names,
-            code=code,
+            site,
             does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
-            statements=registry.key.arn.apply(lambda key: policies.retrain(names, key)),
-            alerts=alerts,
+            statements=site.allowed(policies.retrain),
             timeout=SECONDS,
-            environment={"RETRAINING": written(own.rules(), _job(names, settings, image))},
+            environment={"RETRAINING": written(own.rules(), _job(site.names, settings, image))},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         self.function.runs_every(own.check_minutes)
         self._hears()
         self.register_outputs({"function": self.function.function.name})
 
-    def _role(self, registry: Registry, image: str) -> aws.iam.RolePolicy:
+    def _role(self, site: Site, image: str) -> aws.iam.RolePolicy:
         """What a job may do."""
-        child, names = pulumi.ResourceOptions(parent=self), self._names
+        child, names = pulumi.ResourceOptions(parent=self), site.names
         trust = policies.trust("sagemaker")
         role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust, opts=child)
         return aws.iam.RolePolicy(
             "training",
             name=names.training_role,
             role=role.name,
-            policy=registry.key.arn.apply(lambda key: policies.document(*policies.training(names, key, image))),
+            policy=site.allowed(lambda names, key: policies.training(names, key, image)).apply(
+                lambda statements: policies.document(*statements)
+            ),
             opts=child,
         )
 

@@ -12,6 +12,8 @@ from infra.dead_letters import dead_letters
 from infra.function import Function
 from infra.lambda_zip import Bundle
 from infra.naming import Names
+from infra.registry import Registry
+from infra.site import Site
 
 
 class Rollback(pulumi.ComponentResource):
@@ -22,18 +24,28 @@ class Rollback(pulumi.ComponentResource):
         nor the function could handle, with an alarm on its depth.
     """
 
-    def __init__(self, name: str, names: Names, *, code: Bundle, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        registry: Registry,
+        code: Bundle,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         """Declare the way back.
 
         Args:
             name: The logical name.
             names: The stack's names.
+            registry: What the site has beside the topic.
             code: The sealed archive of the handlers.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, opts=child)
+        self.site = Site(names, registry, code, self.alerts.arn)
         aws.sns.TopicPolicy("alerts", arn=self.alerts.arn, policy=policies.alerts(names), opts=child)
         self.dead_letters = dead_letters(
             "dead-letters",
@@ -50,11 +62,9 @@ class Rollback(pulumi.ComponentResource):
         )
         self.rollback = Function(
             "rollback",
-            names,
-            code=code,
+            self.site,
             does="Return all traffic to the champion when an alarm on the challenger rings.",
             statements=[*policies.controller(names), policies.own_dead_letters(names)],
-            alerts=self.alerts.arn,
             timeout=120,
             severity="page",
             dead_letters=self.dead_letters.arn,
