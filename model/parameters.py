@@ -18,8 +18,9 @@ FAULTS = ("none", "errors", "slow", "nan")
 FAULTY = {"fault": "errors"}
 """The version that `make demo` and `make bench` see rolled back."""
 
-EVALUATED = timedelta(days=21)
-"""From 20 days on it can be told how days differ, and so whether a retrained version's concept has moved."""
+EVALUATED = timedelta(days=28)
+"""Four whole weeks: of 20 days that are no short ones it can be told how days differ, and so whether a retrained
+version's concept has moved."""
 LABELLED_WITHIN = timedelta(days=1)
 """From the end of a flight's day, UTC, until its label is known at the latest; so it was for every flight of 2013."""
 DATA_UNTIL = date(2013, 12, 31)
@@ -105,7 +106,7 @@ def variant(parameters: Parameters, number: int) -> dict[str, Any]:
 def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
     """What to change to learn from all that is known at the beginning of a day.
 
-    The newest 21 days whose labels are all known are for evaluation, all days from `train_from` to these for training.
+    The newest 28 days whose labels are all known are for evaluation, all days from `train_from` to these for training.
     The day before `through` is left out: of its flights, those that landed late have no label yet, so that what is
     known of it is mostly punctual, and a window that ends there would take flights for more punctual than they are.
 

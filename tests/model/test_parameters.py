@@ -77,16 +77,16 @@ def test_other_versions_are_allowed_and_differ(rate: float):
     assert parse(FAULTY).fault != parse({}).fault
 
 
-def test_retraining_takes_the_newest_three_weeks_whose_labels_are_all_known_to_evaluate_on():
+def test_retraining_takes_the_newest_four_weeks_whose_labels_are_all_known_to_evaluate_on():
     changes = retrained(parse({"max_iter": 80}), "2013-06-16")
-    assert changes == {"train_until": "2013-05-25", "evaluate_from": "2013-05-25", "evaluate_until": "2013-06-15"}
+    assert changes == {"train_until": "2013-05-18", "evaluate_from": "2013-05-18", "evaluate_until": "2013-06-15"}
     assert parse({"max_iter": 80, **changes}).train_from == Parameters().train_from
 
 
 @pytest.mark.parametrize(
     "through",
     [
-        *("2013-03-23", "2013-01-01", "2014-01-02", "9999-12-31", "0001-01-01"),
+        *("2013-03-30", "2013-01-01", "2014-01-02", "9999-12-31", "0001-01-01"),
         *("2013-13-01", "20130601", "2013-W23-1", "2013-06-16T00:00", "", None, 20130601),
     ],
 )
@@ -94,13 +94,13 @@ def test_a_day_that_gives_nothing_newer_or_is_none_is_refused_with_what_is_allow
     with pytest.raises(ParameterError) as refused:
         retrained(parse({}), through)
     assert str(refused.value) == (
-        f"through: {through!r} is not allowed: expected a day as YYYY-MM-DD, after 2013-03-23 (what the model knows "
+        f"through: {through!r} is not allowed: expected a day as YYYY-MM-DD, after 2013-03-30 (what the model knows "
         "already), up to 2014-01-01 (where the data ends)"
     )
 
 
 def test_the_first_and_the_last_day_that_are_allowed():
-    assert retrained(parse({}), "2013-03-24")["evaluate_until"] == "2013-03-23"
+    assert retrained(parse({}), "2013-03-31")["evaluate_until"] == "2013-03-30"
     assert parse(retrained(parse({}), "2014-01-01")).evaluate_until == "2013-12-31"
 
 
@@ -122,6 +122,6 @@ def test_a_later_day_never_gives_an_earlier_window_and_never_less_than_what_was_
 
 def test_no_flight_to_evaluate_on_was_trained_on_before_even_with_a_short_evaluation():
     short = parse({"train_until": "2013-06-01", "evaluate_from": "2013-06-01", "evaluate_until": "2013-06-03"})
-    with pytest.raises(ParameterError, match="after 2013-06-23"):
-        retrained(short, "2013-06-23")
-    assert retrained(short, "2013-06-24")["evaluate_from"] == "2013-06-02"
+    with pytest.raises(ParameterError, match="after 2013-06-30"):
+        retrained(short, "2013-06-30")
+    assert retrained(short, "2013-07-01")["evaluate_from"] == "2013-06-02"

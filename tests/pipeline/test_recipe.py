@@ -247,8 +247,8 @@ def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
-        "train_until": "2013-05-25",
-        "evaluate_from": "2013-05-25",
+        "train_until": "2013-05-18",
+        "evaluate_from": "2013-05-18",
         "evaluate_until": "2013-06-15",
     }
 
