@@ -33,7 +33,7 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
         _graph(
             "Model latency, µs",
             names,
-            {stat: _search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p99")},
+            {stat: _search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p90", "p99")},
             line=settings.max_p99_ms * 1000,
         ),
         _graph(

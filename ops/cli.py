@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import click
 from rich.console import Console
 
-from ops import budget, kept_aside, quality, render
+from ops import budget, kept_aside, quality, render, served
 from ops import retrain as retraining
 from ops.asked import Asked, Group, find
 from ops.errors import OperatorError, explained
@@ -63,16 +63,18 @@ def main() -> None:
 @_json
 @click.pass_obj
 def status(asked: Asked, as_json: bool) -> None:
-    """Show endpoint, weights, last verdict, retraining, error budgets, quality, bad input, alarms and packages.
+    """Show endpoint, weights, latency, verdict, retraining, error budgets, quality, bad input, alarms and packages.
 
     Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
     """
     target = find(asked)
     seen = take(target)
+    variants = [row.name for row in seen.variants]
     seen = replace(
         seen,
+        served=served.read(target, variants),
         budgets=budget.read(target),
-        quality=quality.read(target, [row.name for row in seen.variants]),
+        quality=quality.read(target, variants),
         aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,9 @@ from ops.budget import BudgetView
 from ops.kept_aside import HOURS
 from ops.kept_aside import line as kept_aside
 from ops.quality import QualityView
+from ops.served import QUANTILES, ServedView
 from ops.snapshot import AlarmView, PackageView, Snapshot, VariantView
+from ops.timeline import plain
 from rollout.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
@@ -27,6 +30,8 @@ _PLACES = 3  # metrics that have a place in the table
 def snapshot(seen: Snapshot) -> RenderableType:
     """The whole of `modelstack status`."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
+    if seen.served:
+        parts.append(served(seen.served))
     if seen.trial and seen.trial.approval:
         parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
     for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
@@ -70,6 +75,19 @@ def variants(rows: tuple[VariantView, ...]) -> Table:
     return table
 
 
+def served(rows: tuple[ServedView, ...]) -> Table:
+    """What each variant was asked within an hour, and how it answered."""
+    table = Table(title="the last hour", title_justify="left", expand=False)
+    for column in ("variant", "requests", "available", "5XX", "4XX", *(f"{name} ms" for name in QUANTILES)):
+        table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
+    for row in rows:
+        latency = (f"{row.latency_ms[name]:.1f}" if name in row.latency_ms else "-" for name in QUANTILES)
+        # Rounded down: 100% is said of none that failed.
+        available = f"{math.floor(1e4 * row.availability) / 100:g}%"
+        table.add_row(row.variant, f"{row.requests:,}", available, f"{row.failed:,}", f"{row.refused:,}", *latency)
+    return table
+
+
 def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     """Each alarm with its state; the reason where it rings. Names are without the endpoint's, which all begin with."""
     if not rows:
@@ -80,7 +98,7 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     table.add_column("severity", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for row in rows:
-        reason = row.reason if row.state == "ALARM" else ""
+        reason = plain(row.reason) if row.state == "ALARM" else ""
         name = row.name.removeprefix(f"{endpoint}-")
         table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.severity, reason)
     return table

@@ -14,6 +14,7 @@ from ops.budget import BudgetView
 from ops.errors import explained
 from ops.quality import QualityView
 from ops.releases import journal_state
+from ops.served import ServedView
 from ops.target import Target, commands_of
 from ops.trial import Trial, trial
 from rollout.commands import Commands
@@ -86,9 +87,9 @@ class Snapshot:
     Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
-    is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at the
-    budgets, the quality, the retraining, which is empty when nothing is to be said of it, and at what was kept `aside`
-    within a day, by metric.
+    is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
+    `served` within an hour, the budgets, the quality, the retraining, which is empty when nothing is to be said of it,
+    and at what was kept `aside` within a day, by metric.
     """
 
     at: str
@@ -109,6 +110,7 @@ class Snapshot:
     events: tuple[Happened, ...] = ()
     region: str = ""
     previous: str | None = None
+    served: tuple[ServedView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     moved: dict[str, Any] | None = None
     quality: tuple[QualityView, ...] = ()

@@ -20,7 +20,7 @@ from ops.replay import Report
 from ops.snapshot import take
 from ops.stack import Stack
 from ops.target import ROOT
-from tests.e2e.conftest import package, said, shares, succeeded
+from tests.e2e.conftest import package, said, shares, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -122,6 +122,13 @@ def test_a_good_release_takes_over_in_steps_and_loses_no_request(
     assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
     assert shares(take(story.target())) == {"champion": 100.0}
     assert traffic.failures == []
+
+
+def test_status_tells_how_each_variant_answered(story: Bed) -> None:
+    (row,) = json.loads(typed("status", "--json").stdout)["served"]
+    assert row["variant"] == next(item.name for item in take(story.target()).variants)
+    assert row["requests"] > 0 == row["failed"] == row["refused"]
+    assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p90"] <= row["latency_ms"]["p99"]
 
 
 def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
