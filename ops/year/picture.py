@@ -1,4 +1,4 @@
-"""Takes the picture of docs/year.md from the page that `make year` wrote last: `python -m ops.year.picture`."""
+"""Brings the last `make year` into docs/year.md, tables and picture: `python -m ops.year.picture`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,37 @@ from ops.console.pictures import FOLDER, take
 from ops.errors import OperatorError
 from ops.target import ROOT
 from ops.year import WRITTEN
-from ops.year.report import PAGE
+from ops.year.report import PAGE, TABLES
 
+BEGINS, ENDS = "<!-- python -m ops.year.picture writes from here -->", "<!-- to here -->"
+_DOCS = ROOT / "docs" / "year.md"
 _SIZE = "1180,1560"  # as far as what was gained
 
 
 def main(console: Console) -> int:
-    """Take it."""
+    """Take the picture, and write the tables."""
     page = WRITTEN / PAGE
     if not page.is_file():
         raise OperatorError(f"there is no {page.relative_to(ROOT)}", "Type: make year")
     picture = FOLDER / "year.png"
     take(page.as_uri(), picture, _SIZE)
-    console.print(str(picture.relative_to(ROOT)))
+    _DOCS.write_text(written(_DOCS.read_text(), (WRITTEN / TABLES).read_text()))
+    console.print(f"{picture.relative_to(ROOT)}\n{_DOCS.relative_to(ROOT)}")
     return 0
 
 
+def written(page: str, tables: str) -> str:
+    """A page with other tables between its marks.
+
+    Raises:
+        ValueError: It has no marks.
+    """
+    head, begins, rest = page.partition(BEGINS)
+    _, ends, tail = rest.partition(ENDS)
+    if not begins or not ends:
+        raise ValueError(f"the page has nothing between {BEGINS} and {ENDS}")
+    return f"{head}{BEGINS}\n{tables.strip()}\n{ENDS}{tail}"
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, stopped="the picture that was there is kept."))
+    sys.exit(run(main, stopped="what was there is kept."))

@@ -20,32 +20,33 @@ from ops.year.lanes import Bar, Lane, lanes
 from ops.year.losses import smoothed
 from ops.year.policies import MONTHLY, NEVER
 
-PAGE, FACTS = "year.html", "year.json"
+PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, retrained on alarms", NEVER: "never retrained", MONTHLY: "retrained each month"}
 _DAY = 86_400
-_RANG = re.compile(r"^\S*-(v-[0-9a-f]{12}-\w+) rings:.*$", re.DOTALL)
+_RANG = re.compile(r"^\S*-(v-[0-9a-f]{12}-\w+) rang:.*$", re.DOTALL)
 _LOUDEST = 3.0  # powers of ten of evidence that are drawn, above 1 and below
 _WIDTH, _HEIGHT = 1000, 230
 
 
 def write(year: Year, folder: Path) -> tuple[Path, Path]:
-    """Write the page and the facts.
+    """Write the page, its tables alone as Markdown, and the facts.
 
     Returns:
-        Where they are.
+        Where page and facts are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     page, facts = folder / PAGE, folder / FACTS
     page.write_text(render(year))
+    (folder / TABLES).write_text(render(year, "report.md"))
     facts.write_text(json.dumps(year.as_dict(), indent=1, allow_nan=False) + "\n")
     return page, facts
 
 
-def render(year: Year) -> str:
-    """The page."""
+def render(year: Year, template: str = "report.html") -> str:
+    """The page, or its tables by another template of this folder."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+        autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -59,7 +60,7 @@ def render(year: Year) -> str:
         "style": style,
         "names": NAMES,
     }
-    return templates.get_template("report.html").render(
+    return templates.get_template(template).render(
         year=year,
         graphs=list(_graphs(year)),
         happened=_happened(year),
@@ -91,7 +92,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 def because(why: str) -> str:
     """Why a retraining was begun; of an alarm that rang, its own part of its name."""
-    return _RANG.sub(r"\1 rings", why)
+    return _RANG.sub(r"\1 rang", why)
 
 
 def _whole(year: Year, policy: str) -> float | None:

@@ -23,6 +23,7 @@ from ops.year.clock import Clock
 from ops.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
 from ops.year.groups import MOST, Group, grouped
 from ops.year.losses import by_day, form, loss, smoothed
+from ops.year.picture import BEGINS, ENDS, written
 from ops.year.plan import Plan
 from ops.year.seen import Seen, rang
 from retraining.record import Candidate, Entry
@@ -269,9 +270,9 @@ def test_the_page_tells_gains_detections_retrainings_and_counts() -> None:
 
 
 def test_an_alarm_that_asked_for_a_retraining_is_told_by_its_own_part_of_its_name() -> None:
-    rings = "flight-delay-local-year-v-bdc7fda63b05-drift rings: Threshold Crossed: 2 datapoints"
-    assert report.because(rings) == "v-bdc7fda63b05-drift rings"
-    assert report.because("root: it rings: often") == "root: it rings: often"
+    rings = "flight-delay-local-year-v-bdc7fda63b05-drift rang: Threshold Crossed: 2 datapoints"
+    assert report.because(rings) == "v-bdc7fda63b05-drift rang"
+    assert report.because("root: it rang: often") == "root: it rang: often"
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
@@ -293,6 +294,22 @@ def test_the_facts_are_written_as_json_beside_the_page(tmp_path: Path) -> None:
     assert told["gains"][0]["compared"]["gain"] == pytest.approx(0.2)
     assert told["counts"]["joined"] == 183
     assert page.read_text().startswith("<!doctype html>")
+    assert "| drift | `v-a` | 2013-04-02 | - |" in (tmp_path / "new" / report.TABLES).read_text()
+
+
+def test_the_docs_get_the_tables_of_the_year_that_was_written_last_and_keep_the_rest(tmp_path: Path) -> None:
+    before = f"# A year\n\n{BEGINS}\nold\n{ENDS}\n\nmore\n"
+    after = written(before, report.render(year(), "report.md"))
+    head, tables, rest = (
+        after.partition(BEGINS)[0],
+        after.partition(BEGINS)[2].partition(ENDS)[0],
+        after.partition(ENDS)[2],
+    )
+    assert (head, rest) == ("# A year\n\n", "\n\nmore\n")
+    assert "| live, retrained on alarms, against never retrained | +0.2000 |" in tables
+    assert "old" not in tables
+    with pytest.raises(ValueError, match="between"):
+        written("nothing there", "tables")
 
 
 def test_a_year_in_which_nothing_happened_has_a_page_too() -> None:
