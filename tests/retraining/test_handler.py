@@ -72,7 +72,7 @@ def rules(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     monkeypatch.setenv("RETRAINING", written(Rules(**{"ask": False, **changes}), JOB))
 
 
-def alarm(measure: str, state: str, variant: str = CHAMPION.variant) -> None:
+def alarm(measure: str, state: str, variant: str = CHAMPION.variant, data: object = None) -> None:
     watch = boto3.client("cloudwatch", region_name="us-east-1")
     name = f"{ENDPOINT}-{variant}-{measure}"
     watch.put_metric_alarm(
@@ -85,7 +85,7 @@ def alarm(measure: str, state: str, variant: str = CHAMPION.variant) -> None:
         Statistic="Maximum",
         ComparisonOperator="GreaterThanOrEqualToThreshold",
     )
-    watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="evidence 1.4")
+    watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="by hand", StateReasonData=json.dumps(data))
 
 
 def book() -> Record:
@@ -114,6 +114,23 @@ def ended(job: str, monkeypatch: pytest.MonkeyPatch, status: str = "Completed", 
     monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Ended() if name == "sagemaker" else make(name))
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"recentDatapoints": [0.05, 1.0326], "threshold": 1.0}, "evidence 1.033, 1 is enough"),
+        ({"recentDatapoints": []}, "by hand"),
+        ({"recentDatapoints": ["x", None]}, "by hand"),
+        (["other"], "by hand"),
+        (None, "by hand"),
+    ],
+)
+def test_the_evidence_is_told_and_not_how_cloudwatch_counts_points(data: object, said: str) -> None:
+    alarm("drift", "ALARM", data=data)
+    retrain.handler({}, None)
+    (entry,) = book().history
+    assert entry.text.endswith(f"{ENDPOINT}-{CHAMPION.variant}-drift rang: {said}")
+
+
 def test_an_alarm_of_the_champion_begins_a_job_that_knows_all_it_needs() -> None:
     alarm("drift", "ALARM")
     answer = retrain.handler({"detail-type": "CloudWatch Alarm State Change"}, None)
@@ -131,7 +148,7 @@ def test_an_alarm_of_the_champion_begins_a_job_that_knows_all_it_needs() -> None
     assert all(len(value) <= 2500 for value in told_to_it.values())
     message = told()[0]
     assert message["event"]["kind"] == "started"
-    assert "evidence 1.4" in message["event"]["text"]
+    assert "by hand" in message["event"]["text"]
 
 
 @pytest.mark.parametrize(("state", "variant"), [("OK", CHAMPION.variant), ("ALARM", "v-bbbbbbbbbbbb")])
