@@ -41,10 +41,11 @@ class RetrainingSettings(Section):
     )
     min_gain: float = Field(
         default=0.0,
-        ge=0,
+        ge=-1000,
         le=1000,
         description="By how much its loss on the newest labelled window must be lower than the champion's, beyond "
-        "doubt, in the loss's unit (nats of log-loss).",
+        "doubt, in the loss's unit (nats of log-loss). Below 0: by how much it may be higher at most, and the trial "
+        "on live traffic decides.",
     )
     image: Annotated[
         str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")

@@ -52,7 +52,8 @@ class Job:
         group: The model package group that it is registered in.
         region: The AWS region.
         report: The key in the bucket of what became of it.
-        min_gain: By how much the challenger's loss has to be lower for sure, in the loss's unit.
+        min_gain: By how much the challenger's loss has to be lower for sure, in the loss's unit; below 0, by how much
+            it may be higher.
     """
 
     through: str

@@ -36,7 +36,8 @@ class JobSettings:
         image: The image that trains.
         instance_type: What it runs on.
         max_seconds: The longest that it may take.
-        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt.
+        min_gain: By how much its loss must be lower than the champion's, in the loss's unit, beyond doubt; below 0, by
+            how much it may be higher.
         gates: Metric -> `min` and/or `max`, as for any release.
         bucket: Where packages and reports lie.
         group: The model package group.

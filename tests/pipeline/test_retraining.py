@@ -239,13 +239,13 @@ GIVEN = {
     "through": "2013-02-20",
     "champion": json.dumps(dict.fromkeys(("package_digest", "manifest_sha256", "archive_uri", "image_uri"), "x")),
     "gates": "{}",
-    **{"bucket": "b", "group": "g", "region": "us-east-1", "report": "r.json", "min_gain": "0.01"},
+    **{"bucket": "b", "group": "g", "region": "us-east-1", "report": "r.json", "min_gain": "-0.01"},
 }
 
 
 def test_hyperparameters_are_read_from_their_texts():
     read = Job.from_dict({**GIVEN, "gates": '{"auc": {"min": 0.6}}'})
-    assert (read.through, read.min_gain, read.gates) == ("2013-02-20", 0.01, {"auc": {"min": 0.6}})
+    assert (read.through, read.min_gain, read.gates) == ("2013-02-20", -0.01, {"auc": {"min": 0.6}})
 
 
 @pytest.mark.parametrize(
