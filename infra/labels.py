@@ -14,9 +14,11 @@ from infra.dead_letters import dead_letters
 from infra.function import Function
 from infra.releases import ServingPlan
 from infra.site import Site
+from monitoring.pairs import DELAY
 from monitoring.standing import EVIDENCE
 
 SWEEP_MINUTES = 5
+LATE_MINUTES = 15
 FOLDERS = ("capture", "labels")
 
 
@@ -26,8 +28,8 @@ class Labels(pulumi.ComponentResource):
     Creates:
         The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
         expiry; the labels function, called for each file under `capture/` and `labels/` of the bucket and on a
-        schedule; a dead-letter queue for files that it could not take in, with an alarm on its depth; per variant an
-        alarm that rings when its concept has moved.
+        schedule; a dead-letter queue for files that it could not take in, with an alarm on its depth; an alarm that
+        rings when files wait long; per variant an alarm that rings when its concept has moved.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Labels(pulumi.ComponentResource):
         self.ledger = self._ledger()
         self.function = self._function(site, settings)
         self._hears_of_files(site.registry.bucket)
+        self._late(site)
         self.register_outputs({"ledger": self.ledger.name, "function": self.function.function.name})
 
     def _function(self, site: Site, settings: MonitoringSettings) -> Function:
@@ -107,6 +110,30 @@ class Labels(pulumi.ComponentResource):
                 for folder in FOLDERS
             ],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission, self.ledger]),
+        )
+
+    def _late(self, site: Site) -> None:
+        """Rings when files have waited long, for some minutes on end: one that a person sends again is no backlog."""
+        aws.cloudwatch.MetricAlarm(
+            "labels-late",
+            name=site.names.alarm("labels", "late"),
+            **told(
+                f"Captures and labels are counted more than {LATE_MINUTES} minutes after they came: what is told of "
+                "accuracy, of the concept and of a trial's answers is as old.",
+                "ticket",
+            ),
+            namespace="modelstack",
+            metric_name=DELAY,
+            dimensions={"EndpointName": site.names.endpoint},
+            statistic="Minimum",
+            period=60,
+            evaluation_periods=3,
+            datapoints_to_alarm=3,
+            threshold=60 * LATE_MINUTES,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",  # no file, nothing waits; one that does is counted by some call
+            alarm_actions=[site.alerts],
+            opts=self._child,
         )
 
     def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:

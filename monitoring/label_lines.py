@@ -22,6 +22,8 @@ def parse(line: bytes) -> tuple[str, str]:
     """
     try:
         value: object = json.loads(line, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
         raise ValueError("the line is nested too deeply") from None
     if not isinstance(value, dict):

@@ -21,6 +21,8 @@ UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
 DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
 ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, ANSWERS_SKEWED = "AnswersUnreadable", "AnswersDuplicate", "AnswersSkewed"
 INVALID, LOST = "InvalidAnswers", "LabelsLost"
+DELAY = "LabelsDelay"
+"""Seconds from when a file of captures or labels was written until it was taken in, the longest of a call."""
 UNUSABLE = (
     *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
     *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import click
 from rich.console import Console
 
-from ops import budget, kept_aside, quality, render, served
+from ops import budget, delay, kept_aside, quality, render, served
 from ops import retrain as retraining
 from ops.asked import Asked, Group, find
 from ops.errors import OperatorError, explained
@@ -50,7 +50,12 @@ class _Delay(click.ParamType):
     name = "seconds|known|none"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        return value if value in {"none", "known"} else click.FloatRange(0).convert(value, param, ctx)
+        if value in {"none", "known"}:
+            return value
+        try:
+            return click.FloatRange(0).convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}; allowed are seconds, known, or none.", param, ctx)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,6 +80,7 @@ def status(asked: Asked, as_json: bool) -> None:
         served=served.read(target, variants),
         budgets=budget.read(target),
         quality=quality.read(target, variants),
+        delay_s=delay.read(target),
         aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),
     )
@@ -247,7 +253,8 @@ def replay(  # noqa: PLR0917 - one parameter per option
         if late is not None and stop.is_set():
             late.hurry()
     if late is not None:
-        click.echo(f"{late.sent:,} labels sent", err=True)
+        without = report.answers["200"] - late.known
+        click.echo(f"{late.sent:,} labels sent" + (f"; {without:,} answers have none" * bool(without)), err=True)
         if late.unsent:
             raise not_sent(late, ROOT / ".modelstack")
     sys.exit(1 if report.failed else 0)
@@ -290,6 +297,8 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
         seen = retraining.look(target)
         if as_json:
             click.echo(json.dumps(seen.as_dict(), indent=2))
+        elif action == "waiting":
+            click.echo(retraining.waits(seen, target.commands))
         else:
             Console(highlight=False).print(retraining.told(seen, target.commands))
         sys.exit(1 if action == "waiting" and seen.waits is None else 0)

@@ -84,7 +84,8 @@ class LateLabels:
         after: How many seconds; None takes those that are given with the label.
 
     Attributes:
-        sent: How many labels were sent.
+        known: How many labels were given.
+        sent: How many of them were sent.
         failure: Why the last batch was not sent; None when it was.
     """
 
@@ -94,7 +95,7 @@ class LateLabels:
         self._lock = threading.Lock()
         self._ended, self._hurry = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="labels", daemon=True)
-        self.sent = 0
+        self.known = self.sent = 0
         self.failure: OperatorError | None = None
 
     def add(self, inference_id: str, label: Any, lateness: float = 0.0) -> None:
@@ -102,6 +103,7 @@ class LateLabels:
         line = json.dumps({"inference_id": inference_id, "label": label}).encode()
         after = lateness if self._after is None else self._after
         with self._lock:
+            self.known += 1
             heapq.heappush(self._waiting, (time.monotonic() + after, line))
 
     @property

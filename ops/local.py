@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
@@ -59,15 +60,22 @@ class Local:
         Raises:
             OperatorError: It cannot be started; the message says why.
         """
-        port = os.environ.get("LOCALCLOUD_PORT") or str(shell.PORT)
         environment = json.loads(self.places.record.read_text())["localcloud"]
         with console.status("starting the local cloud"):
             self._cloud(
-                *("start", "--port", port, "--python", f"{environment}/bin/python"),
+                *("start", "--port", self._port(), "--python", f"{environment}/bin/python"),
                 *("--config", str(self.places.root / "localcloud.toml")),
             )
         self.point()
         return os.environ["AWS_ENDPOINT_URL"]
+
+    def _port(self) -> str:
+        """The port that is asked for, else the one that the cloud was started on, else the usual one."""
+        try:
+            started = urlsplit(json.loads(self.places.server_record.read_text())["url"]).port
+        except (OSError, ValueError, KeyError):
+            started = None
+        return os.environ.get("LOCALCLOUD_PORT") or str(started or shell.PORT)
 
     def stop(self) -> None:
         """Stop the cloud and whatever it started.

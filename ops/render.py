@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.budget import BudgetView
+from ops.delay import line as delay
 from ops.kept_aside import HOURS
 from ops.kept_aside import line as kept_aside
 from ops.quality import QualityView
@@ -40,6 +41,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
     if seen.retraining:
         parts.append(Text.assemble(("retraining ", "dim"), seen.retraining))
     parts += [budget(row) for row in seen.budgets]
+    if late := delay(seen.delay_s):
+        parts.append(Text(late, "yellow"))
     parts += [quality(row) for row in seen.quality]
     if seen.aside:
         parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), kept_aside(seen.aside)))
@@ -133,22 +136,24 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
 def budget(row: BudgetView) -> Text:
     """One error budget: what was promised, what is left, and by how many requests."""
     style = "green" if row.left > 0.5 else "yellow" if row.left > 0 else "bold red"
+    left = f"{100 * row.left:.0f}%" if row.left >= 0 else f"{1 - row.left:.3g} times as much as there is"
+    were = "failed" if row.sli == "availability" else "were slow"
     return Text.assemble(
         (f"{row.sli} ", "dim"), f"{100 * row.objective:.6g}% of {row.days:g} days: ",
-        (f"{100 * row.left:.0f}%", style), f" of the error budget is left ({row.bad:,.0f} of {row.requests:,.0f} "
-        f"requests {'failed' if row.sli == 'availability' else 'were slow'}, {row.tolerated:,.0f} might)",
+        (left, style), f" of the error budget is {'left' if row.left >= 0 else 'used up'} ({row.bad:,.0f} of "
+        f"{row.requests:,.0f} requests {were}, {row.tolerated:,.0f} might)",
     )  # fmt: skip
 
 
 def quality(row: QualityView) -> RenderableType:
     """What labels show of a variant, what was estimated before they came, and whether its concept has moved."""
     table = Table(title=f"quality of {row.variant}, {row.labels:,} newest labels", title_justify="left", expand=False)
-    for column in ("measure", "by labels", "estimated", "estimate less labels"):
+    for column in ("measure", "by labels", "estimated for the same", "estimated for the newest"):
         table.add_column(column)
     for name in row.measures:
-        miss = row.values.get(f"EstimateMiss{name}")
-        shown = "" if miss is None else f"{miss:+.3f}"
-        table.add_row(name, _range(row, f"Realised{name}"), _range(row, f"Estimated{name}"), shown)
+        miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"Realised{name}")
+        shown = "-" if miss is None or realised is None else f"{realised + miss:.3f}"
+        table.add_row(name, _range(row, f"Realised{name}"), shown, _range(row, f"Estimated{name}"))
     for segment, error in sorted(row.segments.items(), key=lambda item: -item[1])[:_SEGMENTS]:
         table.add_row(f"error of {segment}", f"{error:.3f}", "", "")
     return Group(table, _concept(row))

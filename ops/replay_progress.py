@@ -31,10 +31,10 @@ def line(report: Report, before: Mark, now: Mark, rate: float | None) -> str:
     """What was done so far, and how fast since `before`; `rate` is what was asked for, None to go by what was due."""
     seconds = max(now.at - before.at, 1e-9)
     asked = (now.due - before.due) / seconds if rate is None else rate
-    day = f" {report.last:%Y-%m-%d}" if report.last else ""
+    upto = f" up to {report.last:%Y-%m-%d}" if report.last else ""
     return (
-        f"replay{day}: {now.sent:,} sent, {report.failed:,} failed; {(now.sent - before.sent) / seconds:.1f}/s of "
-        f"{asked:.1f}/s asked; {now.due - now.sent:,} due and not done"
+        f"replay: {now.sent:,} sent, {report.failed:,} failed; {(now.sent - before.sent) / seconds:.1f}/s of "
+        f"{asked:.1f}/s asked; {now.due - now.sent:,} due{upto} and not done"
     )
 
 

@@ -19,6 +19,7 @@ from ops.target import Target
 from retraining.aws import DynamoBook
 from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.commands import Commands
+from rollout.state import RolloutState
 
 ACTIONS = ("start", "approve", "decline", "forget")
 _SHOWN = 10
@@ -32,6 +33,7 @@ class Retraining:
         record: What the function has written.
         counts: The candidate whose window counts for the next release; None: the config's own does.
         waits: The candidate that the next update would put on trial; None when there is none.
+        fate: What became of the newest candidate, where it does not wait; empty without one.
         on: Whether the stack has the function that retrains.
     """
 
@@ -39,11 +41,12 @@ class Retraining:
     counts: Candidate | None
     waits: Candidate | None
     on: bool = True
+    fate: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
-        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits, "on": self.on}
+        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits, "on": self.on, "fate": self.fate}
 
 
 def look(target: Target) -> Retraining:
@@ -60,7 +63,24 @@ def look(target: Target) -> Retraining:
             raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
     champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
     counts = standing(record, state.rejected, champion)
-    return Retraining(record, counts, waiting(record, state.rejected, champion, challenger), _is_on(target))
+    waits = waiting(record, state.rejected, champion, challenger)
+    return Retraining(record, counts, waits, _is_on(target), "" if waits else fate(record, state))
+
+
+def fate(record: Record, state: RolloutState) -> str:
+    """What became of the newest candidate; empty without one."""
+    newest = record.accepted[0].release if record.accepted else ""
+    if not newest:
+        return ""
+    if state.challenger is not None and state.challenger.id == newest:
+        return f"{newest} is on trial"
+    if state.champion is not None and state.champion.id == newest:
+        return f"{newest} serves"
+    if newest in state.rejected:
+        return f"{newest} was rejected: {state.rejected[newest].reason.text}"
+    if record.accepted[0].served:
+        return f"{newest} has served before"
+    return f"{newest} does not count any more: it was held against {record.accepted[0].champion}, which serves no more"
 
 
 def _is_on(target: Target) -> bool:
@@ -88,6 +108,9 @@ def ask(target: Target, action: str, reason: str) -> str:
     try:
         with explained(f"asking the retrain function of {target.endpoint}"):
             answer = client.invoke(FunctionName=f"{target.endpoint}-retrain", Payload=json.dumps(event).encode())
+    except KeyboardInterrupt:
+        hint = f"Type: {target.commands.modelstack} retrain"
+        raise OperatorError(f"interrupted; the function may do it all the same ({action})", hint, 130) from None
     except OperatorError as error:
         if "ResourceNotFound" not in str(error):
             raise
@@ -107,8 +130,15 @@ def line(seen: Retraining, commands: Commands) -> str:
     if seen.record.phase is not Phase.IDLE:
         return doing(seen, commands)
     if seen.waits:
-        return f"candidate {seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
+        return f"candidate {waits(seen, commands)}"
     return seen.record.held
+
+
+def waits(seen: Retraining, commands: Commands) -> str:
+    """What the next update would put on trial, in a line."""
+    if seen.waits is None:
+        return "no candidate waits" + (f": {seen.fate}" * bool(seen.fate))
+    return f"{seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
 
 
 def told(seen: Retraining, commands: Commands) -> RenderableType:
@@ -120,6 +150,8 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
         head.add_row("held", record.held)
     if seen.waits:
         head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; {_up(commands)}")
+    if seen.fate:
+        head.add_row("newest", seen.fate)
     since = f"data to {seen.counts.through}, by {seen.counts.release}" if seen.counts else "that of the config"
     head.add_row("window", since)
     rows = Table.grid(padding=(0, 2))
@@ -143,6 +175,6 @@ def doing(seen: Retraining, commands: Commands) -> str:
     if record.phase is Phase.TRAINING:
         return f"{record.job} trains on data to {record.through}: {why}"
     if record.phase is Phase.ASKING:
-        answer = f'type: {commands.modelstack} retrain approve --reason "...", or decline'
+        answer = f'type: {commands.modelstack} retrain approve --reason "...", or decline --reason "..."'
         return f"waits for a person: {why}; {answer}"
     return "idle"

@@ -23,7 +23,9 @@ from rollout.release import release_id
 from rollout.state import RolloutState, Verdict
 
 # As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
-_OWN_ALARM = re.compile(r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|slo-(page|ticket)|probe-silent")
+_OWN_ALARM = re.compile(
+    r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|labels-late|slo-(page|ticket)|probe-silent"
+)
 _SEVERITY = re.compile(r"Severity: (page|ticket)\.")
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
@@ -89,7 +91,8 @@ class Snapshot:
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
     `served` within an hour, the budgets, the quality, the retraining, which is empty when nothing is to be said of it,
-    and at what was kept `aside` within a day, by metric.
+    and at what was kept `aside` within a day, by metric. `delay_s` says how many seconds captures and labels
+    wait until they are counted.
     """
 
     at: str
@@ -115,6 +118,7 @@ class Snapshot:
     moved: dict[str, Any] | None = None
     quality: tuple[QualityView, ...] = ()
     retraining: str = ""
+    delay_s: float = 0.0
     aside: dict[str, int] = field(default_factory=dict[str, int])
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ops.target import Target
 
 _LINE = 110
 _FILLED = re.compile(r"(\bvalue [^;]+?, threshold \S+)\. Threshold Crossed: [^;]*")  # as `with_numbers` says it
+_ARN = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")
 _POINT_AT = re.compile(r" \(\d\d/\d\d/\d\d(?: [\d:]+)?\)")
 
 
@@ -95,8 +96,8 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """A reason without what CloudWatch says of every alarm: the times of data points, and of which were filled in."""
-    return _POINT_AT.sub("", _FILLED.sub(r"\1", text)).replace("Threshold Crossed: ", "")
+    """A reason without what CloudWatch says of every alarm: the times of data points, of which were filled in, ARNs."""
+    return _POINT_AT.sub("", _FILLED.sub(r"\1", _ARN.sub("", text))).replace("Threshold Crossed: ", "")
 
 
 def brief(text: str, width: int = _LINE) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import lru_cache
 from typing import Any
@@ -14,12 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[re
 from monitoring.answered import Reader
 from monitoring.aws import DigestMismatch, Forms, S3Files
 from monitoring.baselines import Baselines
+from monitoring.batch_metrics import NAMESPACE
 from monitoring.batches import Batches
 from monitoring.concept import Tolerated
 from monitoring.labels import LabelJoin
 from monitoring.ledger import DynamoLedger
 from monitoring.log import log
-from monitoring.pairs import Trial
+from monitoring.pairs import DELAY, Trial
 from monitoring.quality import Form
 from monitoring.settings import Context, Settings
 from monitoring.standing import Promised
@@ -47,13 +49,13 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
         batches.sum_up(lambda variant: _promised(state, variant, settings))
         return {"given_up": given_up}
     ledger.finish()
-    joined, failure = 0, None
+    joined, written, failure = 0, math.inf, None
     for record in records:
         key = unquote_plus(record["s3"]["object"]["key"])
         try:
-            done = _take(join, files, state, settings, key)
+            done, at = _take(join, files, state, settings, key)
             log("labels", key=key, joined=done)
-            joined += done
+            joined, written = joined + done, min(written, at)
         except (ClientError, BotoCoreError, DigestMismatch, ValueError, OSError) as error:
             log("file not taken in", key=key, error=repr(error))
             failure = failure or error
@@ -61,22 +63,34 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
         batches.sum_up(lambda variant: _promised(state, variant, settings))
     if failure:
         raise failure
+    _tell_delay(settings.endpoint, time.time() - written)
     return {"joined": joined}
 
 
-def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settings, key: str) -> int:
+def _tell_delay(endpoint: str, seconds: float) -> None:
+    """Put how far behind the function is; what cannot be put is put by the next call."""
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}]
+    datum = {"MetricName": DELAY, "Dimensions": dimensions, "Values": [max(0.0, seconds)], "Unit": "Seconds"}
+    try:
+        _cloudwatch().put_metric_data(Namespace=NAMESPACE, MetricData=[datum])
+    except (ClientError, BotoCoreError) as error:
+        log("delay not told", error=repr(error))
+
+
+def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settings, key: str) -> tuple[int, float]:
+    """Take a file in; returns how many pairs it completed, and when it was written."""
     folder, _, rest = key.partition("/")
     with files.read(key) as file:
         if folder == _LABELS:
-            return join.labels(key, file.digest, file.lines)
+            return join.labels(key, file.digest, file.lines), file.written
         owner, _, rest = rest.partition("/")
         if folder == _CAPTURE and owner == settings.endpoint:
             variant = rest.partition("/")[0]
             reader = Reader(
                 variant, _form(state, variant), written=file.written, now=time.time(), segments=settings.segments
             )
-            return join.answers(key, reader, file.lines)
-    return 0
+            return join.answers(key, reader, file.lines), file.written
+        return 0, file.written
 
 
 def _form(state: RolloutState, variant: str) -> Form | Malformed:

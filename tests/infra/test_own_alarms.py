@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor o
 
 OF_RELEASES = ("-5xx", "-p99", "-drift", "-concept")
 OF_PROMISES = ("burn-", "probe-silent")
+LATE = "labels-late"
 FUNCTIONS = ("advance", "drift", "labels", "probe", "retrain", "rollback")
 QUEUES = ("drift", "labels", "rollback")
 
@@ -62,7 +63,7 @@ def test_every_function_every_queue_and_every_variant_has_its_alarm(alarms: dict
     unmeasured = {name for name in alarms if name.endswith("-drift-unmeasured")}
     assert len(unmeasured) == 2, "of the champion and of the release that is to come"
     wanted = {f"{name}-errors" for name in FUNCTIONS} | {f"{name}-dead-letters" for name in QUEUES}
-    assert alarms.keys() - unmeasured == wanted
+    assert alarms.keys() - unmeasured - {LATE} == wanted
     assert all(inputs["alarmActions"] for inputs in alarms.values())
 
 
@@ -78,11 +79,35 @@ def test_each_rings_on_one_failure_stays_quiet_without_and_ends(
             for name in alarms:
                 await watched.tell(name, 0)
             assert await watched.later(300) == set(), "nothing failed"
-            for sent, name in enumerate(alarms, start=1):
+            for sent, name in enumerate(alarms.keys() - {LATE}, start=1):
                 await watched.tell(name, 1)
                 assert await watched.later(90) == {name}
                 assert len(local.mail.published) == sent
                 await watched.tell(name, 0)
                 assert await watched.later(900) == set()
+
+    asyncio.run(main())
+
+
+def test_files_that_wait_for_minutes_on_end_ring_and_a_single_old_one_does_not(
+    alarms: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as local:
+            inputs = alarms[LATE]
+            await local("PutMetricAlarm", AlarmName=inputs["name"], AlarmActions=[TOPIC], **as_put(inputs))
+            watched = Watched(local, {LATE: inputs})
+            for delay in (3.0, 7200.0, 800.0, 7200.0, 5.0):
+                await watched.tell(LATE, delay)
+                await watched.tell(LATE, min(delay, 800.0))
+                assert await watched.later(60) == set()
+            for _ in range(4):
+                await watched.tell(LATE, 901.0)
+                rings = await watched.later(60)
+            assert rings == {LATE}
+            for _ in range(4):
+                await watched.tell(LATE, 20.0)
+                rings = await watched.later(60)
+            assert rings == set()
 
     asyncio.run(main())

@@ -399,3 +399,12 @@ def test_a_line_is_an_inference_id_and_a_label() -> None:
         parse(json.dumps({"inference_id": "x" * 65, "label": 1}).encode())
     with pytest.raises(ValueError, match="nested too deeply"):
         parse(b'{"inference_id": "x", "label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_how_long_a_file_waited_is_told_with_each_call(world: World) -> None:
+    key = world.captured("v-b", ("x", True, 0.5))
+    world.now += 500
+    world.deliver(key)
+    calls, seconds = world.seen("LabelsDelay")
+    assert calls == 1
+    assert 490 < seconds < 900

@@ -69,6 +69,15 @@ def test_budgets_are_of_all_versions_over_the_objectives_window(monkeypatch: pyt
     assert all(item["Period"] % 60 == 0 for item in stats.values())
 
 
+def test_a_budget_that_is_overspent_says_how_often() -> None:
+    console = Console(width=160, file=StringIO(), record=True)
+    console.print(render.budget(BudgetView("latency", 0.95, 0.25, 1000, 225, 50, -3.5)))
+    assert console.export_text().strip() == (
+        "latency 95% of 0.25 days: 4.5 times as much as there is of the error budget is used up (225 of 1,000 requests "
+        "were slow, 50 might)"
+    )
+
+
 def test_endpoint_without_a_request_has_its_whole_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.left for row in read(target(monkeypatch, {}, slo=OBJECTIVE.as_dict()))] == [1, 1]
 

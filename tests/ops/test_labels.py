@@ -181,7 +181,7 @@ def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
     monkeypatch.setattr(cli, "variant_of", lambda target, name: name)
     done = CliRunner().invoke(cli.main, ["replay", "--rate", "1000", "--labels-after", "3600"])
     assert (done.exit_code, stack.labels()) == (0, {runtime.ids[0]: True}), done.output
-    assert "1 labels sent" in done.stderr
+    assert "1 labels sent\n" in done.stderr
 
 
 def test_labels_that_cannot_be_sent_do_not_stop_the_traffic(stack: Stack, runtime: Runtime) -> None:

@@ -82,7 +82,7 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert "quality of v-a, 50 newest labels" in text
     assert "│ Accuracy" in text
     assert "0.500 (0.366 to 0.634)" in text
-    assert "+0.300" in text
+    assert "│ 0.500 (0.366 to 0.634) │ 0.800 " in text, "what was estimated of these, beside it"
     assert "that it has moved, of 1" in text
 
 

@@ -331,15 +331,15 @@ def test_a_replay_without_a_terminal_says_now_and_then_how_fast_it_is_and_its_js
     monkeypatch.setattr(replay_progress, "line", line)
     monkeypatch.setattr(replay_progress, "LINE_S", 0.01)
     done = replayed(monkeypatch, patient, "--rate", "1000", "--json")
-    assert "replay 2013-03-01: 2 sent, 1 failed; " in done.stderr
-    assert "/s of 1000.0/s asked; 0 due and not done\n" in done.stderr
+    assert "replay: 2 sent, 1 failed; " in done.stderr
+    assert "/s of 1000.0/s asked; 0 due up to 2013-03-01 and not done\n" in done.stderr
     assert json.loads(done.stdout)["sent"] == 2
 
 
 def test_a_line_tells_the_rate_since_the_line_before_and_what_an_endpoint_owes() -> None:
     report = Report(last=NOON)
     before, now = Mark(100.0, 250, 250), Mark(110.0, 500, 374)
-    at_rate = "replay 2013-03-01: 374 sent, 0 failed; 12.4/s of 30.0/s asked; 126 due and not done"
+    at_rate = "replay: 374 sent, 0 failed; 12.4/s of 30.0/s asked; 126 due up to 2013-03-01 and not done"
     assert replay_progress.line(report, before, now, 30) == at_rate
     assert "12.4/s of 25.0/s asked" in replay_progress.line(report, before, now, None)
     assert replay_progress.line(Report(), before, now, None).startswith("replay: 374 sent")

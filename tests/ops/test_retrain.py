@@ -15,10 +15,12 @@ from rich.console import Console
 
 from ops import cli
 from ops.errors import OperatorError
-from ops.retrain import Retraining, ask, line, told
+from ops.retrain import Retraining, ask, fate, line, told, waits
 from ops.target import Target
 from retraining.record import Candidate, Entry, Phase, Record, Trigger
+from rollout import Release, RolloutState
 from rollout.commands import Commands
+from rollout.state import Reason, Verdict
 
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
@@ -31,6 +33,50 @@ def shown(seen: Retraining) -> str:
     text = io.StringIO()
     Console(file=text, width=200).print(told(seen, COMMANDS))
     return text.getvalue()
+
+
+def release(name: str) -> Release:
+    return Release(name, name, f"sha256:{name}", "s3://b/k", "image", "x", "arn", "model", f"v-{name}", f"solo-{name}")
+
+
+REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", "b" * 12, "r", "p", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "newest", "said"),
+    [
+        ({"champion": release("a"), "challenger": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb is on trial"),
+        ({"champion": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb serves"),
+        ({"rejected": {"b" * 12: REJECTED}}, CANDIDATE, "bbbbbbbbbbbb was rejected: 5xx rings"),
+        ({"champion": release("c")}, replace(CANDIDATE, served=True), "bbbbbbbbbbbb has served before"),
+        (
+            {"champion": release("c")},
+            replace(CANDIDATE, champion="a"),
+            "bbbbbbbbbbbb does not count any more: it was held against a, which serves no more",
+        ),
+        ({}, None, ""),
+    ],
+)
+def test_what_became_of_the_newest_candidate_is_told(
+    state: dict[str, Any], newest: Candidate | None, said: str
+) -> None:
+    record = Record(accepted=(newest,) if newest else ())
+    assert fate(record, RolloutState("flight-delay-dev", **state)) == said
+    if said:
+        seen = Retraining(record, None, None, fate=said)
+        assert said in shown(seen)
+        assert waits(seen, COMMANDS) == f"no candidate waits: {said}"
+
+
+def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lambda:
+        def invoke(self, **_: Any) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Target, "client", lambda *_: Lambda())
+    with pytest.raises(OperatorError, match=r"the function may do it all the same \(start\)") as refused:
+        ask(TARGET, "start", "why")
+    assert (refused.value.exit_code, refused.value.hint) == (130, "Type: modelstack --stack dev retrain")
 
 
 @pytest.mark.parametrize(

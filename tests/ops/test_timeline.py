@@ -63,6 +63,10 @@ DATED = "1 out of the last 1 datapoints [0.66 (25/11/26 14:02:00)] was greater t
     ("reason", "words"),
     [
         (f"value 0.5, threshold 0.05. Threshold Crossed: {FILLED}.", "value 0.5, threshold 0.05"),
+        (
+            "arn:aws:cloudwatch:us-east-1:000000000000:alarm:e-burn-fast transitioned to ALARM",
+            "e-burn-fast transitioned to ALARM",
+        ),
         (f"alarm x: threshold 0.05. Threshold Crossed: {FILLED}.", f"alarm x: threshold 0.05. {FILLED}."),
         (f"Threshold Crossed: {DATED}", "1 out of the last 1 datapoints [0.66] was greater than the threshold (0.05)"),
         (

@@ -106,6 +106,7 @@ def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(
     assert code == 0, output
     assert "nothing to do" in output
 
+    del checkout.environ["LOCALCLOUD_PORT"]  # of the shell that `up` was typed in
     code, output = checkout.run("down")
     assert code == 0, output
     assert "local cloud: stopped" in output
