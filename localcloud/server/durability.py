@@ -1,9 +1,10 @@
 """Makes an acknowledged write of ministack survive `kill -9`.
 
 ministack keeps its services in memory and writes one JSON file each at a clean stop. Here, every request that may have
-changed something is answered only after the files of the services that it touched are on disk. Three things keep that
-cheap: a file whose content did not change is not written, concurrent requests to a service share one write, and bytes
-(container layers) go to files named by their digest, once. S3 writes its objects itself, one file each, as they come.
+changed something is answered only after the files of the services that it touched are on disk. Four things keep that
+cheap: a file whose content did not change is not written, concurrent requests to a service share one write, bytes
+(container layers) go to files named by their digest, once, and an item of DynamoDB that did not change is not encoded
+again (`tables`). S3 writes its objects itself, one file each, as they come.
 
 Log events are different: they are written behind the answer, within a second, and less often as they grow (at most a
 twentieth of the time goes into it). A kill may lose that last moment of events, never a group or a stream. When they
@@ -24,6 +25,7 @@ import json
 import logging
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from ministack import app as ministack_app
 from ministack.core import persistence
 
 from localcloud.server.files import write_atomically
+from localcloud.server.tables import Items
 
 log = logging.getLogger("localcloud.durability")
 
@@ -145,6 +148,7 @@ class StateFile:
 
     def _write(self, state: Any) -> None:
         before, self._names = self._names, {}
+        mark, items = uuid.uuid4().hex, list[Items]()
 
         def encode(value: Any) -> Any:
             if isinstance(value, bytes | bytearray) and len(value) >= _BLOB_BYTES:
@@ -153,11 +157,17 @@ class StateFile:
                 name = same[1] if same and same[0] is kept else self._blobs.keep(kept)
                 self._names[id(kept)] = (kept, name)
                 return {_BLOB: name}
+            if isinstance(value, Items):
+                items.append(value)
+                return f"{mark}-{len(items) - 1}"
             return persistence._json_default(value)
 
         wrapped = {"__ministack_format__": persistence._state_format_version(self.key), "payload": state}
         try:
-            content = json.dumps(wrapped, default=encode).encode()
+            text = json.dumps(wrapped, default=encode)
+            for number, one in enumerate(items):
+                text = text.replace(f'"{mark}-{number}"', one.text(), 1)
+            content = text.encode()
             digest = hashlib.sha256(content).digest()
             if digest != self._written or not self.path.exists():
                 write_atomically(self.path, content)

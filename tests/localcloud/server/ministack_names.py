@@ -21,9 +21,9 @@ from ministack.core import (
     router,
     sigv4,
 )
-from ministack.services import cloudwatch_logs, eventbridge, iam, kms, lambda_svc, s3, sns, sqs, sts
+from ministack.services import cloudwatch_logs, dynamodb, eventbridge, iam, kms, lambda_svc, s3, sns, sqs, sts
 
-from localcloud.server import gateway, repairs, surroundings
+from localcloud.server import gateway, repairs, surroundings, tables
 
 SIGNATURES = {
     app._load_persisted_state: "",
@@ -115,6 +115,8 @@ def main() -> None:
     wrong += [f"{service} is not served" for service in surroundings.SERVICES if service not in app.SERVICE_REGISTRY]
     if set(cloudwatch_logs.get_state()) != {"log_groups", "log_records", *repairs.SMALL_LOG_STORES}:
         wrong.append(f"cloudwatch_logs keeps {sorted(cloudwatch_logs.get_state())}")
+    if set(dynamodb.get_state()) != {"tables", *tables.BESIDE_TABLES}:
+        wrong.append(f"dynamodb keeps {sorted(dynamodb.get_state())}")
     session = botocore.session.get_session()
     for service, (protocol, json_version) in gateway.PROTOCOLS.items():
         metadata = session.get_service_model(responses._BOTOCORE_NAME.get(service, service)).metadata

@@ -40,5 +40,21 @@ def test_logs_keep_their_retention_and_do_not_grow_for_ever():
     }
 
 
+@pytest.mark.e2e
+def test_tables_are_saved_whole_and_only_what_changed_of_them_is_encoded_again():
+    assert told_by("tables_saved.py") == {
+        "no item": 0,
+        "all are new": 21,
+        "nothing changed": 0,
+        "one put": 1,
+        "one updated": 1,
+        "two in a transaction": 2,
+        "one deleted": 0,
+        "one of a partition of two": 1,
+        "bytes": 1,
+        "a table deleted": 0,
+    }
+
+
 def test_the_version_is_pinned():
     assert "ministack==1.5.33" in (ROOT / "requirements" / "localcloud.in").read_text()
