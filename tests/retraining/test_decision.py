@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.config import LONGEST_PREFIX
 from retraining.decision import JobSeen, NotNow, Seen, Start, approve, decide, decline, forget, request
 from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written
@@ -65,10 +66,17 @@ def trained(report: dict[str, Any] | None = None, **job: Any) -> Record:
 
 def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_requests() -> None:
     record, start = step(Record(), seen(ringing=(DRIFT,)))
-    assert start == Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
+    assert start == Start("flight-delay-local-20130501-3b9aca00", CHAMPION, "2013-05-01")
     assert (record.phase, record.job, record.through) == (Phase.TRAINING, start.job, "2013-05-01")
     assert record.history[-1].kind == "started"
     assert DRIFT.why in record.history[-1].text
+
+
+def test_a_stack_that_was_destroyed_and_made_again_takes_no_job_of_its_first_life_for_its_own() -> None:
+    first, second = (step(Record(), seen(now=now, ringing=(DRIFT,)))[1] for now in (1e9, 1e9 + 90))
+    assert first is not None is not second
+    assert first.job != second.job
+    assert len(f"{'x' * LONGEST_PREFIX}{second.job.removeprefix('flight-delay-local')}") <= 63, "SageMaker's limit"
 
 
 def test_without_a_wish_nothing_happens_whatever_the_day() -> None:

@@ -85,7 +85,7 @@ def test_however_often_it_is_called_one_job_is_begun_and_each_event_told_once() 
     bed = Bed()
     for _ in range(3):
         bed.driver.carry_on()
-    assert bed.world.created == ["flight-delay-local-20130501-1"]
+    assert bed.world.created == ["flight-delay-local-20130501-3b9aca00"]
     bed.world.jobs[bed.world.created[0]] = JobSeen("completed", report=BETTER)
     for _ in range(3):
         record = bed.driver.carry_on()
