@@ -31,7 +31,7 @@ demo: ## A release that is promoted and one that is rolled back, under real traf
 	@$(SETUP) install --quiet
 	@$(RUN) -m ops.demo
 
-year: ## Ten months of flights within half an hour: drift, retraining, canaries, and what they gained
+year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
 	@$(RUN) -m ops.year
 

@@ -1,4 +1,4 @@
-"""A year of the model's events within half an hour: what is detected, what is retrained, and what that gains."""
+"""A year of the model's events within an hour: what is detected, what is retrained, and what that gains."""
 
 from ops.target import ROOT
 
