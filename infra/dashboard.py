@@ -11,7 +11,7 @@ from infra.config import MonitoringSettings
 from infra.naming import Names
 from monitoring.pairs import INVALID, UNUSABLE
 from monitoring.slo import SLIS, Objective
-from monitoring.standing import EVIDENCE
+from monitoring.standing import EVIDENCE, SEGMENT_ERROR
 from rollout.catalogue import EVENTS
 
 WIDTH, HEIGHT = 12, 6
@@ -20,9 +20,22 @@ UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
 
 def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) -> str:
     """The body as canonical JSON. Variants are searched for, so a new release does not change it."""
-    period, drift = max(settings.period_seconds, 60), 60 * settings.drift_minutes
     widgets = [
         _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
+        *_service(names, settings),
+        *_input(names, settings),
+        _budget(names, objective),
+        *_labels(names, settings),
+        *_contract(names, settings),
+    ]
+    placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
+    return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
+
+
+def _service(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+    """Who answers, how fast, and what became of releases."""
+    period = _period(settings)
+    return [
         _graph("Requests", names, {"": _search(names, "AWS/SageMaker", "Invocations", "Sum", period)}),
         _graph("Share of traffic, %", names, _shares(names, period)),
         _graph(
@@ -44,27 +57,49 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
                 for kind in ("5XX", "4XX")
             },
         ),
+    ]
+
+
+def _input(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+    """How requests differ from training's."""
+    period = _drift_period(settings)
+    return [
         _graph(
             "Drift: evidence that requests differ from training",
             names,
-            {"": _search(names, "modelstack", "DriftEvidence", "Maximum", drift)},
+            {"": _search(names, "modelstack", "DriftEvidence", "Maximum", period)},
             line=1,
         ),
         _graph(
             "Drift: distance from training, by feature",
             names,
-            {"": _search(names, "modelstack", "DriftDistance", "Maximum", drift, by="VariantName,Feature")},
+            {"": _search(names, "modelstack", "DriftDistance", "Maximum", period, by="VariantName,Feature")},
         ),
         _graph(
             "Rows unlike training's, by what is unlike",
             names,
-            {metric: _search(names, "modelstack", metric, "Sum", drift) for metric in (*UNUSUAL, "CaptureUnreadable")},
+            {metric: _search(names, "modelstack", metric, "Sum", period) for metric in (*UNUSUAL, "CaptureUnreadable")},
         ),
-        _budget(names, objective),
-        _graph("Accuracy by the newest labels, with its interval", names, _interval(names, "RealisedAccuracy", period)),
-        _graph("AUC by the newest labels, with its interval", names, _interval(names, "RealisedAUC", period)),
-        _graph("Calibration error, with its interval", names, _interval(names, "RealisedCalibrationError", period)),
-        _graph("Accuracy, estimated before labels come", names, _interval(names, "EstimatedAccuracy", period)),
+    ]
+
+
+def _labels(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+    """How right the answers were, and what was made of the labels that came."""
+    period = _period(settings)
+    errors = _search(names, "modelstack", SEGMENT_ERROR, "Average", period, by="VariantName,Segment")
+    segments = _graph("Error by segment, by the newest labels", names, {"": errors})
+
+    def interval(title: str, *metrics: str) -> dict[str, Any]:
+        curves = {key: text for metric in metrics for key, text in _interval(names, metric, period).items()}
+        return _graph(f"{title}, with its interval", names, curves)
+
+    return [
+        interval("Accuracy by the newest labels", "RealisedAccuracy"),
+        interval("Log-loss or absolute error by the newest labels", "RealisedLogLoss", "RealisedAbsoluteError"),
+        interval("AUC by the newest labels", "RealisedAUC"),
+        interval("Calibration error", "RealisedCalibrationError"),
+        *([segments] if settings.segments else []),
+        interval("Accuracy, estimated before labels come", "EstimatedAccuracy"),
         _graph(
             "Evidence that the concept has moved",
             names,
@@ -76,17 +111,28 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
             names,
             {name: _search(names, "modelstack", name, "Sum", period, by="") for name in UNUSABLE},
         ),
+    ]
+
+
+def _contract(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+    return [
         _graph(
             "Answers that break the contract, and values that are missing",
             names,
             {
-                INVALID: _search(names, "modelstack", INVALID, "Sum", period),
-                "MissingValues": _search(names, "modelstack", "MissingValues", "Sum", drift),
+                INVALID: _search(names, "modelstack", INVALID, "Sum", _period(settings)),
+                "MissingValues": _search(names, "modelstack", "MissingValues", "Sum", _drift_period(settings)),
             },
         ),
     ]
-    placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
-    return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
+
+
+def _period(settings: MonitoringSettings) -> int:
+    return max(settings.period_seconds, 60)
+
+
+def _drift_period(settings: MonitoringSettings) -> int:
+    return 60 * settings.drift_minutes
 
 
 def _place(index: int) -> dict[str, int]:
@@ -106,8 +152,9 @@ def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *
 
 
 def _interval(names: Names, metric: str, period: int) -> dict[str, str]:
-    ends = {"": metric, "low": f"{metric}Low", "high": f"{metric}High"}
-    return {end: _search(names, "modelstack", name, "Average", period) for end, name in ends.items()}
+    """The searches for a metric and for the ends of its interval, by their names."""
+    metrics = metric, f"{metric}Low", f"{metric}High"
+    return {name: _search(names, "modelstack", name, "Average", period) for name in metrics}
 
 
 def _shares(names: Names, period: int) -> dict[str, str]:

@@ -241,7 +241,7 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         _watched_alarms(names),
-        allow(["sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob"], [jobs]),
+        allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
         allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
         allow(["s3:GetObject"], [f"{_bucket(names)}/retraining/*"]),
         # Without it, a report that is not there looks like one that may not be read.

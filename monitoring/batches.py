@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError  # pyright: ignore[reportMissingType
 from monitoring.batch_metrics import MOST, NAMESPACE, answered_of, content, gauge_data, metric_data, rows_of
 from monitoring.log import log
 from monitoring.pairs import LOST, Batch
-from monitoring.standing import SEGMENT_ERROR, Promised, Standing
+from monitoring.standing import Promised, Standing
 from monitoring.table import Item, Table, code
 
 STANDING = "standing#"
@@ -181,14 +181,13 @@ class Batches:
             raise
 
     def _told(self, standing: Standing, promised: Promised | None) -> dict[str, Any]:
-        """What people are shown of it."""
-        gauges = standing.gauges(promised) if promised else []
-        return {
-            "at": self.table.now(),
-            "since": standing.bets.since,
-            "values": {item.name: item.value for item in gauges if item.segment is None},
-            "segments": {item.segment: item.value for item in gauges if item.segment and item.name == SEGMENT_ERROR},
-        }
+        """What people are shown of it: the values by metric, of all and of each segment."""
+        values: dict[str, float] = {}
+        by_segment: dict[str, dict[str, float]] = {}
+        for item in standing.gauges(promised) if promised else []:
+            shown = by_segment.setdefault(item.segment, {}) if item.segment else values
+            shown[item.name] = item.value
+        return {"at": self.table.now(), "since": standing.bets.since, "values": values, "by_segment": by_segment}
 
     def _taking(self, name: str) -> dict[str, Any]:
         key = {"TableName": self.table.name, "Key": {"id": {"S": name}}}

@@ -39,7 +39,7 @@ from ops.snapshot import take
 from ops.stopping import interruptible
 from ops.target import ROOT
 
-_RETRAIN = ("status", "waiting", "start", "approve", "decline", "forget")
+_LOOK = ("status", "waiting")  # at what was retrained
 _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 
@@ -279,9 +279,7 @@ def labels(asked: Asked, file: BinaryIO) -> None:
 
 
 @main.command()
-@click.argument(
-    "action", type=click.Choice(["status", "waiting", "start", "approve", "decline", "forget"]), default="status"
-)
+@click.argument("action", type=click.Choice([*_LOOK, *retraining.ACTIONS]), default="status")
 @click.option("--reason", default="", help="Why; it is kept in the history. Needed but for status and waiting.")
 @_json
 @click.pass_obj
@@ -289,11 +287,11 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
     """Show what was retrained and why, or ACT on it.
 
     start begins one, whatever the cool-down and the budget; approve and decline answer what it asks, and decline drops
-    a candidate that waits; forget lets the window of the config count again. waiting exits with 0 when a candidate
-    waits for `pulumi up`, else with 1.
+    a candidate that waits; stop ends the job that runs; forget lets the window of the config count again. waiting
+    exits with 0 when a candidate waits for `pulumi up`, else with 1.
     """
     target = find(asked)
-    if action in _RETRAIN[:2]:
+    if action in _LOOK:
         seen = retraining.look(target)
         if as_json:
             click.echo(json.dumps(seen.as_dict(), indent=2))

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from monitoring.batches import STANDING
-from monitoring.standing import EVIDENCE, PAIRS
+from monitoring.standing import EVIDENCE, PAIRS, SEGMENT_ERROR
 from ops.target import Target
 
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
@@ -19,7 +19,7 @@ MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 @dataclass(frozen=True)
 class QualityView:
-    """How a variant stood at `at` (UTC, ISO 8601): `values` by metric as in CloudWatch, the error by segment.
+    """How a variant stood at `at` (UTC, ISO 8601): values by metric as in CloudWatch, of all and of each segment.
 
     `since` is when its concept moved, if it has.
     """
@@ -27,7 +27,7 @@ class QualityView:
     variant: str
     at: str
     values: dict[str, float]
-    segments: dict[str, float]
+    by_segment: dict[str, dict[str, float]]
     since: str | None
 
     @property
@@ -39,6 +39,11 @@ class QualityView:
     def evidence(self) -> float | None:
         """That its concept has moved: 1 and more is an alarm; None when it is not judged."""
         return self.values.get(EVIDENCE)
+
+    @property
+    def worst_segments(self) -> list[str]:
+        """The segments, that with the greatest error first."""
+        return sorted(self.by_segment, key=lambda name: (-self.by_segment[name][SEGMENT_ERROR], name))
 
     @property
     def measures(self) -> list[str]:
@@ -65,7 +70,7 @@ def read(target: Target, variants: Sequence[str]) -> tuple[QualityView, ...]:
 def _view(variant: str, told: dict[str, Any]) -> QualityView:
     since = told["since"]
     return QualityView(
-        variant, _moment(told["at"]), told["values"], told["segments"], _moment(since) if since else None
+        variant, _moment(told["at"]), told["values"], told.get("by_segment", {}), _moment(since) if since else None
     )
 
 

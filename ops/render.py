@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitoring.standing import SEGMENT_ERROR
 from ops.budget import BudgetView
 from ops.delay import line as delay
 from ops.kept_aside import HOURS
@@ -153,17 +154,17 @@ def quality(row: QualityView) -> RenderableType:
     for name in row.measures:
         miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"Realised{name}")
         shown = "-" if miss is None or realised is None else f"{realised + miss:.3f}"
-        table.add_row(name, _range(row, f"Realised{name}"), shown, _range(row, f"Estimated{name}"))
-    for segment, error in sorted(row.segments.items(), key=lambda item: -item[1])[:_SEGMENTS]:
-        table.add_row(f"error of {segment}", f"{error:.3f}", "", "")
+        table.add_row(name, _range(row.values, f"Realised{name}"), shown, _range(row.values, f"Estimated{name}"))
+    for segment in row.worst_segments[:_SEGMENTS]:
+        table.add_row(f"error of {segment}", _range(row.by_segment[segment], SEGMENT_ERROR), "", "")
     return Group(table, _concept(row))
 
 
-def _range(row: QualityView, name: str) -> str:
-    if name not in row.values:
+def _range(values: Mapping[str, float], name: str) -> str:
+    if name not in values:
         return "-"
-    low, high = (f"{row.values[end]:.3f}" if end in row.values else "?" for end in (f"{name}Low", f"{name}High"))
-    return f"{row.values[name]:.3f} ({low} to {high})"
+    low, high = (f"{values[end]:.3f}" if end in values else "?" for end in (f"{name}Low", f"{name}High"))
+    return f"{values[name]:.3f} ({low} to {high})"
 
 
 def _concept(row: QualityView) -> Text:

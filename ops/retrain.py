@@ -21,7 +21,7 @@ from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.commands import Commands
 from rollout.state import RolloutState
 
-ACTIONS = ("start", "approve", "decline", "forget")
+ACTIONS = ("start", "approve", "decline", "stop", "forget")
 _SHOWN = 10
 
 
@@ -172,6 +172,8 @@ def doing(seen: Retraining, commands: Commands) -> str:
         was = f"; when it was switched off, {record.job} was training" if record.job else ""
         return f"off: nothing new is trained (modelstack:retraining.enabled){was}"
     why = record.trigger.why if record.trigger else ""
+    if record.stopping:
+        return f"{record.job} is being stopped: {record.stopping}"
     if record.phase is Phase.TRAINING:
         return f"{record.job} trains on data to {record.through}: {why}"
     if record.phase is Phase.ASKING:

@@ -22,6 +22,8 @@ VOLUME_GB = 30
 FOLDER = "retraining"
 """Where jobs put their reports, in the artifact bucket."""
 _LONGEST_WHY = 300
+_GONE = {"ResourceNotFound", "ValidationException"}
+"""How SageMaker refuses what is asked of a job that is not there, or is not running; the name is valid."""
 _MEASURES: tuple[Kind, ...] = ("drift", "concept")
 
 
@@ -147,6 +149,19 @@ class AwsWorld:
             if code_of(error.__cause__) != "ResourceInUse":
                 raise
 
+    def stop(self, job: str) -> None:
+        """Stop the job; that it has ended, or is being stopped, is no error.
+
+        Raises:
+            RolloutError: SageMaker does not answer.
+        """
+        try:
+            with calling(f"stop training job {job}"):
+                self.clients("sagemaker").stop_training_job(TrainingJobName=job)
+        except RolloutError as error:
+            if code_of(error.__cause__) not in _GONE:
+                raise
+
     def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
         names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
         with calling("read the champion's alarms"):
@@ -164,7 +179,7 @@ class AwsWorld:
             with calling(f"read training job {name}"):
                 job = self.clients("sagemaker").describe_training_job(TrainingJobName=name)
         except RolloutError as error:
-            if code_of(error.__cause__) in {"ResourceNotFound", "ValidationException"}:  # the name is valid
+            if code_of(error.__cause__) in _GONE:
                 return JobSeen("missing")
             raise
         status = job["TrainingJobStatus"]

@@ -1,6 +1,6 @@
 """What is to be done about a model that has gone wrong? Pure: record and what is seen in, record and job out.
 
-    after, start = decide(record, seen, rules)      # start: the job to begin now, or None
+    after, act = decide(record, seen, rules, endpoint)      # act: the job to begin or to stop now, or None
 
 Levels decide and not edges: what is asked is whether an alarm rings now, not whether it began to, so that an event that
 was lost, delivered twice, or came in a cool-down changes nothing but when the next look is.
@@ -76,7 +76,18 @@ class Start:
     through: str
 
 
-def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Record, Start | None]:
+@dataclass(frozen=True)
+class Stop:
+    """A training job to stop, unless it has ended.
+
+    Attributes:
+        job: Its name.
+    """
+
+    job: str
+
+
+def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Record, Start | Stop | None]:
     """Say what follows from a look.
 
     Args:
@@ -86,7 +97,7 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
         endpoint: Names the job.
 
     Returns:
-        The record to write, the same when nothing changed, and the job to create after it was written.
+        The record to write, the same when nothing changed, and what to do about its job after it was written.
     """
     record = record if record.since else replace(record, since=seen.day)
     record = record.served_by(seen.champion.id) if seen.champion else record
@@ -150,6 +161,22 @@ def decline(record: Record, seen: Seen, reason: str) -> Record:
     return after.begun(seen.day).noted(Entry(seen.now, seen.day, "declined", text))
 
 
+def stop(record: Record, seen: Seen, reason: str) -> Record:
+    """A person wants no more of the job that runs, whatever comes of it; the cool-down counts from its start.
+
+    Raises:
+        NotNow: None runs, or it is being stopped already.
+    """
+    if record.phase is not Phase.TRAINING:
+        raise NotNow("no job runs")
+    if record.stopping:
+        raise NotNow(f"{record.job} is being stopped: {record.stopping}")
+    stopping = replace(record, stopping=reason)
+    return stopping.noted(
+        Entry(seen.now, seen.day, "stopped", f"{record.job} is stopped, the champion stays: {reason}")
+    )
+
+
 def forget(record: Record, seen: Seen, reason: str) -> Record:
     """The config's own window counts again, whatever was retrained.
 
@@ -208,11 +235,13 @@ def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endp
     return training.begun(seen.day).noted(Entry(seen.now, seen.day, "started", text)), Start(job, champion, seen.day)
 
 
-def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | None]:
+def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
     """What has become of the job. One that is missing was lost between the record and the platform: it is created."""
     job = seen.job or JobSeen("missing")
     if job.status == "running":
-        return record, None
+        return record, Stop(record.job) if record.stopping else None
+    if record.stopping:
+        return _idle(record), None
     if job.status == "missing":
         return (record, Start(record.job, seen.champion, record.through)) if seen.champion else (record, None)
     if job.status == "failed" or job.report is None:
@@ -244,7 +273,8 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
 
 
 def _idle(record: Record) -> Record:
-    return replace(record, phase=Phase.IDLE, trigger=None, through="", job="", champion="", approved=False, held="")
+    idle = replace(record, phase=Phase.IDLE, trigger=None, through="", job="", champion="")
+    return replace(idle, approved=False, stopping="", held="")
 
 
 def _days(earlier: str, later: str) -> int:

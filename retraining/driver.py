@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from retraining.decision import Seen, Start, decide
+from retraining.decision import Seen, Start, Stop, decide
 from retraining.record import Entry, Record
 from retraining.rules import Rules
 
@@ -45,6 +45,10 @@ class World(Protocol):
 
     def create(self, start: Start) -> None:
         """Create a job, unless there is one of that name."""
+        ...
+
+    def stop(self, job: str) -> None:
+        """Stop a job, unless it has ended or is being stopped."""
         ...
 
 
@@ -85,13 +89,15 @@ class Driver:
             seen = self.world.look(record)
             asked = change(record, seen) if change else record
             # Who refuses is not asked the next question by the same call.
-            goes_on = change is None or asked.approved or asked.requested is not None
-            after, start = decide(asked, seen, self.rules, self.endpoint) if goes_on else (asked, None)
+            goes_on = change is None or asked.approved or asked.stopping or asked.requested is not None
+            after, act = decide(asked, seen, self.rules, self.endpoint) if goes_on else (asked, None)
             written = record if after == record else self.book.write(after)
             if written is None:
                 continue
-            if start is not None:
-                self.world.create(start)
+            if isinstance(act, Start):
+                self.world.create(act)
+            elif isinstance(act, Stop):
+                self.world.stop(act.job)
             return self._told(written)
         raise Moved(f"the record of {self.endpoint}'s retraining was written by others {_ATTEMPTS} times")
 

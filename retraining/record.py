@@ -73,7 +73,7 @@ class Entry:
     Attributes:
         at: Epoch seconds.
         day: The day of the requests.
-        kind: `asked`, `approved`, `declined`, `started`, `candidate`, `kept`, `failed` or `forgotten`.
+        kind: `asked`, `approved`, `declined`, `started`, `candidate`, `kept`, `failed`, `stopped` or `forgotten`.
         text: What happened, and after the first colon why.
         numbers: The comparison of challenger and champion, if there was one.
     """
@@ -98,6 +98,7 @@ class Record:
         champion: The id of the release that the job starts from; empty when none runs.
         requested: A person's wish for a retraining that is not begun yet.
         approved: Whether a person has agreed to what is asked.
+        stopping: Why a person wants the job stopped; empty when nobody does.
         starts: The days on which a job was begun, or declined by a person, oldest first.
         since: The first day that was seen; a schedule counts from it.
         accepted: Candidates, newest first.
@@ -114,6 +115,7 @@ class Record:
     champion: str = ""
     requested: Trigger | None = None
     approved: bool = False
+    stopping: str = ""
     starts: tuple[str, ...] = ()
     since: str = ""
     accepted: tuple[Candidate, ...] = ()

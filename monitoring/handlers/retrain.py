@@ -27,6 +27,7 @@ _CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
     "start": decision.request,
     "approve": decision.approve,
     "decline": decision.decline,
+    "stop": decision.stop,
     "forget": decision.forget,
 }
 

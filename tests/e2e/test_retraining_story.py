@@ -146,3 +146,14 @@ def test_nothing_is_left_to_do_and_an_alarm_within_the_cool_down_begins_nothing(
     seen = until(target, lambda seen: "must pass" in seen.record.held, lambda: drifts(target))
     assert seen.record.phase is Phase.IDLE
     assert len(target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
+
+
+def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
+    target = story.target()
+    assert typed("retrain", "start", "--reason", "to see").exit_code == 0
+    job = look(target).record.job
+    stopped = typed("retrain", "stop", "--reason", "seen")
+    assert f"{job} is stopped, the champion stays" in stopped.output
+    assert until(target, lambda seen: seen.record.phase is Phase.IDLE).waits is None
+    assert target.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"] == "Stopped"
+    assert typed("retrain", "stop", "--reason", "again").exit_code == 1

@@ -244,8 +244,22 @@ def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_wi
     assert body == run(state=idle(OLD), recipe="b" * 64).one(":Dashboard").inputs["dashboardBody"]
     for metric in ("Invocations", "ModelLatency", "Invocation5XXErrors", "DriftEvidence", "DriftDistance", "NewCodes"):
         assert metric in body
+    for measure in ("RealisedAccuracy", "RealisedLogLoss", "RealisedAUC", "RealisedAbsoluteError"):
+        assert all(f'{measure}{end}\\"' in body for end in ("", "Low", "High")), measure
     assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
     assert check(body) == ([], []), "a console can draw it"
+
+
+def test_dashboard_shows_errors_by_segment_if_segments_are_told_apart() -> None:
+    plain, told = (
+        json.loads(run(monitoring=monitoring).one(":Dashboard").inputs["dashboardBody"])
+        for monitoring in ({}, {"segments": ["carrier"]})
+    )
+    assert "SegmentError" not in json.dumps(plain)
+    (added,) = [item for item in told["widgets"] if "segment" in item["properties"].get("title", "")]
+    ((curve,),) = added["properties"]["metrics"]
+    assert "{modelstack,EndpointName,VariantName,Segment}" in curve["expression"]
+    assert len(told["widgets"]) == len(plain["widgets"]) + 1
 
 
 def test_dashboard_shows_what_is_left_of_the_error_budget_of_all_versions_together() -> None:

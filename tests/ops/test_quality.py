@@ -86,11 +86,28 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert "that it has moved, of 1" in text
 
 
+def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELS_SEGMENTS", '["carrier"]')
+    names = [f"n{number}" for number in range(50)]
+    world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
+    world.deliver(world.labelled(*((name, number >= 20) for number, name in enumerate(names))))
+    world.now += 3600
+    world.sweep()
+    (view,) = read(target(monkeypatch, world), ["v-a"])
+    (found,) = view.by_segment.items()
+    assert found[0] == "carrier=missing", "the requests lack the field"
+    assert found[1]["SegmentErrorLow"] < 0.4 == found[1]["SegmentError"] < found[1]["SegmentErrorHigh"]
+
+
 def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so() -> None:
     values = {"RealisedAccuracy": 0.5, "RealisedAccuracyLow": 0.4, "RealisedAccuracyHigh": 0.6, "RealisedPairs": 99.0}
-    segments = {f"carrier={name}": place / 10 for place, name in enumerate("ABCDEFG")}
+    segments = {
+        f"carrier={name}": {"SegmentError": 0.1 * place, "SegmentErrorLow": 0.01, "SegmentErrorHigh": 0.9}
+        for place, name in enumerate("ABCDEFG")
+    }
     text = printed(QualityView("v-a", "2026-01-01T00:00:00+00:00", values, segments, None))
     assert text.index("carrier=G") < text.index("carrier=F")
+    assert "│ error of carrier=G │ 0.600 (0.010 to 0.900) │" in text
     assert "carrier=A" not in text
     assert "concept: not judged" in text
 

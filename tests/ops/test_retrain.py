@@ -89,6 +89,10 @@ def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatc
         ),
         (Retraining(TRAINING, None, None), "flight-delay-dev-20130616-3 trains on data to 2013-06-16: "),
         (
+            Retraining(replace(TRAINING, stopping="anna: bad labels"), None, None),
+            "flight-delay-dev-20130616-3 is being stopped: anna: bad labels",
+        ),
+        (
             Retraining(Record(phase=Phase.ASKING, trigger=DRIFT), None, None),
             'rings: 1.2; type: modelstack --stack dev retrain approve --reason "..."',
         ),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.config import LONGEST_PREFIX
-from retraining.decision import JobSeen, NotNow, Seen, Start, approve, decide, decline, forget, request
+from retraining.decision import JobSeen, NotNow, Seen, Start, Stop, approve, decide, decline, forget, request, stop
 from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written
 from rollout.release import Release, release_id
@@ -54,7 +54,7 @@ def seen(day: str = "2013-05-01", **changes: Any) -> Seen:
     return replace(Seen(now=1e9, day=day, champion=CHAMPION), **changes)
 
 
-def step(record: Record, look: Seen, rules: Rules = AT_ONCE) -> tuple[Record, Start | None]:
+def step(record: Record, look: Seen, rules: Rules = AT_ONCE) -> tuple[Record, Start | Stop | None]:
     return decide(record, look, rules, "flight-delay-local")
 
 
@@ -223,6 +223,8 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing() -> None:
         lambda: approve(Record(), seen(), "anna: yes"),
         lambda: approve(Record(phase=Phase.ASKING, approved=True), seen(), "anna: yes"),
         lambda: decline(training, seen(), "anna: no"),
+        lambda: stop(Record(), seen(), "anna: no"),
+        lambda: stop(stop(training, seen(), "anna: no"), seen(), "anna: no"),
         lambda: forget(Record(), seen(), "anna: no"),
     ):
         with pytest.raises(NotNow):
@@ -318,6 +320,19 @@ def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_runnin
     training, start = step(Record(), seen(ringing=(DRIFT,)))
     assert step(training, seen("2013-05-09", job=JobSeen("missing"))) == (training, start)
     assert step(training, seen("2013-05-09", job=JobSeen("running"))) == (training, None)
+
+
+@pytest.mark.parametrize("job", [JobSeen("completed", report=BETTER), JobSeen("failed", "it was stopped"), None])
+def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothing(job: JobSeen | None) -> None:
+    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    stopping = stop(training, seen(), "anna: bad labels")
+    assert stopping.history[-1].text == f"{training.job} is stopped, the champion stays: anna: bad labels"
+    running = seen(job=JobSeen("running"))
+    assert step(stopping, running) == (stopping, Stop(training.job)), "again with each look, if the first one was lost"
+    ended, act = step(stopping, seen(job=job))
+    assert (ended.phase, ended.stopping, ended.accepted, act) == (Phase.IDLE, "", (), None)
+    assert ended.history == stopping.history, "told once"
+    assert step(ended, seen("2013-05-02", ringing=(DRIFT,)))[1] is None, "the cool-down counts"
 
 
 def test_forgotten_the_window_of_the_config_counts_again() -> None:

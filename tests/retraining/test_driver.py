@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from retraining.decision import JobSeen, Seen, Start, decline
+from retraining.decision import JobSeen, Seen, Start, decline, stop
 from retraining.driver import Driver, Moved
 from retraining.record import Entry, Phase, Record
 from retraining.rules import Rules
@@ -36,6 +36,11 @@ class World:
         if start.job not in self.jobs:
             self.jobs[start.job] = JobSeen("running")
             self.created.append(start.job)
+
+    def stop(self, job: str) -> None:
+        if self.dies:
+            raise Killed
+        self.jobs[job] = JobSeen("failed", "it was stopped")
 
 
 @dataclass
@@ -131,6 +136,21 @@ def test_who_declines_is_not_asked_again_by_the_same_call() -> None:
     declined = asking.carry_on(lambda record, look: decline(record, look, "anna: a storm"))
     assert (declined.phase, bed.kinds) == (Phase.IDLE, ["asked", "declined"])
     assert asking.carry_on().phase is Phase.ASKING
+
+
+def test_killed_before_a_job_was_stopped_the_next_call_stops_it() -> None:
+    bed = Bed()
+    bed.driver.carry_on()
+    bed.world.dies = True
+    with pytest.raises(Killed):
+        bed.driver.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
+    bed.world.dies = False
+    (job,) = bed.world.jobs
+    assert bed.world.jobs[job].status == "running"
+    bed.driver.carry_on()
+    assert bed.world.jobs[job].status == "failed"
+    assert bed.driver.carry_on().phase is Phase.IDLE
+    assert bed.kinds == ["started", "stopped"]
 
 
 def test_writers_without_end_are_an_error_and_begin_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from monitoring.dynamo import DynamoRecord
@@ -203,6 +204,30 @@ def test_a_job_without_an_outcome_is_told_with_its_reason(
     assert not book().accepted
 
 
+@pytest.mark.parametrize("refusal", ["", "ValidationException", "ResourceNotFound"])
+def test_a_person_stops_the_job_and_one_that_has_ended_meanwhile_is_no_error(
+    refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    make, asked = clients("us-east-1"), list[str]()
+
+    class Running:
+        def describe_training_job(self, **_: str) -> dict[str, Any]:
+            return {"TrainingJobStatus": "InProgress"}
+
+        def stop_training_job(self, TrainingJobName: str) -> None:
+            asked.append(TrainingJobName)
+            if refusal:
+                raise ClientError({"Error": {"Code": refusal, "Message": "no"}}, "StopTrainingJob")
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Running() if name == "sagemaker" else make(name))
+    answer = retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
+    assert answer["latest"] == f"{book().job} is stopped, the champion stays: anna: bad labels"
+    assert (asked, answer["phase"]) == ([book().job], "training"), "until it has ended"
+    assert told()[-1]["event"]["kind"] == "stopped"
+
+
 def test_a_job_of_that_name_is_the_same_job() -> None:
     make = clients("us-east-1")
     world = AwsWorld(make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, JOB, lambda _: "2013-05-01")
@@ -240,7 +265,7 @@ def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPat
     assert book().phase is Phase.ASKING
     assert told()[0]["next"][0] == '`modelstack --stack dev retrain approve --reason "..."` lets it begin'
     assert retrain.handler({"do": "forget", "reason": "anna: no"}, None)["refused"].startswith("no retrained version")
-    assert "expected one of start, approve, decline, forget" in retrain.handler({"do": "stop"}, None)["refused"]
+    assert "expected one of start, approve, decline, stop, forget" in retrain.handler({"do": "x"}, None)["refused"]
     answer = retrain.handler({"do": "decline", "reason": "anna: a storm"}, None)
     assert answer["latest"] == "retraining declined: anna: a storm"
     assert retrain.handler({"do": "approve", "reason": "anna: yes"}, None)["refused"] == "nothing waits for a person"
