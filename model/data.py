@@ -87,13 +87,22 @@ class Flight:
 
 def training(parameters: Parameters) -> Dataset:
     """Return the training period: flights whose label was known by its end."""
-    rows = _between(parameters.train_from, parameters.train_until)
-    return _dataset(rows[rows["label_at"] < pd.Timestamp(parameters.train_until)])
+    return _known(parameters, parameters.train_until)
 
 
 def evaluation(parameters: Parameters) -> Dataset:
     """Return the evaluation period, by scheduled departure."""
     return _dataset(_between(parameters.evaluate_from, parameters.evaluate_until))
+
+
+def refit(parameters: Parameters) -> Dataset | None:
+    """Return what the model that serves is fitted on after it was evaluated: flights whose label was known by then.
+
+    None where the model that was evaluated is to serve.
+    """
+    if not parameters.refit:
+        return None
+    return _known(parameters, parameters.evaluate_until)
 
 
 def replay(since: str | None = None, until: str | None = None) -> Iterator[Flight]:
@@ -126,6 +135,11 @@ def _between(since: str, until: str) -> Table:
     rows = _flights()
     first, last = rows["event_time"].searchsorted(pd.DatetimeIndex([since, until]))
     return rows.iloc[first:last]
+
+
+def _known(parameters: Parameters, until: str) -> Dataset:
+    rows = _between(parameters.train_from, until)
+    return _dataset(rows[rows["label_at"] < pd.Timestamp(until)])
 
 
 def _dataset(rows: Table) -> Dataset:

@@ -43,6 +43,8 @@ class Parameters:
         train_until: End of training data. A flight that landed later is left out: its label was not known yet.
         evaluate_from: First day of evaluation data, at or after `train_until`.
         evaluate_until: End of evaluation data.
+        refit: Whether, after it was chosen, the model is fitted once more on all that is known at `evaluate_until`,
+            and that is what serves; what was fitted without the evaluation data is evaluated.
         fault: A switch to rehearse failure; leave it at `none`. `errors`: every second request answers 500. `slow`:
             each answer takes two seconds longer. `nan`: the model computes NaN, so answers are 200 with null for the
             probability, which no count of errors sees.
@@ -55,11 +57,17 @@ class Parameters:
     train_until: str = "2013-03-01"
     evaluate_from: str = "2013-03-01"
     evaluate_until: str = "2013-04-01"
+    refit: bool = False
     fault: str = "none"
 
     def as_dict(self) -> dict[str, Any]:
         """Return every parameter, defaults included, as JSON values."""
         return asdict(self)
+
+    @property
+    def known_until(self) -> str:
+        """Up to which day what serves knows flights."""
+        return self.evaluate_until if self.refit else self.train_until
 
 
 def parse(given: Mapping[str, Any]) -> Parameters:
@@ -106,11 +114,12 @@ def variant(parameters: Parameters, number: int) -> dict[str, Any]:
 def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
     """What to change to learn from all that is known at the beginning of a day.
 
-    The newest 28 days whose labels are all known are for evaluation, all days from `train_from` to these for training.
-    The day before `through` is left out: of its flights, those that landed late have no label yet, so that what is
-    known of it is mostly punctual, and a window that ends there would take flights for more punctual than they are.
+    The newest 28 days whose labels are all known are for evaluation, all days from `train_from` to these for training;
+    what serves then is fitted once more, on all of them. The day before `through` is left out: of its flights, those
+    that landed late have no label yet, so that what is known of it is mostly punctual, and a window that ends there
+    would take flights for more punctual than they are.
 
-    A later `through` never gives an earlier window, and the window never holds a flight that training with the given
+    A later `through` never gives an earlier window, and no flight is evaluated on that what serves with the given
     parameters has seen.
 
     Args:
@@ -120,18 +129,17 @@ def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
     Raises:
         ParameterError: It is no such day, it is beyond the data, or it gives no newer days to train and to evaluate on.
     """
-    newest = DATA_UNTIL + LABELLED_WITHIN
-    after = date.fromisoformat(parameters.train_until) + EVALUATED
-    expected = f"a day as YYYY-MM-DD, after {after + LABELLED_WITHIN} (what the model knows already)"
-    expected += f", up to {newest} (where the data ends)"
+    first = date.fromisoformat(parameters.known_until) + EVALUATED
     try:
         until = _date(through) - LABELLED_WITHIN
-        if not after < until <= DATA_UNTIL:
+        if not first <= until <= DATA_UNTIL:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
+        expected = f"a day as YYYY-MM-DD from {first + LABELLED_WITHIN} (before, there is nothing new to evaluate on) "
+        expected += f"to {DATA_UNTIL + LABELLED_WITHIN} (where the data ends)"
         raise ParameterError(f"through: {through!r} is not allowed: expected {expected}") from None
     since = str(until - EVALUATED)
-    return {"train_until": since, "evaluate_from": since, "evaluate_until": str(until)}
+    return {"train_until": since, "evaluate_from": since, "evaluate_until": str(until), "refit": True}
 
 
 def _integer(low: int, high: int, also: tuple[int, ...] = ()) -> tuple[Callable[[Any], int], str]:
@@ -154,6 +162,15 @@ def _number(low: float, high: float) -> tuple[Callable[[Any], float], str]:
         return float(value)
 
     return convert, f"a number from {low} to {high}"
+
+
+def _switch() -> tuple[Callable[[Any], bool], str]:
+    def convert(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+    return convert, "true or false"
 
 
 def _one_of(*choices: str) -> tuple[Callable[[Any], str], str]:
@@ -189,6 +206,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "train_until": _day(),
     "evaluate_from": _day(),
     "evaluate_until": _day(),
+    "refit": _switch(),
     "fault": _one_of(*FAULTS),
 }
 

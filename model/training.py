@@ -51,12 +51,21 @@ def train(data: Dataset, parameters: Parameters, progress: Callable[[str], None]
     """Choose the size of the trees, then fit on all of the data."""
     with threadpool_limits(limits=1):
         trials = tuple(_trials(data, parameters, progress))
-        best = min(
-            trials, key=lambda trial: trial.log_loss, default=Trial(leaves=15, rows_per_leaf=200, log_loss=np.nan)
-        )
-        progress(f"fitting {parameters.max_iter} trees of {best.leaves} leaves on {len(data):,} flights")
-        estimator = _estimator(parameters, best.leaves, best.rows_per_leaf)
-        estimator.fit(data.table, data.label)
+    return _fitted(data, parameters, trials, progress)
+
+
+def refit(data: Dataset, parameters: Parameters, trained: Trained, progress: Callable[[str], None] = print) -> Trained:
+    """Fit on more data, with the size of trees that was chosen on less."""
+    return _fitted(data, parameters, trained.trials, progress)
+
+
+def _fitted(
+    data: Dataset, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]
+) -> Trained:
+    best = min(trials, key=lambda trial: trial.log_loss, default=Trial(leaves=15, rows_per_leaf=200, log_loss=np.nan))
+    progress(f"fitting {parameters.max_iter} trees of {best.leaves} leaves on {len(data):,} flights")
+    with threadpool_limits(limits=1):
+        estimator = _estimator(parameters, best.leaves, best.rows_per_leaf).fit(data.table, data.label)
     return Trained(estimator, trials)
 
 

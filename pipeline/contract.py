@@ -175,12 +175,17 @@ class _Data(Protocol):
         ...
 
 
-class _Events(Protocol):
-    """For `modelstack replay`, which puts traffic on an endpoint."""
+class _MoreData(Protocol):
+    """For `modelstack replay`, which puts traffic on an endpoint, the first; for what serves, the last."""
 
     @staticmethod
     def replay(since: str | None, until: str | None) -> Iterator[Event]:
         """Events in order of their time, from `since` to `until` (not included), ISO 8601, UTC; None leaves it open."""
+        ...
+
+    @staticmethod
+    def refit(settings: Settings) -> Rows | None:
+        """The rows to fit what serves on, after the evaluation; None where what was evaluated is to serve."""
         ...
 
 
@@ -198,6 +203,15 @@ class _Training(Protocol):
     @staticmethod
     def load(path: str) -> Any:
         """Read what `save` wrote."""
+        ...
+
+
+class _Refit(Protocol):
+    """For what serves, if it is to know the rows of the evaluation too."""
+
+    @staticmethod
+    def refit(rows: Any, settings: Any, trained: Any) -> Trained:
+        """Fit on what `data.refit` gives, as `train` has chosen: `trained` is what that returned."""
         ...
 
 
@@ -238,4 +252,9 @@ MODULES: Mapping[str, type] = {
     "evaluation": _Evaluation,
     "serving": _Serving,
 }
-OPTIONAL: Mapping[str, type] = {"parameters": _Versions, "data": _Events, "evaluation": _Answers}
+OPTIONAL: Mapping[str, type] = {
+    "parameters": _Versions,
+    "data": _MoreData,
+    "training": _Refit,
+    "evaluation": _Answers,
+}

@@ -2,8 +2,9 @@
 
     python -m pipeline.evaluate --parameters '{"max_iter": 80}' --trained FOLDER --out FOLDER
 
-Reads what `train` wrote; writes `metrics.json`: `summary` (metric -> value, what gates bind to), `evaluation` (the
-model's own details) and `training` (what was trained on). And `baseline.json`, if the model tells its answers.
+Reads what `train` wrote, of two estimators that which knows less (see `pipeline.refit`); writes `metrics.json`:
+`summary` (metric -> value, what gates bind to), `evaluation` (the model's own details) and `training` (what was trained
+on). And `baseline.json`, if the model tells its answers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import model
 from model import data, evaluation, parameters, training
+from pipeline import refit
 from pipeline.baseline import FILE, baseline, judged
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
@@ -65,8 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     end_with_parent()
     settings = parameters.parse(json.loads(given.parameters))
     trained: dict[str, Any] = json.loads((given.trained / "training.json").read_text())
-    stored: Path = given.trained / "model.joblib"
-    if hashlib.sha256(stored.read_bytes()).hexdigest() != trained["model_sha256"]:
+    stored = refit.evaluated(given.trained)
+    if hashlib.sha256(stored.read_bytes()).hexdigest() != trained.get("evaluated", trained)["model_sha256"]:
         raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
     rows = data.evaluation(settings)
     print(f"evaluating on {len(rows):,} rows{period(rows)}")

@@ -1,8 +1,9 @@
 """Step: how wrong a sealed model is about each row that it is compared on.
 
-    python -m pipeline.losses --parameters JSON --model FOLDER --out FILE
+    python -m pipeline.losses --parameters JSON --model FOLDER [--evaluated] --out FILE
 
-`FOLDER` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded. The rows are
+`FOLDER` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded: the one that
+serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are
 those to evaluate on with the parameters. Writes `loss` (which one), `losses` (of each row) and `days` (on which day it
 was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import model
 from model import data, evaluation, parameters, training
 from monitoring.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
+from pipeline import refit
 from pipeline.baseline import form_of, outcomes
 from pipeline.contract import ContractBroken, Rows
 from pipeline.recipe import canonical
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The loss of a sealed model on each row.")
     parser.add_argument("--parameters", required=True, help="JSON object; says which rows")
     parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--evaluated", action="store_true")
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
@@ -42,9 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
     manifest = json.loads((sealed / "manifest.json").read_bytes())
     rows = data.evaluation(parameters.parse(json.loads(given.parameters)))
     check_rows(evaluation=rows)
-    _check_unseen(rows, manifest, json.loads((sealed / "metrics.json").read_bytes())["training"])
+    stored = refit.evaluated(sealed) if given.evaluated else sealed / refit.SERVING
+    _check_unseen(rows, manifest, json.loads((sealed / "metrics.json").read_bytes())["training"], stored.name)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    loss, found = _losses(_estimator(sealed, manifest), rows)
+    loss, found = _losses(_estimator(stored, manifest), rows)
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
     given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
 
@@ -66,11 +70,15 @@ def _losses(estimator: Any, rows: Rows) -> tuple[str, list[float]]:
     return NAMES[name], found
 
 
-def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
-    """Refuse rows that the model was trained on, by the times that it was sealed with, or by their names."""
+def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any], estimator: str) -> None:
+    """Refuse rows that an estimator was trained on, by the times that it was sealed with, or by their names."""
+    serves = estimator == refit.SERVING
     if not have_times(rows):
-        check_split(data.training(parameters.parse(manifest["parameters"])), rows)
+        settings = parameters.parse(manifest["parameters"])
+        more = refit.rows(data, training, settings) if serves else None
+        check_split(data.training(settings) if more is None else more, rows)
         return
+    trained = trained if serves else trained["evaluated"]
     start = np.min(np.asarray(rows.event_time))
     end = max(np.datetime64(trained["last_event"]), np.datetime64(trained["last_label"]))
     if start < end:
@@ -80,8 +88,7 @@ def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, 
         )
 
 
-def _estimator(sealed: Path, manifest: Mapping[str, Any]) -> Any:
-    stored = sealed / "model.joblib"
+def _estimator(stored: Path, manifest: Mapping[str, Any]) -> Any:
     if hashlib.sha256(stored.read_bytes()).hexdigest() != manifest["files"][stored.name]:
         raise ValueError(f"{stored} is not what the manifest names")
     return training.load(str(stored))

@@ -1,6 +1,7 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`,
+The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`, where another
+estimator was evaluated than the one that serves `evaluated.joblib`,
 `reference.json`, `example.json`, `metrics.json`, `baseline.json` of a model that tells its answers, and
 `code/model/...`, the model's folder as it was trained.
 """
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import archive, baseline, example
+from pipeline import archive, baseline, example, refit
 from pipeline.recipe import Recipe, canonical, locked, model_files
 
 
@@ -50,11 +51,13 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
         ArchiveError: A file of the model has a name that cannot be sealed.
     """
     files: dict[str, bytes | Path] = {
-        "model.joblib": trained / "model.joblib",
+        refit.SERVING: trained / refit.SERVING,
         "reference.json": trained / "reference.json",
         example.FILE: trained / example.FILE,
         "metrics.json": evaluated / "metrics.json",
     }
+    if (trained / refit.EVALUATED).exists():
+        files[refit.EVALUATED] = trained / refit.EVALUATED
     if (evaluated / baseline.FILE).exists():
         files[baseline.FILE] = evaluated / baseline.FILE
     # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.

@@ -5,6 +5,7 @@
 
 Nothing of the champion is run before its archive has the digest that it was released with. Champion and challenger are
 compared on the rows that the challenger was evaluated on, which neither has seen; each answers in a process of its own.
+Of a challenger that is fitted once more on these (`pipeline.refit`), the estimator that was evaluated answers.
 The same job has the same outcome, byte by byte, and a package that is registered already is not registered again.
 """
 
@@ -151,10 +152,10 @@ def retrain(
         wanted = recipe(root, parameters)
         begun = replace(begun, changes=changes, recipe=wanted.digest)
         progress(f"training {wanted.id} with {', '.join(f'{name} {value}' for name, value in changes.items())}")
-        before = _losses(root, parameters, sealed, progress)
+        before = _losses(root, parameters, sealed, progress, "serves")
         made = build(root, wanted, parameters, job.gates, workdir, progress=progress)
         archive.unpack(made.path, workdir / "challenger")
-        after = _losses(root, parameters, workdir / "challenger", progress)
+        after = _losses(root, parameters, workdir / "challenger", progress, "evaluated")
     except NothingNewer as error:
         return replace(begun, outcome="nothing_new", why=str(error))
     except (GateRefused, RecipeError, Refusal, StepFailed) as error:
@@ -212,9 +213,16 @@ def _lay_out(sealed: Path, root: Path) -> None:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _losses(root: Path, parameters: Mapping[str, Any], sealed: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+def _losses(
+    root: Path,
+    parameters: Mapping[str, Any],
+    sealed: Path,
+    progress: Callable[[str], None],
+    estimator: Literal["serves", "evaluated"],
+) -> dict[str, Any]:
     out = sealed.with_suffix(".losses.json")
     words = ["--parameters", canonical(parameters), "--model", str(sealed), "--out", str(out)]
+    words += ["--evaluated"] * (estimator == "evaluated")
     step.run(root, "pipeline.losses", words, progress)
     return json.loads(out.read_text())
 

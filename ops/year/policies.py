@@ -3,9 +3,8 @@
     python -m ops.year.policies --parameters '{"max_iter": 60}' --since 2013-03-01 --until 2014-01-01 --out FOLDER
 
 Both by the model's own code, its seed fixed. `never` is the model that the year begins with. `monthly` is fitted anew
-on the first of each month, on all rows whose label was known by then: it keeps none back to be evaluated on, so what a
-retraining that evaluates itself can gain is held against more data than it has. Writes `losses.json`: policy -> row's
-id -> loss of the answer.
+on the first of each month, on all rows whose label was known by then, and serves at once. Writes `losses.json`:
+policy -> row's id -> loss of the answer.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def both(settings: parameters.Parameters, plan: Plan) -> dict[str, Losses]:
     found: dict[str, Losses] = {NEVER: {}, MONTHLY: {}}
     never = monthly = _fitted(settings)
     for since, until in plan.months:
-        window = replace(settings, train_until=since, evaluate_from=since, evaluate_until=until)
-        if since.endswith("-01") and since != settings.train_until:
+        window = replace(settings, train_until=since, evaluate_from=since, evaluate_until=until, refit=False)
+        if since.endswith("-01") and since != settings.known_until:
             monthly = _fitted(window)
         rows = data.evaluation(window)
         for policy, estimator in ((NEVER, never), (MONTHLY, monthly)):
@@ -56,9 +55,10 @@ def both(settings: parameters.Parameters, plan: Plan) -> dict[str, Losses]:
 
 
 def _fitted(settings: parameters.Parameters) -> Any:
-    rows = data.training(settings)
-    print(f"fitting on {len(rows):,} rows until {settings.train_until}")
-    return training.train(rows, settings, progress=lambda text: None).estimator
+    rows, more = data.training(settings), data.refit(settings)
+    print(f"fitting on {len(rows if more is None else more):,} rows until {settings.known_until}")
+    trained = training.train(rows, settings, progress=lambda text: None)
+    return (trained if more is None else training.refit(more, settings, trained, lambda text: None)).estimator
 
 
 def _losses(estimator: Any, rows: Any) -> Iterator[tuple[str, float]]:

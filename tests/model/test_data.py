@@ -45,6 +45,15 @@ def test_retraining_uses_nothing_that_came_to_be_known_after_its_day(through: st
     learned, judged = data.training(parameters), data.evaluation(parameters)
     assert max(learned.label_at.max(), judged.label_at.max()) < np.datetime64(through)
     assert max(learned.event_time.max(), learned.label_at.max()) <= judged.event_time.min()
+    served = data.refit(parameters)
+    assert served is not None
+    assert served.label_at.max() < np.datetime64(parameters.known_until) < np.datetime64(through)
+    assert {*learned.id} < {*served.id}
+    assert len(served) > len(learned) + 0.9 * len(judged)
+
+
+def test_what_was_evaluated_serves_where_no_second_fit_is_asked_for():
+    assert data.refit(parse({})) is None
 
 
 def test_every_label_of_the_year_is_known_a_day_after_the_day_of_its_flight():

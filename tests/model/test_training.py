@@ -39,6 +39,20 @@ def test_the_size_of_the_trees_is_the_one_with_the_lowest_loss():
     assert (trees.max_leaf_nodes, trees.min_samples_leaf) == (best.leaves, best.rows_per_leaf)
 
 
+def test_a_second_fit_has_the_size_that_was_chosen_on_less():
+    settings = parse(
+        {"max_iter": 3, "folds": 0, "train_from": "2013-02-20", "evaluate_until": "2013-03-05", "refit": True}
+    )
+    more = data.refit(settings)
+    assert more is not None
+    chosen = training.Trial(leaves=7, rows_per_leaf=50, log_loss=0.5)
+    worse = training.Trial(leaves=31, rows_per_leaf=200, log_loss=0.6)
+    again = training.refit(more, settings, training.Trained(None, (worse, chosen)), lambda _: None)
+    trees = again.estimator.named_steps["trees"]
+    assert (trees.max_leaf_nodes, trees.min_samples_leaf) == (7, 50)
+    assert again.trials == (worse, chosen)
+
+
 def test_a_code_that_was_never_seen_is_predicted_all_the_same():
     settings = parse({"max_iter": 3, "folds": 0, "train_from": "2013-02-20"})
     rows = data.training(settings)

@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -16,8 +19,11 @@ from pipeline import archive
 from pipeline.build import SealedPackage, build
 from pipeline.pack import describe
 from pipeline.recipe import canonical, recipe
+from pipeline.registry import Clients
+from pipeline.retraining import Job, Report, retrain
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 SMALL: dict[str, Any] = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
 
 
@@ -98,3 +104,36 @@ def appending(name: str, text: str) -> Callable[[Path], None]:
             code.write(f"\n{text}\n")
 
     return change
+
+
+@pytest.fixture
+def clients(moto_url: str) -> Clients:
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    return Clients(*(session.client(name, endpoint_url=moto_url) for name in ("s3", "sagemaker")))
+
+
+@pytest.fixture
+def place(clients: Clients) -> str:
+    """The name of a bucket and of a group of the test's own."""
+    name = f"retraining-{uuid4().hex[:12]}"
+    clients.s3.create_bucket(Bucket=name)
+    clients.sagemaker.create_model_package_group(ModelPackageGroupName=name)
+    return name
+
+
+@pytest.fixture
+def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -> Callable[..., Report]:
+    """Retrains a champion, each time in a folder of its own."""
+
+    def made(through: str, sealed: SealedPackage = champion, said: Callable[[str], None] = lambda _: None, **more: Any):
+        work = tmp_path / uuid4().hex
+        work.mkdir()
+        return retrain(replace(job(sealed, place, through), **more), sealed.path, work, clients, progress=said)
+
+    return made
+
+
+def job(sealed: SealedPackage, place: str, through: str) -> Job:
+    facts = {"package_digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}
+    known = {**facts, "archive_uri": "s3://b/champion/model.tar.gz", "image_uri": IMAGE}
+    return Job(through, known, {}, bucket=place, group=place, region="us-east-1", report="retraining/j/report.json")

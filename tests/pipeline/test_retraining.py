@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
 
 from pipeline import archive, losses
@@ -17,46 +14,12 @@ from pipeline.build import SealedPackage, build
 from pipeline.comparison import Comparison
 from pipeline.recipe import recipe
 from pipeline.registry import Clients
-from pipeline.retraining import Job, JobError, Report, _in_words, retrain
+from pipeline.retraining import Job, JobError, _in_words
 from pipeline.rows import SplitRefused
-from tests.pipeline.conftest import appending, resealed
+from tests.pipeline.conftest import IMAGE, appending, resealed
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
-
-
-@pytest.fixture
-def clients(moto_url: str) -> Clients:
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    return Clients(*(session.client(name, endpoint_url=moto_url) for name in ("s3", "sagemaker")))
-
-
-@pytest.fixture
-def place(clients: Clients) -> str:
-    """The name of a bucket and of a group of the test's own."""
-    name = f"retraining-{uuid4().hex[:12]}"
-    clients.s3.create_bucket(Bucket=name)
-    clients.sagemaker.create_model_package_group(ModelPackageGroupName=name)
-    return name
-
-
-@pytest.fixture
-def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -> Callable[..., Report]:
-    """Retrains a champion, each time in a folder of its own."""
-
-    def made(through: str, sealed: SealedPackage = champion, said: Callable[[str], None] = lambda _: None, **more: Any):
-        work = tmp_path / uuid4().hex
-        work.mkdir()
-        return retrain(replace(job(sealed, place, through), **more), sealed.path, work, clients, progress=said)
-
-    return made
-
-
-def job(sealed: SealedPackage, place: str, through: str) -> Job:
-    facts = {"package_digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}
-    known = {**facts, "archive_uri": "s3://b/champion/model.tar.gz", "image_uri": IMAGE}
-    return Job(through, known, {}, bucket=place, group=place, region="us-east-1", report="retraining/j/report.json")
 
 
 def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
@@ -162,7 +125,7 @@ def test_an_estimator_that_is_not_the_sealed_one_is_not_loaded(champion, tmp_pat
     manifest = json.loads((tmp_path / "sealed/manifest.json").read_text())
     (tmp_path / "sealed/model.joblib").write_text('{"above": 1, "below": 0}')
     with pytest.raises(ValueError, match="is not what the manifest names"):
-        losses._estimator(tmp_path / "sealed", manifest)
+        losses._estimator(tmp_path / "sealed/model.joblib", manifest)
 
 
 def test_a_champion_that_has_seen_the_rows_to_compare_on_is_refused_before_training(run, champion, tmp_path: Path):
@@ -194,9 +157,10 @@ def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.
 
     monkeypatch.setattr(losses.data, "training", lambda settings: Named("a", "b"))
     monkeypatch.setattr(losses.parameters, "parse", lambda given: None)
-    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {})
+    monkeypatch.setattr(losses.data, "refit", lambda settings: None)
+    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {}, "model.joblib")
     with pytest.raises(SplitRefused, match="1 of the rows to evaluate on are trained on too, such as b"):
-        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {})
+        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, "model.joblib")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def evaluation(parameters: Parameters) -> Table:
     return _rows(parameters, parameters.until, parameters.until + EVALUATED)
 
 
+def refit(parameters: Parameters) -> Table | None:
+    """All of these days."""
+    return _rows(parameters, 0, parameters.until + EVALUATED) if parameters.refit else None
+
+
 def _rows(parameters: Parameters, first: int, end: int) -> Table:
     random = np.random.default_rng(20130101)
     x = random.normal(size=DAYS * ROWS)

@@ -22,10 +22,12 @@ class Parameters:
     Attributes:
         until: Days to train on, 1 to 53; the seven days after them are for evaluation.
         timed: Whether rows say when they happened.
+        refit: Whether what serves knows the days of the evaluation too.
     """
 
     until: int = 20
     timed: bool = True
+    refit: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Every parameter, defaults included."""
@@ -43,6 +45,7 @@ def parse(given: Mapping[str, Any]) -> Parameters:
 def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
     """Train on all but the newest seven days."""
     until = (date.fromisoformat(through) - FIRST).days - EVALUATED
-    if until <= parameters.until:
+    known = parameters.until + EVALUATED * parameters.refit
+    if until <= known:
         raise ParameterError(f"through: {through!r} is not allowed: nothing is newer")
     return {"until": until}
