@@ -41,7 +41,7 @@ def small(stack: Stack, folder: Path) -> Stack:
     """The stack of the year with few trees, which retrains when a person asks for it."""
     content = yaml.safe_load((ROOT / "Pulumi.local-year.yaml").read_text())
     content["config"]["modelstack:model"]["parameters"] = THREE_DAYS_OF_JANUARY
-    content["config"]["modelstack:retraining"]["on"] = []
+    content["config"]["modelstack:retraining"] |= {"on": [], "every_days": None}
     config = folder / "Pulumi.year.yaml"
     config.write_text(yaml.safe_dump(content))
     return replace(stack, config=config)

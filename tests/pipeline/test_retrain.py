@@ -91,15 +91,16 @@ def test_the_flights_model_is_retrained_on_half_a_year_and_told_to_be_better_twi
     assert status == 0, wrong
     report = job.report()
     assert report["outcome"] == "better", report["why"]
-    days = {"train_until": "2013-06-28", "evaluate_from": "2013-06-28", "evaluate_until": "2013-07-19"}
-    assert report["changes"] == days
+    days = {"train_until": "2013-06-21", "evaluate_from": "2013-06-21", "evaluate_until": "2013-07-19"}
+    changes = {**days, "refit": True}
+    assert report["changes"] == changes
     assert report["through"] == "2013-07-20"
-    wanted = recipe(ROOT, {**SMALL, **days})
+    wanted = recipe(ROOT, {**SMALL, **changes})
     assert report["recipe"] == wanted.digest
     assert report["package"]["package_digest"] == build(ROOT, wanted, workdir=tmp_path / "own").digest
     compared = report["comparison"]
-    assert (compared["loss"], compared["days"]) == ("log_loss", 21)
-    assert (compared["from"], compared["until"]) == ("2013-06-28", "2013-07-19")
+    assert (compared["loss"], compared["days"]) == ("log_loss", 28)
+    assert (compared["from"], compared["until"]) == ("2013-06-21", "2013-07-19")
     assert compared["challenger"] == pytest.approx(report["package"]["metrics"]["log_loss"], abs=1e-9)
     assert 0 < compared["low"] <= compared["gain"] <= compared["high"]
     assert said.splitlines()[-1] == f"better: {report['why']}"
