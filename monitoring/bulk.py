@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -144,22 +145,19 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
         for value in values.tolist():
             tally.add(value)
         return
-    # NaN come last, -0.0 becomes 0.0; counting sorted values takes one search for each edge.
-    numbers = np.sort(values.astype(np.float64) + 0.0)
-    known = int(np.searchsorted(numbers, np.inf, side="right"))
-    tally.missing = len(numbers) - known
-    first, last = np.searchsorted(numbers[:known], [-np.inf, np.inf], side="right")[0], np.searchsorted(numbers, np.inf)
-    tally.wrong = int(first + known - last)
-    numbers = numbers[first:last]
-    if not len(numbers):
+    numbers = values.astype(np.float64)
+    known = numbers[np.isfinite(numbers)]
+    tally.missing = int(np.isnan(numbers).sum())
+    tally.wrong = len(numbers) - len(known) - tally.missing
+    if not len(known):
         return
-    upto = np.searchsorted(numbers, column.edges, side="right")
-    tally.bins = np.diff(upto, prepend=0, append=len(numbers)).tolist()
-    tally.below = int(np.searchsorted(numbers, column.low, side="left"))
-    tally.above = len(numbers) - int(np.searchsorted(numbers, column.high, side="right"))
-    tally.low, tally.high = float(numbers[0]), float(numbers[-1])
+    # One pass for each edge is several times faster than to sort, or to search for each value's bin.
+    over = [int(np.count_nonzero(known > edge)) for edge in column.edges]
+    tally.bins = [before - after for before, after in pairwise([len(known), *over, 0])]
+    tally.below, tally.above = (int(np.count_nonzero(one)) for one in (known < column.low, known > column.high))
+    tally.low, tally.high = float(known.min()) + 0.0, float(known.max()) + 0.0  # -0.0 is 0.0
     with np.errstate(over="ignore"):
-        scaled = np.clip((numbers - column.origin) * column.per_unit, -FARTHEST, FARTHEST)
+        scaled = np.clip((known - column.origin) * column.per_unit, -FARTHEST, FARTHEST)
     units = np.rint(scaled).astype(np.int64)
     tally.total = int(units.sum())
     tally.squares = sum(np.add.reduceat(units * units, np.arange(0, len(units), _CHUNK)).tolist())

@@ -3,8 +3,8 @@
     counted(["UA", "MQ", None, "UA"])    # {"UA": 2, "MQ": 1, None: 1}
 
 A dictionary looks at one text after the other, and waits for the memory of each. Joined to one, texts of up to eight
-bytes are so many numbers of 64 bits, which are sorted and counted in a fourth of the time. Longer ones, and those that
-hold the separator, are counted by a dictionary.
+bytes are so many numbers of 64 bits, which are counted by a hash of each, all at once. Where two share a hash they are
+sorted; texts that are longer, or hold the separator, are counted by a dictionary.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SEPARATOR, _WIDE = "\0", 8
+_BITS, _MANY = 16, 4096  # of fewer words than so many, sorting takes less than filling the table
+_GOLDEN, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - _BITS)
 _FIRST_BYTES = np.array([(1 << 8 * size) - 1 for size in range(_WIDE + 1)], dtype=np.uint64)
 
 
@@ -48,9 +50,26 @@ def _by_words(text: str, texts: int) -> dict[str, int] | None:
     if len(ends) != texts or sizes.max() > _WIDE:
         return None
     at_every_byte: NDArray[np.uint64] = np.ndarray((len(raw) - _WIDE,), "<u8", raw, strides=(1,))
-    words = np.sort(at_every_byte[starts] & _FIRST_BYTES[sizes])
-    changes = np.flatnonzero(np.concatenate(([True], words[1:] != words[:-1], [True])))
+    words, counts = _distinct(at_every_byte[starts] & _FIRST_BYTES[sizes])
     return {
         int(word).to_bytes(_WIDE, "little").rstrip(b"\0").decode("utf-8", "surrogatepass"): count
-        for word, count in zip(words[changes[:-1]].tolist(), np.diff(changes).tolist(), strict=True)
+        for word, count in zip(words.tolist(), counts.tolist(), strict=True)
     }
+
+
+def _distinct(words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The different words, and how often each is there.
+
+    The hash is the upper bits of the product with 2**64 over the golden ratio (Knuth, The Art of Computer Programming
+    3, 6.4). Each hash keeps one of its words; all are as they were only if no other word has the same hash.
+    """
+    if len(words) < _MANY:
+        return np.unique(words, return_counts=True)
+    places = (words * _GOLDEN >> _SHIFT).astype(np.int64)
+    kept = np.zeros(1 << _BITS, dtype=np.uint64)
+    kept[places] = words
+    if not np.array_equal(kept[places], words):
+        return np.unique(words, return_counts=True)
+    counts = np.bincount(places)
+    found = np.flatnonzero(counts)
+    return kept[found], counts[found]

@@ -31,6 +31,24 @@ def test_a_separator_within_a_text_an_empty_and_a_long_one_are_told_apart(values
     assert counted(values) == Counter(values)
 
 
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=40), st.integers(0, 2**32))
+def test_many_texts_are_counted_by_their_hashes_alike(different: list[str], seed: int) -> None:
+    many = np.random.default_rng(seed).choice(np.array(different, dtype=object), 5000).tolist()
+    assert counted(many) == Counter(many)
+
+
+def test_texts_that_share_a_hash_are_told_apart() -> None:
+    by_hash = dict[int, str]()
+    for number in range(100_000):
+        text = f"{number:05}"
+        place = int.from_bytes(text.encode(), "little") * 0x9E3779B97F4A7C15 % 2**64 >> 48
+        if by_hash.setdefault(place, text) != text:
+            break
+    other = by_hash[place]
+    values = [text, other, text] * 2000
+    assert counted(values) == {text: 4000, other: 2000}
+
+
 def test_what_is_no_text_is_refused_and_a_column_of_such_codes_is_counted_row_by_row() -> None:
     with pytest.raises(TypeError):
         counted(["a", 1])  # pyright: ignore[reportArgumentType]
