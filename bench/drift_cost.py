@@ -21,7 +21,7 @@ _LATER = 100_000
 def rows() -> list[Row]:
     """The peers' CPU over ours, and how memory grows."""
     columns, _ = flights()
-    known, later = (peers.read(twenty(columns, number)) for number in (TRAINING, _LATER))
+    known, later = (peers.as_read(twenty(columns, number)) for number in (TRAINING, _LATER))
     ours = cost_ms(known, later)
     given = {
         f"{side}/{name}": values

@@ -62,7 +62,7 @@ def _python(peer: str) -> Path:
         raise BenchError(f"the environment of requirements/peer-{peer}.txt: {error}") from error
 
 
-def read(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+def as_read(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
     """The arrays as a peer has them: codes are texts that were read one after the other, and lie so in memory."""
     return {
         name: _plain(values).astype(object) if values.dtype.kind == "O" else values for name, values in arrays.items()

@@ -119,24 +119,24 @@ def retrained(parameters: Parameters, through: str) -> dict[str, Any]:
     that landed late have no label yet, so that what is known of it is mostly punctual, and a window that ends there
     would take flights for more punctual than they are.
 
-    A later `through` never gives an earlier window, and no flight is evaluated on that what serves with the given
-    parameters has seen.
+    A later `through` never gives an earlier window. What a window evaluates on may be known to what serves with the
+    given parameters, where that is less than 28 days old: the pipeline does not compare on it then.
 
     Args:
         parameters: Those to start from.
         through: The day, UTC, YYYY-MM-DD; nothing that came to be known on it or later is used.
 
     Raises:
-        ParameterError: It is no such day, it is beyond the data, or it gives no newer days to train and to evaluate on.
+        ParameterError: It is no such day, it is beyond the data, or what serves knows all that is known then.
     """
-    first = date.fromisoformat(parameters.known_until) + EVALUATED
+    known = date.fromisoformat(parameters.known_until)
     try:
         until = _date(through) - LABELLED_WITHIN
-        if not first <= until <= DATA_UNTIL:
+        if not known < until <= DATA_UNTIL:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        expected = f"a day as YYYY-MM-DD from {first + LABELLED_WITHIN} (before, there is nothing new to evaluate on) "
-        expected += f"to {DATA_UNTIL + LABELLED_WITHIN} (where the data ends)"
+        expected = f"a day as YYYY-MM-DD, after {known + LABELLED_WITHIN} (what the model knows already), "
+        expected += f"up to {DATA_UNTIL + LABELLED_WITHIN} (where the data ends)"
         raise ParameterError(f"through: {through!r} is not allowed: expected {expected}") from None
     since = str(until - EVALUATED)
     return {"train_until": since, "evaluate_from": since, "evaluate_until": str(until), "refit": True}

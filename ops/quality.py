@@ -42,8 +42,8 @@ class QualityView:
 
     @property
     def worst_segments(self) -> list[str]:
-        """The segments, that with the greatest error first."""
-        return sorted(self.by_segment, key=lambda name: (-self.by_segment[name][SEGMENT_ERROR], name))
+        """The segments, first that whose error is surely the greatest: of few labels it may be great by chance."""
+        return sorted(self.by_segment, key=lambda name: (-self.by_segment[name][f"{SEGMENT_ERROR}Low"], name))
 
     @property
     def measures(self) -> list[str]:

@@ -176,7 +176,7 @@ class _Data(Protocol):
 
 
 class _MoreData(Protocol):
-    """For `modelstack replay`, which puts traffic on an endpoint, the first; for what serves, the last."""
+    """`replay` is for `modelstack replay`, which puts traffic on an endpoint; `refit` for what serves."""
 
     @staticmethod
     def replay(since: str | None, until: str | None) -> Iterator[Event]:

@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     rows = data.evaluation(parameters.parse(json.loads(given.parameters)))
     check_rows(evaluation=rows)
     stored = refit.evaluated(sealed) if given.evaluated else sealed / refit.SERVING
-    _check_unseen(rows, manifest, json.loads((sealed / "metrics.json").read_bytes())["training"], stored.name)
+    trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
+    _check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
     loss, found = _losses(_estimator(stored, manifest), rows)
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
@@ -70,9 +71,8 @@ def _losses(estimator: Any, rows: Rows) -> tuple[str, list[float]]:
     return NAMES[name], found
 
 
-def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any], estimator: str) -> None:
+def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
     """Refuse rows that an estimator was trained on, by the times that it was sealed with, or by their names."""
-    serves = estimator == refit.SERVING
     if not have_times(rows):
         settings = parameters.parse(manifest["parameters"])
         more = refit.rows(data, training, settings) if serves else None

@@ -152,10 +152,10 @@ def retrain(
         wanted = recipe(root, parameters)
         begun = replace(begun, changes=changes, recipe=wanted.digest)
         progress(f"training {wanted.id} with {', '.join(f'{name} {value}' for name, value in changes.items())}")
-        before = _losses(root, parameters, sealed, progress, "serves")
+        before = _losses(root, parameters, sealed, progress)
         made = build(root, wanted, parameters, job.gates, workdir, progress=progress)
         archive.unpack(made.path, workdir / "challenger")
-        after = _losses(root, parameters, workdir / "challenger", progress, "evaluated")
+        after = _losses(root, parameters, workdir / "challenger", progress, evaluated=True)
     except NothingNewer as error:
         return replace(begun, outcome="nothing_new", why=str(error))
     except (GateRefused, RecipeError, Refusal, StepFailed) as error:
@@ -218,11 +218,12 @@ def _losses(
     parameters: Mapping[str, Any],
     sealed: Path,
     progress: Callable[[str], None],
-    estimator: Literal["serves", "evaluated"],
+    *,
+    evaluated: bool = False,
 ) -> dict[str, Any]:
     out = sealed.with_suffix(".losses.json")
     words = ["--parameters", canonical(parameters), "--model", str(sealed), "--out", str(out)]
-    words += ["--evaluated"] * (estimator == "evaluated")
+    words += ["--evaluated"] * evaluated
     step.run(root, "pipeline.losses", words, progress)
     return json.loads(out.read_text())
 

@@ -24,6 +24,8 @@ FOLDER = "retraining"
 _LONGEST_WHY = 300
 _GONE = {"ResourceNotFound", "ValidationException"}
 """How SageMaker refuses what is asked of a job that is not there, or is not running; the name is valid."""
+_ENDED = {"MaxRuntimeExceeded": "it ran longer than max_minutes", "Failed": "it failed"}
+"""Why a job ended whose FailureReason is not told, by its SecondaryStatus."""
 _MEASURES: tuple[Kind, ...] = ("drift", "concept")
 
 
@@ -187,7 +189,7 @@ class AwsWorld:
             return JobSeen("running")
         if status == "Completed":
             return JobSeen("completed", report=self._report(name))
-        return JobSeen("failed", job.get("FailureReason") or f"it was {status.lower()}")
+        return JobSeen("failed", job.get("FailureReason") or _ENDED.get(job.get("SecondaryStatus"), "it was stopped"))
 
     def _report(self, job: str) -> Mapping[str, Any] | None:
         try:

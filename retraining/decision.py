@@ -123,6 +123,8 @@ def request(record: Record, seen: Seen, reason: str) -> Record:
     Raises:
         NotNow: One is under way, or there is nothing to start from.
     """
+    if record.stopping:
+        raise NotNow(f"{record.job} is being stopped: {record.stopping}")
     if record.phase is Phase.TRAINING:
         raise NotNow(f"{record.job} is training: {record.trigger.why if record.trigger else ''}")
     if why := _obstacle(seen):

@@ -96,10 +96,17 @@ class Driver:
                 continue
             if isinstance(act, Start):
                 self.world.create(act)
+                if not self._wanted(act):
+                    self.world.stop(act.job)
             elif isinstance(act, Stop):
                 self.world.stop(act.job)
             return self._told(written)
         raise Moved(f"the record of {self.endpoint}'s retraining was written by others {_ATTEMPTS} times")
+
+    def _wanted(self, started: Start) -> bool:
+        """Whether a job is still the record's: who stopped it meanwhile found none that could be stopped."""
+        now = self.book.read()
+        return now.job == started.job and not now.stopping
 
     def _told(self, record: Record) -> Record:
         if not record.untold:

@@ -53,6 +53,8 @@ def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
     change, reason = _CHANGES.get(str(wish["do"])), str(wish.get("reason", ""))
     if change is None:
         raise NotNow(f"do: {wish['do']!r} is not allowed, expected one of {', '.join(_CHANGES)}")
+    if not reason:
+        raise NotNow("reason: it is empty, expected why: it is kept in the history")
     return lambda record, seen: change(record, seen, reason)
 
 

@@ -43,7 +43,7 @@ class Retraining:
         ended: When its outcome was known; None if it was not.
         through: The day up to which it took data.
         why: What asked for it.
-        outcome: `candidate`, `kept` (the champion is not worse) or `failed`; empty if it has not ended.
+        outcome: `candidate`, `kept` (the champion is not worse), `failed` or `stopped`; empty if it has not ended.
         text: The outcome in words.
         numbers: The comparison with the champion on the newest labelled days, if there was one.
         release: The candidate's id; empty without one.

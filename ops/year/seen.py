@@ -21,7 +21,7 @@ from rollout.state import Verdict
 
 MEASURES = ("drift", "concept")
 _EVIDENCE = {"drift": "DriftEvidence", "concept": "ConceptEvidence"}
-_ENDS = frozenset({"candidate", "kept", "failed"})
+_ENDS = frozenset({"candidate", "kept", "failed", "stopped"})
 _PERIOD_S = 10
 
 

@@ -60,3 +60,9 @@ def test_the_program_stops_at_it_before_its_config_is_read(model: Path) -> None:
     (model / "training.py").unlink()
     with pytest.raises(pulumi.RunError, match=r"model/training\.py: not found"):
         run_program(serving={"instance_count": 0})
+
+
+def test_a_retrained_window_counts_as_soon_as_it_knows_a_day_more_than_the_config() -> None:
+    own = {"refit": True}  # knows the days before 2013-04-01
+    assert checkout.parameters_through(own, "2013-04-03")["evaluate_until"] == "2013-04-02"
+    assert checkout.parameters_through(own, "2013-04-02") == own

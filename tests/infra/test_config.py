@@ -266,7 +266,7 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 def test_parameters_are_judged_by_the_model_itself() -> None:
-    known = "evaluate_from, evaluate_until, fault, folds, learning_rate, max_iter, train_from, train_until"
+    known = "evaluate_from, evaluate_until, fault, folds, learning_rate, max_iter, refit, train_from, train_until"
     assert refusal(model={"parameters": {"max_iter": 0, "trees": 3}}) == [
         f"modelstack:model.parameters.trees = 3: unknown parameter; the model has {known}",
         "modelstack:model.parameters.max_iter = 0: expected an integer from 1 to 1000",

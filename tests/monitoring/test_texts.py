@@ -31,7 +31,7 @@ def test_a_separator_within_a_text_an_empty_and_a_long_one_are_told_apart(values
     assert counted(values) == Counter(values)
 
 
-@given(st.lists(st.text(max_size=12), min_size=1, max_size=40), st.integers(0, 2**32))
+@given(st.lists(short, min_size=1, max_size=40), st.integers(0, 2**32))
 def test_many_texts_are_counted_by_their_hashes_alike(different: list[str], seed: int) -> None:
     many = np.random.default_rng(seed).choice(np.array(different, dtype=object), 5000).tolist()
     assert counted(many) == Counter(many)

@@ -102,12 +102,13 @@ def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypa
 def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so() -> None:
     values = {"RealisedAccuracy": 0.5, "RealisedAccuracyLow": 0.4, "RealisedAccuracyHigh": 0.6, "RealisedPairs": 99.0}
     segments = {
-        f"carrier={name}": {"SegmentError": 0.1 * place, "SegmentErrorLow": 0.01, "SegmentErrorHigh": 0.9}
+        f"carrier={name}": {"SegmentError": 0.1 * place, "SegmentErrorLow": place / 100, "SegmentErrorHigh": 0.9}
         for place, name in enumerate("ABCDEFG")
     }
+    segments["carrier=A"]["SegmentError"] = 1.0  # of one label
     text = printed(QualityView("v-a", "2026-01-01T00:00:00+00:00", values, segments, None))
     assert text.index("carrier=G") < text.index("carrier=F")
-    assert "│ error of carrier=G │ 0.600 (0.010 to 0.900) │" in text
+    assert "│ error of carrier=G │ 0.600 (0.060 to 0.900) │" in text
     assert "carrier=A" not in text
     assert "concept: not judged" in text
 

@@ -245,13 +245,14 @@ def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
         "train_until": "2013-05-18",
         "evaluate_from": "2013-05-18",
         "evaluate_until": "2013-06-15",
+        "refit": True,
     }
 
 
 def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retrained(checkout: Checkout):
     root = checkout("checkout")
-    with pytest.raises(NothingNewer, match="through: '2013-03-10' is not allowed"):
-        retrained(root, {}, "2013-03-10")
+    with pytest.raises(NothingNewer, match="through: '2013-03-01' is not allowed"):
+        retrained(root, {}, "2013-03-01")
     with (root / "model/parameters.py").open("a") as code:
         code.write("\ndef retrained(settings, through):\n    return 1 / 0\n")
     with pytest.raises(RecipeError, match=r"parameters\.py failed: ZeroDivisionError"):

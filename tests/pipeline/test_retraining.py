@@ -158,9 +158,9 @@ def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.
     monkeypatch.setattr(losses.data, "training", lambda settings: Named("a", "b"))
     monkeypatch.setattr(losses.parameters, "parse", lambda given: None)
     monkeypatch.setattr(losses.data, "refit", lambda settings: None)
-    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {}, "model.joblib")
+    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
     with pytest.raises(SplitRefused, match="1 of the rows to evaluate on are trained on too, such as b"):
-        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, "model.joblib")
+        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,24 @@ def test_killed_before_a_job_was_stopped_the_next_call_stops_it() -> None:
     assert bed.kinds == ["started", "stopped"]
 
 
+def test_a_job_that_is_stopped_while_another_call_is_about_to_create_it_is_stopped_all_the_same() -> None:
+    bed = Bed(world=World(dies=True))
+    with pytest.raises(Killed):
+        bed.driver.carry_on()
+    bed.world.dies = False
+    creating = bed.world.create
+
+    def others_first(start: Start) -> None:
+        bed.driver.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
+        creating(start)
+
+    bed.world.create = others_first
+    bed.driver.carry_on()
+    (job,) = bed.world.created
+    assert bed.book.record.phase is Phase.IDLE
+    assert bed.world.jobs[job] == JobSeen("failed", "it was stopped")
+
+
 def test_writers_without_end_are_an_error_and_begin_nothing() -> None:
     bed = Bed(book=Book(others=99))
     with pytest.raises(Moved):

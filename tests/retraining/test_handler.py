@@ -189,6 +189,7 @@ def test_its_report_makes_a_candidate_and_everybody_is_told_what_to_type(monkeyp
     [
         ("Failed", {"FailureReason": "AlgorithmError: no rows"}, "AlgorithmError: no rows"),
         ("Stopped", {}, "it was stopped"),
+        ("Stopped", {"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_minutes"),
         ("Completed", {}, "it ended without a report"),
     ],
 )
@@ -226,6 +227,28 @@ def test_a_person_stops_the_job_and_one_that_has_ended_meanwhile_is_no_error(
     assert answer["latest"] == f"{book().job} is stopped, the champion stays: anna: bad labels"
     assert (asked, answer["phase"]) == ([book().job], "training"), "until it has ended"
     assert told()[-1]["event"]["kind"] == "stopped"
+
+
+def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    make = clients("us-east-1")
+
+    class Refuses:
+        def describe_training_job(self, **_: str) -> dict[str, Any]:
+            return {"TrainingJobStatus": "InProgress"}
+
+        def stop_training_job(self, **_: str) -> None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StopTrainingJob")
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    with pytest.raises(RolloutError, match="stop training job"):
+        retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
+    assert book().stopping == "anna: bad labels"
+    with pytest.raises(RolloutError, match="stop training job"):
+        retrain.handler({}, None)
 
 
 def test_a_job_of_that_name_is_the_same_job() -> None:
@@ -266,6 +289,7 @@ def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPat
     assert told()[0]["next"][0] == '`modelstack --stack dev retrain approve --reason "..."` lets it begin'
     assert retrain.handler({"do": "forget", "reason": "anna: no"}, None)["refused"].startswith("no retrained version")
     assert "expected one of start, approve, decline, stop, forget" in retrain.handler({"do": "x"}, None)["refused"]
+    assert retrain.handler({"do": "decline"}, None)["refused"].startswith("reason: it is empty")
     answer = retrain.handler({"do": "decline", "reason": "anna: a storm"}, None)
     assert answer["latest"] == "retraining declined: anna: a storm"
     assert retrain.handler({"do": "approve", "reason": "anna: yes"}, None)["refused"] == "nothing waits for a person"
