@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitoring.alarms import with_numbers
+from ops import alarms
 from ops.budget import BudgetView
 from ops.errors import explained
 from ops.quality import QualityView
@@ -22,11 +21,6 @@ from rollout.decision import Decision
 from rollout.release import release_id
 from rollout.state import RolloutState, Verdict
 
-# As infra.naming makes them. Alarms on one window of the error budget (`burn-...`) tell nobody, so they are not shown.
-_OWN_ALARM = re.compile(
-    r"v-[0-9a-f]{12}-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|labels-late|slo-(page|ticket)|probe-silent"
-)
-_SEVERITY = re.compile(r"Severity: (page|ticket)\.")
 _METRIC = "metric."  # how pipeline.registry names a metric among a package's properties
 
 
@@ -257,35 +251,12 @@ def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
 
 
 def _alarms(target: Target) -> tuple[AlarmView, ...]:
-    with explained("reading the alarms"):
-        pages = target.client("cloudwatch").get_paginator("describe_alarms")
-        listed = pages.paginate(AlarmNamePrefix=f"{target.endpoint}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        found = [
-            alarm
-            for page in listed
-            for alarm in (*page["MetricAlarms"], *page["CompositeAlarms"])
-            if _own(alarm["AlarmName"], target.endpoint)
-        ]
+    """Those that tell somebody: an alarm on one window of the error budget does not."""
     return tuple(
-        AlarmView(
-            item["AlarmName"],
-            item["StateValue"],
-            with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold")),
-            severity_of(item.get("AlarmDescription", "")),
-        )
-        for item in found
+        AlarmView(item["AlarmName"], item["StateValue"], alarms.reason_of(item), alarms.severity_of(item))
+        for item in sorted(alarms.read(target), key=lambda item: "AlarmRule" in item)
+        if not item["AlarmName"].startswith(f"{target.endpoint}-burn-")
     )
-
-
-def severity_of(description: str) -> str:
-    """How urgent an alarm is, by its description; empty when that does not say."""
-    said = _SEVERITY.match(description)
-    return said.group(1) if said else ""
-
-
-def _own(alarm: str, endpoint: str) -> bool:
-    """Whether an alarm is this endpoint's: `a-local-staging` begins with `a-local` too."""
-    return _OWN_ALARM.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
 
 
 def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:

@@ -14,14 +14,14 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from monitoring.alarms import with_numbers
+from ops import alarms
 from ops.console import chart
 from ops.console.definition import Widget, widgets
 from ops.console.series import Series, fetch
 from ops.errors import OperatorError, explained
 from ops.releases import journal_state
 from ops.retrain import doing, look
-from ops.snapshot import Snapshot, severity_of
+from ops.snapshot import Snapshot
 from ops.target import Target
 from ops.watching import Looks
 from rollout.state import RolloutState
@@ -167,17 +167,10 @@ class Pages:
 
     def alarms(self) -> dict[str, Any]:
         """Every alarm of the stack, those that ring first, with its history."""
-        cloudwatch, prefix = self.target.client("cloudwatch"), f"{self.target.endpoint}-"
-        with explained("reading the alarms"):
-            pages = cloudwatch.get_paginator("describe_alarms").paginate(
-                AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-            )
-            listed = [
-                item for page in pages for item in (*page.get("CompositeAlarms", ()), *page.get("MetricAlarms", ()))
-            ]
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                changes = pool.map(self._changes, [item["AlarmName"] for item in listed])
-                found = [_alarm(*each) for each in zip(listed, changes, strict=True)]
+        listed = alarms.read(self.target)
+        with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
+            changes = pool.map(self._changes, [item["AlarmName"] for item in listed])
+            found = [_alarm(*each) for each in zip(listed, changes, strict=True)]
         return {"alarms": sorted(found, key=lambda item: (item.state != "ALARM", not item.composite, item.name))}
 
     def registry(self) -> dict[str, Any]:
@@ -234,9 +227,9 @@ def _alarm(item: Mapping[str, Any], changes: tuple[Change, ...]) -> Alarm:
     return Alarm(
         name=item["AlarmName"],
         state=item["StateValue"],
-        severity=severity_of(description),
+        severity=alarms.severity_of(item),
         since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
-        reason=with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold")),
+        reason=alarms.reason_of(item),
         description=_plain(description, runbook.group() if runbook else ""),
         runbook=runbook.group().rstrip(".") if runbook else "",
         composite="AlarmRule" in item,

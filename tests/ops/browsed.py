@@ -80,7 +80,8 @@ class CloudWatch:
 
     def get_paginator(self, operation: str) -> Paginator:
         if operation == "describe_alarms":
-            return Paginator({"MetricAlarms": [RINGS]})
+            others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx"}
+            return Paginator({"MetricAlarms": [RINGS, others]})
         times = [datetime.fromtimestamp(NOON - 60, UTC)]
         curve = {"Id": "q1", "Label": "v-a Invocations", "Timestamps": times, "Values": [42.0]}
         silent = {"Id": "q2", "Label": "v-b Invocations", "Timestamps": [], "Values": []}

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.snapshot import AlarmView, Snapshot, VariantView, _own, role, shares
+from ops.snapshot import AlarmView, Snapshot, VariantView, role, shares
 from ops.timeline import Timeline, brief, changes, plain
 from rollout.state import RolloutState
 
@@ -106,9 +106,3 @@ def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:
 
 def test_a_variant_that_the_journal_does_not_know_has_no_role() -> None:
     assert role("v-x", RolloutState("e")) == "-"
-
-
-def test_the_alarms_of_another_stack_whose_name_begins_alike_are_not_this_ones() -> None:
-    names = ["v-0123456789ab-5xx", "rollback-errors", "rollback-dead-letters", "advance-errors"]
-    assert all(_own(f"a-local-{name}", "a-local") for name in names)
-    assert not any(_own(f"a-local-staging-{name}", "a-local") for name in names)
