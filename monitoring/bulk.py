@@ -145,10 +145,12 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
         for value in values.tolist():
             tally.add(value)
         return
-    numbers = values.astype(np.float64)
-    known = numbers[np.isfinite(numbers)]
-    tally.missing = int(np.isnan(numbers).sum())
-    tally.wrong = len(numbers) - len(known) - tally.missing
+    known = numbers = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        known = numbers[finite]
+        tally.missing = int(np.isnan(numbers).sum())
+        tally.wrong = len(numbers) - len(known) - tally.missing
     if not len(known):
         return
     # One pass for each edge is several times faster than to sort, or to search for each value's bin.
