@@ -152,6 +152,13 @@ def test_the_function_may_pass_one_role_to_sagemaker_alone(world: World) -> None
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
+def test_the_function_may_begin_look_at_and_stop_its_own_jobs_alone(world: World) -> None:
+    allowed = statements(world.one(":RolePolicy", "retrain").inputs["policy"])
+    (jobs,) = [one for one in allowed if any("TrainingJob" in action for action in one["Action"])]
+    assert {*jobs["Action"]} == {f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")}
+    assert jobs["Resource"] == [LOCAL.arn("sagemaker", f"training-job/{LOCAL.prefix}-*")]
+
+
 # --- what a retrained window does
 
 

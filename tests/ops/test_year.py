@@ -207,6 +207,8 @@ def test_a_retraining_is_told_with_why_its_outcome_and_the_verdict_on_its_candid
         Entry(12, "2013-03-13", "candidate", "b, trained on data to 2013-03-11, waits: surely better", gained),
         Entry(40, "2013-04-10", "started", "training k on data to 2013-04-10: concept rings"),
         Entry(41, "2013-04-11", "kept", "the champion stays, k gave no candidate: not surely better"),
+        Entry(50, "2013-04-20", "started", "training s on data to 2013-04-20: anna: to see"),
+        Entry(51, "2013-04-21", "stopped", "s is stopped, the champion stays: anna: bad labels"),
         Entry(60, "2013-04-30", "started", "training l on data to 2013-04-30: concept rings"),
         candidates=[Candidate("2013-03-11", "recipe", "b", {})],
         verdicts=[Verdict("rolled_back", Reason("judge", "log_loss", "worse"), "r1", "b", "recipe", "", 20.0)],
@@ -215,11 +217,12 @@ def test_a_retraining_is_told_with_why_its_outcome_and_the_verdict_on_its_candid
     assert told == [
         ("2013-03-11", "e-v-a-drift rings: value 2", "candidate", "b", "rolled_back"),
         ("2013-04-10", "concept rings", "kept", "", ""),
+        ("2013-04-20", "anna: to see", "stopped", "", ""),
         ("2013-04-30", "concept rings", "", "", ""),
     ]
     assert found[0].numbers == gained
     assert found[0].ended == MARCH.timestamp() + 12 * DAY
-    assert found[2].ended is None
+    assert found[3].ended is None
 
 
 def test_a_trial_is_told_with_its_verdict_or_without() -> None:

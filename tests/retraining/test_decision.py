@@ -329,6 +329,8 @@ def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothi
     assert stopping.history[-1].text == f"{training.job} is stopped, the champion stays: anna: bad labels"
     running = seen(job=JobSeen("running"))
     assert step(stopping, running) == (stopping, Stop(training.job)), "again with each look, if the first one was lost"
+    with pytest.raises(NotNow, match="is being stopped: anna: bad labels"):
+        request(stopping, running, "ben: anew")
     ended, act = step(stopping, seen(job=job))
     assert (ended.phase, ended.stopping, ended.accepted, act) == (Phase.IDLE, "", (), None)
     assert ended.history == stopping.history, "told once"
