@@ -238,14 +238,19 @@ def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endp
 
 
 def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
-    """What has become of the job. One that is missing was lost between the record and the platform: it is created."""
+    """What has become of the job. One that is missing was lost between the record and the platform: it is created,
+    unless another champion has come meanwhile.
+    """
     job = seen.job or JobSeen("missing")
     if job.status == "running":
         return record, Stop(record.job) if record.stopping else None
     if record.stopping:
         return _idle(record), None
     if job.status == "missing":
-        return (record, Start(record.job, seen.champion, record.through)) if seen.champion else (record, None)
+        if seen.champion and seen.champion.id == record.champion:
+            return record, Start(record.job, seen.champion, record.through)
+        text = f"{record.job} failed: it was never created, and {record.champion} serves no more"
+        return _idle(record).noted(Entry(seen.now, seen.day, "failed", text)), None
     if job.status == "failed" or job.report is None:
         why = job.why or "it ended without a report"
         return _idle(record).noted(Entry(seen.now, seen.day, "failed", f"{record.job} failed: {why}")), None

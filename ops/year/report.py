@@ -21,7 +21,7 @@ from ops.year.losses import smoothed
 from ops.year.policies import MONTHLY, NEVER
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
-NAMES = {LIVE: "live, retrained on alarms", NEVER: "never retrained", MONTHLY: "retrained each month"}
+NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}
 _DAY = 86_400
 _RANG = re.compile(r"^\S*-(v-[0-9a-f]{12}-\w+) rang:.*$", re.DOTALL)
 _LOUDEST = 3.0  # powers of ten of evidence that are drawn, above 1 and below

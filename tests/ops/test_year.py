@@ -317,7 +317,7 @@ def test_the_docs_get_the_tables_of_the_year_that_was_written_last_and_keep_the_
         after.partition(ENDS)[2],
     )
     assert (head, rest) == ("# A year\n\n", "\n\nmore\n")
-    assert "| live, retrained on alarms, against never retrained | +0.2000 |" in tables
+    assert "| live, by gates and trials, against never retrained | +0.2000 |" in tables
     assert "old" not in tables
     with pytest.raises(ValueError, match="between"):
         written("nothing there", "tables")

@@ -322,6 +322,14 @@ def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_runnin
     assert step(training, seen("2013-05-09", job=JobSeen("running"))) == (training, None)
 
 
+def test_a_job_that_was_lost_is_not_created_for_another_champion_than_the_one_that_it_was_begun_for() -> None:
+    training, _ = step(Record(), seen(ringing=(DRIFT,)))
+    for champion in (replace(CHAMPION, id="9" * 12), None):
+        ended, act = step(training, seen(job=JobSeen("missing"), champion=champion))
+        assert (ended.phase, ended.job, act) == (Phase.IDLE, "", None)
+        assert ended.history[-1].text == f"{training.job} failed: it was never created, and {'a' * 12} serves no more"
+
+
 @pytest.mark.parametrize("job", [JobSeen("completed", report=BETTER), JobSeen("failed", "it was stopped"), None])
 def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothing(job: JobSeen | None) -> None:
     training, _ = step(Record(), seen(ringing=(DRIFT,)))
