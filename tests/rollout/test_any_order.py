@@ -54,8 +54,8 @@ class Anything(RuleBasedStateMachine):
     @rule(name=NAMES, plan=PLANS, stale=st.booleans())
     def release(self, name: str, plan: Plan, stale: bool) -> None:
         champion = self.world.state.champion
-        beside = champion.id if champion else "a"
-        pair, shadow = (f"pair-{beside}{name}", f"shadow-{beside}{name}") if beside != name else (None, None)
+        seen = "d" if stale else champion.id if champion else "a"  # by the program, which may be long ago
+        pair, shadow = (f"pair-{seen}{name}", f"shadow-{seen}{name}") if seen != name else (None, None)
         at = "solo-d" if stale else champion.config_name if champion else None
         self.attempt(
             lambda: self.world.controller().release(
