@@ -156,11 +156,16 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
     # One pass for each edge is several times faster than to sort, or to search for each value's bin.
     over = [int(np.count_nonzero(known > edge)) for edge in column.edges]
     tally.bins = [before - after for before, after in pairwise([len(known), *over, 0])]
-    tally.below, tally.above = (int(np.count_nonzero(one)) for one in (known < column.low, known > column.high))
     tally.low, tally.high = float(known.min()) + 0.0, float(known.max()) + 0.0  # -0.0 is 0.0
+    if tally.low < column.low:
+        tally.below = int(np.count_nonzero(known < column.low))
+    if tally.high > column.high:
+        tally.above = int(np.count_nonzero(known > column.high))
     with np.errstate(over="ignore"):
-        scaled = np.clip((known - column.origin) * column.per_unit, -FARTHEST, FARTHEST)
-    units = np.rint(scaled).astype(np.int64)
+        scaled = known - column.origin
+        scaled *= column.per_unit
+    np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
+    units = np.rint(scaled, out=scaled).astype(np.int64)
     tally.total = int(units.sum())
     tally.squares = sum(np.add.reduceat(units * units, np.arange(0, len(units), _CHUNK)).tolist())
 

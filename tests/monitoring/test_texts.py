@@ -49,6 +49,16 @@ def test_texts_that_share_a_hash_are_told_apart() -> None:
     assert counted(values) == {text: 4000, other: 2000}
 
 
+@pytest.mark.parametrize(
+    "values", [["JFK", "LGA", "JFK"], ["ä", "aa"], ["12345678", "87654321"], ["123456789", "987654321"], ["a", "abc"]]
+)
+@pytest.mark.parametrize("times", [1, 5000])
+def test_texts_of_one_length_are_counted_alike_and_those_that_only_have_it_on_average(
+    values: list[str | None], times: int
+) -> None:
+    assert counted(values * times) == Counter(values * times)
+
+
 def test_what_is_no_text_is_refused_and_a_column_of_such_codes_is_counted_row_by_row() -> None:
     with pytest.raises(TypeError):
         counted(["a", 1])  # pyright: ignore[reportArgumentType]
