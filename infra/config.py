@@ -26,7 +26,7 @@ from pydantic import (
 
 from infra import checkout
 from infra.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
-from infra.provable import unanswered, without_capture
+from infra.provable import CAPTURED, unanswered, without_capture
 from infra.retraining_config import RetrainingSettings
 from infra.rollout_config import RolloutSettings
 from infra.section import Section
@@ -271,9 +271,12 @@ class Settings(Section):
 
     @property
     def trial(self) -> RolloutSettings:
-        """The rollout's settings; the replay gate that is the default is none where nothing is captured."""
-        captured = self.serving.capture_percent > 0
-        return self.rollout if captured else self.rollout.model_copy(update={"replay": None})
+        """The rollout's settings; where nothing is captured, without the defaults that captured answers give."""
+        if self.serving.capture_percent:
+            return self.rollout
+        judge = self.rollout.judge
+        metrics = {name: item for name, item in judge.metrics.items() if name not in CAPTURED}
+        return self.rollout.model_copy(update={"replay": None, "judge": judge.model_copy(update={"metrics": metrics})})
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:

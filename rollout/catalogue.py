@@ -20,7 +20,7 @@ KNOWN: Mapping[str, Metric] = {
         Metric("latency_p50", "quantile", 0.5, quantile=0.5, prove=False),
         Metric("latency_p90", "quantile", 0.5, quantile=0.9, prove=False),
         Metric("latency_p99", "quantile", 0.5, quantile=0.99, prove=False),
-        Metric("invalid_answers", "rate", 0.02, prove=False, namespace=OWN, metric="InvalidAnswers"),
+        Metric("invalid_answers", "rate", 0.02, prove=False, namespace=OWN, metric="InvalidAnswers", expected=True),
         Metric("accuracy", "rate", 0.05, better="higher", prove=False, namespace=OWN, metric="Accuracy"),
         Metric("log_loss", "mean", 0.1, low=0.0, high=LOSS_MOST, prove=False, namespace=OWN, metric="LogLoss"),
         Metric("absolute_error", "mean", 0.1, prove=False, namespace=OWN, metric="AbsoluteError"),

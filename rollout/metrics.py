@@ -38,6 +38,8 @@ class Metric:
         metric: Its name there; empty for those that adapters know by `name`. A user's metric is published with the
             dimensions EndpointName, VariantName and RolloutId; for the kind `mean` with `<metric>Squared` beside it,
             the squares of the values.
+        expected: Whether the promotion waits for the first value, too: of what every answer gives, however late it is
+            counted. Labels may never come.
 
     Raises:
         ValueError: A value is out of its range; the message names the metric, the field and what was expected.
@@ -53,6 +55,7 @@ class Metric:
     high: float = 1.0
     namespace: str = "AWS/SageMaker"
     metric: str = ""
+    expected: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged."""

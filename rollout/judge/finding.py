@@ -162,12 +162,13 @@ def _evidence(metric: Metric, seen: _Seen, stage: Stage) -> Evidence:
 def _awaited(metric: Metric, seen: _Seen, stage: Stage) -> bool:
     """Every step waits for what must be proven, the last one for all that there is data of.
 
-    There is data of a latency as soon as there are requests enough to know where to cut it. Labels may come too late.
+    There is data of a latency as soon as there are requests enough to know where to cut it. Labels may come too late;
+    what is expected comes, if later than the step could else be left.
     Without a margin there is no regression that is large enough to be waited for.
     """
     if metric.prove or not (stage.last and metric.margin):
         return metric.prove
-    return metric.kind == "quantile" or min(seen.here) > 0
+    return metric.kind == "quantile" or metric.expected or min(seen.here) > 0
 
 
 def _counted(evidence: Evidence, stage: Stage) -> float:

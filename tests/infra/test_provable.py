@@ -88,7 +88,10 @@ def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_captur
 
 
 def test_where_nothing_is_captured_the_default_replay_gate_is_none() -> None:
-    assert load(serving={"capture_percent": 0}).trial.plan(60).replay is None
+    made = load(serving={"capture_percent": 0}).trial.plan(60)
+    assert made.replay is None
+    assert [metric.name for metric in made.metrics] == ["errors", "latency_p99"], "no answer is looked at"
+    assert "invalid_answers" in [metric.name for metric in load().trial.plan(60).metrics]
     settings = load(serving={"capture_percent": 1})
     assert settings.trial == settings.rollout
     assert settings.trial.plan(60).replay == ReplayGate()

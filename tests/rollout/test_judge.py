@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollout import catalogue
 from rollout.judge import Findings, PromoteWhen, judge
 from rollout.metrics import Metric, Tally, Window
 
@@ -211,6 +212,23 @@ def test_a_metric_without_data_is_unknown_and_the_reason_says_where_it_was_looke
     text = "not yet known: refunds: no data of the challenger (looked for in metric RefundRate in Shop)"
     assert findings.reason.text == text
     assert "no data of either version" in judge([], metrics=[metric], alpha=ALPHA).reason.text
+
+
+def test_what_every_answer_gives_is_waited_for_before_the_promotion_however_late_it_is_counted() -> None:
+    invalid = catalogue.metric("invalid_answers")
+    nothing_yet = both(champion={"errors": WELL}, challenger={"errors": WELL}, count=40)
+    counted = both(champion={"errors": WELL, "invalid_answers": WELL}, challenger={"errors": WELL}, count=40)
+    for windows in (nothing_yet, counted):
+        assert judge(windows, metrics=[ERRORS, invalid], alpha=ALPHA, last=False).answer == "not worse"
+        findings = judge(windows, metrics=[ERRORS, invalid], alpha=ALPHA, last=True)
+        assert (findings.answer, findings.reason.name) == ("unknown", "invalid_answers")
+        assert "invalid_answers: no data of" in findings.reason.text
+    each = {"errors": WELL, "invalid_answers": WELL}
+    assert judge(both(champion=each, challenger=each, count=40), metrics=[ERRORS, invalid], alpha=ALPHA).answer == (
+        "not worse"
+    )
+    labelled = catalogue.metric("accuracy")
+    assert judge(nothing_yet, metrics=[ERRORS, labelled], alpha=ALPHA, last=True).answer == "not worse"
 
 
 def test_without_a_metric_to_prove_nothing_passes() -> None:
