@@ -300,9 +300,9 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
         else:
             Console(highlight=False).print(retraining.told(seen, target.commands))
         sys.exit(1 if action == "waiting" and seen.waits is None else 0)
-    if not reason:
+    if not reason.strip():
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
-    click.echo(retraining.ask(target, action, reason))
+    click.echo(retraining.ask(target, action, reason.strip()))
 
 
 @main.command()

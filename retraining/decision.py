@@ -99,7 +99,8 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
     Returns:
         The record to write, the same when nothing changed, and what to do about its job after it was written.
     """
-    record = record if record.since else replace(record, since=seen.day)
+    if not record.since or record.since > seen.day:  # days still to come are of another replay, or of no replay
+        record = replace(record, since=seen.day)
     record = record.served_by(seen.champion.id) if seen.champion else record
     if record.phase is Phase.TRAINING:
         return _of_job(record, seen)
@@ -183,8 +184,10 @@ def forget(record: Record, seen: Seen, reason: str) -> Record:
     """The config's own window counts again, whatever was retrained.
 
     Raises:
-        NotNow: Nothing was retrained.
+        NotNow: Nothing was retrained, or a retrained version is on trial: the next update would take back what it won.
     """
+    if any(one.release == seen.on_trial for one in record.accepted):
+        raise NotNow(f"{seen.on_trial} is on trial, with a retrained window: forget after its verdict, or roll it back")
     if not record.accepted:
         raise NotNow("no retrained version counts: the window of the config does")
     text = f"retrained windows forgotten, the config's counts again: {reason}"
@@ -197,7 +200,7 @@ def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
     for one in seen.ringing:
         if one.kind in rules.on:
             return one
-    last = record.starts[-1] if record.starts else record.since
+    last = max((start for start in record.starts if start <= seen.day), default=record.since)
     if rules.every_days is not None and _days(last, seen.day) >= rules.every_days:
         return Trigger("schedule", f"{_days(last, seen.day)} days since {last}, by schedule after {rules.every_days}")
     return None

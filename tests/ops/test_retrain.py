@@ -186,8 +186,9 @@ def test_a_pipeline_learns_from_the_exit_code_whether_to_update(
     assert (json.loads(answer.stdout)["waits"] is None) is (seen is None)
 
 
-def test_a_change_without_a_reason_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", [[], ["--reason", ""], ["--reason", "  "]])
+def test_a_change_without_a_reason_is_not_made(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "find", lambda _: TARGET)
-    answer = CliRunner().invoke(cli.main, ["retrain", "start"])
+    answer = CliRunner().invoke(cli.main, ["retrain", "start", *given])
     assert answer.exit_code == 2
     assert "retrain start needs a reason" in answer.stderr

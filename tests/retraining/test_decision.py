@@ -162,6 +162,18 @@ def test_a_start_on_a_day_that_is_still_to_come_belongs_to_another_replay() -> N
     assert step(record, seen("2013-03-20", ringing=(DRIFT,)))[1] is not None
 
 
+def test_a_schedule_does_not_wait_for_days_that_are_of_another_replay_or_of_none() -> None:
+    rules = Rules(on=(), every_days=30, ask=False)
+    later = step(Record(starts=("2013-02-01", "2026-11-27"), since="2026-11-27"), seen("2013-02-20"), rules)[0]
+    assert (later.phase, later.since) == (Phase.IDLE, "2013-02-20")
+    record, start = step(later, seen("2013-03-03"), rules)
+    assert start is not None
+    assert record.trigger is not None
+    assert record.trigger.why == "30 days since 2013-02-01, by schedule after 30"
+    anew = step(Record(since="2026-11-27"), seen("2013-03-01"), rules)[0]
+    assert step(anew, seen("2013-03-31"), rules)[1] is not None
+
+
 def test_a_schedule_counts_from_the_first_day_that_was_seen_and_then_from_the_last_start() -> None:
     rules = Rules(on=(), every_days=30, ask=False)
     record, start = step(Record(), seen("2013-03-01"), rules)
@@ -343,6 +355,14 @@ def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothi
     assert (ended.phase, ended.stopping, ended.accepted, act) == (Phase.IDLE, "", (), None)
     assert ended.history == stopping.history, "told once"
     assert step(ended, seen("2013-05-02", ringing=(DRIFT,)))[1] is None, "the cool-down counts"
+
+
+def test_a_window_is_not_forgotten_while_a_version_that_has_it_is_on_trial() -> None:
+    record = trained(BETTER)
+    newest = record.accepted[0].release
+    with pytest.raises(NotNow, match=f"{newest} is on trial, with a retrained window"):
+        forget(record, seen(on_trial=newest), "anna: bad labels in April")
+    assert forget(record, seen(on_trial="9" * 12), "anna: bad labels in April").accepted == ()
 
 
 def test_forgotten_the_window_of_the_config_counts_again() -> None:
