@@ -108,7 +108,9 @@ class Answered:
         if metric.kind == "quantile":
             taken = self.milliseconds(variant, start, end) if cut is not None else []
             return Tally(len(taken), sum(one > (cut or 0.0) for one in taken))
+        batches = self._batches[variant].between(start, end)
+        if metric.expected:  # every answer is captured, and none breaks the model's contract
+            return Tally(sum(batch.count - batch.failed for batch in batches))
         if metric.name != "errors":
             return Tally()
-        batches = self._batches[variant].between(start, end)
         return Tally(sum(batch.count for batch in batches), sum(batch.failed for batch in batches))
