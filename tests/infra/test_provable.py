@@ -87,7 +87,7 @@ def test_metrics_that_come_from_captured_answers_cannot_be_proven_without_captur
     load(serving={"capture_percent": 0}, rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN}))
 
 
-def test_where_nothing_is_captured_the_default_replay_gate_is_none() -> None:
+def test_where_nothing_is_captured_the_defaults_that_look_at_captured_answers_are_left_out() -> None:
     made = load(serving={"capture_percent": 0}).trial.plan(60)
     assert made.replay is None
     assert [metric.name for metric in made.metrics] == ["errors", "latency_p99"], "no answer is looked at"
