@@ -25,19 +25,19 @@ setup-dev:
 
 up: ## Set up, start the local cloud, and bring up stack `local` with its model
 	@$(SETUP) install --quiet
-	@$(RUN) -m ops.up
+	@$(RUN) -m cli.local.up
 
 demo: ## A release that is promoted and one that is rolled back, under real traffic
 	@$(SETUP) install --quiet
-	@$(RUN) -m ops.demo
+	@$(RUN) -m cli.local.demo
 
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet
-	@$(RUN) -m ops.year
+	@$(RUN) -m bench.year
 
 down: ## Destroy the local stacks and stop every process
 	@$(SETUP) install --quiet
-	@$(RUN) -m ops.down
+	@$(RUN) -m cli.local.down
 
 env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"
 	@$(SETUP) env
@@ -80,13 +80,13 @@ STACK ?= local
 
 image: ## Build the images that serve and that train, and push them: make image STACK=dev; needs a Docker engine
 	@$(SETUP) install --quiet
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m ops.image --stack $(STACK)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 
 docs: setup-dev ## Write docs/config.md from the fields of the config
-	@$(RUN) -m infra.config_page --write
+	@$(RUN) -m infra.config.page --write
 
 pictures: setup-dev ## Take the pictures of docs/console.md, from stack `local`; needs Chromium
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m ops.console.pictures
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)

@@ -15,12 +15,12 @@ import numpy as np
 
 from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, interval, trial
 from bench.rows import Row
-from infra.beyond_chance import evidence, least
-from infra.monitoring import SLOW
-from monitoring.alike import Numbers, fails_alike
-from rollout.failing import Counted
+from infra.aws.monitors import SLOW
+from infra.plan.beyond_chance import evidence, least
+from monitoring.alarms.alike import Numbers, fails_alike
+from rollout.core.failing import Counted
 from rollout.judge import judge
-from rollout.metrics import Tally, Window
+from rollout.judge.metrics import Tally, Window
 
 TRIALS = 300
 FAILING = 0.05  # the share of failures that is tolerated, as by default

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cli.local.stack import Done, Stack
+from cli.local.versions import as_good
+from cli.target import ROOT, Target
 from localcloud.server import process
 from localcloud.setup import shell
 from localcloud.setup.places import Places
-from ops.stack import Done, Stack
-from ops.target import ROOT, Target
-from ops.versions import as_good
 
 
 class BenchError(Exception):

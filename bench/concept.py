@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from bench import peers
 from bench.drift import losses
 from bench.rows import Row
-from infra.config import MonitoringSettings
+from infra.config.settings import MonitoringSettings
 from monitoring.bulk import DAY, ROWS, usual
-from monitoring.concept import YEAR, Bets, Tolerated, Usual
-from monitoring.quality import WORST_LOG_LOSS
-from monitoring.settling import Labelled
+from monitoring.labels.concept import YEAR, Bets, Tolerated, Usual
+from monitoring.labels.quality import WORST_LOG_LOSS
+from monitoring.labels.settling import Labelled
 
 ALPHA = 0.05  # probability of a false alarm within the horizon, of every detector
 TURNED = 0.1

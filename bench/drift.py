@@ -23,8 +23,8 @@ from bench.watchers import ROWS, Ours
 from model import data, training
 from model.parameters import parse
 from monitoring.bulk import DAY, sealed, statistic
-from monitoring.shift import Promise
-from monitoring.statistic import Statistic
+from monitoring.drift.shift import Promise
+from monitoring.statistics.statistic import Statistic
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from bench import peers
 from bench.flights import TRAINING, Columns, flights, twenty
 from bench.rows import Row
 from monitoring.bulk import sealed, statistic
-from monitoring.shift import DriftDetector, Promise
-from monitoring.statistic import Statistic
+from monitoring.drift.shift import DriftDetector, Promise
+from monitoring.statistics.statistic import Statistic
 
 _PROMISE = Promise(0.05, 1000)
 _LATER = 100_000

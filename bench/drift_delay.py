@@ -19,7 +19,7 @@ from bench.flights import Columns, shuffled, windows
 from bench.rows import Row
 from bench.watchers import ROWS, Ours, TwoSample, Watcher
 from monitoring.bulk import sealed
-from monitoring.shift import Promise
+from monitoring.drift.shift import Promise
 
 ALPHA = 0.05
 WINDOWS = 1000

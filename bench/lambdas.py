@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 from bench.rows import Row
-from infra.lambda_zip import seal
-from ops.target import ROOT
+from cli.target import ROOT
+from infra.aws.lambda_zip import seal
 
 HANDLERS = ("rollback", "advance", "drift", "labels", "probe")
 _REPEATS = 7
@@ -31,7 +31,7 @@ def handlers() -> list[Row]:
         zipped = seal(ROOT, folder).path
         with zipfile.ZipFile(zipped) as content:
             content.extractall(folder / "code")
-        spent = {handler: _import_ms(folder / "code", f"monitoring.handlers.{handler}") for handler in HANDLERS}
+        spent = {handler: _import_ms(folder / "code", f"platforms.aws.handlers.{handler}") for handler in HANDLERS}
         boto3 = _import_ms(folder / "code", "json", first="boto3")
         worst = max(spent.values())
         each = ", ".join(f"{handler} {value:.0f}" for handler, value in spent.items())
@@ -46,7 +46,7 @@ def import_ms(handler: str) -> float:
     with tempfile.TemporaryDirectory() as name:
         with zipfile.ZipFile(seal(ROOT, Path(name)).path) as content:
             content.extractall(Path(name) / "code")
-        return _import_ms(Path(name) / "code", f"monitoring.handlers.{handler}")
+        return _import_ms(Path(name) / "code", f"platforms.aws.handlers.{handler}")
 
 
 def _import_ms(code: Path, module: str, first: str = "") -> float:

@@ -24,10 +24,11 @@ from bench.flights import TRAINING, flights, picked
 from bench.lambdas import import_ms
 from bench.rows import Row
 from monitoring.bulk import DAY, sealed
-from monitoring.handlers import drift
-from monitoring.reference import Reference
-from rollout import Release, RolloutState
-from rollout.sagemaker import DynamoJournal
+from monitoring.drift.reference import Reference
+from platforms.aws.endpoint import DynamoJournal
+from platforms.aws.handlers import drift
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
 
 ROWS = 1000
 _CALLS = 9

@@ -15,9 +15,12 @@ import numpy as np
 
 from bench.judge import ALPHA, EQUAL, ERRORS, WEIGHTS, Model, interval, trial
 from bench.rows import Row
-from rollout import Phase, Plan, Release, RolloutState, Seen, Step, Window
-from rollout.decision import judged
-from rollout.failing import FAILED
+from rollout.core.decision import Seen, judged
+from rollout.core.failing import FAILED
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from rollout.judge.metrics import Window
 
 TRIALS = 200
 TOLERATED = 0.05  # as by default

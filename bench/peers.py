@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.bed import BenchError
+from cli.target import ROOT
 from localcloud.setup.environments import Installer, cached
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places
-from ops.target import ROOT
 
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 _QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "OMP_NUM_THREADS": "1"}

@@ -14,12 +14,12 @@ from scipy.stats import binomtest
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row
-from ops.replay import Failure, Report, background
-from ops.snapshot import take
-from ops.target import ROOT, Target
-from ops.versions import as_good, at_fault
-from rollout.ports import RolloutError
-from rollout.sagemaker import controller_with
+from cli.local.versions import as_good, at_fault
+from cli.replay import Failure, Report, background
+from cli.target import ROOT, Target
+from cli.view.snapshot import take
+from platforms.aws.endpoint import controller_with
+from rollout.core.errors import RolloutError
 
 _RATE = 80.0  # requests a second
 _AT_LEAST = 10_000
@@ -86,7 +86,7 @@ def _split(steps: list[Step], seen: Report) -> Row:
 
 
 def _period() -> float:
-    config = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())["config"]
+    config = yaml.safe_load((ROOT / "stacks/Pulumi.local.yaml").read_text())["config"]
     return float(config["modelstack:monitoring"]["period_seconds"])
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row
-from ops.stack import Stack
-from ops.target import ROOT
+from cli.local.stack import Stack
+from cli.target import ROOT
 
 _REPEATS = 5
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.flights import Columns
 from monitoring.bulk import statistic
-from monitoring.profile import Profile
-from monitoring.shift import DriftDetector, Finding, Null, Promise
-from monitoring.statistic import Statistic
+from monitoring.drift.shift import DriftDetector, Finding, Null, Promise
+from monitoring.statistics.profile import Profile
+from monitoring.statistics.statistic import Statistic
 
 ROWS = 25  # a window of independent rows
 

@@ -7,25 +7,26 @@ import os
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from infra import instances, outputs, place, verdict
-from infra.advance import Advance
-from infra.checkout import ROOT, check_model
-from infra.config import Settings
-from infra.journal import Journal
-from infra.labels import Labels
-from infra.lambda_zip import seal
-from infra.monitoring import Monitoring
-from infra.package import Package
-from infra.place import Place
-from infra.probe import Probe
-from infra.registry import Registry
-from infra.releases import ServingPlan, plan_serving
-from infra.retraining import Retraining
-from infra.rollback import Rollback
-from infra.rollout import Rollout
-from infra.serving import Serving
-from infra.slo import Slo
-from infra.target import check_target
+from infra.aws import outputs, place, verdict
+from infra.aws.advance import Advance
+from infra.aws.journal import Journal
+from infra.aws.labels import Labels
+from infra.aws.lambda_zip import seal
+from infra.aws.monitors import Monitoring
+from infra.aws.package import Package
+from infra.aws.place import Place
+from infra.aws.probe import Probe
+from infra.aws.registry import Registry
+from infra.aws.retrainer import Retraining
+from infra.aws.rollback import Rollback
+from infra.aws.serving import Serving
+from infra.aws.slo import Slo
+from infra.aws.trial import Rollout
+from infra.config.checkout import ROOT, check_model
+from infra.config.settings import Settings
+from infra.config.target import check_target
+from infra.plan import instances
+from infra.plan.releases import ServingPlan, plan_serving
 
 Opts = pulumi.ResourceOptions
 

@@ -1,7 +1,7 @@
 """The statistics of whole columns, with numpy: what training seals, and what a batch job counts.
 
     profile, null = sealed({"distance": array, "carrier": array}, times=seconds)
-    statistic(profile, columns)           # equals adding row by row to a monitoring.statistic.Statistic
+    statistic(profile, columns)           # equals adding row by row to a monitoring.statistics.statistic.Statistic
     usual(losses, 5.0, times=seconds)     # how the evaluation's days differ, for labels to be held against
 
 Not for Lambda functions, which count rows as they come: nothing there imports this file.
@@ -17,12 +17,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.blocks import Cut
-from monitoring.concept import Usual
-from monitoring.profile import OTHER, Categorical, Column, Numeric, Profile
-from monitoring.shift import Null, scores
-from monitoring.statistic import FARTHEST, Codes, Numbers, Statistic
-from monitoring.texts import counted
+from monitoring.drift.shift import Null, scores
+from monitoring.labels.concept import Usual
+from monitoring.statistics.blocks import Cut
+from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
+from monitoring.statistics.statistic import FARTHEST, Codes, Numbers, Statistic
+from monitoring.statistics.texts import counted
 
 BINS = 20
 CODES = 30

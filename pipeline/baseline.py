@@ -1,7 +1,7 @@
 """How good the model was on the data that it was evaluated on, as `monitoring` sums up labels; it is sealed too.
 
     found = baseline(model_folder, evaluation.answers(estimator, rows), seconds(rows))
-    canonical(found.as_dict())          # baseline.json, read by monitoring.baseline.Baseline.from_dict
+    canonical(found.as_dict())          # baseline.json, read by monitoring.labels.baseline.Baseline.from_dict
 
 What later labels show is held against it. Its histogram of scores tells before labels come how likely an answer with a
 score is right.
@@ -17,11 +17,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.baseline import Baseline
 from monitoring.bulk import ROWS, usual
-from monitoring.conformal import FEWEST
-from monitoring.performance import Outcome, Performance
-from monitoring.quality import Form, UnreadableForm, UnreadableLabel
+from monitoring.labels.baseline import Baseline
+from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import ContractBroken
 
 FILE = "baseline.json"

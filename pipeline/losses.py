@@ -21,7 +21,7 @@ import numpy as np
 
 import model
 from model import data, evaluation, parameters, training
-from monitoring.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
+from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
 from pipeline import refit
 from pipeline.baseline import form_of, outcomes
 from pipeline.contract import ContractBroken, Rows

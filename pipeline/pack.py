@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import archive, baseline, example, refit
@@ -35,6 +35,31 @@ class SealedPackage:
     manifest_sha256: str
     metrics: Mapping[str, float]
     recipe: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A package in the registry.
+
+    Attributes:
+        model_package_arn: The version in its group.
+        archive_uri: `s3://bucket/packages/<digest>/model.tar.gz`.
+        reference_uri: The reference bins beside it.
+        package_digest: `sha256:<hex>` of the archive.
+        manifest_sha256: sha256 of the archive's manifest, hexadecimal; what the container checks.
+        recipe: The recipe's digest.
+        image_uri: The image that serves it.
+        metrics: Metric -> value of the evaluation.
+    """
+
+    model_package_arn: str
+    archive_uri: str
+    reference_uri: str
+    package_digest: str
+    manifest_sha256: str
+    recipe: str
+    image_uri: str
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -> SealedPackage:

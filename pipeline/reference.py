@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.bulk import ROWS, sealed
-from monitoring.conformal import FEWEST
-from monitoring.reference import Reference
+from monitoring.drift.reference import Reference
+from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import Rows
 from pipeline.rows import seconds
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from retraining.record import Candidate, Entry, Phase, Record, Trigger
 from retraining.rules import Rules
-from rollout.release import Release, release_id
+from rollout.core.release import Release, release_id
 
 WEEK = 7  # days
 PACKAGE = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from retraining.record import Entry
-from rollout.commands import Commands
+from rollout.controller.commands import Commands
 
 _SUBJECT = 99  # SNS takes less than 100 characters
 _THEN: Mapping[str, tuple[str, ...]] = {

@@ -63,5 +63,5 @@ def written(rules: Rules, job: JobSettings) -> str:
 def read(text: str) -> tuple[Rules, JobSettings]:
     """Read back what `written` wrote."""
     raw: dict[str, Any] = json.loads(text)
-    rules = {**raw["rules"], "on": tuple(raw["rules"]["on"])}
+    rules: dict[str, Any] = {**raw["rules"], "on": tuple(raw["rules"]["on"])}
     return Rules(**rules), JobSettings(**raw["job"])

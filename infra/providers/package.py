@@ -1,4 +1,4 @@
-"""The provider behind `infra.package.Package`: trains, gates, seals and registers, or takes what is sealed already."""
+"""The provider behind `infra.aws.package`: trains, gates, seals and registers, or takes what is sealed already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 from pulumi.runtime import rpc
 
 from infra.providers.progress import Progress
-from infra.providers.rollout import whole
+from infra.providers.trial import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ("bucket", "group", "region")
@@ -76,7 +76,7 @@ def outcome(props: Values) -> dict[str, Any]:
     from pipeline.contract import ContractBroken  # noqa: PLC0415
     from pipeline.gate import GateError  # noqa: PLC0415
     from pipeline.recipe import RecipeError  # noqa: PLC0415
-    from pipeline.registry import RegistryError  # noqa: PLC0415
+    from platforms.aws.registry import RegistryError  # noqa: PLC0415
 
     candidate = props.get("candidate") or {}
     make = _copied if props.get("source") else _taken if candidate.get("recipe") == props["recipe"] else _built
@@ -93,7 +93,7 @@ def outcome(props: Values) -> dict[str, Any]:
 def _built(props: Values) -> dict[str, Any]:
     from pipeline.build import build  # noqa: PLC0415  see outcome
     from pipeline.recipe import RecipeError, recipe  # noqa: PLC0415
-    from pipeline.registry import publish  # noqa: PLC0415
+    from platforms.aws.registry import publish  # noqa: PLC0415
 
     progress = Progress(props["urn"])
     parameters = whole(props["parameters"])
@@ -113,7 +113,7 @@ def _built(props: Values) -> dict[str, Any]:
 
 
 def _copied(props: Values) -> dict[str, Any]:
-    from pipeline.registry import copy  # noqa: PLC0415  see outcome
+    from platforms.aws.registry import copy  # noqa: PLC0415  see outcome
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
@@ -130,7 +130,7 @@ def _copied(props: Values) -> dict[str, Any]:
 
 
 def _taken(props: Values) -> dict[str, Any]:
-    from pipeline.registry import take  # noqa: PLC0415  see outcome
+    from platforms.aws.registry import take  # noqa: PLC0415  see outcome
 
     candidate = props["candidate"]
     Progress(props["urn"])(f"taking {candidate['package_digest']}, which a training job has registered")
@@ -147,7 +147,7 @@ def _taken(props: Values) -> dict[str, Any]:
 
 
 def _record(package: Values) -> Any:
-    from pipeline.registry import ReleaseRecord  # noqa: PLC0415  see outcome
+    from platforms.aws.registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
     return ReleaseRecord(package["archive_uri"], package["package_digest"], package["model_package_arn"])
 
@@ -171,7 +171,7 @@ def _in_one_line() -> Generator[None]:
 def _clients(region: str) -> Any:
     import boto3  # noqa: PLC0415  see outcome
 
-    from pipeline.registry import Clients  # noqa: PLC0415
+    from platforms.aws.registry import Clients  # noqa: PLC0415
 
     return Clients.of(boto3.Session(region_name=region))
 

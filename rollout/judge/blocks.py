@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 
-from rollout.metrics import Tally
+from rollout.judge.metrics import Tally
 
 _BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
 _GROWTH = 0.03  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks

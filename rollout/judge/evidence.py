@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from operator import add
 from typing import NamedTuple, Protocol
 
-from rollout.metrics import Tally
+from rollout.judge.metrics import Tally
 
 
 class Gains(NamedTuple):

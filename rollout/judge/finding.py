@@ -10,11 +10,11 @@ from rollout.judge import words
 from rollout.judge.blocks import Column, blocks
 from rollout.judge.evidence import Evidence, Favour, log_mixture
 from rollout.judge.means import Means
+from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
 from rollout.judge.scale import fit, scaled, unfit
 from rollout.judge.words import Answer
-from rollout.metrics import Metric, Tally, Window
-from rollout.state import Reason
+from rollout.reason import Reason
 
 LIKELY = 10.0
 """The evidence for "not worse" at which a metric that need not be proven no longer holds up the promotion.

@@ -33,7 +33,7 @@ import math
 from collections.abc import Sequence
 
 from rollout.judge.evidence import Gains
-from rollout.metrics import Tally
+from rollout.judge.metrics import Tally
 
 _MOST = 0.75
 _MEMORY = 0.95  # what a block counts one block later: the guesses follow a drift

@@ -38,7 +38,7 @@ import math
 from collections.abc import Iterable
 
 from rollout.judge.evidence import Gains
-from rollout.metrics import Tally
+from rollout.judge.metrics import Tally
 
 _TINY = 1e-12
 _LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count

@@ -10,7 +10,7 @@ import math
 from operator import le
 
 from rollout.judge.blocks import Column
-from rollout.metrics import Metric, Tally
+from rollout.judge.metrics import Metric, Tally
 
 _ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on their way
 

@@ -11,9 +11,9 @@ from operator import attrgetter
 from typing import Literal
 
 from rollout.judge.finding import Finding, Judged, Stage, can_be_better, on_metric
+from rollout.judge.metrics import Metric, Window
 from rollout.judge.words import Answer, e_value
-from rollout.metrics import Metric, Window
-from rollout.state import Reason
+from rollout.reason import Reason
 
 PromoteWhen = Literal["not_worse", "better"]
 

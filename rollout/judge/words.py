@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from rollout.judge.metrics import Metric, Tally
 from rollout.judge.scale import span
-from rollout.metrics import Metric, Tally
 
 _MOST = 1e6  # more observations lacking than this are a guess without worth
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.lambda_zip import seal
+from infra.aws.lambda_zip import seal
 from tests.conformance.row import Played, Row, play
 from tests.conformance.stage import FaultStage
-from tests.rollout.on_cloud import Clients, configured
+from tests.platforms.aws.on_cloud import Clients, configured
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6

@@ -18,9 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rollout import Plan, Reason, Release
-from rollout.sagemaker import clients, controller_with
-from rollout.transitions import Rejected
+from platforms.aws.endpoint import clients, controller_with
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.transitions import Rejected
+from rollout.reason import Reason
 
 CHANGES = frozenset(
     {"PutItem", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "UpdateModelPackage", "Publish"}

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from rollout import Metric, Phase, RolloutError, RolloutState, Step
-from rollout.transitions import Rejected
+from rollout.core.errors import RolloutError
+from rollout.core.plan import Step
+from rollout.core.state import Phase, RolloutState
+from rollout.core.transitions import Rejected
+from rollout.judge.metrics import Metric
 from tests.conformance.of_models import REJECTED, SOLD, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
-from tests.rollout.on_cloud import wait_for
+from tests.platforms.aws.on_cloud import wait_for
 
 ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate", 0.9),), max_seconds=150)
 """A judge that tolerates much, and long bakes: only an alarm ends the trial."""

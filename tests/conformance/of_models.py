@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from rollout import Metric, ReplayGate, Step
-from rollout.catalogue import metric
-from rollout.cloudwatch import CloudWatchSignals
+from platforms.aws.signals import CloudWatchSignals
+from rollout.core.catalogue import metric
+from rollout.core.plan import ReplayGate, Step
+from rollout.judge.metrics import Metric
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
-from tests.rollout.on_cloud import Load, wait_for
+from tests.platforms.aws.on_cloud import Load, wait_for
 
 REJECTED = {"champion": "Approved", "challenger": "Rejected"}
 THEIRS = frozenset({"challenger"})

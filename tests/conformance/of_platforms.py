@@ -11,12 +11,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from rollout import RolloutState, Step
+from rollout.core.plan import Step
+from rollout.core.state import RolloutState
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED, THEIRS
 from tests.conformance.row import QUICK, Expected, Row
 from tests.conformance.stage import PATIENCE, FaultStage
-from tests.rollout.on_cloud import REGION, wait_for
+from tests.platforms.aws.on_cloud import REGION, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEAST_KILLED = 8  # a trial has more effects than that

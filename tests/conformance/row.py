@@ -8,12 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rollout import Metric, Phase, Plan, RolloutState, Step
-from rollout.ports import Approval, Live
-from rollout.state import Outcome, Source
+from rollout.core.live import Approval, Live
+from rollout.core.plan import Plan, Step
+from rollout.core.state import Outcome, Phase, RolloutState
+from rollout.judge.metrics import Metric
+from rollout.reason import Source
 from tests.conformance.stage import PATIENCE, Act, FaultStage, nothing
-from tests.rollout.inbox import Message
-from tests.rollout.on_cloud import Asked, wait_for
+from tests.platforms.aws.inbox import Message
+from tests.platforms.aws.on_cloud import Asked, wait_for
 
 Role = Literal["champion", "challenger", "next"]
 Drive = Callable[[FaultStage, "Row"], RolloutState]

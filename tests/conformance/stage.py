@@ -17,20 +17,25 @@ from urllib.error import HTTPError
 import boto3
 from botocore.config import Config
 
-from infra import beyond_chance, policies
-from infra.function import RUNTIME
-from monitoring.answered import Reader
-from monitoring.aws import Forms, S3Files
-from monitoring.batches import Batches
-from monitoring.labels import LabelJoin
-from monitoring.ledger import DynamoLedger
-from monitoring.pairs import Trial
-from monitoring.table import Table
-from rollout import Busy, Conflict, Phase, Plan, Reason, RolloutState, Unreachable
-from rollout.controller import Progress
-from rollout.sagemaker import DynamoJournal
-from tests.rollout.inbox import Inbox, Message
-from tests.rollout.on_cloud import REGION, Clients, Stage, wait_for
+from infra.aws import policies
+from infra.aws.function import RUNTIME
+from infra.plan import beyond_chance
+from monitoring.labels.answered import Reader
+from monitoring.labels.joining import LabelJoin
+from monitoring.labels.pairs import Trial
+from platforms.aws.batches import Batches
+from platforms.aws.captures import traffic
+from platforms.aws.endpoint import DynamoJournal
+from platforms.aws.files import Forms, S3Files
+from platforms.aws.ledger import DynamoLedger
+from platforms.aws.table import Table
+from rollout.controller.controller import Progress
+from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.plan import Plan
+from rollout.core.state import Phase, RolloutState
+from rollout.reason import Reason
+from tests.platforms.aws.inbox import Inbox, Message
+from tests.platforms.aws.on_cloud import REGION, Clients, Stage, wait_for
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
 _LATE = 2.0  # seconds from an answer to its label
@@ -93,7 +98,7 @@ class FaultStage(Stage):
             "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic
         }  # fmt: skip
         arn = functions.create_function(
-            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="monitoring.handlers.rollback.handler",
+            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="platforms.aws.handlers.rollback.handler",
             Code={"ZipFile": self._code.read_bytes()}, Timeout=120, Environment={"Variables": environment},
         )["FunctionArn"]  # fmt: skip
         functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
@@ -264,7 +269,7 @@ class FaultStage(Stage):
                         lines = list(file.lines)
                     form = forms.of(release)
                     assert form is not None
-                    join.answers(key, Reader(release.variant, form), lines)
+                    join.answers(key, Reader(release.variant, form), traffic(lines))
                     names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
                     waiting += [(time.time() + _LATE, name) for name in names]
             due, waiting = (

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from rollout import Phase, Reason, RolloutState, Verdict
-from rollout.ports import Live, Variant
+from rollout.core.live import Live, Variant
+from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.reason import Reason
 from tests.conformance.row import Expected, Played, differences
-from tests.rollout.inbox import Message
-from tests.rollout.on_cloud import Asked
+from tests.platforms.aws.inbox import Message
+from tests.platforms.aws.on_cloud import Asked
 
 EXPECTED = Expected(
     "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {"champion": "Approved"}, says="rings",

@@ -8,10 +8,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
-
-from rollout import Metric, Phase, RolloutState, strategies
-from rollout.controller import Progress
 from rollout.sticky import StickyEndpoint, assigned
+
+from rollout.controller.controller import Progress
+from rollout.core import strategies
+from rollout.core.state import Phase, RolloutState
+from rollout.judge.metrics import Metric
 from tests.conformance.of_events import BOTH
 from tests.conformance.of_models import REJECTED
 from tests.conformance.row import QUICK, SECONDS, Expected, Played, Row, differences

@@ -15,13 +15,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from bench.bed import Bed, bed
-from ops.cli import main as modelstack
-from ops.replay import Report, background
-from ops.snapshot import Snapshot
-from ops.stack import Done, Stack
-from ops.target import Target
-from rollout.sagemaker import controller
-from rollout.state import RolloutState
+from cli.local.stack import Done, Stack
+from cli.main import main as modelstack
+from cli.replay import Report, background
+from cli.target import Target
+from cli.view.snapshot import Snapshot
+from platforms.aws.endpoint import controller
+from rollout.core.state import RolloutState
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,16 @@ import yaml
 from click.testing import CliRunner
 
 from bench.bed import Bed
-from ops.cli import main as modelstack
-from ops.replay import Report
-from ops.snapshot import take
-from ops.stack import Stack
-from ops.target import ROOT
+from cli.local.stack import Stack
+from cli.main import main as modelstack
+from cli.replay import Report
+from cli.target import ROOT
+from cli.view.snapshot import take
 from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PROGRAM = ("infra", "model", "monitoring", "pipeline", "requirements", "retraining", "rollout")
+PROGRAM = ("infra", "model", "monitoring", "pipeline", "platforms", "requirements", "retraining", "rollout")
 BOOM = "the table of carriers is empty"
 
 

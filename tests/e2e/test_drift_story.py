@@ -10,8 +10,8 @@ from itertools import groupby
 import pytest
 
 from bench.bed import Bed
-from ops.replay import events
-from ops.target import Target
+from cli.replay import events
+from cli.target import Target
 from tests.e2e.conftest import journal, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

@@ -15,11 +15,11 @@ import yaml
 from click.testing import CliRunner
 
 from bench.bed import Bed
-from ops.cli import main as modelstack
-from ops.replay import Report
-from ops.snapshot import take
-from ops.stack import Stack
-from rollout.release import release_id
+from cli.local.stack import Stack
+from cli.main import main as modelstack
+from cli.replay import Report
+from cli.view.snapshot import take
+from rollout.core.release import release_id
 from tests.e2e.conftest import said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

@@ -9,9 +9,9 @@ from itertools import islice
 import pytest
 
 from bench.bed import Bed
-from ops.labels import LateLabels
-from ops.replay import Pace, events, run
-from ops.target import Target
+from cli.labels import LateLabels
+from cli.replay import Pace, events, run
+from cli.target import Target
 from tests.e2e.conftest import succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

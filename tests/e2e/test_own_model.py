@@ -21,25 +21,27 @@ import pytest
 import yaml
 
 from bench.bed import Bed, bed
-from ops.target import ROOT
+from cli.target import ROOT
 from tests.e2e.test_labels_story import seen as values
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOMS = (
+    "cli",
     "docs",
     "infra",
     "localcloud",
     "model",
     "monitoring",
-    "ops",
     "pipeline",
+    "platforms",
     "requirements",
     "retraining",
     "rollout",
+    "stacks",
     "tests/e2e/wine",
 )
-FILES = ("Pulumi.yaml", "Pulumi.local.yaml", "localcloud.toml", "pyproject.toml")
+FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "own-model.md").read_text()
 REPLACE, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -75,7 +77,7 @@ class Checkout:
 
     def configure(self, snippet: str) -> None:
         """Put a section of the page into the stack's file, and a trial of one short step."""
-        path = self.root / "Pulumi.local.yaml"
+        path = self.root / "stacks" / "Pulumi.local.yaml"
         content = yaml.safe_load(path.read_text())
         content["config"] |= yaml.safe_load(snippet)
         content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
@@ -159,6 +161,6 @@ def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkou
 
 def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkout]) -> None:
     _, checkout = story
-    said = checkout.type("python -m ops.demo", status=2)
+    said = checkout.type("python -m cli.local.demo", status=2)
     assert "model/parameters.py has no FAULTY" in said
     assert "docs/own-model.md" in said

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from ops.console.pages import Pages
-from ops.console.serve import Serving
-from ops.replay import Report
-from ops.snapshot import take
-from ops.stack import Stack
-from ops.target import ROOT
+from cli.console.pages import Pages
+from cli.console.serve import Serving
+from cli.local.stack import Stack
+from cli.replay import Report
+from cli.target import ROOT
+from cli.view.snapshot import take
 from tests.e2e.conftest import package, said, shares, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -59,7 +59,7 @@ def left_to_its_alarm(stack: Stack) -> None:
 
 
 def test_wrong_values_are_listed_with_what_is_allowed_before_anything_changes(story: Bed) -> None:
-    content = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
+    content = yaml.safe_load((ROOT / "stacks/Pulumi.local.yaml").read_text())
     content["config"]["modelstack:serving"]["instance_count"] = 0
     content["config"]["modelstack:rollout"]["strategy"]["steps"] = [
         {"weight": 50, "bake_seconds": 1},
@@ -196,7 +196,7 @@ def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stac
 def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:
     champion = story.stack.outputs()["champion"]
     config = story.folder / "Pulumi.local-staging.yaml"
-    config.write_text((ROOT / "Pulumi.local-staging.yaml").read_text())
+    config.write_text((ROOT / "stacks/Pulumi.local-staging.yaml").read_text())
     staging = Stack("local-staging", story.environment, config=config)
     succeeded(staging.pulumi("stack", "init", "local-staging"))
     succeeded(staging.up())

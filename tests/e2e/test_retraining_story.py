@@ -18,12 +18,12 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from monitoring.dynamo import DynamoRecord
-from monitoring.record import newest_day
-from ops.replay import background
-from ops.retrain import Retraining, look
-from ops.stack import Stack
-from ops.target import Target
+from cli.local.stack import Stack
+from cli.replay import background
+from cli.retrain import Retraining, look
+from cli.target import Target
+from monitoring.drift.record import newest_day
+from platforms.aws.drift_table import DynamoRecord
 from retraining.record import Phase
 from tests.e2e.conftest import journal, package, said, succeeded, typed
 from tests.e2e.test_drift_story import ask

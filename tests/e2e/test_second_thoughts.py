@@ -18,14 +18,14 @@ import pytest
 from click.testing import Result
 
 from bench.bed import Bed
-from ops.replay import Report, background
-from ops.snapshot import take
-from ops.stack import Done, Stack
-from rollout.notice import release_of
-from rollout.state import Phase
+from cli.local.stack import Done, Stack
+from cli.replay import Report, background
+from cli.view.snapshot import take
+from rollout.controller.notice import release_of
+from rollout.core.state import Phase
 from tests.e2e.conftest import having, journal, package, said, shares, succeeded, typed
-from tests.rollout.inbox import Inbox
-from tests.rollout.on_cloud import wait_for
+from tests.platforms.aws.inbox import Inbox
+from tests.platforms.aws.on_cloud import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

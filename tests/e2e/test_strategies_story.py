@@ -14,13 +14,13 @@ import yaml
 from click.testing import CliRunner
 
 from bench.bed import Bed
-from ops.cli import main as modelstack
-from ops.replay import Report
-from ops.snapshot import take
-from ops.stack import Stack
-from ops.target import Target
-from rollout.sagemaker import controller
-from rollout.state import Phase, RolloutState
+from cli.local.stack import Stack
+from cli.main import main as modelstack
+from cli.replay import Report
+from cli.target import Target
+from cli.view.snapshot import take
+from platforms.aws.endpoint import controller
+from rollout.core.state import Phase, RolloutState
 from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

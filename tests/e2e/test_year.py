@@ -14,15 +14,15 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from monitoring.dynamo import DynamoRecord
-from monitoring.record import newest_day
-from ops.replay import events
-from ops.stack import Stack
-from ops.target import ROOT, Target
-from ops.year import report
-from ops.year.__main__ import live_through
-from ops.year.facts import Year
-from ops.year.plan import Plan
+from bench.year import report
+from bench.year.__main__ import live_through
+from bench.year.facts import Year
+from bench.year.plan import Plan
+from cli.local.stack import Stack
+from cli.replay import events
+from cli.target import ROOT, Target
+from monitoring.drift.record import newest_day
+from platforms.aws.drift_table import DynamoRecord
 from tests.e2e.conftest import journal, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -39,7 +39,7 @@ THREE_DAYS_OF_JANUARY = {
 
 def small(stack: Stack, folder: Path) -> Stack:
     """The stack of the year with few trees, which retrains when a person asks for it."""
-    content = yaml.safe_load((ROOT / "Pulumi.local-year.yaml").read_text())
+    content = yaml.safe_load((ROOT / "stacks/Pulumi.local-year.yaml").read_text())
     content["config"]["modelstack:model"]["parameters"] = THREE_DAYS_OF_JANUARY
     content["config"]["modelstack:retraining"] |= {"on": [], "every_days": None}
     config = folder / "Pulumi.year.yaml"

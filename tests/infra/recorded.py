@@ -19,13 +19,14 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2
 
 import infra.__main__ as program
-from infra import place
-from infra.config import ServingSettings
-from infra.naming import Names
-from infra.serving import wanted_release
+from infra.aws import place
+from infra.aws.serving import wanted_release
+from infra.config.settings import ServingSettings
+from platforms.aws.names import Names
 from retraining.record import Record
-from rollout.release import Release
-from rollout.state import Phase, Reason, RolloutState, Verdict
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"
@@ -126,7 +127,7 @@ class Recorder(mocks.MockMonitor):
 
 def stack_config(name: str, **sections: dict[str, Any]) -> dict[str, str]:
     """The committed config of a stack with some fields changed, as Pulumi gives it to a program."""
-    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    config = yaml.safe_load((ROOT / f"stacks/Pulumi.{name}.yaml").read_text())["config"]
     for section, fields in sections.items():
         config[f"modelstack:{section}"] = {**config.get(f"modelstack:{section}", {}), **fields}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel
 
-from infra.config import Settings
+from infra.config.settings import Settings
 
 REGION = "us-east-1"
 KINDS = {
@@ -35,7 +35,7 @@ def refusal(stack: str = "local", region: str | None = REGION, **values: Any) ->
     with pytest.raises(pulumi.RunError) as caught:
         load(stack, region, **values)
     first, *lines = str(caught.value).split("\n")
-    assert first == f"Pulumi.{stack}.yaml is not valid; nothing was changed:"
+    assert first == f"stacks/Pulumi.{stack}.yaml is not valid; nothing was changed:"
     assert all(line.startswith("  - ") for line in lines)
     return [line.removeprefix("  - ") for line in lines]
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from infra.beyond_chance import evidence, least, looks, ratio
-from infra.config import Settings
-from infra.rollout_config import RolloutSettings
+from infra.config.rollout_settings import RolloutSettings
+from infra.config.settings import Settings
+from infra.plan.beyond_chance import evidence, least, looks, ratio
 from localcloud.cloudwatch.evaluation import Condition
 from localcloud.server.platform import Datum
 from tests.infra.queries import as_put

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra import checkout
+from infra.config import checkout
 from tests.infra.recorded import run_program
 
 

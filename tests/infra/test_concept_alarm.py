@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
-from infra.alarm import RUNBOOK
+from infra.aws.alarm import RUNBOOK
 from localcloud.server.platform import Datum
-from monitoring.blocks import Cut
-from monitoring.concept import Bets, Tolerated, Usual
-from monitoring.settling import Labelled
-from monitoring.standing import EVIDENCE
+from monitoring.labels.concept import Bets, Tolerated, Usual
+from monitoring.labels.settling import Labelled
+from monitoring.labels.standing import EVIDENCE
+from monitoring.statistics.blocks import Cut
 from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
 from tests.infra.recorded import run_program as run

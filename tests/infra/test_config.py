@@ -12,9 +12,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from infra import checkout
-from infra.allowed import what_is_allowed
-from infra.config import (
+from infra.config import checkout
+from infra.config.allowed import what_is_allowed
+from infra.config.settings import (
     Gate,
     ModelSettings,
     MonitoringSettings,
@@ -23,8 +23,8 @@ from infra.config import (
     ServingSettings,
     Settings,
 )
-from infra.slo_config import SloSettings
-from infra.target import check_target, regions, wrong_region
+from infra.config.slo_settings import SloSettings
+from infra.config.target import check_target, regions, wrong_region
 from tests.infra.refusals import constraints, kind_of, load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -303,7 +303,7 @@ def test_what_is_no_region_is_told_with_the_regions_that_there_are() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_committed_stack_files_are_valid(stack: str) -> None:
-    content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    content = yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())["config"]
     values = {key.partition(":")[2]: value for key, value in content.items() if key.startswith("modelstack:")}
     assert load(stack, content["aws:region"], **values).model.name == "flight-delay"
     assert content["aws:region"] == "us-east-1"
@@ -311,7 +311,7 @@ def test_committed_stack_files_are_valid(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", ["local", "local-staging", "local-year"])
 def test_working_on_a_local_stack_leaves_its_committed_file_alone(stack: str) -> None:
-    content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
+    content = yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())
     assert content["encryptionsalt"].startswith("v1:"), "without a salt, the first `pulumi up` writes one into the file"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from infra.config import Settings
-from infra.config_page import PAGE, page
+from infra.config.page import PAGE, page
+from infra.config.settings import Settings
 
 
 def test_the_page_in_the_tree_is_made_from_the_present_fields() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-import retraining.aws
-import rollout.dynamo
-from infra.journal import recorded
+import platforms.aws.journal
+import platforms.aws.training
+from infra.aws.journal import recorded
 from retraining.record import Record
-from rollout.ports import Unreachable
-from rollout.state import Phase, RolloutState, StateError
+from rollout.core.errors import Unreachable
+from rollout.core.state import Phase, RolloutState, StateError
 
 
 class Journal:
@@ -39,8 +39,8 @@ class Book:
 
 @pytest.fixture(autouse=True)
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
-    monkeypatch.setattr(rollout.dynamo, "DynamoJournal", Journal)
-    monkeypatch.setattr(retraining.aws, "DynamoBook", Book)
+    monkeypatch.setattr(platforms.aws.journal, "DynamoJournal", Journal)
+    monkeypatch.setattr(platforms.aws.training, "DynamoBook", Book)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.table import INDEX
+from platforms.aws.table import INDEX
 from tests.infra.recorded import World
 from tests.infra.recorded import run_program as run
 

@@ -12,12 +12,12 @@ from pulumi.runtime import rpc
 
 import pipeline.build
 import pipeline.recipe
-import pipeline.registry
+import platforms.aws.registry
 from infra.providers import package
 from infra.providers.package import PackageProvider
 from pipeline.gate import GateRefused, Miss, gate
 from pipeline.recipe import Recipe
-from pipeline.registry import Registered, RegistryError
+from platforms.aws.registry import Registered, RegistryError
 
 REGISTERED = Registered(
     model_package_arn="arn:1",
@@ -117,9 +117,9 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry()
     monkeypatch.setattr(pipeline.build, "build", made.build)
     monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
-    monkeypatch.setattr(pipeline.registry, "publish", lambda sealed, **options: REGISTERED)
-    monkeypatch.setattr(pipeline.registry, "copy", made.copy)
-    monkeypatch.setattr(pipeline.registry, "take", made.take)
+    monkeypatch.setattr(platforms.aws.registry, "publish", lambda sealed, **options: REGISTERED)
+    monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
+    monkeypatch.setattr(platforms.aws.registry, "take", made.take)
     monkeypatch.setattr(package, "_clients", lambda region: made)
     return made
 

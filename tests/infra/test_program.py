@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.outputs import NAMES
+from infra.aws.outputs import NAMES
 from localcloud.cloudwatch.dashboards import check
 from tests.infra.recorded import (
     ACCOUNT,

@@ -9,10 +9,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.verdict import FIELDS
-from infra.whole_numbers import whole
-from rollout.plan import Plan
-from rollout.state import Phase, Reason, RolloutState
+from infra.aws.verdict import FIELDS
+from infra.config.whole_numbers import whole
+from rollout.core.plan import Plan
+from rollout.core.state import Phase, RolloutState
+from rollout.reason import Reason
 from tests.infra.recorded import DIGEST, FACTS, LOCAL, OLD, World, config_of, idle, release, statements, verdict
 from tests.infra.recorded import run_program as run
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from infra import checkout
-from infra.provable import CAPTURED, LABELLED, not_better
-from rollout import ReplayGate, catalogue
+from infra.config import checkout
+from infra.config.provable import CAPTURED, LABELLED, not_better
+from rollout.core import catalogue
+from rollout.core.plan import ReplayGate
 from rollout.judge import judge
-from rollout.metrics import Metric
+from rollout.judge.metrics import Metric
 from tests.infra.refusals import load, refusal
 from tests.infra.strategies import strategy
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.naming import Names
-from infra.releases import ServingPlan, Wanted, plan_serving
-from rollout.release import Release
-from rollout.state import Phase, Reason, Retiring, RolloutState, Verdict
+from infra.plan.releases import ServingPlan, Wanted, plan_serving
+from platforms.aws.names import Names
+from rollout.core.release import Release
+from rollout.core.state import Phase, Retiring, RolloutState, Verdict
+from rollout.reason import Reason
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
 pair_of = NAMES.pair_of

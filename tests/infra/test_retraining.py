@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from infra import checkout, place
-from infra.retraining_config import RetrainingSettings
+from infra.aws import place
+from infra.config import checkout
+from infra.config.retraining_settings import RetrainingSettings
 from retraining.record import Candidate, Record
 from retraining.rules import read
-from rollout.release import release_id
+from rollout.core.release import release_id
 from tests.infra.recorded import FACTS, LOCAL, OLD, World, idle, statements, verdict
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import constraints, kind_of, refusal
@@ -123,7 +124,7 @@ def test_the_function_gets_the_rules_the_gates_and_what_a_job_needs(world: World
     assert job.gates == {"auc": {"min": 0.6}, "log_loss": {"max": 0.62}}
     assert job.role == LOCAL.training_role_arn
     assert (job.image, job.bucket, job.group) == (LOCAL.process_image, LOCAL.bucket, LOCAL.package_group)
-    assert function["handler"] == "monitoring.handlers.retrain.handler"
+    assert function["handler"] == "platforms.aws.handlers.retrain.handler"
 
 
 def test_it_is_called_by_alarms_by_jobs_and_on_a_schedule(world: World) -> None:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from infra.allowed import what_is_allowed
-from infra.rollout_config import (
+from infra.config.allowed import what_is_allowed
+from infra.config.rollout_settings import (
     AB,
     AllAtOnce,
     Canary,
@@ -24,7 +24,7 @@ from infra.rollout_config import (
     Steps,
     StepSettings,
 )
-from rollout import catalogue
+from rollout.core import catalogue
 from tests.infra.refusals import constraints, kind_of, refusal
 from tests.infra.strategies import STEP, strategy
 

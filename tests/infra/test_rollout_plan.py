@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config import Settings
-from infra.rollout_config import InfrastructureSettings, RolloutSettings
-from rollout.plan import Guard, Plan, ReplayGate, Step
+from infra.config.rollout_settings import InfrastructureSettings, RolloutSettings
+from infra.config.settings import Settings
+from rollout.core.plan import Guard, Plan, ReplayGate, Step
 from tests.infra.refusals import load
 from tests.infra.strategies import GOOD, STEP, strategy
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from scipy.stats import binom
 
-from infra import beyond_chance
-from infra.alarm import RUNBOOK
-from infra.slo import ALPHA, evidence
-from infra.slo_config import SloSettings
+from infra.aws.alarm import RUNBOOK
+from infra.aws.slo import ALPHA, evidence
+from infra.config.slo_settings import SloSettings
+from infra.plan import beyond_chance
 from localcloud.server.platform import Datum
-from monitoring.slo import SLIS, rules
+from monitoring.objectives.slo import SLIS, rules
 from tests.infra.queries import as_put
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, World, idle, release, statements
 from tests.infra.recorded import run_program as run

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.build import build
 from pipeline.recipe import recipe
-from pipeline.registry import Clients, Registered, publish
+from platforms.aws.registry import Clients, Registered, publish
 from tests.model.conftest import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -35,7 +35,7 @@ def docker(*words: str) -> subprocess.CompletedProcess[str]:
 
 def make_image(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ops.image", *words],
+        [sys.executable, "-m", "cli.local.image", *words],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

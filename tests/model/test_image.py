@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.container import Engine, image_tag, lay_out, lay_out_training
-from ops.errors import OperatorError
-from ops.wheels import wheels
-from pipeline import outline, retraining
+from cli.errors import OperatorError
+from cli.local.container import Engine, image_tag, lay_out, lay_out_training
+from cli.local.wheels import wheels
+from pipeline import candidate, outline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,12 @@ def test_without_an_engine_it_says_what_runs_instead(tmp_path: Path, change: dic
     docker.chmod(0o755)
     environment = {**os.environ, **{name: value.format(bin=tmp_path) for name, value in change.items()}}
     done = subprocess.run(
-        [sys.executable, "-m", "ops.image"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cli.local.image"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert said in done.stdout
@@ -68,9 +73,9 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    assert {path.name for path in checkout.iterdir()} == {"model", *retraining.ROOMS}
+    assert {path.name for path in checkout.iterdir()} == {"model", *candidate.ROOMS}
     assert {path.name for path in (checkout / "model").iterdir()} == set(outline.KEPT), "no model is in the image"
-    code = "import pipeline.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
+    code = "import platforms.aws.jobs.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

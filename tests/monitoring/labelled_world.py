@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from monitoring.aws import FORM
-from monitoring.baselines import FILE
-from monitoring.handlers import labels
-from rollout import Phase, Plan, Release, RolloutState, Step
-from rollout.aws import clients
-from rollout.dynamo import DynamoJournal
+from platforms.aws.baselines import FILE
+from platforms.aws.clients import clients
+from platforms.aws.files import FORM
+from platforms.aws.handlers import labels
+from platforms.aws.journal import DynamoJournal
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
 
 BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from monitoring.bulk import DAY, sealed
-from monitoring.record import Datum, Reading
-from monitoring.reference import Reference
-from monitoring.watch import DriftWatch, Measured
+from monitoring.captured import Malformed, Recorded
+from monitoring.drift.record import Datum, Reading
+from monitoring.drift.reference import Reference
+from monitoring.drift.watch import DriftWatch, Measured
+from platforms.aws.captures import traffic
 
 ROWS = 30  # a day
 START = 20_000 * DAY
@@ -52,6 +54,9 @@ class Shelf:
 
     def recent(self, variant: str, until: str) -> Collection[str]:
         return [key for key in self.files if key.startswith(f"{variant}/") and key <= until]
+
+    def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
+        return ((line, item) for line in self.lines(key) for item in traffic((line,)))
 
     def lines(self, key: str) -> Iterable[bytes]:
         return self.files[key]

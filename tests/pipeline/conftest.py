@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from pipeline import archive
-from pipeline.build import SealedPackage, build
-from pipeline.pack import describe
+from pipeline.build import build
+from pipeline.candidate import Job, Report, retrain
+from pipeline.pack import Registered, SealedPackage, describe
 from pipeline.recipe import canonical, recipe
-from pipeline.registry import Clients
-from pipeline.retraining import Job, Report, retrain
+from platforms.aws.registry import Clients, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
@@ -128,7 +128,13 @@ def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -
     def made(through: str, sealed: SealedPackage = champion, said: Callable[[str], None] = lambda _: None, **more: Any):
         work = tmp_path / uuid4().hex
         work.mkdir()
-        return retrain(replace(job(sealed, place, through), **more), sealed.path, work, clients, progress=said)
+        asked = replace(job(sealed, place, through), **more)
+
+        def register(made: SealedPackage, lineage: Mapping[str, str]) -> Registered:
+            image = asked.champion["image_uri"]
+            return publish(made, bucket=place, group=place, image=image, clients=clients, lineage=lineage)
+
+        return retrain(asked, sealed.path, work, register, progress=said)
 
     return made
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.baseline import Baseline
-from monitoring.blocks import Cut
 from monitoring.bulk import DAY
+from monitoring.labels.baseline import Baseline
+from monitoring.statistics.blocks import Cut
 from pipeline import archive
 from pipeline.baseline import FILE, baseline, judged
 from pipeline.contract import ContractBroken

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.blocks import Cut
 from monitoring.bulk import DAY, ROWS
-from monitoring.profile import Categorical, Numeric
-from monitoring.reference import Reference
+from monitoring.drift.reference import Reference
+from monitoring.statistics.blocks import Cut
+from monitoring.statistics.profile import Categorical, Numeric
 from pipeline import archive
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference

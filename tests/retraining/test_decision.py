@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.config import LONGEST_PREFIX
+from infra.config.settings import LONGEST_PREFIX
 from retraining.decision import JobSeen, NotNow, Seen, Start, Stop, approve, decide, decline, forget, request, stop
 from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written
-from rollout.release import Release, release_id
+from rollout.core.release import Release, release_id
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:process"
 CHAMPION = Release(

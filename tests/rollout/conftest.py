@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from rollout import Plan, Release, Step
-from rollout.memory import World
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from tests.simulator.platform import World
 
 PLAN = Plan(steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=1200)
 

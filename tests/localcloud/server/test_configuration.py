@@ -20,7 +20,7 @@ def test_the_projects_own_file_runs_its_serving_image_as_a_process():
     [image] = load(ROOT / "localcloud.toml").images
     assert image.repository == "*-serving"
     assert image.command == (str(ROOT / ".venv/bin/python"), "model/entrypoint.py", "serve")
-    assert image.train == (str(ROOT / ".venv/bin/python"), "-m", "pipeline.retrain")
+    assert image.train == (str(ROOT / ".venv/bin/python"), "-m", "platforms.aws.jobs.retrain")
     assert image.folder == ROOT
 
 

@@ -1,0 +1,101 @@
+"""`make year`: the year's flights on a live endpoint that retrains itself, and a page on what that was good for.
+
+python -m bench.year                              # March to December
+python -m bench.year 2013-03-01 2013-05-01        # a part of it
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.year import WRITTEN, policies, report
+from bench.year.facts import LIVE, Year, gain
+from bench.year.live import Live, Lived
+from bench.year.losses import Losses, by_day, form
+from bench.year.plan import Plan
+from bench.year.policies import MONTHLY, NEVER
+from cli.command import run
+from cli.local import down, up
+from cli.local.cloud import Local
+from cli.local.stack import Stack
+from cli.target import ROOT, Target, resolve
+from pipeline import step
+
+STACK = "local-year"
+
+
+def main(days: Sequence[str] = ()) -> int:
+    """Run the year; 0 when it came to its end.
+
+    Args:
+        days: The first day and the one after the last, YYYY-MM-DD, instead of the plan's.
+    """
+    return run(
+        lambda console: _story(console, days), stopped="run `make year` again, which begins anew, or `make down`."
+    )
+
+
+def _story(console: Console, days: Sequence[str]) -> int:
+    local = Local.here()
+    local.start(console)
+    # Its monitors have seen a year already, and its champion was trained on it.
+    if STACK in local.stack_names() and (code := down.destroy(console, local, STACK)):
+        return code
+    stack = up.ensure(console, STACK)
+
+    def say(text: str) -> None:
+        console.print(f"  {text}", markup=False)
+
+    plan = replace(Plan(), since=days[0], until=days[1]) if len(days) > 1 else Plan()
+    year = live_through(stack, resolve(STACK), plan, say)
+    page, facts = report.write(year, WRITTEN)
+    console.print(f"\n{page.relative_to(ROOT)}\n{facts.relative_to(ROOT)}")
+    return 0
+
+
+def live_through(stack: Stack, target: Target, plan: Plan, say: Callable[[str], None]) -> Year:
+    """Let a stack that serves live through a plan, and hold it against other policies.
+
+    Raises:
+        OperatorError: The replay ended early, or the other policies could not be scored.
+    """
+    lived = Live(stack, target, plan, form(stack.root / "model"), say).run()
+    say("what other policies would have answered")
+    return _year(plan, lived, others(stack, plan, say))
+
+
+def others(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str, Losses]:
+    """What the policies without an endpoint would have answered, computed in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        given = ("--parameters", json.dumps(stack.parameters()), "--since", plan.since, "--until", plan.until)
+        step.run(stack.root, policies.__name__, [*given, "--out", name], say)
+        return json.loads((Path(name) / policies.FILE).read_text())
+
+
+def _year(plan: Plan, lived: Lived, offline: dict[str, Losses]) -> Year:
+    losses = {LIVE: lived.losses, **offline}
+    pairs = ((LIVE, NEVER), (LIVE, MONTHLY), (MONTHLY, NEVER))
+    return Year(
+        plan,
+        lived.took_s,
+        lived.counts,
+        days=tuple(by_day(losses, lived.day_of, plan.days)),
+        gains=tuple(gain(losses, lived.day_of, policy, against) for policy, against in pairs),
+        alarms=lived.alarms,
+        retrainings=lived.retrainings,
+        rollouts=lived.rollouts,
+        evidence=lived.evidence,
+        served=lived.served,
+        remarks=lived.remarks,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:3]))

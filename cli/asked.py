@@ -1,0 +1,94 @@
+"""Which endpoint a command is about, and what is common to all commands: its options, and how a failure is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli.command import tell
+from cli.errors import OperatorError
+from cli.target import Target, named, resolve
+from rollout.controller.commands import DEFAULT_STACK
+
+_STACK = "MODELSTACK_STACK"
+
+
+def _default_stack() -> str:
+    return os.environ.get(_STACK) or DEFAULT_STACK
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
+
+    stack: str = field(default_factory=_default_stack)
+    endpoint: str | None = None
+    region: str | None = None
+
+
+def find(asked: Asked) -> Target:
+    """Read where the endpoint is that is meant.
+
+    Raises:
+        OperatorError: It cannot be found out; the message says what to type.
+    """
+    return named(asked.endpoint, asked.region) if asked.endpoint else resolve(asked.stack)
+
+
+def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Note which endpoint is meant; what is said after the command counts more than what is said before it."""
+    if value is not None:
+        ctx.obj = replace(ctx.obj or Asked(), **{str(param.name): value})
+
+
+def _options() -> list[click.Parameter]:
+    """Which endpoint is meant: the same options before the command and after it."""
+    told = {"expose_value": False, "callback": _meant}
+    stack = f"The Pulumi stack whose endpoint is meant.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
+    return [
+        click.Option(["--stack"], help=stack, **told),
+        click.Option(
+            ["--endpoint"], help="An endpoint by its own name, when Pulumi's backend does not answer.", **told
+        ),
+        click.Option(["--region"], help="The region of --endpoint; without it, AWS_REGION.", **told),
+    ]
+
+
+class Command(click.Command):
+    """Takes the options of the group after its name too, as in `modelstack status --stack dev`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_options()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless the options do not go together."""
+        if ctx.obj.region and not ctx.obj.endpoint:
+            raise click.UsageError("--region goes with --endpoint; the region of a stack is one of its outputs")
+        return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_options()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and end as the failure says."""
+        ctx.obj = ctx.obj or Asked()
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
+        except OperatorError as error:
+            tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
+            sys.exit(error.exit_code)

@@ -1,0 +1,49 @@
+"""What `make up`, `make demo` and `make down` have in common: errors are words, and a stop is quiet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.stopping import Output, Stopped, listen
+
+
+def run(body: Callable[[Console], int], *, stopped: str) -> int:
+    """Run a command.
+
+    Args:
+        body: Does it; given the console to show things on.
+        stopped: What a person is told who stopped it: how it goes on from there.
+
+    Returns:
+        The exit code: the body's or its error's; 130 after Ctrl-C, 143 after `kill -TERM`.
+    """
+    if threading.current_thread() is threading.main_thread():
+        listen()
+    console = Output(highlight=False, soft_wrap=True)
+    try:
+        return body(console)
+    except OperatorError as error:
+        tell(console, error)
+        return error.exit_code
+    except KeyboardInterrupt as stop:
+        _last_word(console, stopped)
+        return stop.exit_code if isinstance(stop, Stopped) else 130
+
+
+def tell(console: Console, error: OperatorError) -> None:
+    """Show an error and what to do about it."""
+    console.print("[red]error:[/red]", end=" ")
+    console.print(str(error), markup=False)
+    if error.hint:
+        console.print(f"  {error.hint}", markup=False)
+
+
+def _last_word(console: Console, text: str) -> None:
+    try:
+        console.print(f"\nstopped; {text}", markup=False)
+    except KeyboardInterrupt:
+        return  # its reader was stopped with us

@@ -1,0 +1,82 @@
+"""Serves the pages on 127.0.0.1. Reads only: nothing that a browser sends changes a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from cli.console.pages import HOURS, Pages
+from cli.errors import OperatorError
+from cli.view.board import duration, value
+
+_HERE = Path(__file__).parent
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+TABS = (("dashboard", "/"), ("rollout", "/rollout"), ("alarms", "/alarms"), ("registry", "/registry"))
+
+
+def app(pages: Pages) -> Starlette:
+    """The console of one stack.
+
+    A request whose Host is no loopback name is refused: a page elsewhere cannot read a stack through the browser of who
+    looks at it (DNS rebinding).
+    """
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals |= {"tabs": TABS, "target": pages.target, "duration": duration, "measured": value}
+
+    def page(name: str, read: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            try:
+                shown, template, status = await run_in_threadpool(read, request), f"{name}.html", 200
+            except OperatorError as error:
+                shown, template, status = {"error": error}, "problem.html", 503
+            text = templates.get_template(template).render(shown, here=name)
+            return HTMLResponse(text, status, _HEADERS)
+
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/", page("dashboard", lambda request: pages.dashboard(_hours(request)))),
+            Route("/rollout", page("rollout", lambda _: pages.rollout())),
+            Route("/alarms", page("alarms", lambda _: pages.alarms())),
+            Route("/registry", page("registry", lambda _: pages.registry())),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+    )
+
+
+def _hours(request: Request) -> float:
+    """The hours that are asked for.
+
+    Raises:
+        OperatorError: They are none of those on offer.
+    """
+    given = request.query_params.get("hours", "1")
+    for hours in HOURS:
+        if given == f"{hours:g}":
+            return hours
+    offered = ", ".join(f"{hours:g}" for hours in HOURS)
+    raise OperatorError(f"hours is {given!r}", f"Allowed are {offered}.", 2)

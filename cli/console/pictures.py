@@ -1,0 +1,70 @@
+"""Takes the pictures of docs/console.md: `make pictures`, on a running stack; best while a release is on trial."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+from rich.console import Console
+
+from cli.command import run
+from cli.console.app import TABS
+from cli.console.pages import Pages
+from cli.console.serve import Serving
+from cli.errors import OperatorError
+from cli.target import LOCAL, ROOT, resolve
+
+FOLDER = ROOT / "docs" / "pictures"
+_SIZE = "1280,1250"
+_PATIENCE_S = 180
+
+
+def take(address: str, picture: Path, size: str = _SIZE) -> None:
+    """Take a picture of one page.
+
+    Args:
+        address: The page's.
+        picture: Where it goes.
+        size: Width and height of the window, pixels.
+
+    Raises:
+        OperatorError: There is no Chromium, or it took none.
+    """
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if binary is None:
+        raise OperatorError("chromium is not on PATH", "On Debian: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        wanted = [f"--window-size={size}", f"--screenshot={picture}", address]
+        done = subprocess.run(
+            [binary, *flags, *wanted], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+        )
+    if done.returncode or not picture.is_file():
+        raise OperatorError(f"chromium took no picture of {address}: {done.stderr.strip()[-300:]}")
+
+
+def main(console: Console) -> int:
+    """Take all pictures."""
+    serving, served = Serving(Pages(resolve(LOCAL)), 0), SimpleQueue[str]()
+    thread = threading.Thread(target=serving.run, args=(served.put,), daemon=True)
+    thread.start()
+    address = served.get(timeout=_PATIENCE_S)
+    FOLDER.mkdir(exist_ok=True)
+    try:
+        for name, path in TABS:
+            picture = FOLDER / f"console-{name}.png"
+            take(address.rstrip("/") + ("/?hours=0.25" if path == "/" else path), picture)
+            console.print(str(picture.relative_to(ROOT)))
+    finally:
+        serving.stop()
+        thread.join(_PATIENCE_S)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, stopped="the pictures that were there are kept."))

@@ -1,0 +1,45 @@
+"""Runs the console until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from cli.console.app import app
+from cli.console.pages import Pages
+from cli.errors import OperatorError
+
+
+class Serving:
+    """A console on 127.0.0.1."""
+
+    def __init__(self, pages: Pages, port: int) -> None:
+        """Take what is served, and where; port 0 takes a free one."""
+        self._port = port
+        self._server = uvicorn.Server(uvicorn.Config(app(pages), log_level="warning", lifespan="off"))
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Serve until it is stopped; by Ctrl-C too, in the main thread.
+
+        Args:
+            ready: Called with the address once it takes requests.
+
+        Raises:
+            OperatorError: The port cannot be used.
+        """
+        with socket.socket() as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind(("127.0.0.1", self._port))
+            except OSError as error:
+                told = f"port {self._port} of 127.0.0.1 cannot be used: {error.strerror}"
+                raise OperatorError(told, "Name another one with --port; 0 takes a free one.") from error
+            bound.listen()
+            ready(f"http://127.0.0.1:{bound.getsockname()[1]}/")
+            self._server.run([bound])
+
+    def stop(self) -> None:
+        """End it from another thread."""
+        self._server.should_exit = True

@@ -1,0 +1,1 @@
+"""What runs the local stacks: up, demo, down, images."""

@@ -1,0 +1,125 @@
+"""Where do the local stacks run? The local cloud's process, and the environment that points everything at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.local.recovery import mend
+from cli.local.stack import Stack
+from cli.target import LOCAL, ROOT
+from localcloud.setup import shell
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+
+
+@dataclass(frozen=True)
+class Local:
+    """One checkout's local cloud and backend."""
+
+    places: Places
+    project: str
+
+    @classmethod
+    def here(cls, root: Path = ROOT) -> Local:
+        """That of this checkout; this process's environment points at it from now on.
+
+        Raises:
+            OperatorError: The checkout was not set up.
+        """
+        local = cls(Places.of(root), str(yaml.safe_load((root / "Pulumi.yaml").read_text())["name"]))
+        local.point()
+        return local
+
+    def point(self) -> None:
+        """Point this process, and those it starts, at the local cloud as it runs now."""
+        try:
+            wanted = shell.variables(self.places)
+        except SetupFailed as error:
+            raise OperatorError(str(error), " ".join(error.advice)) from error
+        for name in shell.UNSET:
+            os.environ.pop(name, None)
+        os.environ.update(wanted)
+
+    def start(self, console: Console) -> str:
+        """Start the cloud unless it runs.
+
+        Returns:
+            Its URL.
+
+        Raises:
+            OperatorError: It cannot be started; the message says why.
+        """
+        environment = json.loads(self.places.record.read_text())["localcloud"]
+        with console.status("starting the local cloud"):
+            self._cloud(
+                *("start", "--port", self._port(), "--python", f"{environment}/bin/python"),
+                *("--config", str(self.places.root / "localcloud.toml")),
+            )
+        self.point()
+        return os.environ["AWS_ENDPOINT_URL"]
+
+    def _port(self) -> str:
+        """The port that is asked for, else the one that the cloud was started on, else the usual one."""
+        try:
+            started = urlsplit(json.loads(self.places.server_record.read_text())["url"]).port
+        except (OSError, ValueError, KeyError):
+            started = None
+        return os.environ.get("LOCALCLOUD_PORT") or str(started or shell.PORT)
+
+    def stop(self) -> None:
+        """Stop the cloud and whatever it started.
+
+        Raises:
+            OperatorError: It does not stop.
+        """
+        self._cloud("stop")
+
+    def forget(self) -> None:
+        """Remove all that the stopped cloud holds."""
+        shutil.rmtree(self.places.server_record.parent, ignore_errors=True)
+
+    def stack_names(self) -> list[str]:
+        """The local stacks that the backend holds."""
+        mend(self.places.backend)
+        listed = Stack("", root=self.places.root).pulumi("stack", "ls", "--json")
+        if listed.code:
+            raise OperatorError(f"the stacks cannot be listed: {listed.error}")
+        return [item["name"] for item in json.loads(listed.output) if item["name"].startswith(LOCAL)]
+
+    def select(self, name: str) -> Stack:
+        """Select a stack, and make it if it is not there.
+
+        Raises:
+            OperatorError: The backend refuses.
+        """
+        stack = Stack(name, root=self.places.root)
+        words = ("select", name) if name in self.stack_names() else ("init", name)
+        done = stack.pulumi("stack", *words)
+        if done.code:
+            raise OperatorError(f"stack {name}: {done.error}")
+        return stack
+
+    def _cloud(self, *words: str) -> None:
+        command = [sys.executable, "-m", "localcloud", words[0], "--state", str(self.places.server_record.parent)]
+        done = subprocess.run(
+            [*command, *words[1:]],
+            cwd=self.places.root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["no reason given"]
+            raise OperatorError(f"the local cloud: {said[-1].removeprefix('error: ')}")

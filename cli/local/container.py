@@ -1,0 +1,169 @@
+"""A Docker engine, and what a build of the model's image needs from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cli.errors import OperatorError
+
+SUITE = "bookworm"
+DEBIAN_BASE = f"modelstack-base:{SUITE}"
+PUBLIC_BASE = "python:3.11-slim-bookworm"
+_MIRROR = "http://deb.debian.org/debian"
+_LEFT_OUT = (
+    "./var/cache/apt/*",
+    "./var/lib/apt/lists/*",
+    "./usr/share/doc/*",
+    "./usr/share/man/*",
+    "./usr/share/locale/*",
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The Docker engine that the `docker` command talks to."""
+
+    command: str = "docker"
+
+    @classmethod
+    def find(cls, hint: str) -> Engine:
+        """Return the engine that answers.
+
+        Raises:
+            OperatorError: None does; `hint` says what to do.
+        """
+        engine = cls()
+        if shutil.which(engine.command) is None:
+            raise OperatorError("no Docker engine: there is no `docker` command on PATH", hint)
+        done = subprocess.run(
+            [engine.command, "info", "--format", "{{.ServerVersion}}"], capture_output=True, text=True, check=False
+        )
+        if done.returncode or not done.stdout.strip():
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise OperatorError(f"no Docker engine answers: {said}", hint)
+        return engine
+
+    def run(self, *words: str, given: str | bytes | None = None, environment: dict[str, str] | None = None) -> str:
+        """Run a docker command and return what it printed.
+
+        Raises:
+            OperatorError: It failed; the message ends with its last words.
+        """
+        done = subprocess.run(
+            [self.command, *words],
+            input=given.encode() if isinstance(given, str) else given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stdout + b"\n" + done.stderr).decode(errors="replace").strip().splitlines()
+            raise OperatorError(f"docker {words[0]} failed: " + "\n  ".join(said[-8:] or ["no reason given"]))
+        return done.stdout.decode().strip()
+
+    def image_id(self, name: str) -> str:
+        """The id of an image that the engine has, or an empty string."""
+        return self.run("images", "--quiet", "--no-trunc", name)
+
+    def build(self, context: Path, name: str, base: str) -> None:
+        """Build a context with no network in its steps, with BuildKit where the engine's client has it."""
+        buildx = subprocess.run([self.command, "buildx", "version"], capture_output=True, check=False).returncode == 0
+        self.run(
+            *("build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--tag", name, str(context)),
+            environment={"DOCKER_BUILDKIT": "1" if buildx else "0"},
+        )
+
+    def push(self, built: str, name: str, host: str, user: str, password: str) -> None:
+        """Push an image under a name; the login is forgotten afterwards."""
+        self.run("tag", built, name)
+        with TemporaryDirectory(prefix="modelstack-docker-") as folder:
+            environment = {"DOCKER_CONFIG": folder}
+            self.run("login", "--username", user, "--password-stdin", host, given=password, environment=environment)
+            self.run("push", "--quiet", name, environment=environment)
+
+
+def base_image(engine: Engine, progress: Callable[[str], None]) -> str:
+    """Return a base image with Python 3.11: the one made here before, one made now from Debian, or the public one.
+
+    Making one takes root and `debootstrap`, a minute and a half, and reaches nothing but a Debian mirror.
+    """
+    if engine.image_id(DEBIAN_BASE):
+        return DEBIAN_BASE
+    if shutil.which("debootstrap") is None or os.geteuid() != 0:
+        progress(f"taking {PUBLIC_BASE} (debootstrap, run as root, would make a base image from a Debian mirror alone)")
+        return PUBLIC_BASE
+    mirror = os.environ.get("DEBIAN_MIRROR", _MIRROR)
+    progress(f"making the base image {DEBIAN_BASE} with debootstrap from {mirror}")
+    with TemporaryDirectory(prefix="modelstack-base-") as folder:
+        made = subprocess.run(
+            ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", SUITE, f"{folder}/root", mirror],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            said = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
+            raise OperatorError(
+                f"debootstrap failed: {said}", "Name another mirror in DEBIAN_MIRROR, or an image with --base-image."
+            )
+        excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
+        packed = subprocess.run(
+            ["tar", "--create", "--directory", f"{folder}/root", *excluded, "."], capture_output=True, check=True
+        )
+    engine.run("import", "-", DEBIAN_BASE, given=packed.stdout)
+    return DEBIAN_BASE
+
+
+def python_of(engine: Engine, base: str) -> str:
+    """Return the Python of a base image, as `3.11`.
+
+    Raises:
+        OperatorError: It has none, or cannot be had.
+    """
+    program = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
+    return engine.run("run", "--rm", "--network", "none", "--entrypoint", "python3", base, "-c", program)
+
+
+def lay_out(root: Path, wheels: Path, folder: Path) -> None:
+    """Put what the Dockerfile of the serving image asks for into a folder."""
+    _copy(root / "model" / "Dockerfile", folder / "Dockerfile")
+    _copy(root / "model" / "entrypoint.py", folder / "entrypoint.py")
+    _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
+    shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
+    """Put what the Dockerfile of the training image asks for into a folder."""
+    _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
+    for room in ("pipeline", "monitoring", "platforms/aws/jobs"):
+        for path in sorted((root / room).rglob("*.py")):
+            _copy(path, folder / "checkout" / path.relative_to(root))
+    for name in ("platforms/__init__.py", "platforms/aws/__init__.py", "platforms/aws/registry.py"):
+        _copy(root / name, folder / "checkout" / name)
+    for name in ("model/Dockerfile", "model/entrypoint.py", "requirements/app.txt", "requirements/serving.txt"):
+        _copy(root / name, folder / "checkout" / name)
+    shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
+
+
+def _copy(source: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, to)
+    to.chmod(0o644)
+
+
+def image_tag(context: Path, base_id: str) -> str:
+    """Return a tag that says what an image is made from: its context, and its base. The same inputs are built once."""
+    sha256 = hashlib.sha256(base_id.encode())
+    for path in sorted(context.rglob("*")):
+        if path.is_file():
+            sha256.update(f"{path.relative_to(context)}\n".encode())
+            sha256.update(hashlib.sha256(path.read_bytes()).digest())
+    return sha256.hexdigest()[:12]

@@ -1,0 +1,78 @@
+"""`make down`: the local stacks are destroyed, nothing that was started runs on, and the local cloud is empty."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from cli.command import run, tell
+from cli.errors import OperatorError
+from cli.local.cloud import Local
+from cli.local.progress import follow
+from cli.local.recovery import recover
+from cli.local.stack import Stack
+
+
+def main() -> int:
+    """Take everything down; 0 when nothing is left."""
+    return run(_take_down, stopped="`make down` goes on from here.")
+
+
+def _take_down(console: Console) -> int:
+    local = Local.here()
+    try:
+        code = _destroy_all(console, local)
+    finally:
+        local.stop()
+        console.print("local cloud: stopped")
+    if code == 0:
+        local.forget()  # what is left in it belongs to nothing
+    return code
+
+
+def _destroy_all(console: Console, local: Local) -> int:
+    # Stacks that take releases from others come first: those are named after them, such as local-staging.
+    names = sorted(local.stack_names(), reverse=True)
+    if names:
+        local.start(console)
+    for name in names:
+        if code := destroy(console, local, name):
+            return code
+    return 0
+
+
+def destroy(console: Console, local: Local, name: str) -> int:
+    """Destroy a stack of a local cloud that runs, and forget it.
+
+    Args:
+        console: Where to show progress.
+        local: Where it is.
+        name: The stack.
+
+    Returns:
+        0, or how the engine ended that could not destroy it; what it said has been shown.
+
+    Raises:
+        OperatorError: It was destroyed and cannot be removed.
+    """
+    stack = Stack(name, root=local.places.root)
+    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    console.print(f"stack {name}: pulumi destroy")
+    log = local.places.logs / "down.log"
+    outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+    if outcome.code or outcome.interrupted:
+        for text in () if outcome.interrupted else dict.fromkeys(outcome.errors):
+            tell(console, OperatorError(text))
+        console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
+        if outcome.interrupted:
+            raise outcome.interrupted
+        return outcome.code
+    removed = stack.pulumi("stack", "rm", "--yes", "--preserve-config", "--stack", name)
+    if removed.code:
+        raise OperatorError(f"stack {name} was destroyed, but cannot be removed: {removed.error}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""How does an update look while it runs? The engine's events as lines that a person can follow."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.errors import OperatorError
+from cli.stopping import Ending
+from rollout.controller.notice import waiting
+
+_POLL_S = 0.1
+_DONE = {
+    "create": ("+", "green", "created"),
+    "create-replacement": ("+", "green", "created anew"),
+    "update": ("~", "yellow", "updated"),
+    "delete": ("-", "red", "deleted"),
+    "delete-replaced": ("-", "red", "deleted, its successor is there"),
+    "import": ("=", "cyan", "taken over"),
+}
+_REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
+_ADVISE_S = 120.0  # how often it is said how to send what is waited for
+_SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --rate 25'
+_ADVICE: dict[str, str] = {waiting("requests"): _SEND, waiting("labels"): f"{_SEND} --labels-after 5"}
+_UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
+_NOISE = ("Duration:", "Resources:")
+
+
+class Status(Protocol):
+    """A line that is overwritten."""
+
+    def update(self, status: str) -> None:
+        """Show this instead."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """How an update ended.
+
+    Attributes:
+        code: The CLI's exit code.
+        changes: Number of resources by what happened to them, such as `create` or `same`.
+        errors: What went wrong, as the engine or the program says it.
+        interrupted: What the person stopped it with; None when it ended by itself.
+    """
+
+    code: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    interrupted: KeyboardInterrupt | None = None
+
+    @property
+    def changed(self) -> int:
+        """Number of resources that are not as they were."""
+        return sum(number for kind, number in self.changes.items() if kind not in ("same", "read"))
+
+
+class Follower:
+    """Turns events into lines."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        self.outcome = Outcome()
+        self._console = console
+        self._status = status
+        self._began: dict[str, float] = {}
+        self._waiting = ""
+        self._told = self._advised = -math.inf
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Show one engine event."""
+        if said := event.get("diagnosticEvent"):
+            self._said(said)
+        elif before := event.get("resourcePreEvent"):
+            self._before(before["metadata"])
+        elif after := event.get("resOutputsEvent"):
+            self._after(after["metadata"])
+        elif failed := event.get("resOpFailedEvent"):
+            self._began.pop(failed["metadata"]["urn"], None)
+        elif summary := event.get("summaryEvent"):
+            self.outcome.changes = dict(summary.get("resourceChanges") or {})
+        self.tick()
+
+    def tick(self) -> None:
+        """Show what is under way, and for how long."""
+        now = time.monotonic()
+        busy = [f"{_title(urn)} ({now - since:.0f} s)" for urn, since in list(self._began.items())[:3]]
+        more = len(self._began) - len(busy)
+        doing = ", ".join(busy) + (f" and {more} more" if more else "") if busy else "working"
+        self._status.update(f"{doing}: {self._waiting}" if self._waiting else doing)
+
+    def _said(self, said: dict[str, Any]) -> None:
+        text = "\n".join(line.rstrip() for line in str(said.get("message", "")).splitlines()).strip()
+        severity = said.get("severity", "")
+        if not text or severity == "debug":
+            return
+        if severity == "error":
+            self.outcome.errors.append(text)
+        elif said.get("ephemeral"):
+            self._waits(text)
+        else:
+            self._told = -math.inf  # what is waited for next is news
+            style = "yellow" if severity == "warning" else ""
+            self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
+
+    def _waits(self, text: str) -> None:
+        """Show what goes on, or is waited for, and, when it is requests or labels, how to send them."""
+        self._waiting = text
+        now = time.monotonic()
+        advice = next((said for begin, said in _ADVICE.items() if text.startswith(begin)), "")
+        advise = bool(advice) and now - self._advised >= _ADVISE_S
+        if not self._console.is_terminal and (advise or now - self._told >= _REPEAT_S):
+            self._told = now
+            self._console.print(Text(_indented(text, "·")))
+        if advise:
+            self._advised = now
+            self._console.print(Text(_indented(advice, " ")))
+
+    def _before(self, metadata: dict[str, Any]) -> None:
+        if metadata["op"] in _DONE and not metadata["type"].startswith(_UNSEEN):
+            self._began[metadata["urn"]] = time.monotonic()
+
+    def _after(self, metadata: dict[str, Any]) -> None:
+        since = self._began.pop(metadata["urn"], None)
+        self._waiting = self._waiting if self._began else ""
+        state = metadata.get("new") or metadata.get("old") or {}
+        if since is None or not state.get("custom"):  # a component is created with its children
+            return
+        sign, style, verb = _DONE[metadata["op"]]
+        took = time.monotonic() - since
+        self._console.print(
+            Text.assemble(
+                "  ",
+                (sign, style),
+                f" {_title(metadata['urn'])} {verb}",
+                (f"  {took:.1f} s" if took >= 1 else "", "dim"),
+            )
+        )
+
+
+def follow(
+    console: Console, words: Sequence[str], *, root: Path, log: Path, environ: dict[str, str] | None = None
+) -> Outcome:
+    """Run `pulumi WORDS` and show its events until it ends.
+
+    One Ctrl-C gives the engine a while to finish the steps that are under way; a second one ends it at once.
+
+    Args:
+        console: Where to show them.
+        words: An operation, such as `up`, with its options.
+        root: The folder of Pulumi.yaml.
+        log: Where the CLI's own output goes.
+        environ: The environment; this process's when None.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        OperatorError: The CLI cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, log.open("w") as output, console.status("working") as status:
+        events = Path(folder, "events.json")
+        follower = Follower(console, status)
+        try:
+            process = subprocess.Popen(
+                ["pulumi", *words, "--non-interactive", "--color", "never", "--event-log", str(events)],
+                cwd=root,
+                env={**(environ or os.environ), "PULUMI_DEBUG_COMMANDS": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,  # a terminal's Ctrl-C reaches us only, and we pass it on once
+            )
+        except OSError as error:
+            raise OperatorError(f"pulumi cannot be started: {error}", "Run `make setup`.", 2) from error
+        _watch(process, events, follower)
+    follower.outcome.code = process.returncode
+    if process.returncode and not follower.outcome.errors:
+        follower.outcome.errors.append(_last_words(log))
+    return follower.outcome
+
+
+def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower) -> None:
+    lines = _lines(events)
+    ending = Ending(process)
+    while True:
+        try:
+            ended = process.poll() is not None
+            for line in lines:
+                if line is None:
+                    break
+                follower.event(json.loads(line))
+            if ended:
+                break
+            follower.tick()
+            ending.tick()
+            time.sleep(_POLL_S)
+        except KeyboardInterrupt as stop:
+            follower.outcome.interrupted = stop
+            ending.further()
+    if ending.begun:
+        ending.finish()
+
+
+def _lines(events: Path) -> Iterator[str | None]:
+    """Yield whole lines of a growing file, and None whenever there is none yet."""
+    while not events.exists():
+        yield None
+    rest = ""
+    with events.open() as file:
+        while True:
+            rest += file.readline()
+            if rest.endswith("\n"):
+                yield rest
+                rest = ""
+            else:
+                yield None
+
+
+def _last_words(log: Path) -> str:
+    lines = [line.rstrip() for line in log.read_text().splitlines() if line.strip()]
+    start = next((number for number, line in enumerate(lines) if line.startswith("error:")), max(len(lines) - 3, 0))
+    return (
+        "\n".join(line for line in lines[start:] if not line.startswith(_NOISE)).removeprefix("error: ")
+        or "no reason given"
+    )
+
+
+def _title(urn: str) -> str:
+    """`sagemaker Endpoint serving` for a URN of `aws:sagemaker/endpoint:Endpoint`."""
+    kind, _, name = urn.rpartition("::")
+    kind = kind.rpartition("::")[2].rpartition("$")[2]
+    package, _, rest = kind.partition(":")
+    module, _, type_name = rest.partition(":")
+    module = module.partition("/")[0]
+    short = type_name if package == "modelstack" or module in ("index", "dynamic") else f"{module} {type_name}"
+    return f"{short} {name}"
+
+
+def _indented(text: str, sign: str) -> str:
+    return f"  {sign} " + text.replace("\n", "\n    ")

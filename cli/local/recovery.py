@@ -1,0 +1,146 @@
+"""What did an interrupted update leave behind, and how is it put right?"""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cli.errors import OperatorError
+from cli.local.stack import Stack
+
+# Types whose create refuses a name that exists, and the input that holds the name, which is their id as well. The
+# creates of all other types may be repeated.
+_NAMED = {
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": "alarmName",
+    "aws:cloudwatch/logGroup:LogGroup": "name",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
+    "aws:dynamodb/table:Table": "name",
+    "aws:ecr/repository:Repository": "name",
+    "aws:iam/role:Role": "name",
+    "aws:kms/alias:Alias": "name",
+    "aws:lambda/function:Function": "name",
+    "aws:lambda/permission:Permission": "statementId",
+    "aws:s3/bucket:Bucket": "bucket",
+    "aws:sagemaker/endpoint:Endpoint": "name",
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "name",
+    "aws:sagemaker/model:Model": "name",
+    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": "modelPackageGroupName",
+}
+
+
+@dataclass(frozen=True)
+class Lock:
+    """An update's lock on a stack in a file backend."""
+
+    pid: int
+    host: str
+
+    @property
+    def stale(self) -> bool:
+        """Whether its holder was a process of this machine that has ended."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            holder = psutil.Process(self.pid)
+            return holder.status() == psutil.STATUS_ZOMBIE or "pulumi" not in holder.name()
+        except psutil.NoSuchProcess:
+            return True
+
+
+def locks(backend: Path, project: str, stack: str) -> Iterator[Lock]:
+    """Read the locks on a stack."""
+    for file in (backend / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json"):
+        try:
+            content = json.loads(file.read_text())
+            yield Lock(int(content["pid"]), str(content["hostname"]))
+        except (OSError, ValueError, KeyError):
+            continue  # it has just gone, or is being written
+
+
+def mend(backend: Path) -> list[Path]:
+    """Remove files that a killed CLI left half-written: the backend writes `.attrs` in place, and lives without them.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for file in (backend / ".pulumi").rglob("*.attrs"):
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            file.unlink()
+            removed.append(file)
+        except OSError:
+            continue  # it has just gone
+    return removed
+
+
+def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None]) -> None:
+    """Make a stack ready for an update, whatever ended the last one.
+
+    A lock of an ended process is taken away. An operation that was cut off is looked up in the cloud: what it had made
+    comes into the state.
+
+    Args:
+        stack: The stack.
+        backend: The folder of its file backend.
+        project: The Pulumi project's name.
+        say: Told what was found.
+
+    Raises:
+        OperatorError: Another update is at work, or the state cannot be put right.
+    """
+    held = list(locks(backend, project, stack.name))
+    for lock in held:
+        if not lock.stale:
+            raise OperatorError(
+                f"another update is at work on stack {stack.name} (process {lock.pid} on {lock.host})",
+                f"Wait for it, or stop it with `kill -INT {lock.pid}`.",
+            )
+    if held:
+        say(f"the last update of stack {stack.name} was cut off; taking its lock away")
+        _must(stack.pulumi("cancel", "--yes", "--stack", stack.name), f"taking the lock of stack {stack.name} away")
+    exported = stack.pulumi("stack", "export", "--stack", stack.name)
+    if exported.code:
+        return  # a stack that was never updated
+    state = json.loads(exported.output)
+    pending = state["deployment"].get("pending_operations") or []
+    if pending:
+        say("looking up what the last update was at when it was cut off")
+        what = f"putting stack {stack.name} right"
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(settled(state), file)
+            file.flush()
+            _must(stack.pulumi("stack", "import", "--force", "--file", file.name, "--stack", stack.name), what)
+        _must(stack.pulumi("refresh", "--yes", "--skip-preview", "--stack", stack.name), what)
+
+
+def settled(state: dict[str, Any]) -> dict[str, Any]:
+    """Take a stack's state, as exported, and leave no operation in it pending.
+
+    A create that was cut off becomes a resource where its name decides its id: a refresh then reads it, or drops it
+    if it was not made after all. (`pulumi refresh --import-pending-creates` would be the way, but in 3.274 it only
+    forgets the operation.)
+    """
+    deployment = dict(state["deployment"])
+    resources = list(deployment.get("resources") or [])
+    known = {resource["urn"] for resource in resources}
+    for operation in deployment.pop("pending_operations", None) or []:
+        resource = operation["resource"]
+        identity = resource.get("inputs", {}).get(_NAMED.get(resource["type"], ""))
+        if operation["type"] == "creating" and isinstance(identity, str) and resource["urn"] not in known:
+            resources.append({**resource, "id": identity, "outputs": resource["inputs"]})
+    deployment["resources"] = resources
+    return {**state, "deployment": deployment}
+
+
+def _must(done: Any, what: str) -> None:
+    if done.code:
+        raise OperatorError(f"{what} failed: {done.error}", "`make down` and then `make up` begin anew.")

@@ -1,0 +1,135 @@
+"""A Pulumi stack as commands see it: the CLI run in a given environment, its outputs read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import OperatorError
+from cli.stopping import Ending
+from cli.target import ROOT
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed and how it ended."""
+
+    code: int
+    output: str
+
+    @property
+    def error(self) -> str:
+        """What the first line with `error:` says after it; without one, the last line."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        said = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
+        return said[0] if said else (lines or ["no output"])[-1]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of this program.
+
+    Attributes:
+        name: The stack's name.
+        environment: Added to the process's own environment for every command.
+        root: The folder of Pulumi.yaml.
+        config: The stack's config file; None takes `Pulumi.<stack>.yaml`.
+    """
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    root: Path = ROOT
+    config: Path | None = None
+
+    def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:
+        """Run `pulumi WORDS` in this stack; what it prints, both streams, is kept and given to `on_line` as it comes.
+
+        A KeyboardInterrupt passes through when the CLI and all that it started have ended.
+
+        Raises:
+            OperatorError: The CLI is not there.
+        """
+        env = {**os.environ, **self.environment}
+        try:
+            process = subprocess.Popen(
+                ["pulumi", *words, "--non-interactive", "--color", "never"],
+                cwd=self.root,
+                env=env,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,  # a terminal's Ctrl-C reaches us only, and we pass it on
+            )
+        except FileNotFoundError as error:
+            raise OperatorError(
+                "the pulumi command is not on PATH", 'Run `make setup`, then: eval "$(make -s env)"', 2
+            ) from error
+        lines: list[str] = []
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        with process, process.stdout:
+            try:
+                for line in process.stdout:
+                    lines.append(line)
+                    if on_line is not None:
+                        on_line(line.rstrip("\n"))
+                process.wait()
+            except BaseException:
+                # What it still says is read by nobody, but must not block it.
+                threading.Thread(target=process.stdout.read, name="rest", daemon=True).start()
+                Ending(process).finish()
+                raise
+        return Done(process.returncode, "".join(lines))
+
+    def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:
+        """`pulumi up` without questions."""
+        return self.pulumi("up", "--yes", "--stack", self.name, *self._config(), on_line=on_line)
+
+    def preview(self, *words: str) -> Done:
+        """`pulumi preview`."""
+        return self.pulumi("preview", "--stack", self.name, *self._config(), *words)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs.
+
+        Raises:
+            OperatorError: There is no such stack.
+        """
+        done = self.pulumi("stack", "output", "--json", "--stack", self.name)
+        if done.code != 0:
+            raise OperatorError(f"stack {self.name}: {done.error}")
+        return json.loads(done.output)
+
+    def _config(self) -> tuple[str, ...]:
+        return ("--config-file", str(self.config)) if self.config else ()
+
+    def with_parameters(self, folder: Path, **parameters: Any) -> Stack:
+        """The same stack with other model parameters, in a copy of its config file in `folder`."""
+        content, own = self._content()
+        own.update(parameters)
+        handle, name = tempfile.mkstemp(prefix=f"Pulumi.{self.name}.", suffix=".yaml", dir=folder)
+        with os.fdopen(handle, "w") as copy:
+            yaml.safe_dump(content, copy, sort_keys=False)
+        return Stack(self.name, self.environment, self.root, Path(name))
+
+    def parameters(self) -> dict[str, Any]:
+        """The model parameters of the stack's config file; empty where it sets none."""
+        return self._content()[1]
+
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The stack's config file, and the model parameters in it."""
+        content = yaml.safe_load((self.config or self.root / "stacks" / f"Pulumi.{self.name}.yaml").read_text()) or {}
+        inner = content
+        for key in ("config", "modelstack:model", "parameters"):
+            inner[key] = inner.get(key) or {}
+            inner = inner[key]
+        return content, inner

@@ -1,0 +1,114 @@
+"""`make up`: the local cloud runs, stack `local` is up, and a person knows what is there and what to type next."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from cli.command import run, tell
+from cli.errors import OperatorError
+from cli.local.cloud import Local
+from cli.local.progress import Outcome, follow
+from cli.local.recovery import recover
+from cli.local.stack import Stack
+from cli.target import resolve
+from cli.view import render, snapshot
+from cli.view.snapshot import Snapshot
+
+STACK = "local"
+
+
+class UpdateFailed(OperatorError):
+    """`pulumi up` failed; what it said has been shown."""
+
+
+def main() -> int:
+    """Bring the local stack up; the exit code tells whether it is."""
+    return run(_bring_up, stopped="`make up` goes on from here.")
+
+
+def _bring_up(console: Console) -> int:
+    try:
+        stack = ensure(console)
+    except UpdateFailed as error:
+        return error.exit_code
+    target = resolve(stack.name)
+    seen = snapshot.take(target)
+    console.print(render.snapshot(seen))
+    _next(console, seen, target.outputs.get("metrics") or {})
+    return 0
+
+
+def ensure(console: Console, name: str = STACK) -> Stack:
+    """Start the local cloud and bring a local stack up. This process's environment points at it then.
+
+    Args:
+        console: Where to show progress.
+        name: The stack.
+
+    Returns:
+        The stack.
+
+    Raises:
+        UpdateFailed: The update failed; what it said has been shown.
+        OperatorError: Something before it failed.
+    """
+    began = time.monotonic()
+    local = Local.here()
+    url = local.start(console)
+    console.print(f"local cloud: {url}")
+    stack = local.select(name)
+    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    console.print(f"stack {name}: pulumi up")
+    log = local.places.logs / "up.log"
+    outcome = follow(console, ("up", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+    _ended(console, outcome, time.monotonic() - began)
+    return stack
+
+
+def _ended(console: Console, outcome: Outcome, took: float) -> None:
+    if outcome.interrupted:
+        raise outcome.interrupted
+    if outcome.code:
+        for text in dict.fromkeys(outcome.errors):
+            tell(console, OperatorError(text))
+        raise UpdateFailed("the update failed", exit_code=outcome.code)
+    same = outcome.changes.get("same", 0)
+    done = (
+        f"{outcome.changed} changed, {same} as they were" if outcome.changed else f"nothing to do, {same} as they were"
+    )
+    console.print(f"  {done} ({took:.0f} s)\n")
+
+
+def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
+    if metrics:
+        console.print(
+            "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
+        )
+    processes = "processes, by the image's entry point (`make image` builds a container)"
+    runs = "containers" if _in_containers(seen) else processes
+    console.print(f"\nVariants run as {runs}. Type next:")
+    for command, what in (
+        ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
+        ("modelstack status", "what serves, alarms, packages"),
+        ("modelstack replay --rate 25", "put the model's own events on the endpoint"),
+        ("make demo", "a promotion and a rollback, under traffic"),
+        ("make down", "destroy the stack and stop every process"),
+    ):
+        console.print(f"  {command:<50} {what}", markup=False)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _in_containers(seen: Snapshot) -> bool:
+    return any("@sha256:" in variant.image for variant in seen.variants)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,360 @@
+"""The `modelstack` command.
+
+    modelstack status
+    modelstack watch
+    modelstack explain
+    modelstack approve --reason "looks well"
+    modelstack invoke model/example_request.json
+    modelstack replay --rate 25
+    modelstack labels truth.jsonl
+    modelstack rollback --reason "customers complain"
+
+Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, BinaryIO
+
+import click
+from rich.console import Console
+
+from cli import retrain as retraining
+from cli.asked import Asked, Group, find
+from cli.errors import OperatorError, explained
+from cli.rollback import approve as give_approval
+from cli.rollback import clear_rejection, roll_back, to_take_back
+from cli.rollback import skip_trial as let_skip
+from cli.stopping import interruptible
+from cli.target import ROOT
+from cli.view import budget, delay, kept_aside, quality, render, served
+from cli.view.releases import variant_of
+from cli.view.snapshot import take
+
+_LOOK = ("status", "waiting")  # at what was retrained
+_DATE = click.DateTime(["%Y-%m-%d"])
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+
+
+class _Delay(click.ParamType):
+    """A number of seconds, none, or known."""
+
+    name = "seconds|known|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if value in {"none", "known"}:
+            return value
+        try:
+            return click.FloatRange(0).convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}; allowed are seconds, known, or none.", param, ctx)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modelstack")
+def main() -> None:
+    """Look at a model's endpoint, put traffic on it, and take a release back."""
+
+
+@main.command()
+@_json
+@click.pass_obj
+def status(asked: Asked, as_json: bool) -> None:
+    """Show endpoint, weights, latency, verdict, retraining, error budgets, quality, bad input, alarms and packages.
+
+    Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
+    """
+    target = find(asked)
+    seen = take(target)
+    variants = [row.name for row in seen.variants]
+    seen = replace(
+        seen,
+        served=served.read(target, variants),
+        budgets=budget.read(target),
+        quality=quality.read(target, variants),
+        delay_s=delay.read(target),
+        aside=kept_aside.read(target),
+        retraining=retraining.line(retraining.look(target), target.commands),
+    )
+    if as_json:
+        click.echo(json.dumps(seen.as_dict(), indent=2))
+    else:
+        Console().print(render.snapshot(seen))
+    sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
+
+
+@main.command()
+@click.option("--every", type=click.FloatRange(0.5, 60), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 is never.")
+@click.option("--until-verdict", is_flag=True, help="Stop when nothing is on trial any more, or a person must decide.")
+@_json
+@click.pass_obj
+def watch(asked: Asked, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
+    """Follow weights, the trial with its evidence, alarms and events live. With --json, one object per look.
+
+    When piped, it prints one line per change.
+
+    Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
+    was withdrawn or superseded, 4 when a person must decide (an approval, a trial that is held), 5 when the trial goes
+    on and --for is over. A verdict from before counts only with --until-verdict.
+    """
+    from cli.view.watching import Looks  # noqa: PLC0415 - only this command needs it
+    from cli.view.watching import watch as look_on  # noqa: PLC0415
+
+    looks = Looks(find(asked))
+    sys.exit(look_on(looks, every=every, seconds=seconds, until_verdict=until_verdict, as_json=as_json))
+
+
+@main.command()
+@click.argument("rollout", required=False)
+@_json
+@click.pass_obj
+def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
+    """Explain why the last verdict was reached, with the numbers, and what to do next; of a trial, what it waits for.
+
+    ROLLOUT is the id of a rollout or of its release; without it, the trial under way or the last one is meant.
+    """
+    from cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
+    from cli.view.narrate import told  # noqa: PLC0415
+    from cli.view.watching import Looks  # noqa: PLC0415
+
+    target = find(asked)
+    looks = Looks(target, with_packages=False)
+    seen = looks()
+    story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
+    if as_json:
+        now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
+        click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
+    else:
+        Console(highlight=False).print(told(story, seen))
+
+
+@main.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4580, show_default=True, help="On 127.0.0.1; 0: a free one."
+)
+@click.pass_obj
+def console(asked: Asked, port: int) -> None:
+    """Show dashboard, rollout, alarms and registry in a browser, with live data, until Ctrl-C. It reads only."""
+    from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
+    from cli.console.serve import Serving  # noqa: PLC0415
+
+    Serving(Pages(find(asked)), port).run(lambda address: click.echo(f"{address}  (Ctrl-C ends it)"))
+
+
+@main.command()
+@click.option("--reason", default="", help="Why; it is kept in the history.")
+@click.pass_obj
+def approve(asked: Asked, reason: str) -> None:
+    """Let a trial go on that waits for a person's approval of its step, or give one that is held as much time again."""
+    click.echo(give_approval(find(asked), reason))
+
+
+@main.command()
+@click.argument("body", type=click.File("rb"))
+@click.option("--variant", default=None, help="Ask this variant or release, whatever the weights.")
+@click.option("--content-type", default="application/json", show_default=True)
+@click.pass_obj
+def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
+    """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
+    target = find(asked)
+    chosen = {"TargetVariant": variant_of(target, variant)} if variant else {}
+    with explained(f"invoking {target.endpoint}"):
+        answer = target.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=target.endpoint, ContentType=content_type, Body=body.read(), **chosen
+        )
+    click.echo(f"answered by {answer['InvokedProductionVariant']}", err=True)
+    click.echo(answer["Body"].read().decode(errors="replace"))
+
+
+@main.command()
+@click.option("--from", "start", type=_DATE, default=None, help="First day, UTC; the model's own if left out.")
+@click.option("--to", "end", type=_DATE, default=None, help="Last day; the data's last if left out.")
+@click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
+@click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0.1), default=None, help="Send what is due within so many seconds."
+)
+@click.option("--variant", default=None, help="Send everything to this variant or release.")
+@click.option(
+    "--labels-after",
+    "labels_after",
+    type=_Delay(),
+    default="none",
+    show_default=True,
+    help="Seconds after which the true label of each answer is sent; known: when it is known, at --speed; or none.",
+)
+@_json
+@click.pass_obj
+def replay(  # noqa: PLR0917 - one parameter per option
+    asked: Asked,
+    start: datetime | None,
+    end: datetime | None,
+    speed: float,
+    rate: float | None,
+    limit: int | None,
+    seconds: float | None,
+    variant: str | None,
+    labels_after: float | str,
+    as_json: bool,
+) -> None:
+    """Send the model's own events to the endpoint in their order, as fast as --speed or --rate says.
+
+    Exits with 1 when any request failed. Told to stop (Ctrl-C, kill), it sends the labels that wait, and its report is
+    of what it has sent so far.
+    """
+    from cli.labels import LateLabels, not_sent  # noqa: PLC0415 - only this command needs it
+    from cli.replay import Pace, Report, events, run  # noqa: PLC0415
+    from cli.replay_progress import bar, lines  # noqa: PLC0415
+
+    if start and end and end < start:
+        raise OperatorError(f"--to {end.date()} is before --from {start.date()}", "Give --to a later day.", 2)
+    after_end = end + timedelta(days=1) if end else None
+    target = find(asked)
+    variant = variant_of(target, variant)
+    source = events(str(start.date()) if start else None, str(after_end.date()) if after_end else None)
+    late = None
+    if labels_after != "none":
+        late = LateLabels(target, None if isinstance(labels_after, str) else labels_after)
+    report, stop, console = Report(), threading.Event(), Console(stderr=True)
+    if console.is_terminal and not as_json:
+        days = (start, after_end) if start and after_end else None
+        shown = bar(report, console, limit=limit, days=days)
+    else:
+        shown = lines(report, rate, partial(click.echo, err=True))
+    with interruptible(), late or nullcontext():
+        with shown:
+            run(
+                target,
+                source,
+                Pace(speed=speed, rate=rate),
+                limit=limit,
+                seconds=seconds,
+                variant=variant,
+                labels=late,
+                stop=stop,
+                report=report,
+            )
+        if as_json:
+            click.echo(json.dumps(report.as_dict(), indent=2))
+        else:
+            Console().print(report.table())
+            if report.ended and report.last and (end is None or report.last.date() < end.date()):
+                click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
+        if late is not None and stop.is_set():
+            late.hurry()
+    if late is not None:
+        without = report.answers["200"] - late.known
+        click.echo(f"{late.sent:,} labels sent" + (f"; {without:,} answers have none" * bool(without)), err=True)
+        if late.unsent:
+            raise not_sent(late, ROOT / ".modelstack")
+    sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"))
+@click.pass_obj
+def labels(asked: Asked, file: BinaryIO) -> None:
+    """Send the true labels in FILE (`-` is standard input) to be joined with the answers that they are about.
+
+    One line per label: {"inference_id": "order-17", "label": true}. The id is that of the request (InferenceId), the
+    label what the model should have said; a list of them if the request had several instances. Labels may be sent
+    twice, and before or after the answer was captured: each counts once.
+    """
+    from cli.labels import read, upload  # noqa: PLC0415 - only this command needs it
+
+    lines = read(file)
+    for address in upload(find(asked), lines):
+        click.echo(address)
+    click.echo(f"{len(lines):,} labels sent", err=True)
+
+
+@main.command()
+@click.argument("action", type=click.Choice([*_LOOK, *retraining.ACTIONS]), default="status")
+@click.option("--reason", default="", help="Why; it is kept in the history. Needed but for status and waiting.")
+@_json
+@click.pass_obj
+def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
+    """Show what was retrained and why, or ACT on it.
+
+    start begins one, whatever the cool-down and the budget; approve and decline answer what it asks, and decline drops
+    a candidate that waits; stop ends the job that runs; forget lets the window of the config count again. waiting
+    exits with 0 when a candidate waits for `pulumi up`, else with 1.
+    """
+    target = find(asked)
+    if action in _LOOK:
+        seen = retraining.look(target)
+        if as_json:
+            click.echo(json.dumps(seen.as_dict(), indent=2))
+        elif action == "waiting":
+            click.echo(retraining.waits(seen, target.commands))
+        else:
+            Console(highlight=False).print(retraining.told(seen, target.commands))
+        sys.exit(1 if action == "waiting" and seen.waits is None else 0)
+    if not reason.strip():
+        raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
+    click.echo(retraining.ask(target, action, reason.strip()))
+
+
+@main.command()
+@click.argument("release")
+@click.pass_obj
+def clear(asked: Asked, release: str) -> None:
+    """Let a rejected RELEASE (its id, or another of its names) be tried again by the next `pulumi up`."""
+    target = find(asked)
+    click.echo(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
+
+
+@main.command("skip-trial")
+@click.argument("release")
+@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.pass_obj
+def skip_trial(asked: Asked, release: str, reason: str) -> None:
+    """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
+
+    Only the release that the last update could not put beside the champion, because an instance of the champion or of
+    nobody in particular did not come up.
+    """
+    target = find(asked)
+    let_skip(target, release, reason)
+    click.echo(f"{release} takes over in the next `{target.commands.pulumi_up}`, without a trial")
+
+
+@main.command()
+@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--previous", is_flag=True, help="Nothing is on trial: bring the champion before this one back.")
+@_json
+@click.pass_obj
+def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
+    """Give the champion all traffic back, or bring the previous champion back after a promotion.
+
+    With --yes a champion is taken back only with --previous: so the same command twice, or one that comes when the
+    trial has just ended, does not take back the release that it was to protect.
+    """
+    target = find(asked)
+    before = take(target)
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
+    what = to_take_back(before, previous=previous, sure=yes)
+    if not yes:
+        click.confirm(f"{what} on {target.endpoint}?", abort=True, err=True)
+    outcome = roll_back(target, reason, before.challenger or before.champion)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        Console().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}")
+        Console().print(render.variants(take(target).variants))
+
+
+if __name__ == "__main__":
+    main()

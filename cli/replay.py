@@ -1,0 +1,307 @@
+"""Puts the model's own events on an endpoint, in their order, and counts what came back.
+
+The load is open: a request is sent when its time has come, whether or not earlier ones were answered, so that a slow
+endpoint shows as latency and not as a lower rate (closed loops hide it; Schroeder et al., NSDI 2006).
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, islice
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.table import Table
+
+from cli.errors import OperatorError, refusal
+from cli.labels import LateLabels
+from cli.target import Target
+from pipeline.contract import Event
+
+_WORKERS = 16
+_EVENT = ("id", "event_time", "instance", "label", "label_at")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When a request is due: by the events' own times sped up, or at a constant rate (requests a second)."""
+
+    speed: float = 3600.0
+    rate: float | None = None
+
+    def due(self, number: int, at: datetime | None, first: datetime | None) -> float:
+        """Seconds after the start at which request `number` (from 0), of event time `at`, is sent.
+
+        Raises:
+            OperatorError: The events have no time, and no rate was given.
+        """
+        if self.rate is not None:
+            return number / self.rate
+        if at is None or first is None:
+            raise OperatorError(
+                "the model's events have no time, so --speed means nothing", "Give --rate, as in --rate 25.", 2
+            )
+        return (at - first).total_seconds() / self.speed
+
+    def lateness(self, event: Event) -> float:
+        """Seconds after its request at which an event's label is known, sped up as the events are."""
+        if event.event_time is None or event.label_at is None:
+            return 0.0
+        return (event.label_at - event.event_time).total_seconds() / self.speed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that was not answered as asked: when it was sent (monotonic seconds), the answer, and its words."""
+
+    at: float
+    answer: str
+    text: str
+
+
+@dataclass
+class Report:
+    """What came back: counts by answer and by variant, latencies in milliseconds, and the failures' own words.
+
+    `routed` has, of each request that was answered, when it was sent (monotonic seconds) and by which variant.
+    `due` counts the requests whose time has come, `sent` those that are done. `ended` says that there was no event
+    left; `last` is the time of the last one that was due.
+    """
+
+    due: int = 0
+    sent: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
+    latencies_ms: list[float] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    routed: list[tuple[float, str]] = field(default_factory=list)
+    elapsed_s: float = 0.0
+    ended: bool = False
+    last: datetime | None = None
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return len(self.failures)
+
+    @property
+    def first_failures(self) -> list[str]:
+        """What the first three failures said."""
+        return [failure.text for failure in self.failures[:3]]
+
+    def quantile(self, q: float) -> float:
+        """The q-quantile of the latency in milliseconds (nearest rank); 0 when nothing was sent."""
+        if not self.latencies_ms:
+            return 0.0
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {
+            "sent": self.sent,
+            "failed": self.failed,
+            "answers": dict(self.answers),
+            "variants": dict(self.variants),
+            "latency_ms": {"p50": self.quantile(0.5), "p90": self.quantile(0.9), "p99": self.quantile(0.99)},
+            "elapsed_s": round(self.elapsed_s, 3),
+            "first_failures": self.first_failures,
+        }
+
+    def table(self) -> Table:
+        """The report for a terminal."""
+        table = Table(title="replay", title_justify="left", show_header=False)
+        table.add_row(
+            "sent", f"{self.sent:,} in {self.elapsed_s:.1f} s ({self.sent / max(self.elapsed_s, 1e-9):.0f}/s)"
+        )
+        table.add_row("failed", f"{self.failed:,}")
+        table.add_row("answers", "  ".join(f"{name}: {n:,}" for name, n in self.answers.most_common()))
+        table.add_row("by variant", "  ".join(f"{name}: {n:,}" for name, n in self.variants.most_common()))
+        quantiles = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+        table.add_row("latency", "  ".join(f"{name} {self.quantile(q):.1f} ms" for name, q in quantiles))
+        for failure in self.first_failures:
+            table.add_row("failure", textwrap.shorten(failure, 160, placeholder=" ..."))
+        return table
+
+
+class Sender:
+    """Sends requests to one endpoint from several threads and keeps one report."""
+
+    def __init__(
+        self,
+        target: Target,
+        report: Report,
+        pace: Pace,
+        *,
+        variant: str | None = None,
+        labels: LateLabels | None = None,
+    ) -> None:
+        config = Config(
+            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
+        )
+        self._runtime = target.client("sagemaker-runtime", config)
+        self._endpoint = target.endpoint
+        self._variant = {"TargetVariant": variant} if variant else {}
+        self._labels, self._pace = labels, pace
+        self._run = uuid.uuid4().hex[:8]  # an event that is replayed again is another request, with a label of its own
+        self._lock = threading.Lock()
+        self.report = report
+
+    def send(self, event: Event) -> None:
+        """Invoke the endpoint once; the outcome goes into the report. A request is never sent twice."""
+        body, inference_id = json.dumps({"instances": [event.instance]}), f"{event.id}.{self._run}"
+        begun = time.monotonic()
+        variant, failure = None, None
+        # What the request is about, not when it is asked: drift is judged by the days of the events.
+        told = {"CustomAttributes": f"event-time={event.event_time.isoformat()}"} if event.event_time else {}
+        try:
+            answer = self._runtime.invoke_endpoint(
+                EndpointName=self._endpoint,
+                ContentType="application/json",
+                InferenceId=inference_id,
+                Body=body,
+                **told,
+                **self._variant,
+            )
+            answer["Body"].read()
+            variant, name = answer["InvokedProductionVariant"], "200"
+            if self._labels is not None and event.label is not None:
+                self._labels.add(inference_id, event.label, self._pace.lateness(event))
+        except ClientError as error:
+            detail = error.response.get("Error", {})
+            name = str(error.response.get("OriginalStatusCode") or detail.get("Code", "error"))
+            failure = f"{event.id}: {refusal(error)}"
+        except BotoCoreError as error:
+            name, failure = type(error).__name__, f"{event.id}: {error}"
+        spent = 1000 * (time.monotonic() - begun)
+        with self._lock:
+            self.report.sent += 1
+            self.report.answers[name] += 1
+            self.report.latencies_ms.append(spent)
+            if variant:
+                self.report.variants[variant] += 1
+                self.report.routed.append((begun, variant))
+            if failure:
+                self.report.failures.append(Failure(begun, name, failure))
+
+
+def events(since: str | None = None, until: str | None = None) -> Iterator[Event]:
+    """The model's events from `since` to `until` (not included), ISO 8601, UTC; None leaves it to the model.
+
+    Raises:
+        OperatorError: The model has no events, or none of that time, or they are of another form.
+    """
+    from model import data  # noqa: PLC0415 - what it loads, only a replay needs
+
+    replay = getattr(data, "replay", None)
+    if replay is None:
+        raise OperatorError(
+            "this model has no events to replay: model/data.py has no replay(since, until)",
+            "docs/own-model.md says what it yields; or send requests of your own, with `modelstack invoke`.",
+            2,
+        )
+    found = iter(replay(since, until))
+    first = next(found, None)
+    if first is None:
+        period = " ".join(f"{word} {day}" for word, day in (("from", since), ("before", until)) if day)
+        raise OperatorError(f"the model has no event {period or 'at all'}", "Leave --from and --to out.", 2)
+    lacks = [name for name in _EVENT if not hasattr(first, name)]
+    if lacks:
+        raise OperatorError(
+            f"model/data.py: replay(since, until) yields {type(first).__name__} without {', '.join(lacks)}",
+            f"Expected are {', '.join(_EVENT)}; docs/own-model.md says what they hold.",
+            2,
+        )
+    if first.event_time is None and (since or until):
+        raise OperatorError("the model's events have no time, so --from and --to mean nothing", "Leave them out.", 2)
+    return chain([first], found)
+
+
+def run(
+    target: Target,
+    source: Iterable[Event],
+    pace: Pace,
+    *,
+    limit: int | None = None,
+    seconds: float | None = None,
+    variant: str | None = None,
+    labels: LateLabels | None = None,
+    stop: threading.Event | None = None,
+    report: Report | None = None,
+) -> Report:
+    """Send `source` at its pace until it ends, `limit` or `seconds` is reached, or `stop` is set.
+
+    Args:
+        target: The endpoint.
+        source: The events, in order.
+        pace: When each is due.
+        limit: The most requests.
+        seconds: The most seconds.
+        variant: Send everything to this variant.
+        labels: Takes the true label of each event that was answered and has one.
+        stop: Ends the run from another thread; what is under way is still counted, and no more is sent.
+        report: What the outcomes are added to; a new one if left out.
+    """
+    report, stop = report or Report(), stop or threading.Event()
+    sender = Sender(target, report, pace, variant=variant, labels=labels)
+    begun, first = time.monotonic(), None
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        try:
+            for number, event in enumerate(islice(source, limit)):
+                first = first or event.event_time
+                due = pace.due(number, event.event_time, first)
+                if seconds is not None and due > seconds:
+                    stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
+                    break
+                if stop.wait(max(0.0, due - (time.monotonic() - begun))):
+                    break
+                pool.submit(sender.send, event)
+                report.due, report.last = report.due + 1, event.event_time
+            else:
+                report.ended = limit is None
+            if not stop.is_set():
+                pool.shutdown()  # here, where a Ctrl-C still ends it with a report
+        except KeyboardInterrupt:
+            stop.set()
+        if stop.is_set():
+            pool.shutdown(cancel_futures=True)  # a slow endpoint leaves many that wait for their turn
+    report.elapsed_s = time.monotonic() - begun
+    return report
+
+
+@contextmanager
+def background(target: Target, rate: float, *, longest: float = 3600, since: str | None = None) -> Iterator[Report]:
+    """Send the model's events at `rate` requests a second until the block ends; yields the growing report.
+
+    Args:
+        target: Which endpoint.
+        rate: Requests a second.
+        longest: Seconds after which it ends by itself.
+        since: The day of the first event; None is the model's own.
+
+    Raises:
+        OperatorError: The model has none.
+    """
+    stop, report, source = threading.Event(), Report(), events(since)
+
+    def send() -> None:
+        run(target, source, Pace(rate=rate), seconds=longest, stop=stop, report=report)
+
+    sender = threading.Thread(target=send, name="replay", daemon=True)
+    sender.start()
+    try:
+        yield report
+    finally:
+        stop.set()
+        sender.join(timeout=90)

@@ -1,0 +1,182 @@
+"""A person looks at an endpoint's retraining, asks for one, or answers what it asks."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from cli.view.releases import journal_state
+from platforms.aws.training import DynamoBook
+from retraining.record import Candidate, Phase, Record, standing, waiting
+from rollout.controller.commands import Commands
+from rollout.core.state import RolloutState
+
+ACTIONS = ("start", "approve", "decline", "stop", "forget")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """An endpoint's retraining as it stands.
+
+    Attributes:
+        record: What the function has written.
+        counts: The candidate whose window counts for the next release; None: the config's own does.
+        waits: The candidate that the next update would put on trial; None when there is none.
+        fate: What became of the newest candidate, where it does not wait; empty without one.
+        on: Whether the stack has the function that retrains.
+    """
+
+    record: Record
+    counts: Candidate | None
+    waits: Candidate | None
+    on: bool = True
+    fate: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
+        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits, "on": self.on, "fate": self.fate}
+
+
+def look(target: Target) -> Retraining:
+    """Read what is known of a stack's retraining.
+
+    Raises:
+        OperatorError: The table does not answer, or holds something else.
+    """
+    state = journal_state(target)
+    with explained(f"reading the retraining of {target.endpoint}"):
+        try:
+            record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
+        except ValueError as error:
+            raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+    champion, challenger = (release.id if release else "" for release in (state.champion, state.challenger))
+    counts = standing(record, state.rejected, champion)
+    waits = waiting(record, state.rejected, champion, challenger)
+    return Retraining(record, counts, waits, _is_on(target), "" if waits else fate(record, state))
+
+
+def fate(record: Record, state: RolloutState) -> str:
+    """What became of the newest candidate; empty without one."""
+    newest = record.accepted[0].release if record.accepted else ""
+    if not newest:
+        return ""
+    if state.challenger is not None and state.challenger.id == newest:
+        return f"{newest} is on trial"
+    if state.champion is not None and state.champion.id == newest:
+        return f"{newest} serves"
+    if newest in state.rejected:
+        return f"{newest} was rejected: {state.rejected[newest].reason.text}"
+    if record.accepted[0].served:
+        return f"{newest} has served before"
+    return f"{newest} does not count any more: it was held against {record.accepted[0].champion}, which serves no more"
+
+
+def _is_on(target: Target) -> bool:
+    client = target.client("lambda")
+    try:
+        client.get_function_configuration(FunctionName=f"{target.endpoint}-retrain")
+    except ClientError as error:
+        return error.response["Error"]["Code"] != "ResourceNotFoundException"  # who may not look sees the rest
+    return True
+
+
+def ask(target: Target, action: str, reason: str) -> str:
+    """Have the function do what a person wants; returns what came of it, in a sentence.
+
+    Args:
+        target: Which endpoint.
+        action: One of `ACTIONS`.
+        reason: Why; kept in the history.
+
+    Raises:
+        OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
+    """
+    event = {"do": action, "reason": f"{getpass.getuser()}: {reason}"}
+    client = target.client("lambda")
+    try:
+        with explained(f"asking the retrain function of {target.endpoint}"):
+            answer = client.invoke(FunctionName=f"{target.endpoint}-retrain", Payload=json.dumps(event).encode())
+    except KeyboardInterrupt:
+        hint = f"Type: {target.commands.modelstack} retrain"
+        raise OperatorError(f"interrupted; the function may do it all the same ({action})", hint, 130) from None
+    except OperatorError as error:
+        if "ResourceNotFound" not in str(error):
+            raise
+        switch = "pulumi config set --path modelstack:retraining.enabled true"
+        hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
+        raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
+    said: dict[str, Any] = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
+    if said.get("refused"):
+        raise OperatorError(f"nothing was done: {said['refused']}")
+    return said["held"] or said["latest"]
+
+
+def line(seen: Retraining, commands: Commands) -> str:
+    """What is to be said of it in a line; empty when nothing goes on and nothing waits."""
+    if seen.record.phase is not Phase.IDLE:
+        return doing(seen, commands)
+    if seen.waits:
+        return f"candidate {waits(seen, commands)}"
+    return seen.record.held
+
+
+def waits(seen: Retraining, commands: Commands) -> str:
+    """What the next update would put on trial, in a line."""
+    if seen.waits is None:
+        return "no candidate waits" + (f": {seen.fate}" * bool(seen.fate))
+    return f"{seen.waits.release} waits, trained on data to {seen.waits.through}; {_up(commands)}"
+
+
+def told(seen: Retraining, commands: Commands) -> RenderableType:
+    """The retraining as a person reads it."""
+    record = seen.record
+    head = Table.grid(padding=(0, 2))
+    head.add_row("retraining", doing(seen, commands))
+    if record.held:
+        head.add_row("held", record.held)
+    if seen.waits:
+        head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; {_up(commands)}")
+    if seen.fate:
+        head.add_row("newest", seen.fate)
+    since = f"data to {seen.counts.through}, by {seen.counts.release}" if seen.counts else "that of the config"
+    head.add_row("window", since)
+    rows = Table.grid(padding=(0, 2))
+    for entry in record.history[-_SHOWN:]:
+        at = datetime.fromtimestamp(entry.at, UTC)
+        rows.add_row(Text(f"{at:%Y-%m-%d %H:%M}", "dim"), entry.day, entry.text)
+    return Group(head, *([Text(), rows] if record.history else []))
+
+
+def _up(commands: Commands) -> str:
+    return f"type: {commands.pulumi_up}"
+
+
+def doing(seen: Retraining, commands: Commands) -> str:
+    """What goes on, and what a person is asked."""
+    record = seen.record
+    if not seen.on:
+        was = f"; when it was switched off, {record.job} was training" if record.job else ""
+        return f"off: nothing new is trained (modelstack:retraining.enabled){was}"
+    why = record.trigger.why if record.trigger else ""
+    if record.stopping:
+        return f"{record.job} is being stopped: {record.stopping}"
+    if record.phase is Phase.TRAINING:
+        return f"{record.job} trains on data to {record.through}: {why}"
+    if record.phase is Phase.ASKING:
+        answer = f'type: {commands.modelstack} retrain approve --reason "...", or decline --reason "..."'
+        return f"waits for a person: {why}; {answer}"
+    return "idle"

@@ -1,0 +1,148 @@
+"""Which endpoint a command is about: the outputs of a stack, or an endpoint named outright.
+
+resolve("prod")                                  # asks Pulumi's backend
+named("flight-delay-prod", "eu-west-1")          # asks AWS alone: for a night when the backend is down
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from cli.errors import POINT_AGAIN, OperatorError, explained
+from rollout.controller.commands import Commands
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = "local"
+"""Local stacks are those whose name begins so; the one of this name is that of `make up`."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stack's endpoint and what surrounds it, and clients for its region."""
+
+    stack: str
+    endpoint: str
+    region: str
+    outputs: Mapping[str, Any]
+
+    @property
+    def commands(self) -> Commands:
+        """How the commands of this endpoint are written."""
+        return commands_of(self.stack, self.endpoint, self.region)
+
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(region_name=self.region)
+
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """A boto3 client; by default with short time-outs, since a person is waiting."""
+        if config is not None:
+            return self._session.client(service, config=config)
+        if service not in self._clients:
+            patient = Config(connect_timeout=3, read_timeout=65, retries={"max_attempts": 3, "mode": "standard"})
+            self._clients[service] = self._session.client(service, config=patient)
+        return self._clients[service]
+
+    def output(self, name: str) -> str:
+        """An output that the stack must have; an OperatorError names it when it is missing."""
+        value = self.outputs.get(name)
+        if not value:
+            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
+        return str(value)
+
+
+def commands_of(stack: str, endpoint: str, region: str) -> Commands:
+    """How commands are written for a stack, or for an endpoint that was named without one."""
+    return Commands.of_stack(stack) if stack else Commands.of_endpoint(endpoint, region)
+
+
+def named(endpoint: str, region: str | None) -> Target:
+    """An endpoint by its own name; what surrounds it follows from the naming rules (`platforms.aws.names`).
+
+    Raises:
+        OperatorError: No region is given, or AWS does not say whose the credentials are.
+    """
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise OperatorError(f"endpoint {endpoint}: no region is given", "Add --region, such as --region us-east-1.", 2)
+    bare = Target(stack="", endpoint=endpoint, region=region, outputs={})
+    with explained("asking AWS whose the credentials are"):
+        arn = bare.client("sts").get_caller_identity()["Arn"]
+    partition, account = arn.split(":")[1], arn.split(":")[4]
+    outputs = {
+        "endpoint_name": endpoint,
+        "region": region,
+        "package_group": endpoint,
+        "artifact_bucket": f"{endpoint}-artifacts-{account}",
+        "rollback_function": f"{endpoint}-rollback",
+        "journal_table": f"{endpoint}-rollouts",
+        "alerts_topic": f"arn:{partition}:sns:{region}:{account}:{endpoint}-alerts",
+    }
+    return Target(stack="", endpoint=endpoint, region=region, outputs=outputs)
+
+
+def resolve(stack: str) -> Target:
+    """Read the outputs of `stack` through the Pulumi CLI.
+
+    Raises:
+        OperatorError: The shell does not point at the stack, the stack does not exist, or it has not been brought up.
+    """
+    local = stack.startswith(LOCAL)
+    if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
+        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
+    try:
+        done = subprocess.run(
+            ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise OperatorError("the pulumi command is not on PATH", f"Type: {_here()}", 2) from error
+    except subprocess.TimeoutExpired as error:
+        raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
+    if done.returncode != 0:
+        raise _no_outputs(stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: "))
+    outputs = json.loads(done.stdout)
+    if not outputs.get("endpoint_name"):
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+    region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
+    return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
+
+
+def _no_outputs(stack: str, reason: str) -> OperatorError:
+    if "no stack named" in reason and stack.startswith(LOCAL):
+        return OperatorError(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
+    if "PULUMI_ACCESS_TOKEN" in reason:
+        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", "Type `pulumi login`; see docs/aws.md.", 2)
+    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", 2)
+
+
+def _bring_up(stack: str, *, new: bool = False) -> str:
+    """What brings a stack up; `make up` looks after the first local one."""
+    if stack == LOCAL:
+        return "Type: make up"
+    return f"Type: pulumi stack init {stack}; pulumi up --stack {stack}" if new else f"Type: pulumi up --stack {stack}"
+
+
+def _here() -> str:
+    """What points a shell at the local stack, from the folder where it is."""
+    return POINT_AGAIN if Path.cwd() == ROOT else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(ROOT))}")

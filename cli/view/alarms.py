@@ -1,0 +1,49 @@
+"""The alarms of one endpoint, as CloudWatch has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cli.errors import explained
+from cli.target import Target
+from monitoring.alarms.alarm import with_numbers
+
+# As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
+_OWN = re.compile(
+    r"v-[0-9a-f]+-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|labels-late|slo-(page|ticket)|probe-silent|burn-[a-z]+-[a-z]+"
+)
+_SEVERITY = re.compile(r"Severity: (page|ticket)\.")
+
+
+def read(target: Target) -> list[dict[str, Any]]:
+    """Every alarm of the endpoint, as `describe_alarms` tells it, composite ones first.
+
+    Raises:
+        OperatorError: CloudWatch does not answer.
+    """
+    with explained("reading the alarms"):
+        pages = list(
+            target.client("cloudwatch")
+            .get_paginator("describe_alarms")
+            .paginate(AlarmNamePrefix=f"{target.endpoint}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        )
+    listed = [item for kind in ("CompositeAlarms", "MetricAlarms") for page in pages for item in page.get(kind, ())]
+    return [item for item in listed if is_own(item["AlarmName"], target.endpoint)]
+
+
+def is_own(alarm: str, endpoint: str) -> bool:
+    """Whether an alarm is this endpoint's, and not that of a stack whose name begins alike."""
+    return _OWN.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
+
+
+def severity_of(item: Mapping[str, Any]) -> str:
+    """How urgent an alarm is, by its description; empty when that does not say."""
+    said = _SEVERITY.match(item.get("AlarmDescription", ""))
+    return said.group(1) if said else ""
+
+
+def reason_of(item: Mapping[str, Any]) -> str:
+    """Why it is in its state, with value and threshold."""
+    return with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"))

@@ -1,0 +1,247 @@
+"""How a rollout looks while it is watched: one picture of 80 columns, or a line for each change where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from cli.view.render import approve_line
+from cli.view.snapshot import Happened, Snapshot, VariantView
+from cli.view.timeline import brief, changes
+from cli.view.trial import Evidence, Proof, Trial
+from rollout.controller.commands import Commands
+
+_WIDE, _HALF = 20, 7  # characters of a bar; of one side of an evidence bar
+_EVENTS = 4
+_LABEL = 9
+_MANY = 10_000
+_ANSWER_STYLE = {"worse": "bold red", "not worse": "green", "unknown": ""}
+_ASCII = str.maketrans({"█": "#", "░": ".", "│": "|", "…": "~", "→": ">"})
+
+
+class Board:
+    """The picture of one look; in ASCII where the terminal knows nothing else."""
+
+    def __init__(self, seen: Snapshot, problem: str = "") -> None:
+        """Take a look, and why there was no newer one, if so."""
+        self._parts = _parts(seen, problem)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render for a terminal."""
+        for segment in console.render(Group(*self._parts), options):
+            text = segment.text.translate(_ASCII) if options.ascii_only else segment.text
+            yield Segment(text, segment.style, segment.control)
+
+
+def _parts(seen: Snapshot, problem: str) -> list[RenderableType]:
+    parts: list[RenderableType] = [_head(seen), _rows(seen)]
+    if seen.trial and seen.trial.evidence:
+        parts.append(_evidence(seen.trial.evidence))
+    parts.append(_alarms(seen))
+    parts += [_event(item) for item in seen.events[-_EVENTS:]]
+    if problem:
+        parts.append(_line(Text.assemble(("cannot look: ", "yellow"), problem)))
+    return parts
+
+
+def _line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _head(seen: Snapshot) -> Text:
+    style = "green" if seen.status == "InService" else "yellow"
+    return _line(
+        Text.assemble(
+            (seen.endpoint, "bold"), "  ", (seen.status, style), "  ", (seen.phase.replace("_", " "), "bold"),
+            (f"  {seen.at[11:19]} UTC", "dim"),
+        )
+    )  # fmt: skip
+
+
+def _rows(seen: Snapshot) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_LABEL, no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for number, row in enumerate(seen.variants):
+        table.add_row("" if number else "traffic", _variant(row))
+    trial = seen.trial
+    for label, text in _of_trial(trial, seen.commands) if trial else ():
+        table.add_row(label, text)
+    if seen.verdict and trial is None:
+        table.add_row("verdict", _verdict(seen.verdict))
+    return table
+
+
+def _variant(row: VariantView) -> Text:
+    target = row.desired if row.asked is None else row.asked
+    moving = f" → {target:.0f}%" if abs(target - row.weight) > 0.5 else ""
+    if row.copies:
+        share, told = row.copies, f"gets copies of {row.copies:.0f}%"
+    else:
+        share, told = row.weight, f"{row.weight:.0f}%{moving}"
+    return _line(Text.assemble(f"{row.role:<10} {row.name:<14} ", _bar(share / 100), f" {told}"))
+
+
+def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
+    rows = [("step", _step(trial))]
+    seen = "none" if trial.requests is None else f"{trial.requests:,}"
+    enough = _bar((trial.requests or 0) / trial.min_requests)
+    rows.append(("requests", Text.assemble(enough, f" {seen} of {trial.min_requests:,} in this step")))
+    if trial.seconds_left is not None:
+        end = f"without a verdict it is {'rolled back' if trial.on_timeout == 'roll_back' else 'held'}"
+        then = "it stands still meanwhile" if trial.approval else end
+        text = f"{duration(trial.seconds_left)} left of {duration(trial.max_seconds)}; {then}"
+        rows.append(("time", Text(text)))
+    if trial.replayed:
+        rows.append(("replay", Text(trial.replayed)))
+    if trial.approval:
+        rows.append(("waits", Text(trial.waits_for, "bold yellow")))
+        rows.append(("", Text(f"type: {approve_line(commands)}", "bold yellow")))
+    else:
+        rows.append(("waits", Text(brief(trial.waits_for, 138))))
+    return rows
+
+
+def _step(trial: Trial) -> Text:
+    if not trial.step:
+        return Text.assemble(_bar(0), f" before the first of {trial.steps}: no traffic yet")
+    share = f"copies of {trial.weight}%" if trial.shadow else f"{trial.weight}% of the traffic"
+    if trial.baked is None:
+        return Text.assemble(_bar(0), f" {trial.step} of {trial.steps}: {share}, not confirmed yet")
+    done = trial.baked / trial.bake_seconds if trial.bake_seconds else 1.0
+    baked = f"baked {duration(min(trial.baked, trial.bake_seconds))} of {duration(trial.bake_seconds)}"
+    return Text.assemble(_bar(done), f" {trial.step} of {trial.steps}: {share}, {baked}")
+
+
+def _evidence(rows: tuple[Evidence, ...]) -> Table:
+    """Each metric's evidence on a log scale: to the left that it is worse, to the right that it is not.
+
+    Requests and values are those of the whole trial, unlike the count of requests above, which is the step's.
+    """
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=13, overflow="ellipsis")  # the only one that gives way: a name is one word
+    table.add_column(width=9, justify="right", no_wrap=True)
+    table.add_column(width=2 * _HALF + 1, no_wrap=True)
+    table.add_column(width=9, no_wrap=True)
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_row(
+        *(Text(name, "dim") for name in ("whole trial", "worse", "evidence", "not worse", "challenger", "champion"))
+    )
+    for row in rows:
+        table.add_row(
+            Text(row.metric, _ANSWER_STYLE[row.answer]),
+            _proof(row.worse),
+            _scale(row.worse, row.not_worse),
+            _proof(row.not_worse),
+            value(row, row.challenger, row.challenger_count),
+            value(row, row.champion, row.champion_count),
+        )
+        if row.better:
+            table.add_row("  better", "", _scale(None, row.better), _proof(row.better))
+    return table
+
+
+def _scale(left: Proof | None, right: Proof) -> Text:
+    worse = round(left.share * _HALF) if left else 0
+    fine = round(right.share * _HALF)
+    return Text.assemble(
+        (" " if left is None else "░") * (_HALF - worse), ("█" * worse, "red"),
+        "│",
+        ("█" * fine, "green"), "░" * (_HALF - fine),
+    )  # fmt: skip
+
+
+def _proof(proof: Proof) -> str:
+    return f"{e_value(proof.have)}/{e_value(proof.need)}"
+
+
+def e_value(number: float) -> str:
+    """An e-value in at most four characters."""
+    return f"{number:.1f}" if number < 9.95 else f"{number:.0f}" if number < 999.5 else ">999"
+
+
+def value(row: Evidence, number: float, count: int) -> str:
+    """A rate, mean or share, and of how many observations."""
+    if not count:
+        return "no data"
+    many = f"{count:,}" if count < _MANY else f"{count / 1000:.0f}k"
+    return f"{number:.4g} of {many}" if row.kind == "mean" else f"{number:.2%} of {many}"
+
+
+def _alarms(seen: Snapshot) -> RenderableType:
+    if not seen.ringing:
+        unknown = sum(alarm.state == "INSUFFICIENT_DATA" for alarm in seen.alarms)
+        without = f", {unknown} of them without data" if unknown else ""
+        return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), f"{len(seen.alarms)}, none in alarm{without}"))
+    lines = [
+        Text.assemble(
+            ("alarm".ljust(_LABEL + 1), "bold red"),
+            alarm.name.removeprefix(f"{seen.endpoint}-"),
+            f": {brief(alarm.reason)}",
+        )
+        for alarm in seen.ringing
+    ]
+    return Group(*(_line(line) for line in lines))
+
+
+def _event(event: Happened) -> Text:
+    return _line(Text.assemble((f"{event.at[11:19]}  ", "dim"), event.text))
+
+
+def _verdict(verdict: dict[str, str]) -> Text:
+    style = "green" if verdict["outcome"] == "promoted" else "red"
+    told = brief(f"{verdict['release']}: {verdict['text']}", 200)
+    return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
+
+
+def _bar(share: float) -> Text:
+    filled = round(min(max(share, 0.0), 1.0) * _WIDE)
+    return Text("█" * filled + "░" * (_WIDE - filled))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def news(before: Snapshot | None, now: Snapshot) -> list[str]:
+    """What differs between two looks, a line each."""
+    found = changes(before, now)
+    was, trial = before.trial if before else None, now.trial
+    if trial is None:
+        return found
+
+    def differs(view: Callable[[Trial], object]) -> bool:
+        return was is None or was.rollout_id != trial.rollout_id or view(was) != view(trial)
+
+    if differs(lambda item: (item.step, item.baked is None)):
+        found.append(f"step     {_step(trial).plain.lstrip('█░ ')}")
+    if trial.replayed and differs(lambda item: item.replayed):
+        found.append(f"replay   {trial.replayed}")
+    answers = {item.metric: item.answer for item in was.evidence} if was else {}
+    for row in trial.evidence:
+        if row.answer != answers.get(row.metric, "unknown"):
+            found.append(f"judge    {row.text}")
+    if differs(lambda item: _kind(item.waits_for)):
+        found.append(f"waits    {trial.waits_for}")
+        if trial.approval:
+            found.append(f"         type: {approve_line(now.commands)}")
+    return found
+
+
+def _kind(text: str) -> str:
+    """What a sentence says, but for its numbers."""
+    return re.sub(r"[\d.,%]+", "#", text.partition(": ")[0])

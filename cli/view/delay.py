@@ -1,0 +1,38 @@
+"""How far behind is the counting of captures and labels? What status tells of quality and of bad input is as old."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cli.errors import explained
+from cli.target import Target
+from monitoring.labels.pairs import DELAY
+
+TOLD_FROM = 60.0
+"""Seconds below which nothing is said: a file is counted some seconds after it was written."""
+_BACK = timedelta(minutes=10)
+
+
+def read(target: Target) -> float:
+    """Seconds that the file that was counted last had waited; 0 when none was within ten minutes.
+
+    Raises:
+        OperatorError: CloudWatch cannot be read.
+    """
+    dimensions = [{"Name": "EndpointName", "Value": target.endpoint}]
+    metric = {"Namespace": "modelstack", "MetricName": DELAY, "Dimensions": dimensions}
+    query = {"Id": "delay", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
+    end = datetime.now(UTC)
+    with explained("reading how late captures are counted"):
+        answer = target.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[query], StartTime=end - _BACK, EndTime=end, ScanBy="TimestampDescending"
+        )
+    values = answer["MetricDataResults"][0]["Values"] if answer["MetricDataResults"] else []
+    return float(values[0]) if values else 0.0
+
+
+def line(seconds: float) -> str:
+    """The delay in a sentence; empty when there is none to speak of."""
+    if seconds < TOLD_FROM:
+        return ""
+    return f"captures and labels are counted {seconds / 60:.0f} minutes after they came: what follows is as old"

@@ -1,0 +1,344 @@
+"""Why did a rollout end as it did, or what does it wait for? Found in the journal, told with the numbers. Pure.
+
+story = explain(state, decision=None, rollout=None)
+story.summary, story.why, story.evidence[0], story.next
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from cli.errors import OperatorError
+from cli.view.snapshot import moment
+from cli.view.trial import Evidence, Trial, evidence_of, replay_bounds, trial
+from rollout.controller.commands import PLAIN, Commands
+from rollout.controller.notice import next_steps, release_of
+from rollout.core.decision import Decision
+from rollout.core.replay import replay_text
+from rollout.core.state import Event, Outcome, Phase, RolloutState, Verdict
+from rollout.reason import Reason
+
+_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_THRESHOLD = re.compile(rf"the threshold \({_NUMBER}|threshold {_NUMBER}")
+_VALUE = re.compile(rf"datapoints? \[{_NUMBER}|\bvalue {_NUMBER}")
+_BEGIN = ("preparing", "moving")
+_DECIDERS = {
+    "judge": "the judge, on {name}",
+    "replay": "the replay of captured requests, on {name}",
+    "alarm": "alarm {name}",
+    "person": "a person, {name}",
+    "timeout": "the time, which was over without a verdict",
+    "endpoint": "the endpoint, which did not come up",
+    "release": "the update itself, with no trial",
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One thing that happened; `after` is seconds since the rollout began, weights percent per variant as asked for."""
+
+    at: str
+    after: float
+    kind: str
+    text: str
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The alarm that decided: value and threshold as CloudWatch said them, empty where it did not."""
+
+    name: str
+    value: str
+    threshold: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One number of a replay beside what was allowed."""
+
+    what: str
+    seen: str
+    allowed: str
+    within: bool
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of the captured requests."""
+
+    text: str
+    bounds: tuple[Bound, ...]
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One rollout, from its beginning to its verdict or to now.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        rollout_id: The rollout; empty when nothing was ever released.
+        release: The id of the release that it is about.
+        beside: The variant that served beside it; empty when there was none, or the history does not reach back.
+        outcome: `running`, or how it ended.
+        summary: All of it in a sentence.
+        why: The reason in words and numbers; of a running one, what it waits for.
+        decided_by: Who or what decided, in words; empty while nobody has.
+        source: The same as the journal has it: judge, replay, alarm, person, timeout, endpoint, release.
+        name: Which metric, alarm or person it was.
+        began: When, UTC; empty when the history does not reach back.
+        ended: When, UTC; empty while it runs.
+        turns: What happened, oldest first.
+        evidence: Each metric's numbers against its bounds when it was decided (or now), the deciding one first.
+        replay: What came of captured requests; None when none were replayed.
+        alarm: The alarm that decided, if one did.
+        trial: Where a running trial stands; None when it has ended.
+        next: What a person can do now.
+    """
+
+    endpoint: str
+    rollout_id: str
+    release: str
+    beside: str
+    outcome: str
+    summary: str
+    why: str
+    decided_by: str
+    source: str
+    name: str
+    began: str
+    ended: str
+    turns: tuple[Turn, ...]
+    evidence: tuple[Evidence, ...]
+    replay: Replay | None
+    alarm: Alarm | None
+    trial: Trial | None
+    next: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+
+def explain(
+    state: RolloutState,
+    decision: Decision | None,
+    now: float,
+    rollout: str | None = None,
+    commands: Commands = PLAIN,
+) -> Story:
+    """Tell the story of a rollout: the present one or, when none runs, the last.
+
+    Args:
+        state: What the journal says.
+        decision: What the controller makes of a trial under way now; None when the metrics were not looked at.
+        now: Epoch seconds.
+        rollout: The rollout that is meant, by its id or its release's; None for the present or last one.
+        commands: How the commands of its stack are written.
+
+    Raises:
+        OperatorError: The journal knows no such rollout; the message names those that it knows.
+    """
+    if not state.rollout_id:
+        return _nothing(state, commands)
+    meant = _meant(state, rollout) if rollout else state.rollout_id
+    verdict = _verdict(state, meant)
+    if verdict is None:
+        return _running(state, decision, now, commands) if meant == state.rollout_id else _forgotten(state, meant)
+    return _ended(state, verdict, commands)
+
+
+def _verdict(state: RolloutState, rollout_id: str) -> Verdict | None:
+    """The verdict on a rollout; one that is decided and being carried out counts."""
+    present = [state.decided] if state.decided else []
+    kept = [*present, state.verdict, state.moved, *state.rejected.values()]
+    found = next((item for item in kept if item is not None and item.rollout_id == rollout_id), None)
+    under_way = rollout_id == state.rollout_id and state.phase is Phase.MOVING
+    return None if under_way and found is state.decided else found
+
+
+def _meant(state: RolloutState, word: str) -> str:
+    verdicts = [
+        item for item in (*state.rejected.values(), state.verdict, state.moved, state.decided) if item is not None
+    ]
+    found = [event.rollout_id for event in state.history] + [item.rollout_id for item in verdicts] + [state.rollout_id]
+    known = sorted(dict.fromkeys(item for item in found if item))
+    bare = word.removeprefix("v-")
+    matching = [item for item in known if bare in (item, release_of(item))]
+    if matching:
+        return matching[-1]
+    raise OperatorError(
+        f"rollout {word}: the journal of {state.endpoint} does not know it; it knows: {', '.join(known)}",
+        "It keeps the last 40 events, the last verdict and the rejected releases.",
+    )
+
+
+def _turns(state: RolloutState, rollout_id: str) -> tuple[Turn, ...]:
+    events = [event for event in state.history if event.rollout_id == rollout_id]
+    begun = _begun(state, events, rollout_id)
+    return tuple(
+        Turn(moment(item.at), max(item.at - begun, 0.0), item.kind, item.text, dict(item.weights)) for item in events
+    )
+
+
+def _begun(state: RolloutState, events: Sequence[Event], rollout_id: str) -> float:
+    if rollout_id == state.rollout_id:
+        return state.started_at
+    return events[0].at if events else 0.0
+
+
+def _beside(turns: Sequence[Turn], release: str) -> str:
+    """The variant that had traffic beside the release's."""
+    names = dict.fromkeys(name for turn in turns for name in turn.weights if name != f"v-{release}")
+    return next(iter(names), "")
+
+
+def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
+    own = release_of(verdict.rollout_id) == verdict.release
+    turns, present = _turns(state, verdict.rollout_id), own and verdict.rollout_id == state.rollout_id
+    turns = turns if own else _taken_back(turns)  # the trial of that rollout was another release's
+    reason, plan = verdict.reason, state.plan if present else None
+    began = turns[0].at if turns and turns[0].kind in _BEGIN else ""
+    ended = verdict is not state.decided
+    evidence = evidence_of(verdict.evidence, plan.metrics if plan else (), state.pivots if present else {})
+    outcome = verdict.outcome.replace("_", " ")
+    when = (
+        f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now, as the endpoint takes it"
+    )
+    at = _weight(turns, verdict) if own else ", as champion"
+    return Story(
+        endpoint=state.endpoint,
+        rollout_id=verdict.rollout_id,
+        release=verdict.release,
+        beside=_beside(turns, verdict.release) if own else "",
+        outcome=verdict.outcome,
+        summary=f"release {verdict.release} {'was' if ended else 'is being'} {outcome} {when}{at}",
+        why=reason.text,
+        decided_by=_DECIDERS[reason.source].format(name=reason.name),
+        source=reason.source,
+        name=reason.name,
+        began=began,
+        ended=moment(verdict.at) if ended else "",
+        turns=turns,
+        evidence=tuple(sorted(evidence, key=lambda item: item.metric != reason.name)),
+        replay=_replay(state) if present else None,
+        alarm=_alarm(reason),
+        trial=None,
+        next=_next(state, verdict, commands),
+    )
+
+
+def _taken_back(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """What happened from when the champion was taken back."""
+    last = max((place for place, turn in enumerate(turns) if turn.kind == Phase.RESTORING.value), default=len(turns))
+    return tuple(turns[last:])
+
+
+def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:
+    """With how much of the traffic it ended, when the history tells."""
+    if verdict.outcome != "promoted" and any(turn.kind == "promoted" for turn in turns):
+        return ", as champion"
+    shares = [turn.weights.get(f"v-{verdict.release}", 0) for turn in turns if turn.kind == "weights"]
+    if not shares:
+        return ""
+    return f", at {shares[-1]}% of the traffic" if shares[-1] else ", while it only got copies of requests"
+
+
+def _running(state: RolloutState, decision: Decision | None, now: float, commands: Commands) -> Story:
+    turns, view, challenger = _turns(state, state.rollout_id), trial(state, decision, now), state.challenger
+    release = challenger.id if challenger else release_of(state.rollout_id)
+    waits = view.waits_for if view else "the endpoint is changing"
+    step = f", at step {view.step} of {view.steps}" if view and view.step else ""
+    first = decision.reason.name if decision else ""
+    kind = state.phase.value if state.phase in {Phase.PAUSED, Phase.HELD} else "weights"
+    return Story(
+        endpoint=state.endpoint,
+        rollout_id=state.rollout_id,
+        release=release,
+        beside=_beside(turns, release),
+        outcome="running",
+        summary=f"release {release} is on trial ({state.phase.value.replace('_', ' ')}){step}"
+        if view
+        else f"release {release} takes over without a trial ({state.phase.value.replace('_', ' ')})",
+        why=waits,
+        decided_by="",
+        source="",
+        name="",
+        began=moment(state.started_at),
+        ended="",
+        turns=turns,
+        evidence=tuple(sorted(view.evidence, key=lambda item: item.metric != first)) if view else (),
+        replay=_replay(state),
+        alarm=None,
+        trial=view,
+        next=next_steps(kind, release, commands),
+    )
+
+
+def _forgotten(state: RolloutState, rollout_id: str) -> Story:
+    """A rollout of which only events are left: they tell how it ended, unless they are too old as well."""
+    turns, release = _turns(state, rollout_id), release_of(rollout_id)
+    last = next((turn for turn in reversed(turns) if turn.kind in get_args(Outcome)), turns[-1] if turns else None)
+    known = last is not None and last.kind in get_args(Outcome)
+    outcome = last.kind if last is not None and known else "ended"
+    how = f"release {release} was {outcome.replace('_', ' ')}" if known else f"rollout {rollout_id} has ended"
+    why = last.text if last else "nothing is left of it in the journal"
+    return Story(
+        state.endpoint, rollout_id, release, _beside(turns, release), outcome,
+        f"{how}; its verdict's numbers are no longer in the journal", why, "", "", "", "",
+        last.at if last else "", turns, (), None, None, None, (),
+    )  # fmt: skip
+
+
+def _nothing(state: RolloutState, commands: Commands) -> Story:
+    none = f"nothing was ever released on {state.endpoint}"
+    then = (f"`{commands.pulumi_up}` releases the first version",)
+    return Story(state.endpoint, "", "", "", "none", none, "", "", "", "", "", "", (), (), None, None, None, then)
+
+
+def _replay(state: RolloutState) -> Replay | None:
+    if state.replayed is None:
+        return None
+    bounds = tuple(Bound(*row) for row in replay_bounds(state.plan, state.replayed))
+    gate = state.plan.replay if state.plan else None
+    return Replay(replay_text(gate, state.replayed), bounds, state.replayed.examples)
+
+
+def _alarm(reason: Reason) -> Alarm | None:
+    if reason.source != "alarm":
+        return None
+
+    def found(pattern: re.Pattern[str]) -> str:
+        match = pattern.search(reason.text)
+        return next((item for item in match.groups() if item), "") if match else ""
+
+    return Alarm(reason.name, found(_VALUE), found(_THRESHOLD), reason.text)
+
+
+def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:
+    if verdict is state.decided:
+        return next_steps(state.phase.value, verdict.release, commands)
+    outcome = verdict.outcome
+    if outcome == "rolled_back" and verdict.release not in state.rejected:
+        return (f"it was cleared: `{commands.pulumi_up}` tries it again",)
+    steps = next_steps(outcome, verdict.release, commands)
+    last = verdict == state.verdict and state.champion is not None and state.champion.id != verdict.release
+    if outcome == "failed" and not last:
+        return tuple(step for step in steps if "skip-trial" not in step)
+    if outcome == "promoted":
+        return ("nothing to do", *_way_back(state, verdict, commands))
+    return steps
+
+
+def _way_back(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:
+    """What takes a champion back; empty when there is none before it, or another one serves by now."""
+    champion, previous = state.champion, state.previous
+    if champion is None or previous is None or champion.id != verdict.release:
+        return ()
+    command = f'{commands.modelstack} rollback --previous --reason "..."'
+    return (f"`{command}` takes back {champion.id} and brings back {previous.id}, the champion before it",)

@@ -1,0 +1,117 @@
+"""How the story of a rollout reads in a terminal: the answer first, then what it rests on, then what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.view.board import e_value, value
+from cli.view.explain import Story
+from cli.view.snapshot import Snapshot
+from cli.view.timeline import plain
+from cli.view.trial import Evidence
+from rollout.controller.notice import release_of
+from rollout.core.catalogue import KNOWN
+from rollout.judge.words import latency
+
+
+def told(story: Story, seen: Snapshot) -> RenderableType:
+    """The whole of `modelstack explain`."""
+    style = "green" if story.outcome == "promoted" else "yellow" if story.outcome == "running" else "bold red"
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=10, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in (*_what(story), *_numbers(story), *_rest(story, seen)):
+        table.add_row(label, text)
+    return Group(Text(story.summary, style), Text(), table)
+
+
+def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
+    if not story.rollout_id:
+        return
+    if story.outcome == "running":
+        yield "waits for", Text(story.why.removeprefix("waiting for "))
+    else:
+        yield "why", Text(story.why)
+    if story.decided_by:
+        yield "decided by", Text(story.decided_by)
+    if story.alarm and (story.alarm.value or story.alarm.threshold):
+        yield "", Text(f"its value was {_number(story.alarm.value)}, its threshold {_number(story.alarm.threshold)}")
+    then = "" if story.outcome == "running" else " then"
+    beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
+    label = "on trial" if story.release == release_of(story.rollout_id) else "champion"
+    yield label, Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
+    yield "", Text()
+    for number, turn in enumerate(story.turns):
+        weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
+        asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
+        after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
+        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), plain(turn.text), (asked, "dim"))
+        yield ("" if number else "history"), line
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.4g}" if text else "not told"
+
+
+def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
+    if story.evidence:
+        when = "now" if story.outcome == "running" else "when it was decided"
+        yield "", Text()
+        yield "evidence", Text(f"{when}; counted over the whole trial")
+        for row in story.evidence:
+            yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
+        if story.trial and story.trial.shadow and any(row.metric not in KNOWN for row in story.evidence):
+            yield "", Text("a metric of your own is not compared in a step that only copies requests", "dim")
+    elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
+        yield "", Text()
+        was_champion = any(turn.kind == "promoted" for turn in story.turns)
+        not_had = "nothing was compared yet, or the metrics could not be read"
+        why = "it was champion by then, and is compared with none" if was_champion else not_had
+        yield "evidence", Text(f"none was kept: {why}")
+    if story.replay:
+        yield "", Text()
+        yield "replay", Text(story.replay.text)
+        for bound in story.replay.bounds:
+            style = "" if bound.within else "red"
+            yield "", Text(f"{bound.what}: {bound.seen}, allowed {bound.allowed}", style)
+        for example in story.replay.examples:
+            yield "", Text(f"for example: {example}", "dim")
+
+
+def _metric(row: Evidence, *, decides: bool) -> Iterator[Text]:
+    style = {"worse": "red", "not worse": "green"}.get(row.answer, "yellow")
+    mark = " (decides)" if decides else ""
+    only = "" if row.prove else f"; {e_value(row.not_worse.need)} is enough, before the promotion"
+    margin = {"mean": f"{row.margin:.4g}", "quantile": f"{row.margin:.0%} slower"}.get(row.kind, f"{row.margin:.2%}")
+    yield Text.assemble((row.metric, "bold"), mark, ": ", (row.answer, style), f", tolerated is {margin}{only}")
+    what = f"{_pivot(row)}: " if row.kind == "quantile" else ""
+    challenger = value(row, row.challenger, row.challenger_count)
+    yield Text(f"  {what}challenger {challenger}, champion {value(row, row.champion, row.champion_count)}")
+    proofs = [("worse", row.worse), ("not worse", row.not_worse)]
+    proofs += [("better", row.better)] if row.better else []
+    told = ", ".join(f"{name} {e_value(item.have)} of {e_value(item.need)} needed" for name, item in proofs)
+    yield Text(f"  evidence for {told}")
+
+
+def _pivot(row: Evidence) -> str:
+    """What the answers of both versions are counted by."""
+    fixed = "" if row.pivot is None else f", {latency(row.pivot)}"
+    than = f" (the challenger by more than {row.margin:.0%})" if row.margin else ""
+    return f"slower than the pivot{fixed}{than}"
+
+
+def _rest(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:
+    yield "", Text()
+    for number, row in enumerate(seen.variants):
+        share = f"gets copies of {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
+        status = "" if number else f"; endpoint {seen.status}"
+        yield ("" if number else "live now"), Text(f"{row.name} ({row.role}) {share}{status}")
+    for alarm in seen.ringing:
+        yield "in alarm", Text(f"{alarm.name}: {alarm.reason}", "red")
+    yield "", Text()
+    for number, step in enumerate(story.next):
+        yield ("" if number else "next"), Text(step)

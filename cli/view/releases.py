@@ -1,0 +1,98 @@
+"""Which release does a person mean? One id is shown everywhere; any name of a release is taken.
+
+The id is 12 hex digits (`rollout.core.release.release_id`); the variant is called `v-<id>`. The recipe and the package
+digest, which name the model, are taken as well, whole or from their first 12 digits on, if only one release has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from platforms.aws.journal import DynamoJournal
+from rollout.core.release import ID_DIGITS
+from rollout.core.state import RolloutState
+
+
+@dataclass(frozen=True)
+class Name:
+    """The names of one release.
+
+    Attributes:
+        id: What people read.
+        recipe: Its recipe digest, hex.
+        package: Its package digest, `sha256:<hex>`.
+    """
+
+    id: str
+    recipe: str
+    package: str
+
+    def meant_by(self, word: str) -> bool:
+        """Whether a person who typed `word` means this release."""
+        bare = _bare(word)
+        if bare == self.id:
+            return True
+        digests = (self.recipe, self.package.removeprefix("sha256:"))
+        return len(bare) >= ID_DIGITS and any(digest.startswith(bare) for digest in digests)
+
+
+def _bare(word: str) -> str:
+    """A name as a person typed it, without what says which kind of name it is."""
+    return word.lower().removeprefix("v-").removeprefix("sha256:")
+
+
+def rejected(state: RolloutState) -> list[Name]:
+    """The releases that are not tried again."""
+    return [Name(item.release, item.recipe, item.package_digest) for item in state.rejected.values()]
+
+
+def known(state: RolloutState) -> list[Name]:
+    """Every release that the journal names."""
+    verdicts = [*state.rejected.values(), *([state.verdict] if state.verdict else [])]
+    names = [Name(item.id, item.recipe, item.package_digest) for item in state.releases()]
+    names += [Name(item.release, item.recipe, item.package_digest) for item in verdicts]
+    return list(dict.fromkeys(names))
+
+
+def find(word: str, names: Iterable[Name]) -> Name | None:
+    """The one that is meant, if any.
+
+    Raises:
+        OperatorError: The word names a model, and several releases have it, each in another image.
+    """
+    meant = [name for name in names if name.meant_by(word)]
+    exact = [name for name in meant if name.id == _bare(word)] or meant
+    if len(exact) > 1:
+        which = ", ".join(name.id for name in exact)
+        raise OperatorError(f"{word} names the model of several releases, each in another image: {which}")
+    return exact[0] if exact else None
+
+
+def journal_state(target: Target) -> RolloutState:
+    """The rollout state that the journal holds.
+
+    Raises:
+        OperatorError: The journal does not answer.
+    """
+    with explained(f"reading the journal of {target.endpoint}"):
+        return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
+
+
+def variant_of(target: Target, word: str | None) -> str | None:
+    """The variant on the endpoint that is meant by a variant's name or any name of its release; None by None.
+
+    Raises:
+        OperatorError: The endpoint does not answer, or has no such variant; the message names those it has.
+    """
+    with explained(f"reading endpoint {target.endpoint}"):
+        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    names = [item["VariantName"] for item in live.get("ProductionVariants", [])]
+    if word is None or word in names:
+        return word
+    name = find(word, known(journal_state(target)))
+    if name is not None and f"v-{name.id}" in names:
+        return f"v-{name.id}"
+    raise OperatorError(f"variant {word}: not on endpoint {target.endpoint}; there are: {', '.join(names) or 'none'}")

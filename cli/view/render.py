@@ -1,0 +1,188 @@
+"""How a snapshot looks in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.view.budget import BudgetView
+from cli.view.delay import line as delay
+from cli.view.kept_aside import HOURS
+from cli.view.kept_aside import line as kept_aside
+from cli.view.quality import QualityView
+from cli.view.served import QUANTILES, ServedView
+from cli.view.snapshot import AlarmView, PackageView, Snapshot, VariantView
+from cli.view.timeline import plain
+from monitoring.labels.standing import SEGMENT_ERROR
+from rollout.controller.commands import Commands
+
+_STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
+_APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
+_BAR = 20
+_FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
+_SEGMENTS = 5  # the worst ones are shown; --json has all
+_TELLING = 0.01  # of the evidence that rings: below, the time of a change is a guess
+_PLACES = 3  # metrics that have a place in the table
+
+
+def snapshot(seen: Snapshot) -> RenderableType:
+    """The whole of `modelstack status`."""
+    parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
+    if seen.served:
+        parts.append(served(seen.served))
+    if seen.trial and seen.trial.approval:
+        parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
+    for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
+        if ended:
+            parts.append(_ended(label, ended))
+    if seen.retraining:
+        parts.append(Text.assemble(("retraining ", "dim"), seen.retraining))
+    parts += [budget(row) for row in seen.budgets]
+    if late := delay(seen.delay_s):
+        parts.append(Text(late, "yellow"))
+    parts += [quality(row) for row in seen.quality]
+    if seen.aside:
+        parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), kept_aside(seen.aside)))
+    parts.append(alarms(seen.alarms, seen.endpoint))
+    parts.append(packages(seen.packages))
+    return Group(*parts)
+
+
+def approve_line(commands: Commands) -> str:
+    """What lets a trial go on that waits for a person."""
+    return f'{commands.modelstack} approve --reason "..."'
+
+
+def _headline(seen: Snapshot) -> Text:
+    style = "green" if seen.status == "InService" else "yellow"
+    return Text.assemble(
+        ("endpoint ", "dim"), (seen.endpoint, "bold"), "  ", (seen.status, style),
+        ("  rollout ", "dim"), seen.phase, ("  champion ", "dim"), seen.champion or "none",
+        ("  challenger ", "dim"), seen.challenger or "none",
+    )  # fmt: skip
+
+
+def variants(rows: tuple[VariantView, ...]) -> Table:
+    """Each variant with its share of traffic as a bar; an arrow where it is still moving."""
+    table = Table(title="variants", title_justify="left", expand=False)
+    for column in ("variant", "role", "traffic", "", "instances"):
+        table.add_column(column, justify="right" if column == "traffic" else "left")
+    for row in rows:
+        moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
+        share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%{moving}"
+        filled = round((row.copies or row.weight) / 100 * _BAR)
+        table.add_row(row.name, row.role, share, "█" * filled + "░" * (_BAR - filled), str(row.instances))
+    return table
+
+
+def served(rows: tuple[ServedView, ...]) -> Table:
+    """What each variant was asked within an hour, and how it answered."""
+    table = Table(title="the last hour", title_justify="left", expand=False)
+    for column in ("variant", "requests", "available", "5XX", "4XX", *(f"{name} ms" for name in QUANTILES)):
+        table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
+    for row in rows:
+        latency = (f"{row.latency_ms[name]:.1f}" if name in row.latency_ms else "-" for name in QUANTILES)
+        # Rounded down: 100% is said of none that failed.
+        available = f"{math.floor(1e4 * row.availability) / 100:g}%"
+        table.add_row(row.variant, f"{row.requests:,}", available, f"{row.failed:,}", f"{row.refused:,}", *latency)
+    return table
+
+
+def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
+    """Each alarm with its state; the reason where it rings. Names are without the endpoint's, which all begin with."""
+    if not rows:
+        return Text("alarms: none", "dim")
+    table = Table(title=f"alarms of {endpoint}", title_justify="left", expand=False)
+    table.add_column("alarm", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for row in rows:
+        reason = plain(row.reason) if row.state == "ALARM" else ""
+        name = row.name.removeprefix(f"{endpoint}-")
+        table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.severity, reason)
+    return table
+
+
+def shown_metrics(metrics: Iterable[str]) -> list[str]:
+    """The names of the metrics that have a place in the table: the well-known ones first, then the model's own."""
+    names = list(metrics)
+    known = [name for name in _FIRST if name in names]
+    return [*known, *(name for name in names if name not in known)][:_PLACES]
+
+
+def packages(rows: tuple[PackageView, ...]) -> RenderableType:
+    """The newest package versions with approval and metrics."""
+    if not rows:
+        return Text("packages: none", "dim")
+    table = Table(title="packages, newest first", title_justify="left", expand=False)
+    for column in ("version", "release", "approval", "created", "metrics"):
+        table.add_column(column)
+    for row in rows:
+        metrics = "  ".join(f"{name} {row.metrics[name]}" for name in shown_metrics(row.metrics))
+        table.add_row(
+            str(row.version),
+            row.release,
+            Text(row.approval.removesuffix("ManualApproval"), _APPROVAL_STYLE.get(row.approval, "")),
+            row.created.replace("T", " ")[:16],
+            metrics,
+        )
+    return table
+
+
+def budget(row: BudgetView) -> Text:
+    """One error budget: what was promised, what is left, and by how many requests."""
+    style = "green" if row.left > 0.5 else "yellow" if row.left > 0 else "bold red"
+    left = f"{100 * row.left:.0f}%" if row.left >= 0 else f"{1 - row.left:.3g} times as much as there is"
+    were = "failed" if row.sli == "availability" else "were slow"
+    return Text.assemble(
+        (f"{row.sli} ", "dim"), f"{100 * row.objective:.6g}% of {row.days:g} days: ",
+        (left, style), f" of the error budget is {'left' if row.left >= 0 else 'used up'} ({row.bad:,.0f} of "
+        f"{row.requests:,.0f} requests {were}, {row.tolerated:,.0f} might)",
+    )  # fmt: skip
+
+
+def quality(row: QualityView) -> RenderableType:
+    """What labels show of a variant, what was estimated before they came, and whether its concept has moved."""
+    table = Table(title=f"quality of {row.variant}, {row.labels:,} newest labels", title_justify="left", expand=False)
+    for column in ("measure", "by labels", "estimated for the same", "estimated for the newest"):
+        table.add_column(column)
+    for name in row.measures:
+        miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"Realised{name}")
+        shown = "-" if miss is None or realised is None else f"{realised + miss:.3f}"
+        table.add_row(name, _range(row.values, f"Realised{name}"), shown, _range(row.values, f"Estimated{name}"))
+    for segment in row.worst_segments[:_SEGMENTS]:
+        table.add_row(f"error of {segment}", _range(row.by_segment[segment], SEGMENT_ERROR), "", "")
+    return Group(table, _concept(row))
+
+
+def _range(values: Mapping[str, float], name: str) -> str:
+    if name not in values:
+        return "-"
+    low, high = (f"{values[end]:.3f}" if end in values else "?" for end in (f"{name}Low", f"{name}High"))
+    return f"{values[name]:.3f} ({low} to {high})"
+
+
+def _concept(row: QualityView) -> Text:
+    if row.evidence is None:
+        return Text(
+            "concept: not judged, since no labels came, or the evaluation told no answers or too few days of them",
+            "dim",
+        )
+    style = "bold red" if row.evidence >= 1 else "green"
+    since = f"; if it has moved, then since {row.since}" if row.since and row.evidence >= _TELLING else ""
+    return Text.assemble(
+        ("concept ", "dim"), (f"evidence {row.evidence:.2g}", style), f" that it has moved, of 1{since}"
+    )
+
+
+def _ended(label: str, verdict: dict[str, str]) -> Text:
+    style = "green" if verdict["outcome"] == "promoted" else "red"
+    return Text.assemble(
+        (label, "dim"), (verdict["outcome"].replace("_", " "), style),
+        f" {verdict['release']} at {verdict['at']}: {verdict['text']}",
+    )  # fmt: skip

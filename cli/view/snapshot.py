@@ -1,0 +1,293 @@
+"""What is true of an endpoint at this moment, read from the cloud and never from a plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.errors import explained
+from cli.target import Target, commands_of
+from cli.view import alarms
+from cli.view.budget import BudgetView
+from cli.view.quality import QualityView
+from cli.view.releases import journal_state
+from cli.view.served import ServedView
+from cli.view.trial import Trial, trial
+from rollout.controller.commands import Commands
+from rollout.core.decision import Decision
+from rollout.core.release import release_id
+from rollout.core.state import RolloutState, Verdict
+
+_METRIC = "metric."  # how platforms.aws.registry names a metric among a package's properties
+
+
+@dataclass(frozen=True)
+class VariantView:
+    """One variant as the endpoint reports it: `weight` routes now, `desired` is where it is going, shares of 100.
+
+    `asked` is what the rollout asks for, which the endpoint may not have taken yet; None when it asks for nothing. Of a
+    shadow variant, whose answers are never returned, `copies` is the percent of requests that it gets copies of.
+    """
+
+    name: str
+    role: str
+    weight: float
+    desired: float
+    instances: int
+    image: str
+    copies: float = 0.0
+    asked: float | None = None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One event of the rollout's history; `at` is UTC, ISO 8601."""
+
+    at: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AlarmView:
+    """One alarm with the state and the reason that CloudWatch gives, with value and threshold.
+
+    `severity` is `page` or `ticket`, by its description; empty when that does not say.
+    """
+
+    name: str
+    state: str
+    reason: str
+    severity: str = ""
+
+
+@dataclass(frozen=True)
+class PackageView:
+    """One version in the registry; `release` is the id that its variant has too."""
+
+    version: int
+    release: str
+    digest: str
+    approval: str
+    created: str
+    metrics: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An endpoint, its variants, its rollout, its alarms and its packages at `at` (UTC, ISO 8601).
+
+    Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
+    one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
+    how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
+    is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
+    `served` within an hour, the budgets, the quality, the retraining, which is empty when nothing is to be said of it,
+    and at what was kept `aside` within a day, by metric. `delay_s` says how many seconds captures and labels
+    wait until they are counted.
+    """
+
+    at: str
+    stack: str
+    endpoint: str
+    status: str
+    config: str
+    phase: str
+    champion: str | None
+    challenger: str | None
+    champion_package: str | None
+    challenger_package: str | None
+    verdict: dict[str, Any] | None
+    variants: tuple[VariantView, ...]
+    alarms: tuple[AlarmView, ...]
+    packages: tuple[PackageView, ...]
+    trial: Trial | None = None
+    events: tuple[Happened, ...] = ()
+    region: str = ""
+    previous: str | None = None
+    served: tuple[ServedView, ...] = ()
+    budgets: tuple[BudgetView, ...] = ()
+    moved: dict[str, Any] | None = None
+    quality: tuple[QualityView, ...] = ()
+    retraining: str = ""
+    delay_s: float = 0.0
+    aside: dict[str, int] = field(default_factory=dict[str, int])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+    @property
+    def commands(self) -> Commands:
+        """How the commands of this endpoint are written."""
+        return commands_of(self.stack, self.endpoint, self.region)
+
+    @property
+    def ringing(self) -> tuple[AlarmView, ...]:
+        """The alarms that are in ALARM."""
+        return tuple(alarm for alarm in self.alarms if alarm.state == "ALARM")
+
+
+def take(
+    target: Target,
+    *,
+    state: RolloutState | None = None,
+    decision: Decision | None = None,
+    packages: tuple[PackageView, ...] | None = None,
+) -> Snapshot:
+    """Read everything that `modelstack status` shows.
+
+    Args:
+        target: Whose endpoint.
+        state: The journal's, when it was read already.
+        decision: What the controller makes of the trial, when the metrics were looked at.
+        packages: The packages, when they were read already.
+
+    Raises:
+        OperatorError: Something of it cannot be read; the message says which.
+    """
+    state = journal_state(target) if state is None else state
+    with explained(f"reading endpoint {target.endpoint}"):
+        live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    return Snapshot(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        stack=target.stack,
+        endpoint=target.endpoint,
+        status=live["EndpointStatus"],
+        config=live["EndpointConfigName"],
+        phase=str(state.phase),
+        champion=state.champion.id if state.champion else None,
+        challenger=state.challenger.id if state.challenger else None,
+        champion_package=state.champion.package_digest if state.champion else None,
+        challenger_package=state.challenger.package_digest if state.challenger else None,
+        verdict=_verdict(state.verdict),
+        variants=(
+            *_variants(live.get("ProductionVariants", []), state),
+            *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
+        ),
+        alarms=_alarms(target),
+        packages=_packages(target) if packages is None else packages,
+        trial=trial(state, decision, time.time()),
+        events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
+        region=target.region,
+        previous=state.previous.id if state.previous else None,
+        moved=_verdict(state.moved) if state.last is state.moved else None,
+    )
+
+
+def moment(at: float) -> str:
+    """Epoch seconds as UTC, ISO 8601."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def role(variant: str, state: RolloutState) -> str:
+    """`champion`, `challenger`, `previous`, or `-` for a variant that the journal does not know."""
+    for name in ("champion", "challenger", "previous"):
+        release = getattr(state, name)
+        if release is not None and release.variant == variant:
+            return name
+    return "-"
+
+
+def shares(weights: list[float]) -> list[float]:
+    """Relative weights as shares of 100; all 0 when there is no weight at all."""
+    total = sum(weights)
+    return [100 * weight / total if total else 0.0 for weight in weights]
+
+
+def _variants(live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
+    now = shares([item.get("CurrentWeight", 0.0) for item in live])
+    later = shares([item.get("DesiredWeight", item.get("CurrentWeight", 0.0)) for item in live])
+    return tuple(
+        VariantView(
+            name=item["VariantName"],
+            role=role(item["VariantName"], state),
+            weight=weight,
+            desired=desired,
+            instances=item.get("CurrentInstanceCount", 0),
+            image=_image(item),
+            asked=state.weights.get(item["VariantName"]),
+        )
+        for item, weight, desired in zip(live, now, later, strict=True)
+    )
+
+
+def _shadows(shadows: list[dict[str, Any]], live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
+    """Variants that only get copies: their weight beside the production variant's is the share that is copied."""
+    whole = sum(item.get("CurrentWeight", 0.0) for item in live)
+    return tuple(
+        VariantView(
+            name=item["VariantName"],
+            role=role(item["VariantName"], state),
+            weight=0.0,
+            desired=0.0,
+            instances=item.get("CurrentInstanceCount", 0),
+            image=_image(item),
+            copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
+        )
+        for item in shadows
+    )
+
+
+def _image(item: dict[str, Any]) -> str:
+    return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {
+        "outcome": verdict.outcome,
+        "release": verdict.release,
+        "package_digest": verdict.package_digest,
+        "source": verdict.reason.source,
+        "name": verdict.reason.name,
+        "text": verdict.reason.text,
+        "rollout_id": verdict.rollout_id,
+        "at": moment(verdict.at),
+    }
+
+
+def _alarms(target: Target) -> tuple[AlarmView, ...]:
+    """Those that tell somebody: an alarm on one window of the error budget does not."""
+    return tuple(
+        AlarmView(item["AlarmName"], item["StateValue"], alarms.reason_of(item), alarms.severity_of(item))
+        for item in sorted(alarms.read(target), key=lambda item: "AlarmRule" in item)
+        if not item["AlarmName"].startswith(f"{target.endpoint}-burn-")
+    )
+
+
+def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
+    sagemaker = target.client("sagemaker")
+    with explained(f"reading the package group {target.output('package_group')}"):
+        listed = sagemaker.list_model_packages(
+            ModelPackageGroupName=target.output("package_group"),
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=limit,
+        )["ModelPackageSummaryList"]
+        found = [sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]) for item in listed]
+    return tuple(
+        PackageView(
+            version=item["ModelPackageVersion"],
+            release=_release_of(item),
+            digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
+            approval=item["ModelApprovalStatus"],
+            created=item["CreationTime"].isoformat(timespec="seconds"),
+            metrics={
+                name.removeprefix(_METRIC): value
+                for name, value in item.get("CustomerMetadataProperties", {}).items()
+                if name.startswith(_METRIC)
+            },
+        )
+        for item in found
+    )
+
+
+def _release_of(package: Mapping[str, Any]) -> str:
+    """The id of a registered package's release, by its recipe and image; empty when it names no recipe."""
+    recipe = package.get("CustomerMetadataProperties", {}).get("recipe", "")
+    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
+    return release_id(recipe, containers[0].get("Image", "")) if recipe else ""

@@ -1,0 +1,113 @@
+"""What was seen to happen, and when: an observer that looks at an endpoint and writes down each change."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cli.errors import OperatorError
+from cli.target import Target
+from cli.view.snapshot import Snapshot, take
+
+_LINE = 110
+_FILLED = re.compile(r"(\bvalue [^;]+?, threshold \S+)\. Threshold Crossed: [^;]*")  # as `with_numbers` says it
+_ARN = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")
+_POINT_AT = re.compile(r" \(\d\d/\d\d/\d\d(?: [\d:]+)?\)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of a timeline: seconds since it began, and what was seen."""
+
+    at: float
+    text: str
+
+
+@dataclass
+class Timeline:
+    """Moments in the order in which they were seen; `show` is called for each as it comes."""
+
+    show: Callable[[Moment], None] = lambda moment: None
+    begun: float = field(default_factory=time.monotonic)
+    moments: list[Moment] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, text: str) -> None:
+        """Add a moment now."""
+        with self._lock:
+            moment = Moment(time.monotonic() - self.begun, text)
+            self.moments.append(moment)
+            self.show(moment)
+
+
+class Observer:
+    """Looks at an endpoint every `every` seconds and notes each change of weights, verdict and alarms."""
+
+    def __init__(self, target: Target, timeline: Timeline, every: float = 0.5) -> None:
+        self._target, self._timeline, self._every = target, timeline, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+        self.last: Snapshot | None = None
+
+    def __enter__(self) -> Observer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                seen = take(self._target)
+            except OperatorError as error:
+                self._timeline.note(f"could not look: {error}")
+                self._stop.wait(5 * self._every)
+                continue
+            for text in changes(self.last, seen):
+                self._timeline.note(text)
+            self.last = seen
+            self._stop.wait(self._every)
+
+
+def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
+    """What differs between two looks, each in one line; all that stands when there was no look before."""
+    found: list[str] = []
+    if before is None or _weights(before) != _weights(now):
+        found.append(f"weights  {_weights(now)}")
+    if before is None or before.phase != now.phase:
+        found.append(f"rollout  {now.phase.replace('_', ' ')}")
+    was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
+    for alarm in now.alarms:
+        if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
+            found.append(f"alarm    {alarm.name} rings: {brief(alarm.reason)}")
+        if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
+            found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
+    for label in ("verdict", "moved"):
+        ended = getattr(now, label)
+        if before is not None and ended and ended != getattr(before, label):
+            found.append(f"{label:<8} {ended['outcome'].replace('_', ' ')}: {brief(ended['text'])}")
+    return found
+
+
+def plain(text: str) -> str:
+    """A reason without what CloudWatch says of every alarm: the times of data points, of which were filled in, ARNs."""
+    return _POINT_AT.sub("", _FILLED.sub(r"\1", _ARN.sub("", text))).replace("Threshold Crossed: ", "")
+
+
+def brief(text: str, width: int = _LINE) -> str:
+    """As much of a reason as a line holds, and always its last clause: the evidence; `explain` has the whole."""
+    whole = " ".join(plain(text).split())
+    head, cut, evidence = whole.rpartition("; ")
+    if len(whole) <= width or not cut or len(evidence) > width * 2 // 3:
+        return textwrap.shorten(whole, width, placeholder=" ...")
+    return f"{textwrap.shorten(head, width - len(evidence) - 1, placeholder=' ...')} {evidence}"
+
+
+def _weights(seen: Snapshot) -> str:
+    return "  ".join(f"{item.name} ({item.role}) {item.weight:.0f}%" for item in seen.variants)

@@ -1,0 +1,264 @@
+"""What a person wants to know of a trial: its step, its evidence against the bounds, its time, what it waits for. Pure.
+
+view = trial(state, decision, now)
+view.step, view.requests, view.evidence[0].worse.share
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rollout.controller.notice import doing
+from rollout.core.decision import Decision
+from rollout.core.plan import Plan
+from rollout.core.replay import judged_replay, replay_text
+from rollout.core.state import ON_TRIAL, Phase, Pivot, Replayed, RolloutState
+from rollout.judge.metrics import Metric
+from rollout.reason import Reason
+
+Answer = Literal["worse", "not worse", "unknown"]
+_GOES_ON = {
+    "advance": "nothing: it goes to its next step",
+    "pause": "nothing: it stops for an approval",
+    "promote": "nothing: it is promoted",
+    "roll_back": "nothing: it is rolled back",
+    "wait_for_person": "nothing: its time is over, and it is held",
+}
+_NO_PIVOTS: Mapping[str, Pivot] = {}
+_VALUE = {"rate": "rate", "quantile": "slower", "mean": "mean"}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Evidence for one thing, as an e-value, beside what is needed of it.
+
+    Attributes:
+        have: The evidence; 1 says nothing, less than 1 speaks against it.
+        need: What it must reach.
+    """
+
+    have: float
+    need: float
+
+    @property
+    def share(self) -> float:
+        """How far it is from nothing to enough, on a log scale, 0 to 1."""
+        if self.have <= 1 or self.need <= 1:
+            return 0.0
+        return min(math.log(self.have) / math.log(self.need), 1.0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one metric.
+
+    Attributes:
+        metric: Its name.
+        kind: `rate`, `quantile` or `mean`.
+        answer: What the judge says.
+        prove: Whether every step must show it not worse; otherwise only the promotion waits for it, and for less.
+        margin: The tolerated worsening.
+        worse: Evidence that the challenger is worse by more than the margin.
+        not_worse: Evidence that it is not.
+        better: Evidence that it is better; None when that is not asked.
+        champion: The champion's rate, mean, or share of answers slower than the pivot.
+        challenger: The challenger's; of a quantile, slower than the pivot by more than the margin.
+        champion_count: How many observations the champion's is of.
+        challenger_count: The challenger's.
+        text: The judge's sentence.
+        pivot: Of a quantile, the champion's when it was fixed, microseconds; None when that is not known.
+    """
+
+    metric: str
+    kind: str
+    answer: Answer
+    prove: bool
+    margin: float
+    worse: Proof
+    not_worse: Proof
+    better: Proof | None
+    champion: float
+    challenger: float
+    champion_count: int
+    challenger_count: int
+    text: str
+    pivot: float | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as it stands.
+
+    Attributes:
+        rollout_id: The rollout.
+        challenger: The id of the release on trial.
+        champion: The id of the release beside it.
+        step: The present step, from 1; 0 before the first.
+        steps: How many there are.
+        weight: The percent of requests that the challenger answers in this step, or of which it gets copies.
+        shadow: Whether it only gets copies.
+        baked: Seconds at this step; None while the endpoint has not confirmed the weights.
+        bake_seconds: The least seconds at it.
+        requests: How many requests the challenger answered in this step; None when that is not known.
+        min_requests: How many it must answer.
+        seconds_left: Until the time of the trial is over; None where nothing counts it.
+        max_seconds: The time of the trial.
+        on_timeout: What happens then.
+        waits_for: What the trial waits for, in a sentence.
+        approval: Whether it waits for a person's approval.
+        replayed: What came of the captured requests; empty when none were to be replayed.
+        evidence: What is known of each metric.
+    """
+
+    rollout_id: str
+    challenger: str
+    champion: str
+    step: int
+    steps: int
+    weight: int
+    shadow: bool
+    baked: float | None
+    bake_seconds: float
+    requests: int | None
+    min_requests: int
+    seconds_left: float | None
+    max_seconds: float
+    on_timeout: str
+    waits_for: str
+    approval: bool
+    replayed: str
+    evidence: tuple[Evidence, ...]
+
+
+def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial | None:
+    """What is to be known of the trial under way; None when none is.
+
+    Args:
+        state: What the journal says.
+        decision: What the controller makes of the signals now; None when they were not looked at.
+        now: Epoch seconds.
+    """
+    plan, champion, challenger = state.plan, state.champion, state.challenger
+    if not state.on_trial or plan is None or champion is None or challenger is None:
+        return None
+    step = plan.steps[min(max(state.step, 0), len(plan.steps) - 1)]
+    begun = state.step_started_at
+    findings = decision.findings.each if decision and decision.findings else ()
+    return Trial(
+        rollout_id=state.rollout_id,
+        challenger=challenger.id,
+        champion=champion.id,
+        step=state.step + 1,
+        steps=len(plan.steps),
+        weight=step.weight if state.step >= 0 else 0,
+        shadow=plan.shadows(max(state.step, 0)),
+        baked=None if begun is None else max(now - begun, 0.0),
+        bake_seconds=step.bake_seconds,
+        requests=decision.requests if decision else None,
+        min_requests=plan.min_requests,
+        seconds_left=_left(state, plan, now),
+        max_seconds=plan.max_seconds,
+        on_timeout=plan.on_timeout,
+        waits_for=_waits(state, decision, now),
+        approval=state.phase is Phase.PAUSED,
+        replayed=_replayed(state, plan),
+        evidence=evidence_of((item.reason for item in findings), plan.metrics, state.pivots),
+    )
+
+
+def evidence_of(
+    reasons: Iterable[Reason], metrics: Iterable[Metric] = (), pivots: Mapping[str, Pivot] = _NO_PIVOTS
+) -> tuple[Evidence, ...]:
+    """The judge's reasons, one a metric, as evidence; those that hold no evidence are left out.
+
+    Args:
+        reasons: As the judge gives them, and as a verdict keeps them.
+        metrics: The plan's.
+        pivots: Where the trial compares latencies.
+    """
+    known = {metric.name: metric for metric in metrics}
+    return tuple(
+        _evidence(item, known.get(item.name), pivots.get(item.name))
+        for item in reasons
+        if "evidence_worse" in item.numbers
+    )
+
+
+def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evidence:
+    numbers = reason.numbers
+    kind = next((kind for kind, value in _VALUE.items() if f"challenger_{value}" in numbers), "rate")
+
+    def proof(name: str) -> Proof:
+        return Proof(numbers[f"evidence_{name}"], numbers[f"evidence_needed_{name}"])
+
+    worse, not_worse = proof("worse"), proof("not_worse")
+    answer: Answer = (
+        "worse" if worse.have >= worse.need else "not worse" if not_worse.have >= not_worse.need else "unknown"
+    )
+    return Evidence(
+        metric=reason.name,
+        kind=kind,
+        answer=answer,
+        prove=metric.prove if metric else True,
+        margin=numbers["margin"],
+        worse=worse,
+        not_worse=not_worse,
+        better=proof("better") if "evidence_better" in numbers else None,
+        champion=numbers[f"champion_{_VALUE[kind]}"],
+        challenger=numbers[f"challenger_{_VALUE[kind]}"],
+        champion_count=int(numbers["champion_count"]),
+        challenger_count=int(numbers["challenger_count"]),
+        text=reason.text,
+        pivot=pivot.value if pivot else None,
+    )
+
+
+def _left(state: RolloutState, plan: Plan, now: float) -> float | None:
+    """The seconds that the trial still has; a wait for an approval does not count."""
+    if state.phase is Phase.HELD:
+        return 0.0
+    if state.phase not in ON_TRIAL:
+        return None
+    paused = state.paused_seconds + (now - state.paused_at if state.paused_at is not None else 0.0)
+    return max(plan.max_seconds - (now - state.started_at - paused), 0.0)
+
+
+def _waits(state: RolloutState, decision: Decision | None, now: float) -> str:
+    if state.phase is Phase.PAUSED:
+        return f"step {state.step + 1} is passed; the next needs a person's approval"
+    if state.phase is Phase.HELD:
+        return (
+            "out of time without a verdict: it stays at this weight until a person takes it back, or gives it more time"
+        )
+    if decision is None:
+        return "the metrics were not looked at"
+    if decision.reason.name == "bake" and state.step_started_at is not None:  # by the clock of the row above it
+        bake = decision.reason.numbers["bake_seconds"]
+        return f"the step's bake: {min(now - state.step_started_at, bake):.0f} s of {bake:.0f} s"
+    return _GOES_ON.get(decision.action, doing(decision.reason.text, decision))
+
+
+def _replayed(state: RolloutState, plan: Plan) -> str:
+    if plan.replay is None:
+        return ""
+    return (
+        replay_text(plan.replay, state.replayed) if state.replayed else "captured requests come before any live traffic"
+    )
+
+
+def replay_bounds(plan: Plan | None, seen: Replayed) -> list[tuple[str, str, str, bool]]:
+    """Each number of a replay with what was allowed: what, seen, allowed, and whether it is within."""
+    gate = plan.replay if plan else None
+    if gate is None or not seen.requests:
+        return []
+    failed = judged_replay(gate, seen)
+    rows = [
+        ("errors", f"{seen.errors / seen.requests:.1%}", f"{gate.max_errors:.1%}"),
+        ("changed decisions", f"{seen.changed / seen.requests:.1%}", f"{gate.max_changed:.1%}"),
+    ]
+    if seen.latency_ratio is not None:
+        rows.append(("latency", f"{seen.latency_ratio:.2f} times", f"{gate.max_latency_ratio:g} times"))
+    return [(*row, failed is None or failed.name != row[0]) for row in rows]

@@ -1,0 +1,260 @@
+"""`modelstack watch`: looks again and again, shows what it sees, and ends with an exit code that tells the verdict."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from cli.view.board import Board, news
+from cli.view.snapshot import Snapshot, take
+from platforms.aws.clients import SystemClock
+from platforms.aws.endpoint import DynamoJournal, SageMakerRegistry, SageMakerTraffic, SnsNotify
+from platforms.aws.replay import SageMakerReplay
+from platforms.aws.signals import CloudWatchSignals
+from rollout.controller.controller import Controller
+from rollout.controller.ports import Ask, Quantile, Signals
+from rollout.core.decision import Decision, Seen
+from rollout.core.state import RolloutState
+
+PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
+"""Exit codes: promoted or nothing on trial; rolled back or failed; withdrawn or superseded; waits for a person; on."""
+
+_RESTING = ("idle", "none")
+_WAITING = ("paused", "held")
+_CODES = {"promoted": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
+_AGAIN_S = 5.0  # until a metric that could not be read is asked for again
+
+
+@dataclass
+class Remembered:
+    """`Signals` that are asked again only when another window may have closed: a look a second costs no more."""
+
+    signals: Signals
+    time: Callable[[], float] = time.monotonic
+    _last: tuple[object, float, Seen] | None = field(default=None, repr=False)
+
+    def read(self, ask: Ask) -> Seen:
+        """See `Signals`."""
+        key = (ask.rollout_id, ask.start, ask.end // ask.window_seconds, ask.metrics, tuple(ask.pivots.items()))
+        if self._last is not None and self._last[0] == key:
+            _, at, seen = self._last
+            if seen.windows is not None or self.time() - at < _AGAIN_S:
+                return seen
+        seen = self.signals.read(ask)
+        self._last = (key, self.time(), seen)
+        return seen
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """See `Signals`."""
+        return self.signals.quantile(variant, quantile, end)
+
+
+class Looks:
+    """Looks at one endpoint; what a look does not change is read once.
+
+    Attributes:
+        state: The journal at the last look.
+        decision: What the controller made of the trial then; None when none was under way.
+    """
+
+    def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
+        self._target = target
+        self._controller = controller or _observer(target)
+        self._last: Snapshot | None = None
+        self._with_packages = with_packages
+        self.state = RolloutState(target.endpoint)
+        self.decision: Decision | None = None
+
+    def __call__(self) -> Snapshot:
+        """Look now.
+
+        Raises:
+            OperatorError: Something cannot be read; the message says which.
+        """
+        with explained(f"looking at {self._target.endpoint}"):
+            progress = self._controller.status()
+        last, state = self._last, progress.state
+        self.state, self.decision = state, progress.decision
+        packages = None if self._with_packages else ()
+        if last is not None and (last.phase, last.champion) == (str(state.phase), _id(state.champion)):
+            packages = last.packages
+        self._last = take(self._target, state=state, decision=progress.decision, packages=packages)
+        return self._last
+
+
+def _id(release: Any) -> str | None:
+    return release.id if release else None
+
+
+def _observer(target: Target) -> Controller:
+    """A controller that is only asked for the status, and changes nothing."""
+    make, endpoint = target.client, target.endpoint
+    return Controller(
+        traffic=SageMakerTraffic(make, endpoint),
+        signals=Remembered(CloudWatchSignals(make, endpoint)),
+        journal=DynamoJournal(make, target.output("journal_table"), endpoint),
+        registry=SageMakerRegistry(make),
+        replay=SageMakerReplay(make, endpoint),
+        clock=SystemClock(),
+        notify=SnsNotify(make, None, endpoint),
+    )
+
+
+class View(Protocol):
+    """Shows looks."""
+
+    def show(self, seen: Snapshot) -> None:
+        """Show what was seen."""
+        ...
+
+    def missed(self, error: OperatorError) -> None:
+        """Say that there was nothing to be seen, and why."""
+        ...
+
+
+class Picture:
+    """One picture on a terminal, drawn anew at each look."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._seen: Snapshot | None = None
+
+    def show(self, seen: Snapshot) -> None:
+        """Draw it."""
+        self._seen = seen
+        self._live.update(Board(seen), refresh=True)
+
+    def missed(self, error: OperatorError) -> None:
+        """The last picture, and the problem."""
+        if self._seen is not None:
+            self._live.update(Board(self._seen, str(error)), refresh=True)
+
+
+class Lines:
+    """A line for each change, with its time, where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._before: Snapshot | None = None
+        self._problem = ""
+
+    def show(self, seen: Snapshot) -> None:
+        """Print what is new."""
+        for text in news(self._before, seen):
+            self._say(seen.at, text)
+        self._before, self._problem = seen, ""
+
+    def missed(self, error: OperatorError) -> None:
+        """Print a problem once."""
+        if str(error) != self._problem:
+            self._problem = str(error)
+            self._say(_now(), f"cannot look: {error}")
+
+    def _say(self, at: str, text: str) -> None:
+        self._console.print(f"{at[11:19]}  {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+class Stream:
+    """One JSON object a look, each on a line."""
+
+    def show(self, seen: Snapshot) -> None:
+        """Print all that was seen."""
+        click.echo(json.dumps(seen.as_dict()))
+
+    def missed(self, error: OperatorError) -> None:
+        """Print an object with `at` and `problem` alone."""
+        click.echo(json.dumps({"at": _now(), "problem": str(error)}))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def watch(
+    look: Callable[[], Snapshot],
+    *,
+    every: float,
+    seconds: float,
+    until_verdict: bool,
+    as_json: bool,
+    console: Console | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Look until the time is over, or the trial is.
+
+    Args:
+        look: Looks once.
+        every: Seconds between two looks.
+        seconds: How long; 0 is for ever.
+        until_verdict: Whether to stop when nothing is on trial any more, or only a person can go on.
+        as_json: Whether to print objects instead of a picture or lines.
+        console: Where to show it; standard output when None.
+        sleep: Waits.
+
+    Returns:
+        The exit code; see `PROMOTED` and the others.
+
+    Raises:
+        OperatorError: The first look already failed.
+    """
+    console = console or Console()
+    first = seen = look()
+    begun = time.monotonic()
+    with _view(console, as_json) as view:
+        view.show(seen)
+        while not (until_verdict and seen.phase in (*_RESTING, *_WAITING)):
+            if seconds and time.monotonic() - begun >= seconds:
+                break
+            sleep(every)
+            try:
+                seen = look()
+            except OperatorError as error:
+                view.missed(error)
+            else:
+                view.show(seen)
+    return code_of(first, seen, until_verdict=until_verdict)
+
+
+def _view(console: Console, as_json: bool) -> AbstractContextManager[Any]:
+    if as_json:
+        return nullcontext(Stream())
+    return _Drawn(console) if console.is_terminal else nullcontext(Lines(console))
+
+
+class _Drawn:
+    """A picture for as long as it is looked at; the last one stays."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+
+    def __enter__(self) -> Picture:
+        self._live.__enter__()
+        return Picture(self._live)
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.__exit__(*error)
+
+
+def code_of(first: Snapshot, last: Snapshot, *, until_verdict: bool = True) -> int:
+    """The exit code after a first and a last look.
+
+    When the last verdict is older than the first look it counts only if it was asked for.
+    """
+    if last.phase in _WAITING:
+        return NEEDS_A_PERSON
+    if last.phase not in _RESTING:
+        return ON_TRIAL
+    ended = last.moved or last.verdict
+    new = until_verdict or ended != (first.moved or first.verdict)
+    return _CODES.get(ended["outcome"], TAKEN_BACK) if ended and new else PROMOTED

@@ -1,0 +1,62 @@
+"""The rollout journal: the table, and what it says when the program starts."""
+
+from __future__ import annotations
+
+import os
+
+import pulumi
+import pulumi_aws as aws
+
+from platforms.aws.names import Names, journal
+from retraining.record import Record
+from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.state import RolloutState, StateError
+
+
+def recorded(endpoint: str, region: str) -> tuple[RolloutState, Record]:
+    """What is live and on trial, by the journal of an endpoint, and what was retrained; empty without a journal.
+
+    Raises:
+        pulumi.RunError: They cannot be read, so what is live is not known; nothing may be declared.
+    """
+    from platforms.aws.clients import clients  # noqa: PLC0415
+    from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+    from platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
+
+    try:
+        table = journal(endpoint), endpoint
+        made = clients(region)
+        return DynamoJournal(made, *table).read(), DynamoBook(made, *table).read()
+    except (RolloutError, StateError, ValueError) as error:
+        cloud = os.environ.get("AWS_ENDPOINT_URL")
+        if cloud and isinstance(error, Unreachable):
+            said = (
+                f"the local cloud at {cloud} does not answer, so nothing was changed. Start it with: make up ({error})"
+            )
+        else:
+            said = f"what is live on {endpoint} is not known, so nothing was changed: {error}"
+        raise pulumi.RunError(said) from None
+
+
+class Journal(pulumi.ComponentResource):
+    """Where the rollout controller keeps its state, one item an endpoint, and drift what it has counted.
+
+    Creates:
+        A table with on-demand capacity, encryption, recovery to any point in time, and an expiry: of the marks on files
+        that were counted, no other item has one.
+    """
+
+    def __init__(self, name: str, names: Names, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:index:Journal", name, None, opts)
+        self.table = aws.dynamodb.Table(
+            "journal",
+            name=names.journal,
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="endpoint",
+            attributes=[aws.dynamodb.TableAttributeArgs(name="endpoint", type="S")],
+            ttl=aws.dynamodb.TableTtlArgs(attribute_name="expires", enabled=True),
+            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"table": self.table.name})

@@ -1,0 +1,73 @@
+"""Seals the code of the Lambda functions: the same sources give the same bytes, in any folder, at any time.
+
+bundle = seal(root, workdir)
+bundle.path, bundle.sha256_base64
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOMS = ("monitoring", "platforms", "retraining", "rollout")
+LARGEST = 1_024_000
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
+_MODE = 0o100644 << 16
+# What needs numpy, which no handler has; and what runs as a job, in an image of its own.
+_LEFT_OUT = ("monitoring/bulk.py", "platforms/aws/jobs/", "platforms/aws/names.py", "platforms/aws/registry.py")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A sealed archive of code.
+
+    Attributes:
+        path: Where it lies; its name holds its digest.
+        sha256_base64: Its sha256 as Lambda writes it.
+    """
+
+    path: Path
+    sha256_base64: str
+
+
+def seal(root: Path, folder: Path) -> Bundle:
+    """Write the archive of the rooms into a folder.
+
+    Args:
+        root: The repository.
+        folder: Where the archive is put; made when it is missing.
+
+    Raises:
+        ValueError: A room is missing, or the archive is larger than 1,024 kB.
+    """
+    sources = [path for room in ROOMS for path in _sources(root, room)]
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".zip.part")
+    os.close(handle)
+    part = Path(name)
+    # Stored, not deflated: zlib's bytes differ from one build of it to another.
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(sources, key=lambda item: item.relative_to(root).as_posix()):
+            entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _TIME)
+            entry.external_attr, entry.create_system = _MODE, 3
+            archive.writestr(entry, path.read_bytes())
+    content = part.read_bytes()
+    if len(content) > LARGEST:
+        part.unlink()
+        raise ValueError(f"the functions' archive has {len(content):,} bytes, allowed are {LARGEST:,}")
+    digest = hashlib.sha256(content)
+    path = part.replace(folder / f"functions-{digest.hexdigest()[:12]}.zip")
+    return Bundle(path, base64.b64encode(digest.digest()).decode())
+
+
+def _sources(root: Path, room: str) -> list[Path]:
+    every = (root / room).rglob("*.py")
+    found = [path for path in every if not path.relative_to(root).as_posix().startswith(_LEFT_OUT)]
+    if not found:
+        raise ValueError(f"{root / room}: no Python files, expected the room {room}/ of this repository")
+    return found

@@ -1,0 +1,198 @@
+"""How the releases are doing: alarms, drift, a dashboard."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.alarm import told
+from infra.aws.arrivals import Arrivals
+from infra.aws.dashboard import dashboard
+from infra.aws.function import Function
+from infra.aws.site import Site
+from infra.config.rollout_settings import RolloutSettings
+from infra.config.settings import MonitoringSettings
+from infra.plan import beyond_chance
+from infra.plan.releases import ServingPlan
+from monitoring.objectives.slo import Objective
+
+MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
+SLOW = 0.01
+"""Share of requests that may take longer than `max_p99_ms`."""
+TIMEOUT = 300
+"""The longest that the drift function may take, in seconds."""
+_LONGEST = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
+
+
+class Monitoring(pulumi.ComponentResource):
+    """How the releases are doing.
+
+    Creates:
+        Per variant an alarm on its failures, its slow requests and its drift, and one that rings when its drift cannot
+        be measured; the function that measures drift as captured files arrive, and sweeps on a schedule; a dashboard of
+        traffic, latency, errors, drift and error budget.
+
+    Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
+    depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        plan: ServingPlan,
+        settings: MonitoringSettings,
+        objective: Objective,
+        rollout: RolloutSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the monitors.
+
+        Args:
+            name: The logical name.
+            site: What all functions of the stack have.
+            plan: Which releases are declared.
+            settings: When an alarm rings.
+            objective: What users are promised, for the dashboard.
+            rollout: How long an alarm can roll a release back, and how sure it must be.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Monitoring", name, None, opts)
+        self._names, self._settings, self._alerts = site.names, settings, site.alerts
+        looks = beyond_chance.looks(rollout, settings.period_seconds)
+        self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
+        for variant in dict.fromkeys(item.variant for item in plan.releases):
+            self._alarms(variant)
+        self.drift = Function(
+            "drift",
+            site,
+            does="Measure how far captured requests have moved from the training data.",
+            statements=site.allowed(policies.drift),
+            timeout=TIMEOUT,
+            environment={
+                "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
+                "DRIFT_MINUTES": str(settings.drift_minutes),
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.drift.runs_every(settings.drift_minutes)
+        Arrivals(
+            "arrivals",
+            site.names,
+            function=self.drift,
+            timeout=TIMEOUT,
+            alerts=site.alerts,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.dashboard = aws.cloudwatch.Dashboard(
+            "dashboard",
+            dashboard_name=site.names.dashboard,
+            dashboard_body=dashboard(site.names, settings, objective),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"dashboard": self.dashboard.dashboard_name})
+
+    def _alarms(self, variant: str) -> None:
+        settings = self._settings
+        dimensions = {"EndpointName": self._names.endpoint, "VariantName": variant}
+        self._alarm(
+            variant,
+            "5xx",
+            f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX, beyond chance.",
+            metric_queries=self._share(
+                dimensions, ("Invocation5XXErrors", "Sum"), ("Invocations", "Sum"), settings.max_5xx_rate
+            ),
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            threshold=settings.max_5xx_rate,
+            treat_missing_data="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
+        )
+        slow = f"TC({settings.max_p99_ms * MICROSECONDS:.0f}:)"  # how many values are above it
+        self._alarm(
+            variant,
+            "p99",
+            f"{variant} takes longer than {settings.max_p99_ms:g} ms for more than {SLOW:.0%} of its requests, beyond "
+            "chance.",
+            metric_queries=self._share(dimensions, ("ModelLatency", slow), ("ModelLatency", "SampleCount"), SLOW),
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            threshold=SLOW,
+            treat_missing_data="notBreaching",  # no requests, no latency
+        )
+        self._alarm(
+            variant,
+            "drift",
+            f"{variant} is asked about other data than it was trained on, as surely as at most "
+            f"{settings.drift_false_alarms:g} false alarms a year allow.",
+            **self._once_in_two_sweeps("DriftEvidence", dimensions),
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            statistic="Maximum",
+            threshold=1,
+            # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
+            # that serves no more. That it cannot be measured is the next alarm.
+            treat_missing_data="notBreaching",
+        )
+        self._alarm(
+            variant,
+            "drift-unmeasured",
+            f"The drift of {variant} cannot be measured, so that its drift alarm says nothing: what it was trained on "
+            "is not in its archive, or the archive is gone.",
+            **self._once_in_two_sweeps("DriftUnmeasured", dimensions),
+            statistic="Sum",
+            threshold=0,
+            treat_missing_data="notBreaching",  # counted only when it fails; the function's own failure has its alarm
+        )
+
+    def _once_in_two_sweeps(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:
+        """An alarm on what the drift function has said in any period since its sweep before the last."""
+        period = self._settings.period_seconds
+        periods = min(math.ceil(2 * 60 * self._settings.drift_minutes / period), _LONGEST // period)
+        return {
+            "namespace": "modelstack",
+            "metric_name": metric,
+            "dimensions": dimensions,
+            "period": period,
+            "evaluation_periods": max(1, periods),
+            "datapoints_to_alarm": 1,
+        }
+
+    def _alarm(self, variant: str, measure: str, description: str, **rule: Any) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"{variant}-{measure}",
+            name=self._names.alarm(variant, measure),
+            **told(description, "ticket"),
+            alarm_actions=[self._alerts],
+            opts=pulumi.ResourceOptions(parent=self),
+            **{"comparison_operator": "GreaterThanThreshold", **rule},
+        )
+
+    def _share(
+        self, dimensions: dict[str, str], part: tuple[str, str], whole: tuple[str, str], tolerated: float
+    ) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+        """The share of one count in another, each a metric and its statistic, where it is beyond chance; else 0."""
+
+        def count(id_: str, metric: str, stat: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+            return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                id=id_,
+                return_data=False,
+                metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                    namespace="AWS/SageMaker",
+                    metric_name=metric,
+                    dimensions=dimensions,
+                    stat=stat,
+                    period=self._settings.period_seconds,
+                ),
+            )
+
+        rate = aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id="rate",
+            expression=beyond_chance.ratio(tolerated, self._nats),
+            label="share beyond chance",
+            return_data=True,
+        )
+        return [count("part", *part), count("whole", *whole), rate]

@@ -1,0 +1,175 @@
+"""Where a stack is, what is live there, and which release it takes from another stack."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws.journal import recorded
+from infra.aws.serving import CAPTURED, instances_of, wanted_release
+from infra.config.checkout import parameters_through, recipe_of
+from infra.config.settings import ModelSettings, Settings
+from infra.config.target import is_local
+from infra.plan.releases import Wanted
+from platforms.aws.names import Names, prefix
+from retraining.record import Candidate, Record, standing
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
+
+SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "sns", "sqs")
+RELEASE = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stack before its program has declared anything.
+
+    Attributes:
+        names: The stack's names.
+        state: What is live and on trial, by the journal.
+        source: The release that is taken from another stack; None when the model is trained here.
+        image: The serving image of a new release; None when there is none yet.
+        candidate: The retrained version whose window counts; None when the config's own does.
+        provider: Makes the package and drives the rollout.
+    """
+
+    names: Names
+    state: RolloutState
+    source: dict[str, Any] | None
+    image: str | None
+    candidate: Candidate | None
+    provider: pulumi.ProviderResource
+
+    def model(self, settings: Settings) -> ModelSettings:
+        """What is trained: as the config has it, on the data that the newest retraining knows."""
+        if self.candidate is None:
+            return settings.model
+        parameters = parameters_through(settings.model.parameters, self.candidate.through)
+        return settings.model.model_copy(update={"parameters": parameters})
+
+    @property
+    def registered(self) -> dict[str, Any] | None:
+        """The package that a training job has registered for the candidate; None without one."""
+        return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
+
+    def wanted(self, settings: Settings, image: str) -> Wanted:
+        """The release that the config asks for, served by an image.
+
+        Raises:
+            pulumi.RunError: The model has no recipe.
+        """
+        recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
+        return wanted_release(self.names, recipe, image, settings.serving)
+
+    def resized(self, settings: Settings) -> Release | None:
+        """The champion on the instances that the config asks for; None before the first."""
+        champion = self.state.champion
+        if champion is None:
+            return None
+        return replace(champion, config_name=self._config_of(champion, instances_of(settings.serving)))
+
+    def alike(self, settings: Settings) -> bool:
+        """Whether the champion has the type and number of instances that the config asks for, whatever is captured."""
+        champion, instances = self.state.champion, instances_of(settings.serving)
+        return champion is None or any(  # its config's name is a digest of them
+            champion.config_name == self._config_of(champion, {**instances, CAPTURED: percent})
+            for percent in range(101)
+        )
+
+    def _config_of(self, release: Release, instances: dict[str, Any]) -> str:
+        return self.names.config_of(release.model_name, release.variant, instances)
+
+
+async def here(settings: Settings, stack: str) -> Place:
+    """The account and region that the credentials and the config lead to, what is live there, and what to release.
+
+    Raises:
+        pulumi.RunError: AWS does not say whose the credentials are or what is live, or the source has no champion.
+    """
+    # Its process starts now, beside that of AWS's provider, and not when the package is declared.
+    provider = pulumi.ProviderResource("pulumi-python", "releases", {})
+    names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
+    source = await champion_of(settings.promotion.source) if settings.promotion.source else None
+    image = image_for(settings.serving.image, names, source)
+    candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
+    return Place(names, state, source, image, candidate, provider)
+
+
+async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:
+    gc.disable()  # half a million objects are made that all stay: looking for garbage among them takes as long again
+    # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
+    reading = asyncio.gather(
+        asyncio.to_thread(recorded, prefix(model, stack), region), asyncio.to_thread(_load), return_exceptions=True
+    )
+    await asyncio.sleep(0)
+    caller, (found, _) = await asyncio.gather(_caller(), reading)
+    gc.freeze()
+    gc.enable()
+    if isinstance(found, BaseException):
+        raise found
+    if isinstance(caller, Exception):
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
+    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), *found
+
+
+async def _caller() -> aws.GetCallerIdentityResult | Exception:
+    try:
+        return await aws.get_caller_identity()
+    except Exception as error:
+        return error
+
+
+def _load() -> None:
+    """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
+    for name in SERVICES:
+        getattr(importlib.import_module(f"pulumi_aws.{name}"), "outputs", None)  # an access loads a lazy module
+
+
+async def champion_of(source: str) -> dict[str, Any]:
+    """The release that serves on another stack of this project, by its outputs.
+
+    Raises:
+        pulumi.RunError: The stack has no champion.
+    """
+    reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
+    details = await reference.get_output_details("release")
+    region = await reference.get_output_details("region")
+    release = details.value or {}
+    missing = [name for name in RELEASE if not release.get(name)]
+    if missing:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: this stack has no champion to take (its output `release` "
+            f"lacks {', '.join(missing)}). Run `pulumi up` on it first"
+        )
+    return {**release, "region": region.value}
+
+
+def image_for(configured: str | None, names: Names, source: dict[str, Any] | None) -> str | None:
+    """The serving image: the configured one; else, in the local cloud, a process; else the taken release's."""
+    if configured:
+        return configured
+    if is_local(names.stack):
+        return names.process_image
+    return source["image_uri"] if source else None
+
+
+def ask_for_image(place: Place) -> None:
+    """Say what is needed before a release can be made on AWS: a serving image in the stack's repository.
+
+    Raises:
+        pulumi.RunError: A release is live; without the image's name it would be taken down.
+    """
+    names, state = place.names, place.state
+    ask = (
+        f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. `make image "
+        f"STACK={names.stack}` builds it, pushes it to the repository {names.repository}, and prints how to set it"
+    )
+    if state.champion is not None or state.challenger is not None:
+        raise pulumi.RunError(f"{ask}. Nothing was changed: {names.endpoint} serves a release")
+    pulumi.warn(f"{ask}. Until then this stack is a registry only")

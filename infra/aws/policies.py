@@ -1,0 +1,285 @@
+"""IAM and resource policies, as data: who may do what to which resource.
+
+Every ARN is known from the names, so a policy can be read, and tested, without a cloud. `*` stands only where AWS has
+no narrower resource, and a condition narrows it where AWS has one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from platforms.aws.names import Names
+
+METRIC_NAMESPACES = ("modelstack",)
+_LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
+Statement = dict[str, Any]
+
+
+def allow(actions: list[str], resources: list[str], condition: dict[str, Any] | None = None) -> Statement:
+    """One statement that allows actions on resources."""
+    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def document(*statements: Statement) -> str:
+    """A policy of statements, as canonical JSON."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+def trust(service: str) -> str:
+    """Who may assume a role: one AWS service, such as `lambda`."""
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return document({"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": principal})
+
+
+def tls_only(names: Names) -> str:
+    """The bucket's policy: nobody reads or writes without TLS."""
+    bucket = _bucket(names)
+    return document(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket, f"{bucket}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def queue_tls_only(names: Names, queue: str) -> Statement:
+    """Nobody sends to a queue or reads it without TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": [names.arn("sqs", queue)],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def captures(names: Names) -> str:
+    """The policy of the queue of captured files: the rule may fill it."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": ["sqs:SendMessage"],
+            "Resource": [names.arn("sqs", names.captures)],
+            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("events", f"rule/{names.captures}")}},
+        },
+        queue_tls_only(names, names.captures),
+    )
+
+
+def dead_letters(names: Names) -> str:
+    """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": ["sqs:SendMessage"],
+            "Resource": [names.arn("sqs", names.dead_letters)],
+            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}},
+        }
+    )
+
+
+def alerts(names: Names) -> str:
+    """The topic's policy: CloudWatch alarms of this account may publish."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": ["sns:Publish"],
+            "Resource": [names.arn("sns", names.alerts)],
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        }
+    )
+
+
+def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
+    """The model containers' role: read packages, write captures, logs and metrics, pull the images.
+
+    SageMaker reads the alarms of a guarded deployment in its name.
+    """
+    bucket = _bucket(names)
+    return document(
+        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
+        allow(["s3:ListBucket"], [bucket]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        *_pull(names, images),
+        allow(
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
+        ),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", "AWS/SageMaker")),
+        _watched_alarms(names),
+    )
+
+
+def function_logs(names: Names, handler: str) -> Statement:
+    """A function writes its own log."""
+    group = names.arn("logs", f"log-group:/aws/lambda/{names.function(handler)}")
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{group}:*"])
+
+
+def controller(names: Names) -> list[Statement]:
+    """What drives a rollout: the journal, the endpoint's weights and config, verdicts, observations, and telling."""
+    return [
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(
+            ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"],
+            [names.arn("sagemaker", f"endpoint/{names.endpoint}")],
+        ),
+        allow(
+            ["sagemaker:UpdateEndpoint"],
+            [
+                names.arn("sagemaker", f"endpoint/{names.endpoint}"),
+                names.arn("sagemaker", f"endpoint-config/{names.prefix}-*"),
+            ],
+        ),
+        allow(
+            ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"],
+            [names.arn("sagemaker", f"model-package/{names.package_group}/*")],
+        ),
+        allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
+        _watched_alarms(names),
+        *_tell(names),
+    ]
+
+
+def replay(names: Names, key_arn: str) -> list[Statement]:
+    """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
+    bucket, captures = _bucket(names), f"capture/{names.endpoint}/*"
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/{captures}"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [captures]}}),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+    ]
+
+
+def own_dead_letters(names: Names) -> Statement:
+    """A function leaves what it could not handle in the queue."""
+    return allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)])
+
+
+def drift(names: Names, key_arn: str) -> list[Statement]:
+    """The drift job: hear of captures, read them and references, keep what it counted, and put its metrics."""
+    bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
+    actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(actions, [table]),
+        allow(
+            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
+        ),
+        allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+    ]
+
+
+def probe(names: Names, key_arn: str) -> list[Statement]:
+    """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
+    return [
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/packages/*"]),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+    ]
+
+
+def labels(names: Names, key_arn: str) -> list[Statement]:
+    """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
+    bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
+        allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
+    ]
+
+
+def training(names: Names, key_arn: str, image: str) -> list[Statement]:
+    """A training job: read the champion's package, put and register another, report, log, and pull its image."""
+    bucket = _bucket(names)
+    group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
+    packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
+    log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
+    return [
+        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/packages/*", f"{bucket}/retraining/*"]),
+        allow(["s3:ListBucket"], [bucket]),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
+        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
+        allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/TrainingJobs")),
+        *_pull(names, [image]),
+    ]
+
+
+def retrain(names: Names, key_arn: str) -> list[Statement]:
+    """The retrain function: journal and record, the champion's alarms, its own jobs and their reports, and telling."""
+    jobs = names.arn("sagemaker", f"training-job/{names.prefix}-*")
+    to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    return [
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        _watched_alarms(names),
+        allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
+        allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/retraining/*"]),
+        # Without it, a report that is not there looks like one that may not be read.
+        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": ["retraining/*"]}}),
+        allow(["kms:Decrypt"], [key_arn]),
+        *_tell(names),
+    ]
+
+
+def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
+    """Pull images: the stack's own, and those that a promoted release keeps of where it came from."""
+    actions = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    repositories = {names.arn("ecr", f"repository/{names.repository}")}
+    for found in filter(None, map(_ECR.match, images)):
+        owner, region, name = found.group(1, 2, 3)
+        repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
+    return [
+        allow(actions, sorted(repositories)),
+        allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
+    ]
+
+
+def _tell(names: Names) -> list[Statement]:
+    """Tell people what happened, and count it for the dashboard."""
+    return [
+        allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+    ]
+
+
+def _watched_alarms(names: Names) -> Statement:
+    """Alarms may be named in a guarded deployment only by who may read them."""
+    return allow(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", f"alarm:{names.prefix}-*")])
+
+
+def _namespaces(*names: str) -> dict[str, Any]:
+    return {"StringEquals": {"cloudwatch:namespace": list(names)}}
+
+
+def _bucket(names: Names) -> str:
+    return names.arn("s3", names.bucket, account="", region="")

@@ -1,0 +1,113 @@
+"""Where sealed packages and images live."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from platforms.aws.names import Names
+
+
+class Registry(pulumi.ComponentResource):
+    """Where sealed packages and images live.
+
+    Creates:
+        A versioned, KMS-encrypted, TLS-only bucket that is never public; a container repository with immutable tags
+        that scans on push; a model package group.
+    """
+
+    def __init__(self, name: str, names: Names, retain: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the registry.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            retain: Whether a destroy refuses while there are packages or images.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Registry", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.key = aws.kms.Key(
+            "artifacts",
+            description=f"Artifacts of {names.prefix}: packages, captured requests",
+            enable_key_rotation=True,
+            deletion_window_in_days=30 if retain else 7,
+            opts=child,
+        )
+        aws.kms.Alias("artifacts", name=f"alias/{names.prefix}-artifacts", target_key_id=self.key.key_id, opts=child)
+        self.bucket, self.bucket_rules = self._bucket(names, retain, child)
+        self.repository = aws.ecr.Repository(
+            "serving",
+            name=names.repository,
+            image_tag_mutability="IMMUTABLE",
+            image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
+            force_delete=not retain,
+            opts=child,
+        )
+        self.group = aws.sagemaker.ModelPackageGroup(
+            "packages",
+            model_package_group_name=names.package_group,
+            model_package_group_description=f"Versions of {names.model} on stack {names.stack}",
+            opts=child,
+        )
+        self.register_outputs(
+            {
+                "bucket": self.bucket.bucket,
+                "group": self.group.model_package_group_name,
+                "repository": self.repository.repository_url,
+            }
+        )
+
+    def _bucket(
+        self, names: Names, retain: bool, child: pulumi.ResourceOptions
+    ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
+        """The bucket, and the rules that must stand before anything is put into it."""
+        bucket = aws.s3.Bucket("artifacts", bucket=names.bucket, force_destroy=not retain, opts=child)
+        closed = aws.s3.BucketPublicAccessBlock(
+            "artifacts",
+            bucket=bucket.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=child,
+        )
+        rules: list[pulumi.Resource] = [
+            closed,
+            aws.s3.BucketOwnershipControls(
+                "artifacts",
+                bucket=bucket.bucket,
+                rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+                opts=child,
+            ),
+            aws.s3.BucketVersioning(
+                "artifacts",
+                bucket=bucket.bucket,
+                versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
+                opts=child,
+            ),
+            aws.s3.BucketServerSideEncryptionConfiguration(
+                "artifacts",
+                bucket=bucket.bucket,
+                rules=[
+                    aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+                        apply_server_side_encryption_by_default=(
+                            aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                                sse_algorithm="aws:kms", kms_master_key_id=self.key.arn
+                            )
+                        ),
+                        bucket_key_enabled=True,
+                    )
+                ],
+                opts=child,
+            ),
+            aws.s3.BucketPolicy(
+                "artifacts",
+                bucket=bucket.bucket,
+                policy=policies.tls_only(names),
+                # S3 refuses two changes of a bucket's access at once (OperationAborted).
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
+            ),
+        ]
+        return bucket, rules

@@ -1,0 +1,118 @@
+"""What trains a new version when the champion has gone wrong."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.function import Function
+from infra.aws.site import Site
+from infra.config.settings import Settings
+from platforms.aws.names import Names
+from retraining.rules import JobSettings, written
+
+SECONDS = 60
+WATCHED = ("drift", "concept")
+
+
+class Retraining(pulumi.ComponentResource):
+    """What trains a new version when the champion has gone wrong.
+
+    Creates:
+        A role for training jobs; the retrain function, called when one of the alarms that ask for it changes, when a
+        job ends, and on a schedule.
+
+    Jobs, and the packages that they register, are no resources: they come and go between updates. The record of what
+    was retrained lies in the journal's table.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare it.
+
+        Args:
+            name: The logical name.
+            site: What all functions of the stack have; the registry is where packages go.
+            settings: The config: when, how, and the gates that a version must pass.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Retraining", name, None, opts)
+        self._names, own = site.names, settings.retraining
+        image = own.image or site.names.process_image
+        allowed = self._role(site, image)
+        self.function = Function(
+            "retrain",
+            site,
+            does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
+            statements=site.allowed(policies.retrain),
+            timeout=SECONDS,
+            environment={"RETRAINING": written(own.rules(), _job(site.names, settings, image))},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
+        )
+        self.function.runs_every(own.check_minutes)
+        self._hears()
+        self.register_outputs({"function": self.function.function.name})
+
+    def _role(self, site: Site, image: str) -> aws.iam.RolePolicy:
+        """What a job may do."""
+        child, names = pulumi.ResourceOptions(parent=self), site.names
+        trust = policies.trust("sagemaker")
+        role = aws.iam.Role("training", name=names.training_role, assume_role_policy=trust, opts=child)
+        return aws.iam.RolePolicy(
+            "training",
+            name=names.training_role,
+            role=role.name,
+            policy=site.allowed(lambda names, key: policies.training(names, key, image)).apply(
+                lambda statements: policies.document(*statements)
+            ),
+            opts=child,
+        )
+
+    def _hears(self) -> None:
+        """The function is called when an alarm that asks for a retraining changes, and when a job ends."""
+        prefix = self._names.prefix
+        self.function.hears(
+            "alarms",
+            "An alarm that asks for a retraining has changed",
+            {
+                "source": ["aws.cloudwatch"],
+                "detail-type": ["CloudWatch Alarm State Change"],
+                "resources": [{"prefix": self._names.arn("cloudwatch", f"alarm:{prefix}-v-")}],
+                "detail": {"alarmName": [{"suffix": f"-{measure}"} for measure in WATCHED]},
+            },
+        )
+        self.function.hears(
+            "jobs",
+            "A training job has ended",
+            {
+                "source": ["aws.sagemaker"],
+                "detail-type": ["SageMaker Training Job State Change"],
+                "detail": {
+                    "TrainingJobName": [{"prefix": f"{prefix}-"}],
+                    "TrainingJobStatus": ["Completed", "Failed", "Stopped"],
+                },
+            },
+        )
+
+
+def _job(names: Names, settings: Settings, image: str) -> JobSettings:
+    """How a version is trained, by the config: a new one must pass the gates of any release."""
+    own = settings.retraining
+    return JobSettings(
+        role=names.training_role_arn,
+        image=image,
+        instance_type=own.instance_type,
+        max_seconds=60 * own.max_minutes,
+        min_gain=own.min_gain,
+        gates={metric: gate.model_dump(exclude_none=True) for metric, gate in settings.model.gates.items()},
+        bucket=names.bucket,
+        group=names.package_group,
+        region=names.region,
+    )

@@ -1,0 +1,195 @@
+"""What answers requests: models, endpoint configs, and the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.package import Package
+from infra.aws.registry import Registry
+from infra.config.settings import ServingSettings
+from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
+from platforms.aws.names import Names, variant
+from rollout.core.release import release_id
+
+CAPTURE = "capture"
+CAPTURED = "capture_percent"
+# A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
+# was released with, whatever the config says by now.
+UNCHANGING = ["*"]
+
+
+def instances_of(settings: ServingSettings) -> dict[str, Any]:
+    """All that shapes a release's variant and capture, besides its model."""
+    return {
+        "instance_type": settings.instance_type,
+        "instance_count": settings.instance_count,
+        CAPTURED: settings.capture_percent,
+    }
+
+
+def wanted_release(names: Names, recipe: str, image: str, settings: ServingSettings) -> Wanted:
+    """The release that the config asks for, with every name it goes by; nothing is trained for that."""
+    model = names.model_of(recipe, image)
+    id_ = release_id(recipe, image)
+    name = variant(id_)
+    return Wanted(id_, recipe, name, model, names.config_of(model, name, instances_of(settings)))
+
+
+class Serving(pulumi.ComponentResource):
+    """What answers requests.
+
+    Creates:
+        A role for the containers; per release a model and an endpoint config that serves it alone; per trial a config
+        that serves champion and challenger, and one that copies requests to the challenger where the trial begins so;
+        the endpoint.
+
+    The endpoint is created with one config and belongs to the rollout controller from then on: which config it serves,
+    and with which weights, is never changed by an update.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        plan: ServingPlan,
+        package: Package,
+        registry: Registry,
+        settings: ServingSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare what the plan says.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            plan: Which releases and pairs to declare.
+            package: The package of the release that the config asks for.
+            registry: Where packages and images live.
+            settings: The instances of a new release.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Serving", name, None, opts)
+        self._names, self._settings = names, settings
+        child = pulumi.ResourceOptions(parent=self)
+        self.role = aws.iam.Role(
+            "serving", name=names.serving_role, assume_role_policy=policies.trust("sagemaker"), opts=child
+        )
+        policy = aws.iam.RolePolicy(
+            "serving",
+            name=names.serving_role,
+            role=self.role.name,
+            policy=pulumi.Output.all(
+                registry.key.arn, package.image_uri, *(item.known.image_uri for item in plan.releases if item.known)
+            ).apply(lambda known: policies.serving(names, known[0], known[1:])),
+            opts=child,
+        )
+        ready = [policy, *registry.bucket_rules]
+        self.models = self._models(plan, package, ready)
+        self.configs = {item.config_name: self._solo(item) for item in plan.releases}
+        self.configs |= {pair.name: self._pair(pair) for pair in plan.pairs}
+        self.endpoint = aws.sagemaker.Endpoint(
+            "endpoint",
+            name=names.endpoint,
+            endpoint_config_name=self.configs[plan.serving].name,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The rollout controller's: an update must not reset them.
+                ignore_changes=["endpoint_config_name"],
+                # So that a destroy takes the endpoint down before any config that it may be serving.
+                depends_on=list(self.configs.values()),
+            ),
+        )
+        self.register_outputs({"endpoint": self.endpoint.name})
+
+    def _models(
+        self, plan: ServingPlan, package: Package, ready: list[pulumi.Resource]
+    ) -> Mapping[str, aws.sagemaker.Model]:
+        models: dict[str, aws.sagemaker.Model] = {}
+        for item in plan.releases:
+            if item.model_name in models:
+                continue
+            known = item.known
+            models[item.model_name] = aws.sagemaker.Model(
+                f"model-{self._names.short(item.model_name)}",
+                name=item.model_name,
+                execution_role_arn=self.role.arn,
+                primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
+                    image=known.image_uri if known else package.image_uri,
+                    model_data_url=known.archive_uri if known else package.archive_uri,
+                    environment={
+                        "MODELSTACK_MANIFEST_SHA256": known.manifest_sha256 if known else package.manifest_sha256
+                    },
+                ),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=ready, ignore_changes=UNCHANGING),
+            )
+        return models
+
+    def _solo(self, item: Declared) -> aws.sagemaker.EndpointConfiguration:
+        alone = aws.sagemaker.EndpointConfigurationProductionVariantArgs(
+            variant_name=item.variant,
+            model_name=self.models[item.model_name].name,
+            instance_type=self._settings.instance_type,
+            initial_instance_count=self._settings.instance_count,
+            initial_variant_weight=1,
+        )
+        return self._config(f"solo-{self._names.short(item.config_name)}", item.config_name, [alone])
+
+    def _pair(self, pair: Pair) -> aws.sagemaker.EndpointConfiguration:
+        """Both variants exactly as in their own configs; the challenger begins without traffic, or gets copies."""
+
+        def of(config: str) -> pulumi.Output[Any]:
+            return self.configs[config].production_variants.apply(lambda own: own[0])
+
+        champion = of(pair.champion_config).apply(lambda own: _variant(own, weight=1))
+        challenger = of(pair.challenger_config)
+        if pair.copied is None:
+            both = pulumi.Output.all(champion, challenger.apply(lambda own: _variant(own, weight=0)))
+            return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both)
+        # SageMaker copies the share that the shadow's weight is of the production variant's.
+        copy = challenger.apply(lambda own: _shadow(own, weight=(pair.copied or 0) / 100))
+        return self._config(
+            f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), shadows=[copy]
+        )
+
+    def _config(
+        self,
+        logical: str,
+        name: str,
+        variants: pulumi.Input[list[aws.sagemaker.EndpointConfigurationProductionVariantArgs]],
+        shadows: list[pulumi.Input[aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs]] | None = None,
+    ) -> aws.sagemaker.EndpointConfiguration:
+        return aws.sagemaker.EndpointConfiguration(
+            logical,
+            name=name,
+            production_variants=variants,
+            shadow_production_variants=shadows,
+            data_capture_config=aws.sagemaker.EndpointConfigurationDataCaptureConfigArgs(
+                enable_capture=self._settings.capture_percent > 0,
+                initial_sampling_percentage=self._settings.capture_percent,
+                destination_s3_uri=f"s3://{self._names.bucket}/{CAPTURE}",
+                capture_options=[
+                    aws.sagemaker.EndpointConfigurationDataCaptureConfigCaptureOptionArgs(capture_mode=mode)
+                    for mode in ("Input", "Output")
+                ],
+            ),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=UNCHANGING),
+        )
+
+
+def _variant(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationProductionVariantArgs:
+    return aws.sagemaker.EndpointConfigurationProductionVariantArgs(**_shape(own, weight))
+
+
+def _shadow(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs:
+    return aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs(**_shape(own, weight))
+
+
+def _shape(own: Any, weight: float) -> dict[str, Any]:
+    kept = ("variant_name", "model_name", "instance_type", "initial_instance_count")
+    return {**{name: own[name] for name in kept}, "initial_variant_weight": weight}

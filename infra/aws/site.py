@@ -1,0 +1,36 @@
+"""What all that runs functions in a stack is declared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.aws import policies
+from infra.aws.lambda_zip import Bundle
+from infra.aws.registry import Registry
+from platforms.aws.names import Names
+
+Allowed = Callable[[Names, str], list[policies.Statement]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all that runs functions in a stack is declared with.
+
+    Attributes:
+        names: The stack's names.
+        registry: Where packages, captures and labels lie.
+        code: The sealed archive of the handlers.
+        alerts: The ARN of the topic that alarms tell.
+    """
+
+    names: Names
+    registry: Registry
+    code: Bundle
+    alerts: pulumi.Input[str]
+
+    def allowed(self, statements: Allowed) -> pulumi.Output[list[policies.Statement]]:
+        """What a role may do, given the names and the ARN of the key that the registry encrypts with."""
+        return self.registry.key.arn.apply(lambda key: statements(self.names, key))

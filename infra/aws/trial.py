@@ -1,0 +1,84 @@
+"""How a release gets its traffic: one step of an update."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.config.rollout_settings import RolloutSettings
+from infra.config.settings import MonitoringSettings
+from infra.plan.releases import ServingPlan
+from infra.providers.trial import RolloutProvider
+from platforms.aws.names import Names
+from rollout.core.state import RolloutState
+
+TYPE = "pulumi-python:dynamic/modelstack:Rollout"
+
+
+class Rollout(Resource, module="modelstack", name="Rollout"):
+    """The rollout of the release that the config asks for.
+
+    Creates:
+        Nothing. It hands the release to the rollout controller, follows the trial when the update waits for it, and
+        says at its end what is champion and challenger. A verdict against the release is an outcome, not an error of
+        this resource, so that the stack's outputs tell the truth; the program then fails with it.
+    """
+
+    champion: pulumi.Output[str]
+    challenger: pulumi.Output[str]
+    release: pulumi.Output[dict[str, str]]
+    metrics: pulumi.Output[dict[str, float]]
+    outcome: pulumi.Output[str]
+    why: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        plan: ServingPlan,
+        target: pulumi.Input[dict[str, str]],
+        settings: RolloutSettings,
+        instances: int,
+        monitoring: MonitoringSettings,
+        state: RolloutState,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the rollout.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            plan: What the program declares for serving.
+            target: The fields of the release that is to serve.
+            settings: How a challenger earns its traffic.
+            instances: How many the release has.
+            monitoring: Gives the width of a window of observations, and which share of failures is tolerated.
+            state: The journal at the program's start.
+            opts: Options of the resource.
+        """
+        champion, challenger = state.champion, state.challenger
+        guarded = settings.infrastructure if plan.moves else None
+        guard = guarded.guard(names.alarms_of(champion.variant), instances) if guarded and champion else None
+        under_way = challenger is not None and challenger.config_name == plan.target
+        props: dict[str, object] = {
+            "endpoint": names.endpoint,
+            "table": names.journal,
+            "region": names.region,
+            "topic": names.arn("sns", names.alerts),
+            "target": target,
+            "pair_config": plan.pair,
+            "shadow_config": plan.shadow,
+            "beside": champion.config_name if champion and plan.pair else None,
+            "plan": settings.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate).as_dict(),
+            "wait": settings.wait,
+            "acts": plan.starts and (settings.wait or not under_way),
+            "seen": {
+                "champion": champion.package_digest if champion else "",
+                "challenger": challenger.package_digest if challenger else "",
+                "revision": state.revision,
+            },
+            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
+        }
+        super().__init__(RolloutProvider(), name, props, opts)

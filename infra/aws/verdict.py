@@ -1,0 +1,120 @@
+"""What an update says of its release, and when it fails for it."""
+
+from __future__ import annotations
+
+import pulumi
+
+from infra.aws.package import Package
+from infra.aws.trial import Rollout
+from infra.plan.releases import ServingPlan, Wanted
+from infra.providers.trial import awaited
+from retraining.record import Candidate
+from rollout.controller.commands import Commands
+from rollout.core.plan import Plan
+from rollout.core.state import Phase, RolloutState
+
+# Where each part of a trial's plan stands in the config.
+FIELDS = {
+    "steps": "rollout.strategy",
+    "metrics": "rollout.judge.metrics",
+    "min_requests": "rollout.judge.min_requests",
+    "alpha": "rollout.judge.alpha",
+    "promote_when": "rollout.judge.promote_when",
+    "max_seconds": "rollout.max_minutes",
+    "on_timeout": "rollout.on_timeout",
+    "watch_seconds": "rollout.watch_minutes",
+    "replay": "rollout.replay",
+    "window_seconds": "monitoring.period_seconds",
+    "max_failed": "monitoring.max_5xx_rate",
+}
+
+
+def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
+    """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended.
+
+    Args:
+        plan: What the program declares for serving.
+        state: The journal at the program's start.
+        way: How the config would have a release earn its traffic by now.
+    """
+    refused, last, moved = plan.verdict, state.verdict, state.moved
+    commands = Commands.of_stack(pulumi.get_stack())
+    _tell_other_way(plan, state, way, commands)
+    if refused is not None:
+        pulumi.warn(
+            f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
+            "The champion keeps all traffic. Change its recipe or image, or clear the rejection: "
+            f"{commands.modelstack} clear {refused.release}"
+        )
+    elif state.phase in {Phase.PAUSED, Phase.HELD} and state.challenger is not None:
+        pulumi.info(f"release {state.challenger.id} is on trial and waits: {awaited(state, commands)}")
+    elif last is not None and last.outcome != "promoted":
+        skip = f'. To let it: {commands.modelstack} skip-trial {last.release} --reason "..."'
+        then = skip if last.outcome == "failed" and state.champion is not None else ""
+        pulumi.info(f"last verdict: release {last.release} {_plain(last.outcome)}: {last.reason.text}{then}")
+    if moved is not None and moved is state.last and moved.outcome != "promoted":
+        pulumi.info(f"the champion, {moved.release}, did not move to other instances: {moved.reason.text}")
+
+
+def _tell_other_way(plan: ServingPlan, state: RolloutState, way: Plan, commands: Commands) -> None:
+    """Say what a change of the config does not do: a trial is judged by the plan that it began with."""
+    present, challenger = state.plan, state.challenger
+    if not state.on_trial or present is None or challenger is None or challenger.config_name != plan.target:
+        return
+    changed = [field for name, field in FIELDS.items() if getattr(present, name) != getattr(way, name)]
+    if changed:
+        again = f'{commands.modelstack} rollback --reason "...", {commands.modelstack} clear {challenger.id}'
+        pulumi.warn(
+            f"the trial of {challenger.id} keeps the plan that it began with: the change of {', '.join(changed)} "
+            f"counts from the next release. To begin this one again with it: {again}, {commands.pulumi_up}"
+        )
+
+
+def tell_retrained(candidate: Candidate | None, wanted: Wanted, plan: ServingPlan) -> None:
+    """Say that the release is not what the config alone asks for, and why; nothing where nothing is released.
+
+    Args:
+        candidate: The retrained version whose window counts.
+        wanted: The release that config and window ask for.
+        plan: What the program declares for serving.
+    """
+    if candidate is None or not plan.starts or plan.kept is not None:
+        return
+    made = "was retrained" if wanted.recipe == candidate.recipe else "is trained"
+    pulumi.info(f"release {wanted.id} {made} on data to {candidate.through}: {candidate.why}")
+
+
+async def stop_when_refused(package: Package) -> None:
+    """Wait for the package.
+
+    Raises:
+        pulumi.RunError: The package was refused; the message has the reason and the numbers.
+    """
+    refused = await package.refused.future()
+    if refused:
+        raise pulumi.RunError(refused)
+
+
+async def stop_unless_promoted(rollout: Rollout, plan: ServingPlan, waits: bool) -> None:
+    """Wait for the rollout that this update began; one that waits for an approval is no failure.
+
+    Raises:
+        pulumi.RunError: The release is not champion, or the champion not where the config has it; the message names
+            the alarm or metric, and the numbers.
+    """
+    outcome = await rollout.outcome.future()
+    if outcome is None or outcome == "promoted" or (outcome in {"running", "held"} and not waits):
+        return
+    why = await rollout.why.future()
+    if outcome == "waiting":
+        pulumi.info(f"the release is on trial and waits: {why}")
+        return
+    commands = Commands.of_stack(pulumi.get_stack())
+    what = "the champion did not move to other instances, and serves" if plan.moves else "the release was not promoted"
+    raise pulumi.RunError(
+        f"{what}: {_plain(outcome)}: {why}. `{commands.modelstack} explain` shows the numbers, and what to do next"
+    )
+
+
+def _plain(outcome: str) -> str:
+    return outcome.replace("_", " ")

@@ -1,0 +1,106 @@
+"""What this checkout's model says of itself. Nothing is trained for that, and none of its libraries is loaded."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from monitoring.labels.quality import Form, UnreadableForm
+from pipeline.contract import ContractBroken
+from pipeline.gate import GateError, reported
+from pipeline.outline import broken
+from pipeline.recipe import RecipeError, check_parameters, recipe, retrained
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check_model() -> None:
+    """Refuse a model that does not keep its contract, before its parameters or gates are looked at.
+
+    Raises:
+        pulumi.RunError: The model's folder lacks something; the message lists every problem.
+    """
+    problems = broken(ROOT)
+    if not any("answer.json" in line for line in problems):
+        try:
+            _form()
+        except UnreadableForm as error:
+            problems.append(f"model/{error}")
+    if problems:
+        raise pulumi.RunError(f"nothing was changed: {ContractBroken(problems)}")
+
+
+def losses() -> list[str]:
+    """The metrics that late labels of the model's answers give; none when it does not say what an answer means."""
+    try:
+        form = _form()
+    except UnreadableForm:
+        return []
+    if form is None:
+        return []
+    if form.kind == "regression":
+        return ["absolute_error"]
+    return ["accuracy", "log_loss"] if form.probability else ["accuracy"]
+
+
+def _form() -> Form | None:
+    try:
+        return Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UnreadableForm(str(error)) from None
+
+
+def recipe_of(parameters: Mapping[str, Any]) -> str:
+    """The recipe digest of the model with the config's parameters.
+
+    Raises:
+        pulumi.RunError: The model's folder, data or locks cannot be read; the message says which.
+    """
+    try:
+        return recipe(ROOT, parameters).digest
+    except RecipeError as error:
+        raise pulumi.RunError(f"the model has no recipe, so nothing was changed: {error}") from None
+
+
+def parameters_through(parameters: Mapping[str, Any], through: str) -> dict[str, Any]:
+    """The config's parameters with the window of a retraining; as they are where their own window is as new."""
+    try:
+        return {**parameters, **retrained(ROOT, parameters, through)}
+    except RecipeError:  # nothing newer; or a checkout that cannot be retrained, whose own window is the only one
+        return dict(parameters)
+
+
+def can_retrain() -> bool:
+    """Whether the model says how it is trained on newer data; read without running it."""
+    path = ROOT / "model" / "parameters.py"
+    return any(
+        isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in ast.parse(path.read_bytes()).body
+    )
+
+
+def wrong_parameters(parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with parameters, one line each, by the model's own rules."""
+    try:
+        check_parameters(ROOT, parameters)
+    except RecipeError as error:
+        return str(error).splitlines()
+    return []
+
+
+def metrics() -> list[str]:
+    """The metrics that the model's evaluation reports.
+
+    Raises:
+        ValueError: The model does not say.
+    """
+    try:
+        return reported(ROOT)
+    except GateError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,127 @@
+"""`make docs`: writes docs/config.md, the reference of a stack's config, from the fields that check it.
+
+python -m infra.config.page            # print the page
+python -m infra.config.page --write    # write it
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from infra.config.allowed import TAG, Location, kinds_of, section_of, what_is_allowed
+from infra.config.settings import Settings
+from infra.config.whole_numbers import whole
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "config.md"
+_HEAD = """# A stack's config
+
+All that may stand under `config:` in `Pulumi.<stack>.yaml`. The page is made from the code that checks the values
+(`make docs`), so it cannot say something else. A wrong value stops `pulumi preview` before anything changes, with the
+field, its value and what is allowed; an unknown field is an error too.
+
+What is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has none. What a
+judge's metric leaves out is taken from the table of metrics in [rollout.md](rollout.md).
+
+What strategies do is there too. A model's own parameters: `model/parameters.py`.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One field: its path below the section, and what is said of it."""
+
+    path: str
+    allowed: str
+    default: str
+    meaning: str
+
+    def line(self) -> str:
+        """A line of the table."""
+        cells = (f"`{self.path}`", self.allowed.replace("<", "&lt;"), self.default, self.meaning)
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for name, field in Settings.model_fields.items():
+        section = section_of(field.annotation)
+        assert section is not None  # noqa: S101 - every field of Settings is a section
+        doc = (section.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"## `modelstack:{name}`\n\n{doc}\n")
+        parts.append(_table(_rows(section, (name,), "")))
+        for path, location, kinds in _families(section, (name,), ""):
+            for kind, member in kinds.items():
+                title = (member.__doc__ or "").strip().splitlines()[0]
+                parts.append(f"### `{path}`, `{TAG}: {kind}`\n\n{title}\n")
+                parts.append(_table(_rows(member, (*location, kind), "", leave_out=TAG)))
+    return "\n".join(parts)
+
+
+def _table(rows: Iterator[Row]) -> str:
+    head = "| field | allowed | default | meaning |\n|---|---|---|---|\n"
+    return head + "".join(f"{row.line()}\n" for row in rows)
+
+
+def _rows(section: type[BaseModel], at: Location, above: str, leave_out: str = "") -> Iterator[Row]:
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        if key == leave_out:
+            continue
+        path, location = f"{above}{key}", (*at, key)
+        inner = section_of(field.annotation)
+        yield Row(path, what_is_allowed(location, Settings), _default(field, inner), field.description or "")
+        if inner is not None:
+            yield from _rows(inner, location, f"{path}.")
+        named = _named(field)
+        if named is not None:
+            each = "[]" if get_origin(field.annotation) is list else ".<name>"
+            yield from _rows(named, (*location, "each"), f"{path}{each}.")
+
+
+def _families(section: type[BaseModel], at: Location, above: str) -> Iterator[tuple[str, Location, dict[str, Any]]]:
+    """The fields that hold a section of one of several kinds; those of `then` are among those of `strategy`."""
+    for name, field in section.model_fields.items():
+        kinds = kinds_of(field.annotation)
+        if kinds:
+            yield f"{above}{name}", (*at, name), kinds
+
+
+def _named(field: FieldInfo) -> type[BaseModel] | None:
+    """The section behind each name of a mapping, or each item of a list."""
+    if get_origin(field.annotation) not in {dict, list}:
+        return None
+    return section_of(get_args(field.annotation)[-1])
+
+
+def _default(field: FieldInfo, inner: type[BaseModel] | None) -> str:
+    if field.is_required():
+        return "must be given" if inner is None else "as below"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "as below" if inner is not None else _json(value.model_dump(exclude_none=True))
+    if isinstance(value, dict):
+        value = {
+            name: item.model_dump(exclude_none=True) if isinstance(item, BaseModel) else item
+            for name, item in value.items()
+        }
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return f"`{json.dumps(whole(value), ensure_ascii=False)}`"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(page())
+    else:
+        sys.stdout.write(page())

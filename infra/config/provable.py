@@ -1,0 +1,82 @@
+"""Which metrics can never show what a promotion asks of them: told before anything changes, as such a trial never ends.
+
+A problem is a path below `judge` or `judge.metrics`, with its value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from infra.config.allowed import shown
+from rollout.core import catalogue
+from rollout.judge.metrics import Metric
+
+CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
+"""The metrics that captured answers give, with a label or alone."""
+LABELLED = CAPTURED - {"invalid_answers"}
+"""Those of them that need a label."""
+
+
+class Given(Protocol):
+    """What the config gives of a metric."""
+
+    prove: bool | None
+
+    def of(self, name: str) -> Metric:
+        """The metric of a name."""
+        ...
+
+
+def not_better(metrics: Iterable[Metric]) -> tuple[str, str] | None:
+    """Why `promote_when: better` can never be met; None when it can.
+
+    Of a quantile with a margin only "not worse" can be shown, as its counts are those of answers slower than the margin
+    allows.
+    """
+    if any(metric.prove and (metric.kind != "quantile" or metric.margin == 0) for metric in metrics):
+        return None
+    return (
+        f".promote_when{shown('better')}",
+        "no metric with prove: true can be shown better, as of a latency with a margin only `not worse` can; allowed "
+        "is not_worse, or prove: true on a rate, a mean, or a latency with margin 0",
+    )
+
+
+def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+    """What is to be proven by captured answers while none is captured."""
+    text = (
+        "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
+    )
+    return [(where, text) for name, where in _to_prove(metrics) if name in CAPTURED]
+
+
+def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[tuple[str, str]]:
+    """What is to be proven by labels that say nothing of this model's answers.
+
+    Args:
+        metrics: Name -> what the config gives of it.
+        losses: What labels of the model's answers give, by its `answer.json`.
+    """
+    can = f"labels of its answers give {' and '.join(losses)}" if losses else "it says nothing of its answers"
+    text = f"by model/answer.json, {can}, so no such value will come; allowed is false"
+    return [(where, text) for name, where in _to_prove(metrics) if name in LABELLED and name not in losses]
+
+
+def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+    """What is to be proven in a shadow step, though nothing can be known of it there.
+
+    The platform counts what a shadow answers, and labels are joined with its answers as with the champion's.
+    """
+    text = (
+        "in a shadow step no service sees the challenger's answers, so none publishes a metric of them; allowed is "
+        "false, or a strategy without shadow"
+    )
+    return [(where, text) for name, where in _to_prove(metrics) if name not in catalogue.KNOWN]
+
+
+def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, str]]:
+    """The name of each metric that must be proven, and where that stands."""
+    for name, given in metrics.items():
+        if given.of(name).prove:
+            yield name, f".{name}.prove{shown(True)}{'' if given.prove else ' (the default)'}"

@@ -1,0 +1,92 @@
+"""The config section `retraining`: when a new version is trained without a commit, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from infra.config.allowed import Allowed, Wrong, shown
+from infra.config.section import Section
+from retraining.rules import Rules
+
+
+class RetrainingSettings(Section):
+    """When a new version is trained on newer data. It ends with a candidate, which `pulumi up` puts on trial."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Declare what retrains. Off, nothing new is trained; a window that was retrained before still "
+        "counts until `modelstack retrain forget`.",
+    )
+    on: Annotated[list[Literal["drift", "concept"]], Allowed("a list of drift and concept, without repetition")] = (
+        Field(
+            default_factory=lambda: ["drift", "concept"],
+            description="Which of the champion's alarms ask for it: the requests have moved, the loss has risen. Of "
+            "none, and without a schedule, one begins by `modelstack retrain start` alone.",
+        )
+    )
+    every_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=366,
+        description="After how many days without one it is due, at least `cool_down_days`. Null: no schedule.",
+    )
+    cool_down_days: int = Field(
+        default=7, ge=0, le=366, description="How many days must pass after one was begun, or declined by a person."
+    )
+    most_per_week: int = Field(default=1, ge=1, le=7, description="How many may be begun within seven days.")
+    ask: bool = Field(
+        default=True, description="Whether a person must agree first: `modelstack retrain approve`, or `decline`."
+    )
+    min_gain: float = Field(
+        default=0.0,
+        ge=-1000,
+        le=1000,
+        description="By how much its loss on the newest labelled window must be lower than the champion's, beyond "
+        "doubt, in the loss's unit (nats of log-loss). Below 0: by how much it may be higher at most, and the trial "
+        "on live traffic decides.",
+    )
+    image: Annotated[
+        str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")
+    ] = Field(
+        default=None,
+        pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
+        description="The image that trains; `make image` builds it beside the serving image. Null: on a local stack, "
+        "a process.",
+    )
+    instance_type: Annotated[str, Allowed("a SageMaker instance type, such as ml.m5.large")] = Field(
+        default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="What a training job runs on."
+    )
+    max_minutes: int = Field(default=60, ge=1, le=1440, description="The longest that a training job may take.")
+    check_minutes: int = Field(
+        default=5,
+        ge=1,
+        le=60,
+        description="How often it is looked whether there is something to do, besides whenever an alarm or a job "
+        "changes.",
+    )
+
+    @field_validator("on")
+    @classmethod
+    def _different(cls, on: list[str]) -> list[str]:
+        if len(set(on)) < len(on):
+            raise ValueError("allowed is a list of drift and concept, without repetition")
+        return on
+
+    @model_validator(mode="after")
+    def _met(self) -> Self:
+        if self.every_days is not None and self.every_days < self.cool_down_days:
+            text = f"the cool-down lasts {self.cool_down_days} days; allowed is {self.cool_down_days} or more, or null"
+            raise Wrong([(f".every_days{shown(self.every_days)}", text)])
+        return self
+
+    def rules(self) -> Rules:
+        """When a version is trained, as the function gets it."""
+        return Rules(
+            on=tuple(self.on),
+            every_days=self.every_days,
+            cool_down_days=self.cool_down_days,
+            most_per_week=self.most_per_week,
+            ask=self.ask,
+        )

@@ -1,0 +1,464 @@
+"""The section `modelstack:rollout`: by which strategy a challenger earns its traffic, and by what it is judged.
+
+    strategy: {kind: shadow, percent: 50, bake_seconds: 600, then: {kind: canary, weight: 10, bake_seconds: 300}}
+    judge: {min_requests: 500, metrics: {errors: {margin: 0.01}, log_loss: {margin: 0.05}}}
+
+The rules of a plan are those of `plan`, `strategies` and `catalogue` in `rollout/core`; here they get the field's path.
+What can never end in a verdict is refused too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from infra.config import provable
+from infra.config.allowed import Wrong, one_of, shown
+from infra.config.section import Section
+from infra.config.whole_numbers import whole
+from rollout.core import catalogue, strategies
+from rollout.core.plan import (
+    LONGEST,
+    Guard,
+    GuardKind,
+    OnTimeout,
+    OnTooFew,
+    Plan,
+    PlanError,
+    PromoteWhen,
+    ReplayGate,
+    Step,
+)
+from rollout.judge.metrics import Metric
+
+BAKE = "The least time at this weight."
+_REFUSED = re.compile(r"^rollout\.[\w.]+: got .+?(?P<more>; .+)?(?P<rule>, allowed .+)$", re.DOTALL)
+
+
+class StepSettings(Section):
+    """One share of traffic, held for a while."""
+
+    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
+    approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
+
+
+class AllAtOnce(Section):
+    """Everything at once: no champion is left to compare with, so that only the alarms judge."""
+
+    kind: Literal["all_at_once"] = Field(default="all_at_once", description="Names the strategy.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="How long the alarms are watched before the promotion.")
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        return strategies.all_at_once(self.bake_seconds)
+
+
+class Canary(Section):
+    """One small share, then everything."""
+
+    kind: Literal["canary"] = Field(default="canary", description="Names the strategy.")
+    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        return strategies.canary(self.weight, self.bake_seconds)
+
+
+class Linear(Section):
+    """Equal steps up."""
+
+    kind: Literal["linear"] = Field(default="linear", description="Names the strategy.")
+    step_percent: int = Field(ge=1, le=50, description="How many percent of traffic each step adds.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time at each weight.")
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        return strategies.linear(self.step_percent, self.bake_seconds)
+
+
+class Steps(Section):
+    """Shares of one's own."""
+
+    kind: Literal["steps"] = Field(default="steps", description="Names the strategy.")
+    steps: Annotated[list[StepSettings], Field(min_length=1, max_length=20)] = Field(
+        description="The shares of traffic, ascending; the promotion to 100 follows the last."
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[StepSettings]) -> list[StepSettings]:
+        weights = [step.weight for step in steps]
+        if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
+            raise ValueError(f"the weights are {weights}; allowed are weights that ascend, each at most once")
+        return steps
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        return strategies.steps([Step(at.weight, at.bake_seconds, approve=at.approve) for at in self.steps])
+
+
+class AB(Section):
+    """A fixed split, for a time or until the judge knows."""
+
+    kind: Literal["ab"] = Field(default="ab", description="Names the strategy.")
+    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=LONGEST,
+        description="The least time of the test; null: until the judge knows.",
+    )
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        return strategies.ab(self.weight, self.seconds)
+
+
+Live = Annotated[Canary | Linear | Steps | AB, Field(discriminator="kind")]
+
+
+class Shadow(Section):
+    """Copies of the champion's requests, the answers never returned; then live steps, or the promotion."""
+
+    kind: Literal["shadow"] = Field(default="shadow", description="Names the strategy.")
+    percent: int = Field(ge=1, le=100, description="How many percent of the requests are copied to the challenger.")
+    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time of copying.")
+    approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
+    then: Live | None = Field(default=None, description="The live steps that follow; null: the promotion at once.")
+
+    def shares(self) -> tuple[Step, ...]:
+        """The steps of the plan."""
+        copied, *live = strategies.shadow(self.percent, self.bake_seconds, then=self.then.shares() if self.then else ())
+        return (replace(copied, approve=self.approve), *live)
+
+
+Strategy = Annotated[AllAtOnce | Canary | Linear | Steps | AB | Shadow, Field(discriminator="kind")]
+
+
+class MetricSettings(Section):
+    """What is given of a metric; what is left out is taken from `rollout.core.catalogue`."""
+
+    margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="The tolerated worsening: of a rate or a mean in its own unit (0.02 of errors: two percentage "
+        "points), of a latency relative to the champion's (0.5: 50% slower); with 0 an equal challenger is hardly ever "
+        "shown not worse.",
+    )
+    prove: bool | None = Field(
+        default=None,
+        description="Whether every step must show it not worse, by evidence of 1 / alpha. Otherwise only the promotion "
+        "waits for it, for evidence of 10, and not for labels that do not come.",
+    )
+    low: float | None = Field(default=None, description="The least value of an observation of a mean.")
+    high: float | None = Field(
+        default=None,
+        description="The greatest value of an observation of a mean; needed for absolute_error and a mean of your own.",
+    )
+    kind: Literal["rate", "mean"] | None = Field(default=None, description="Of a metric of your own: what it counts.")
+    better: Literal["lower", "higher"] | None = Field(default=None, description="Of your own: which way is good.")
+    namespace: str | None = Field(default=None, min_length=1, description="Of your own: its CloudWatch namespace.")
+    metric: str | None = Field(default=None, min_length=1, description="Of your own: its name in CloudWatch.")
+
+    def of(self, name: str) -> Metric:
+        """The metric of a name.
+
+        Raises:
+            ValueError: A field is missing or not allowed.
+        """
+        return catalogue.metric(name, **self.given())
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+def _without_labels() -> dict[str, MetricSettings]:
+    """What every endpoint has, whether or not labels come."""
+    return {
+        "errors": MetricSettings(margin=0.02),
+        "latency_p99": MetricSettings(margin=0.5, prove=False),
+        "invalid_answers": MetricSettings(margin=0.02, prove=False),
+    }
+
+
+class JudgeSettings(Section):
+    """What a challenger must show."""
+
+    alpha: float = Field(
+        default=0.05,
+        ge=1e-9,
+        le=0.5,
+        description="Probability of rolling back a challenger that is not worse, over the whole trial and all metrics.",
+    )
+    min_requests: int = Field(
+        default=50, ge=1, le=1_000_000_000, description="Requests the challenger answers in each step."
+    )
+    promote_when: PromoteWhen = Field(
+        default="not_worse", description="What the metrics that must be proven have to show before a promotion."
+    )
+    metrics: dict[str, MetricSettings] = Field(
+        default_factory=_without_labels,
+        description="Metric name -> what is tolerated. These and no others are compared.",
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _judgeable(cls, metrics: dict[str, MetricSettings]) -> dict[str, MetricSettings]:
+        wrong: list[tuple[str, str]] = []
+        made: list[Metric] = []
+        for name, settings in metrics.items():
+            try:
+                made.append(settings.of(name))
+            except ValueError as error:
+                wrong.append(_of_metric(name, settings.given(), str(error)))
+        if not wrong:
+            try:
+                Plan((Step(1, 0),), metrics=tuple(made))
+            except PlanError as error:
+                raise ValueError(_rule(error)) from None
+        if wrong:
+            raise Wrong(wrong)
+        return metrics
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        problem = provable.not_better(item.of(name) for name, item in self.metrics.items())
+        if self.promote_when == "better" and problem:
+            raise Wrong([problem])
+        return self
+
+
+def _of_metric(name: str, given: Mapping[str, Any], told: str) -> tuple[str, str]:
+    """What is wrong with a metric, as a path below the metrics and a text."""
+    text = told.removeprefix(f"metric {name!r}: ")
+    if name not in catalogue.KNOWN and text == told:
+        _, _, meant = one_of(name, catalogue.KNOWN).rpartition("; ")
+        return f".{name}", told + (f"; {meant}" if meant.startswith("did you mean") else "")
+    field, _, rest = text.partition(" is ")
+    if rest.startswith("missing; "):
+        return f".{name}.{field}", rest.partition("; ")[2]
+    if field in given and "; " in rest:
+        return f".{name}.{field}{shown(whole(given[field]))}", rest.partition("; ")[2]
+    return f".{name}{shown(whole(given))}", text
+
+
+class ReplaySettings(Section):
+    """What captured requests of the champion must show of a challenger before it gets any live traffic."""
+
+    requests: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="How many are replayed, the latest of the last 48 h first, for 60 s at most.",
+    )
+    max_errors: float = Field(default=0, ge=0, le=1, description="Share that may be errors, or of another shape.")
+    max_changed: float = Field(default=0.2, ge=0, le=1, description="Share whose decision may differ.")
+    max_latency_ratio: float = Field(
+        default=3, ge=0.1, le=1000, description="Ratio of the medians of latency, challenger / champion."
+    )
+
+    min_requests: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="With fewer captured the gate cannot be checked, and on_too_few happens; never more than requests.",
+    )
+    on_too_few: OnTooFew = Field(
+        default="wait",
+        description="Wait for more, within max_minutes; or pass: judge by what is there, and say so in the verdict.",
+    )
+
+    def gate(self) -> ReplayGate:
+        """The gate of the plan."""
+        return ReplayGate(
+            requests=self.requests,
+            max_errors=self.max_errors,
+            max_changed=self.max_changed,
+            max_latency_ratio=self.max_latency_ratio,
+            min_requests=self.min_requests,
+            on_too_few=self.on_too_few,
+        )
+
+
+class InfrastructureSettings(Section):
+    """How SageMaker moves the traffic when only the instances change; the champion's alarms make it go back."""
+
+    kind: GuardKind = Field(default="canary", description="How the capacity moves.")
+    percent: int = Field(default=50, ge=1, le=100, description="The canary's, each step's or each batch's share.")
+    bake_seconds: int = Field(default=60, ge=0, le=3600, description="The wait after each step.")
+
+    @model_validator(mode="after")
+    def _taken(self) -> Self:
+        wrong = self.refused(strategies.FEWEST_TO_ROLL)  # of more instances it may be refused yet: see Settings
+        if wrong is not None:
+            raise Wrong([wrong])
+        return self
+
+    def guard(self, alarms: Sequence[str], instances: int) -> Guard:
+        """The guard of the plan, of so many instances.
+
+        Raises:
+            PlanError: SageMaker would refuse it; the message holds the arithmetic.
+        """
+        return strategies.guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
+
+    def refused(self, instances: int) -> tuple[str, str] | None:
+        """What SageMaker would refuse of it, as a path and what is allowed; None when it would not."""
+        try:
+            self.guard((), instances)
+        except PlanError as error:
+            field = str(error).partition(":")[0].rpartition(".")[2]
+            return f".{field}{shown(getattr(self, field))}", _rule(error)
+        return None
+
+
+class RolloutSettings(Section):
+    """How a challenger earns its traffic."""
+
+    wait: bool = Field(default=True, description="Whether `pulumi up` waits for the verdict, and fails on a rollback.")
+    strategy: Strategy = Field(
+        default_factory=lambda: Steps(
+            steps=[StepSettings(weight=10, bake_seconds=300), StepSettings(weight=50, bake_seconds=300)]
+        ),
+        description="The way to the traffic.",
+    )
+    judge: JudgeSettings = Field(default_factory=JudgeSettings, description="What a challenger must show.")
+    replay: ReplaySettings | None = Field(
+        default_factory=ReplaySettings,
+        description="Captured requests that are asked again before any live traffic; null: none. A shadow test without "
+        "live steps has none by default.",
+    )
+    infrastructure: InfrastructureSettings | None = Field(
+        default_factory=InfrastructureSettings,
+        description="How the traffic moves when only the instances change; null: as SageMaker does by itself.",
+    )
+    max_minutes: float = Field(
+        default=60,
+        gt=0,
+        le=LONGEST / 60,
+        validate_default=True,
+        description="The longest a trial may take, from its start: the time in which instances start counts, waits for "
+        "approvals do not.",
+    )
+    on_timeout: OnTimeout = Field(
+        default="roll_back",
+        description="What happens then: never a promotion; hold keeps the share until a person rolls it back or "
+        "gives it as much time again (`modelstack approve`), or a newer release supersedes it.",
+    )
+    watch_minutes: float = Field(
+        default=60,
+        ge=0,
+        le=30 * 24 * 60,
+        description="How long after a promotion an alarm brings the previous champion back.",
+    )
+
+    @field_validator("replay")
+    @classmethod
+    def _asked_by_name(cls, replay: ReplaySettings | None, info: ValidationInfo) -> ReplaySettings | None:
+        if replay is not None and _only_copies(info.data.get("strategy")):
+            raise ValueError(
+                "SageMaker lets nobody ask a shadow variant by name, and this strategy has no live step before the "
+                "promotion; allowed is null, or a `then` in the strategy"
+            )
+        return replay
+
+    @field_validator("max_minutes")
+    @classmethod
+    def _fits(cls, minutes: float, info: ValidationInfo) -> float:
+        strategy = info.data.get("strategy")
+        bakes = [step.bake_seconds for step in strategy.shares()] if strategy is not None else []
+        if sum(bakes) >= minutes * 60:
+            raise ValueError(f"the steps bake for {_summed(bakes)} s; {_above(sum(bakes))}")
+        return minutes
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        wrong = provable.in_shadow(self.judge.metrics) if self.copied is not None else []
+        if wrong:
+            raise Wrong([(f".judge.metrics{where}", text) for where, text in wrong])
+        return self
+
+    @property
+    def copied(self) -> int | None:
+        """How many percent of the requests are copied to a challenger first; None when the strategy has no shadow."""
+        return self.strategy.percent if isinstance(self.strategy, Shadow) else None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a trial waits for a person's approval, which may outlast the update."""
+        return any(step.approve for step in self.strategy.shares())
+
+    def plan(self, window_seconds: int, guard: Guard | None = None, *, max_failed: float = 1.0) -> Plan:
+        """The controller's plan.
+
+        Args:
+            window_seconds: The width of a window of observations.
+            guard: How SageMaker moves the traffic, when only the champion's instances change.
+            max_failed: The share of requests that may fail, of both versions, while a challenger moves on.
+        """
+        replayed = self.replay is not None and not _only_copies(self.strategy)
+        return Plan(
+            steps=self.strategy.shares(),
+            metrics=tuple(item.of(name) for name, item in self.judge.metrics.items()),
+            min_requests=self.judge.min_requests,
+            alpha=self.judge.alpha,
+            promote_when=self.judge.promote_when,
+            max_seconds=self.max_minutes * 60,
+            on_timeout=self.on_timeout,
+            window_seconds=window_seconds,
+            watch_seconds=self.watch_minutes * 60,
+            replay=self.replay.gate() if self.replay and replayed else None,
+            guard=guard,
+            max_failed=max_failed,
+        )
+
+    def too_short(self, window_seconds: int) -> tuple[str, str] | None:
+        """Why the trial can never end in time; None when it can.
+
+        A step is left on requests of a window that began in it and has settled, so it takes a window and its settling
+        at least, however short its bake is.
+        """
+        plan = self.plan(window_seconds)
+        least = window_seconds + plan.settle
+        needed = [max(step.bake_seconds, least) for step in plan.steps]
+        if plan.at_once or sum(needed) < plan.max_seconds:
+            return None
+        return (
+            f"max_minutes{shown(whole(self.max_minutes))}",
+            f"the steps take {_summed(needed)} s at least, as each is judged on a whole window of "
+            f"monitoring.period_seconds = {window_seconds} s that ended {plan.settle:g} s ago; {_above(sum(needed))}",
+        )
+
+
+def _only_copies(strategy: object) -> bool:
+    return isinstance(strategy, Shadow) and strategy.then is None
+
+
+def _rule(error: PlanError) -> str:
+    """What a plan's refusal allows, without the field and the value, which stand before it here."""
+    found = _REFUSED.match(str(error))
+    if found is None:
+        return str(error)
+    return f"{found['more'] or ''}{found['rule']}".removeprefix("; ").removeprefix(", ")
+
+
+def _summed(seconds: Sequence[float]) -> str:
+    """A sum with its terms: `30 + 60 = 90`, `9 x 300 = 2700`."""
+    total = f"{sum(seconds):g}"
+    if len(seconds) < 2:
+        return total
+    same = len(set(seconds)) == 1
+    terms = f"{len(seconds)} x {seconds[0]:g}" if same else " + ".join(f"{item:g}" for item in seconds)
+    return f"{terms} = {total}"
+
+
+def _above(seconds: float) -> str:
+    return f"allowed is a number above {seconds / 60:g}, up to {LONGEST / 60:g}"

@@ -1,0 +1,63 @@
+"""Where a stack may be: in the local cloud or on AWS, and in which region."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pulumi
+
+from infra.config.allowed import one_of, shown
+
+LOCAL = "local"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def is_local(stack: str) -> bool:
+    """Whether a stack lives in the local cloud: its name starts with `local`."""
+    return stack.startswith(LOCAL)
+
+
+def check_target(stack: str, environment: Mapping[str, str]) -> None:
+    """Refuse a local stack that points outside, and any other stack that points at the local cloud.
+
+    Raises:
+        pulumi.RunError: The stack and AWS_ENDPOINT_URL do not belong together; the message says what to do.
+    """
+    endpoint = environment.get("AWS_ENDPOINT_URL", "")
+    inside = urlsplit(endpoint).hostname in LOOPBACK
+    if is_local(stack) and not inside:
+        raise pulumi.RunError(
+            f"stack {stack!r} is a local stack, but AWS_ENDPOINT_URL is {endpoint or 'not set'!r}; it must point at "
+            'the local cloud, such as http://127.0.0.1:4566. Run: make up, then: eval "$(make -s env)"'
+        )
+    if not is_local(stack) and inside:
+        raise pulumi.RunError(
+            f"stack {stack!r} is not a local stack, but AWS_ENDPOINT_URL is {endpoint!r}; only stacks whose name "
+            f"starts with {LOCAL!r} use it. Run: unset AWS_ENDPOINT_URL, and use the credentials of an AWS account"
+        )
+
+
+def wrong_region(region: str | None) -> str | None:
+    """What is wrong with `aws:region`; None when it is a region of AWS."""
+    if not region:
+        return (
+            "aws:region is missing: allowed is a region of AWS. Set it, such as: pulumi config set aws:region us-east-1"
+        )
+    known = regions()
+    if region in known:
+        return None
+    return f"aws:region{shown(region)}: allowed is a region of AWS: {one_of(region, known)}"
+
+
+def regions() -> list[str]:
+    """The regions of AWS that the installed botocore knows, by its `partitions.json`; botocore itself is not loaded."""
+    found = importlib.util.find_spec("botocore")
+    assert found is not None  # noqa: S101  locked
+    assert found.origin is not None  # noqa: S101  a package on disk
+    content = json.loads((Path(found.origin).parent / "data" / "partitions.json").read_text())
+    names = (name for partition in content["partitions"] for name in partition["regions"])
+    return [name for name in names if not name.endswith("-global")]

@@ -1,0 +1,1 @@
+"""What is to be declared, from the config and what is live: pure."""

@@ -1,0 +1,213 @@
+"""What to declare for serving: from what is live, by the journal, and what is wanted, by the config.
+
+    plan = plan_serving(state, wanted, names.pair_of, resized=resized, waits=True)
+    plan.releases, plan.pairs      # models, endpoint configs and alarms to declare
+    plan.starts, plan.target       # whether this update moves the endpoint to a release, by a trial or at once
+
+Pure. It holds the rule that no update deletes what a live endpoint uses or what a rollback would need: everything in
+the journal stays declared. The one exception is what the update itself replaces, and lets go of once it has waited for
+it: the champion before the last one when there is a new champion, and the champion's config when only its instances
+change. Pulumi deletes only after a program has succeeded, and ours fails on any other verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import permutations
+
+from rollout.core.release import Release
+from rollout.core.state import RolloutState, Verdict
+
+PairName = Callable[[str, str, int | None], str]
+PERCENTS = range(1, 101)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The release that the config asks for. Its names are known before it is trained.
+
+    Attributes:
+        id: What it is called.
+        recipe: sha256, in hex, of what determines the model.
+        variant: Its production variant.
+        model_name: Its SageMaker model.
+        config_name: The endpoint config that serves it alone.
+    """
+
+    id: str
+    recipe: str
+    variant: str
+    model_name: str
+    config_name: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A release whose model, endpoint config and alarms are declared.
+
+    Attributes:
+        variant: Its production variant.
+        model_name: Its SageMaker model.
+        config_name: The endpoint config that serves it alone.
+        known: The release as the journal has it; None when only the config asks for it.
+    """
+
+    variant: str
+    model_name: str
+    config_name: str
+    known: Release | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An endpoint config of a champion and a challenger.
+
+    Attributes:
+        name: Its name.
+        champion_config: The champion's own config.
+        challenger_config: The challenger's own config.
+        copied: How many percent of the requests are copied to the challenger, whose answers are never returned; None
+            when both are production variants.
+    """
+
+    name: str
+    champion_config: str
+    challenger_config: str
+    copied: int | None = None
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """What a program declares for serving.
+
+    Attributes:
+        releases: Releases to declare, without repetition.
+        pairs: Pair configs to declare.
+        serving: The config that a new endpoint starts with.
+        target: The config of the release that is to serve: the one that the config asks for, or `kept`.
+        pair: The pair config of its trial; None when it takes over at once.
+        shadow: The config that copies requests to it first; None when its trial begins with live traffic.
+        starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
+        moves: Whether it moves the champion to other instances, which is no trial.
+        verdict: Why the release that the config asks for is not tried again; None when nothing rejected it.
+        kept: The champion, which is the target instead of a release that is rejected, on the instances that the config
+            asks for; None when the target is the release that the config asks for.
+    """
+
+    releases: tuple[Declared, ...]
+    pairs: tuple[Pair, ...]
+    serving: str
+    target: str
+    pair: str | None
+    shadow: str | None
+    starts: bool
+    moves: bool
+    verdict: Verdict | None
+    kept: Release | None
+
+
+def plan_serving(
+    state: RolloutState,
+    wanted: Wanted,
+    pair_of: PairName,
+    *,
+    resized: Release | None,
+    waits: bool,
+    asks: bool = False,
+    copied: int | None = None,
+) -> ServingPlan:
+    """Say what to declare.
+
+    Args:
+        state: The journal at the program's start; an empty state before the first release.
+        wanted: The release that the config asks for.
+        pair_of: Names the pair config of a champion's and a challenger's config.
+        resized: The champion on the instances that the config asks for; None before the first.
+        waits: Whether the update waits for the verdict.
+        asks: Whether a trial waits for a person, who may outlast the update; then it succeeds without a verdict.
+        copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
+
+    Returns:
+        The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
+    """
+    champion = state.champion
+    asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None)
+    verdict = _rejection(state, wanted)
+    kept = _kept(state, resized) if verdict is not None else None
+    target = _known(kept) if kept is not None else asked
+    serves = champion is not None and champion.config_name == target.config_name
+    advances = not serves and (verdict is None or kept is not None)
+    withdraws = serves and state.challenger is not None  # the config went back to the champion in mid-trial
+    trial = champion is not None and not serves and champion.variant != target.variant
+
+    live = list(state.releases())
+    previous = state.previous
+    if trial and advances and waits and not asks:  # its successor comes with this update, or nothing is deleted
+        live = [release for release in live if release != previous or release.config_name == target.config_name]
+        previous = None
+    moves = champion is not None and advances and not trial  # the same model on other instances
+    if moves and waits and state.challenger is None and not state.retiring:
+        live = [release for release in live if release != champion]
+
+    pairs = list(_live_pairs(state, live, pair_of))
+    ways = (None,) if copied is None else (None, copied)
+    if champion is not None and trial:
+        pairs += [_pair(champion.config_name, target.config_name, pair_of, way) for way in ways]
+    if kept is not None:  # what its trial left, or will need when a person clears it
+        pairs += [_pair(kept.config_name, asked.config_name, pair_of, way) for way in ways]
+    if champion is not None and previous is not None and previous.variant != champion.variant:
+        latest = target.config_name if moves else champion.config_name
+        pairs += [_pair(previous.config_name, latest, pair_of, way) for way in ways]
+
+    def beside(way: int | None) -> str | None:
+        return pair_of(champion.config_name, target.config_name, way) if champion and trial else None
+
+    declared = [*(_known(release) for release in live), target, asked]
+    return ServingPlan(
+        releases=tuple({item.config_name: item for item in reversed(declared)}.values())[::-1],
+        pairs=tuple({pair.name: pair for pair in pairs}.values()),
+        serving=champion.config_name if champion is not None and champion in live else target.config_name,
+        target=target.config_name,
+        pair=beside(None),
+        shadow=beside(copied) if copied is not None else None,
+        starts=advances or withdraws,
+        moves=moves,
+        verdict=verdict,
+        kept=kept,
+    )
+
+
+def _rejection(state: RolloutState, wanted: Wanted) -> Verdict | None:
+    champion, challenger = state.champion, state.challenger
+    serves = champion is not None and champion.config_name == wanted.config_name
+    tried = challenger is not None and challenger.id == wanted.id
+    return None if serves or tried else state.rejected.get(wanted.id)
+
+
+def _kept(state: RolloutState, resized: Release | None) -> Release | None:
+    """The champion, as if the config asked for it; None when there is none, or another release's trial goes on."""
+    if resized is None or resized.id in state.rejected:
+        return None
+    other = state.challenger is not None and state.challenger.id != resized.id
+    return None if other else resized
+
+
+def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:
+    """The configs of two releases that the journal names, told from those that its releases can make."""
+    users = (state, *state.retiring)
+    live_pairs = {item.pair_config for item in users if item.pair_config}
+    shadows = {item.shadow_config for item in users if item.shadow_config}
+    for first, second in permutations(live, 2):
+        for way in (None, *(PERCENTS if shadows else ())):
+            pair = _pair(first.config_name, second.config_name, pair_of, way)
+            if pair.name in (live_pairs if way is None else shadows):
+                yield pair
+
+
+def _pair(champion_config: str, challenger_config: str, pair_of: PairName, copied: int | None) -> Pair:
+    return Pair(pair_of(champion_config, challenger_config, copied), champion_config, challenger_config, copied)
+
+
+def _known(release: Release) -> Declared:
+    return Declared(release.variant, release.model_name, release.config_name, release)

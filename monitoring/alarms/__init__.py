@@ -1,0 +1,1 @@
+"""What does an alarm that rings do to a rollout?"""

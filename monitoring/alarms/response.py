@@ -1,0 +1,77 @@
+"""What an alarm does to a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.alarms.alarm import Alarm, NotAnAlarm
+from monitoring.alarms.outage import Outage
+from rollout.controller.controller import Controller
+from rollout.core.endings import Ignored
+from rollout.reason import Reason
+
+_OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
+OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
+"""How the metrics begin that say how the world drifts or what could not be measured, not how a model answers."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was done about an alarm, and why."""
+
+    alarm: str
+    action: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"alarm": self.alarm, "action": self.action, "why": self.why}
+
+
+def respond(
+    alarm: Alarm | NotAnAlarm, endpoint: str, controller: Controller, outage: Outage, *, patience: float
+) -> Answer:
+    """Roll back when the alarm is in ALARM and about the challenger (or, for a time, the new champion).
+
+    Args:
+        alarm: The change of state.
+        endpoint: The endpoint that the controller drives.
+        controller: The controller.
+        outage: Finds out whether the champion fails alike: then the judge decides, who compares both.
+        patience: How long to keep trying while the endpoint does not take the change, seconds.
+
+    Returns:
+        `rolled back`, `left to the judge` or `ignored`, with the reason.
+
+    Raises:
+        RolloutError: The traffic could not be moved in time, or people not be told; the delivery must be repeated.
+    """
+    if isinstance(alarm, NotAnAlarm):
+        return Answer("", "ignored", alarm.why)
+    ignored = _not_for_us(alarm, endpoint)
+    if ignored:
+        return Answer(alarm.name, "ignored", ignored)
+    shared = outage.shared(alarm)
+    if shared:
+        return Answer(alarm.name, "left to the judge", shared)
+    said = alarm.reason.removesuffix(".")  # a reason stands within sentences, and has no full stop of its own
+    reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {said}")
+    done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
+    if isinstance(done, Ignored):
+        return Answer(alarm.name, "ignored", done.why)
+    return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}")
+
+
+def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:
+    if alarm.state != "ALARM":
+        return f"its state is {alarm.state or 'not told'}, not ALARM"
+    if alarm.endpoint != endpoint:
+        return f"it is about {f'endpoint {alarm.endpoint}' if alarm.endpoint else 'no endpoint'}, not {endpoint}"
+    if alarm.variant is None:
+        return "it names no single variant"
+    if all(metric.startswith(OF_MEASURING) for metric in alarm.metrics):
+        return (
+            "it says how the world drifts, or what could not be measured: people are told, and nothing is rolled back"
+        )
+    return None

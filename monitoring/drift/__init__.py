@@ -1,0 +1,1 @@
+"""Are the rows that are asked about still those that training saw?"""

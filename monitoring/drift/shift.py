@@ -1,0 +1,390 @@
+"""Have the rows moved from the training data? Block by block, with a stated rate of false alarms over a year.
+
+    monitor = DriftMonitor(profile, null, Promise(alpha=0.05, horizon=null.blocks_a_year))
+    for row, at in rows:
+        for finding in monitor.add(row, at):   # once a block
+            finding.evidence, finding.alarm    # 0.002, False
+    monitor.as_dict()                          # to go on later, elsewhere
+
+Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of each feature:
+
+- `level`, of numeric features: the mean normal score of the known values' bins (van der Waerden), up or down;
+- `shape`: the square root of the Jensen-Shannon divergence between the block and training, missing values being a bin;
+- `code:UA` and so on, the shares of the eight most frequent codes of a categorical one among its known values;
+- `unknown`: the share of rows without a value: missing, absent, of a wrong type.
+
+A code that training never saw is one of the others here, and counted apart (`Finding.problems`), as is a number out of
+range: how often a stretch meets its first flight to a summer resort has no distribution that two months can tell.
+
+The same scores of training's own blocks, each against the rest of training, are sealed into the package. How a score
+is held against them, and what is assumed, is told in `monitoring.statistics.conformal`. The evidence of a feature is
+the wealth of its bets, averaged with fixed weights, over `horizon / alpha`; that of the whole is the sum over the
+features, each with its weight. Evidence of 1 is an alarm.
+
+**The promise**: as long as blocks are like training's (in any order, what follows from the day before taken off), the
+probability that anything rings within `horizon` blocks is at most alpha, whichever features depend on each other; and
+false alarms are at least `horizon / alpha` blocks apart on average.
+
+A feature that has rung is held against training only, until its evidence has fallen below 1; then it starts anew.
+
+Sources: Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991); its root is a
+metric: Endres and Schindelin, IEEE Trans. Inf. Theory 49 (2003).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitoring.drift.unusual import Unusual, unusual
+from monitoring.statistics.blocks import Cut, Cutter
+from monitoring.statistics.conformal import FEWEST, Calibration, Detector
+from monitoring.statistics.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
+from monitoring.statistics.statistic import Problem, Statistic, Tally
+
+YEAR = 365.25 * 86_400
+_CODE = "code:"
+CODES = 8
+_MOST = 2.0  # a bet alone gives no more evidence: after a drift has ended the alarm ends in some blocks
+_WEIGHTS = {"level": 2.0, "shape": 1.0, "unknown": 1.0}  # of the kinds of scores; codes share that of a level
+
+
+def scores(column: Column, bins: Sequence[int], unknown: int, *, part: bool = False) -> dict[str, float]:
+    """The scores of one feature in one block.
+
+    Args:
+        column: What training held.
+        bins: Rows by bin, shape (column.bins,).
+        unknown: Rows in no bin.
+        part: Whether these rows are a part of training; they are then held against the rest of it.
+
+    Returns:
+        Score -> value; those that nothing is known of are left out.
+    """
+    known = sum(bins)
+    if not known + unknown:
+        return {}
+    expected, missing = column.counts, column.missing
+    if part:
+        expected = [max(all_of_it - here, 0) for all_of_it, here in zip(expected, bins, strict=True)]
+        missing = max(missing - unknown, 0)
+    found = {"unknown": unknown / (known + unknown)}
+    if sum(expected) + missing:
+        found["shape"] = math.sqrt(divergence((*expected, missing), (*bins, unknown)))
+    if not known:
+        return found
+    if isinstance(column, Numeric):
+        found["level"] = sum(count * at for count, at in zip(bins, column.normal_scores, strict=True) if count) / known
+    else:
+        found.update((f"{_CODE}{column.codes[place]}", bins[place] / known) for place in column.leading[:CODES])
+    return found
+
+
+def _parts(names: Collection[str]) -> dict[str, float]:
+    """Score -> its part in a feature's evidence; they sum up to 1."""
+    kinds = Counter(map(_kind, names))
+    total = sum(_WEIGHTS[kind] for kind in kinds)
+    return {name: _WEIGHTS[_kind(name)] / kinds[_kind(name)] / total for name in names}
+
+
+def _kind(score: str) -> str:
+    return "level" if score.startswith(_CODE) else score
+
+
+def divergence(expected: Sequence[int], observed: Sequence[int]) -> float:
+    """Jensen-Shannon divergence between two binned samples.
+
+    Args:
+        expected: Counts per bin, shape (bins,), at least one row.
+        observed: Counts per bin, same bins, at least one row.
+
+    Returns:
+        Nats, 0 (equal shares) to log 2 (no bin in common).
+
+    Source: Lin 1991.
+    """
+    before, now = 1 / sum(expected), 1 / sum(observed)
+    total = 0.0
+    for a, b in zip(expected, observed, strict=True):
+        p, q = a * before, b * now
+        if p:
+            total += p * math.log(2 * p / (p + q))
+        if q:
+            total += q * math.log(2 * q / (p + q))
+    return min(max(0.5 * total, 0.0), math.log(2))
+
+
+@dataclass(frozen=True)
+class Null:
+    """How blocks differ from one another when nothing has changed: sealed at training.
+
+    Attributes:
+        cut: How training was cut, and later rows are to be.
+        scores: Feature -> score -> training's. A feature that is not in it is not judged.
+        weights: Feature -> its weight in the whole; they sum up to 1.
+    """
+
+    cut: Cut
+    scores: Mapping[str, Mapping[str, Calibration]]
+    weights: Mapping[str, float]
+
+    @property
+    def blocks_a_year(self) -> float | None:
+        """How many blocks there are in a year at most; None when they have no span."""
+        return YEAR / self.cut.span if self.cut.span else None
+
+    @classmethod
+    def of(
+        cls,
+        blocks: Mapping[str, Sequence[Mapping[str, float]]],
+        cut: Cut,
+        importance: Mapping[str, float] | None = None,
+    ) -> Null:
+        """Calibrate on training's blocks.
+
+        Args:
+            blocks: Feature -> the `scores` of each block, in order.
+            cut: How they were cut.
+            importance: Feature -> how much the model depends on it, 0 or more. Half of the weights follow it, the other
+                half is equal. Without it, all are equal.
+
+        Returns:
+            The null; features of fewer than 20 blocks are not in it.
+        """
+        found: dict[str, dict[str, Calibration]] = {}
+        for feature, each in blocks.items():
+            names = dict.fromkeys(name for one in each for name in one)
+            by_score = {name: [one[name] for one in each if name in one] for name in names}
+            found[feature] = {
+                name: Calibration.of(values, two_sided=_kind(name) == "level")
+                for name, values in by_score.items()
+                if len(values) >= FEWEST
+            }
+        found = {feature: each for feature, each in found.items() if each}
+        asked = {feature: max((importance or {}).get(feature, 0.0), 0.0) for feature in found}
+        equal, total = 1 / len(found) if found else 0.0, sum(asked.values())
+        weights = {name: 0.5 * (equal + asked[name] / total) if total else equal for name in found}
+        return cls(cut, found, weights)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "cut": self.cut.as_dict(),
+            "scores": {
+                feature: {name: calibration.as_dict() for name, calibration in each.items()}
+                for feature, each in self.scores.items()
+            },
+            "weights": dict(self.weights),
+        }
+
+    @classmethod
+    def from_dict(cls, value: object) -> Null:
+        """Read `as_dict`.
+
+        Raises:
+            UnreadableProfile: It is of another form.
+        """
+        body = an_object(value, "null")
+        scores_of = {
+            feature: {
+                name: Calibration.from_dict(item, f"{feature}.{name}")
+                for name, item in an_object(each, feature).items()
+            }
+            for feature, each in an_object(body.get("scores"), "null.scores").items()
+        }
+        weights = {name: float(weight) for name, weight in an_object(body.get("weights"), "null.weights").items()}
+        if (
+            weights.keys() != scores_of.keys()
+            or sum(weights.values()) > 1 + 1e-9
+            or min(weights.values(), default=0) < 0
+        ):
+            raise UnreadableProfile("null.weights: expected one a feature, 0 or more, that sum up to 1")
+        return cls(Cut.from_dict(body.get("cut"), "null.cut"), scores_of, weights)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """How often a false alarm may be.
+
+    Attributes:
+        alpha: The probability of one within the horizon, above 0 and below 1.
+        horizon: Blocks.
+    """
+
+    alpha: float
+    horizon: float
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        if not (0 < self.alpha < 1 and self.horizon >= 1):
+            raise ValueError(
+                f"got alpha {self.alpha} and horizon {self.horizon}, expected 0 to 1, and 1 or more blocks"
+            )
+
+    @property
+    def bound(self) -> float:
+        """The wealth that is an alarm."""
+        return self.horizon / self.alpha
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one block said.
+
+    Attributes:
+        rows: How many rows it had.
+        evidence: Of the whole; 1 or more is an alarm.
+        by_feature: The share of it that comes from each feature; 1 or more is an alarm of that feature.
+        distance: Feature -> root of the Jensen-Shannon divergence from training, 0 to 0.833: how far, not how surely.
+        problems: What the block should not hold.
+        unusual: The same as counts, by metric and feature.
+    """
+
+    rows: int
+    evidence: float
+    by_feature: Mapping[str, float]
+    distance: Mapping[str, float]
+    problems: Sequence[Problem]
+    unusual: Unusual = field(default_factory=Unusual)
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the rows have moved."""
+        return self.evidence >= 1
+
+    @property
+    def drifted(self) -> list[str]:
+        """The features that have moved, the surest first."""
+        return sorted((name for name, item in self.by_feature.items() if item >= 1), key=lambda n: -self.by_feature[n])
+
+
+class DriftDetector:
+    """Judges blocks.
+
+    Attributes:
+        blocks: How many it has judged.
+    """
+
+    def __init__(self, profile: Profile, null: Null, promise: Promise) -> None:
+        self._profile = profile
+        self._detectors = {
+            feature: {name: Detector(calibration) for name, calibration in each.items()}
+            for feature, each in null.scores.items()
+            if feature in profile.columns
+        }
+        # What one unit of a score's wealth is in evidence.
+        self._shares = {
+            feature: {name: null.weights[feature] * part / promise.bound for name, part in _parts(each).items()}
+            for feature, each in self._detectors.items()
+        }
+        self._drifted: set[str] = set()
+        self.blocks = 0
+
+    @property
+    def judges(self) -> bool:
+        """Whether training had blocks enough for any feature; without them no evidence is ever found."""
+        return bool(self._detectors)
+
+    @property
+    def by_feature(self) -> dict[str, float]:
+        """Feature -> its share of the evidence so far."""
+        return {feature: self._evidence(feature) for feature in self._detectors}
+
+    def take(self, block: Statistic) -> Finding:
+        """Judge one block; it must have at least one row."""
+        self.blocks += 1
+        distance: dict[str, float] = {}
+        by_feature: dict[str, float] = {}
+        for feature, column in self._profile.columns.items():
+            tally: Tally = block.features[feature]
+            found = scores(column, tally.bins, tally.unknown)
+            if "shape" in found:
+                distance[feature] = found["shape"]
+            if feature in self._detectors:
+                by_feature[feature] = self._judged(feature, found)
+        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, block.problems(), unusual(block))
+
+    def _judged(self, feature: str, found: Mapping[str, float]) -> float:
+        detectors, shares, drifted = self._detectors[feature], self._shares[feature], feature in self._drifted
+        for name, detector in detectors.items():
+            if name in found:
+                most = _MOST * len(detector.wealth) / shares[name]
+                detector.take(found[name], most=most, learn=not drifted)
+        evidence = self._evidence(feature)
+        if evidence >= 1 and not drifted:
+            self._drifted.add(feature)
+            for detector in detectors.values():
+                detector.forget()
+        elif evidence < 1 and drifted:
+            self._drifted.discard(feature)
+            for detector in detectors.values():
+                detector.restart()
+        return evidence
+
+    def _evidence(self, feature: str) -> float:
+        shares = self._shares[feature]
+        return sum(shares[name] * detector.mean_wealth for name, detector in self._detectors[feature].items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was seen, as JSON values."""
+        return {
+            "blocks": self.blocks,
+            "drifted": sorted(self._drifted),
+            "features": {
+                feature: {name: detector.as_dict() for name, detector in each.items()}
+                for feature, each in self._detectors.items()
+            },
+        }
+
+    def read(self, value: object) -> None:
+        """Take over `as_dict`.
+
+        Raises:
+            ValueError: It is of another form, or of another null.
+        """
+        body = an_object(value, "detector")
+        features = an_object(body.get("features"), "detector.features")
+        for feature, each in self._detectors.items():
+            given = an_object(features.get(feature), f"detector.{feature}")
+            for name, detector in each.items():
+                detector.read(given.get(name), f"detector.{feature}.{name}")
+        self.blocks = a_count(body.get("blocks"), "detector.blocks")
+        self._drifted = {name for name in body.get("drifted") or () if name in self._detectors}
+
+
+class DriftMonitor:
+    """Cuts rows into blocks and judges each.
+
+    Args:
+        profile: What training held.
+        null: How its blocks differ.
+        promise: How often a false alarm may be.
+        state: `as_dict` of the one that was here before.
+    """
+
+    def __init__(self, profile: Profile, null: Null, promise: Promise, state: object = None) -> None:
+        self.cutter = Cutter(profile, null.cut)
+        self.detector = DriftDetector(profile, null, promise)
+        if state is not None:
+            body = an_object(state, "state")
+            self.cutter.read(body.get("open"))
+            self.detector.read(body.get("detector"))
+
+    def add(self, row: object, at: float, *, told: bool = False) -> Iterator[Finding]:
+        """Count a row, see `Cutter.add`; what the block said that has ended, if one has."""
+        block = self.cutter.add(row, at, told=told)
+        if block is not None:
+            yield self.detector.take(block)
+
+    def due(self, now: float) -> Iterator[Finding]:
+        """What the open block says if its time is over, see `Cutter.due`."""
+        block = self.cutter.due(now)
+        if block is not None:
+            yield self.detector.take(block)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was seen, as JSON values."""
+        return {"open": self.cutter.as_dict(), "detector": self.detector.as_dict()}

@@ -1,0 +1,38 @@
+"""What rows hold that training's did not, or lack that those had: counted apart from drift, as it is a fact at once.
+
+    unusual(statistic)     # {("OutOfRange", None): 3, ("OutOfRange", "distance"): 3, ...}
+
+How often a stretch of rows meets its first flight to a summer resort has no distribution that two months of training
+could tell; so none of this is evidence of drift. A feature of None is the sum over all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from monitoring.statistics.statistic import Numbers, Statistic
+
+OUT_OF_RANGE, NEW_CODES = "OutOfRange", "NewCodes"
+MISSING = "MissingValues"
+"""Rows without a value: null, NaN, or without the field."""
+SCHEMA = "SchemaViolations"
+"""Rows that are no objects, fields that are no feature, values of a wrong type, and features that a row leaves out
+though no row of training was without a value."""
+
+Unusual = Counter[tuple[str, str | None]]
+
+
+def unusual(seen: Statistic) -> Unusual:
+    """Count by metric and feature; what there is none of is left out."""
+    found: Unusual = Counter({(SCHEMA, None): seen.no_objects + seen.fields.total})
+    for name, tally in seen.features.items():
+        always_there = seen.profile.columns[name].missing == 0
+        here = {MISSING: tally.missing + tally.absent, SCHEMA: tally.wrong + (tally.absent if always_there else 0)}
+        if isinstance(tally, Numbers):
+            here[OUT_OF_RANGE] = tally.below + tally.above
+        else:
+            here[NEW_CODES] = tally.new.total
+        for metric, count in here.items():
+            found[metric, name] += count
+            found[metric, None] += count
+    return +found

@@ -1,0 +1,1 @@
+"""How good are the answers, once their true labels have come?"""

@@ -1,0 +1,107 @@
+"""What a captured answer gives: when it was given, how sure it was, and what its label will be compared with."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitoring import captured
+from monitoring.captured import Malformed, Recorded
+from monitoring.labels.lines import LONGEST_ID
+from monitoring.labels.pairs import Answer
+from monitoring.labels.performance import segment_of
+from monitoring.labels.quality import Form, Scored
+
+FAST, SLOW = 300.0, 3600.0
+"""Seconds that an instance's clock may be ahead of ours, and behind the file that the answer lies in: answers wait a
+while until their file is written."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the answers of one variant.
+
+    Attributes:
+        variant: Whose they are.
+        form: The form of the release's predictions, or why it is not known.
+        written: When the file that they lie in was written, epoch seconds.
+        now: Epoch seconds.
+        segments: Columns of an instance that its prediction is told apart by.
+    """
+
+    variant: str
+    form: Form | Malformed
+    written: float = -math.inf
+    now: float = math.inf
+    segments: Sequence[str] = ()
+
+    def skew(self, item: Recorded) -> str | None:
+        """Why the time of an answer cannot be true; None when it can."""
+        at = _time(item)
+        if at is None:
+            return f"eventMetadata.inferenceTime: got {json.dumps(item.at[:40])}, expected a time"
+        if at > self.now + FAST:
+            return f"the answer's time is more than {FAST:.0f} s ahead of ours: an instance's clock is wrong"
+        if at < self.written - SLOW:
+            return f"the answer's time is more than {SLOW:.0f} s before its file's: an instance's clock is wrong"
+        return None
+
+    def time(self, item: Recorded) -> float:
+        """When an answer was given, epoch seconds; 0, which is in no trial, when its time cannot be true."""
+        return 0.0 if self.skew(item) else _time(item) or 0.0
+
+    def answer(self, item: Recorded | Malformed) -> tuple[str, Answer] | Malformed | None:
+        """An answer by its inference id, or why it cannot be read; None when no label can be about it."""
+        if isinstance(item, Malformed):
+            return item
+        if item.inference_id is None or len(item.inference_id) > LONGEST_ID:
+            return None
+        rows = captured.predictions(item)
+        if isinstance(rows, Malformed):
+            return rows
+        if isinstance(self.form, Malformed):
+            return self.form
+        if not rows:
+            return Malformed("the answer has no predictions")
+        said = [self.form.said(row) for row in rows]
+        return item.inference_id, Answer(
+            item.event_id,
+            self.variant,
+            self.time(item),
+            self.form.as_dict(),
+            said,
+            self._segments(item, len(rows)),
+            self._about(item),
+        )
+
+    def _about(self, item: Recorded) -> float | None:
+        at, told = captured.when(item, self.now)
+        return at if told else None
+
+    def scores(self, item: Recorded) -> Iterator[Scored]:
+        """How sure each prediction was."""
+        rows = captured.predictions(item)
+        if isinstance(self.form, Malformed) or isinstance(rows, Malformed):
+            return
+        for row in rows:
+            scored = self.form.scored(self.form.said(row))
+            if scored is not None:
+                yield scored
+
+    def _segments(self, item: Recorded, predictions: int) -> list[dict[str, str]]:
+        if not self.segments:
+            return []
+        rows = captured.instances(item)
+        if isinstance(rows, Malformed) or len(rows) != predictions:
+            return [segment_of({}, self.segments)] * predictions
+        return [segment_of(row, self.segments) for row in rows]
+
+
+def _time(item: Recorded) -> float | None:
+    try:
+        return datetime.fromisoformat(item.at).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,265 @@
+"""Late labels, joined with the answers that they are about: each pair counts once, whichever half comes first.
+
+Answers are looked at as they come, too: whether they keep to the model's contract, and how sure they are, needs no
+label.
+
+All halves of an id meet in one item of a ledger. Who finds a pair complete claims it, in one transaction with a batch
+that holds its losses and is sent after that. So two deliveries, or two calls at once, count a pair once; what was
+claimed by a call that was killed is sent by the next.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar, cast
+
+from monitoring.captured import Malformed, Recorded
+from monitoring.labels.answered import Reader
+from monitoring.labels.lines import parse
+from monitoring.labels.pairs import (
+    ANSWERS_DUPLICATE,
+    ANSWERS_SKEWED,
+    ANSWERS_UNREADABLE,
+    CONTRADICTING,
+    DUPLICATE,
+    INVALID,
+    UNKNOWN,
+    UNPARSABLE,
+    Answer,
+    Aside,
+    Batch,
+    Entry,
+    Given,
+    Ledger,
+    Rejected,
+    Row,
+    Trial,
+)
+from monitoring.labels.performance import Outcome
+from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from monitoring.labels.sound import violation
+
+_CHUNK = 400
+_WHYS = 20  # kept aside of one captured file
+_CLAIMS, _ROWS = 90, 1500  # of one transaction, which DynamoDB allows 100 actions; and of one batch, of 400 kB
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LabelJoin:
+    """Joins labels with answers.
+
+    Attributes:
+        ledger: Where halves wait for each other.
+        aside: Where rejected lines go.
+        trial: The present trial.
+    """
+
+    ledger: Ledger
+    aside: Aside
+    trial: Trial | None
+
+    def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
+        """Take in a file of captured data; returns how many pairs it completed.
+
+        Every answer is held against the model's contract, labels or not.
+
+        Args:
+            name: The file's.
+            reader: Reads the answers of the variant whose it is.
+            recorded: What it holds.
+        """
+        once = f"capture {name}"
+        if self.ledger.seen(once):
+            return 0
+        variant = reader.variant
+        end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
+        for chunk in _chunks(recorded):
+            usable: list[tuple[str, Answer]] = []
+            for item in chunk:
+                if isinstance(item, Recorded) and item.answered is not None:
+                    aside.update(self._look(reader, item, end))
+                answer = reader.answer(item)
+                if isinstance(answer, Malformed):
+                    aside[ANSWERS_UNREADABLE, answer.why] += 1
+                    end.counts[ANSWERS_UNREADABLE] += 1
+                elif answer is not None:
+                    usable.append(answer)
+            found: list[Entry] = []
+            for (_, answer), (entry, kept) in zip(usable, self.ledger.answers(variant, usable), strict=True):
+                first = entry.answers.get(variant)
+                if not kept and first is not None and first.event != answer.event:
+                    end.counts[ANSWERS_DUPLICATE] += 1
+                else:
+                    found.append(entry)
+            joined += self._join(found)
+        if aside:
+            kept = [Rejected(*why, name, f"{n} records") for why, n in aside.most_common(_WHYS)]
+            self.aside.keep(name.replace("/", "-"), [item.as_json() for item in kept])
+        self.ledger.commit(end)
+        return joined
+
+    def _look(self, reader: Reader, item: Recorded, into: Batch) -> list[tuple[str, str]]:
+        """Count what an answer says without a label; what is wrong with it, by metric."""
+        wrong, skew = violation(reader.form, item), reader.skew(item)
+        into.checked[_trial_of(self.trial, reader.variant, reader.time(item)), wrong is not None] += 1
+        for scored in reader.scores(item):
+            into.answered.add(scored.score, decided=scored.decided)
+        if skew:
+            into.counts[ANSWERS_SKEWED] += 1
+        return [(metric, why) for metric, why in ((INVALID, wrong), (ANSWERS_SKEWED, skew)) if why]
+
+    def labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
+        """Take in a file of labels; returns how many pairs it completed.
+
+        Args:
+            name: The file's, for people.
+            digest: Of its content: the same content twice is one delivery.
+            lines: The file's.
+        """
+        once = f"labels {digest}"
+        if self.ledger.seen(once):
+            return 0
+        end, rejected, joined = Batch(once=once), list[Rejected](), 0
+
+        for chunk in _chunks(enumerate(lines, 1)):
+            usable: list[tuple[str, Given]] = []
+            origins: list[tuple[str, str]] = []
+            for number, line in chunk:
+                if line.strip():
+                    origin = f"{name}:{number}", line.decode(errors="replace").strip()
+                    try:
+                        inference_id, label = parse(line)
+                    except ValueError as error:
+                        rejected.append(Rejected(UNPARSABLE, str(error), *origin))
+                    else:
+                        usable.append((inference_id, Given(label, f"{digest[:16]}:{number}")))
+                        origins.append(origin)
+            later, now_joined = self._take(usable)
+            joined += now_joined
+            # Of a label of no use that came just before, this is known only now: the other one takes its place.
+            again = [place for place, first in later.items() if first.label != usable[place][1].label]
+            clashing, now_joined = self._take([usable[place] for place in again])
+            joined += now_joined
+            same = {place: first for place, first in later.items() if place not in again}
+            for place, first in sorted({**same, **{again[n]: first for n, first in clashing.items()}}.items()):
+                rejected.append(_later(first, usable[place][1], origins[place]))
+        if rejected:
+            self.aside.keep(digest[:16], [item.as_json() for item in rejected])
+        end.counts.update(item.metric for item in rejected)
+        self.ledger.commit(end)
+        return joined
+
+    def _take(self, labels: Sequence[tuple[str, Given]]) -> tuple[dict[int, Given], int]:
+        """Keep labels and join them; the places of those that came after another, with that one, and how many pairs."""
+        if not labels:
+            return {}, 0
+        found: list[Entry] = []
+        later: dict[int, Given] = {}
+        for place, ((_, given), (entry, kept)) in enumerate(zip(labels, self.ledger.labels(labels), strict=True)):
+            if kept or entry.given is None or entry.given.source == given.source:
+                found.append(entry)
+            else:
+                later[place] = entry.given
+        return later, self._join(found)
+
+    def sweep(self, patience: float) -> int:
+        """Finish what was left, and give up on labels that waited longer than `patience` seconds for an answer.
+
+        Returns:
+            How many labels were given up. Should the answer come after all, they count.
+        """
+        self.ledger.finish()
+        given_up = 0
+        for chunk in _chunks(self.ledger.waiting(patience), _CLAIMS):
+            self._join(chunk)
+            unknown = [entry for entry in chunk if not entry.answers]
+            batch = Batch(unknown={entry.id for entry in unknown})
+            if batch.unknown:
+                why = f"no answer with this id was captured within {patience:.0f} s"
+                late = [Rejected(UNKNOWN, why, _source(entry), _line(entry)) for entry in unknown]
+                self.aside.keep(f"unknown-{_digest(batch.unknown)}", [item.as_json() for item in late])
+                self.ledger.commit(batch)
+                given_up += len(batch.unknown)
+        return given_up
+
+    def _join(self, entries: Sequence[Entry]) -> int:
+        """Settle every pair that is due, variant by variant: one transaction takes no inference id twice."""
+        due = {
+            variant: [entry for entry in entries if variant in entry.due] for entry in entries for variant in entry.due
+        }
+        for variant in sorted(due):
+            self._join_of(variant, due[variant])
+        return sum(map(len, due.values()))
+
+    def _join_of(self, variant: str, entries: Sequence[Entry]) -> None:
+        batch, rejected, size = Batch(variant), list[Rejected](), 0
+        for entry in entries:
+            try:
+                batch.rows[entry.id] = row = _row(entry, variant, self.trial)
+                size += sum(len(values) for values in row.losses.values())
+            except (UnreadableLabel, UnreadableForm) as error:
+                batch.unusable[entry.id] = cast(Given, entry.given)
+                rejected.append(Rejected(UNPARSABLE, f"{variant}: {error}", _source(entry), _line(entry)))
+            if len(batch.rows) + len(batch.unusable) >= _CLAIMS or size >= _ROWS:
+                self._settle(batch, rejected)
+                batch, rejected, size = Batch(variant), [], 0
+        self._settle(batch, rejected)
+
+    def _settle(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        if rejected:
+            name = f"joined-{batch.variant}-{_digest({**batch.rows, **batch.unusable})}"
+            self.aside.keep(name, [item.as_json() for item in rejected])
+        if batch.rows or batch.unusable:
+            self.ledger.commit(batch)
+
+
+def _row(entry: Entry, variant: str, trial: Trial | None) -> Row:
+    answer, given = entry.answers[variant], cast(Given, entry.given)
+    form, label = Form.from_dict(answer.form), json.loads(given.label)
+    labels = cast(list[object], label) if isinstance(label, list) else [label]
+    if len(labels) != len(answer.said):
+        raise UnreadableLabel(f"label: got {len(labels)} of them, expected {len(answer.said)}, one a prediction")
+    losses: dict[str, list[float]] = {}
+    scored: list[tuple[float, bool, bool] | None] = []
+    for said, one in zip(answer.said, labels, strict=True):
+        found = Outcome.of(form, said, form.label(one))
+        scored.append((found.scored.score, found.scored.decided, found.hit) if found.scored else None)
+        for name, value in found.losses.items():
+            losses.setdefault(name, []).append(value)
+    return Row(variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments, answer.about)
+
+
+def _trial_of(trial: Trial | None, variant: str, at: float) -> str | None:
+    return trial.rollout_id if trial is not None and trial.has(variant, at) else None
+
+
+def _later(first: Given, given: Given, origin: tuple[str, str]) -> Rejected:
+    if first.label == given.label:
+        return Rejected(DUPLICATE, "this id has this label already", *origin)
+    return Rejected(CONTRADICTING, f"this id has the label {first.label} already, which stays", *origin)
+
+
+def _line(entry: Entry) -> str:
+    given = cast(Given, entry.given)
+    return json.dumps({"inference_id": entry.id, "label": json.loads(given.label)})
+
+
+def _source(entry: Entry) -> str:
+    return cast(Given, entry.given).source
+
+
+def _digest(ids: Iterable[str]) -> str:
+    return f"{zlib.crc32(chr(10).join(sorted(ids)).encode()):08x}"
+
+
+def _chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk

@@ -1,0 +1,45 @@
+"""A line of a labels file: an inference id and the true label.
+
+{"inference_id": "2013-03-01-UA1545-EWR", "label": true}
+{"inference_id": "batch-7", "label": [true, false]}            # of an answer of two predictions
+"""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from monitoring.labels.quality import Scalar
+
+LONGEST_ID = 64
+
+
+def parse(line: bytes) -> tuple[str, str]:
+    """Inference id and label, as JSON text, of a line of a labels file.
+
+    Raises:
+        ValueError: It is no object with an inference id and a label; the message says what is wrong.
+    """
+    try:
+        value: object = json.loads(line, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise ValueError("the line is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"got {type(value).__name__}, expected an object with inference_id and label")
+    fields = cast(dict[str, object], value)
+    inference_id = fields.get("inference_id")
+    if not isinstance(inference_id, str) or not 0 < len(inference_id) <= LONGEST_ID:
+        raise ValueError(f"inference_id: got {inference_id!r}, expected a text of 1 to {LONGEST_ID} characters")
+    if "label" not in fields:
+        raise ValueError("label: missing, expected the true label")
+    label = fields["label"]
+    several = cast(list[object], label) if isinstance(label, list) else [label]
+    if not several or not all(isinstance(item, Scalar) for item in several):
+        raise ValueError(f"label: got {label!r}, expected true, false, a number, a text, or a list of these")
+    return inference_id, json.dumps(label)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,191 @@
+"""How a variant stands, by its newest answers and labels: what is kept of it, and the metrics that follow.
+
+    standing = Standing.from_dict(item)
+    standing.take(rows, answered, promised)       # pairs in any order, the scores of answers
+    standing.judge(promised)                      # bets on the days whose labels have come
+    standing.gauges(promised)                     # RealisedAccuracy 0.71, RealisedAccuracyLow 0.69 ... ConceptEvidence
+
+Everything is of constant size. "Newest" are the last 1,000 to 2,000: two buckets are kept, the full one before and the
+one that is being filled. Within a bucket and between the parts of a call the order makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.labels.concept import Bets, Tolerated
+from monitoring.labels.estimated import estimated
+from monitoring.labels.pairs import Row
+from monitoring.labels.performance import Performance
+from monitoring.labels.quality import Form
+from monitoring.labels.scores import Scores
+from monitoring.labels.settling import Labelled
+from monitoring.statistics.intervals import Interval
+from monitoring.statistics.profile import an_object
+
+BUCKET = 1000  # pairs, or answers
+FEWEST = 30  # pairs, below which nothing is told: intervals of fewer hold less than they say
+EVIDENCE, PAIRS, SEGMENT_ERROR = "ConceptEvidence", "RealisedPairs", "SegmentError"
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What a release was sealed with.
+
+    Attributes:
+        form: The form of its predictions.
+        sealed: Its performance when it was evaluated; None when that was not sealed.
+        tolerated: What its losses are held against; None when too little was sealed to judge by.
+    """
+
+    form: Form
+    sealed: Performance | None = None
+    tolerated: Tolerated | None = None
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One value of one metric; of one segment, `column=value`, or of all."""
+
+    name: str
+    value: float
+    segment: str | None = None
+
+
+@dataclass
+class Standing:
+    """What is kept of a variant.
+
+    Attributes:
+        before: The full bucket of pairs.
+        pairs: The one that is being filled.
+        asked_before: The full bucket of answers' scores.
+        asked: The one that is being filled.
+        bets: The bets on the losses.
+    """
+
+    before: Performance
+    pairs: Performance
+    asked_before: Scores
+    asked: Scores
+    bets: Bets
+
+    @classmethod
+    def new(cls) -> Standing:
+        """Of a variant of which nothing is known."""
+        return cls(Performance(), Performance(), Scores(), Scores(), Bets())
+
+    def take(self, rows: Iterable[tuple[str, Row]], answered: Iterable[Scores], promised: Promised | None) -> None:
+        """Count joined answers, by their inference ids, and the scores of answers with or without a label.
+
+        Nothing is judged yet: those that come together may come in any order.
+        """
+        losses: list[Labelled] = []
+        tolerated = promised.tolerated if promised else None
+        loss = promised.form.loss[0] if promised else ""
+        for _, row in sorted(rows, key=lambda item: (item[1].at, item[0])):
+            for outcome in row.outcomes():
+                self.pairs.add(outcome)
+                if tolerated:
+                    about = row.at if row.about is None else row.about
+                    losses.append(Labelled(outcome.loss(loss), about, row.at))
+                if self.pairs.pairs >= BUCKET:
+                    self.before, self.pairs = self.pairs, Performance()
+        if tolerated:
+            self.bets.add(tolerated, losses)
+        for scores in answered:
+            self.asked.merge(scores)
+            if self.asked.rows >= BUCKET:
+                self.asked_before, self.asked = self.asked, Scores()
+
+    def judge(self, promised: Promised | None) -> None:
+        """Judge what has settled of the losses."""
+        if promised and promised.tolerated:
+            self.bets.judge(promised.tolerated)
+
+    @property
+    def newest(self) -> Performance:
+        """The newest pairs."""
+        whole = Performance()
+        whole.merge(self.before)
+        whole.merge(self.pairs)
+        return whole
+
+    @property
+    def newest_asked(self) -> Scores:
+        """The scores of the newest answers."""
+        whole = Scores()
+        whole.merge(self.asked_before)
+        whole.merge(self.asked)
+        return whole
+
+    def estimate(self, promised: Promised) -> dict[str, Interval]:
+        """What labels of the newest answers would show."""
+        if promised.sealed is None:
+            return {}
+        return estimated(promised.form.binary, self.newest_asked, promised.sealed.scores)
+
+    def realised(self, promised: Promised) -> dict[str, Interval]:
+        """What the newest labels show; nothing while there are few."""
+        newest = self.newest
+        return newest.measures(binary=promised.form.binary) if newest.pairs >= FEWEST else {}
+
+    def misses(self, promised: Promised) -> dict[str, float]:
+        """By how much the estimate of the newest labelled answers is above what their labels show."""
+        shown = self.realised(promised)
+        if promised.sealed is None or not shown:
+            return {}
+        found = estimated(promised.form.binary, self.newest.scores, promised.sealed.scores)
+        return {name: interval.value - shown[name].value for name, interval in found.items() if name in shown}
+
+    def gauges(self, promised: Promised) -> list[Gauge]:
+        """The metrics, as far as there is enough to tell them."""
+        found = [*_ranges("Realised", self.realised(promised)), *_ranges("Estimated", self.estimate(promised))]
+        found += [Gauge(f"EstimateMiss{name}", value) for name, value in self.misses(promised).items()]
+        newest = self.newest
+        if newest.pairs >= FEWEST:
+            found.append(Gauge(PAIRS, newest.pairs))
+            for segment, interval in newest.segments().items():
+                found += _ranges("", {SEGMENT_ERROR: interval}, segment)
+        if promised.tolerated:
+            found.append(Gauge(EVIDENCE, self.bets.evidence(promised.tolerated)))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "before": self.before.as_dict(),
+            "pairs": self.pairs.as_dict(),
+            "asked_before": self.asked_before.as_dict(),
+            "asked": self.asked.as_dict(),
+            "bets": self.bets.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, value: object) -> Standing:
+        """Read `as_dict`.
+
+        Raises:
+            ValueError: It is of another form.
+        """
+        body = an_object(value, "standing")
+        return cls(
+            Performance.from_dict(body.get("before"), "before"),
+            Performance.from_dict(body.get("pairs"), "pairs"),
+            Scores.from_dict(body.get("asked_before"), "asked_before"),
+            Scores.from_dict(body.get("asked"), "asked"),
+            Bets.from_dict(body.get("bets"), "bets"),
+        )
+
+
+def _ranges(kind: str, measures: dict[str, Interval], segment: str | None = None) -> Sequence[Gauge]:
+    return [gauge for name, interval in measures.items() for gauge in _three(f"{kind}{name}", interval, segment)]
+
+
+def _three(name: str, interval: Interval, segment: str | None) -> Iterator[Gauge]:
+    yield Gauge(name, interval.value, segment)
+    yield Gauge(f"{name}Low", interval.low, segment)
+    if interval.high < float("inf"):
+        yield Gauge(f"{name}High", interval.high, segment)

@@ -1,0 +1,1 @@
+"""How are rows counted, in sums that merge exactly, and what is beyond chance?"""

@@ -1,0 +1,373 @@
+"""What a stretch of rows looked like: a statistic of constant size that merges exactly.
+
+    seen = Statistic(profile)
+    seen.add({"distance": 1400.0, "carrier": "UA"})
+    seen.merge(other)                       # of another instance, another hour: as if its rows had been added here
+    Statistic.from_dict(profile, json.loads(json.dumps(seen.as_dict())))
+    seen.problems()                         # [Problem("dest", "vanished", 1)]
+
+Everything is a count, a whole number of units, or a least or greatest value. So the order in which rows are added and
+statistics are merged makes no difference, to the last bit; `monitoring.bulk` fills the same one from columns.
+
+Each value of a feature is counted in one of: a bin, `missing` (null or NaN), `absent` (the row has no such field),
+`wrong` (of another type, or infinite). Numbers out of training's range, and codes that training never saw (`new`, in
+the bin of the others), are counted once more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, a_number, an_object
+
+FARTHEST = 2.0**24  # units from the origin; a value farther away is summed up as if it lay there
+NAMED = 10  # names of new codes and unknown fields that are kept
+_LONGEST = 60  # characters of such a name
+_LARGEST = 1.7e308  # what an int too large for a float counts as
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something a window should not hold.
+
+    Attributes:
+        field: The feature, or the unknown field; empty for rows that are no objects.
+        what: `vanished` (no row has the field), `no values` (all null or NaN, unlike at training), `wrong type`,
+            `unknown field`, `no object`, `out of range` or `new code`.
+        rows: In how many rows.
+    """
+
+    field: str
+    what: str
+    rows: int
+
+
+class Names:
+    """Counts by name, of the first ten names in the alphabet only.
+
+    These are the same whatever the order: a name among the first ten of the whole is among the first ten of each part.
+    """
+
+    __slots__ = ("by_name", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.by_name: dict[str, int] = {}
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count a name."""
+        self.total += count
+        name = name[:_LONGEST]
+        if name in self.by_name:
+            self.by_name[name] += count
+        elif len(self.by_name) < NAMED or name < max(self.by_name):
+            self.by_name[name] = count
+            if len(self.by_name) > NAMED:
+                del self.by_name[max(self.by_name)]
+
+    def merge(self, other: Names) -> None:
+        """Count another's names too."""
+        total = self.total + other.total
+        for name, count in other.by_name.items():
+            self.add(name, count)
+        self.total = total
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"total": self.total, "by_name": dict(sorted(self.by_name.items()))}
+
+    @classmethod
+    def from_dict(cls, value: object, name: str) -> Names:
+        """Read `as_dict`."""
+        body, made = an_object(value, name), cls()
+        for key, count in an_object(body.get("by_name"), name).items():
+            made.add(key, a_count(count, name))
+        made.total = a_count(body.get("total"), name)
+        return made
+
+
+class Tally:
+    """What was seen of one feature."""
+
+    __slots__ = ("absent", "bins", "missing", "wrong")
+    _COUNTS: tuple[str, ...] = ("missing", "absent", "wrong")
+
+    bins: list[int]
+    missing: int
+    absent: int
+    wrong: int
+
+    def __init__(self, column: Column) -> None:
+        self.bins = [0] * column.bins
+        self.missing = self.absent = self.wrong = 0
+
+    @property
+    def known(self) -> int:
+        """Rows that are in a bin."""
+        return sum(self.bins)
+
+    @property
+    def unknown(self) -> int:
+        """Rows that are in none."""
+        return self.missing + self.absent + self.wrong
+
+    def merge(self, other: Any) -> None:
+        """Add another's counts."""
+        for place, count in enumerate(other.bins):
+            self.bins[place] += count
+        for name in self._COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"bins": self.bins, **{name: getattr(self, name) for name in self._COUNTS}}
+
+    def read(self, value: object, name: str) -> None:
+        """Take over `as_dict`."""
+        body = an_object(value, name)
+        bins = [a_count(item, f"{name}.bins") for item in a_list(body.get("bins"), f"{name}.bins")]
+        if len(bins) != len(self.bins):
+            raise ValueError(f"{name}.bins: got {len(bins)}, expected {len(self.bins)} as in the profile")
+        self.bins = bins
+        for key in self._COUNTS:
+            setattr(self, key, a_count(body.get(key), f"{name}.{key}"))
+
+
+class Numbers(Tally):
+    """What was seen of a numeric feature.
+
+    Attributes:
+        total: Sum of the values, in units from the column's origin.
+        squares: Sum of their squares, in squared units.
+        low: Least value; None before the first.
+        high: Greatest value; None before the first.
+        below: Rows under the least value of training.
+        above: Rows over the greatest one.
+    """
+
+    __slots__ = ("_column", "above", "below", "high", "low", "squares", "total")
+    _COUNTS = (*Tally._COUNTS, "below", "above", "squares")
+
+    def __init__(self, column: Numeric) -> None:
+        super().__init__(column)
+        self._column = column
+        self.below = self.above = self.total = self.squares = 0
+        self.low: float | None = None
+        self.high: float | None = None
+
+    def add(self, value: object) -> None:
+        """Count one value."""
+        if value is None:
+            self.missing += 1
+            return
+        if value is ABSENT:
+            self.absent += 1
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.wrong += 1
+            return
+        try:
+            number = float(value) + 0.0  # -0.0 is 0.0
+        except OverflowError:
+            number = _LARGEST if value > 0 else -_LARGEST
+        if number - number != 0.0:
+            if number != number:  # noqa: PLR0124  only NaN differs from itself
+                self.missing += 1
+            else:
+                self.wrong += 1
+            return
+        column = self._column
+        self.bins[bisect_left(column.edges, number)] += 1
+        if number < column.low:
+            self.below += 1
+        elif number > column.high:
+            self.above += 1
+        if self.low is None or number < self.low:
+            self.low = number
+        if self.high is None or number > self.high:
+            self.high = number
+        units = round(min(max((number - column.origin) * column.per_unit, -FARTHEST), FARTHEST))
+        self.total += units
+        self.squares += units * units
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the known values; None without one."""
+        known = self.known
+        return self._column.origin + self.total / known / self._column.per_unit if known else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation of the known values (divided by n); None without one."""
+        known = self.known
+        if not known:
+            return None
+        return max(known * self.squares - self.total**2, 0) ** 0.5 / known / self._column.per_unit
+
+    def merge(self, other: Numbers) -> None:
+        """Add another's counts."""
+        super().merge(other)
+        self.total += other.total
+        self.low = min((end for end in (self.low, other.low) if end is not None), default=None)
+        self.high = max((end for end in (self.high, other.high) if end is not None), default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**super().as_dict(), "total": self.total, "low": self.low, "high": self.high}
+
+    def read(self, value: object, name: str) -> None:
+        """Take over `as_dict`."""
+        super().read(value, name)
+        body = an_object(value, name)
+        total = body.get("total")
+        if not isinstance(total, int):
+            raise ValueError(f"{name}.total: got {total!r}, expected a whole number")
+        self.total = total
+        self.low, self.high = (
+            None if body.get(end) is None else a_number(body[end], f"{name}.{end}") for end in ("low", "high")
+        )
+
+
+class Codes(Tally):
+    """What was seen of a categorical feature.
+
+    Attributes:
+        new: Codes that training never saw, with the first ten of them.
+    """
+
+    __slots__ = ("_column", "new")
+
+    def __init__(self, column: Categorical) -> None:
+        super().__init__(column)
+        self._column = column
+        self.new = Names()
+
+    def add(self, value: object, count: int = 1) -> None:
+        """Count one value, `count` times."""
+        if value is None or value != value:  # noqa: PLR0124  NaN
+            self.missing += count
+        elif value is ABSENT:
+            self.absent += count
+        elif isinstance(value, (str, int, float)):
+            code = str(value)
+            place = self._column.places.get(code)
+            if place is not None:
+                self.bins[place] += count
+            else:
+                self.bins[-1] += count
+                if self._column.rare is not None:
+                    self.new.add(code, count)
+        else:
+            self.wrong += count
+
+    def merge(self, other: Codes) -> None:
+        """Add another's counts."""
+        super().merge(other)
+        self.new.merge(other.new)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**super().as_dict(), "new": self.new.as_dict()}
+
+    def read(self, value: object, name: str) -> None:
+        """Take over `as_dict`."""
+        super().read(value, name)
+        self.new = Names.from_dict(an_object(value, name).get("new"), f"{name}.new")
+
+
+class Statistic:
+    """What was seen of every feature of a profile.
+
+    Attributes:
+        rows: How many rows, those that are no objects left out.
+        no_objects: How many rows were none.
+        features: By name.
+        fields: Fields that are no feature, with the first ten of them.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.rows = self.no_objects = 0
+        self.features: dict[str, Numbers | Codes] = {
+            name: Numbers(column) if isinstance(column, Numeric) else Codes(column)
+            for name, column in profile.columns.items()
+        }
+        self.fields = Names()
+
+    def add(self, row: object) -> None:
+        """Count one row, whatever it is."""
+        if not isinstance(row, Mapping):
+            self.no_objects += 1
+            return
+        values = cast(Mapping[str, Any], row)
+        self.rows += 1
+        found = 0
+        for name, tally in self.features.items():
+            value = values.get(name, ABSENT)
+            found += value is not ABSENT
+            tally.add(value)
+        if found < len(values):
+            for name in values:
+                if name not in self.features:
+                    self.fields.add(str(name))
+
+    def merge(self, other: Statistic) -> None:
+        """Count another's rows too.
+
+        Raises:
+            ValueError: It is of another profile.
+        """
+        if other.profile is not self.profile and other.profile != self.profile:
+            raise ValueError("two statistics over different profiles cannot be merged")
+        self.rows += other.rows
+        self.no_objects += other.no_objects
+        self.fields.merge(other.fields)
+        for name, tally in self.features.items():
+            tally.merge(cast(Any, other.features[name]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "rows": self.rows,
+            "no_objects": self.no_objects,
+            "fields": self.fields.as_dict(),
+            "features": {name: tally.as_dict() for name, tally in self.features.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, profile: Profile, value: object) -> Statistic:
+        """Read `as_dict`.
+
+        Raises:
+            ValueError: It is of another form, or of another profile.
+        """
+        body, made = an_object(value, "statistic"), cls(profile)
+        made.rows, made.no_objects = (a_count(body.get(name), name) for name in ("rows", "no_objects"))
+        made.fields = Names.from_dict(body.get("fields"), "fields")
+        features = an_object(body.get("features"), "features")
+        if features.keys() != made.features.keys():
+            raise ValueError(f"features: got {sorted(features)}, expected {sorted(made.features)} as in the profile")
+        for name, tally in made.features.items():
+            tally.read(features[name], name)
+        return made
+
+    def problems(self) -> list[Problem]:
+        """What it should not hold, feature by feature; empty when there is nothing of the kind."""
+        found = [Problem("", "no object", self.no_objects)]
+        found += [Problem(name, "unknown field", count) for name, count in self.fields.by_name.items()]
+        for name, tally in self.features.items():
+            had_values = sum(self.profile.columns[name].counts) > 0
+            if self.rows and tally.absent == self.rows:
+                found.append(Problem(name, "vanished", self.rows))
+            elif self.rows and had_values and tally.missing + tally.absent == self.rows:
+                found.append(Problem(name, "no values", self.rows))
+            found.append(Problem(name, "wrong type", tally.wrong))
+            if isinstance(tally, Numbers):
+                found.append(Problem(name, "out of range", tally.below + tally.above))
+            else:
+                found.append(Problem(name, "new code", tally.new.total))
+        return [problem for problem in found if problem.rows]

@@ -1,0 +1,1 @@
+"""The ports on AWS: SageMaker, CloudWatch, DynamoDB, S3 and SNS."""

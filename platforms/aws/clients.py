@@ -1,0 +1,107 @@
+"""What the adapters for AWS share: clients with bounded retries, and AWS's errors as a rollout understands them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any, cast
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from rollout.core.catalogue import EVENTS, OWN
+from rollout.core.errors import Busy, RolloutError, Unreachable
+
+Clients = Callable[[str], Any]
+"""Gives the boto3 client of a service by its name."""
+
+THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of what a service does not take now, and may take a little later."""
+_AWS_DOWN = 500
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def clients(region: str | None = None, session: Any = None, *, attempts: int = 4, answer_within: float = 15) -> Clients:
+    """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time.
+
+    Args:
+        region: The AWS region; None takes the session's.
+        session: A boto3 session; None makes one from the environment.
+        attempts: At most, of each call.
+        answer_within: How long an attempt waits for its answer, seconds.
+    """
+    source: Any = session or boto3.Session(region_name=region)
+    settings = Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=3,
+        read_timeout=answer_within,
+        region_name=region,
+    )
+
+    @lru_cache
+    def client(service: str) -> Any:
+        return source.client(service, config=settings)
+
+    return client
+
+
+@contextmanager
+def calling(doing: str) -> Generator[None]:
+    """Turn what AWS raises into what a rollout understands."""
+    try:
+        yield
+    except ClientError as error:
+        answer: Mapping[str, Any] = cast(Any, error).response
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in THROTTLED:
+            raise Busy(f"{doing}: throttled: {error}") from error
+        if status >= _AWS_DOWN:
+            raise Unreachable(f"{doing}: {error}") from error
+        raise RolloutError(f"{doing}: {error}") from error
+    except BotoCoreError as error:
+        raise Unreachable(f"{doing}: {error}") from error
+
+
+def code_of(error: BaseException | None) -> str:
+    """AWS's code of an error; empty when it is none of AWS's."""
+    return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:
+    """Count an event in CloudWatch. That it cannot be counted stops nothing: people are told of it by other ways.
+
+    Args:
+        clients: Gives clients.
+        endpoint: What it happened to.
+        kind: What happened.
+        at: When, epoch seconds.
+    """
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "Event", "Value": kind}]
+    datum = {"MetricName": EVENTS, "Dimensions": dimensions, "Value": 1.0, "Unit": "Count", "Timestamp": at}
+    with suppress(ClientError, BotoCoreError):
+        clients("cloudwatch").put_metric_data(Namespace=OWN, MetricData=[datum])

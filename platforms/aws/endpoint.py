@@ -1,0 +1,211 @@
+"""The ports on AWS: a SageMaker endpoint, CloudWatch metrics, a DynamoDB table, the model registry and an SNS topic.
+
+rollout = controller("flight-delay-prod", "flight-delay-prod-rollouts", "us-east-1")
+rollout.status().live.shares()  # {"v-3f2a...": 90.0, "v-77c1...": 10.0}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platforms.aws.clients import Clients, SystemClock, calling, clients, code_of, count_event
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.replay import SageMakerReplay
+from platforms.aws.signals import CloudWatchSignals
+from rollout.controller.commands import PLAIN, Commands
+from rollout.controller.controller import Controller
+from rollout.controller.notice import notice
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.live import Approval, Live, Status, Variant
+from rollout.core.plan import Guard
+from rollout.core.state import Event
+
+_READY = frozenset({"InService"})
+_FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
+_PACKAGE_WHY = 1024  # SageMaker's longest description
+
+
+def controller(
+    endpoint: str,
+    table: str,
+    region: str | None = None,
+    session: Any = None,
+    *,
+    topic: str | None = None,
+    commands: Commands = PLAIN,
+) -> Controller:
+    """A controller for a SageMaker endpoint.
+
+    Args:
+        endpoint: The endpoint's name.
+        table: The journal's DynamoDB table.
+        region: The AWS region; None takes the session's.
+        session: A boto3 session; None makes one from the environment.
+        topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
+        commands: How notifications write the commands of the endpoint's stack.
+    """
+    return controller_with(clients(region, session), endpoint, table, topic=topic, commands=commands)
+
+
+def controller_with(
+    make: Clients, endpoint: str, table: str, *, topic: str | None = None, commands: Commands = PLAIN
+) -> Controller:
+    """A controller over clients that exist already; see `controller`."""
+    return Controller(
+        traffic=SageMakerTraffic(make, endpoint),
+        signals=CloudWatchSignals(make, endpoint),
+        journal=DynamoJournal(make, table, endpoint),
+        registry=SageMakerRegistry(make),
+        replay=SageMakerReplay(make, endpoint),
+        clock=SystemClock(),
+        notify=SnsNotify(make, topic, endpoint, commands) if topic else None,
+    )
+
+
+@dataclass(frozen=True)
+class SageMakerTraffic:
+    """`Traffic` over one SageMaker endpoint."""
+
+    clients: Clients
+    endpoint: str
+
+    def read(self) -> Live:
+        """What DescribeEndpoint says. (Its config's name may already be the new one while `changing`.)"""
+        with calling(f"describe endpoint {self.endpoint}"):
+            answer = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+        status = str(answer["EndpointStatus"])
+        kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
+        variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
+        shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
+        failure = _said(answer.get("FailureReason", ""))
+        detail = f"{status}: {failure}" if failure else status
+        return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure)
+
+    def set_weights(self, weights: Mapping[str, int]) -> None:
+        """UpdateEndpointWeightsAndCapacities; a 0 is sent as a 0."""
+        wanted = [{"VariantName": name, "DesiredWeight": float(weight)} for name, weight in weights.items()]
+        self._change(
+            f"set weights {dict(weights)} of endpoint {self.endpoint}",
+            lambda: self.clients("sagemaker").update_endpoint_weights_and_capacities(
+                EndpointName=self.endpoint, DesiredWeightsAndCapacities=wanted
+            ),
+        )
+
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
+        """UpdateEndpoint; the weights are those of the config."""
+        deployment = {"DeploymentConfig": deployment_config(guard)} if guard else {}
+        self._change(
+            f"move endpoint {self.endpoint} to config {name}",
+            lambda: self.clients("sagemaker").update_endpoint(
+                EndpointName=self.endpoint, EndpointConfigName=name, **deployment
+            ),
+        )
+
+    def _change(self, doing: str, call: Callable[[], object]) -> None:
+        """While an endpoint is Updating, AWS refuses changes with a ValidationException: that is no mistake of ours.
+
+        One that is not Updating any more when it is looked at was so a moment ago, or the call is a mistake: the second
+        time tells.
+        """
+        for again in (True, False):
+            try:
+                with calling(doing):
+                    call()
+                return
+            except RolloutError as error:
+                if code_of(error.__cause__) not in {"ValidationException", "ResourceInUse"}:
+                    raise
+                if self.read().status == "changing":
+                    raise Busy(f"{doing}: the endpoint is changing, and takes it when it is done") from error
+                if not again:
+                    raise
+
+
+def deployment_config(guard: Guard) -> dict[str, Any]:
+    """A guard as UpdateEndpoint's DeploymentConfig."""
+    size = {"Type": "CAPACITY_PERCENT", "Value": guard.percent}
+    alarms = [{"AlarmName": name} for name in guard.alarms]
+    watched: dict[str, Any] = {"AutoRollbackConfiguration": {"Alarms": alarms}} if alarms else {}
+    if guard.kind == "rolling":
+        policy = {
+            "MaximumBatchSize": size,
+            "WaitIntervalInSeconds": guard.bake_seconds,
+            "MaximumExecutionTimeoutInSeconds": guard.max_seconds,
+        }
+        return {"RollingUpdatePolicy": policy, **watched}
+    routing: dict[str, Any] = {"Type": guard.kind.upper(), "WaitIntervalInSeconds": guard.bake_seconds}
+    if guard.kind == "canary":
+        routing["CanarySize"] = size
+    if guard.kind == "linear":
+        routing["LinearStepSize"] = size
+    policy = {
+        "TrafficRoutingConfiguration": routing,
+        "TerminationWaitInSeconds": guard.bake_seconds,  # after the last part
+        "MaximumExecutionTimeoutInSeconds": guard.max_seconds,
+    }
+    return {"BlueGreenUpdatePolicy": policy, **watched}
+
+
+def _said(failure: str) -> str:
+    """A FailureReason in one line: what SageMaker says and, where the container's output follows, its last line."""
+    lines = [line for line in (_one_line(part) for part in failure.splitlines()) if line]
+    return " ".join([lines[0], *lines[1:][-1:]]) if lines else ""
+
+
+def _variant(item: Mapping[str, Any]) -> Variant:
+    current = float(item.get("CurrentWeight", 0.0))
+    instances = int(item.get("CurrentInstanceCount", 1 if "CurrentServerlessConfig" in item else 0))
+    return Variant(current, float(item.get("DesiredWeight", current)), instances)
+
+
+@dataclass(frozen=True)
+class SageMakerRegistry:
+    """`Registry` over SageMaker's model packages."""
+
+    clients: Clients
+
+    def approval(self, package: str) -> Approval:
+        """DescribeModelPackage's ModelApprovalStatus."""
+        with calling(f"describe model package {package}"):
+            answer = self.clients("sagemaker").describe_model_package(ModelPackageName=package)
+        return answer.get("ModelApprovalStatus", "PendingManualApproval")
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        """UpdateModelPackage with the reason as its description."""
+        with calling(f"set model package {package} to {approval}"):
+            self.clients("sagemaker").update_model_package(
+                ModelPackageArn=package, ModelApprovalStatus=approval, ApprovalDescription=_one_line(why)[:_PACKAGE_WHY]
+            )
+
+
+def _one_line(text: str) -> str:
+    """SageMaker takes descriptions of one line, and what a container said last has many."""
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True)
+class SnsNotify:
+    """`Notify` by an SNS topic; what was published is counted, for dashboards."""
+
+    clients: Clients
+    topic: str | None
+    endpoint: str
+    commands: Commands = PLAIN
+
+    def send(self, event: Event) -> None:
+        """Publish one event: as text to people, as JSON to queues and functions, with attributes to filter by."""
+        if not self.topic:
+            raise Unreachable("no topic to send events to")
+        told = notice(event, self.endpoint, self.commands)
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.attributes.items()}
+        with calling(f"publish to {self.topic}"):
+            self.clients("sns").publish(
+                TopicArn=self.topic,
+                Subject=told.subject,
+                MessageStructure="json",
+                Message=told.by_protocol(),
+                MessageAttributes=attributes,
+            )
+        count_event(self.clients, self.endpoint, event.kind, event.at)

@@ -1,0 +1,246 @@
+"""Captures, labels and packages in S3, and drift in CloudWatch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from monitoring.captured import Malformed, Recorded
+from monitoring.drift.record import Datum
+from monitoring.drift.reference import Reference
+from monitoring.labels.quality import Form
+from platforms.aws.captures import traffic
+from platforms.aws.endpoint import Clients
+from platforms.aws.transient import gone
+from rollout.core.release import Release
+
+FORM = "code/model/answer.json"
+"""Where an archive has the form of its predictions."""
+REJECTED = "capture-rejected"
+"""Where what could not be read of captured files is kept."""
+_CHUNK = 1 << 20
+_DATA = 500  # values in one PutMetricData, of at most 1,000
+
+
+class DigestMismatch(Exception):
+    """An archive's bytes are not those that were registered: nothing in it is read."""
+
+
+@dataclass(frozen=True)
+class S3Captures:
+    """`Captures` in a bucket, under `capture/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
+
+    Attributes:
+        clients: Gives clients.
+        bucket: The bucket.
+        endpoint: The endpoint.
+        since: The hour from which on files are looked for that came late, epoch seconds.
+    """
+
+    clients: Clients
+    bucket: str
+    endpoint: str
+    since: float
+
+    def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
+        """The next files, oldest first."""
+        prefix = self._prefix(variant)
+        answer = self.clients("s3").list_objects_v2(
+            Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=most
+        )
+        return [item["Key"] for item in answer.get("Contents", [])]
+
+    def recent(self, variant: str, until: str) -> Sequence[str]:
+        """The files of the last hours up to one."""
+        prefix = self._prefix(variant)
+        first = f"{prefix}{datetime.fromtimestamp(self.since, UTC):%Y/%m/%d/%H}/"
+        found: list[str] = []
+        if until > first:
+            pages = self.clients("s3").get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=first):
+                keys = [item["Key"] for item in page.get("Contents", [])]
+                found += [key for key in keys if key <= until]
+                if keys and keys[-1] > until:
+                    break
+        return found
+
+    def _prefix(self, variant: str) -> str:
+        return f"capture/{self.endpoint}/{variant}/"
+
+    def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
+        """What one file holds, each with its line.
+
+        Raises:
+            FileNotFoundError: It has gone since it was listed.
+        """
+        return ((line, item) for line in self.lines(key) for item in traffic((line,)))
+
+    def lines(self, key: str) -> Iterable[bytes]:
+        """The lines of one file, as they arrive.
+
+        Raises:
+            FileNotFoundError: It has gone since it was listed.
+        """
+        try:
+            return self.clients("s3").get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines()
+        except ClientError as error:
+            if gone(error):
+                raise FileNotFoundError(key) from error
+            raise
+
+    def keep(self, key: str, lines: Sequence[str]) -> None:
+        """Write what could not be read of a file under `capture-rejected/`, at the same place."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        kept = f"{REJECTED}/{key.partition('/')[2]}"
+        self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
+
+
+@dataclass(frozen=True)
+class CloudWatchMetrics:
+    """`Metrics` in the namespace `modelstack`, by EndpointName, VariantName and, where it is about one, Feature."""
+
+    clients: Clients
+    endpoint: str
+
+    def put(self, data: Sequence[Datum]) -> None:
+        """Send values, each with its own time."""
+        for start in range(0, len(data), _DATA):
+            values = [self._value(item) for item in data[start : start + _DATA]]
+            self.clients("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=values)
+
+    def _value(self, item: Datum) -> Mapping[str, Any]:
+        names = {"EndpointName": self.endpoint, "VariantName": item.variant}
+        if item.feature is not None:
+            names["Feature"] = item.feature
+        return {
+            "MetricName": item.name,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in names.items()],
+            "Timestamp": datetime.fromtimestamp(item.at, UTC),
+            "Value": float(item.value),
+            "Unit": item.unit,
+        }
+
+
+@dataclass
+class References:
+    """The reference of each release, out of its own archive: its bytes are checked before anything in it is read."""
+
+    clients: Clients
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, Reference] = {}
+
+    def of(self, release: Release) -> Reference:
+        """What the release was trained on.
+
+        Raises:
+            DigestMismatch: The archive is not the one that was registered.
+            UnreadableProfile: Its `reference.json` is missing or has another form.
+        """
+        if release.package_digest not in self._known:
+            self._known[release.package_digest] = self._fetch(release)
+        return self._known[release.package_digest]
+
+    def _fetch(self, release: Release) -> Reference:
+        found = sealed(self.clients, release, "reference.json")
+        return Reference.from_dict(json.loads(found) if found else None)
+
+
+@dataclass
+class Forms:
+    """The form of each release's predictions, out of its own archive."""
+
+    clients: Clients
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, Form | None] = {}
+
+    def of(self, release: Release) -> Form | None:
+        """What the fields of the release's predictions mean; None when it does not say.
+
+        Raises:
+            DigestMismatch: The archive is not the one that was registered.
+            UnreadableForm: Its `model/answer.json` has another form.
+        """
+        if release.package_digest not in self._known:
+            found = sealed(self.clients, release, FORM)
+            self._known[release.package_digest] = Form.from_dict(json.loads(found)) if found else None
+        return self._known[release.package_digest]
+
+
+def sealed(clients: Clients, release: Release, name: str) -> bytes | None:
+    """One file of a release's archive; None when there is none of that name.
+
+    Raises:
+        DigestMismatch: The archive is not the one that was registered: nothing in it is read.
+    """
+    place = urlsplit(release.archive_uri)
+    body = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+    digest = hashlib.sha256()
+    with tempfile.TemporaryFile() as file:
+        while chunk := body.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+        if f"sha256:{digest.hexdigest()}" != release.package_digest:
+            raise DigestMismatch(
+                f"{release.archive_uri}: got sha256:{digest.hexdigest()}, expected {release.package_digest}; "
+                "nothing in it was read"
+            )
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:gz") as archive:
+            try:
+                member = archive.extractfile(name)
+            except KeyError:
+                member = None
+            return member.read() if member else None
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a bucket.
+
+    Attributes:
+        digest: The sha256 of its content.
+        written: When it was written, epoch seconds.
+        lines: Its lines.
+    """
+
+    digest: str
+    written: float
+    lines: Iterable[bytes]
+
+
+@dataclass(frozen=True)
+class S3Files:
+    """Files of a bucket, line by line, and the rejected labels that are kept in it under `labels-rejected/`."""
+
+    clients: Clients
+    bucket: str
+
+    @contextmanager
+    def read(self, key: str) -> Generator[File]:
+        """A file, whole, as long as the block lasts."""
+        answer = self.clients("s3").get_object(Bucket=self.bucket, Key=key)
+        body = answer["Body"]
+        digest = hashlib.sha256()
+        with tempfile.TemporaryFile() as file:
+            while chunk := body.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            file.seek(0)
+            yield File(digest.hexdigest(), answer["LastModified"].timestamp(), file)
+
+    def keep(self, name: str, lines: Sequence[str]) -> None:
+        """Write a file of rejected labels."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        self.clients("s3").put_object(Bucket=self.bucket, Key=f"labels-rejected/{name}.jsonl", Body=content)

@@ -1,0 +1,151 @@
+"""Joins late labels with captured answers: runs for each file of either, and on a schedule for what was left."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_plus
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from monitoring.captured import Malformed
+from monitoring.labels.answered import Reader
+from monitoring.labels.concept import Tolerated
+from monitoring.labels.joining import LabelJoin
+from monitoring.labels.pairs import DELAY, Trial
+from monitoring.labels.quality import Form
+from monitoring.labels.standing import Promised
+from monitoring.log import log
+from platforms.aws.baselines import Baselines
+from platforms.aws.batch_metrics import NAMESPACE
+from platforms.aws.batches import Batches
+from platforms.aws.captures import traffic
+from platforms.aws.clients import clients
+from platforms.aws.files import DigestMismatch, Forms, S3Files
+from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.ledger import DynamoLedger
+from platforms.aws.table import Table
+from rollout.core.release import Release
+from rollout.core.state import RolloutState
+
+_CAPTURE, _LABELS = "capture", "labels"
+
+
+def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
+    """Take in every file that the event names; without any, sweep. Raises at the end when one could not be taken in."""
+    settings = Settings.from_environment()
+    state = DynamoJournal(_clients(), settings.journal, settings.endpoint).read()
+    files = S3Files(_clients(), settings.bucket)
+    table = Table(_clients(), settings.labels, time.time)
+    batches = Batches(table, settings.endpoint, _cloudwatch())
+    ledger = DynamoLedger(table, batches)
+    join = LabelJoin(ledger, files, Trial.of(state))
+    records = event.get("Records", [])
+    if not records:
+        given_up = join.sweep(settings.labels_wait)
+        batches.sum_up(lambda variant: _promised(state, variant, settings))
+        return {"given_up": given_up}
+    ledger.finish()
+    joined, written, failure = 0, math.inf, None
+    for record in records:
+        key = unquote_plus(record["s3"]["object"]["key"])
+        try:
+            done, at = _take(join, files, state, settings, key)
+            log("labels", key=key, joined=done)
+            joined, written = joined + done, min(written, at)
+        except (ClientError, BotoCoreError, DigestMismatch, ValueError, OSError) as error:
+            log("file not taken in", key=key, error=repr(error))
+            failure = failure or error
+    if joined:
+        batches.sum_up(lambda variant: _promised(state, variant, settings))
+    if failure:
+        raise failure
+    _tell_delay(settings.endpoint, time.time() - written)
+    return {"joined": joined}
+
+
+def _tell_delay(endpoint: str, seconds: float) -> None:
+    """Put how far behind the function is; what cannot be put is put by the next call."""
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}]
+    datum = {"MetricName": DELAY, "Dimensions": dimensions, "Values": [max(0.0, seconds)], "Unit": "Seconds"}
+    try:
+        _cloudwatch().put_metric_data(Namespace=NAMESPACE, MetricData=[datum])
+    except (ClientError, BotoCoreError) as error:
+        log("delay not told", error=repr(error))
+
+
+def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settings, key: str) -> tuple[int, float]:
+    """Take a file in; returns how many pairs it completed, and when it was written."""
+    folder, _, rest = key.partition("/")
+    with files.read(key) as file:
+        if folder == _LABELS:
+            return join.labels(key, file.digest, file.lines), file.written
+        owner, _, rest = rest.partition("/")
+        if folder == _CAPTURE and owner == settings.endpoint:
+            variant = rest.partition("/")[0]
+            reader = Reader(
+                variant, _form(state, variant), written=file.written, now=time.time(), segments=settings.segments
+            )
+            return join.answers(key, reader, traffic(file.lines)), file.written
+        return 0, file.written
+
+
+def _form(state: RolloutState, variant: str) -> Form | Malformed:
+    """The form of a variant's predictions, or why it is not known."""
+    release = _release(state, variant)
+    if release is None:
+        return Malformed("the rollout knows no release of this variant, or no longer")
+    return _forms().of(release) or Malformed("the release has no answer.json")
+
+
+def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised | None:
+    """What a variant's release was sealed with; None for one that is forgotten, or whose archive cannot be used."""
+    release = _release(state, variant)
+    try:
+        form = _forms().of(release) if release else None
+        sealed = _baselines().of(release) if release else None
+    except (ClientError, BotoCoreError, DigestMismatch, ValueError) as error:
+        log("baseline not read", variant=variant, error=repr(error))
+        return None
+    if form is None:
+        return None
+    if sealed is None or sealed.usual is None:
+        return Promised(form, sealed.performance if sealed else None)
+    tolerated = Tolerated.of(
+        sealed.usual,
+        share=settings.loss_rise,
+        false_alarms=settings.concept_false_alarms,
+        late_days=settings.labels_days,
+        every=settings.drift_every,
+    )
+    return Promised(form, sealed.performance, tolerated)
+
+
+def _release(state: RolloutState, variant: str) -> Release | None:
+    return next((item for item in state.releases() if item.variant == variant), None)
+
+
+_clients = lru_cache(clients)
+
+
+@lru_cache
+def _forms() -> Forms:
+    return Forms(_clients())
+
+
+@lru_cache
+def _baselines() -> Baselines:
+    return Baselines(_clients())
+
+
+@lru_cache
+def _cloudwatch() -> Any:
+    """A client that sends once: a repeated PutMetricData counts twice."""
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15)
+    session: Any = boto3.Session()
+    return session.client("cloudwatch", config=once)

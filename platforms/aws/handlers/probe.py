@@ -1,0 +1,94 @@
+"""Asks the endpoint whether it answers, and counts whether it did: a scheduled run."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from monitoring.captured import PROBED
+from monitoring.log import log
+from monitoring.objectives import probe
+from platforms.aws.clients import code_of
+from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.files import sealed
+from platforms.aws.handlers.settings import Context, Settings
+from rollout.core.release import Release
+
+_JSON = "application/json"
+_NO_VARIANT = "ValidationError"  # among others: of a variant that the endpoint has not
+
+
+def handler(event: object, context: Context | None) -> dict[str, Any]:
+    """Probe once. Before the first release nothing is asked, and nothing counted.
+
+    Raises:
+        UnreadableSample: The champion's package has no request to probe with.
+        DigestMismatch: The champion's archive is not the one that was registered.
+    """
+    settings = Settings.from_environment()
+    champion = DynamoJournal(_clients(), settings.journal, settings.endpoint).read().champion
+    if champion is None:
+        return {"probed": False}
+    outcome = probe.run(_sample(champion), lambda body: _ask(settings.endpoint, champion.variant, body), time.monotonic)
+    log("probe", ok=outcome.ok, milliseconds=outcome.milliseconds, why=outcome.why)
+    _count(settings.endpoint, outcome)
+    return {"probed": True, "ok": outcome.ok}
+
+
+def _ask(endpoint: str, champion: str, body: bytes) -> bytes:
+    """Ask the champion, so that a trial without traffic is not taken for one with some.
+
+    Where a promotion has just taken its variant from the endpoint, whoever serves is asked.
+    """
+    asked: dict[str, Any] = {"EndpointName": endpoint, "Body": body, "ContentType": _JSON, "Accept": _JSON}
+    asked["InferenceId"] = f"{PROBED}{uuid.uuid4().hex}"
+    runtime = _once("sagemaker-runtime")
+    try:
+        try:
+            answer = runtime.invoke_endpoint(**asked, TargetVariant=champion)
+        except ClientError as error:
+            if code_of(error) != _NO_VARIANT:
+                raise
+            answer = runtime.invoke_endpoint(**asked)
+        return answer["Body"].read()
+    except (ClientError, BotoCoreError) as error:
+        raise probe.Unanswered(str(error)) from error
+
+
+def _count(endpoint: str, outcome: probe.Outcome) -> None:
+    now = datetime.now(UTC)
+    data = [
+        {
+            "MetricName": name,
+            "Dimensions": [{"Name": "EndpointName", "Value": endpoint}],
+            "Timestamp": now,
+            "Value": value,
+            "Unit": unit,
+        }
+        for name, value, unit in outcome.metrics()
+    ]
+    _clients()("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=data)
+
+
+@lru_cache(maxsize=2)
+def _sample(champion: Release) -> bytes:
+    """The request in the champion's package, which is read once a champion."""
+    return probe.sample(sealed(_clients(), champion, probe.SAMPLE))
+
+
+_clients = lru_cache(clients)
+
+
+@lru_cache
+def _once(service: str) -> Any:
+    """A client that asks once: a second attempt would hide that the first one failed."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=20)
+    session: Any = boto3.Session()
+    return session.client(service, config=config)

@@ -1,0 +1,86 @@
+"""Carries retraining on: called when an alarm changes, when a training job ends, on a schedule, and by a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast
+
+from monitoring.drift.record import newest_day
+from monitoring.log import log
+from platforms.aws.clients import calling, clients, count_event
+from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.training import AwsWorld, DynamoBook
+from retraining import decision
+from retraining.controller import Driver
+from retraining.decision import NotNow, Seen
+from retraining.notice import message
+from retraining.record import Entry, Record
+from retraining.rules import read
+from rollout.controller.commands import Commands
+
+_CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
+    "start": decision.request,
+    "approve": decision.approve,
+    "decline": decision.decline,
+    "stop": decision.stop,
+    "forget": decision.forget,
+}
+
+
+def handler(event: object, context: Context | None) -> dict[str, Any]:
+    """Look, and do what follows. The event says only that it is time to, unless a person's: `{"do": .., "reason": ..}`.
+
+    Returns:
+        `phase`, `held` and the newest event; `refused` says why what a person asked for was not done.
+    """
+    driver = _driver()
+    wish = cast(Mapping[str, Any], event) if isinstance(event, Mapping) and "do" in event else None
+    try:
+        record = driver.carry_on(_change(wish) if wish is not None else None)
+    except NotNow as error:
+        return {"refused": str(error)}
+    latest = record.history[-1].text if record.history else ""
+    log("retraining", phase=record.phase.value, held=record.held, latest=latest)
+    return {"phase": record.phase.value, "held": record.held, "latest": latest}
+
+
+def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
+    change, reason = _CHANGES.get(str(wish["do"])), str(wish.get("reason", ""))
+    if change is None:
+        raise NotNow(f"do: {wish['do']!r} is not allowed, expected one of {', '.join(_CHANGES)}")
+    if not reason:
+        raise NotNow("reason: it is empty, expected why: it is kept in the history")
+    return lambda record, seen: change(record, seen, reason)
+
+
+def _driver() -> Driver:
+    settings = Settings.from_environment()
+    rules, job = read(os.environ["RETRAINING"])
+    journal = DynamoJournal(_clients(), settings.journal, settings.endpoint)
+    commands = Commands.of_stack(settings.stack)
+
+    def day_of(variant: str) -> str:
+        counted = DynamoRecord(_clients(), settings.journal, settings.endpoint).read(variant) if variant else None
+        newest = newest_day(counted) if counted else None
+        return str(newest or datetime.now(UTC).date())
+
+    def tell(entry: Entry) -> None:
+        with calling(f"publish to {settings.topic}"):
+            _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
+        count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)
+
+    return Driver(
+        book=DynamoBook(_clients(), settings.journal, settings.endpoint),
+        world=AwsWorld(_clients(), journal, settings.endpoint, job, day_of),
+        tell=tell,
+        rules=rules,
+        endpoint=settings.endpoint,
+    )
+
+
+_clients = lru_cache(clients)

@@ -1,0 +1,86 @@
+"""The program of a training job that retrains the champion: `python -m platforms.aws.jobs.retrain train`.
+
+It reads what SageMaker lays out for a job: `input/config/hyperparameters.json`, see `retraining.Job`, and the archive
+of the champion in `input/data/champion`. Its report, see `retraining.Report`, goes to the bucket. When there is none,
+because the job could not begin or end, `output/failure` says why, and the status is 1; otherwise it is 0.
+
+Environment:
+    OPT_ML: Stands for /opt/ml, where a job runs as a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from pipeline.candidate import Job, JobError, retrain
+from pipeline.pack import Registered, SealedPackage
+from pipeline.recipe import canonical
+from platforms.aws.registry import Clients, RegistryError, publish
+
+TOLD = (JobError, RegistryError)
+LONGEST_REASON = 1024
+"""Characters of a FailureReason that SageMaker shows."""
+
+
+def main(arguments: list[str], folder: Path) -> int:
+    """Run the job and return the exit status."""
+    if arguments not in ([], ["train"]):
+        print(f"command {' '.join(arguments)!r} is not known: expected train", file=sys.stderr)
+        return 2
+    try:
+        outcome = _run(folder)
+    except Exception as error:
+        if not isinstance(error, TOLD):
+            traceback.print_exc()
+        return _failed(folder, str(error) if isinstance(error, TOLD) else f"{type(error).__name__}: {error}")
+    print(outcome, flush=True)
+    return 0
+
+
+def _run(folder: Path) -> str:
+    try:
+        given = json.loads((folder / "input/config/hyperparameters.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise JobError(f"hyperparameters: {error}") from None
+    job = Job.from_dict(given)
+    clients = Clients.of(boto3.Session(region_name=job.region))
+    champion = folder / "input/data/champion" / job.champion["archive_uri"].rpartition("/")[2]
+    with TemporaryDirectory(prefix="retrain-", dir=folder) as workdir:
+        register = partial(_register, job=job, clients=clients)
+        report = retrain(job, champion, Path(workdir), register, progress=lambda line: print(line, flush=True))
+    body = canonical(report.as_dict()).encode()
+    clients.s3.put_object(Bucket=job.bucket, Key=job.report, Body=body, ContentType="application/json")
+    return f"{report.outcome}: {report.why}"
+
+
+def _register(sealed: SealedPackage, lineage: Mapping[str, str], *, job: Job, clients: Clients) -> Registered:
+    image = job.champion["image_uri"]
+    return publish(sealed, bucket=job.bucket, group=job.group, image=image, clients=clients, lineage=lineage)
+
+
+def _failed(folder: Path, why: str) -> int:
+    print(why, file=sys.stderr, flush=True)
+    (folder / "output").mkdir(parents=True, exist_ok=True)
+    (folder / "output" / "failure").write_text(why[:LONGEST_REASON])
+    return 1
+
+
+def _stop(*_: object) -> None:
+    sys.exit(
+        128 + signal.SIGTERM
+    )  # so that steps end too: the first process of a container dies of no signal by itself
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main(sys.argv[1:], Path(os.environ.get("OPT_ML") or "/opt/ml")))

@@ -1,0 +1,193 @@
+"""Every name in the cloud, and the digests that names derive from.
+
+    names = Names(model="flight-delay", stack="local", account="000000000000", region="us-east-1")
+    names.endpoint                                  # flight-delay-local
+    names.model_of(recipe, image, role_arn)         # flight-delay-local-3f0c…: another content is another name
+
+A model or an endpoint config never changes under its name: its name is a digest of what it holds. The archive is
+bit-identical for a recipe, so the recipe stands for the archive, and every name is known before anything is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.core.release import ID_DIGITS, PROCESS
+
+SHORT = ID_DIGITS
+
+
+def digest(content: Any) -> str:
+    """sha256, in hex, of JSON content in canonical form: sorted keys, no spaces."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def variant(release: str) -> str:
+    """The production variant of a release, by its id."""
+    return f"v-{release}"
+
+
+def prefix(model: str, stack: str) -> str:
+    """What every name of a stack begins with; also the name of its endpoint."""
+    return f"{model}-{stack}"
+
+
+def journal(endpoint: str) -> str:
+    """The DynamoDB table of the rollout journal of an endpoint."""
+    return f"{endpoint}-rollouts"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one stack.
+
+    Attributes:
+        model: The model's name, from the config.
+        stack: The stack's name.
+        account: The AWS account's id.
+        region: The AWS region.
+        partition: The AWS partition, the second part of an ARN.
+    """
+
+    model: str
+    stack: str
+    account: str
+    region: str
+    partition: str = "aws"
+
+    @property
+    def prefix(self) -> str:
+        """What every name of the stack begins with."""
+        return prefix(self.model, self.stack)
+
+    @property
+    def endpoint(self) -> str:
+        """The SageMaker endpoint."""
+        return self.prefix
+
+    @property
+    def package_group(self) -> str:
+        """The model package group."""
+        return self.prefix
+
+    @property
+    def bucket(self) -> str:
+        """The artifact bucket; the account makes it unique in the world."""
+        return f"{self.prefix}-artifacts-{self.account}"
+
+    @property
+    def repository(self) -> str:
+        """The container repository."""
+        return f"{self.prefix}-serving"
+
+    @property
+    def process_image(self) -> str:
+        """The image URI that the local cloud serves by running the entry point as a process."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}:{PROCESS}"
+
+    @property
+    def serving_role(self) -> str:
+        """The role that the model's containers run with."""
+        return f"{self.prefix}-serving"
+
+    @property
+    def training_role(self) -> str:
+        """The role that training jobs run with."""
+        return f"{self.prefix}-training"
+
+    @property
+    def journal(self) -> str:
+        """The DynamoDB table of the rollout journal."""
+        return journal(self.prefix)
+
+    @property
+    def alerts(self) -> str:
+        """The SNS topic of alarms and verdicts."""
+        return f"{self.prefix}-alerts"
+
+    @property
+    def dead_letters(self) -> str:
+        """The queue of alarms that the rollback function could not handle."""
+        return f"{self.prefix}-rollback-dlq"
+
+    @property
+    def labels(self) -> str:
+        """The DynamoDB table where answers and labels wait for each other."""
+        return f"{self.prefix}-labels"
+
+    @property
+    def labels_dead_letters(self) -> str:
+        """The queue of files that the labels function could not take in."""
+        return f"{self.prefix}-labels-dlq"
+
+    @property
+    def captures(self) -> str:
+        """The queue of captured files that drift is to be measured of, and the rule that fills it."""
+        return f"{self.prefix}-captures"
+
+    @property
+    def captures_dead_letters(self) -> str:
+        """The queue of captured files that the drift function could not handle."""
+        return f"{self.prefix}-captures-dlq"
+
+    @property
+    def dashboard(self) -> str:
+        """The CloudWatch dashboard."""
+        return self.prefix
+
+    def function(self, handler: str) -> str:
+        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`."""
+        return f"{self.prefix}-{handler}"
+
+    def alarm(self, subject: str, measure: str) -> str:
+        """The alarm on one measure of a variant or a function."""
+        return f"{self.prefix}-{subject}-{measure}"
+
+    def alarms_of(self, variant_name: str) -> tuple[str, ...]:
+        """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
+        return tuple(self.alarm(variant_name, measure) for measure in ("5xx", "p99"))
+
+    def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
+        """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""
+        place = self.region if region is None else region
+        owner = self.account if account is None else account
+        return f"arn:{self.partition}:{service}:{place}:{owner}:{resource}"
+
+    @property
+    def serving_role_arn(self) -> str:
+        """The ARN of the serving role, known before the role exists."""
+        return self.arn("iam", f"role/{self.serving_role}", region="")
+
+    @property
+    def training_role_arn(self) -> str:
+        """The ARN of the training role, known before the role exists."""
+        return self.arn("iam", f"role/{self.training_role}", region="")
+
+    def model_of(self, recipe: str, image: str) -> str:
+        """The SageMaker model of a recipe in an image."""
+        content = {"recipe": recipe, "image": image, "role": self.serving_role_arn, "bucket": self.bucket}
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
+
+    def config_of(self, model_name: str, variant_name: str, instances: dict[str, Any]) -> str:
+        """The endpoint config that serves one model alone; `instances` is all that shapes its variant and capture."""
+        content = {"model": model_name, "variant": variant_name, **instances}
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
+
+    def pair_of(self, champion_config: str, challenger_config: str, copied: int | None = None) -> str:
+        """The endpoint config that serves a champion and a challenger together, each as in its own config.
+
+        Args:
+            champion_config: The champion's own config.
+            challenger_config: The challenger's own config.
+            copied: How many percent of the requests are only copied to the challenger; None when it answers.
+        """
+        content = [champion_config, challenger_config, *([] if copied is None else [copied])]
+        return f"{self.prefix}-{digest(content)[:SHORT]}"
+
+    def short(self, name: str) -> str:
+        """A cloud name without the stack's prefix."""
+        return name.removeprefix(f"{self.prefix}-")

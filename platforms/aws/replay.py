@@ -1,0 +1,117 @@
+"""`Replay` on SageMaker: requests that an endpoint captured of its champion are sent to its challenger by name.
+
+Where the captures lie, the endpoint says itself: files under `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from monitoring.captured import REPLAYED, Malformed, Recorded, Side
+from platforms.aws.captures import read
+from platforms.aws.clients import Clients, calling, code_of
+from rollout.core.errors import RolloutError
+from rollout.core.replay import Answer, Examined, examine, summed
+from rollout.core.state import Replayed
+
+_HOURS = 48  # how far back captures are looked for
+_ASKED_AGAIN = 20  # requests that the champion answers again, for its latency
+_SECONDS = 60.0  # the longest a replay takes; what was answered by then counts
+
+
+@dataclass(frozen=True)
+class SageMakerReplay:
+    """`Replay` over one SageMaker endpoint."""
+
+    clients: Clients
+    endpoint: str
+
+    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        """Replay the latest captured requests; none when the endpoint captures nothing."""
+        until = time.monotonic() + _SECONDS
+        answers: list[Answer] = []
+        unreadable = Counter[str]()
+        for number, captured in enumerate(self.latest(champion, requests, unreadable)):
+            seconds, examined = self._ask(challenger, captured, number)
+            again = self._ask(champion, captured, number)[0] if number < _ASKED_AGAIN else None
+            answers.append(Answer(examined, seconds, again))
+            if time.monotonic() > until:
+                break
+        return summed(answers, unreadable)
+
+    def latest(self, variant: str, limit: int, unreadable: Counter[str]) -> Iterator[tuple[Side, Side]]:
+        """The captured exchanges of a variant, those of the latest files first.
+
+        Args:
+            variant: Who answered.
+            limit: At most how many.
+            unreadable: Counts the lines that are passed over, by the reason.
+        """
+        with calling(f"describe endpoint {self.endpoint}"):
+            described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+        capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
+        place = str(capture.get("DestinationS3Uri", ""))
+        found = 0
+        for bucket, key in self._files(place, variant) if place else ():
+            with calling(f"read captures s3://{bucket}/{key}"):
+                text: bytes = self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            for item in read(reversed(text.splitlines())):
+                captured = exchange(item)
+                if isinstance(captured, Malformed):
+                    unreadable[captured.why] += 1
+                elif captured is not None:
+                    yield captured
+                    found += 1
+                    if found == limit:
+                        return
+
+    def _files(self, place: str, variant: str) -> Iterator[tuple[str, str]]:
+        parts = urlsplit(place)
+        root = "/".join(part for part in (parts.path.strip("/"), self.endpoint, variant) if part)
+        hour = datetime.now(UTC)
+        for back in range(_HOURS):
+            prefix = f"{root}/{hour - timedelta(hours=back):%Y/%m/%d/%H}/"
+            with calling(f"list captures s3://{parts.netloc}/{prefix}"):
+                pages = self.clients("s3").get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
+                listed = [item for page in pages for item in page.get("Contents", [])]
+            for item in sorted(listed, key=lambda item: item["LastModified"], reverse=True):
+                yield parts.netloc, item["Key"]
+
+    def _ask(self, variant: str, captured: tuple[Side, Side], number: int) -> tuple[float, Examined]:
+        asked, answered = captured
+        began = time.monotonic()
+        try:
+            with calling(f"replay a request to {variant}"):
+                answer = self.clients("sagemaker-runtime").invoke_endpoint(
+                    EndpointName=self.endpoint,
+                    TargetVariant=variant,
+                    Body=asked.body,
+                    ContentType=asked.content_type,
+                    Accept=answered.content_type,
+                    InferenceId=f"{REPLAYED}{variant}-{number}",
+                )
+                body: bytes = answer["Body"].read()
+        except RolloutError as error:
+            if code_of(error.__cause__) != "ModelError":
+                raise
+            cause: Any = error.__cause__
+            said = f"{cause.response.get('OriginalStatusCode', '5XX')}: {cause.response.get('OriginalMessage', '')}"
+            return time.monotonic() - began, Examined("error", f"the answer is an error {said}".rstrip(": "))
+        return time.monotonic() - began, examine(answered.body, body)
+
+
+def exchange(item: Recorded | Malformed) -> tuple[Side, Side] | Malformed | None:
+    """A captured request with its answer, or why there is none; None when a replay or the probe asked it."""
+    if isinstance(item, Malformed):
+        return item
+    if item.ours:
+        return None
+    if item.asked is None or item.answered is None:
+        return Malformed("the request or the answer was not captured")
+    return item.asked, item.answered

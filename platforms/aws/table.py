@@ -1,0 +1,101 @@
+"""One table of DynamoDB: transactions that are asked again while others change the same items."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from platforms.aws.clients import Clients
+
+INDEX = "waiting"
+KEPT_SECONDS = 45 * 86_400
+"""How long an item is kept."""
+_ATTEMPTS = 6
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose items have the key `id`.
+
+    Attributes:
+        clients: Gives clients.
+        name: Its name.
+        now: Tells the time, epoch seconds.
+    """
+
+    clients: Clients
+    name: str
+    now: Callable[[], float]
+
+    @property
+    def dynamodb(self) -> Any:
+        """The client."""
+        return self.clients("dynamodb")
+
+    def get(self, key: str) -> Item | None:
+        """One item, by a consistent read."""
+        return self.dynamodb.get_item(TableName=self.name, Key={"id": {"S": key}}, ConsistentRead=True).get("Item")
+
+    def transact(self, actions: Sequence[Mapping[str, Any]]) -> list[int] | None:
+        """None when all was done; else which conditions did not hold."""
+        try:
+            _patiently(lambda: self.dynamodb.transact_write_items(TransactItems=actions))
+        except ClientError as error:
+            if code(error) != "TransactionCanceledException":
+                raise
+            reasons = cast(Any, error).response.get("CancellationReasons", [])
+            refused = [n for n, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"]
+            if not refused:
+                raise
+            return refused
+        return None
+
+    def older(self, waiting: str, seconds: float) -> Iterator[Item]:
+        """Items that have had `waiting` since so many seconds, oldest first."""
+        more: dict[str, Any] = {}
+        while True:
+            answer = self.dynamodb.query(
+                TableName=self.name,
+                IndexName=INDEX,
+                KeyConditionExpression="waiting = :waiting AND since <= :since",
+                ExpressionAttributeValues={
+                    ":waiting": {"S": waiting},
+                    ":since": {"N": str(self.now() - seconds)},
+                },
+                **more,
+            )
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    @property
+    def expiry(self) -> dict[str, str]:
+        """When an item that is written now leaves."""
+        return {"N": str(math.ceil(self.now()) + KEPT_SECONDS)}
+
+
+def _patiently(call: Callable[[], Any]) -> Any:
+    """Call again, some times, while another call changes the same items: DynamoDB refuses rather than waits."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return call()
+        except ClientError as error:
+            reasons = cast(Any, error).response.get("CancellationReasons", [])
+            codes = {code(error), *(reason.get("Code") for reason in reasons)}
+            busy = codes & {"TransactionConflict", "TransactionConflictException"}
+            if not busy or "ConditionalCheckFailed" in codes or attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(0.05 * 2**attempt)
+    return None
+
+
+def code(error: ClientError) -> str:
+    """AWS's code of an error."""
+    return str(cast(Any, error).response.get("Error", {}).get("Code", ""))

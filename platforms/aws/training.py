@@ -1,0 +1,230 @@
+"""The record in DynamoDB, training jobs of SageMaker, and what is seen of an endpoint on AWS."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+
+from platforms.aws.clients import Clients, calling, code_of
+from platforms.aws.journal import DynamoJournal
+from retraining.decision import JobSeen, Seen, Start
+from retraining.record import Kind, Record, Trigger
+from retraining.rules import JobSettings
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+
+VOLUME_GB = 30
+FOLDER = "retraining"
+"""Where jobs put their reports, in the artifact bucket."""
+_LONGEST_WHY = 300
+_GONE = {"ResourceNotFound", "ValidationException"}
+"""How SageMaker refuses what is asked of a job that is not there, or is not running; the name is valid."""
+_ENDED = {"MaxRuntimeExceeded": "it ran longer than max_minutes", "Failed": "it failed"}
+"""Why a job ended whose FailureReason is not told, by its SecondaryStatus."""
+_MEASURES: tuple[Kind, ...] = ("drift", "concept")
+
+
+def key(endpoint: str) -> str:
+    """Under which key of the journal's table the record lies, beside the endpoint's own."""
+    return f"{endpoint}#retraining"
+
+
+@dataclass(frozen=True)
+class DynamoBook:
+    """`Book` in the table of the rollout journal, with a condition on the revision."""
+
+    clients: Clients
+    table: str
+    endpoint: str
+
+    def read(self) -> Record:
+        """The record, by a consistent read; an empty one when there is none, or no table yet.
+
+        Raises:
+            RolloutError: The table does not answer.
+            ValueError: What lies there is no such record.
+        """
+        try:
+            with calling(f"read the record of retraining in {self.table}"):
+                answer = self.clients("dynamodb").get_item(
+                    TableName=self.table, Key={"endpoint": {"S": key(self.endpoint)}}, ConsistentRead=True
+                )
+        except RolloutError as error:
+            if code_of(error.__cause__) == "ResourceNotFoundException":
+                return Record()
+            raise
+        return Record.from_json(answer["Item"]["record"]["S"]) if "Item" in answer else Record()
+
+    def write(self, record: Record) -> Record | None:
+        """Put the successor of the revision that was read, if it is still there."""
+        after = replace(record, revision=record.revision + 1)
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
+        if record.revision:
+            seen = {":seen": {"N": str(record.revision)}}
+            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
+        item = {
+            "endpoint": {"S": key(self.endpoint)},
+            "revision": {"N": str(after.revision)},
+            "record": {"S": after.to_json()},
+        }
+        try:
+            with calling(f"write the record of retraining in {self.table}"):
+                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
+        except RolloutError as error:
+            if code_of(error.__cause__) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return after
+
+
+@dataclass(frozen=True)
+class AwsWorld:
+    """`World` on AWS.
+
+    Attributes:
+        clients: Gives clients.
+        journal: The rollout journal.
+        endpoint: The endpoint; begins every alarm's name.
+        settings: How a job is made.
+        day_of: The newest day of the requests of a variant, `YYYY-MM-DD`.
+    """
+
+    clients: Clients
+    journal: DynamoJournal
+    endpoint: str
+    settings: JobSettings
+    day_of: Callable[[str], str]
+
+    def look(self, record: Record) -> Seen:
+        """Read the journal, the champion's alarms, and the job.
+
+        Raises:
+            RolloutError: One of them does not answer.
+        """
+        state = self.journal.read()
+        champion = state.champion
+        return Seen(
+            now=time.time(),
+            day=self.day_of(champion.variant if champion else ""),
+            champion=champion,
+            on_trial=state.challenger.id if state.challenger else "",
+            ringing=self._ringing(champion) if champion else (),
+            job=self._job(record.job) if record.job else None,
+        )
+
+    def create(self, start: Start) -> None:
+        """Create the job; one of that name is the same job.
+
+        Raises:
+            RolloutError: SageMaker does not take it.
+        """
+        settings, champion = self.settings, start.champion
+        source = {"S3DataType": "S3Prefix", "S3Uri": champion.archive_uri, "S3DataDistributionType": "FullyReplicated"}
+        try:
+            with calling(f"create training job {start.job}"):
+                self.clients("sagemaker").create_training_job(
+                    TrainingJobName=start.job,
+                    AlgorithmSpecification={"TrainingImage": settings.image, "TrainingInputMode": "File"},
+                    RoleArn=settings.role,
+                    InputDataConfig=[
+                        {
+                            "ChannelName": "champion",
+                            "ContentType": "application/gzip",
+                            "DataSource": {"S3DataSource": source},
+                        }
+                    ],
+                    HyperParameters=hyperparameters(start, settings),
+                    OutputDataConfig={"S3OutputPath": f"s3://{settings.bucket}/{FOLDER}/"},
+                    ResourceConfig={
+                        "InstanceType": settings.instance_type,
+                        "InstanceCount": 1,
+                        "VolumeSizeInGB": VOLUME_GB,
+                    },
+                    StoppingCondition={"MaxRuntimeInSeconds": settings.max_seconds},
+                )
+        except RolloutError as error:
+            if code_of(error.__cause__) != "ResourceInUse":
+                raise
+
+    def stop(self, job: str) -> None:
+        """Stop the job; that it has ended, or is being stopped, is no error.
+
+        Raises:
+            RolloutError: SageMaker does not answer.
+        """
+        try:
+            with calling(f"stop training job {job}"):
+                self.clients("sagemaker").stop_training_job(TrainingJobName=job)
+        except RolloutError as error:
+            if code_of(error.__cause__) not in _GONE:
+                raise
+
+    def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
+        names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
+        with calling("read the champion's alarms"):
+            answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
+        alarms = [alarm for alarm in answer["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
+        found = {alarm["AlarmName"]: _reason(alarm) for alarm in alarms}
+        return tuple(
+            Trigger(measure, f"{name} rang: {found[name]}"[:_LONGEST_WHY])
+            for name, measure in names.items()
+            if name in found
+        )
+
+    def _job(self, name: str) -> JobSeen:
+        try:
+            with calling(f"read training job {name}"):
+                job = self.clients("sagemaker").describe_training_job(TrainingJobName=name)
+        except RolloutError as error:
+            if code_of(error.__cause__) in _GONE:
+                return JobSeen("missing")
+            raise
+        status = job["TrainingJobStatus"]
+        if status in {"InProgress", "Stopping"}:
+            return JobSeen("running")
+        if status == "Completed":
+            return JobSeen("completed", report=self._report(name))
+        return JobSeen("failed", job.get("FailureReason") or _ENDED.get(job.get("SecondaryStatus"), "it was stopped"))
+
+    def _report(self, job: str) -> Mapping[str, Any] | None:
+        try:
+            with calling(f"read the report of {job}"):
+                answer = self.clients("s3").get_object(Bucket=self.settings.bucket, Key=report_key(job))
+                return json.loads(answer["Body"].read())
+        except RolloutError as error:
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "NoSuchKey":
+                return None
+            raise
+
+
+def report_key(job: str) -> str:
+    """Where a job puts its report."""
+    return f"{FOLDER}/{job}/report.json"
+
+
+def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
+    """What the job's program is told; each value is text, of at most 2,500 characters."""
+    return {
+        "through": start.through,
+        "champion": json.dumps(start.champion.as_dict(), sort_keys=True),
+        "gates": json.dumps(settings.gates, sort_keys=True),
+        "bucket": settings.bucket,
+        "group": settings.group,
+        "region": settings.region,
+        "report": report_key(start.job),
+        "min_gain": str(settings.min_gain),
+    }
+
+
+def _reason(alarm: Mapping[str, Any]) -> str:
+    """The evidence that an alarm rings on; of one that was set by hand, what was said then."""
+    try:
+        points: list[Any] = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints", [])
+        return f"evidence {max(float(one) for one in points):.4g}, 1 is enough"
+    except (ValueError, TypeError, AttributeError):
+        return alarm.get("StateReason", "")

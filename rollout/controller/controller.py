@@ -1,0 +1,305 @@
+"""The controller: closes the gap between what the journal asks for and what the endpoint does, effects at the edge.
+
+Any number of controllers may run at once (an update that waits, a scheduled tick, an alarm's handler, a person); they
+agree through the journal's compare-and-set, and any of them may be killed at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from rollout.controller.agreement import change
+from rollout.controller.look import Observer
+from rollout.controller.loop import Driver, Progress
+from rollout.controller.outbox import Outbox
+from rollout.controller.ports import Clock, Journal, Notify, Registry, Replay, Signals, Traffic
+from rollout.core import endings, transitions
+from rollout.core.effects import Effect, SetWeights, UseConfig, due
+from rollout.core.endings import Ignored
+from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from rollout.reason import Reason
+
+_ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
+_OUTAGE = 60.0  # seconds for which a release tries again while a platform does not answer
+
+
+class Controller:
+    """Drives one endpoint's rollouts.
+
+    Args:
+        traffic: Reads and sets what the endpoint serves.
+        signals: Observations per variant and window.
+        journal: Keeps the state.
+        registry: Keeps approval statuses.
+        replay: Sends captured requests to a challenger.
+        clock: Time and waiting.
+        notify: Tells people; None leaves the events to a controller that can.
+        poll_seconds: The pause between two attempts while something is waited for.
+    """
+
+    def __init__(
+        self,
+        *,
+        traffic: Traffic,
+        signals: Signals,
+        journal: Journal,
+        registry: Registry,
+        replay: Replay,
+        clock: Clock,
+        notify: Notify | None,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._journal, self._clock, self._observer = journal, clock, Observer(signals, clock)
+        self._driver = Driver(traffic, self._observer, journal, registry, replay, clock, poll_seconds)
+        self._outbox = Outbox(journal, notify, clock)
+        self._poll = poll_seconds
+
+    def release(
+        self,
+        target: Release,
+        pair_config: str | None,
+        plan: Plan,
+        *,
+        shadow_config: str | None = None,
+        beside: str | None = None,
+        patience: float = 600,
+    ) -> Progress:
+        """Put a release on trial (or make it champion, when there is none), and take the first step.
+
+        Asking again for what is champion or on trial changes nothing. A release in mid-trial supersedes the trial; a
+        promotion or rollback under way is finished first.
+
+        Args:
+            target: The release that is wanted.
+            pair_config: The endpoint config that serves champion and target together; None for a first release.
+            plan: How the target earns its traffic.
+            shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when
+                the plan begins with a shadow step.
+            beside: The champion's own config that `pair_config` was made for. A champion that an alarm or a person
+                brought back since then has another one: the release is refused, and nothing is moved.
+            patience: How long to wait for a promotion or rollback under way, seconds.
+
+        Raises:
+            Rejected: The target was rolled back before, and nobody cleared it.
+            Unreachable: A platform did not answer for a minute. (`Busy`: it throttled, or the endpoint was changing.)
+            RolloutError: It cannot be done; the message says why.
+        """
+
+        def begin(state: RolloutState) -> RolloutState:
+            if state.phase in _ENDING:
+                raise Busy(f"the rollout of {state.endpoint} is {state.phase.value} since a moment ago: release again")
+            now = self._clock.time()
+            return transitions.begin(state, target, pair_config, plan, now, shadow_config=shadow_config, beside=beside)
+
+        until = self._clock.time() + patience
+        again = self._clock.time() + min(patience, _OUTAGE)
+        while True:
+            try:
+                self._finish(until)
+                change(self._journal, begin)
+                break
+            except (Busy, Unreachable):
+                if self._clock.time() >= again:
+                    raise
+                self._clock.sleep(self._poll)
+        try:
+            return self.tick()
+        except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
+            return Progress(self._journal.read(), None, str(error))
+
+    def tick(self, *, patience: float = 0) -> Progress:
+        """Do all that can be done now.
+
+        Args:
+            patience: How long to wait within the call for the endpoint to change, seconds.
+
+        Raises:
+            Unreachable: A platform does not answer; the next tick goes on from there.
+        """
+        progress = self._driver.run(self._clock.time() + patience)
+        return replace(progress, state=self._outbox.send(progress.state))
+
+    def roll_back(
+        self,
+        reason: Reason,
+        *,
+        variant: str | None = None,
+        at: float | None = None,
+        rollout_id: str | None = None,
+        meant: str | None = None,
+        patience: float = 45,
+    ) -> Progress | Ignored:
+        """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
+
+        The traffic is moved first. Returns when the endpoint has taken it; later ticks finish the rest.
+
+        Args:
+            reason: Who asks and why.
+            variant: The variant that an alarm is about: it acts only on the challenger's, or, for a time after a
+                promotion, on the champion's. None when a person asks.
+            at: When the event happened, epoch seconds; events older than the rollout are ignored.
+            rollout_id: The rollout that is meant; events of others are ignored.
+            meant: The id of the release that a person wants to be taken back; nothing is done if by now it is another.
+            patience: How long to keep trying while the endpoint does not take it, seconds.
+
+        Returns:
+            The progress, or why nothing was done.
+
+        Raises:
+            RolloutError: There is nothing to go back to.
+            Busy: The endpoint did not take it in time. The decision stands: the next tick tries again.
+        """
+
+        def decide(state: RolloutState) -> RolloutState | Ignored:
+            if rollout_id is not None and rollout_id != state.rollout_id:
+                return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
+            return endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at, meant=meant)
+
+        until = self._clock.time() + patience
+        after = change(self._journal, decide, self._write_or_shift)
+        return after if isinstance(after, Ignored) else self._land(until)
+
+    def status(self) -> Progress:
+        """Where the rollout stands, without any effect."""
+        state = self._journal.read()
+        live = self._driver.live()
+        decision = self._observer.decide(state)
+        return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
+
+    def follow(
+        self,
+        seconds: float,
+        *,
+        poll: float = 2.0,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> RolloutState:
+        """Tick until the rollout is at rest, and nobody sends news of it any more, or the time is over.
+
+        Args:
+            seconds: How long to follow.
+            poll: The pause between two ticks, seconds.
+            progress: Told of every tick.
+
+        Returns:
+            The last state; `at_rest` says whether it is over.
+        """
+        until = self._clock.time() + seconds
+        state: RolloutState | None = None
+        while True:
+            try:
+                seen = self.tick()
+            except (Busy, Unreachable, Conflict) as error:
+                seen = Progress(self._read_or(state), None, str(error))
+            state = seen.state
+            if progress is not None:
+                progress(seen)
+            resting = seen.state.at_rest and not self._outbox.being_sent(seen.state)
+            if resting or self._clock.time() >= until:
+                return seen.state
+            self._clock.sleep(poll)
+
+    def clear_rejection(self, release: str) -> RolloutState:
+        """Let a rejected release be tried again.
+
+        Args:
+            release: Its id, or a recipe digest: then every image of it.
+
+        Raises:
+            RolloutError: No such release was rejected.
+        """
+        now = self._clock.time()
+        return self._outbox.send(change(self._journal, lambda state: transitions.clear(state, release, now)))
+
+    def approve(self, reason: Reason) -> Progress:
+        """Let a trial that waits for an approval go on, or give one that is held as much time again.
+
+        Args:
+            reason: Who approves and why.
+
+        Raises:
+            RolloutError: Nothing waits for a person, or there is no more time to give.
+        """
+        change(self._journal, lambda state: transitions.approve(state, reason, self._clock.time()))
+        return self.tick()
+
+    def skip_trial(self, release: str, reason: Reason) -> RolloutState:
+        """Let a release that could not be put beside the champion take over without a trial when it is released next.
+
+        Args:
+            release: The release's short id, or its recipe digest.
+            reason: Who wants it and why.
+
+        Raises:
+            RolloutError: The last rollout was not that release's, or it had its trial.
+        """
+        now = self._clock.time()
+        return self._outbox.send(
+            change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
+        )
+
+    def _land(self, until: float) -> Progress:
+        """Roll back until the traffic has moved, then do what else can be done at once."""
+        waiting: list[Effect] = []
+
+        def landed(effect: Effect, state: RolloutState) -> bool:
+            waiting[:] = [effect]
+            moving = isinstance(effect, SetWeights) or (
+                state.phase is Phase.RESTORING and isinstance(effect, UseConfig)
+            )
+            return not moving
+
+        progress = self._driver.run(until, landed)
+        if waiting and not landed(waiting[0], progress.state):
+            raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
+        self._keep_evidence()
+        return self.tick()
+
+    def _keep_evidence(self) -> None:
+        """Add to the verdict of a trial that an alarm or a person ended what was known of each metric by then.
+
+        The traffic is back: nothing is lost when that cannot be had.
+        """
+        with suppress(Busy, Unreachable, Conflict):
+            state = self._journal.read()
+            decided = state.decided
+            if state.phase is not Phase.ROLLING_BACK or decided is None or decided.evidence:
+                return
+            evidence = self._observer.evidence(state, decided.at)
+            if evidence:
+                change(self._journal, lambda now: endings.with_evidence(now, decided.rollout_id, evidence))
+
+    def _finish(self, until: float) -> None:
+        """Let a promotion or rollback under way end."""
+        state = self._journal.read()
+        while state.phase in _ENDING:
+            if self._clock.time() >= until:
+                raise Busy(
+                    f"the rollout of {state.endpoint} is still {state.phase.value}: release again when it is done"
+                )
+            state = self.tick().state
+            if state.phase in _ENDING:
+                self._clock.sleep(self._poll)
+
+    def _read_or(self, known: RolloutState | None) -> RolloutState:
+        """The journal, or what was known of it while it does not answer: for a while it may not."""
+        try:
+            return self._journal.read()
+        except (Busy, Unreachable):
+            if known is None:
+                raise
+            return known
+
+    def _write_or_shift(self, state: RolloutState) -> RolloutState:
+        """Record the decision to roll back; when the journal cannot take it, move the traffic all the same."""
+        try:
+            return self._journal.write(state)
+        except (Busy, Unreachable):
+            effect = due(state, self._driver.live(), None, self._clock.time())
+            if isinstance(effect, SetWeights):
+                self._driver.perform(effect)
+            raise

@@ -1,0 +1,77 @@
+"""What do the signals say of a trial, and what follows from that?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollout.controller.ports import Ask, Clock, Signals
+from rollout.core import transitions
+from rollout.core.decision import Decision, Seen, decide, judged
+from rollout.core.state import Pivot, RolloutState
+from rollout.reason import Reason
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Reads the signals of a trial and decides. It changes nothing.
+
+    Attributes:
+        signals: Observations per variant and window.
+        clock: Time.
+    """
+
+    signals: Signals
+    clock: Clock
+
+    def look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
+        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut."""
+        pivots = self._new_pivots(state)
+        if pivots:
+            return None, transitions.pivoted(state, pivots, self.clock.time())
+        decision = self.decide(state)
+        return decision, transitions.apply(state, decision, self.clock.time()) if decision else state
+
+    def decide(self, state: RolloutState) -> Decision | None:
+        """The decision on a trial; None when nothing is on trial."""
+        if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
+            return None
+        now = self.clock.time()
+        return decide(state.plan, state, self._seen(state, now), now)
+
+    def evidence(self, state: RolloutState, at: float) -> tuple[Reason, ...]:
+        """What was known of each metric of a trial at a time; nothing when the metrics do not say it."""
+        if state.plan is None or state.plan.at_once or not state.step_starts:
+            return ()
+        findings = judged(state.plan, state, self._seen(state, at))
+        return tuple(finding.reason for finding in findings.each) if findings else ()
+
+    def _seen(self, state: RolloutState, now: float) -> Seen:
+        """What the signals say of the trial until now."""
+        if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
+            return Seen(())
+        return self.signals.read(
+            Ask(
+                champion=state.champion.variant,
+                challenger=state.challenger.variant,
+                rollout_id=state.rollout_id,
+                start=state.step_starts[0],
+                end=now - state.plan.settle,
+                window_seconds=state.plan.window_seconds,
+                metrics=state.plan.metrics,
+                pivots=state.pivots,
+            )
+        )
+
+    def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
+        """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
+        plan, champion, now = state.plan, state.champion, self.clock.time()
+        found: dict[str, Pivot] = {}
+        if plan is None or champion is None or not state.step_starts:
+            return found
+        for metric in plan.metrics:
+            if metric.quantile is None or metric.name in state.pivots:
+                continue
+            seen = self.signals.quantile(champion.variant, metric.quantile, now - plan.settle)
+            if seen is not None and seen.requests >= metric.requests_to_cut:
+                found[metric.name] = Pivot(seen.value, now)
+        return found

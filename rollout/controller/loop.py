@@ -1,0 +1,191 @@
+"""The driver: closes the gap between what the journal asks for and what the endpoint does, one effect after another.
+
+The next effect is found from what is live, and anybody may have been there first, so every effect may be repeated and
+one that the platform refuses is no error while the world has moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from rollout.controller.look import Observer
+from rollout.controller.ports import Clock, Journal, Registry, Replay, Traffic
+from rollout.core import transitions
+from rollout.core.decision import Decision
+from rollout.core.effects import (
+    Effect,
+    Look,
+    Record,
+    Rehearse,
+    Rest,
+    SetApproval,
+    SetWeights,
+    UseConfig,
+    Wait,
+    due,
+    subject,
+)
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.live import Approval, Live
+from rollout.core.state import RolloutState
+
+_EFFECTS = 30  # the most effects of one run; a rollout needs at most a handful
+_REFUSALS = 5  # of one run, each after somebody else's change; a rollout ends after a handful of those
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a rollout stands.
+
+    Attributes:
+        state: What the journal says.
+        live: What the endpoint says; None when it could not be read.
+        doing: What happens now, or what is waited for.
+        decision: The decision on the trial, when the signals were looked at.
+    """
+
+    state: RolloutState
+    live: Live | None
+    doing: str
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Performs effects on one endpoint.
+
+    Attributes:
+        traffic: Reads and sets what the endpoint serves.
+        observer: Looks at the signals and decides.
+        journal: Keeps the state.
+        registry: Keeps approval statuses.
+        replay: Sends captured requests to a challenger.
+        clock: Time and waiting.
+        poll: The pause between two attempts while something is waited for, seconds.
+    """
+
+    traffic: Traffic
+    observer: Observer
+    journal: Journal
+    registry: Registry
+    replay: Replay
+    clock: Clock
+    poll: float
+
+    def run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
+        """Perform effects until nothing is left, or only waiting, and the time is over."""
+        last: Effect | None = None
+        performed = refused = 0
+        while True:
+            state = self.journal.read()
+            live = self.live()
+            effect = self._due(state, live)
+            if enough is not None and enough(effect, state):
+                return Progress(state, live, state.phase.value)
+            if isinstance(effect, Look):
+                decision, after = self.observer.look(state)
+                if after is state:
+                    return Progress(state, live, decision.reason.text if decision else "", decision)
+                effect = Record(after)
+            if isinstance(effect, Rest):
+                return Progress(state, live, "at rest")
+            doing = effect.why if isinstance(effect, Wait) else ""
+            # The same effect once more is one that the endpoint does not show yet.
+            if not isinstance(effect, Wait) and (isinstance(effect, Record) or effect != last):
+                try:
+                    self.perform(effect)
+                    last, performed = effect, performed + 1
+                    if performed < _EFFECTS:
+                        continue
+                except Busy as error:
+                    doing = str(error)
+                    last = None
+                except Unreachable:
+                    raise
+                except RolloutError as error:
+                    last, refused = None, refused + (not isinstance(error, Conflict))
+                    if isinstance(error, Conflict) or (refused <= _REFUSALS and self._overtaken(effect, state, live)):
+                        continue
+                    raise
+            if self.clock.time() >= until:
+                return Progress(state, live, doing or "waiting for the endpoint")
+            self.clock.sleep(self.poll)
+
+    def live(self) -> Live | None:
+        """What the endpoint says of itself; None when it cannot be read."""
+        try:
+            return self.traffic.read()
+        except (Busy, Unreachable):
+            return None
+
+    def perform(self, effect: Effect) -> None:
+        """Perform one effect."""
+        if isinstance(effect, SetWeights):
+            self.traffic.set_weights(effect.weights)
+        elif isinstance(effect, UseConfig):
+            self._use_config(effect)
+        elif isinstance(effect, Rehearse):
+            self._rehearse(effect)
+        elif isinstance(effect, SetApproval):
+            self._set_approval(effect)
+        elif isinstance(effect, Record):
+            self.journal.write(effect.state)
+
+    def _due(self, state: RolloutState, live: Live | None) -> Effect:
+        """The next effect. The registry is asked only when its answer decides: traffic never waits for it."""
+        effect = due(state, live, None, self.clock.time())
+        if not isinstance(effect, SetApproval):
+            return effect
+        return due(state, live, self._approval(state), self.clock.time())
+
+    def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
+        """Whether the journal or the endpoint is no longer what the effect was found from.
+
+        Then another controller was first (an alarm took the variant away, say, that was to get weight), and that the
+        platform refused the effect is no error: the next one is found from what is there now.
+        """
+        known = [state]
+        if isinstance(effect, UseConfig) and effect.attempt is not None:
+            known.append(effect.attempt.written())  # by this controller itself
+        return self.journal.read() not in known or self.live() != live
+
+    def _use_config(self, effect: UseConfig) -> None:
+        """Count the attempt first, so that whoever comes after a killed controller knows of it; then ask.
+
+        What was throttled was no attempt: it says nothing about whether the config comes up.
+        """
+        counted = None if effect.attempt is None else self.journal.write(effect.attempt)
+        try:
+            self.traffic.use_config(effect.name, effect.guard)
+        except Busy:
+            if counted is not None:
+                with suppress(Busy, Unreachable, Conflict):
+                    self.journal.write(replace(counted, moves=counted.moves - 1))
+            raise
+
+    def _set_approval(self, effect: SetApproval) -> None:
+        """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
+        self.registry.set_approval(effect.package, effect.approval, effect.why)
+        if effect.approval == "Approved" and effect.release is not None:
+            rejected = self.journal.read().rejected.get(effect.release)
+            if rejected is not None:
+                self.registry.set_approval(effect.package, "Rejected", rejected.reason.text)
+
+    def _rehearse(self, effect: Rehearse) -> None:
+        """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
+        outcome = self.replay.run(effect.champion, effect.challenger, effect.requests)
+        state = self.journal.read()
+        same = state.challenger is not None and state.challenger.variant == effect.challenger
+        if same and state.on_trial and state.gate_ahead:
+            self.journal.write(transitions.replayed(state, outcome, self.clock.time()))
+
+    def _approval(self, state: RolloutState) -> Approval | None:
+        release = subject(state)
+        if release is None:
+            return None
+        try:
+            return self.registry.approval(release.model_package_arn)
+        except (Busy, Unreachable):
+            return None  # then it is set once more

@@ -1,0 +1,185 @@
+"""What people and programs are told of an event: a subject, a text, a JSON form, and attributes to filter by. Pure.
+
+    told = notice(event, "flight-delay-prod")
+    told.subject       # "flight-delay-prod: 77c1aa20b3f1 rolled back"
+    told.attributes    # {"endpoint": "flight-delay-prod", "kind": "rolled_back", "outcome": "rolled_back", ...}
+
+An event's text says what happened and, after the first colon, why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from rollout.controller.commands import PLAIN, Commands
+from rollout.core.decision import REQUESTS, Decision
+from rollout.core.state import Event, Outcome, Phase
+from rollout.judge import OUT_OF_RANGE
+
+Lack = Literal["requests", "labels"]
+
+SUBJECT = 99
+"""SNS takes subjects of less than 100 characters."""
+
+_FORMAT = 1
+_REJECTED = (
+    "the champion serves: nothing is urgent",
+    "`{pulumi_up}` tries a release again when its recipe or image has changed",
+    "`{modelstack} clear {release}` lets the same release be tried again",
+)
+_STEPS: Mapping[str, tuple[str, ...]] = {
+    Phase.PREPARING.value: ("`{modelstack} watch` follows the trial",),
+    "weights": ("`{modelstack} watch` follows the trial",),
+    "replayed": ("`{modelstack} watch` follows the trial",),
+    Phase.PAUSED.value: (
+        '`{modelstack} approve --reason "..."` lets it go on',
+        '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge, while it waits',
+    ),
+    Phase.HELD.value: (
+        "it keeps its current share of traffic, and goes no further",
+        '`{modelstack} approve --reason "..."` gives it as much time again; it decides nothing',
+        '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge',
+    ),
+    Phase.PROMOTING.value: ("nothing to do: the endpoint is changing",),
+    Phase.ROLLING_BACK.value: ("nothing to do: the endpoint is changing",),
+    Phase.RESTORING.value: ("nothing to do: the endpoint is changing",),
+    "promoted": (
+        "nothing to do",
+        '`{modelstack} rollback --previous --reason "..."` takes it back for the champion before it, if there is one',
+    ),
+    "rolled_back": _REJECTED,
+    "failed": (
+        "the champion serves, if there is one; the release is not rejected",
+        "`{pulumi_up}` tries it again, once what failed is put right",
+        '`{modelstack} skip-trial {release} --reason "..."` lets the next `{pulumi_up}` release it without a trial',
+    ),
+    "withdrawn": ("nothing to do: the champion serves",),
+    "left_to_judge": (
+        "look for what both versions share (a dependency, the requests): the release is likely not the cause",
+        "`{modelstack} watch` follows the trial: the judge compares both, and decides",
+        '`{modelstack} rollback --reason "..."` takes it back all the same',
+    ),
+    "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
+    "cleared": ("`{pulumi_up}` tries it again",),
+    "skip_trial": ("`{pulumi_up}` lets it take over without a trial",),
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An event in the forms in which it is sent.
+
+    Attributes:
+        subject: ASCII, one line, at most 99 characters.
+        text: Lines for a person: what, why, the weights, and what to do next.
+        attributes: What a subscription can filter by: `endpoint`, `kind`, `rollout_id`, and of the events that end a
+            rollout also `outcome`. None is empty.
+        document: The same for a program, as JSON values.
+    """
+
+    subject: str
+    text: str
+    attributes: Mapping[str, str]
+    document: Mapping[str, Any]
+
+    def by_protocol(self) -> str:
+        """SNS's message of the structure `json`: queues and functions get the document, everybody else the text."""
+        document = json.dumps(self.document)
+        return json.dumps({"default": self.text, "email": self.text, "sqs": document, "lambda": document})
+
+
+def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
+    """An event as it is sent.
+
+    Args:
+        event: The event.
+        endpoint: The endpoint whose rollout it is about.
+        commands: How the commands of its stack are written.
+    """
+    what, _, why = event.text.partition(": ")
+    release = release_of(event.rollout_id)
+    outcome = event.kind if event.kind in get_args(Outcome) else ""
+    when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
+    then = [*next_steps(event.kind, release, commands), explain_line(event.rollout_id, commands)]
+    attributes = {"endpoint": endpoint, "kind": event.kind, "outcome": outcome, "rollout_id": event.rollout_id}
+    document = {
+        "version": _FORMAT,
+        **attributes,
+        "outcome": outcome or None,
+        "release": release,
+        "at": when,
+        "what": what,
+        "why": why,
+        "weights": dict(event.weights),
+        "next": then,
+    }
+    weights = ", ".join(f"{name} {weight}%" for name, weight in event.weights.items()) or "none were asked for"
+    lines = [what, *([f"Why: {why}"] if why else []), ""]
+    lines += [f"endpoint  {endpoint}", f"rollout   {event.rollout_id}", f"weights   {weights}", f"time      {when}", ""]
+    lines += ["What to do next:", *(f"- {item}" for item in then)]
+    return Notice(
+        subject_of(f"{endpoint}: {what}"),
+        "\n".join(lines),
+        {name: value for name, value in attributes.items() if value},
+        document,
+    )
+
+
+def subject_of(text: str) -> str:
+    """A text as the subject of a mail: one line of printable ASCII, shortened where it is too long."""
+    line = " ".join(text.encode("ascii", "replace").decode().split())
+    line = "".join(letter for letter in line if letter.isprintable())
+    return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 3]}..."
+
+
+def next_steps(kind: str, release: str, commands: Commands = PLAIN) -> tuple[str, ...]:
+    """What a person can do after an event or a verdict, the likeliest first; empty when there is nothing to say.
+
+    Args:
+        kind: The event's kind: a phase, an outcome, or another of `Event.kind`.
+        release: The short id of the release that it is about.
+        commands: How the commands of its stack are written.
+    """
+    names = {"release": release, "modelstack": commands.modelstack, "pulumi_up": commands.pulumi_up}
+    return tuple(step.format(**names) for step in _STEPS.get(kind, ()))
+
+
+def explain_line(rollout_id: str, commands: Commands = PLAIN) -> str:
+    """What shows the whole story of a rollout."""
+    told = f"`{commands.modelstack} explain"
+    return f"{told} {rollout_id}` shows the numbers" if rollout_id else f"{told}`"
+
+
+def release_of(rollout_id: str) -> str:
+    """The short id of the release that a rollout is about."""
+    return rollout_id.partition("-")[2]
+
+
+def doing(text: str, decision: Decision | None) -> str:
+    """What goes on, in a line; where observations are waited for it begins with `waiting` of them."""
+    what = lack(decision)
+    return f"{waiting(what)}{text}" if what else text
+
+
+def waiting(what: Lack) -> str:
+    """How a line begins that says which requests, or labels, a trial waits for."""
+    return f"waiting for {what}: "
+
+
+def lack(decision: Decision | None) -> Lack | None:
+    """What brings a decision nearer: more requests, or labels; None when neither does."""
+    if decision is None or decision.action != "hold" or decision.reason.source not in {"judge", "replay"}:
+        return None
+    reason = decision.reason
+    if reason.name == "requests":
+        return "requests"
+    if decision.findings is None or reason.name not in {finding.metric for finding in decision.findings.each}:
+        return None
+    if OUT_OF_RANGE in reason.numbers:
+        return None  # what was seen is wrong, and more of it helps nothing
+    of_requests = reason.name == REQUESTS or "challenger_slower" in reason.numbers  # latency comes with every answer
+    return "requests" if of_requests or reason.numbers.get("challenger_count") else "labels"

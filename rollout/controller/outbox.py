@@ -1,0 +1,81 @@
+"""Who sends the news? Events wait in the journal until they are sent: never not at all, and as a rule once.
+
+Several controllers end a rollout together (an update that waits, a scheduled tick, an alarm's handler). So one of them
+claims the outbox first; the claim of one that was killed runs out, and then another sends all of it again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from rollout.controller.ports import Clock, Journal, Notify
+from rollout.core.errors import Conflict, RolloutError
+from rollout.core.state import Event, RolloutState
+
+CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
+_CONFLICTS = 20
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """Sends what the journal's outbox holds.
+
+    Attributes:
+        journal: Keeps the state.
+        notify: Tells people; None sends nothing.
+        clock: Time.
+    """
+
+    journal: Journal
+    notify: Notify | None
+    clock: Clock
+
+    def send(self, state: RolloutState) -> RolloutState:
+        """Send what is in the outbox, unless another controller does; what cannot be sent now stays there."""
+        if self.notify is None or not state.outbox:
+            return state
+        claimed = self._claim(state)
+        if claimed is None:
+            return self.journal.read()
+        sent: list[Event] = []
+        with suppress(RolloutError):  # that nobody can be told stops no rollout
+            for event in claimed.outbox:
+                self.notify.send(event)
+                sent.append(event)
+        for _ in range(_CONFLICTS):
+            left = tuple(event for event in claimed.outbox if event not in sent)
+            with suppress(Conflict):
+                return self.journal.write(replace(claimed, outbox=left, claimed_at=0.0))
+            claimed = self.journal.read()
+        return claimed
+
+    def note(self, rollout_id: str, kind: str, text: str) -> RolloutState:
+        """Tell people something that changes nothing of a rollout; once, however often it is asked for.
+
+        Raises:
+            Conflict: The journal keeps changing.
+            Unreachable: The journal does not answer.
+        """
+        for _ in range(_CONFLICTS):
+            state = self.journal.read()
+            known = any((item.rollout_id, item.kind, item.text) == (rollout_id, kind, text) for item in state.history)
+            if known or state.rollout_id != rollout_id:
+                return self.send(state)
+            with suppress(Conflict):
+                return self.send(self.journal.write(state.noting(self.clock.time(), kind, text)))
+        raise Conflict("the journal keeps changing: call again")
+
+    def being_sent(self, state: RolloutState) -> bool:
+        """Whether another controller sends what is in the outbox just now."""
+        return bool(state.outbox) and self.clock.time() < state.claimed_at + CLAIM_SECONDS
+
+    def _claim(self, state: RolloutState) -> RolloutState | None:
+        """The state once only this controller sends what is in its outbox; None when there is nothing to send by it."""
+        for _ in range(_CONFLICTS):
+            if not state.outbox or self.being_sent(state):
+                return None
+            with suppress(Conflict):
+                return self.journal.write(replace(state, claimed_at=self.clock.time()))
+            state = self.journal.read()
+        return None

@@ -1,0 +1,181 @@
+"""The ports: what a rollout needs from the world. An adapter for a platform implements these six and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from rollout.core.live import Approval, Live
+from rollout.core.plan import Guard
+from rollout.core.state import Event, Pivot, Replayed, RolloutState
+from rollout.judge.metrics import Metric
+
+if TYPE_CHECKING:  # what reads the journal alone needs no judge
+    from rollout.core.decision import Seen
+
+
+class Traffic(Protocol):
+    """Reads and sets what the endpoint serves. Every call may be repeated."""
+
+    def read(self) -> Live:
+        """What is live now.
+
+        Raises:
+            Unreachable: The platform does not answer.
+        """
+        ...
+
+    def set_weights(self, weights: Mapping[str, int]) -> None:
+        """Ask for these weights; returns when the platform has taken the request.
+
+        Raises:
+            Busy: The endpoint is changing, or the API throttles.
+            Unreachable: The platform does not answer.
+        """
+        ...
+
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
+        """Ask the endpoint to serve this config; returns when the platform has taken the request.
+
+        Args:
+            name: The config.
+            guard: How the platform is to move the traffic, when only the instances change.
+
+        Raises:
+            Busy: The endpoint is changing, or the API throttles.
+            Unreachable: The platform does not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of the signals.
+
+    Attributes:
+        champion: The champion's variant.
+        challenger: The challenger's variant.
+        rollout_id: The rollout; labels are counted only for requests that were answered in it.
+        start: Epoch seconds; only windows that begin then or later.
+        end: Epoch seconds; only windows that end then or earlier.
+        window_seconds: The width of a window.
+        metrics: What to read besides requests and errors.
+        pivots: Where to cut latencies, by metric; windows before a pivot was fixed hold nothing of its metric.
+    """
+
+    champion: str
+    challenger: str
+    rollout_id: str
+    start: float
+    end: float
+    window_seconds: int
+    metrics: tuple[Metric, ...] = ()
+    pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of a variant's latency over some time, in the platform's unit, and of how many requests."""
+
+    value: float
+    requests: int
+
+
+class Signals(Protocol):
+    """Observations per variant and window."""
+
+    def read(self, ask: Ask) -> Seen:
+        """The tallies of both variants in the windows that lie between two times.
+
+        The metric `errors` is always among them: its observations are the requests. An unreachable metric is an answer
+        (`Seen.unknown`), not an error.
+        """
+        ...
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """A quantile of a variant's latency in the hours before `end`; None when there is none or it is unreachable."""
+        ...
+
+
+class Replay(Protocol):
+    """Sends captured requests of the champion to a challenger that has no live traffic."""
+
+    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        """Replay up to so many requests, the latest first.
+
+        Args:
+            champion: The variant whose requests and answers were captured.
+            challenger: The variant that answers now.
+            requests: At most how many.
+
+        Raises:
+            Busy: The endpoint or an API does not take the calls now.
+            Unreachable: A platform does not answer.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """Keeps one state an endpoint; a write lands only on the revision that was read."""
+
+    def read(self) -> RolloutState:
+        """The state, read consistently; an empty one when there is none.
+
+        Raises:
+            Unreachable: The journal does not answer.
+        """
+        ...
+
+    def write(self, state: RolloutState) -> RolloutState:
+        """Store `state` as the successor of revision `state.revision`; returns it with its new revision.
+
+        Raises:
+            Conflict: Another writer was first.
+            Unreachable: The journal does not answer; the write may or may not have landed.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """Keeps a package's approval status."""
+
+    def approval(self, package: str) -> Approval:
+        """The status of a package.
+
+        Raises:
+            Unreachable: The registry does not answer.
+        """
+        ...
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        """Set the status of a package, with the reason.
+
+        Raises:
+            Unreachable: The registry does not answer.
+        """
+        ...
+
+
+class Notify(Protocol):
+    """Tells people."""
+
+    def send(self, event: Event) -> None:
+        """Send one event. It may be sent twice, never not at all.
+
+        Raises:
+            Unreachable: The platform does not answer.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...

@@ -1,0 +1,271 @@
+"""What a trial does next: a total, pure function of plan, state, observations and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rollout.core.failing import BothFail, both_fail
+from rollout.core.plan import Plan
+from rollout.core.replay import unchecked
+from rollout.core.state import Phase, RolloutState
+from rollout.judge import Findings, judge
+from rollout.judge.metrics import Window
+from rollout.reason import Reason
+
+Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
+REQUESTS = "errors"  # the metric whose observations are requests; signals give it whether or not it is judged
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the signals say of a trial.
+
+    Attributes:
+        windows: The closed windows since the trial began; None when the metrics are unreachable.
+        problem: Why there are none.
+    """
+
+    windows: tuple[Window, ...] | None
+    problem: str = ""
+
+    @classmethod
+    def unknown(cls, problem: str) -> Seen:
+        """Nothing can be said, and why."""
+        return cls(None, problem)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and why.
+
+    Attributes:
+        action: `hold` keeps collecting; `pause` waits for an approval of the step; `wait_for_person` stops advancing,
+            at the present weight, for good.
+        reason: Why, in words and numbers.
+        step: The step to be at after this decision.
+        champion_weight: The champion's percent after this decision.
+        challenger_weight: The challenger's percent; both together are 100.
+        findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
+        requests: How many requests the challenger answered in this step, without those of windows in which both
+            versions failed; None when it has not begun, or is not known.
+    """
+
+    action: Action
+    reason: Reason
+    step: int
+    champion_weight: int
+    challenger_weight: int
+    findings: Findings | None = None
+    requests: int | None = None
+
+
+def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
+    """Say what the rollout does next. Total: every input has an answer; unknown is `hold`.
+
+    Args:
+        plan: The plan of the trial.
+        state: Where it stands.
+        seen: What the signals say.
+        now: Epoch seconds.
+
+    Returns:
+        The decision. A challenger is promoted only after every step's bake, with enough requests in each, on the
+        judge's verdict; never because time went by, because something is unknown, or because it failed no more often
+        than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
+        compare with, and is promoted after its bake unless an alarm rang.
+    """
+    known = _Known.of(plan, state, seen)
+    action, reason = _answer(plan, state, known, now)
+    step = state.step
+    if action == "advance":
+        step += 1
+    weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
+    step = -1 if action == "roll_back" else step
+    return Decision(action, reason, step, 100 - weight, weight, known.findings, known.answered)
+
+
+def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
+    """The judge's findings on a trial so far; None when the metrics are unreachable.
+
+    Windows in which both versions failed say nothing for the challenger: what is known without them counts, and nothing
+    moves on while that lasts. It may yet be shown worse by all windows. As both are looked at, each needs twice the
+    evidence: the mean of two e-values is an e-value, and that is what the promise of alpha is about.
+    """
+    return (
+        None if seen.windows is None else _judged(plan, state, seen.windows, both_fail(seen.windows, plan.max_failed))
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a trial.
+
+    Attributes:
+        findings: The judge's; None when the metrics are unreachable or nothing is judged.
+        failing: The windows in which both versions failed; None when there are none.
+        answered: The requests that the challenger answered in the present step and that count, as far as it is known.
+        problem: Why the metrics are unreachable.
+    """
+
+    findings: Findings | None
+    failing: BothFail | None
+    answered: int | None
+    problem: str
+
+    @classmethod
+    def of(cls, plan: Plan, state: RolloutState, seen: Seen) -> _Known:
+        """Take it from what the signals say."""
+        if seen.windows is None:
+            return cls(None, None, None, seen.problem)
+        failing, began = both_fail(seen.windows, plan.max_failed), state.step_started_at
+        findings = None if plan.at_once else _judged(plan, state, seen.windows, failing)
+        counted = failing.others if failing else seen.windows
+        answered = None if began is None else sum(_requests(item) for item in counted if item.start >= began)
+        return cls(findings, failing, answered, seen.problem)
+
+
+def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failing: BothFail | None) -> Findings:
+    if failing is None:
+        return _judge(plan, state, windows, plan.alpha)
+    whole, counted = (_judge(plan, state, some, plan.alpha / 2) for some in (windows, failing.others))
+    if whole.answer == "worse":
+        return whole
+    reason = counted.reason
+    if counted.answer == "not worse" and failing.lasts:
+        text = f"not yet known, as both versions fail: {failing}. The challenger is not moved on while that lasts"
+        return replace(counted, answer="unknown", reason=replace(reason, text=text))
+    return replace(counted, reason=replace(reason, text=f"{reason.text}. Not counted is an outage: {failing}"))
+
+
+def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: float) -> Findings:
+    return judge(
+        windows,
+        metrics=plan.metrics,
+        alpha=alpha,
+        starts=state.step_starts,
+        segments=len(plan.steps),
+        last=state.step >= len(plan.steps) - 1,
+        promote_when=plan.promote_when,
+    )
+
+
+def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    findings = known.findings
+    if not state.on_trial:
+        return "hold", Reason("release", "phase", f"nothing is on trial ({state.phase.value})")
+    if findings is not None and findings.answer == "worse":
+        return "roll_back", findings.reason
+    if state.phase is Phase.HELD:
+        return "hold", Reason("timeout", "max_seconds", "held until a person decides")
+    if state.phase is Phase.PAUSED:
+        return _paused(plan, state, known)
+    taken = now - state.started_at - state.paused_seconds
+    if taken > plan.max_seconds:
+        return _time_out(plan, state, taken, known)
+    return _of_the_step(plan, state, known, now)
+
+
+def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    findings, blocked = known.findings, _not_ready(plan, state, known, now)
+    if blocked is not None:
+        return "hold", blocked
+    if plan.at_once:
+        return "promote", Reason("release", "baked", f"no alarm in {plan.steps[-1].bake_seconds:.0f} s at 100%")
+    if findings is None:
+        return "hold", _unreachable(known)
+    return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
+
+
+def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
+    approve = plan.steps[min(state.step, len(plan.steps) - 1)].approve
+    if approve and state.approved < state.step:
+        return "pause", reason
+    return ("promote" if state.step >= len(plan.steps) - 1 else "advance"), reason
+
+
+def _paused(plan: Plan, state: RolloutState, known: _Known) -> tuple[Action, Reason]:
+    """An approval lets it go on if the judge still says so; a worse judgement, an alarm or a person ends the pause."""
+    findings = known.findings
+    if not 0 <= state.step <= state.approved:
+        return "hold", Reason("person", "approve", f"step {state.step + 1} is passed and waits for an approval")
+    if findings is None:
+        return "hold", _unreachable(known)
+    if findings.answer != "not worse":
+        return "hold", findings.reason
+    return _forward(plan, state, Reason("person", "approve", f"step {state.step + 1} was approved"))
+
+
+def _requests(window: Window) -> int:
+    tally = window.challenger.get(REQUESTS)
+    return tally.count if tally else 0
+
+
+def _unreachable(known: _Known) -> Reason:
+    return Reason("judge", "metrics", f"the metrics are unreachable: {known.problem or 'no answer'}")
+
+
+def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Reason | None:
+    """What stands in the way of going on, whatever the judge says; None when nothing does."""
+    began = state.step_started_at
+    if state.phase is not Phase.BAKING or began is None:
+        return _gate_waits(plan, state) or _endpoint_waits(state)
+    step = plan.steps[min(state.step, len(plan.steps) - 1)]
+    baked = now - began
+    if baked < step.bake_seconds:
+        numbers = {"baked_seconds": baked, "bake_seconds": step.bake_seconds}
+        return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
+    if plan.at_once:
+        return None
+    answered = known.answered
+    if answered is None:
+        return _unreachable(known)
+    if answered < plan.min_requests:
+        numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
+        text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
+        apart = f". Not counted is an outage: {known.failing}" if known.failing else ""
+        return Reason("judge", "requests", f"{text} in this step{apart}", numbers)
+    return None
+
+
+def _endpoint_waits(state: RolloutState) -> Reason:
+    """What a trial waits for before its step begins: instances, the replay gate, or the weights."""
+    gate = state.gate_ahead and state.plan is not None and not state.plan.shadows(max(state.step, 0))
+    replay = "captured requests to be replayed to the challenger, before it gets live traffic"
+    if state.phase is Phase.PREPARING:
+        then = f", and for {replay}" if gate else ""
+        return Reason("endpoint", "preparing", f"waiting for the challenger's instances to start{then}")
+    if gate:
+        return Reason("replay", "preparing", f"waiting for {replay}")
+    return Reason("endpoint", "weights", "waiting for the endpoint to confirm the weights")
+
+
+def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:
+    """That the replay gate waits for captured requests; None when it does not."""
+    if plan.replay is None or state.replayed is None or not state.gate_ahead:
+        return None
+    numbers = {"requests": float(state.replayed.requests), "min_requests": float(plan.replay.least)}
+    return Reason("replay", "requests", unchecked(plan.replay, state.replayed), numbers)
+
+
+def _time_out(plan: Plan, state: RolloutState, taken: float, known: _Known) -> tuple[Action, Reason]:
+    last = _standing(plan, state, known)
+    text = f"no verdict within {plan.max_seconds:.0f} s: {last.text}"
+    reason = Reason("timeout", "max_seconds", text, {"seconds": taken, "max_seconds": plan.max_seconds, **last.numbers})
+    before_the_gate = state.gate_ahead and not plan.shadows(state.step)  # no live traffic, so no share to hold
+    hold = plan.on_timeout == "hold" and state.phase is Phase.BAKING and not before_the_gate
+    return ("wait_for_person" if hold else "roll_back"), reason
+
+
+def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
+    """What is known when the time is over."""
+    few = _gate_waits(plan, state)
+    if few is not None:
+        return replace(few, text=f"the challenger never got live traffic: {few.text}")
+    if state.phase is Phase.PREPARING:
+        replay = plan.replay is not None and state.replayed is None
+        what = "captured requests could not be replayed to it" if replay else "the endpoint was not ready for it"
+        return Reason("endpoint", "preparing", f"the challenger never got traffic: {what}")
+    if plan.at_once:
+        return Reason("release", "baked", "the endpoint did not confirm that the challenger serves everything")
+    return known.findings.reason if known.findings else _unreachable(known)

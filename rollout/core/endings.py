@@ -1,0 +1,230 @@
+"""How a rollout ends: pure functions from a state, and what happened, to the state that goes back, fails or is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rollout.core.errors import RolloutError
+from rollout.core.fault import at_fault
+from rollout.core.release import Release
+from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.reason import Reason
+
+_REJECTED_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """An event that changes nothing, and why."""
+
+    why: str
+
+
+def turn_back(
+    state: RolloutState,
+    reason: Reason,
+    now: float,
+    *,
+    variant: str | None = None,
+    at: float | None = None,
+    meant: str | None = None,
+) -> RolloutState | Ignored:
+    """Decide to roll back: the trial if there is one, else the last promotion.
+
+    Args:
+        state: The present state.
+        reason: Who wants it and why.
+        now: Epoch seconds.
+        variant: The variant that an alarm is about; None when a person asks.
+        at: When the event happened, epoch seconds.
+        meant: The id of the release that a person wants to be taken back; None when they did not say.
+
+    Returns:
+        The next state (`state` itself when it is already under way), or why nothing is to be done.
+
+    Raises:
+        RolloutError: A person asks, and there is nothing to go back to.
+    """
+    if state.phase in {Phase.ROLLING_BACK, Phase.RESTORING}:
+        return state
+    if at is not None and at < state.started_at:
+        return Ignored(f"the event is older than rollout {state.rollout_id}")
+    champion, challenger = state.champion, state.challenger
+    subject = challenger or champion
+    if meant is not None and subject is not None and meant != subject.id:
+        return Ignored(f"release {meant} was meant, but by now it is {subject.id} that would be taken back")
+    if champion is not None and challenger is not None:
+        if variant is not None and variant != challenger.variant:
+            return Ignored(f"the event is about variant {variant}, on trial is {challenger.variant}")
+        outcome = "withdrawn" if challenger.id == champion.id else "rolled_back"
+        return roll_back_trial(state, reason, outcome, now)
+    return _turn_back_champion(state, reason, now, variant)
+
+
+def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant: str | None) -> RolloutState | Ignored:
+    champion = state.champion
+    if variant is not None and (champion is None or variant != champion.variant):
+        serving = f"serving is {champion.variant}" if champion else "no release is champion yet"
+        return Ignored(f"the event is about variant {variant}, {serving}")
+    if champion is None or state.previous is None:
+        missing = "no release was ever promoted" if champion is None else "there is no previous champion to bring back"
+        if variant is not None:
+            return Ignored(missing)
+        raise RolloutError(f"nothing to roll back to on endpoint {state.endpoint}: {missing}")
+    watch = state.plan.watch_seconds if state.plan else 0.0
+    if variant is not None and now - state.promoted_at > watch:
+        return Ignored(f"champion {champion.id} was promoted more than {watch:.0f} s ago")
+    verdict = verdict_on(state, champion, "rolled_back", reason, now)
+    restoring = replace(state, phase=Phase.RESTORING, decided=verdict, moves=0)
+    return restoring.noting(now, Phase.RESTORING.value, f"{state.previous.id} comes back: {reason.text}")
+
+
+def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
+    """The endpoint does not come up as asked: go back to what served, or say so when nothing did.
+
+    Only a challenger whose own instance failed is rejected. When the champion's did, or nobody can tell whose, the
+    challenger was never tried: it may be released again, and a person may let it skip its trial.
+    """
+    champion, challenger, detail = state.champion, state.challenger, detail or "no reason given"
+    if state.phase is Phase.RESTORING and champion is not None:
+        reason = Reason("endpoint", "endpoint", f"the endpoint does not come up: {detail}")
+        verdict = verdict_on(state, champion, "failed", reason, now)
+        kept = replace(state, phase=Phase.IDLE, decided=None, verdict=verdict, moves=0)
+        return kept.noting(now, "failed", f"the previous champion does not come up: {detail}")
+    if challenger is None:
+        return state
+    if champion is None:
+        reason = Reason("endpoint", challenger.variant, f"release {challenger.id} does not come up: {detail}")
+        verdict = verdict_on(state, challenger, "failed", reason, now)
+        nothing = replace(state, phase=Phase.NONE, challenger=None, decided=None, verdict=verdict, moves=0)
+        return nothing.noting(now, "failed", reason.text)
+    if challenger.id == champion.id:
+        text = f"the champion, {champion.id}, does not come up on its other instances: {detail}"
+        return roll_back_trial(state, Reason("endpoint", champion.variant, text), "failed", now)
+    faulty = at_fault(detail, (challenger, champion))
+    text = _does_not_come_up(challenger, champion, faulty, detail)
+    reason = Reason("endpoint", faulty.variant if faulty else "endpoint", text)
+    return roll_back_trial(state, reason, "rolled_back" if faulty == challenger else "failed", now)
+
+
+def _does_not_come_up(challenger: Release, champion: Release, faulty: Release | None, detail: str) -> str:
+    if faulty == challenger:
+        return f"release {challenger.id} does not come up: {detail}"
+    next_step = (
+        f"Release {challenger.id} was not tried and is not rejected: put right what failed and release it again, or "
+        f"let it take over without a trial (skip-trial {challenger.id})"
+    )
+    if faulty == champion:
+        whose = f"a new instance of the champion, {champion.id}, does not come up, so nothing can be tried beside it"
+    else:
+        whose = "the endpoint does not come up, and its reason does not tell whose instance failed"
+    return f"{whose}: {detail}. {next_step}"
+
+
+def concluded(state: RolloutState, now: float) -> RolloutState:
+    """The endpoint serves what was decided: record the verdict."""
+    if state.phase is Phase.RESTORING:
+        return _restored(state, now)
+    if state.phase is Phase.ROLLING_BACK:
+        return _rolled_back(state, now)
+    return _promoted(state, now)
+
+
+def _promoted(state: RolloutState, now: float) -> RolloutState:
+    challenger, champion = state.challenger, state.champion
+    if challenger is None:
+        return state
+    first = Reason("release", "first", "the first release serves at once")
+    moved = Reason("release", "moved", "the champion serves from another endpoint config")
+    verdict = state.decided or verdict_on(state, challenger, "promoted", moved if champion else first, now)
+    same = champion is not None and champion.id == challenger.id
+    done = _idle(state, replace(verdict, at=now), challenger)
+    if same:  # the same model from other instances: what it may be taken back for, and until when, stays
+        return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
+    done = replace(done, previous=champion, promoted_at=now)
+    return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
+
+
+def _rolled_back(state: RolloutState, now: float) -> RolloutState:
+    verdict, champion = state.decided, state.champion
+    if verdict is None or champion is None:
+        return state
+    done = _idle(state, replace(verdict, at=now), champion)
+    if done.previous is not None and done.previous.id in done.rejected:  # it was tried again, and is no way back
+        done = replace(done, previous=None)
+    return done.noting(
+        now, verdict.outcome, f"{verdict.release} {verdict.outcome.replace('_', ' ')}: {verdict.reason.text}"
+    )
+
+
+def _restored(state: RolloutState, now: float) -> RolloutState:
+    verdict, previous = state.decided, state.previous
+    if verdict is None or previous is None:
+        return state
+    done = replace(_idle(state, replace(verdict, at=now), previous), previous=None, promoted_at=0.0)
+    return done.noting(now, verdict.outcome, f"{previous.id} is champion again: {verdict.reason.text}")
+
+
+def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutState:
+    rejected = dict(state.rejected)
+    if verdict.outcome == "rolled_back":
+        kept = replace(verdict, evidence=())  # the journal's item has a limit
+        rejected = dict([*rejected.items(), (verdict.release, kept)][-_REJECTED_KEPT:])
+    return replace(
+        remembered(state, verdict),
+        phase=Phase.IDLE,
+        champion=champion,
+        challenger=None,
+        pair_config=None,
+        shadow_config=None,
+        step=-1,
+        step_starts=(),
+        weights={champion.variant: 100},
+        paused_at=None,
+        moves=0,
+        decided=None,
+        rejected=rejected,
+        retiring=(),
+    )
+
+
+def remembered(state: RolloutState, verdict: Verdict) -> RolloutState:
+    """The state with how its rollout ended: that of a release, or a move of the champion to other instances."""
+    champion, challenger = state.champion, state.challenger
+    moves = champion is not None and challenger is not None and champion.id == challenger.id
+    return replace(state, moved=verdict) if moves else replace(state, verdict=verdict)
+
+
+def roll_back_trial(
+    state: RolloutState, reason: Reason, outcome: Outcome, now: float, evidence: tuple[Reason, ...] = ()
+) -> RolloutState:
+    """Decide to give the champion everything back."""
+    champion, challenger = state.champion, state.challenger
+    if champion is None or challenger is None:
+        return state
+    back = replace(
+        state,
+        phase=Phase.ROLLING_BACK,
+        weights={challenger.variant: 0, champion.variant: 100},  # of the same variant when only its instances change
+        moves=0,
+        decided=replace(verdict_on(state, challenger, outcome, reason, now), evidence=evidence),
+        paused_at=None,
+    )
+    return back.noting(now, Phase.ROLLING_BACK.value, f"{champion.id} gets 100% back: {reason.text}")
+
+
+def with_evidence(state: RolloutState, rollout_id: str, evidence: tuple[Reason, ...]) -> RolloutState:
+    """The state whose verdict on a trial has what was known of each metric, be it carried out by now or not."""
+
+    def filled(verdict: Verdict | None) -> Verdict | None:
+        meant = verdict is not None and verdict.rollout_id == rollout_id and not verdict.evidence
+        return replace(verdict, evidence=evidence) if verdict is not None and meant else verdict
+
+    after = replace(state, decided=filled(state.decided), verdict=filled(state.verdict))
+    return state if after == state else after
+
+
+def verdict_on(state: RolloutState, release: Release, outcome: Outcome, reason: Reason, now: float) -> Verdict:
+    """A verdict on a release of the present rollout."""
+    digest = release.package_digest
+    return Verdict(outcome, reason, state.rollout_id, release.id, release.recipe, digest, now)

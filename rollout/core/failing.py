@@ -1,0 +1,148 @@
+"""Do both versions fail? Then something is down that both need, and that says nothing for a challenger. Pure.
+
+    failing = both_fail(windows, tolerated=0.05)
+    failing.others     # the windows that count
+    failing.lasts      # whether it is so in the newest ones
+
+Such windows are told by the champion's failures, beyond chance: where only chance could tell them, leaving out those in
+which both failed by chance would leave a challenger better than it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from operator import attrgetter
+
+from rollout.judge.metrics import Tally, Window
+
+FAILED = "failed"
+"""The tally of answers 5XX: the version's failures, without the refusals (4XX) that a client's own mistakes bring."""
+ERRORS_OF_MEAN = 3.0
+"""By how many standard errors one must be worse than the other; by chance it is so once in several hundred outages."""
+_NOTHING = Tally()
+_ENOUGH = 50  # requests of the champion; windows with fewer are looked at together
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Requests of one version, and how many of them were bad (failed, or slow)."""
+
+    bad: float
+    requests: float
+
+    @property
+    def share(self) -> float:
+        """The share of bad ones; 0 without a request."""
+        return self.bad / self.requests if self.requests else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.bad:.0f} of {self.requests:.0f} ({self.share:.1%})"
+
+
+def clearly_worse(one: Counted, other: Counted, tolerated: float) -> bool:
+    """Whether one version fails more than another by more than is tolerated, beyond chance.
+
+    With p = (bad + 1) / (requests + 2) of each and t the tolerated share:
+
+        p1 - p0 > t + 3 sqrt(p0 (1 - p0) / (requests0 + 2) + p1 (1 - p1) / (requests1 + 2)).
+
+    Source: Agresti, Caffo, Simple and effective confidence intervals for proportions and differences of proportions
+    result from adding two successes and two failures, The American Statistician 54 (2000).
+    """
+    p1, p0 = _adjusted(one), _adjusted(other)
+    spread = p0 * (1 - p0) / (other.requests + 2) + p1 * (1 - p1) / (one.requests + 2)
+    return p1 - p0 > tolerated + ERRORS_OF_MEAN * math.sqrt(spread)
+
+
+def clearly_fails(counted: Counted, tolerated: float) -> bool:
+    """Whether a version fails more than is tolerated, beyond chance: p - 3 sqrt(p (1 - p) / (requests + 2)) > t."""
+    p = _adjusted(counted)
+    return p - ERRORS_OF_MEAN * math.sqrt(p * (1 - p) / (counted.requests + 2)) > tolerated
+
+
+def _adjusted(counted: Counted) -> float:
+    return (counted.bad + 1) / (counted.requests + 2)
+
+
+@dataclass(frozen=True)
+class BothFail:
+    """The windows in which both versions failed more than is tolerated.
+
+    Attributes:
+        tolerated: The share of requests that may fail.
+        windows: How many windows these are.
+        of: How many there are in all.
+        challenger: The challenger's requests in them.
+        champion: The champion's.
+        others: The other windows.
+        lasts: Whether the newest windows are among them.
+    """
+
+    tolerated: float
+    windows: int
+    of: int
+    challenger: Counted
+    champion: Counted
+    others: tuple[Window, ...]
+    lasts: bool
+
+    def __str__(self) -> str:
+        return (
+            f"in {self.windows} of {self.of} windows both versions failed (5XX) more than the tolerated "
+            f"{self.tolerated:.1%}: {self.challenger} requests of the challenger, {self.champion} of the champion"
+        )
+
+
+def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
+    """The windows in which both versions failed, and failed alike.
+
+    Args:
+        windows: The windows of a trial, with tallies of `FAILED`; where these are missing, nothing is known to fail.
+        tolerated: The share of requests that may fail.
+
+    Returns:
+        None when there is no such window, and when the challenger is clearly better in them, taken together: one that
+        mends the champion must get through.
+    """
+    ordered = sorted(windows, key=attrgetter("start"))
+    champion = [window.champion.get(FAILED, _NOTHING) for window in ordered]
+    if not any(tally.total for tally in champion):
+        return None  # which is so after nearly every window, and a trial has tens of thousands
+    challenger = [window.challenger.get(FAILED, _NOTHING) for window in ordered]
+    groups = _groups([tally.count for tally in champion])
+    alike = [_alike(_sum(challenger[group]), _sum(champion[group]), tolerated) for group in groups]
+    shared = [it for group, it in zip(groups, alike, strict=True) for _ in ordered[group]]
+    apart = [not it for it in shared]
+    if _alike(_sum(compress(challenger, apart)), _sum(compress(champion, apart)), tolerated):
+        # Too little in each of them to tell, but not in all together.
+        shared, apart, alike = [True] * len(ordered), [False] * len(ordered), [True]
+    new, old = _sum(compress(challenger, shared)), _sum(compress(champion, shared))
+    if not any(shared) or clearly_worse(old, new, tolerated):
+        return None
+    return BothFail(
+        tolerated, sum(shared), len(ordered), new, old, others=tuple(compress(ordered, apart)), lasts=alike[-1]
+    )
+
+
+def _groups(requests: Sequence[int]) -> list[slice]:
+    """So many windows together, in their order, that the champion has enough requests in each group."""
+    groups, begin, count = list[slice](), 0, 0
+    for at, more in enumerate(requests):
+        if count >= _ENOUGH and more:
+            groups.append(slice(begin, at))
+            begin, count = at, 0
+        count += more
+    return [*groups, slice(begin, len(requests))]
+
+
+def _alike(challenger: Counted, champion: Counted, tolerated: float) -> bool:
+    """Whether the champion clearly fails, and the challenger, if it was asked, fails as well."""
+    return clearly_fails(champion, tolerated) and (not challenger.requests or challenger.share > tolerated)
+
+
+def _sum(tallies: Iterable[Tally]) -> Counted:
+    each = list(tallies)
+    return Counted(sum(tally.total for tally in each), sum(tally.count for tally in each))

@@ -1,0 +1,184 @@
+"""The replay gate: what does the challenger make of requests that the champion has answered? Pure.
+
+    examine(b'{"late": true, "p": 0.7}', b'{"late": false, "p": 0.4}')    # another decision: "late is false, was true"
+    examine(b"1,0.7", b"0,0.4")                                           # another decision: "[0][0] is 0, was 1"
+    summary = summed(answers)
+    judged_replay(gate, summary)    # why the challenger is turned back, or None
+
+An answer's *schema* is its structure: the names, the lengths of lists and rows, the types, and numbers that are finite.
+Its *decision* is all that is no fraction: booleans, text, whole numbers, `1.0` as well as `1`. Fractions are scores and
+may differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal, cast
+
+from rollout.core.answers import OTHER, broken, form_of
+from rollout.core.plan import ReplayGate
+from rollout.core.state import Replayed
+from rollout.reason import Reason
+
+_EXAMPLES = 5
+_LONGEST = 160
+
+Kind = Literal["same", "changed", "error"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """How one answer compares: `error` is a failure or another schema, `changed` another decision; and what differs."""
+
+    kind: Kind
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One captured request, replayed.
+
+    Attributes:
+        examined: How the challenger's answer compares with the champion's.
+        seconds: How long the challenger took.
+        champion_seconds: How long the champion takes for the same request now; None when it was not asked again.
+    """
+
+    examined: Examined
+    seconds: float
+    champion_seconds: float | None = None
+
+
+def examine(champion: bytes, challenger: bytes) -> Examined:
+    """Compare two answers' bodies. Where the champion's is no text, only that the challenger's is not empty."""
+    form, expected = form_of(champion)
+    got = form.read(challenger)
+    wrong = broken(challenger)
+    if wrong:  # whatever the champion says
+        return Examined("error", wrong)
+    if got is OTHER:
+        return Examined("error", f"the answer is no {form.name}: {_short(challenger)}")
+    changed = ""
+    for difference in _differences(expected, got, ""):
+        if difference.kind == "error":
+            return difference
+        changed = changed or difference.text
+    return Examined("changed", changed) if changed else Examined("same")
+
+
+def summed(answers: Sequence[Answer], unreadable: Mapping[str, int] | None = None) -> Replayed:
+    """What all the answers come to.
+
+    Args:
+        answers: Of the requests that were replayed.
+        unreadable: Why captured records were passed over -> how many.
+    """
+    wrong = [item.examined.text for item in answers if item.examined.kind == "error"]
+    changed = [item.examined.text for item in answers if item.examined.kind == "changed"]
+    timed = [item for item in answers if item.champion_seconds is not None and item.examined.kind != "error"]
+    ratio = None
+    if timed:
+        least = 1e-6
+        champion = median(item.champion_seconds or 0.0 for item in timed)
+        ratio = median(item.seconds for item in timed) / max(champion, least)
+    examples = tuple(dict.fromkeys([*wrong, *changed]))[:_EXAMPLES]
+    return Replayed(len(answers), len(wrong), len(changed), ratio, examples, dict(unreadable or {}))
+
+
+def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
+    """Why the challenger is turned back; None when it is not, as it passes or the gate waits for more requests."""
+    if not seen.requests or gate.waits(seen.requests):
+        return None
+    errors, changed = seen.errors / seen.requests, seen.changed / seen.requests
+    numbers = {"requests": float(seen.requests), "errors": errors, "changed": changed}
+    if seen.latency_ratio is not None:
+        numbers["latency_ratio"] = seen.latency_ratio
+    example = f": {seen.examples[0]}" if seen.examples else ""
+    of = f"of {seen.requests} replayed requests"
+    if errors > gate.max_errors:
+        text = f"{errors:.1%} {of} got an error or another schema, allowed are {gate.max_errors:.1%}{example}"
+        return Reason("replay", "errors", text, {**numbers, "max_errors": gate.max_errors})
+    if changed > gate.max_changed:
+        text = f"{changed:.1%} {of} got another decision, allowed are {gate.max_changed:.1%}{example}"
+        return Reason("replay", "changed decisions", text, {**numbers, "max_changed": gate.max_changed})
+    if seen.latency_ratio is not None and seen.latency_ratio > gate.max_latency_ratio:
+        text = (
+            f"the median latency {of} is {seen.latency_ratio:.2f} times the champion's, allowed is "
+            f"{gate.max_latency_ratio:g} times"
+        )
+        return Reason("replay", "latency", text, {**numbers, "max_latency_ratio": gate.max_latency_ratio})
+    return None
+
+
+def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> str:
+    """Why the gate could not be checked; empty when it was, or is still to be, or when there is none."""
+    if gate is None or seen is None or seen.requests >= gate.least:
+        return ""
+    needed = f"only {seen.requests} captured requests were there to replay, at least {gate.least} are needed"
+    then = "it waits for more" if gate.on_too_few == "wait" else "on_too_few: pass lets it through"
+    return f"the replay gate could not be checked: {needed} (replay.min_requests); {then}"
+
+
+def replay_text(gate: ReplayGate | None, seen: Replayed) -> str:
+    """The outcome in one sentence."""
+    few = unchecked(gate, seen)
+    return f"{_replay_text(seen)}; {few}" if few else _replay_text(seen)
+
+
+def _replay_text(seen: Replayed) -> str:
+    whys = ", ".join(f"{count} times {why}" for why, count in seen.unreadable.items())
+    passed_over = f" ({sum(seen.unreadable.values())} captured records cannot be read: {whys})" if whys else ""
+    if not seen.requests:
+        return f"no captured requests to replay{passed_over}"
+    ratio = f", median latency {seen.latency_ratio:.2f} times" if seen.latency_ratio is not None else ""
+    found = f"{seen.errors} errors, {seen.changed} other decisions"
+    return f"{seen.requests} captured requests replayed: {found}{ratio}{passed_over}"
+
+
+def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:
+    """Every difference in schema or decision, in the order of the champion's answer."""
+    at = where or "the answer"
+    if _type(expected) != _type(got):
+        yield Examined("error", f"{at} is {_short(got)}, of type {_type(got)}; expected {_type(expected)}")
+    elif isinstance(expected, Mapping):
+        yield from _members(cast(Mapping[str, Any], expected), cast(Mapping[str, Any], got), where)
+    elif isinstance(expected, list):
+        wanted, found = cast(list[Any], expected), cast(list[Any], got)
+        if len(wanted) != len(found):
+            yield Examined("error", f"{at} has {len(found)} items; expected {len(wanted)}")
+            return
+        for place, (left, right) in enumerate(zip(wanted, found, strict=True)):
+            yield from _differences(left, right, f"{where}[{place}]")
+    elif expected != got and not _fraction(expected) and not _fraction(got):
+        yield Examined("changed", f"{at} is {_short(got)}, was {_short(expected)}")
+
+
+def _members(expected: Mapping[str, Any], got: Mapping[str, Any], where: str) -> Iterator[Examined]:
+    for name in (*expected, *(name for name in got if name not in expected)):
+        at = f"{where}.{name}".lstrip(".")
+        if name in expected and name in got:
+            yield from _differences(expected[name], got[name], at)
+        else:
+            yield Examined("error", f"{at} {'is missing' if name in expected else 'was never there'}")
+
+
+def _fraction(value: Any) -> bool:
+    """Whether it is a number that is not whole, as NaN and infinity are not either."""
+    return isinstance(value, float) and not value.is_integer()
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds[type(value)]
+
+
+def _short(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

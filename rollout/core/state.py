@@ -1,0 +1,360 @@
+"""What the journal keeps of an endpoint: who serves, who is on trial, how far, and the verdicts so far.
+
+    state = RolloutState.from_json(text)
+    state.champion, state.challenger, state.phase, state.verdict
+
+A state says what *should* be; the endpoint says what is. The controller closes the gap, and any controller can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from rollout.core.plan import ERRORS, Plan
+from rollout.core.release import ID_DIGITS, Release
+from rollout.reason import Reason
+
+VERSION = 2
+HISTORY = 40
+
+Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
+
+
+class StateError(ValueError):
+    """A journal entry cannot be read; the message says which part and what was expected."""
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    NONE = "none"  # nothing was ever released
+    MOVING = "moving"  # the challenger takes over at once, without a trial: a first release, or other instances
+    IDLE = "idle"  # the champion serves alone
+    PREPARING = "preparing"  # the endpoint moves to the pair config; the challenger has no traffic
+    BAKING = "baking"  # the challenger has a share of traffic and is judged
+    PAUSED = "paused"  # the step is passed, and the plan asks for a person's approval before the next
+    HELD = "held"  # out of time, and asked to wait at the present weight: a person ends it, or gives it more time
+    PROMOTING = "promoting"  # decided: the challenger becomes champion
+    ROLLING_BACK = "rolling_back"  # decided: the champion keeps everything
+    RESTORING = "restoring"  # decided: the previous champion comes back after a promotion
+
+
+ON_TRIAL = frozenset({Phase.PREPARING, Phase.BAKING, Phase.PAUSED, Phase.HELD})
+AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.PAUSED, Phase.HELD})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a rollout ended.
+
+    Attributes:
+        outcome: What became of the release.
+        reason: Why.
+        rollout_id: The rollout that ended.
+        release: The short id of the release that was on trial.
+        recipe: Its recipe digest.
+        package_digest: Its package digest.
+        at: When, in epoch seconds.
+        evidence: What was known of each metric when it was decided.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    rollout_id: str
+    release: str
+    recipe: str
+    package_digest: str
+    at: float
+    evidence: tuple[Reason, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
+        """Read back what `dataclasses.asdict` wrote."""
+        evidence = tuple(Reason.from_dict(item) for item in value.get("evidence", ()))
+        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]), "evidence": evidence}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for the history and for notifications.
+
+    Attributes:
+        at: When, in epoch seconds.
+        rollout_id: Of which rollout.
+        kind: One of the phases' and verdicts' names, or `weights`.
+        text: One sentence for a person.
+        weights: The percent of traffic per variant that was asked for then.
+    """
+
+    at: float
+    rollout_id: str
+    kind: str
+    text: str
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Event:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "weights": dict(value["weights"])}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """What a quantile of latency is compared at.
+
+    Attributes:
+        value: The champion's quantile before it was compared, microseconds.
+        since: Epoch seconds; only windows from then on count, for the value was chosen before they were seen.
+    """
+
+    value: float
+    since: float
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the challenger made of captured requests of the champion.
+
+    Attributes:
+        requests: How many were replayed.
+        errors: How many of its answers were errors, or of another shape than the champion's.
+        changed: How many of the others decide otherwise than the champion's.
+        latency_ratio: The ratio of the medians of latency, challenger / champion; None when it could not be measured.
+        examples: What was wrong, a sentence each; at most a few.
+        unreadable: Why captured records were passed over -> how many.
+    """
+
+    requests: int
+    errors: int
+    changed: int
+    latency_ratio: float | None
+    examples: tuple[str, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Replayed:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "examples": tuple(value["examples"])}
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A superseded challenger that the endpoint may still use: not to be deleted yet."""
+
+    release: Release
+    pair_config: str | None
+    shadow_config: str | None = None
+
+
+@dataclass(frozen=True)
+class SkipTrial:
+    """A person's leave for one release to take over without a trial.
+
+    Attributes:
+        release: The release's id.
+        reason: Who gave it and why.
+    """
+
+    release: str
+    reason: Reason
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> SkipTrial:
+        """Read back what `dataclasses.asdict` wrote; of an older journal, which named the recipe, the release's id."""
+        release = value["release"] if "release" in value else value["recipe"][:ID_DIGITS]
+        return cls(release, Reason.from_dict(value["reason"]))
+
+
+@dataclass(frozen=True)
+class RolloutState:
+    """All that is remembered of one endpoint's rollouts.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        rollout_id: Names the present (or last) rollout, and fences events of earlier ones. Empty before the first.
+        revision: Counts the writes; the journal takes a write only on the revision that was read.
+        phase: Where the rollout stands.
+        champion: The release that serves.
+        challenger: The release on trial.
+        previous: The champion before this one, kept so that it can come back.
+        pair_config: The endpoint config that serves champion and challenger together.
+        shadow_config: The endpoint config that serves the champion and copies requests to the challenger.
+        plan: The plan of the present (or last) rollout.
+        step: Index into the plan's steps; -1 before the first.
+        step_reason: Why the present step was asked for.
+        started_at: When the rollout was begun, epoch seconds.
+        step_starts: When each step so far was confirmed by the endpoint, epoch seconds.
+        weights: Percent of traffic per variant that is asked for.
+        approved: The last step that a person approved; -1 before the first.
+        paused_at: Since when the trial waits for an approval, epoch seconds; None when it does not.
+        paused_seconds: What does not count as the trial's time: its waits for approvals and, once a person gave it more
+            time, all that was before.
+        pivots: Where quantiles of latency are compared, by metric.
+        replayed: What the challenger made of captured requests; None before they were replayed.
+        rehearsed_at: When they were replayed, epoch seconds.
+        moves: How often the endpoint was asked to change its config in this phase.
+        decided: Why the rollout goes forward or back, from the decision until the verdict.
+        promoted_at: When the champion became champion, epoch seconds.
+        verdict: How the last rollout of a release ended.
+        moved: How the last move of the champion to other instances ended.
+        rejected: Release id -> the verdict that rejected it.
+        retiring: Superseded challengers that the endpoint may still use.
+        skip_trial: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
+        outbox: Events that were not yet sent.
+        claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
+        history: The last events, oldest first.
+    """
+
+    endpoint: str
+    rollout_id: str = ""
+    revision: int = 0
+    phase: Phase = Phase.NONE
+    champion: Release | None = None
+    challenger: Release | None = None
+    previous: Release | None = None
+    pair_config: str | None = None
+    shadow_config: str | None = None
+    plan: Plan | None = None
+    step: int = -1
+    step_reason: str = ""
+    started_at: float = 0.0
+    step_starts: tuple[float, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+    approved: int = -1
+    paused_at: float | None = None
+    paused_seconds: float = 0.0
+    pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
+    replayed: Replayed | None = None
+    rehearsed_at: float = 0.0
+    moves: int = 0
+    decided: Verdict | None = None
+    promoted_at: float = 0.0
+    verdict: Verdict | None = None
+    moved: Verdict | None = None
+    rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
+    retiring: tuple[Retiring, ...] = ()
+    skip_trial: SkipTrial | None = None
+    outbox: tuple[Event, ...] = ()
+    claimed_at: float = 0.0
+    history: tuple[Event, ...] = ()
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether a challenger is on trial now."""
+        return self.phase in ON_TRIAL
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing moves without a new release, an alarm or a person."""
+        return self.phase in AT_REST
+
+    @property
+    def last(self) -> Verdict | None:
+        """How the last rollout ended, be it of a release, or a move of the champion to other instances."""
+        ended = [item for item in (self.verdict, self.moved) if item is not None]
+        return max(ended, key=lambda item: item.at, default=None)
+
+    @property
+    def gate_ahead(self) -> bool:
+        """Whether the replay gate is still to be passed: nothing was replayed yet, or too little while it waits."""
+        gate = self.plan.replay if self.plan else None
+        return gate is not None and (self.replayed is None or gate.waits(self.replayed.requests))
+
+    @property
+    def step_started_at(self) -> float | None:
+        """When the endpoint confirmed the present step's weights; None while it has not."""
+        return self.step_starts[self.step] if 0 <= self.step < len(self.step_starts) else None
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every release that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        found = [self.champion, self.challenger, self.previous, *(item.release for item in self.retiring)]
+        return tuple({item.config_name: item for item in found if item is not None}.values())
+
+    def configs(self) -> tuple[str, ...]:
+        """Every endpoint config that the endpoint uses, or that a rollback would need. None of these may be deleted."""
+        beside = [self, *self.retiring]
+        shared = [name for item in beside for name in (item.pair_config, item.shadow_config) if name]
+        solo = [item.config_name for item in self.releases()]
+        return tuple(dict.fromkeys([*solo, *shared]))
+
+    def noting(self, at: float, kind: str, text: str, *, send: bool = True) -> RolloutState:
+        """The state with one more event in the history, and in the outbox when it is to be sent."""
+        event = Event(at, self.rollout_id, kind, text, dict(self.weights))
+        outbox = (*self.outbox, event)[-HISTORY:] if send else self.outbox
+        return replace(self, history=(*self.history, event)[-HISTORY:], outbox=outbox)
+
+    def written(self) -> RolloutState:
+        """The state as it stands in the journal after the next write."""
+        return replace(self, revision=self.revision + 1)
+
+    def to_json(self) -> str:
+        """The state as one JSON object with a format version."""
+        return json.dumps({"version": VERSION, **vars(self)}, sort_keys=True, default=vars)
+
+    @classmethod
+    def from_json(cls, text: str) -> RolloutState:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            StateError: The text is not a state, or a newer version of one.
+        """
+        try:
+            value: dict[str, Any] = json.loads(text)
+            version = value.pop("version")
+            if version not in {1, VERSION}:
+                raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
+            if "waiver" in value:  # its name in older journals
+                value["skip_trial"] = value.pop("waiver")
+            return cls(**{**value, **_parts(_upgraded(value) if version == 1 else value)})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
+
+
+def _upgraded(value: dict[str, Any]) -> dict[str, Any]:
+    """An entry of version 1, which compared only error rates, as one of the present version."""
+    plan = value["plan"]
+    if plan and "error_margin" in plan:
+        rest = {name: item for name, item in plan.items() if name != "error_margin"}
+        value["plan"] = {**rest, "metrics": [asdict(replace(ERRORS, margin=plan["error_margin"]))]}
+    return value
+
+
+def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
+    def release(name: str) -> Release | None:
+        return Release.from_dict(value[name]) if value[name] else None
+
+    def verdict(name: str) -> Verdict | None:
+        return Verdict.from_dict(value[name]) if value[name] else None
+
+    return {
+        "phase": Phase(value["phase"]),
+        "champion": release("champion"),
+        "challenger": release("challenger"),
+        "previous": release("previous"),
+        "plan": Plan.from_dict(value["plan"]) if value["plan"] else None,
+        "step_starts": tuple(value["step_starts"]),
+        "weights": dict(value["weights"]),
+        "pivots": {name: Pivot(**item) for name, item in value.get("pivots", {}).items()},
+        "replayed": Replayed.from_dict(value["replayed"]) if value.get("replayed") else None,
+        "decided": verdict("decided"),
+        "verdict": verdict("verdict"),
+        "moved": Verdict.from_dict(value["moved"]) if value.get("moved") else None,
+        "rejected": {item.release: item for item in map(Verdict.from_dict, value["rejected"].values())},
+        "retiring": tuple(_retiring(item) for item in value["retiring"]),
+        "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value.get("skip_trial") else None,
+        "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
+        "history": tuple(Event.from_dict(item) for item in value["history"]),
+    }
+
+
+def _retiring(value: Mapping[str, Any]) -> Retiring:
+    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value.get("shadow_config"))

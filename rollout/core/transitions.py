@@ -1,0 +1,310 @@
+"""How a rollout goes forward: pure functions from a state, and what happened, to the next state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rollout.core.decision import Decision
+from rollout.core.endings import remembered, roll_back_trial, verdict_on
+from rollout.core.errors import RolloutError
+from rollout.core.plan import LONGEST, Plan
+from rollout.core.release import Release
+from rollout.core.replay import judged_replay, replay_text, unchecked
+from rollout.core.state import Phase, Pivot, Replayed, Retiring, RolloutState, SkipTrial, Verdict
+from rollout.judge.words import latency
+from rollout.reason import Reason
+
+
+class Rejected(RolloutError):
+    """The release was rolled back before: not tried again until its recipe or image changes, or a person clears it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(
+            f"release {verdict.release} was rolled back before: {verdict.reason.text}. "
+            "Change its recipe or image, or clear the rejection, to try it again"
+        )
+
+
+def begin(
+    state: RolloutState,
+    target: Release,
+    pair_config: str | None,
+    plan: Plan,
+    now: float,
+    *,
+    shadow_config: str | None = None,
+    beside: str | None = None,
+) -> RolloutState:
+    """Put a release on trial, or make it champion at once when there is none, or when a person let it skip the trial.
+
+    Args:
+        state: The present state, in no phase that must first end (`promoting`, `rolling_back`, `restoring`).
+        target: The release that is wanted.
+        pair_config: The endpoint config that serves champion and target together; needed when there is a champion.
+        plan: How the target earns its traffic.
+        now: Epoch seconds.
+        shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when the
+            plan begins with a shadow step.
+        beside: The champion's own config that `pair_config` was made for; None when that cannot have changed.
+
+    Returns:
+        The next state; `state` itself when the target is already champion or on trial.
+
+    Raises:
+        Rejected: The target was rolled back before.
+        RolloutError: `pair_config` is missing, or was made for another champion.
+    """
+    if target.id in state.rejected:
+        raise Rejected(state.rejected[target.id])
+    champion, challenger = state.champion, state.challenger
+    if champion is not None and champion.config_name == target.config_name:
+        if challenger is None:
+            return state
+        text = f"release {target.id}, the champion, is wanted again"
+        return roll_back_trial(state, Reason("release", "withdrawn", text), "withdrawn", now)
+    tried_so = state.on_trial and state.pair_config == pair_config
+    if challenger == target and (tried_so or state.phase is Phase.MOVING):
+        return state
+    if champion is None or champion.id == target.id:
+        return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+    if not pair_config:
+        raise RolloutError(
+            f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
+            f"{champion.id} and {target.id} together"
+        )
+    if plan.steps[0].shadow and not shadow_config:
+        raise RolloutError(
+            f"shadow_config: got {shadow_config!r}, expected the endpoint config that serves the champion "
+            f"{champion.id} and copies requests to {target.id}"
+        )
+    if beside is not None and beside != champion.config_name:
+        raise RolloutError(
+            f"the champion is now {champion.id} (config {champion.config_name}), which came to be it after this update "
+            f"had begun, and {target.id} was planned beside another (config {beside}). Nothing was moved; the same "
+            "update once more puts it on trial"
+        )
+    if state.skip_trial is not None and state.skip_trial.release == target.id:
+        moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+        return replace(moving, decided=verdict_on(moving, target, "promoted", state.skip_trial.reason, now))
+    begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
+    return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
+
+
+def _start(
+    state: RolloutState, target: Release, *, phase: Phase, pair_config: str | None, plan: Plan, now: float
+) -> RolloutState:
+    champion, old = state.champion, state.challenger
+    retiring = state.retiring
+    if old is not None:
+        retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
+        text = f"release {target.id} is wanted instead"
+        if phase is Phase.MOVING and champion is not None and champion.id == target.id:
+            text = f"the champion, {champion.id}, is wanted alone, on other instances"
+        if old.id == target.id:
+            others = old.config_name != target.config_name
+            text = f"it is tried again {'on other instances' if others else 'with other settings'}"
+        state = remembered(state, verdict_on(state, old, "superseded", Reason("release", "superseded", text), now))
+        state = state.noting(now, "superseded", f"{old.id} superseded: {text}")  # an event of the old one's rollout
+    rollout_id = f"{state.revision + 1:06d}-{target.id}"
+    begun = replace(
+        state,
+        rollout_id=rollout_id,
+        phase=phase,
+        challenger=target,
+        pair_config=pair_config,
+        shadow_config=None,
+        plan=plan,
+        step=-1,
+        step_reason="",
+        started_at=now,
+        step_starts=(),
+        approved=-1,
+        paused_at=None,
+        paused_seconds=0.0,
+        pivots={},
+        replayed=None,
+        rehearsed_at=0.0,
+        weights={champion.variant: 100, target.variant: 0} if champion and phase is Phase.PREPARING else {},
+        moves=0,
+        decided=None,
+        retiring=retiring,
+        skip_trial=None,
+    )
+    return begun.noting(now, phase.value, _begins(target, champion))
+
+
+def _begins(target: Release, champion: Release | None) -> str:
+    if champion is not None and champion.id == target.id:
+        return f"the champion, {champion.id}, moves to other instances, without a trial"
+    beside = f" beside champion {champion.id}" if champion else ""
+    return f"release {target.id}{_same_model(target, champion)} begins{beside}"
+
+
+def _same_model(target: Release, champion: Release | None) -> str:
+    """What is worth telling of a release whose model is the champion's."""
+    if champion is None or champion.recipe != target.recipe:
+        return ""
+    return ", the champion's model in another image,"
+
+
+def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
+    """The state after a decision on the trial; `state` itself on `hold`."""
+    champion, challenger = state.champion, state.challenger
+    if champion is None or challenger is None or decision.action == "hold":
+        return state
+    evidence = tuple(finding.reason for finding in decision.findings.each) if decision.findings else ()
+    if decision.action == "roll_back":
+        return roll_back_trial(state, decision.reason, "rolled_back", now, evidence)
+    if decision.action == "wait_for_person":
+        return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, decision.reason.text)
+    if decision.action == "pause":
+        text = f"step {state.step + 1} of {challenger.id} waits for an approval: {decision.reason.text}"
+        return replace(state, phase=Phase.PAUSED, paused_at=now).noting(now, Phase.PAUSED.value, text)
+    going = resumed(state, now)
+    if decision.action == "promote":
+        weights = {champion.variant: 0, challenger.variant: 100}
+        reason = _with_caveat(state, decision.reason)
+        verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
+        promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
+        return promoting.noting(now, Phase.PROMOTING.value, f"{challenger.id} goes to 100%: {reason.text}")
+    return to_step(going, decision.step, decision.reason.text)
+
+
+def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
+    """A promotion's reason, which says so when the replay gate let through what it could not check."""
+    caveat = unchecked(state.plan.replay if state.plan else None, state.replayed)
+    return replace(reason, text=f"{reason.text}; {caveat}") if caveat else reason
+
+
+def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
+    """Let a trial that waits for an approval go on, or give one that is held as much time again.
+
+    It decides nothing by itself: the judge still has to say "not worse", and a worse judgement rolls back.
+
+    Args:
+        state: The present state.
+        reason: Who approves and why.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: Nothing waits for a person, or there is no more time to give.
+    """
+    if state.phase is Phase.HELD:
+        return _given_more_time(state, reason, now)
+    if state.phase is not Phase.PAUSED or state.challenger is None:
+        where = f"endpoint {state.endpoint}, which is {state.phase.value}"
+        raise RolloutError(f"nothing waits for an approval on {where}")
+    approved = replace(state, approved=state.step)
+    text = f"step {state.step + 1} of {state.challenger.id} is approved: {reason.text}"
+    return approved.noting(now, "approved", text)
+
+
+def _given_more_time(state: RolloutState, reason: Reason, now: float) -> RolloutState:
+    plan, challenger = state.plan, state.challenger
+    if plan is None or challenger is None:
+        return state
+    in_all = now - state.started_at + plan.max_seconds
+    if in_all > LONGEST:
+        raise RolloutError(
+            f"the trial of {challenger.id} would last {in_all:.0f} s in all, allowed is at most {LONGEST} s, as its "
+            "metrics are kept no longer: roll it back, and release it again"
+        )
+    going = replace(state, phase=Phase.BAKING, paused_seconds=now - state.started_at)
+    text = f"the trial of {challenger.id} goes on for another {plan.max_seconds:.0f} s: {reason.text}"
+    return going.noting(now, "approved", text)
+
+
+def resumed(state: RolloutState, now: float) -> RolloutState:
+    """The state once it no longer waits for an approval; the wait is not counted as the trial's time."""
+    waited = now - state.paused_at if state.paused_at is not None else 0.0
+    return replace(state, paused_at=None, paused_seconds=state.paused_seconds + waited)
+
+
+def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
+    """Let a release that could not be put beside the champion take over without a trial when it is released next.
+
+    Args:
+        state: The present state.
+        release: The release's short id, or its recipe digest.
+        reason: Who wants it and why.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: The last rollout was not that release's, or did not end so. Any other release has its trial.
+    """
+    verdict = state.verdict
+    if state.phase is not Phase.IDLE or verdict is None or verdict.outcome != "failed":
+        ended = f"{verdict.release} {verdict.outcome.replace('_', ' ')}" if verdict else "none yet"
+        raise RolloutError(
+            f"release {release} cannot skip its trial: only a release that failed to come up through no fault of its "
+            f"own may, and the last verdict is: {ended} (phase {state.phase.value})"
+        )
+    if release not in {verdict.release, verdict.recipe}:
+        raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
+    skipping = replace(state, skip_trial=SkipTrial(verdict.release, reason))
+    return skipping.noting(now, "skip_trial", f"{verdict.release} may take over without a trial: {reason.text}")
+
+
+def clear(state: RolloutState, release: str, now: float) -> RolloutState:
+    """Let a rejected release be tried again.
+
+    Args:
+        state: The present state.
+        release: Its id, or a recipe digest: then every image of it.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: No such release was rejected.
+    """
+    left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
+    if len(left) == len(state.rejected):
+        known = ", ".join(item.release for item in state.rejected.values()) or "none"
+        raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
+    return replace(state, rejected=left).noting(now, "cleared", f"{release} may be tried again")
+
+
+def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:
+    """The state with more quantiles to compare at."""
+    each = ", ".join(f"of {name} {latency(pivot.value)}" for name, pivot in pivots.items())
+    text = f"latencies are compared from now on; the pivot, which is the champion's by now, is {each}"
+    return replace(state, pivots={**state.pivots, **pivots}).noting(now, "pivots", text, send=False)
+
+
+def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState:
+    """The state after captured requests were replayed: the trial goes on or waits, or the challenger is rolled back."""
+    plan, challenger = state.plan, state.challenger
+    if plan is None or plan.replay is None or challenger is None:
+        return state
+    kept = replace(state, replayed=outcome, rehearsed_at=now)
+    reason = judged_replay(plan.replay, outcome)
+    if reason is not None:
+        return roll_back_trial(kept, reason, "rolled_back", now)
+    if kept.gate_ahead and state.replayed is not None:
+        return kept  # that it waits is told already
+    text = f"{challenger.id} was sent captured requests: {replay_text(plan.replay, outcome)}"
+    return kept.noting(now, "replayed", text)
+
+
+def to_step(state: RolloutState, step: int, why: str) -> RolloutState:
+    """The state that asks for a step's weights. It is told, and its bake begins, when the endpoint confirms them."""
+    champion, challenger, plan = state.champion, state.challenger, state.plan
+    if champion is None or challenger is None or plan is None:
+        return state
+    weight = plan.weight(step)
+    weights = {champion.variant: 100 - weight, challenger.variant: weight}
+    if plan.shadows(step):
+        weights = {champion.variant: 100}
+    return replace(state, phase=Phase.BAKING, step=step, step_reason=why, weights=weights, moves=0)
+
+
+def confirmed(state: RolloutState, now: float) -> RolloutState:
+    """The endpoint serves the step's weights: its bake begins."""
+    challenger, plan, step = state.challenger, state.plan, state.step
+    if challenger is None or plan is None:
+        return state
+    copies = f"copies of {plan.steps[step].weight}% of the requests"
+    share = copies if plan.shadows(step) else f"{plan.weight(step)}%"
+    begun = replace(state, step_starts=(*state.step_starts[:step], now))
+    return begun.noting(now, "weights", f"{challenger.id} gets {share}: {state.step_reason}")

@@ -1,0 +1,63 @@
+"""Worlds with a champion, for the commands that show a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.release import Release
+from rollout.judge.metrics import Metric
+from tests.rollout.conftest import make_release, make_world
+from tests.simulator.platform import World
+
+METRICS = (
+    Metric("errors", "rate", 0.02),
+    Metric("latency_p99", "quantile", 0.5, quantile=0.99, prove=False),
+    Metric("accuracy", "rate", 0.05, better="higher", metric="Accuracy", namespace="modelstack"),
+)
+
+
+def plan(*steps: Step, **more: Any) -> Plan:
+    """A plan of these steps, or of 10% and 50%."""
+    chosen = steps or (Step(10, 30), Step(50, 30))
+    return Plan(**{"steps": chosen, "window_seconds": 10, "max_seconds": 1200, **more})
+
+
+@pytest.fixture
+def world() -> World:
+    """A world where release a has served for two minutes, and labels prove both right nine times in ten."""
+    made = make_world(correct={"v-a": 0.9, "v-b": 0.9})
+    made.controller().release(make_release("a"), None, plan())
+    made.configs["shadow-ab"], made.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    made.clock.sleep(120)
+    return made
+
+
+@pytest.fixture
+def begin(world: World) -> Callable[..., World]:
+    """Puts release b on trial, by a plan, and lets it go on for so many seconds."""
+
+    def begun(trial: Plan | None = None, seconds: float = 0) -> World:
+        chosen = trial or plan()
+        shadow = "shadow-ab" if chosen.steps[0].shadow else None
+        world.controller().release(make_release("b"), "pair-ab", chosen, shadow_config=shadow)
+        if seconds:
+            world.controller().follow(seconds)
+        return world
+
+    return begun
+
+
+@pytest.fixture
+def release() -> Callable[[str], Release]:
+    """Makes a release by its short name."""
+    return make_release
+
+
+@pytest.fixture
+def gate() -> ReplayGate:
+    """A replay gate with its defaults."""
+    return ReplayGate()

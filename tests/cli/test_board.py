@@ -1,0 +1,193 @@
+"""How a rollout looks while it is watched: in 80 columns, without colour, in ASCII, and as lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cli.view.board import Board, duration, e_value, news
+from cli.view.snapshot import AlarmView, Snapshot
+from cli.view.trial import trial
+from rollout.core.plan import ReplayGate, Step
+from tests.cli.conftest import METRICS, plan
+from tests.cli.played import look
+from tests.simulator.platform import World
+
+Begin = Callable[..., World]
+RINGS = AlarmView("endpoint-v-b-5xx", "ALARM", "Threshold Crossed: 1 datapoint [0.5] was greater than the threshold")
+
+
+def drawn(seen: Snapshot, problem: str = "", *, terminal: bool = False, no_color: bool = False) -> str:
+    """The picture as it is written to an 80 columns wide terminal, or to none."""
+    file = io.StringIO()
+    colours = "standard" if terminal else None
+    Console(width=80, file=file, force_terminal=terminal, no_color=no_color, color_system=colours).print(
+        Board(seen, problem)
+    )
+    return file.getvalue()
+
+
+def test_the_picture_has_weights_step_requests_time_evidence_alarms_and_events(begin: Begin) -> None:
+    text = drawn(look(begin(plan(Step(50, 60), metrics=METRICS), 50)))
+    for words in (
+        "champion", "v-b", "50%", "1 of 1: 50% of the traffic, baked", "in this step", "left of 20 min",
+        "without a verdict it is rolled back", "whole trial", "errors", "latency_p99", "accuracy", "/60",
+        "/20", "1, none in alarm", "b gets 50%: the endpoint is ready",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_the_picture_fits_an_80_by_24_terminal(begin: Begin, gate: ReplayGate) -> None:
+    world = begin(plan(Step(50, 30, shadow=True), Step(20, 20, approve=True), metrics=METRICS, replay=gate))
+    for _ in range(20):
+        world.controller().follow(10)
+        lines = drawn(look(world, RINGS), "the network is down").splitlines()
+        assert len(lines) <= 24
+        assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_shadow_step_shows_what_is_copied_and_not_a_share_of_answers(begin: Begin) -> None:
+    text = drawn(look(begin(plan(Step(50, 60, shadow=True), Step(20, 20)), 20)))
+    assert "gets copies of 50%" in text
+    assert "1 of 2: copies of 50%" in text
+
+
+def test_weights_that_are_on_their_way_are_shown_with_where_they_go(begin: Begin) -> None:
+    seen = look(begin(seconds=20))
+    moving = [replace(item, asked=50.0) if item.role == "challenger" else item for item in seen.variants]
+    assert "10% → 50%" in drawn(replace(seen, variants=tuple(moving)))
+
+
+def test_an_approval_that_is_waited_for_says_what_to_type(begin: Begin) -> None:
+    text = drawn(look(begin(plan(Step(20, 20, approve=True), Step(50, 20)), 600)))
+    assert 'type: modelstack approve --reason "..."' in text
+
+
+def test_evidence_is_a_bar_between_worse_and_not_worse(begin: Begin) -> None:
+    seen = look(begin(plan(Step(50, 60)), 30))
+    assert seen.trial is not None
+    row = seen.trial.evidence[0]
+    for worse, fine, bar in ((60, 1, "███████│░░░░░░░"), (1, 20, "░░░░░░░│███████"), (1, 1, "░░░░░░░│░░░░░░░")):
+        so = replace(row, worse=replace(row.worse, have=worse, need=60), not_worse=replace(row.not_worse, have=fine))
+        assert bar in drawn(replace(seen, trial=replace(seen.trial, evidence=(so,))))
+
+
+def test_what_need_not_be_proven_has_less_to_show(begin: Begin) -> None:
+    line = next(
+        line
+        for line in drawn(look(begin(plan(Step(50, 60), metrics=METRICS), 40))).splitlines()
+        if "latency_p99" in line
+    )
+    assert "/10" in line
+
+
+def test_an_alarm_that_rings_is_shown_with_its_reason(begin: Begin) -> None:
+    text = drawn(look(begin(seconds=20), RINGS))
+    assert "v-b-5xx: 1 datapoint [0.5] was greater than the threshold" in text
+
+
+def test_an_alarm_that_rings_is_shown_with_its_numbers_and_not_with_how_gaps_were_filled(begin: Begin) -> None:
+    filled = "1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
+    rings = replace(RINGS, reason=f"value 0.5, threshold 0.05. Threshold Crossed: {filled}")
+    assert "v-b-5xx: value 0.5, threshold 0.05\n" in drawn(look(begin(seconds=20), rings)).replace(" \n", "\n")
+
+
+def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -> None:
+    seen = look(begin(plan(Step(50, 60)), 30))
+    assert seen.trial is not None
+    row = replace(seen.trial.evidence[0], metric="invalid_answers_of_the_model", champion_count=9_999)
+    so = replace(seen, trial=replace(seen.trial, evidence=(row,)))
+    wide = io.StringIO()
+    Console(width=120, file=wide).print(Board(so))
+    assert "invalid_answers_of_the_model" in wide.getvalue()
+    narrow = drawn(so)
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    assert any(line.startswith("invalid_answ") and "of 9,999" in line for line in narrow.splitlines())
+
+
+def test_what_is_waited_for_keeps_its_evidence_however_long_it_is(begin: Begin) -> None:
+    seen = look(begin(plan(Step(50, 60)), 30))
+    assert seen.trial is not None
+    evidence = "evidence for worse 0.9 of 60, for not worse 2.3 of 20"
+    long = replace(seen.trial, waits_for=f"waiting for requests: not yet known: {'so many words ' * 20}; {evidence}")
+    assert evidence in " ".join(drawn(replace(seen, trial=long)).split())
+
+
+def test_the_bake_and_what_is_waited_for_go_by_one_clock(begin: Begin) -> None:
+    world = begin(plan(Step(50, 60)), 30)
+    progress = world.controller().status()
+    later = trial(progress.state, progress.decision, world.clock.time() + 5)
+    assert later is not None and later.baked is not None
+    assert later.waits_for == f"the step's bake: {later.baked:.0f} s of 60 s"
+
+
+def test_the_verdict_is_shown_when_the_trial_is_over(begin: Begin, world: World) -> None:
+    world.error_rates["v-b"] = 0.5
+    assert "rolled back b: errors worse" in drawn(look(begin(seconds=600)))
+
+
+def test_without_colour_there_are_no_escapes(begin: Begin) -> None:
+    seen = look(begin(seconds=40), RINGS)
+    assert "\x1b" not in drawn(seen)
+    assert "\x1b[1;31m" in drawn(seen, terminal=True)
+    assert "31m" not in drawn(seen, terminal=True, no_color=True)
+
+
+def test_a_terminal_that_knows_only_ascii_gets_only_ascii(begin: Begin) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(width=80, file=file).print(Board(look(begin(seconds=40))))
+    file.flush()
+    assert isinstance(file.buffer, io.BytesIO)
+    assert b"##" in file.buffer.getvalue()
+
+
+def test_a_look_that_failed_keeps_the_picture_and_says_why(begin: Begin) -> None:
+    text = drawn(look(begin(seconds=20)), "the network is down")
+    assert "v-b" in text
+    assert "cannot look: the network is down" in text
+
+
+def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Begin) -> None:
+    world = begin(plan(Step(20, 20, approve=True), Step(50, 20)))
+    before: Snapshot | None = None
+    lines: list[str] = []
+    for _ in range(200):
+        seen = look(world)
+        lines += news(before, seen)
+        before = seen
+        world.clock.sleep(1)
+        world.controller().tick()
+    steps = [line.split("%")[0] for line in lines if line.startswith("step")]
+    assert steps == [
+        "step     before the first of 2: no traffic yet", "step     1 of 2: 20", "step     1 of 2: 20",
+    ]  # fmt: skip
+    assert sum(line.startswith("judge    errors not worse") for line in lines) == 1
+    assert lines[-1] == '         type: modelstack approve --reason "..."'
+    assert len(lines) < 25
+    assert news(before, look(world)) == []
+
+
+def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: Begin) -> None:
+    seen = look(begin(seconds=20))
+    assert seen.trial is not None
+    later = replace(seen, trial=replace(seen.trial, waits_for="the step's bake: 21 s of 30 s", requests=99))
+    other = replace(seen, trial=replace(seen.trial, waits_for="waiting for requests: too little traffic"))
+    assert news(seen, later) == []
+    assert news(seen, other) == ["waits    waiting for requests: too little traffic"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (125, "2 min 5 s"), (120, "2 min"), (1770, "29 min"), (7260, "2 h 1 min")],
+)
+def test_a_duration_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("number", "words"), [(0.001, "0.0"), (9.94, "9.9"), (9.96, "10"), (60, "60"), (1e30, ">999")])
+def test_evidence_takes_four_characters(number: float, words: str) -> None:
+    assert e_value(number) == words

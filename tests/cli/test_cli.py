@@ -1,0 +1,191 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    ["status"],
+    ["watch"],
+    ["explain"],
+    ["approve"],
+    ["invoke", __file__],
+    ["replay", "--limit", "1"],
+    ["rollback", "--reason", "x", "--yes"],
+    ["clear", "a2527f0cafcc"],
+    ["skip-trial", "a2527f0cafcc", "--reason", "x"],
+    ["retrain"],
+    ["retrain", "start", "--reason", "x"],
+]
+OUTPUTS = (
+    json.dumps(
+        {"endpoint_name": "e", "region": "us-east-1", "journal_table": "t", "package_group": "g", "alerts_topic": "arn"}
+    )
+    + "\n"
+)
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    return folder
+
+
+def pulumi(folder: Path, *, prints: str = "", says: str = "", code: int = 0) -> None:
+    script = folder / "pulumi"
+    (folder / "out").write_text(prints)
+    (folder / "err").write_text(says)
+    tell = 'while read -r line; do echo "$line"; done'
+    script.write_text(f"#!/bin/sh\n{tell} < {folder}/out\n{tell} < {folder}/err >&2\nexit {code}\n")
+    script.chmod(script.stat().st_mode | stat.S_IEXEC)
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def told(result: Result) -> str:
+    return " ".join(result.stderr.split())
+
+
+def test_without_the_pulumi_command_it_says_how_to_get_it(bin_folder: Path) -> None:
+    result = invoke("status")
+    assert result.exit_code == 2
+    assert "pulumi command is not on PATH" in told(result)
+    assert 'eval "$(make -s env)"' in told(result)
+
+
+def test_a_stack_that_does_not_exist_is_a_mistake_of_the_user(bin_folder: Path) -> None:
+    pulumi(bin_folder, says="error: no stack named 'prod' found\n", code=255)
+    result = invoke("--stack", "prod", "status")
+    assert result.exit_code == 2
+    assert "stack prod: no stack named 'prod' found" in told(result)
+
+
+def test_the_stack_may_be_named_before_the_command_or_after_it_and_the_last_word_counts(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(bin_folder, says="error: no stack named 'x' found\n", code=255)
+    assert "stack prod:" in told(invoke("status", "--stack", "prod"))
+    assert "stack prod:" in told(invoke("--stack", "dev", "status", "--stack", "prod"))
+    monkeypatch.setenv("MODELSTACK_STACK", "staging")
+    assert "stack staging:" in told(invoke("status"))
+    assert "stack prod:" in told(invoke("status", "--stack", "prod"))
+
+
+def test_a_region_without_an_endpoint_is_refused_before_or_after_the_command() -> None:
+    for words in (["--region", "us-east-1", "status"], ["status", "--region", "us-east-1"]):
+        result = invoke(*words)
+        assert result.exit_code == 2
+        assert "--region goes with --endpoint" in told(result)
+
+
+@pytest.mark.parametrize("missing", ["PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_a_shell_that_does_not_point_at_the_local_stack_is_told_what_to_type(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], missing: str
+) -> None:
+    pulumi(bin_folder, says="error: PULUMI_ACCESS_TOKEN must be set for login\n", code=255)
+    monkeypatch.delenv(missing)
+    monkeypatch.chdir(ROOT)
+    result = invoke(*command)
+    assert result.exit_code == 2
+    assert told(result) == (
+        'error: stack local: this shell does not point at the local cloud Type: eval "$(make -s env)"'
+    )
+
+
+def test_elsewhere_it_is_told_with_the_checkouts_folder(
+    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    monkeypatch.chdir(tmp_path)
+    assert f'eval "$(make -C {ROOT} -s env)"' in told(invoke("status"))
+
+
+def test_a_stack_elsewhere_without_a_backend_is_told_to_log_in(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(bin_folder, says="error: PULUMI_ACCESS_TOKEN must be set for login\n", code=255)
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    assert told(invoke("--stack", "prod", "status")) == (
+        "error: stack prod: no Pulumi backend is chosen Type `pulumi login`; see docs/aws.md."
+    )
+
+
+@pytest.mark.parametrize(
+    ("stack", "bring_up"),
+    [("local", "make up"), ("local-staging", "pulumi stack init local-staging; pulumi up --stack local-staging")],
+)
+def test_a_local_stack_that_is_gone_says_what_brings_it_up(bin_folder: Path, stack: str, bring_up: str) -> None:
+    pulumi(bin_folder, says=f"error: no stack named '{stack}' found\n", code=255)
+    assert told(invoke("--stack", stack, "status")) == f"error: stack {stack} is not up Type: {bring_up}"
+
+
+def test_a_stack_that_is_not_up_says_what_brings_it_up(bin_folder: Path) -> None:
+    pulumi(bin_folder, prints="{}\n")
+    result = invoke("status")
+    assert result.exit_code == 1
+    assert told(result) == "error: stack local exists but is not up Type: make up"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path, command: list[str]) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
+    result = invoke(*command)
+    assert result.exit_code == 1
+    assert "the local cloud does not answer at http://127.0.0.1:1" in told(result)
+    assert "Type `make up`" in told(result)
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["replay", "--from", "yesterday"], "--from"),
+        (["replay", "--speed", "0"], "--speed"),
+        (["replay", "--limit", "-1"], "--limit"),
+        (["replay", "--from", "2013-05-01", "--to", "2013-04-01"], "--to 2013-04-01 is before --from 2013-05-01"),
+        (["rollback"], "--reason"),
+        (["invoke", "/no/such/file"], "/no/such/file"),
+        (["watch", "--every", "0"], "--every"),
+        (["deploy"], "deploy"),
+    ],
+)
+def test_a_wrong_command_line_names_the_option_and_exits_with_2(words: list[str], names: str) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert names in told(result)
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(stack: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.asked.resolve", interrupted)
+    result = invoke("watch")
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_the_stack_may_stand_in_the_environment(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi(bin_folder, says="error: no stack named 'prod' found", code=255)
+    monkeypatch.setenv("MODELSTACK_STACK", "prod")
+    assert "stack prod" in told(invoke("status"))
+    assert "stack staging" in told(invoke("--stack", "staging", "status"))
+
+
+def test_a_region_without_an_endpoint_is_refused(bin_folder: Path) -> None:
+    result = invoke("--region", "us-east-1", "status")
+    assert result.exit_code == 2
+    assert "--endpoint" in told(result)

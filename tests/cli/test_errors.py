@@ -1,0 +1,72 @@
+"""What a person is told of an answer that is an error."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from cli.errors import OperatorError, explained
+from rollout.core.errors import RolloutError, Unreachable
+
+
+def model_error(answer: object) -> ClientError:
+    words = answer if isinstance(answer, str) else json.dumps(answer)
+    response = {
+        "Error": {"Code": "ModelError", "Message": f"Received client error (400) with message {words}"},
+        "OriginalMessage": words,
+        "OriginalStatusCode": 400,
+    }
+    return ClientError(response, "InvokeEndpoint")  # pyright: ignore[reportArgumentType]
+
+
+def told(error: Exception) -> OperatorError:
+    with pytest.raises(OperatorError) as caught, explained("invoking e"):
+        raise error
+    return caught.value
+
+
+def test_each_problem_of_a_request_is_a_line_and_none_is_said_twice() -> None:
+    first, second = "instances[0].carrier: 5 is not allowed: expected a string", "instances[0].dest: missing"
+    error = told(model_error({"error": first, "problems": [first, second, second]}))
+
+    assert str(error).splitlines() == ["invoking e: the model answered 400: 2 problems", f"  {first}", f"  {second}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ({"error": "the body is not JSON", "problems": ["the body is not JSON"]}, "the body is not JSON"),
+        ({"error": "ValueError: no"}, "ValueError: no"),
+        ({"detail": "no"}, '{"detail": "no"}'),
+        ({"error": None, "problems": []}, '{"error": null, "problems": []}'),
+        ("plain words", "plain words"),
+        ("[1, 2]", "[1, 2]"),
+        (" ", "no reason given"),
+    ],
+)
+def test_a_single_problem_stands_in_the_first_line_whatever_the_models_form(answer: object, line: str) -> None:
+    assert str(told(model_error(answer))) == f"invoking e: the model answered 400: {line}"
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("http://127.0.0.1:4566", "Type `make up`"), ("https://sagemaker.eu-west-1.amazonaws.com", "the network")],
+)
+@pytest.mark.parametrize("through_a_rollout", [False, True])
+def test_nothing_that_answers_is_told_with_what_helps_there(
+    monkeypatch: pytest.MonkeyPatch, url: str, hint: str, through_a_rollout: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    error: Exception = EndpointConnectionError(endpoint_url=url)
+    if through_a_rollout:
+        outer = Unreachable(str(error))
+        outer.__cause__ = error
+        error = outer
+
+    assert hint in str(told(error).hint)
+
+
+def test_what_a_rollout_refuses_is_told_in_its_words() -> None:
+    assert str(told(RolloutError("there is no previous champion"))) == "invoking e: there is no previous champion"

@@ -1,0 +1,339 @@
+"""Why a rollout ended as it did, in words and numbers, and what to do next; found in the journal alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.view.explain import Story, explain
+from cli.view.narrate import told
+from rollout.core.plan import ReplayGate, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, Replayed
+from rollout.judge.metrics import Metric
+from rollout.judge.words import latency
+from rollout.reason import Reason
+from tests.cli.conftest import METRICS, plan
+from tests.cli.played import look
+from tests.simulator.platform import World
+
+Begin = Callable[..., World]
+ADA = Reason("person", "ada", "asked for by ada: customers complain")
+RINGS = "alarm v-b-5xx: Threshold Crossed: 1 datapoint [0.48012345 (05/01/26)] was greater than the threshold (0.05)."
+
+
+def story(world: World, rollout: str | None = None) -> Story:
+    progress = world.controller().status()
+    return explain(progress.state, progress.decision, world.clock.time(), rollout)
+
+
+def read(world: World, rollout: str | None = None) -> str:
+    """What a person reads, in lines of 80, put together again."""
+    console = Console(file=io.StringIO(), width=80, highlight=False)
+    console.print(told(story(world, rollout), look(world)))
+    assert isinstance(console.file, io.StringIO)
+    assert all(len(line) <= 80 for line in console.file.getvalue().splitlines())
+    return " ".join(console.file.getvalue().split())
+
+
+def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_number(begin: Begin, world: World) -> None:
+    world.correct["v-b"] = 0.1
+    begin(plan(metrics=METRICS), 600)
+    found = story(world)
+    assert (found.outcome, found.source, found.name, found.release) == ("rolled_back", "judge", "accuracy", "b")
+    assert [item.metric for item in found.evidence] == ["accuracy", "errors", "latency_p99"]
+    assert found.evidence[0].answer == "worse"
+    assert not found.evidence[2].prove
+    text = read(world)
+    for words in (
+        "release b was rolled back at", "at 10% of the traffic", "decided by the judge, on accuracy",
+        "on trial v-b beside v-a, the champion then", "accuracy (decides): worse, tolerated is 5.00%",
+        "of 60 needed", "errors: ", "latency_p99: ", "50% slower; 10 is enough, before the promotion",
+        "slower than the pivot, ", " ms (the challenger by more than 50%): challenger",
+        "live now v-a (champion) 100%; endpoint InService", "`modelstack clear b` lets the same release be tried again",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_the_deciding_metric_comes_first_and_the_others_in_the_plans_order(begin: Begin, world: World) -> None:
+    world.latencies["v-b"] = 100
+    begin(plan(metrics=METRICS), 600)
+    found = story(world)
+    assert (found.name, found.outcome) == ("latency_p99", "rolled_back")
+    assert [item.metric for item in found.evidence] == ["latency_p99", "errors", "accuracy"]
+
+
+def test_what_happened_is_told_with_the_time_of_each_step_and_its_weights(begin: Begin) -> None:
+    world = begin(seconds=600)
+    found = story(world)
+    weights = [dict(turn.weights) for turn in found.turns if turn.kind == "weights"]
+    assert weights == [{"v-a": 90, "v-b": 10}, {"v-a": 50, "v-b": 50}]
+    assert (found.turns[0].after, found.turns[-1].kind) == (0, "promoted")
+    assert [turn.after for turn in found.turns] == sorted(turn.after for turn in found.turns)
+    assert found.ended > found.began
+    text = read(world)
+    assert "release b was promoted at" in text
+    assert "[v-a 50%, v-b 50%]" in text
+    assert '`modelstack rollback --previous --reason "..."` takes back b and brings back a' in text
+
+
+def test_the_history_is_told_whole_with_the_pivot_as_a_time(begin: Begin) -> None:
+    world = begin(plan(Step(50, 60), Step(60, 60), metrics=METRICS, max_seconds=3000), 1500)
+    judged = next(turn.text for turn in story(world).turns if turn.text.startswith("b gets 60%"))
+    assert len(judged) > 110
+    pivot = next(turn.text for turn in story(world).turns if turn.kind == "pivots")
+    assert re.search(r"the pivot, which is the champion's by now, is of latency_p99 [\d.]+ (m?s)$", pivot)
+    assert judged in read(world)
+    assert pivot in read(world)
+
+
+@pytest.mark.parametrize(("microseconds", "words"), [(2508290, "2.51 s"), (12_345, "12.3 ms"), (80, "0.08 ms")])
+def test_a_latency_is_said_in_seconds_or_milliseconds(microseconds: float, words: str) -> None:
+    assert latency(microseconds) == words
+
+
+def test_a_metric_of_ones_own_is_said_not_to_be_compared_while_requests_are_only_copied(begin: Begin) -> None:
+    own = Metric("minutes", "rate", 0.05, metric="Minutes", namespace="shop")
+    steps = Step(50, 60, shadow=True), Step(20, 20)
+    text = "a metric of your own is not compared in a step that only copies requests"
+    world = begin(plan(*steps, metrics=(METRICS[0], own)), 30)
+    assert text in read(world)
+    world.controller().roll_back(ADA)
+    assert text not in read(world)
+
+
+def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(Reason("alarm", "v-b-5xx", RINGS), variant="v-b")
+    world.controller().follow(60)
+    found = story(world)
+    assert found.alarm is not None
+    assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == ("v-b-5xx", "0.48012345", "0.05")
+    text = read(world)
+    assert "decided by alarm v-b-5xx" in text
+    assert "its value was 0.4801, its threshold 0.05" in text
+
+
+@pytest.mark.parametrize("reason", [ADA, Reason("alarm", "v-b-5xx", RINGS)], ids=lambda item: item.source)
+def test_what_was_known_when_a_person_or_an_alarm_ended_the_trial_is_kept(begin: Begin, reason: Reason) -> None:
+    world = begin(plan(Step(50, 600), metrics=METRICS), 100)
+    known = {item.metric: item.challenger_count for item in story(world).evidence}
+    assert known["errors"] > 50
+    world.controller().roll_back(reason)
+    for _ in range(2):  # while it is carried out, and after
+        found = story(world)
+        assert {item.metric: item.challenger_count for item in found.evidence} == known
+        world.controller().follow(60)
+    assert (world.state.phase, found.name) == (Phase.IDLE, reason.name)
+    assert "evidence when it was decided; counted over the whole trial" in read(world)
+
+
+def test_where_the_metrics_cannot_be_had_traffic_goes_back_and_no_evidence_is_kept(begin: Begin, world: World) -> None:
+    begin(plan(Step(50, 600)), 100)
+    world.metrics_problem = "no answer"
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    assert story(world).outcome == "rolled_back"
+    assert "none was kept: nothing was compared yet, or the metrics could not be read" in read(world)
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "threshold"),
+    [
+        ("alarm x: value 0.5, threshold 0.05. 1 datapoint was received", "0.5", "0.05"),
+        ("alarm x: 2 datapoints [7.0 (a), 3.0 (b)] were greater than the threshold (5.0)", "7.0", "5.0"),
+        ("alarm x: no reason given", "", ""),
+    ],
+)
+def test_an_alarms_numbers_are_read_as_cloudwatch_words_them(
+    begin: Begin, words: str, value: str, threshold: str
+) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(Reason("alarm", "x", words), variant="v-b")
+    alarm = story(world).alarm
+    assert alarm is not None
+    assert (alarm.value, alarm.threshold) == (value, threshold)
+
+
+def test_a_rollback_by_a_replay_tells_each_bound_and_examples(begin: Begin, world: World, gate: ReplayGate) -> None:
+    world.replays["v-b"] = Replayed(100, 0, 30, 1.5, ("late is true, was false",))
+    begin(plan(replay=gate), 60)
+    found = story(world)
+    assert found.replay is not None
+    assert [(item.what, item.within) for item in found.replay.bounds] == [
+        ("errors", True), ("changed decisions", False), ("latency", True),
+    ]  # fmt: skip
+    text = read(world)
+    assert "decided by the replay of captured requests, on changed decisions" in text
+    assert "changed decisions: 30.0%, allowed 20.0%" in text
+    assert "for example: late is true, was false" in text
+
+
+def test_a_rollback_by_a_person_tells_who_and_why(begin: Begin) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    text = read(world)
+    assert "why asked for by ada: customers complain" in text
+    assert "decided by a person, ada" in text
+    assert text.count("rolled back") <= 3
+
+
+def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().release(release("c"), "pair-ac", plan())
+    world.controller().follow(600)
+    before = story(world).summary
+    assert before.endswith(", at 50% of the traffic")
+    world.controller().clear_rejection("b")
+    assert story(world).turns[-1].kind == "cleared"
+    assert story(world).summary == before
+
+
+def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -> None:
+    world = begin(seconds=600)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    found = story(world)
+    assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "v-a")
+    assert found.summary.endswith(", as champion")
+    assert "none was kept: it was champion by then, and is compared with none" in read(world)
+    assert "live now v-a (champion) 100%" in read(world)
+
+
+def test_a_champion_taken_back_after_the_trial_of_another_is_not_told_as_of_that_trial(
+    begin: Begin, release: Callable[[str], Release]
+) -> None:
+    world = begin(seconds=600)
+    world.controller().release(release("c"), "pair-bc", plan())
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    found, text = story(world), read(world)
+    assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "")
+    assert found.summary.endswith(", as champion")
+    assert [turn.kind for turn in found.turns] == ["restoring", "rolled_back"]
+    assert "on trial" not in text
+    assert "champion v-b" in text
+
+
+def test_a_timeout_tells_what_was_lacking(begin: Begin, world: World) -> None:
+    world.requests_per_second = 0
+    begin(plan(max_seconds=100), 300)
+    text = read(world)
+    assert "decided by the time, which was over without a verdict" in text
+    assert "no data of either version" in text
+
+
+def test_a_challenger_that_does_not_come_up_is_told_with_the_endpoints_words(begin: Begin, world: World) -> None:
+    world.unstartable.add("v-b")
+    begin(seconds=60)
+    text = read(world)
+    assert "decided by the endpoint, which did not come up" in text
+    assert "did not pass the ping health check" in text
+
+
+def test_what_failed_through_no_fault_of_its_own_may_skip_its_trial(begin: Begin, world: World) -> None:
+    world.broken.add("pair-ab")
+    begin(seconds=60)
+    found = story(world)
+    assert found.outcome == "failed"
+    assert any("modelstack skip-trial b" in step for step in found.next)
+
+
+def test_a_trial_under_way_tells_what_it_waits_for_with_the_evidence_now(begin: Begin) -> None:
+    world = begin(plan(min_requests=1_000_000), 60)
+    found = story(world)
+    assert (found.outcome, found.ended, found.decided_by) == ("running", "", "")
+    assert found.trial is not None
+    text = read(world)
+    assert "release b is on trial (baking), at step 1 of 2" in text
+    assert "waits for requests: too little traffic" in text
+    assert "evidence now" in text
+
+
+def test_a_trial_that_waits_for_an_approval_says_what_to_type(begin: Begin) -> None:
+    text = read(begin(plan(Step(20, 20, approve=True)), 600))
+    assert "needs a person's approval" in text
+    assert '`modelstack approve --reason "..."` lets it go on' in text
+
+
+def test_a_decision_that_is_being_carried_out_is_told_as_such(begin: Begin, world: World) -> None:
+    begin(seconds=20)
+    world.controller().roll_back(ADA)
+    found = story(world)
+    assert world.state.verdict is None or world.state.verdict.release != "b"
+    assert (found.outcome, found.ended) == ("rolled_back", "")
+    assert "is being rolled back now" in found.summary
+    assert found.next == ("nothing to do: the endpoint is changing",)
+
+
+def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().release(release("c"), "pair-ac", plan())
+    rollout = next(iter(world.state.rejected.values())).rollout_id
+    assert story(world).release == "c"
+    for word in (rollout, "b", "v-b"):
+        assert (story(world, word).release, story(world, word).outcome) == ("b", "rolled_back")
+    assert story(world, "b").replay is None
+
+
+def test_a_rollout_of_which_only_events_are_left_tells_these(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=600)
+    world.controller().release(release("c"), "pair-bc", plan())
+    world.controller().release(release("d"), "pair-bd", plan())
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    for name, outcome in (("b", "promoted"), ("c", "superseded")):
+        found = story(world, name)
+        assert (found.outcome, found.turns[-1].kind) == (outcome, outcome)
+        assert found.summary.startswith(f"release {name} was {outcome}; ")
+    assert story(world, "c").why == "c superseded: release d is wanted instead"
+
+
+def test_a_rollout_whose_end_is_forgotten_too_has_ended(begin: Begin, release: Callable[[str], Release]) -> None:
+    world = begin(seconds=20)
+    world.controller().release(release("c"), "pair-ac", plan())
+    kept = tuple(event for event in world.state.history if event.kind != "superseded")
+    world.state = replace(world.state, history=kept, verdict=None)
+    assert story(world, "b").outcome == "ended"
+
+
+def test_a_rollout_that_the_journal_does_not_know_is_an_error_that_names_those_it_knows(begin: Begin) -> None:
+    world = begin(seconds=20)
+    with pytest.raises(OperatorError, match=r"rollout x: the journal of endpoint does not know it; it knows: .*-b"):
+        story(world, "x")
+
+
+def test_a_first_release_and_nothing_at_all_have_their_stories_too(world: World) -> None:
+    assert "release a was promoted" in read(world)
+    assert "nothing to do" in story(world).next
+    nothing = replace(world.state, rollout_id="", verdict=None, champion=None, history=())
+    assert "nothing was ever released" in explain(nothing, None, 0.0).summary
+
+
+def test_the_rejection_that_was_cleared_is_not_to_be_cleared_again(begin: Begin) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    world.controller().clear_rejection("b")
+    assert story(world).next == ("it was cleared: `pulumi up` tries it again",)
+
+
+def test_all_of_it_is_plain_json(begin: Begin, gate: ReplayGate) -> None:
+    world = begin(plan(replay=gate, metrics=METRICS), 900)
+    document = json.loads(json.dumps(story(world).as_dict()))
+    assert {row["metric"]: row["not_worse"]["need"] for row in document["evidence"]}["errors"] == 20
+    assert {"summary", "why", "turns", "replay", "next", "decided_by"} <= document.keys()

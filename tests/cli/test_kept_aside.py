@@ -1,0 +1,64 @@
+"""What could not be used during a day, as `modelstack status` tells it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from cli.target import Target
+from cli.view.kept_aside import FOLDERS, line, read
+from infra.aws.dashboard import dashboard
+from infra.config.settings import MonitoringSettings
+from infra.config.slo_settings import SloSettings
+from tests.infra.recorded import LOCAL
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield Target("local", "endpoint", "us-east-1", {})
+
+
+def count(name: str, value: float, at: float | None = None, **dimensions: str) -> None:
+    named = [{"Name": key, "Value": found} for key, found in {"EndpointName": "endpoint", **dimensions}.items()]
+    boto3.client("cloudwatch", region_name="us-east-1").put_metric_data(
+        Namespace="modelstack",
+        MetricData=[{"MetricName": name, "Dimensions": named, "Value": value, "Timestamp": at or time.time() - 60}],
+    )
+
+
+def test_counts_of_a_day_are_summed_over_variants_and_nothing_is_said_of_what_there_was_none(target: Target) -> None:
+    count("LabelsUnparsable", 7)
+    count("LabelsContradicting", 0)
+    count("CaptureUnreadable", 4, VariantName="v-a")
+    count("CaptureUnreadable", 7, VariantName="v-b")
+    count("LabelsUnknown", 3, time.time() - 2 * 86_400)
+    assert read(target) == {"CaptureUnreadable": 11, "LabelsUnparsable": 7}
+
+
+def test_others_and_parts_are_not_counted(target: Target) -> None:
+    count("InvalidAnswers", 2, VariantName="v-a", RolloutId="000001-a")
+    count("LabelsUnparsable", 9, EndpointName="endpoint-staging")
+    count("Accuracy", 1, VariantName="v-a")
+    assert read(target) == {}
+
+
+def test_it_is_told_with_where_the_reasons_lie() -> None:
+    assert line({}) == ""
+    assert line({"LabelsUnparsable": 1200, "CaptureUnreadable": 11}) == (
+        "1,200 LabelsUnparsable: the reasons lie under labels-rejected/; 11 CaptureUnreadable: the reasons lie under "
+        "capture-rejected/"
+    )
+
+
+def test_the_dashboard_shows_whatever_is_kept_aside() -> None:
+    shown = dashboard(LOCAL, MonitoringSettings(), SloSettings().objective("local"))
+    for metric in (name for names in FOLDERS.values() for name in names):
+        assert f'MetricName=\\"{metric}\\"' in shown

@@ -1,0 +1,236 @@
+"""An update's events, as a person sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.local.progress import Follower, follow
+from rollout.controller.notice import doing, waiting
+from rollout.core.decision import Seen, decide
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+
+URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
+
+
+class Recorder:
+    """A status line that keeps what it showed."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def update(self, status: str) -> None:
+        self.shown.append(status)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200, highlight=False)
+
+
+def text(console: Console) -> str:
+    """What was printed."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def step(kind: str, op: str, urn: str = URN, custom: bool = True) -> dict[str, Any]:
+    """An event about one resource."""
+    type_name = urn.split("::")[2].rpartition("$")[2]
+    return {kind: {"metadata": {"op": op, "urn": urn, "type": type_name, "new": {"custom": custom}}}}
+
+
+def said(message: str, severity: str = "info", **more: Any) -> dict[str, Any]:
+    """A diagnostic event."""
+    return {"diagnosticEvent": {"message": message, "severity": severity, **more}}
+
+
+def test_a_resource_is_shown_when_it_is_done_by_its_type_and_name(console: Console) -> None:
+    status = Recorder()
+    follower = Follower(console, status)
+
+    follower.event(step("resourcePreEvent", "create"))
+    assert text(console) == ""
+    assert status.shown[-1].startswith("sagemaker Endpoint serving (0 s)")
+    follower.event(step("resOutputsEvent", "create"))
+    assert "+ sagemaker Endpoint serving created" in text(console)
+
+
+def test_what_stays_as_it_is_and_what_only_groups_others_is_not_shown(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    parent = "urn:pulumi:local::modelstack::modelstack:index:Serving::serving"
+    for kind in ("resourcePreEvent", "resOutputsEvent"):
+        follower.event(step(kind, "same"))
+        follower.event(step(kind, "create", parent, custom=False))
+
+    assert text(console) == ""
+
+
+def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(console: Console) -> None:
+    follower = Follower(console, Recorder())
+
+    follower.event(said("10% of traffic for 30 s\n"))
+    follower.event(said("registering resource", "debug"))
+    follower.event(said("be careful", "warning"))
+    follower.event(said("rolled back: [5xx] 0.5 > 0.05\n  at once", "error"))
+
+    assert "10% of traffic for 30 s" in text(console)
+    assert "registering" not in text(console)
+    assert "! be careful" in text(console)
+    assert follower.outcome.errors == ["rolled back: [5xx] 0.5 > 0.05\n  at once"]
+
+
+def test_the_summary_counts_what_changed(console: Console) -> None:
+    follower = Follower(console, Recorder())
+
+    follower.event({"summaryEvent": {"resourceChanges": {"create": 2, "update": 1, "same": 7}}})
+
+    assert follower.outcome.changed == 3
+
+
+def without_traffic(seconds: float) -> str:
+    """What a trial says that has had no requests for so long."""
+    plan = Plan(steps=(Step(10, 30), Step(50, 30)), min_requests=50)
+    champion, challenger = (
+        Release(x, x, f"sha256:{x}", "uri", "image", "m", "arn", "model", f"v-{x}", f"solo-{x}") for x in "ab"
+    )
+    state = RolloutState(
+        "e", phase=Phase.BAKING, champion=champion, challenger=challenger, plan=plan, step=0, step_starts=(100.0,),
+        started_at=100.0,
+    )  # fmt: skip
+    decision = decide(plan, state, Seen(()), 100.0 + seconds)
+    return doing(decision.reason.text, decision)
+
+
+def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(step("resourcePreEvent", "update"))
+
+    for seconds in range(60):
+        follower.event(said(without_traffic(seconds), ephemeral=True))
+
+    lines = [line.strip() for line in text(console).splitlines()]
+    assert lines[0] == "· baked 0 s of 30 s"
+    assert lines[1] == (
+        "· waiting for requests: too little traffic: the challenger answered 0 of at least 50 requests in this step"
+    )
+    assert "modelstack replay" in lines[2]
+    assert len(lines) == 3  # not a line a look
+
+
+def test_what_is_waited_for_is_said_again_after_a_while(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("cli.local.progress.time.monotonic", lambda: clock[0])
+    follower = Follower(console, Recorder())
+    for _ in range(300):
+        clock[0] += 1
+        follower.event(said(without_traffic(60), ephemeral=True))
+
+    assert text(console).count("waiting for requests: too little traffic") == 15
+    assert text(console).count("modelstack replay") == 3
+
+
+def test_on_a_terminal_the_status_line_keeps_what_is_waited_for() -> None:
+    console, status = Console(file=io.StringIO(), width=200, force_terminal=True), Recorder()
+    follower = Follower(console, status)
+    follower.event(step("resourcePreEvent", "update"))
+    follower.event(said(without_traffic(60), ephemeral=True))
+    follower.tick()
+
+    assert "the challenger answered 0 of at least 50 requests" in status.shown[-1]
+    assert text(console).count("modelstack replay") == 1
+    assert "waiting for" not in text(console)
+
+    follower.event(step("resOutputsEvent", "update"))
+    assert status.shown[-1] == "working"
+
+
+@pytest.mark.parametrize(("what", "option"), [("requests", "--rate 25"), ("labels", "--labels-after 5")])
+def test_it_says_how_to_send_what_is_waited_for_however_the_judge_words_it(
+    console: Console, what: Any, option: str
+) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(said(f"{waiting(what)}nothing that anybody said before", ephemeral=True))
+
+    assert text(console).splitlines()[1].endswith(option)
+
+
+def test_words_that_only_look_like_the_judges_bring_no_advice(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    for words in ("too little traffic to bake a cake", "not yet known: the pivot"):
+        follower.event(said(words, ephemeral=True))
+
+    assert "modelstack replay" not in text(console)
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `pulumi` on PATH that runs the script `behave`, the path of its event log in $LOG."""
+    command = tmp_path / "pulumi"
+    command.write_text(
+        f'#!/bin/sh\nfor word; do [ "$last" = --event-log ] && LOG=$word; last=$word; done\n. {tmp_path}/behave\n'
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path / "behave"
+
+
+def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
+    pulumi: Path, console: Console, tmp_path: Path
+) -> None:
+    first, second = json.dumps(said("first")), json.dumps(said("second"))
+    # The second line comes in two pieces.
+    pulumi.write_text(
+        f"echo '{first}' >>$LOG; sleep 0.3\n"
+        f"printf '%s' '{second[:20]}' >>$LOG; sleep 0.3; echo '{second[20:]}' >>$LOG; exit 3"
+    )
+
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert text(console).index("first") < text(console).index("second")
+    assert outcome.code == 3
+
+
+def test_a_refusal_before_any_event_is_told_in_the_clis_words(pulumi: Path, console: Console, tmp_path: Path) -> None:
+    pulumi.write_text("echo 'warning: old'; echo 'error: no stack named local found' >&2; exit 255")
+
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert outcome.errors == ["no stack named local found"]
+
+
+def watching() -> bool:
+    """Whether the main thread is at the loop that follows the CLI, where it pauses."""
+    frame = sys._current_frames()[threading.main_thread().ident or 0]
+    return frame.f_code.co_name == "_watch"
+
+
+def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, console: Console, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    pulumi.write_text(
+        f"trap 'echo int >>{marks}' INT; touch {tmp_path}/ready\n"
+        f"until [ -s {marks} ]; do sleep 0.1; done; sleep 0.5; echo ended >>{marks}; exit 1"
+    )
+
+    def interrupt() -> None:
+        while not ((tmp_path / "ready").exists() and watching()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+
+    assert outcome.interrupted
+    assert marks.read_text().split() == ["int", "ended"]

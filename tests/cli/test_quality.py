@@ -1,0 +1,117 @@
+"""What `modelstack status` says of quality: as the labels function tells it, as a person reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from rich.console import Console
+
+from cli.target import Target
+from cli.view import render
+from cli.view.quality import QualityView, read
+from monitoring.bulk import usual
+from monitoring.labels.baseline import Baseline
+from monitoring.labels.performance import Outcome, Performance
+from monitoring.labels.quality import Scored
+from tests.monitoring.labelled_world import DECLARED, World, a_world
+
+
+def sealed() -> Baseline:
+    """Scores of 0.8, right in four of five."""
+    found = Performance()
+    for place in range(500):
+        hit = place % 5 > 0
+        losses = {"Accuracy": float(hit), "LogLoss": 0.2231 if hit else 1.6094}
+        found.add(Outcome(losses, Scored(0.8, decided=True), hit))
+    losses = np.where(np.arange(500) % 5 > 0, 0.2231, 1.6094)
+    return Baseline(found, usual(losses, 5.0))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with a_world(monkeypatch) as made:
+        made.write_state(replace(made.state(), champion=made.release("a", DECLARED, sealed().as_dict())))
+        yield made
+
+
+class Asked:
+    """DynamoDB as a person's role sees it."""
+
+    def __init__(self, world: World | None) -> None:
+        self._world = world
+
+    def get_item(self, **given: Any) -> Any:
+        assert given["TableName"] == "e-labels"
+        if self._world is None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem")
+        return self._world.real("dynamodb").get_item(**{**given, "TableName": "labels"})
+
+
+def target(monkeypatch: pytest.MonkeyPatch, world: World | None) -> Target:
+    made = Target(stack="local", endpoint="e", region="us-east-1", outputs={})
+    monkeypatch.setattr(Target, "client", lambda *_: Asked(world))
+    return made
+
+
+def printed(view: QualityView) -> str:
+    console = Console(width=120)
+    with console.capture() as seen:
+        console.print(render.quality(view))
+    return seen.get()
+
+
+def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"n{number}" for number in range(49)]
+    world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
+    world.deliver(world.labelled(*((name, number >= 24) for number, name in enumerate(names))))
+    world.now += 3600
+    world.deliver(world.captured("v-a", ("later", True, 0.8)), world.labelled(("later", False)))
+    world.sweep()
+    (view,) = read(target(monkeypatch, world), ["v-a", "v-b"])
+    assert (view.variant, view.labels, view.values["RealisedAccuracy"]) == ("v-a", 50, 0.5)
+    assert view.values["EstimatedAccuracy"] == pytest.approx(0.8)
+    assert "2026" < (view.since or "") < view.at
+    assert json.dumps(view.values)
+    text = printed(view)
+    assert "quality of v-a, 50 newest labels" in text
+    assert "│ Accuracy" in text
+    assert "0.500 (0.366 to 0.634)" in text
+    assert "│ 0.500 (0.366 to 0.634) │ 0.800 " in text, "what was estimated of these, beside it"
+    assert "that it has moved, of 1" in text
+
+
+def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELS_SEGMENTS", '["carrier"]')
+    names = [f"n{number}" for number in range(50)]
+    world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
+    world.deliver(world.labelled(*((name, number >= 20) for number, name in enumerate(names))))
+    world.now += 3600
+    world.sweep()
+    (view,) = read(target(monkeypatch, world), ["v-a"])
+    (found,) = view.by_segment.items()
+    assert found[0] == "carrier=missing", "the requests lack the field"
+    assert found[1]["SegmentErrorLow"] < 0.4 == found[1]["SegmentError"] < found[1]["SegmentErrorHigh"]
+
+
+def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so() -> None:
+    values = {"RealisedAccuracy": 0.5, "RealisedAccuracyLow": 0.4, "RealisedAccuracyHigh": 0.6, "RealisedPairs": 99.0}
+    segments = {
+        f"carrier={name}": {"SegmentError": 0.1 * place, "SegmentErrorLow": place / 100, "SegmentErrorHigh": 0.9}
+        for place, name in enumerate("ABCDEFG")
+    }
+    segments["carrier=A"]["SegmentError"] = 1.0  # of one label
+    text = printed(QualityView("v-a", "2026-01-01T00:00:00+00:00", values, segments, None))
+    assert text.index("carrier=G") < text.index("carrier=F")
+    assert "│ error of carrier=G │ 0.600 (0.060 to 0.900) │" in text
+    assert "carrier=A" not in text
+    assert "concept: not judged" in text
+
+
+def test_whoever_may_not_read_the_table_sees_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(target(monkeypatch, None), ["v-a"]) == ()

@@ -1,0 +1,51 @@
+"""What of a package has a place in the table of `modelstack status`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cli.local.image import region_of
+from cli.view.render import shown_metrics, snapshot
+from rollout.core.release import Release
+from tests.cli.conftest import plan
+from tests.cli.played import look
+from tests.simulator.platform import World
+
+
+def test_metrics_of_a_users_own_are_shown_after_the_well_known_ones() -> None:
+    assert shown_metrics({"ndcg": "1", "auc": "2", "hits": "3"}) == ["auc", "ndcg", "hits"]
+    assert shown_metrics({"ndcg": "1"}) == ["ndcg"]
+
+
+def test_the_last_verdict_is_the_releases_and_a_move_of_the_champion_is_told_beside_it(
+    begin: Callable[..., World], release: Callable[[str], Release]
+) -> None:
+    world = begin(seconds=600)
+    world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan())
+    world.controller().follow(600)
+    file = io.StringIO()
+    Console(file=file, width=400).print(snapshot(look(world)))
+    assert "last verdict promoted b at" in file.getvalue()
+    assert "champion moved failed b at" in file.getvalue()
+
+
+def test_what_has_no_place_is_left_out() -> None:
+    assert len(shown_metrics(f"m{number}" for number in range(20))) < 20
+
+
+@pytest.mark.parametrize(
+    ("registry", "region"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("registry.example.com", None),
+    ],
+)
+def test_the_region_of_a_registry_is_in_its_name(registry: str, region: str | None) -> None:
+    assert region_of(registry) == region

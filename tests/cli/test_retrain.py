@@ -1,0 +1,195 @@
+"""What a person sees of a retraining, and what comes of what they ask."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from cli import main
+from cli.errors import OperatorError
+from cli.retrain import Retraining, ask, fate, line, told, waits
+from cli.target import Target
+from retraining.record import Candidate, Entry, Phase, Record, Trigger
+from rollout.controller.commands import Commands
+from rollout.core.release import Release
+from rollout.core.state import RolloutState, Verdict
+from rollout.reason import Reason
+
+TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
+COMMANDS = Commands.of_stack("dev")
+CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {}, "drift")
+DRIFT = Trigger("drift", "flight-delay-dev-v-drift rings: 1.2")
+TRAINING = Record(phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-20130616-3", through="2013-06-16")
+
+
+def shown(seen: Retraining) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(told(seen, COMMANDS))
+    return text.getvalue()
+
+
+def release(name: str) -> Release:
+    return Release(name, name, f"sha256:{name}", "s3://b/k", "image", "x", "arn", "model", f"v-{name}", f"solo-{name}")
+
+
+REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", "b" * 12, "r", "p", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "newest", "said"),
+    [
+        ({"champion": release("a"), "challenger": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb is on trial"),
+        ({"champion": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb serves"),
+        ({"rejected": {"b" * 12: REJECTED}}, CANDIDATE, "bbbbbbbbbbbb was rejected: 5xx rings"),
+        ({"champion": release("c")}, replace(CANDIDATE, served=True), "bbbbbbbbbbbb has served before"),
+        (
+            {"champion": release("c")},
+            replace(CANDIDATE, champion="a"),
+            "bbbbbbbbbbbb does not count any more: it was held against a, which serves no more",
+        ),
+        ({}, None, ""),
+    ],
+)
+def test_what_became_of_the_newest_candidate_is_told(
+    state: dict[str, Any], newest: Candidate | None, said: str
+) -> None:
+    record = Record(accepted=(newest,) if newest else ())
+    assert fate(record, RolloutState("flight-delay-dev", **state)) == said
+    if said:
+        seen = Retraining(record, None, None, fate=said)
+        assert said in shown(seen)
+        assert waits(seen, COMMANDS) == f"no candidate waits: {said}"
+
+
+def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lambda:
+        def invoke(self, **_: Any) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Target, "client", lambda *_: Lambda())
+    with pytest.raises(OperatorError, match=r"the function may do it all the same \(start\)") as refused:
+        ask(TARGET, "start", "why")
+    assert (refused.value.exit_code, refused.value.hint) == (130, "Type: modelstack --stack dev retrain")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (Retraining(Record(), None, None), ""),
+        (
+            Retraining(Record(held="drift rings: not begun, as b is on trial"), None, None),
+            "not begun, as b is on trial",
+        ),
+        (Retraining(TRAINING, None, None), "flight-delay-dev-20130616-3 trains on data to 2013-06-16: "),
+        (
+            Retraining(replace(TRAINING, stopping="anna: bad labels"), None, None),
+            "flight-delay-dev-20130616-3 is being stopped: anna: bad labels",
+        ),
+        (
+            Retraining(Record(phase=Phase.ASKING, trigger=DRIFT), None, None),
+            'rings: 1.2; type: modelstack --stack dev retrain approve --reason "..."',
+        ),
+        (
+            Retraining(Record(accepted=(CANDIDATE,)), CANDIDATE, CANDIDATE),
+            "candidate bbbbbbbbbbbb waits, trained on data to 2013-06-16; type: pulumi up --stack dev",
+        ),
+        (Retraining(Record(accepted=(CANDIDATE,)), CANDIDATE, None), ""),
+    ],
+)
+def test_status_says_in_a_line_what_goes_on_or_waits_and_nothing_else(seen: Retraining, said: str) -> None:
+    found = line(seen, COMMANDS)
+    assert said in found
+    assert bool(found) == bool(said)
+
+
+def test_the_page_tells_what_counts_what_waits_and_what_happened() -> None:
+    entry = Entry(1e9, "2013-06-16", "candidate", "bbbbbbbbbbbb waits for its release: log-loss 0.60 -> 0.55")
+    page = shown(Retraining(Record(accepted=(CANDIDATE,), history=(entry,)), CANDIDATE, CANDIDATE))
+    for part in ("idle", "data to 2013-06-16, by bbbbbbbbbbbb", "type: pulumi up --stack dev", "0.60 -> 0.55"):
+        assert part in page
+    assert "that of the config" in shown(Retraining(Record(), None, None))
+
+
+def test_that_it_is_switched_off_is_said_and_what_was_under_way_then() -> None:
+    assert "off: nothing new is trained" in shown(Retraining(Record(), None, None, on=False))
+    assert line(Retraining(Record(), None, None, on=False), COMMANDS) == ""
+    assert "flight-delay-dev-20130616-3 was training" in line(Retraining(TRAINING, None, None, on=False), COMMANDS)
+
+
+class Lambda:
+    """A function that answers as told."""
+
+    def __init__(self, answer: dict[str, Any] | Exception, error: str = "") -> None:
+        self.answer, self.error, self.asked = answer, error, []
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.asked.append((FunctionName, json.loads(Payload)))
+        failed = {"FunctionError": self.error} if self.error else {}
+        return {"Payload": io.BytesIO(json.dumps(self.answer).encode()), **failed}
+
+
+def target(function: Lambda) -> Target:
+    meant = replace(TARGET)
+    meant._clients["lambda"] = function
+    return meant
+
+
+def test_a_wish_reaches_the_function_with_who_wished_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+    function = Lambda({"phase": "training", "held": "", "latest": "training x on data to 2013-06-16: anna: now"})
+    assert ask(target(function), "start", "now") == "training x on data to 2013-06-16: anna: now"
+    assert function.asked == [("flight-delay-dev-retrain", {"do": "start", "reason": "anna: now"})]
+
+
+def missing() -> Exception:
+    error = {"Error": {"Code": "ResourceNotFoundException", "Message": "Function not found"}}
+    return botocore.exceptions.ClientError(error, "Invoke")
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (Lambda({"refused": "nothing waits for a person"}), "nothing was done: nothing waits for a person"),
+        (Lambda({"errorMessage": "no table"}, "Unhandled"), "the retrain function failed: no table"),
+        (Lambda(missing()), "flight-delay-dev has no retrain function"),
+    ],
+)
+def test_what_is_not_done_is_an_error_that_says_why(function: Lambda, said: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        ask(target(function), "approve", "yes")
+    assert str(caught.value) == said
+
+
+def test_how_to_switch_it_on_is_told_where_it_is_off() -> None:
+    with pytest.raises(OperatorError) as caught:
+        ask(target(Lambda(missing())), "start", "now")
+    assert "pulumi config set --path modelstack:retraining.enabled true --stack dev" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("seen", "code"), [(CANDIDATE, 0), (None, 1)])
+def test_a_pipeline_learns_from_the_exit_code_whether_to_update(
+    seen: Candidate | None, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(main, "find", lambda _: TARGET)
+    monkeypatch.setattr(main.retraining, "look", lambda _: Retraining(Record(), seen, seen))
+    assert CliRunner().invoke(main.main, ["retrain", "waiting"]).exit_code == code
+    answer = CliRunner().invoke(main.main, ["retrain", "--json"])
+    assert (json.loads(answer.stdout)["waits"] is None) is (seen is None)
+
+
+@pytest.mark.parametrize("given", [[], ["--reason", ""], ["--reason", "  "]])
+def test_a_change_without_a_reason_is_not_made(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "find", lambda _: TARGET)
+    answer = CliRunner().invoke(main.main, ["retrain", "start", *given])
+    assert answer.exit_code == 2
+    assert "retrain start needs a reason" in answer.stderr

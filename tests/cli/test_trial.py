@@ -1,0 +1,142 @@
+"""What is known of a trial: its step, evidence against bounds, requests, time, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cli.view.trial import Proof, Trial, evidence_of, replay_bounds, trial
+from rollout.core.plan import ReplayGate, Step
+from rollout.core.state import Phase, Replayed
+from rollout.reason import Reason
+from tests.cli.conftest import METRICS, plan
+from tests.simulator.platform import World
+
+Begin = Callable[..., World]
+
+
+def seen(world: World) -> Trial:
+    progress = world.controller().status()
+    found = trial(progress.state, progress.decision, world.clock.time())
+    assert found is not None
+    return found
+
+
+def test_nothing_is_on_trial_while_the_champion_serves_alone(world: World) -> None:
+    assert trial(world.state, None, world.clock.time()) is None
+
+
+def test_a_trial_tells_its_step_bake_requests_and_time_left(begin: Begin) -> None:
+    world = begin(plan(Step(10, 60), Step(50, 60)), 30)
+    now = seen(world)
+    assert (now.challenger, now.champion, now.step, now.steps, now.weight, now.shadow) == ("b", "a", 1, 2, 10, False)
+    assert now.baked is not None
+    assert 0 < now.baked < now.bake_seconds == 60
+    assert now.requests is not None
+    assert 0 < now.requests < 60 * now.baked
+    assert now.min_requests == 50
+    assert now.seconds_left == pytest.approx(1200 - (world.clock.time() - world.state.started_at))
+
+
+def test_before_the_weights_are_confirmed_nothing_is_baked(begin: Begin) -> None:
+    now = seen(begin())
+    assert (now.step, now.baked, now.requests) == (0, None, None)
+
+
+def test_a_shadow_step_tells_the_share_that_is_copied(begin: Begin) -> None:
+    now = seen(begin(plan(Step(50, 60, shadow=True), Step(20, 20)), 20))
+    assert (now.shadow, now.weight) == (True, 50)
+
+
+def test_evidence_stands_beside_what_is_needed_of_it(begin: Begin) -> None:
+    now = seen(begin(plan(Step(50, 60), metrics=METRICS), 59))
+    by_name = {item.metric: item for item in now.evidence}
+    errors, slow, accuracy = by_name["errors"], by_name["latency_p99"], by_name["accuracy"]
+    assert (errors.kind, errors.prove, errors.margin, errors.worse.need) == ("rate", True, 0.02, 60)
+    assert (errors.not_worse.need, errors.better) == (20, None)
+    assert (slow.kind, slow.prove) == ("quantile", False)
+    assert 0.8 < accuracy.challenger < 1
+    assert accuracy.challenger_count > 0
+    assert errors.answer == ("not worse" if errors.not_worse.have >= 20 else "unknown")
+
+
+def test_evidence_that_it_is_better_is_told_when_it_is_asked(begin: Begin) -> None:
+    now = seen(begin(plan(Step(50, 60), promote_when="better"), 40))
+    assert now.evidence[0].better is not None
+
+
+@pytest.mark.parametrize(
+    ("have", "need", "share"), [(1, 20, 0), (0.01, 20, 0), (20, 20, 1), (1e9, 20, 1), (100, 10_000, 0.5)]
+)
+def test_evidence_is_drawn_on_a_log_scale(have: float, need: float, share: float) -> None:
+    assert Proof(have, need).share == pytest.approx(share)
+
+
+def test_reasons_without_evidence_are_left_out() -> None:
+    assert evidence_of([Reason("judge", "metrics", "unreachable"), Reason("judge", "bake", "baked", {"x": 1.0})]) == ()
+
+
+def test_a_wait_for_an_approval_says_so_and_takes_no_time(begin: Begin) -> None:
+    world = begin(plan(Step(20, 20, approve=True), Step(50, 20)), 600)
+    before = seen(world)
+    world.clock.sleep(3000)
+    after = seen(world)
+    assert world.state.phase is Phase.PAUSED
+    assert after.approval
+    assert "needs a person's approval" in after.waits_for
+    assert after.seconds_left == before.seconds_left
+
+
+def test_a_trial_that_is_held_has_no_time_left_and_says_what_ends_it(begin: Begin) -> None:
+    world = begin(plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000), 300)
+    now = seen(world)
+    assert world.state.phase is Phase.HELD
+    assert (now.seconds_left, now.approval) == (0, False)
+    assert "until a person takes it back, or gives it more time" in now.waits_for
+
+
+def test_what_lacks_requests_says_so(begin: Begin) -> None:
+    world = begin(plan(min_requests=1_000_000), 60)
+    assert seen(world).waits_for.startswith("waiting for requests: too little traffic")
+
+
+def test_a_replay_is_awaited_and_then_told(begin: Begin, gate: ReplayGate) -> None:
+    world = begin(plan(replay=gate))
+    assert seen(world).replayed == "captured requests come before any live traffic"
+    world.controller().follow(10)
+    assert "captured requests replayed: 0 errors" in seen(world).replayed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failed"),
+    [
+        (Replayed(100, 1, 0, 1.0), "errors"),
+        (Replayed(100, 0, 21, 1.0), "changed decisions"),
+        (Replayed(100, 0, 0, 3.5), "latency"),
+        (Replayed(100, 0, 0, 1.0), ""),
+    ],
+)
+def test_each_number_of_a_replay_stands_beside_what_is_allowed(outcome: Replayed, failed: str) -> None:
+    rows = replay_bounds(plan(replay=ReplayGate()), outcome)
+    assert [name for name, _, _, _ in rows] == ["errors", "changed decisions", "latency"]
+    assert [name for name, _, _, within in rows if not within] == ([failed] if failed else [])
+
+
+def test_a_replay_of_nothing_and_a_latency_that_was_not_measured_have_no_bounds() -> None:
+    assert replay_bounds(plan(replay=ReplayGate()), Replayed(0, 0, 0, None)) == []
+    assert len(replay_bounds(plan(replay=ReplayGate()), Replayed(9, 0, 0, None))) == 2
+    assert replay_bounds(plan(), Replayed(9, 0, 0, None)) == []
+
+
+def test_metrics_that_were_not_looked_at_are_not_made_up(begin: Begin) -> None:
+    world = begin(seconds=25)
+    found = trial(world.state, None, world.clock.time())
+    assert found is not None
+    assert (found.requests, found.evidence, found.waits_for) == (None, (), "the metrics were not looked at")
+
+
+def test_a_damaged_journal_has_no_trial_to_tell(begin: Begin) -> None:
+    world = begin(seconds=25)
+    assert trial(replace(world.state, plan=None), None, world.clock.time()) is None

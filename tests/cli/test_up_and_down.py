@@ -1,0 +1,179 @@
+"""`make up` and `make down` on a checkout of their own, with everything real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from localcloud.setup import awsplugin, shell
+from localcloud.setup.places import Places
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+_NOT_COPIED = shutil.ignore_patterns(".venv", ".git", ".modelstack", "__pycache__", ".*_cache", ".hypothesis", "tests")
+
+
+@dataclass
+class Checkout:
+    """A copy of this checkout that shares its environment and has a state of its own."""
+
+    root: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start `make COMMAND` as the Makefile does after set-up."""
+        return subprocess.Popen(
+            [".venv/bin/python", "-m", f"cli.local.{command}"],
+            cwd=self.root,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Run it to its end: exit code and output."""
+        process = self.start(command)
+        output, _ = process.communicate()
+        return process.returncode, output
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs on this checkout's behalf."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if str(self.root) in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """A checkout on which set-up was run and nothing else."""
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT, root, ignore=_NOT_COPIED)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    places = Places.of(root)
+    places.backend.mkdir(parents=True)
+    places.record.write_text(Places.of(ROOT).record.read_text())
+    awsplugin.install(places, shell.engine(places))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = Checkout(root, {**os.environ, "PYTHONPATH": str(root), "LOCALCLOUD_PORT": str(port)})
+    yield made
+    made.run("down")
+    for process in made.processes():
+        process.kill()
+
+
+def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(checkout: Checkout) -> None:
+    process = checkout.start("up")
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "sagemaker Model" in line:
+            break
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if child.name() == "pulumi":
+            child.kill()
+    process.kill()
+    process.wait()
+    assert any("sagemaker Model" in line for line in seen), "".join(seen)
+
+    code, output = checkout.run("up")
+    assert code == 0, output
+    assert "was cut off" in output
+    for part in ("InService", "champion", "log_loss", "flight-delay-local", "100%", "processes", "make down"):
+        assert part in output, output
+
+    code, output = checkout.run("up")
+    assert code == 0, output
+    assert "nothing to do" in output
+
+    del checkout.environ["LOCALCLOUD_PORT"]  # of the shell that `up` was typed in
+    code, output = checkout.run("down")
+    assert code == 0, output
+    assert "local cloud: stopped" in output
+    assert [process for process in checkout.processes() if process.is_running()] == []
+    environ = {**checkout.environ, **shell.variables(Places.of(checkout.root))}
+    listed = subprocess.check_output(["pulumi", "stack", "ls", "--json"], cwd=checkout.root, env=environ, text=True)
+    assert json.loads(listed) == []
+    assert (checkout.root / "stacks/Pulumi.local.yaml").read_text() == (ROOT / "stacks/Pulumi.local.yaml").read_text()
+
+
+def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> None:
+    process = checkout.start("up")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "created" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=300)
+
+    assert process.returncode == 130
+    assert "make up` goes on from here" in output and "Traceback" not in output
+    code, output = checkout.run("down")
+    assert code == 0, output
+
+
+def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_can_be_used(checkout: Checkout) -> None:
+    code, output = checkout.run("up")
+    assert code == 0, output
+    log = checkout.root / "demo.log"
+    shell_line = subprocess.Popen(
+        ["sh", "-c", f".venv/bin/python -m cli.local.demo 2>&1 | cat >{log}"],
+        cwd=checkout.root,
+        env=checkout.environ,
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # what a terminal's Ctrl-C reaches
+    )
+    while "10%" not in (seen := log.read_text() if log.exists() else ""):
+        assert shell_line.poll() is None, seen
+        time.sleep(0.2)
+    started = psutil.Process(shell_line.pid).children(recursive=True)
+    assert "pulumi" in [process.name() for process in started]
+
+    os.killpg(shell_line.pid, signal.SIGINT)
+    _, left = psutil.wait_procs(started, timeout=300)
+
+    assert left == []
+    shell_line.wait()
+    assert "Traceback" not in log.read_text()
+    code, output = checkout.run("up")  # the champion is wanted again, so the trial that was left is withdrawn
+    assert code == 0, output
+    assert "withdrawn" in output and "100%" in output
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        checkout.environ["LOCALCLOUD_PORT"] = str(port)
+        code, output = checkout.run("up")
+
+    assert code == 1
+    assert str(port) in output and "LOCALCLOUD_PORT=" in output
+    assert "Traceback" not in output
+
+
+def test_down_where_nothing_is_up_succeeds(checkout: Checkout) -> None:
+    code, output = checkout.run("down")
+
+    assert code == 0, output

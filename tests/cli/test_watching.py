@@ -1,0 +1,251 @@
+"""`modelstack watch`: a picture on a terminal, lines elsewhere, JSON on request, and an exit code by the verdict."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.view.snapshot import Snapshot
+from cli.view.watching import (
+    NEEDS_A_PERSON,
+    NOT_TRIED,
+    ON_TRIAL,
+    PROMOTED,
+    TAKEN_BACK,
+    Looks,
+    Remembered,
+    code_of,
+    watch,
+)
+from rollout.controller.ports import Ask
+from rollout.core.decision import Seen
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from tests.cli.conftest import plan
+from tests.cli.played import look
+from tests.simulator.platform import MemorySignals, World
+
+Begin = Callable[..., World]
+TARGET: Any = type("Target", (), {"endpoint": "endpoint"})()
+PACKAGES: Any = ("listed",)
+
+
+@pytest.fixture
+def off_terminal() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def watched(world: World, console: Console, **options: Any) -> int:
+    """Watch a world that goes on by itself, two seconds a look."""
+
+    def sleep(_: float) -> None:
+        world.clock.sleep(2)
+        world.controller().tick()
+
+    chosen: dict[str, Any] = {"every": 1, "seconds": 0, "until_verdict": True, "as_json": False, **options}
+    return watch(lambda: look(world), console=console, sleep=sleep, **chosen)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_promotion_ends_it_with_0_and_a_line_for_each_change(begin: Begin, off_terminal: Console) -> None:
+    assert watched(begin(), off_terminal) == PROMOTED == 0
+    lines = text(off_terminal).splitlines()
+    assert any("v-b (challenger) 10%" in line for line in lines)
+    assert "verdict  promoted" in lines[-1]
+    assert len(lines) < 40
+    assert "\x1b" not in text(off_terminal)
+
+
+def test_a_rollback_ends_it_with_1(begin: Begin, world: World, off_terminal: Console) -> None:
+    world.error_rates["v-b"] = 0.5
+    assert watched(begin(), off_terminal) == TAKEN_BACK == 1
+    assert "verdict  rolled back: errors worse" in text(off_terminal)
+
+
+def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdict_stays(
+    begin: Begin, world: World, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    begin(seconds=600)
+    assert world.state.champion == release("b")
+    world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan())
+    assert watched(world, off_terminal) == TAKEN_BACK == 1
+    assert "moved    failed: the champion, b, does not come up on its other instances" in text(off_terminal)
+    seen = look(world)
+    assert (seen.verdict and seen.verdict["outcome"], seen.moved and seen.moved["outcome"]) == ("promoted", "failed")
+
+
+def test_a_withdrawn_release_ends_it_with_3(
+    begin: Begin, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    world = begin(seconds=20)
+    world.controller().release(release("a"), None, plan())
+    assert watched(world, off_terminal) == NOT_TRIED == 3
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [plan(Step(20, 20, approve=True)), plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000)],
+    ids=["approval", "held"],
+)
+def test_a_trial_that_waits_for_a_person_ends_it_with_4(begin: Begin, trial: Plan, off_terminal: Console) -> None:
+    assert watched(begin(trial), off_terminal) == NEEDS_A_PERSON == 4
+
+
+def test_a_trial_that_goes_on_when_the_time_is_over_ends_it_with_5(begin: Begin, off_terminal: Console) -> None:
+    assert watched(begin(seconds=10), off_terminal, seconds=1e-9, until_verdict=False) == ON_TRIAL == 5
+
+
+def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: World, off_terminal: Console) -> None:
+    world.error_rates["v-b"] = 0.5
+    begin(seconds=600)
+    assert watched(world, off_terminal, seconds=1e-9, until_verdict=False) == PROMOTED
+    assert watched(world, off_terminal) == TAKEN_BACK  # asked for the verdict, it gives the last one
+
+
+def test_where_nothing_was_ever_released_it_ends_with_0(world: World) -> None:
+    seen = replace(look(world), phase="none", verdict=None)
+    assert code_of(seen, seen) == PROMOTED
+
+
+def test_a_superseded_trial_is_followed_to_the_end_of_the_next(
+    begin: Begin, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    world = begin(seconds=20)
+    first = look(world)
+    world.controller().release(release("c"), "pair-ac", plan())
+    assert code_of(first, look(world)) == ON_TRIAL
+    assert watched(world, off_terminal) == PROMOTED
+    assert world.state.champion == release("c")
+
+
+def test_json_is_an_object_a_look_and_nothing_else(
+    begin: Begin, off_terminal: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watched(begin(), off_terminal, as_json=True) == PROMOTED
+    looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(looks) > 20
+    assert {"variants", "trial", "events", "alarms", "verdict"} <= looks[0].keys()
+    baking = next(item for item in looks if item["trial"] and item["trial"]["requests"])
+    assert baking["trial"]["evidence"][0]["worse"]["need"] == 20
+    assert baking["variants"][0]["asked"] == 90
+    assert (looks[-1]["trial"], looks[-1]["verdict"]["outcome"]) == (None, "promoted")
+    assert text(off_terminal) == ""
+
+
+def test_on_a_terminal_the_last_picture_stays(begin: Begin) -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    assert watched(begin(seconds=40), console, every=0.5) == PROMOTED
+    assert text(console).rstrip().count("\n") > 10
+    assert "promoted" in text(console)[-2500:]
+
+
+def failing(world: World, answers: Iterator[bool]) -> Callable[[], Snapshot]:
+    def once() -> Snapshot:
+        if next(answers):
+            return look(world)
+        raise OperatorError("the local cloud does not answer")
+
+    return once
+
+
+def test_a_look_that_fails_is_told_once_and_tried_again(begin: Begin, off_terminal: Console) -> None:
+    world = begin(seconds=10)
+    answers = iter([True, False, False, False, *[True] * 500])
+
+    def sleep(_: float) -> None:
+        world.clock.sleep(2)
+        world.controller().tick()
+
+    code = watch(
+        failing(world, answers), every=1, seconds=0, until_verdict=True, as_json=False, console=off_terminal,
+        sleep=sleep,
+    )  # fmt: skip
+    assert code == PROMOTED
+    assert text(off_terminal).count("cannot look: the local cloud does not answer") == 1
+
+
+def test_a_first_look_that_fails_is_an_error(world: World, off_terminal: Console) -> None:
+    with pytest.raises(OperatorError):
+        watch(
+            failing(world, iter([False])), every=1, seconds=0, until_verdict=True, as_json=False, console=off_terminal
+        )
+    assert text(off_terminal) == ""
+
+
+class Counted:
+    """Signals that count how often they are asked."""
+
+    def __init__(self, world: World) -> None:
+        self.asked = 0
+        self._signals = MemorySignals(world)
+
+    def read(self, ask: Ask) -> Seen:
+        self.asked += 1
+        return self._signals.read(ask)
+
+    def quantile(self, variant: str, quantile: float, end: float) -> None:
+        return None
+
+
+def test_metrics_are_read_again_only_when_another_window_has_closed(world: World) -> None:
+    counted, now = Counted(world), [0.0]
+    signals = Remembered(counted, lambda: now[0])
+    for second in range(100, 200):
+        now[0] += 1
+        signals.read(Ask("v-a", "v-b", "r", 100, second + 0.5, 10))
+    assert counted.asked == 10
+    assert signals.read(Ask("v-a", "v-b", "r", 100, 199.5, 10)) == MemorySignals(world).read(
+        Ask("v-a", "v-b", "r", 100, 199.5, 10)
+    )
+    signals.read(Ask("v-a", "v-b", "another", 100, 199.5, 10))
+    assert counted.asked == 11
+
+
+def test_metrics_that_could_not_be_read_are_asked_for_again_after_a_while(world: World) -> None:
+    world.metrics_problem = "throttled"
+    counted, now = Counted(world), [0.0]
+    signals = Remembered(counted, lambda: now[0])
+    for _ in range(10):
+        now[0] += 1
+        signals.read(Ask("v-a", "v-b", "r", 100, 200, 10))
+    assert counted.asked == 2
+
+
+def test_packages_are_read_again_only_when_the_rollout_moved_on(
+    world: World, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def take(target: Any, *, state: Any, decision: Any, packages: Any) -> Any:
+        given.append(packages)
+        return replace(look(world), packages=PACKAGES if packages is None else packages)
+
+    monkeypatch.setattr("cli.view.watching.take", take)
+    looks = Looks(TARGET, world.controller())
+    looks()
+    looks()
+    begin()
+    looks()
+    assert given == [None, PACKAGES, None]
+    assert looks.state.challenger is not None
+
+
+def test_what_shows_no_packages_reads_none(world: World, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("cli.view.watching.take", lambda target, **options: given.append(options) or look(world))
+    looks = Looks(TARGET, begin(seconds=20).controller(), with_packages=False)
+    looks()
+    assert given[0]["packages"] == ()
+    assert given[0]["decision"] == looks.decision is not None

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.aws.lambda_zip import ROOMS, seal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copy(folder: Path) -> Path:
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_two_checkouts_at_two_times_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = copy(tmp_path / "one"), copy(tmp_path / "two")
+    for path in second.rglob("*.py"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    (second / "rollout" / "__pycache__").mkdir()
+    (second / "rollout" / "__pycache__" / "plan.cpython-311.pyc").write_bytes(b"x")
+    a, b = seal(first, tmp_path / "a"), seal(second, tmp_path / "b")
+    assert a.path.read_bytes() == b.path.read_bytes()
+    assert (a.path.name, a.sha256_base64) == (b.path.name, b.sha256_base64)
+
+
+def test_its_digest_is_of_its_bytes_and_changes_with_a_source(tmp_path: Path) -> None:
+    root = copy(tmp_path / "root")
+    before = seal(root, tmp_path / "out")
+    assert before.sha256_base64 == base64.b64encode(hashlib.sha256(before.path.read_bytes()).digest()).decode()
+    (root / "rollout" / "plan.py").write_text("# changed\n")
+    assert seal(root, tmp_path / "out").sha256_base64 != before.sha256_base64
+
+
+def test_sealing_twice_leaves_one_archive_and_no_parts(tmp_path: Path) -> None:
+    seal(ROOT, tmp_path)
+    bundle = seal(ROOT, tmp_path)
+    assert list(tmp_path.iterdir()) == [bundle.path]
+
+
+def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> None:
+    bundle = seal(ROOT, tmp_path)
+    assert bundle.path.stat().st_size < 1_024_000
+    names = zipfile.ZipFile(bundle.path).namelist()
+    assert names == sorted(names)
+    assert {name.split("/")[0] for name in names} == set(ROOMS)
+    assert "tests/simulator/platform.py" not in names
+
+
+def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) -> None:
+    bundle = seal(ROOT, tmp_path)
+    names = "advance, drift, labels, rollback"
+    program = f"from platforms.aws.handlers import {names}; print(drift.__file__)"
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(bundle.path).extractall(unpacked)
+    # The project is installed editable here; the archive's folder comes first, as Lambda's does.
+    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(str(unpacked))
+
+
+def test_a_missing_room_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="monitoring: no Python files"):
+        seal(tmp_path, tmp_path / "out")

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.alarms.alarm import Alarm, NotAnAlarm, read, with_numbers
+
+DIMENSIONS = {"EndpointName": "endpoint", "VariantName": "v-b"}
+PAIRS = [{"value": value, "name": name} for name, value in DIMENSIONS.items()]
+AT = 1_767_614_400.0  # 2026-01-05T12:00:00Z
+
+
+def sns(message: object, **more: Any) -> dict[str, Any]:
+    text = message if isinstance(message, str) else json.dumps(message)
+    record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"MessageId": "1", "Message": text, **more}}
+    return {"Records": [record]}
+
+
+SIMPLE: dict[str, Any] = {
+    "AlarmName": "v-b-p99",
+    "AlarmDescription": "slow",
+    "AWSAccountId": "000000000000",
+    "NewStateValue": "ALARM",
+    "OldStateValue": "OK",
+    "NewStateReason": "Threshold Crossed: 1 datapoint was greater than the threshold (1000.0).",
+    "StateChangeTime": "2026-01-05T12:00:00.000+0000",
+    "Region": "US East (N. Virginia)",
+    "Trigger": {"MetricName": "ModelLatency", "Namespace": "AWS/SageMaker", "Dimensions": PAIRS, "Period": 60},
+}
+MATH: dict[str, Any] = {
+    **SIMPLE,
+    "AlarmName": "v-b-5xx",
+    "Trigger": {
+        "Period": 10,
+        "Metrics": [
+            {"Expression": "part / whole", "Id": "rate", "ReturnData": True},
+            *[
+                {
+                    "Id": name,
+                    "MetricStat": {
+                        "Metric": {"Dimensions": PAIRS, "MetricName": metric, "Namespace": "AWS/SageMaker"},
+                        "Period": 10,
+                        "Stat": "Sum",
+                    },
+                    "ReturnData": False,
+                }
+                for name, metric in (("part", "Invocation5XXErrors"), ("whole", "Invocations"))
+            ],
+        ],
+    },
+}
+DATA: dict[str, Any] = {
+    "alarmName": "v-b-5xx",
+    "state": {"value": "ALARM", "reason": "Threshold Crossed", "timestamp": "2026-01-05T12:00:00.000+0000"},
+    "previousState": {"value": "OK"},
+    "configuration": {
+        "metrics": [
+            {"id": "rate", "expression": "part / whole", "returnData": True},
+            {
+                "id": "part",
+                "metricStat": {
+                    "metric": {
+                        "namespace": "AWS/SageMaker",
+                        "name": "Invocation5XXErrors",
+                        "dimensions": DIMENSIONS,
+                    },
+                    "period": 10,
+                    "stat": "Sum",
+                },
+            },
+        ]
+    },
+}
+ACTION = {"source": "aws.cloudwatch", "alarmArn": "arn", "time": "2026-01-05T12:00:00.000+0000", "alarmData": DATA}
+BRIDGE = {
+    "detail-type": "CloudWatch Alarm State Change", "source": "aws.cloudwatch", "time": "2026-01-05T12:00:00Z",
+    "detail": DATA,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "metric"),
+    [
+        (sns(SIMPLE), "v-b-p99", "AWS/SageMaker/ModelLatency"),
+        (sns(MATH), "v-b-5xx", "AWS/SageMaker/Invocation5XXErrors"),
+        (ACTION, "v-b-5xx", "AWS/SageMaker/Invocation5XXErrors"),
+        (BRIDGE, "v-b-5xx", "AWS/SageMaker/Invocation5XXErrors"),
+        (SIMPLE, "v-b-p99", "AWS/SageMaker/ModelLatency"),
+    ],
+    ids=["sns", "sns with metric math", "lambda action", "eventbridge", "bare message"],
+)
+def test_an_alarm_is_read_in_every_form_that_it_comes_in(event: object, name: str, metric: str) -> None:
+    (alarm,) = read(event)
+    assert isinstance(alarm, Alarm)
+    assert (alarm.name, alarm.state, alarm.endpoint, alarm.variant) == (name, "ALARM", "endpoint", "v-b")
+    assert alarm.metrics[0] == metric
+    assert alarm.at == AT
+    assert "Threshold Crossed" in alarm.reason
+
+
+def test_several_notifications_in_one_delivery_are_all_read() -> None:
+    event = {"Records": [*sns(SIMPLE)["Records"], *sns("b rolled back: worse")["Records"], *sns(MATH)["Records"]]}
+    assert [type(item) for item in read(event)] == [Alarm, NotAnAlarm, Alarm]
+
+
+def test_an_alarm_over_two_variants_names_none() -> None:
+    other = [{"value": "v-a", "name": "VariantName"}, {"value": "endpoint", "name": "EndpointName"}]
+    both = json.loads(json.dumps(MATH))
+    both["Trigger"]["Metrics"][2]["MetricStat"]["Metric"]["Dimensions"] = other
+    (alarm,) = read(sns(both))
+    assert isinstance(alarm, Alarm)
+    assert (alarm.endpoint, alarm.variant) == ("endpoint", None)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None, 3, "x", [], {}, {"Records": [{}]}, {"Records": [None]}, {"Records": "x"}, sns("not json"), sns("[1]"),
+        sns({"other": 1}), {"alarmData": None}, {"alarmData": {}}, {"detail-type": "CloudWatch Alarm State Change"},
+        {"detail-type": "Scheduled Event"},
+    ],
+)  # fmt: skip
+def test_what_is_no_alarm_says_so(event: object) -> None:
+    for item in read(event):
+        assert isinstance(item, NotAnAlarm)
+        assert item.why
+
+
+FILLED = (
+    "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "threshold", "said"),
+    [
+        ('{"recentDatapoints": [0.41234567], "threshold": 0.25}', None, f"value 0.4123, threshold 0.25. {FILLED}"),
+        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, f"value 0.3, 1, threshold 0.25. {FILLED}"),
+        (None, 0.25, f"threshold 0.25. {FILLED}"),
+        ("no json", 0.25, f"threshold 0.25. {FILLED}"),
+        ({"recentDatapoints": "x", "threshold": True}, None, FILLED),
+        ({"recentDatapoints": [None, 10**400]}, None, FILLED),
+        (None, None, FILLED),
+    ],
+)
+def test_a_reason_without_its_numbers_gets_them(data: object, threshold: object, said: str) -> None:
+    assert with_numbers(FILLED, data, threshold) == said
+
+
+def test_a_reason_that_has_its_numbers_stays_as_it_is() -> None:
+    reason = "Threshold Crossed: 1 datapoint [0.5 (25/11/26 02:53:00)] was greater than the threshold (0.05)."
+    assert with_numbers(reason, {"recentDatapoints": [0.5], "threshold": 0.05}) == reason
+
+
+def test_an_event_of_an_alarm_tells_value_and_threshold_and_a_notification_the_threshold() -> None:
+    numbers = json.dumps({"recentDatapoints": [0.41], "threshold": 0.25})
+    state = {"value": "ALARM", "reason": FILLED, "reasonData": numbers}
+    (event,) = read({"alarmData": {**DATA, "state": state}})
+    message = {**SIMPLE, "NewStateReason": FILLED, "Trigger": {**SIMPLE["Trigger"], "Threshold": 0.25}}
+    (notification,) = read(sns(message))
+    assert isinstance(event, Alarm) and isinstance(notification, Alarm)
+    assert event.reason == f"value 0.41, threshold 0.25. {FILLED}"
+    assert notification.reason == f"threshold 0.25. {FILLED}"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["Records", "Sns", "Message", "alarmData", "alarmName", "detail", "detail-type", "state",
+                         "configuration", "metrics", "AlarmName", "Trigger", "Metrics", "Dimensions", "name"]),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(values)
+def test_no_event_whatever_makes_it_raise(event: object) -> None:
+    inside: list[object] = [
+        event,
+        {"AlarmName": "x", "Trigger": event},
+        {"alarmData": {"alarmName": "x", "configuration": event, "state": event}},
+    ]
+    assert all(isinstance(item, Alarm | NotAnAlarm) for one in inside for item in read(one))
+    assert with_numbers("x", event, event).endswith("x")
+    assert with_numbers("x", {"recentDatapoints": event, "threshold": event}).endswith("x")

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from monitoring.alarms.alarm import Alarm, NotAnAlarm
+from monitoring.alarms.alike import Numbers
+from monitoring.alarms.outage import LEFT, Outage
+from monitoring.alarms.response import respond
+from rollout.controller.outbox import Outbox
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.failing import Counted
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from tests.simulator.platform import MemoryJournal, MemoryNotify, World
+
+PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
+ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",))
+
+
+ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
+CLEARLY_WORSE = replace(ALIKE, challenger=Counted(20, 20), champion=Counted(36, 180))
+
+
+class Behind:
+    """The numbers behind every alarm; an exception is raised."""
+
+    def __init__(self, numbers: Numbers | Exception | None) -> None:
+        self.numbers = numbers
+
+    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
+        assert champion == "v-a"
+        if isinstance(self.numbers, Exception):
+            raise self.numbers
+        return self.numbers
+
+
+def outage(world: World, numbers: Numbers | Exception | None = None) -> Outage:
+    return Outage(Behind(numbers), Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
+
+
+def release(name: str) -> Release:
+    return Release(
+        name, name, f"sha256:{name}", "s3://x", "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
+    )
+
+
+@pytest.fixture
+def world() -> World:
+    """Release b is on trial against a, at 10%."""
+    configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair": {"v-a": 1.0, "v-b": 0.0}}
+    world = World(configs, "solo-a")
+    world.controller().release(release("a"), None, PLAN)
+    world.controller().release(release("b"), "pair", PLAN)
+    world.controller().follow(20, poll=1)
+    assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
+    return world
+
+
+def test_a_reason_that_ends_with_a_full_stop_can_stand_within_a_sentence(world: World) -> None:
+    dotted = replace(ALARM, reason="1 datapoint to expect (OK -> ALARM transition).")
+    answer = respond(dotted, "endpoint", world.controller(), outage(world), patience=10)
+    assert answer.why.endswith("alarm v-b-5xx: 1 datapoint to expect (OK -> ALARM transition)")
+
+
+def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
+    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
+    state = world.controller().follow(60)
+    assert state.verdict is not None
+    assert (state.verdict.reason.source, state.verdict.reason.name) == ("alarm", "v-b-5xx")
+
+
+@pytest.mark.parametrize(
+    ("alarm", "why"),
+    [
+        (replace(ALARM, state="OK"), "its state is OK, not ALARM"),
+        (replace(ALARM, state="INSUFFICIENT_DATA"), "its state is INSUFFICIENT_DATA, not ALARM"),
+        (replace(ALARM, endpoint="other"), "it is about endpoint other, not endpoint"),
+        (replace(ALARM, endpoint=None), "it is about no endpoint, not endpoint"),
+        (replace(ALARM, variant=None), "it names no single variant"),
+        (replace(ALARM, variant="v-a"), "the event is about variant v-a, on trial is v-b"),
+        (replace(ALARM, variant="v-old"), "the event is about variant v-old, on trial is v-b"),
+        (replace(ALARM, at=1.0), "the event is older than rollout 000005-b"),
+        (NotAnAlarm("a notification that is not an alarm's"), "a notification that is not an alarm's"),
+    ],
+)
+def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | NotAnAlarm, why: str) -> None:
+    before = world.state
+    answer = respond(alarm, "endpoint", world.controller(), outage(world), patience=10)
+    assert (answer.action, answer.why) == ("ignored", why)
+    assert world.state == before
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("DriftEvidence", "DriftUnmeasured", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations"),
+        *("ConceptEvidence", "CaptureUnreadable", "LabelsLost", "AnswersUnreadable"),
+    ],
+)
+def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rolls_nothing_back(
+    world: World, metric: str
+) -> None:
+    before = world.state
+    answer = respond(
+        replace(ALARM, metrics=(f"modelstack/{metric}",)), "endpoint", world.controller(), outage(world), patience=10
+    )
+    assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
+
+
+def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
+    wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
+    assert respond(wrong, "endpoint", world.controller(), outage(world), patience=10).action == "rolled back"
+
+
+def test_the_second_of_two_deliveries_finds_nothing_left_to_do(world: World) -> None:
+    respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    world.controller().follow(60)
+    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    assert (answer.action, answer.why) == ("ignored", "the event is about variant v-b, serving is v-a")
+    assert [event.kind for event in world.sent].count("rolled_back") == 1
+
+
+# --- the champion fails too
+
+
+def ringing(world: World) -> Alarm:
+    return replace(ALARM, at=world.clock.time())
+
+
+def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_people_are_told(world: World) -> None:
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert answer.action == "left to the judge"
+    assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
+    assert world.state.on_trial
+    (event,) = (event for event in world.sent if event.kind == LEFT)
+    assert event.text == answer.why
+    assert event.text.partition(": ")[2] == (
+        "alarm v-b-5xx rings, and the champion fails alike. In the same periods failed (5XX): 10 of 20 (50.0%) "
+        "requests of the challenger v-b, 90 of 180 (50.0%) of the champion v-a; tolerated are 5.0%"
+    )
+
+
+def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) -> None:
+    alarm = ringing(world)
+    for _ in range(2):
+        respond(alarm, "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+        world.clock.sleep(5)
+    assert [event.kind for event in world.sent].count(LEFT) == 1
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        CLEARLY_WORSE,
+        replace(ALIKE, champion=Counted(0, 180), champion_rings=False),
+        None,
+        Busy("throttled"),
+        Unreachable("no answer"),
+        RolloutError("access denied"),
+        KeyError("Threshold"),
+    ],
+    ids=["clearly worse", "champion well", "none", "throttled", "unreachable", "denied", "another form"],
+)
+def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rolled_back(
+    world: World, numbers: Any
+) -> None:
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, numbers), patience=10)
+    assert answer.action == "rolled back"
+    assert LEFT not in [event.kind for event in world.sent]
+
+
+def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_back_unasked(world: World) -> None:
+    state = world.controller().follow(1200)
+    assert state.champion == release("b")
+    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert answer.action == "rolled back"
+    assert world.controller().follow(60).champion == release("a")
+
+
+def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:
+    world.unwritable = True
+    with pytest.raises(RolloutError):
+        respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    world.unwritable = False
+    respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    assert [event.kind for event in world.sent].count(LEFT) == 1

@@ -1,0 +1,410 @@
+"""Labels and answers, in any order and delivered any number of times, on moto's DynamoDB, S3 and CloudWatch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitoring.labels.lines import parse
+from monitoring.labels.pairs import Batch, Entry, Given, Row, Trial
+from platforms.aws.batch_metrics import metric_data
+from platforms.aws.batches import Batches
+from platforms.aws.files import DigestMismatch
+from platforms.aws.handlers import labels
+from platforms.aws.table import KEPT_SECONDS, Table
+from rollout.core.state import Phase
+from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with a_world(monkeypatch) as made:
+        yield made
+
+
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_label_and_its_answer_count_once_in_either_order_and_however_often(world: World, answers_first: bool) -> None:
+    answers = world.captured("v-a", ("x", True, 0.8), ("y", False, 0.25), (None, True, 0.5))
+    truth = world.labelled(("x", True), ("y", True))
+    order = [answers, truth] if answers_first else [truth, answers]
+    for key in (order[0], *order, *order, order[1]):
+        world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (2, 1)
+    assert world.seen("LogLoss", "v-a") == (2, pytest.approx(0.2231 + 1.3863, abs=1e-3))
+    assert world.seen("LogLossSquared", "v-a") == (2, pytest.approx(0.0498 + 1.9218, abs=1e-3))
+    assert world.seen("Accuracy", "v-b") == (0, 0)
+    assert world.rejected() == []
+    assert world.seen("LabelsDuplicate") == world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_answers_of_the_present_trial_count_once_more_under_its_rollout(world: World) -> None:
+    before = world.captured("v-a", ("old", True, 0.5), ago=60)
+    during = world.captured("v-a", ("new", True, 0.5)), world.captured("v-b", ("other", False, 0.5))
+    world.deliver(before, *during, world.labelled(("old", True), ("new", True), ("other", True)))
+    assert world.seen("Accuracy", "v-a") == (2, 2)
+    assert world.seen("Accuracy", "v-a", "000002-b") == (1, 1)
+    assert world.seen("Accuracy", "v-b", "000002-b") == world.seen("Accuracy", "v-b") == (1, 0)
+    assert world.seen("LogLossSquared", "v-b", "000002-b")[0] == 1
+
+
+def test_answers_of_an_earlier_step_count_for_no_trial(world: World) -> None:
+    state = world.state()
+    earlier = world.captured("v-b", ("first", True, 0.5), ago=60)
+    world.write_state(replace(state, step=1, step_starts=(world.now - 100, world.now - 30)))
+    world.deliver(
+        earlier, world.captured("v-b", ("second", True, 0.5)), world.labelled(("first", True), ("second", True))
+    )
+    assert world.seen("Accuracy", "v-b") == (2, 2)
+    assert world.seen("Accuracy", "v-b", "000002-b") == (1, 1)
+
+
+def test_without_a_trial_that_has_traffic_nothing_counts_for_one(world: World) -> None:
+    state = world.state()
+    assert Trial.of(state) is not None
+    assert Trial.of(replace(state, phase=Phase.PREPARING, step_starts=())) is None
+    assert Trial.of(replace(state, phase=Phase.IDLE)) is None
+    world.write_state(replace(state, phase=Phase.ROLLING_BACK))
+    world.deliver(world.captured("v-b", ("x", True, 0.5)), world.labelled(("x", True)))
+    assert world.seen("Accuracy", "v-b") == (1, 1)
+    assert world.seen("Accuracy", "v-b", "000002-b") == (0, 0)
+
+
+def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
+    rows = [{"variant": "v", "trial": None, "losses": {"AbsoluteError": [3.0, 4.0]}}]
+    content = {"rows": rows, "checked": [], "counts": {"N": 2}}
+    plain, squared, count = metric_data(content, "e", 1_700_000_000)
+    dimensions = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    assert plain == {
+        "MetricName": "AbsoluteError", "Dimensions": dimensions, "Timestamp": at, "Values": [3, 4], "Unit": "None"
+    }  # fmt: skip
+    assert (squared["MetricName"], squared["Values"]) == ("AbsoluteErrorSquared", [9, 16])
+    assert (count["MetricName"], count["Dimensions"], count["Values"]) == ("N", dimensions[:1], [2])
+
+
+def test_a_datum_has_no_more_values_than_cloudwatch_takes() -> None:
+    rows = [{"variant": "v", "trial": "t", "losses": {"Accuracy": [1.0] * 400}}]
+    data = metric_data({"rows": rows, "checked": [], "counts": {}}, "e", 0.0)
+    assert [len(item["Values"]) for item in data] == [150, 150, 100] * 2
+
+
+def test_an_answer_of_several_predictions_has_as_many_labels(world: World) -> None:
+    both = [(True, 0.9), (False, 0.2)]
+    world.deliver(world.captured("v-a", ("x", both, None), ("y", both, None), ("z", both, None)))
+    world.deliver(world.labelled(("x", [True, True]), ("y", [True]), ("z", True)))
+    assert world.seen("Accuracy", "v-a") == (2, 1)
+    assert world.seen("LabelsUnparsable")[1] == 2
+    assert [why for _, why in world.rejected()] == ["v-a: label: got 1 of them, expected 2, one a prediction"] * 2
+
+
+def test_lines_that_are_no_labels_are_kept_aside_and_counted_once(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9), ("w", True, 0.9)))
+    key = world.labelled(
+        "{", "[]", '{"inference_id": "x"}', '{"label": true}', '{"inference_id": "", "label": 1}', "",
+        '{"inference_id": "x", "label": NaN}', '{"inference_id": "x", "label": {"a": 1}}', ("w", "perhaps"), ("x", True)
+    )  # fmt: skip
+    for _ in range(3):
+        world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert world.seen("LabelsUnparsable")[1] == 8
+    kinds, whys = zip(*world.rejected(), strict=True)
+    assert set(kinds) == {"LabelsUnparsable"}
+    assert len(whys) == 8
+    assert "v-a: label: got 'perhaps', expected one of false, true" in whys
+
+
+def test_the_first_label_stays_and_later_ones_are_kept_aside(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.labelled(("x", True)))
+    world.deliver(world.labelled(("x", False), ("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert (world.seen("LabelsContradicting"), world.seen("LabelsDuplicate")) == ((1, 1), (1, 1))
+    assert world.rejected() == [
+        ("LabelsContradicting", "this id has the label true already, which stays"),
+        ("LabelsDuplicate", "this id has this label already"),
+    ]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_label_that_the_model_could_not_have_given_does_not_keep_the_right_one_out(world: World, apart: bool) -> None:
+    asked = world.captured("v-a", ("x", True, 0.9))
+    if apart:
+        world.deliver(asked, world.labelled(("x", "purple")), world.labelled(("x", True)))
+    else:
+        world.deliver(asked, world.labelled(("x", "purple"), ("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert [kind for kind, _ in world.rejected()] == ["LabelsUnparsable"]
+    world.deliver(world.labelled(("x", False)))
+    assert world.seen("Accuracy", "v-a") == (1, 1), "the right one stays"
+    assert ("LabelsContradicting", "this id has the label true already, which stays") in world.rejected()
+
+
+def test_a_label_of_no_use_that_came_before_its_answer_gives_way_too(world: World) -> None:
+    world.deliver(world.labelled(("x", "purple")))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
+    assert world.seen("LabelsUnparsable")[1] == 2, "of each answer that it could not be joined with"
+    world.deliver(world.labelled(("x", True)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert world.seen("LabelsContradicting")[1] == 0
+
+
+def test_a_label_that_one_variant_was_joined_with_stays_though_another_could_not_be() -> None:
+    entry = Entry("x", given=Given('"purple"', "f:1"), unusable=frozenset({"v-b"}))
+    right = Given("true", "f:2")
+    assert entry.gives_way_to(right)
+    assert not entry.gives_way_to(Given('"purple"', "f:2")), "the same label is a duplicate"
+    assert not replace(entry, joined=frozenset({"v-a"})).gives_way_to(right)
+    assert not replace(entry, unusable=frozenset()).gives_way_to(right)
+
+
+def test_the_first_of_a_file_stays_too(world: World) -> None:
+    world.deliver(world.labelled(("x", True), *((f"n{n}", True) for n in range(20)), ("x", False)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+    assert world.seen("LabelsContradicting") == (1, 1)
+
+
+def test_the_same_content_under_another_name_is_one_delivery(world: World) -> None:
+    world.deliver(world.labelled(("x", True)), world.labelled(("x", True)))
+    assert world.rejected() == []
+
+
+def test_a_label_meets_the_answer_of_every_variant_that_was_asked(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", False, 0.1)))
+    assert world.deliver(world.labelled(("x", True))) == {"joined": 2}
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert (world.seen("Accuracy", "v-a", "000002-b"), world.seen("Accuracy", "v-b", "000002-b")) == ((1, 1), (1, 0))
+    assert world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_an_id_that_one_variant_answered_twice_counts_as_it_was_first(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-a", ("x", False, 0.1)))
+    world.deliver(world.labelled(("x", True)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (0, 0))
+    assert world.seen("AnswersDuplicate") == (1, 1)
+
+
+def test_a_label_that_one_variant_could_not_have_given_counts_for_the_other(world: World) -> None:
+    three = {**DECLARED, "classes": ["early", "late", "gone"], "probability": None}
+    world.write_state(replace(world.state(), challenger=world.release("b", three)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-b", ("x", "gone", None)))
+    world.deliver(world.labelled(("x", "gone")))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((0, 0), (1, 1))
+    assert world.rejected() == [("LabelsUnparsable", "v-a: label: got 'gone', expected one of false, true")]
+
+
+def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_that_comes_late(world: World) -> None:
+    world.deliver(world.labelled(("x", True)), world.captured("v-a", ("x", True, 0.9)))
+    world.now += 4000
+    assert world.sweep() == {"given_up": 0}
+    world.deliver(world.captured("v-b", ("x", False, 0.1)))
+    assert (world.seen("Accuracy", "v-a"), world.seen("Accuracy", "v-b")) == ((1, 1), (1, 0))
+    assert world.seen("LabelsUnknown") == (0, 0)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
+def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
+    world: World, order: list[int], again: list[int]
+) -> None:
+    world.sent.clear()
+    ids = [f"{world.names}-{number}" for number in range(3)]
+    keys = [
+        world.captured("v-a", *((name, True, 0.9) for name in ids)),
+        world.captured("v-b", *((name, False, 0.1) for name in ids)),
+        world.labelled(*((name, True) for name in ids)),
+        world.labelled(*((name, False) for name in ids)),
+    ]
+    for number in (*order, *again):
+        world.deliver(keys[number])
+    right = order.index(2) < order.index(3)  # the label that came first
+    assert world.seen("Accuracy", "v-a") == (3, 3 if right else 0)
+    assert world.seen("Accuracy", "v-b") == (3, 0 if right else 3)
+    assert world.seen("LabelsContradicting")[1] == 3
+    assert world.seen("LabelsDuplicate") == world.seen("AnswersDuplicate") == world.seen("LabelsLost") == (0, 0)
+
+
+def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_answer_comes_after_all(
+    world: World,
+) -> None:
+    world.deliver(world.labelled(("ghost", True), ("late", False)))
+    world.now += 3599
+    assert world.sweep() == {"given_up": 0}
+    world.now += 2
+    assert world.sweep() == {"given_up": 2}
+    assert world.sweep() == {"given_up": 0}
+    assert world.seen("LabelsUnknown")[1] == 2
+    assert [kind for kind, _ in world.rejected()] == ["LabelsUnknown"] * 2
+    assert "no answer with this id was captured within 3600 s" in world.rejected()[0][1]
+    world.deliver(world.captured("v-a", ("late", False, 0.1)))
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+
+
+def test_answers_that_say_nothing_are_wrong_and_those_that_cannot_be_read_are_counted(world: World) -> None:
+    garbage = world.file("capture/e/v-a/2026/01/05/12/zzz.jsonl", 'nonsense\n{"captureData": {}}\n')
+    world.deliver(garbage, world.captured("v-a", ("x", None, None)), world.labelled(("x", False)))
+    assert world.seen("Accuracy", "v-a") == (1, 0)
+    assert world.seen("LogLoss", "v-a") == (1, 5)
+    assert world.seen("AnswersUnreadable")[1] == 2
+    assert world.rejected() == [
+        ("AnswersUnreadable", "captureData: got neither endpointInput nor endpointOutput"),
+        ("AnswersUnreadable", "the line is no JSON"),
+        ("InvalidAnswers", "predictions[0].late: got null, expected one of false, true"),
+    ]
+
+
+def test_answers_that_break_the_contract_count_at_once_by_variant_and_by_trial(world: World) -> None:
+    before = world.captured("v-b", ("old", True, None), ago=60)
+    during = world.captured("v-b", ("x", True, 0.9), (None, True, float("nan")), ("y", None, 0.9), (None, True, 7))
+    world.deliver(before, world.captured("v-a", (None, True, 0.9)), during)
+    assert world.seen("InvalidAnswers", "v-a") == world.seen("InvalidAnswers", "v-a", "000002-b") == (1, 0)
+    assert world.seen("InvalidAnswers", "v-b") == (5, 4)
+    assert world.seen("InvalidAnswers", "v-b", "000002-b") == (4, 3)
+    assert ("InvalidAnswers", "predictions[0].p is nan; expected a finite number") in world.rejected()
+    assert [kind for kind, _ in world.rejected()] == ["InvalidAnswers"] * 4
+
+
+def test_answers_are_checked_once_however_often_their_file_is_delivered_or_its_call_is_killed(world: World) -> None:
+    key = world.captured("v-b", *((f"n{n}", True, None) for n in range(5)))
+    for kill_after in (*range(12), None):
+        world.kill_after = kill_after
+        with suppress(Killed):
+            world.deliver(key)
+    world.kill_after = None
+    for _ in range(2):
+        world.deliver(key)
+        world.now += 1000
+        world.sweep()
+    assert world.seen("InvalidAnswers", "v-b") == (5, 5)
+
+
+def test_records_without_an_answer_say_nothing_of_the_contract(world: World) -> None:
+    side = {"data": '{"instances": [{}]}', "encoding": "JSON"}
+    asked = json.dumps({"captureData": {"endpointInput": side}, "eventMetadata": {}})
+    world.deliver(world.file("capture/e/v-b/2026/01/05/12/zzz.jsonl", f"nonsense\n{asked}"))
+    assert world.seen("InvalidAnswers", "v-b") == (0, 0)
+
+
+def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: World) -> None:
+    state = world.state()
+    world.write_state(replace(state, champion=world.release("a", None)))
+    world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-gone", ("y", True, 0.9)))
+    assert world.seen("AnswersUnreadable")[1] == 2
+    assert world.deliver(world.labelled(("x", True), ("y", True))) == {"joined": 0}
+
+
+def test_nothing_in_an_archive_of_other_bytes_is_read(world: World) -> None:
+    world.file("packages/b/model.tar.gz", "other bytes")
+    good = world.captured("v-a", ("x", True, 0.9))
+    with pytest.raises(DigestMismatch, match="nothing in it was read"):
+        world.deliver(world.captured("v-b", ("y", True, 0.9)), good)
+    world.deliver(world.labelled(("x", True)))
+    assert world.seen("Accuracy", "v-a") == (1, 1), "the other files of the event are taken in"
+
+
+def test_files_of_another_endpoint_are_left_alone(world: World) -> None:
+    other = world.file("capture/f/v-a/2026/01/05/12/1.jsonl", "{}")
+    assert world.deliver(other, world.file("notes.txt", "{}")) == {"joined": 0}
+    assert world.seen("AnswersUnreadable") == (0, 0)
+
+
+def test_halves_expire_when_nothing_came(world: World) -> None:
+    world.deliver(world.labelled(("x", True)))
+    item = world.real("dynamodb").get_item(TableName="labels", Key={"id": {"S": "id#x"}})["Item"]
+    assert float(item["expires"]["N"]) == world.now + KEPT_SECONDS
+    assert item["waiting"] == {"S": "label"}
+
+
+def test_metrics_that_were_certainly_not_taken_are_sent_by_the_next_call(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9)))
+    throttled = {"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    world.refuse = ClientError(throttled, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    key = world.labelled(("x", True))
+    with pytest.raises(ClientError, match="Throttling"):
+        world.deliver(key)
+    world.now += 61
+    world.deliver(key)
+    assert world.seen("Accuracy", "v-a") == (1, 1)
+
+
+def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lost(world: World) -> None:
+    world.deliver(world.captured("v-a", ("x", True, 0.9), ("y", True, 0.9)))
+    unclear = {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+    world.refuse = ClientError(unclear, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ClientError, match="InternalFailure"):
+        world.deliver(world.labelled(("x", True), ("y", True)))
+    for seconds, lost in ((120, 0), (900, 2), (900, 2)):
+        world.now += seconds
+        world.sweep()
+        assert world.seen("LabelsLost")[1] == lost
+    assert world.seen("Accuracy", "v-a") == (0, 0)
+
+
+def test_of_two_claims_at_once_one_counts(world: World) -> None:
+    table = Table(world.client, "labels", lambda: world.now)
+    ledger = labels.DynamoLedger(table, Batches(table, "e", world.client("cloudwatch")))
+    row = Row("v-a", None, {"Accuracy": [1.0]})
+    ledger.commit(Batch("v-a", {"x": row, "y": row}))
+    ledger.commit(Batch("v-a", {"y": row, "z": row}))
+    ledger.commit(Batch("v-a", {"x": row}))
+    assert world.seen("Accuracy", "v-a") == (3, 3)
+    ledger.commit(Batch("v-b", {"x": replace(row, variant="v-b")}))
+    assert world.seen("Accuracy", "v-b") == (1, 1)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
+def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is_lost_unseen(
+    world: World, deliveries: list[tuple[int, int | None]], seed: int
+) -> None:
+    random = Random(seed)
+    world.sent.clear()
+    pairs = [f"{world.names}-{number}" for number in range(12)]
+    keys = [
+        world.captured("v-a", *((name, True, 0.9) for name in pairs[:7])),
+        world.captured("v-a", *((name, True, 0.9) for name in pairs[7:])),
+        world.labelled(*((name, True) for name in pairs[::2])),
+        world.labelled(*((name, True) for name in pairs[1::2])),
+        world.captured("v-b", *((name, True, 0.9) for name in pairs)),
+    ]
+    for number, kill_after in deliveries:
+        world.kill_after = kill_after
+        try:
+            world.deliver(keys[number])
+        except Killed:
+            world.now += random.choice([1, 70])
+    world.kill_after = None
+    random.shuffle(keys)
+    world.deliver(*keys)
+    for _ in range(2):
+        world.now += 1000
+        world.sweep()
+    counted, lost = [world.seen("Accuracy", variant)[0] for variant in ("v-a", "v-b")], world.seen("LabelsLost")[1]
+    assert max(counted) <= len(pairs)
+    assert sum(counted) + lost >= 2 * len(pairs)
+    assert world.seen("LabelsDuplicate") == world.seen("LabelsUnknown") == world.seen("AnswersDuplicate") == (0, 0)
+
+
+def test_a_line_is_an_inference_id_and_a_label() -> None:
+    assert parse(b'{"inference_id": "x", "label": true, "more": 1}\n') == ("x", "true")
+    with pytest.raises(ValueError, match="1 to 64 characters"):
+        parse(json.dumps({"inference_id": "x" * 65, "label": 1}).encode())
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse(b'{"inference_id": "x", "label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_how_long_a_file_waited_is_told_with_each_call(world: World) -> None:
+    key = world.captured("v-b", ("x", True, 0.5))
+    world.now += 500
+    world.deliver(key)
+    calls, seconds = world.seen("LabelsDelay")
+    assert calls == 1
+    assert 490 < seconds < 900

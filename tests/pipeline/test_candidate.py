@@ -1,0 +1,231 @@
+"""Retraining: a later window, compared with the champion on rows that neither has seen, registered only if better."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import archive, losses
+from pipeline.build import SealedPackage, build
+from pipeline.candidate import Job, JobError, _in_words
+from pipeline.comparison import Comparison
+from pipeline.recipe import recipe
+from pipeline.rows import SplitRefused
+from platforms.aws.registry import Clients
+from tests.pipeline.conftest import IMAGE, appending, resealed
+
+ROOT = Path(__file__).resolve().parents[2]
+BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
+
+
+def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
+    return clients.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_approval(
+    run, daily: Path, champion: SealedPackage, clients: Clients, place: str
+):
+    report = run(AFTER_THE_TURN)
+    assert report.outcome == "better", report.why
+    assert report.changes == {"until": 43}
+    assert report.recipe == recipe(daily, {"until": 43}).digest, "what the plan would want with these parameters"
+    found = report.comparison
+    assert found is not None
+    assert (found.loss, found.rows, found.days, found.since, found.until) == (
+        *("log_loss", 1400, 7, "2013-02-13", "2013-02-20"),
+    )
+    assert 0 < found.low < found.gain < found.high
+    assert report.package is not None
+    package = clients.sagemaker.describe_model_package(ModelPackageName=report.package.model_package_arn)
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert package["InferenceSpecification"]["Containers"][0]["Image"] == IMAGE
+    lineage = package["CustomerMetadataProperties"]
+    assert lineage["recipe"] == report.recipe
+    assert lineage["retrained_from"] == champion.digest
+    assert lineage["retrained_through"] == AFTER_THE_TURN
+    assert lineage["retrained_report"] == f"s3://{place}/retraining/j/report.json"
+
+
+def test_the_same_job_again_has_the_same_bytes_and_registers_nothing_more(run, clients: Clients, place: str):
+    first, second = run(AFTER_THE_TURN), run(AFTER_THE_TURN)
+    assert first == second
+    assert len(versions(clients, place)) == 1
+
+
+def test_the_package_is_the_one_that_a_build_with_these_parameters_gives(run, daily: Path):
+    report = run(AFTER_THE_TURN)
+    built = build(daily, recipe(daily, {"until": 43}), progress=lambda _: None)
+    assert report.package is not None
+    assert report.package.package_digest == built.digest
+
+
+def test_a_challenger_that_knows_nothing_new_of_the_concept_is_not_better(run, clients: Clients, place: str):
+    report = run(BEFORE_THE_TURN)
+    assert report.outcome == "not_better"
+    assert report.package is None
+    assert report.comparison is not None
+    found = report.comparison
+    assert report.why == (
+        f"log_loss {found.challenger:.4f}, the champion's {found.champion:.4f}, on 1,400 rows of 7 days: gain "
+        f"{found.gain:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; more than 0 is asked for, beyond doubt"
+    )
+    assert versions(clients, place) == []
+
+
+@pytest.mark.parametrize(("days", "unit"), [(1, "day"), (None, "row")])
+def test_a_comparison_of_which_nothing_is_sure_says_what_it_takes(days: int | None, unit: str):
+    found = Comparison("error", 0.5, 0.2, 0.3, None, None, rows=1, days=days)
+    assert _in_words(found, 0.0).endswith(f": gain 0.3000, of which nothing is sure: it takes more than one {unit}")
+
+
+def test_less_than_the_gain_that_is_asked_for_is_not_better(run, clients: Clients, place: str):
+    report = run(AFTER_THE_TURN, min_gain=3.0)
+    assert report.outcome == "not_better"
+    assert report.why.endswith("more than 3 is asked for, beyond doubt")
+    assert versions(clients, place) == []
+
+
+def test_a_challenger_below_its_gates_is_refused_with_their_table(run, clients: Clients, place: str):
+    report = run(AFTER_THE_TURN, gates={"accuracy": {"min": 0.99}})
+    assert (report.outcome, report.package, report.comparison) == ("refused", None, None)
+    assert "accuracy  0." in report.why
+    assert "min 0.99" in report.why
+    assert report.recipe is not None
+    assert versions(clients, place) == []
+
+
+def test_a_day_without_newer_data_trains_nothing(run):
+    said: list[str] = []
+    report = run("2013-01-28", said=said.append)
+    assert (report.outcome, report.recipe) == ("nothing_new", None)
+    assert report.why == "through: '2013-01-28' is not allowed: nothing is newer"
+    assert not any("to train on" in line for line in said)
+
+
+def test_changed_bytes_of_the_champion_are_refused_before_anything_of_it_runs(run, champion, tmp_path: Path):
+    def spoil(inside: Path) -> None:
+        (inside / "code/model/parameters.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(3)\n")
+
+    other = resealed(champion, tmp_path / "other", spoil)
+    said: list[str] = []
+    for wrong in (replace(other, digest=champion.digest), replace(other, manifest_sha256=champion.manifest_sha256)):
+        with pytest.raises(JobError, match="the champion's archive is refused, nothing of it was run"):
+            run(AFTER_THE_TURN, wrong, said.append)
+    assert said == []
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_estimator_that_is_not_the_sealed_one_is_not_loaded(champion, tmp_path: Path, monkeypatch):
+    archive.unpack(champion.path, tmp_path / "sealed")
+    monkeypatch.setattr(losses.training, "load", lambda path: pytest.fail("it was loaded"))
+    manifest = json.loads((tmp_path / "sealed/manifest.json").read_text())
+    (tmp_path / "sealed/model.joblib").write_text('{"above": 1, "below": 0}')
+    with pytest.raises(ValueError, match="is not what the manifest names"):
+        losses._estimator(tmp_path / "sealed/model.joblib", manifest)
+
+
+def test_a_champion_that_has_seen_the_rows_to_compare_on_is_refused_before_training(run, champion, tmp_path: Path):
+    def later(inside: Path) -> None:
+        metrics = json.loads((inside / "metrics.json").read_text())
+        metrics["training"]["last_label"] = "2013-02-15T00:00:00"
+        (inside / "metrics.json").write_text(json.dumps(metrics))
+
+    said: list[str] = []
+    report = run(AFTER_THE_TURN, resealed(champion, tmp_path, later), said.append)
+    assert report.outcome == "refused"
+    assert report.why.startswith("the rows to compare on start 2013-02-13T00:00:00, and ")
+    assert "was trained on what was known by 2013-02-15T00:00:00 (UTC)" in report.why
+    assert not any("to train on" in line for line in said)
+
+
+def test_rows_without_times_are_told_apart_by_their_names(run, daily: Path):
+    timeless = build(daily, recipe(daily, {"timed": False}), progress=lambda _: None)
+    report = run(AFTER_THE_TURN, timeless)
+    assert report.outcome == "better"
+    assert report.comparison is not None
+    assert (report.comparison.rows, report.comparison.days, report.comparison.since) == (1400, None, None)
+
+
+def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.MonkeyPatch):
+    class Named:
+        def __init__(self, *names: str) -> None:
+            self.id = names
+
+    monkeypatch.setattr(losses.data, "training", lambda settings: Named("a", "b"))
+    monkeypatch.setattr(losses.parameters, "parse", lambda given: None)
+    monkeypatch.setattr(losses.data, "refit", lambda settings: None)
+    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+    with pytest.raises(SplitRefused, match="1 of the rows to evaluate on are trained on too, such as b"):
+        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("evaluation.py", "del answers"), "found no answers; expected answers(estimator, rows)"),
+        (
+            (
+                "evaluation.py",
+                "all_of = answers\ndef answers(estimator, rows):\n    yield next(all_of(estimator, rows))",
+            ),
+            "found 1 answers of 1,400 rows",
+        ),
+        (("parameters.py", "del retrained"), "parameters.py has no retrained"),
+        (("parameters.py", "def retrained(*_):\n    return {'until': 99}"), "until: 99 is not allowed"),
+        (("training.py", "def train(*_):\n    raise RuntimeError('no luck')"), "train failed: RuntimeError: no luck"),
+    ],
+)
+def test_what_the_model_lacks_for_a_retraining_is_a_refusal_in_words(
+    run, champion, tmp_path: Path, change: tuple[str, str], said: str
+):
+    report = run(AFTER_THE_TURN, resealed(champion, tmp_path, appending(*change)))
+    assert report.outcome == "refused"
+    assert said in report.why
+
+
+def test_other_libraries_than_the_champions_are_refused_before_anything_of_it_runs(run, champion, tmp_path: Path):
+    def older(inside: Path) -> None:
+        manifest = json.loads((inside / "manifest.json").read_text())
+        manifest["libraries"]["joblib"] = "0.1"
+        (inside / "manifest.json").write_text(json.dumps(manifest))
+
+    said: list[str] = []
+    with pytest.raises(JobError, match=r"other versions here of joblib: retrain with the image of"):
+        run(AFTER_THE_TURN, resealed(champion, tmp_path, older), said.append)
+    assert said == []
+
+
+GIVEN = {
+    "through": "2013-02-20",
+    "champion": json.dumps(dict.fromkeys(("package_digest", "manifest_sha256", "archive_uri", "image_uri"), "x")),
+    "gates": "{}",
+    **{"bucket": "b", "group": "g", "region": "us-east-1", "report": "r.json", "min_gain": "-0.01"},
+}
+
+
+def test_hyperparameters_are_read_from_their_texts():
+    read = Job.from_dict({**GIVEN, "gates": '{"auc": {"min": 0.6}}'})
+    assert (read.through, read.min_gain, read.gates) == ("2013-02-20", -0.01, {"auc": {"min": 0.6}})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"through": ""}, "through missing"),
+        ({"champion": "{"}, "expected JSON in champion and gates"),
+        ({"champion": "[]"}, "expected JSON in champion and gates"),
+        ({"champion": '{"package_digest": "x"}'}, "champion lacks manifest_sha256, archive_uri, image_uri"),
+        ({"gates": '{"auc": 0.6}'}, "expected JSON in champion and gates"),
+        ({"gates": '{"auc": {"least": 0.6}}'}, "expected min, max or both"),
+        ({"min_gain": "much"}, "a number in min_gain"),
+        ({"min_gain": "nan"}, "min_gain is nan"),
+    ],
+)
+def test_wrong_hyperparameters_are_named(change: dict[str, str], said: str):
+    with pytest.raises(JobError, match="hyperparameters: ") as refused:
+        Job.from_dict({**GIVEN, **change})
+    assert said in str(refused.value)

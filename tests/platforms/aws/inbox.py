@@ -1,0 +1,58 @@
+"""What a topic sends to its subscribers, kept in the order of arrival."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.aws import policies
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the topic sent: an event of a rollout, or a change of an alarm's state."""
+
+    text: str
+    content: Mapping[str, Any]
+
+
+class Inbox:
+    """A queue of its own, subscribed to a topic.
+
+    Args:
+        clients: Gives boto3 clients.
+        name: Of the queue.
+        topic: The topic's ARN.
+    """
+
+    def __init__(self, clients: Callable[[str], Any], name: str, topic: str) -> None:
+        self._sqs = clients("sqs")
+        self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        asked = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        arn = asked["Attributes"]["QueueArn"]
+        send = {
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
+            "Resource": [arn],
+        }  # fmt: skip
+        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policies.document(send)})
+        clients("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._messages: list[Message] = []
+        self._reading = threading.Lock()
+
+    def messages(self) -> list[Message]:
+        """All that the topic sent so far."""
+        with self._reading:
+            while found := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
+                for one in found:
+                    text = json.loads(one["Body"])["Message"]
+                    self._messages.append(Message(text, json.loads(text)))
+                    self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
+            return list(self._messages)
+
+    def told(self, kind: str, rollout_id: str) -> list[Message]:
+        """What was sent of one kind of event of one rollout."""
+        wanted = {"kind": kind, "rollout_id": rollout_id}
+        return [one for one in self.messages() if wanted.items() <= one.content.items()]

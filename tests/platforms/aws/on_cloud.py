@@ -1,0 +1,272 @@
+"""One endpoint on a running local cloud: releases that behave as told, and a constant load that counts what is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from platforms.aws.endpoint import SageMakerTraffic, clients, controller_with
+from platforms.aws.files import FORM
+from platforms.aws.names import Names
+from rollout.controller.controller import Controller
+from rollout.core.live import Approval, Live
+from rollout.core.release import Release
+
+SERVER = Path(__file__).resolve().parents[1] / "localcloud" / "sagemaker" / "served_model.py"
+REGION, ACCOUNT = "us-east-1", "000000000000"
+SERVICES = ("cloudwatch", "dynamodb", "iam", "lambda", "s3", "sagemaker", "sagemaker-runtime", "sns", "sqs")
+DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "probability"}
+"""The form of the served model's predictions."""
+
+
+def configured(folder: Path) -> Path:
+    """A localcloud.toml by which every serving image runs the tiny model server."""
+    toml = folder / "localcloud.toml"
+    command = json.dumps([sys.executable, str(SERVER), "serve"])
+    toml.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
+    return toml
+
+
+class Clients:
+    """The product's own clients, made once for all stages of a cloud: making one takes long, and is not thread-safe."""
+
+    def __init__(self) -> None:
+        session = boto3.Session("test", "test", region_name=REGION)
+        self.make = clients(REGION, session)
+        for service in SERVICES:
+            self.make(service)
+        once = Config(retries={"total_max_attempts": 1}, read_timeout=70, max_pool_connections=50)
+        self.asking = session.client("sagemaker-runtime", config=once)
+        """Asks endpoints, each request once: nothing that gets lost is hidden by a retry."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request and what came of it.
+
+    Attributes:
+        id: Its inference id.
+        at: When it was sent, epoch seconds.
+        status: HTTP status of the container's answer; 0 when there was none.
+        variant: Who answered or failed; empty when nobody can be told.
+        text: What was said of a failure.
+    """
+
+    id: str
+    at: float
+    status: int
+    variant: str
+    text: str = ""
+
+
+class Load:
+    """Asks an endpoint at a constant rate from `__enter__` to `__exit__`.
+
+    Args:
+        client: A runtime client without retries.
+        endpoint: Whom to ask.
+        rate: Requests a second.
+        target: The variant to ask by name; None leaves it to the endpoint.
+    """
+
+    def __init__(
+        self, client: Any, endpoint: str, rate: float = 20, target: str | None = None, workers: int = 2
+    ) -> None:
+        self._client, self._endpoint, self._pause, self._workers = client, endpoint, workers / rate, workers
+        self._target: dict[str, str] = {"TargetVariant": target} if target else {}
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(workers)]
+        self.asked: list[Asked] = []
+
+    def _run(self, worker: int) -> None:
+        number, due = 0, time.monotonic() + worker * self._pause / self._workers
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._pause, time.monotonic())  # a slow answer is followed by no burst
+            self.asked.append(self._ask(f"{self._endpoint}-{worker}-{number}"))
+            number += 1
+
+    def _ask(self, name: str) -> Asked:
+        at = time.time()
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=self._endpoint,
+                ContentType="application/json",
+                Accept="application/json",
+                InferenceId=name,
+                Body=b'{"instances": [{"distance": 1400.0}]}',
+                **self._target,
+            )
+            answer["Body"].read()
+            return Asked(name, at, 200, answer["InvokedProductionVariant"])
+        except ClientError as error:
+            status = error.response.get("OriginalStatusCode") or error.response["ResponseMetadata"]["HTTPStatusCode"]
+            return Asked(name, at, status, _named(str(error)), str(error))
+        except BotoCoreError as error:
+            return Asked(name, at, 0, _named(str(error)), repr(error))
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(90)
+
+
+def _named(text: str) -> str:
+    """The variant that an error speaks of: the local cloud and the served model both name it."""
+    found = re.search(r"\bv-[a-z]+\b", text)
+    return found[0] if found else ""
+
+
+class Stage:
+    """An endpoint with its journal, its registry and its bucket, and the releases made for it so far.
+
+    Args:
+        shared: The clients.
+        name: Of the stage; names of the cloud derive from it as they do for a stack.
+    """
+
+    def __init__(self, shared: Clients, name: str) -> None:
+        self.shared, self.clients = shared, shared.make
+        self.names = Names(name, "test", ACCOUNT, REGION)
+        self.topic: str | None = None
+        self.captures = False
+        self._configs: set[str] = set()
+        self.releases: dict[str, Release] = {}
+        self.clients("s3").create_bucket(Bucket=self.names.bucket)
+        self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
+        self.clients("dynamodb").create_table(
+            TableName=self.names.journal,
+            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def release(self, role: str, **behaviour: Any) -> Release:
+        """Everything that one release is in the cloud; see `served_model.py` for how it may behave."""
+        names, sagemaker = self.names, self.clients("sagemaker")
+        digest = self.archive(role, **behaviour)
+        uri, image, prefix = f"s3://{names.bucket}/packages/{role}/model.tar.gz", names.process_image, names.prefix
+        container = {"Image": image, "ModelDataUrl": uri}
+        package = sagemaker.create_model_package(
+            ModelPackageGroupName=names.package_group,
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                "Containers": [container],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+        model = f"{prefix}-{role}"
+        sagemaker.create_model(ModelName=model, ExecutionRoleArn=names.serving_role_arn, PrimaryContainer=container)
+        self.releases[role] = made = Release(
+            id=role, recipe=f"{role}-recipe", package_digest=digest, archive_uri=uri, image_uri=image,
+            manifest_sha256=role, model_package_arn=package, model_name=model, variant=f"v-{role}",
+            config_name=f"{prefix}-solo-{role}",
+        )  # fmt: skip
+        self._config(made.config_name, {role: 1})
+        return made
+
+    def archive(self, role: str, **behaviour: Any) -> str:
+        """Put the archive of a release into the bucket; returns its digest."""
+        parts = {"behaviour.json": {"name": f"v-{role}", **behaviour}, FORM: DECLARED}
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            for name, content in parts.items():
+                body = json.dumps(content).encode()
+                entry = tarfile.TarInfo(name)
+                entry.size = len(body)
+                archive.addfile(entry, io.BytesIO(body))
+        self.clients("s3").put_object(
+            Bucket=self.names.bucket, Key=f"packages/{role}/model.tar.gz", Body=buffer.getvalue()
+        )
+        return f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+
+    def pair(self, champion: str, challenger: str) -> str:
+        """The endpoint config that serves two releases together, all traffic to the first."""
+        return self._config(f"{self.names.prefix}-{champion}-{challenger}", {champion: 1, challenger: 0})
+
+    def shadow(self, champion: str, challenger: str) -> str:
+        """The endpoint config that serves the first and copies every request to the second."""
+        return self._config(f"{self.names.prefix}-{champion}-shadow-{challenger}", {champion: 1}, {challenger: 1})
+
+    def _config(self, name: str, weights: Mapping[str, float], shadows: Mapping[str, float] | None = None) -> str:
+        if name in self._configs:
+            return name
+        capture = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 100,
+            "DestinationS3Uri": f"s3://{self.names.bucket}/capture",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        }
+        more: dict[str, Any] = {"DataCaptureConfig": capture} if self.captures else {}
+        if shadows:
+            more["ShadowProductionVariants"] = self._variants(shadows)
+        self.clients("sagemaker").create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=self._variants(weights), **more
+        )
+        self._configs.add(name)
+        return name
+
+    def _variants(self, weights: Mapping[str, float]) -> list[dict[str, Any]]:
+        return [
+            {
+                "VariantName": self.releases[role].variant, "ModelName": self.releases[role].model_name,
+                "InitialVariantWeight": weight, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1,
+            }
+            for role, weight in weights.items()
+        ]  # fmt: skip
+
+    def serve(self, role: str) -> None:
+        """Create the endpoint with one release, and wait until it serves."""
+        sagemaker, release = self.clients("sagemaker"), self.releases[role]
+        sagemaker.create_endpoint(EndpointName=self.names.endpoint, EndpointConfigName=release.config_name)
+        wait_for(lambda: self.live().status != "changing")
+
+    def controller(self) -> Controller:
+        """A controller of its own; any number may be used."""
+        return controller_with(self.clients, self.names.endpoint, self.names.journal, topic=self.topic)
+
+    def live(self) -> Live:
+        """What the endpoint says of itself."""
+        return SageMakerTraffic(self.clients, self.names.endpoint).read()
+
+    def approval(self, role: str) -> Approval:
+        """The approval status of a release's package."""
+        arn = self.releases[role].model_package_arn
+        return self.clients("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
+
+    def load(self, rate: float = 20, target: str | None = None) -> Load:
+        """A constant load on the endpoint, not started yet."""
+        return Load(self.shared.asking, self.names.endpoint, rate, target)
+
+
+def wait_for(question: Callable[[], Any], seconds: float = 300, doing: str = "") -> Any:
+    """The first answer that is true.
+
+    Raises:
+        AssertionError: There was none for so long.
+    """
+    until = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < until, f"{doing or question}: still {answer!r} after {seconds:g} s"
+        time.sleep(0.2)
+    return answer

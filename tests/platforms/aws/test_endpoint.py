@@ -1,0 +1,400 @@
+"""The adapters, on botocore's service model (SageMaker, stubbed answers) and on moto (DynamoDB, CloudWatch, SNS)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectionClosedError
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from platforms.aws.clients import clients
+from platforms.aws.endpoint import DynamoJournal, SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
+from platforms.aws.signals import CloudWatchSignals
+from rollout.controller.ports import Ask
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.live import Live, Variant
+from rollout.core.release import Release
+from rollout.core.state import Event, Phase, RolloutState
+from rollout.core.strategies import guardrail
+from rollout.judge.metrics import Tally
+from rollout.reason import Reason
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
+PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1"
+NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+@pytest.fixture
+def stub() -> Iterator[Stubber]:
+    client = boto3.client("sagemaker", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def traffic(stub: Stubber) -> SageMakerTraffic:
+    return SageMakerTraffic(lambda _: stub.client, "endpoint")
+
+
+def described(status: str, **more: Any) -> dict[str, Any]:
+    variants = [
+        {"VariantName": "v-a", "CurrentWeight": 90.0, "DesiredWeight": 50.0, "CurrentInstanceCount": 2},
+        {"VariantName": "v-b", "CurrentWeight": 10.0, "DesiredWeight": 50.0, "CurrentInstanceCount": 1},
+    ]
+    return {
+        "EndpointName": "endpoint", "EndpointArn": ARN, "EndpointConfigName": "pair", "EndpointStatus": status,
+        "ProductionVariants": variants, "CreationTime": NOW, "LastModifiedTime": NOW, **more,
+    }  # fmt: skip
+
+
+def test_what_is_live_is_read_back_with_weights_as_shares(traffic: SageMakerTraffic, stub: Stubber) -> None:
+    stub.add_response("describe_endpoint", described("Updating"), {"EndpointName": "endpoint"})
+    live = traffic.read()
+    assert live == Live("changing", "pair", {"v-a": Variant(90, 50, 2), "v-b": Variant(10, 50, 1)}, "Updating")
+    assert (live.shares(), live.shares(desired=True)) == ({"v-a": 90, "v-b": 10}, {"v-a": 50, "v-b": 50})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("InService", "ready"), ("Creating", "changing"), ("Updating", "changing"), ("SystemUpdating", "changing"),
+        ("RollingBack", "changing"), ("Deleting", "changing"), ("Failed", "failed"), ("OutOfService", "failed"),
+        ("UpdateRollbackFailed", "failed"),
+    ],
+)  # fmt: skip
+def test_every_status_of_an_endpoint_is_known(traffic: SageMakerTraffic, stub: Stubber, status: str, kind: str) -> None:
+    stub.add_response("describe_endpoint", described(status, FailureReason="no capacity"))
+    live = traffic.read()
+    assert (live.status, live.detail) == (kind, f"{status}: no capacity")
+
+
+def test_no_status_of_the_service_model_is_left_out() -> None:
+    model = boto3.client("sagemaker", region_name="us-east-1").meta.service_model
+    assert set(model.shape_for("EndpointStatus").enum) == {
+        "InService", "Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting", "Failed", "OutOfService",
+        "UpdateRollbackFailed",
+    }  # fmt: skip
+
+
+def test_a_zero_weight_is_sent(traffic: SageMakerTraffic, stub: Stubber) -> None:
+    wanted = [{"VariantName": "v-a", "DesiredWeight": 100.0}, {"VariantName": "v-b", "DesiredWeight": 0.0}]
+    stub.add_response(
+        "update_endpoint_weights_and_capacities",
+        {"EndpointArn": ARN},
+        {"EndpointName": "endpoint", "DesiredWeightsAndCapacities": wanted},
+    )
+    traffic.set_weights({"v-a": 100, "v-b": 0})
+
+
+@pytest.mark.parametrize("kind", ["all_at_once", "canary", "linear", "rolling"])
+def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
+    traffic: SageMakerTraffic, stub: Stubber, kind: str
+) -> None:
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    routing: dict[str, Any] = {
+        "all_at_once": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60},
+        "canary": {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": 60},
+        "linear": {"Type": "LINEAR", "LinearStepSize": size, "WaitIntervalInSeconds": 60},
+    }
+    blue_green = {"TrafficRoutingConfiguration": routing.get(kind), "TerminationWaitInSeconds": 60}
+    rolling = {"MaximumBatchSize": size, "WaitIntervalInSeconds": 60}
+    name, policy = ("RollingUpdatePolicy", rolling) if kind == "rolling" else ("BlueGreenUpdatePolicy", blue_green)
+    sent = {
+        name: {**policy, "MaximumExecutionTimeoutInSeconds": 600},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "v-a-5xx"}]},
+    }
+    expected = {"EndpointName": "endpoint", "EndpointConfigName": "large", "DeploymentConfig": sent}
+    stub.add_response("update_endpoint", {"EndpointArn": ARN}, expected)
+    traffic.use_config("large", guardrail(kind, 50, 60, ["v-a-5xx"]))
+
+
+def test_a_refusal_while_the_endpoint_is_updating_is_busy_not_a_mistake(
+    traffic: SageMakerTraffic, stub: Stubber
+) -> None:
+    for call, method in (
+        ("update_endpoint_weights_and_capacities", lambda: traffic.set_weights({"v-a": 100, "v-b": 0})),
+        ("update_endpoint", lambda: traffic.use_config("solo")),
+    ):
+        stub.add_client_error(call, "ValidationException", "Cannot update in-progress endpoint", 400)
+        stub.add_response("describe_endpoint", described("Updating"))
+        with pytest.raises(Busy, match="the endpoint is changing"):
+            method()
+
+
+def test_a_refusal_by_an_update_that_has_just_ended_is_no_mistake(traffic: SageMakerTraffic, stub: Stubber) -> None:
+    call = "update_endpoint_weights_and_capacities"
+    stub.add_client_error(call, "ValidationException", "Cannot update in-progress endpoint", 400)
+    stub.add_response("describe_endpoint", described("InService"))
+    stub.add_response(call, {"EndpointArn": ARN})
+    traffic.set_weights({"v-a": 100, "v-b": 0})
+    stub.assert_no_pending_responses()
+
+
+def test_a_refusal_of_an_endpoint_in_service_is_a_mistake_and_says_which(
+    traffic: SageMakerTraffic, stub: Stubber
+) -> None:
+    for _ in range(2):
+        message = "Could not find endpoint configuration solo"
+        stub.add_client_error("update_endpoint", "ValidationException", message, 400)
+        stub.add_response("describe_endpoint", described("InService"))
+    with pytest.raises(RolloutError, match=r"move endpoint endpoint to config solo: .*Could not find") as raised:
+        traffic.use_config("solo")
+    assert not isinstance(raised.value, Busy)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [("ThrottlingException", 400, Busy), ("InternalFailure", 500, Unreachable), ("AccessDenied", 403, RolloutError)],
+)
+def test_throttling_is_busy_and_a_server_error_is_unreachable(
+    traffic: SageMakerTraffic, stub: Stubber, code: str, status: int, error: type[RolloutError]
+) -> None:
+    stub.add_client_error("describe_endpoint", code, "no", status)
+    with pytest.raises(error) as raised:
+        traffic.read()
+    assert type(raised.value) is error
+
+
+def test_an_endpoint_that_nothing_listens_for_is_unreachable() -> None:
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        with pytest.raises(Unreachable, match="describe endpoint endpoint"):
+            SageMakerTraffic(clients("us-east-1", session), "endpoint").read()
+
+
+def test_an_approval_carries_its_reason_within_the_services_limit(stub: Stubber) -> None:
+    registry = SageMakerRegistry(lambda _: stub.client)
+    sent = {"ModelPackageArn": PACKAGE, "ModelApprovalStatus": "Rejected", "ApprovalDescription": "x" * 1024}
+    stub.add_response("update_model_package", {"ModelPackageArn": PACKAGE}, sent)
+    registry.set_approval(PACKAGE, "Rejected", "x" * 2000)
+
+
+@pytest.fixture
+def aws() -> Iterator[Callable[[str], Any]]:
+    with mock_aws():
+        yield clients("us-east-1")
+
+
+@pytest.fixture
+def journal(aws: Callable[[str], Any]) -> DynamoJournal:
+    aws("dynamodb").create_table(
+        TableName="rollouts",
+        KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return DynamoJournal(aws, "rollouts", "endpoint")
+
+
+def test_a_journal_without_item_or_table_is_an_empty_state(aws: Callable[[str], Any], journal: DynamoJournal) -> None:
+    assert journal.read() == RolloutState("endpoint")
+    assert DynamoJournal(aws, "no-such-table", "endpoint").read() == RolloutState("endpoint")
+    with pytest.raises(RolloutError, match="write journal no-such-table"):
+        DynamoJournal(aws, "no-such-table", "endpoint").write(RolloutState("endpoint"))
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])
+def test_a_throttled_journal_is_busy_so_that_whoever_reads_it_tries_again(code: str) -> None:
+    client = boto3.client("dynamodb", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_item", code, "slow down", 400)
+        with pytest.raises(Busy, match="read journal rollouts: throttled"):
+            DynamoJournal(lambda _: client, "rollouts", "endpoint").read()
+
+
+def test_a_journal_takes_one_writer_a_revision(journal: DynamoJournal, release: Callable[[str], Release]) -> None:
+    empty = journal.read()
+    first = journal.write(replace(empty, phase=Phase.IDLE, champion=release("a")))
+    assert (journal.read(), first.revision) == (first, 1)
+    with pytest.raises(Conflict):
+        journal.write(empty)
+    second = journal.write(replace(first, rollout_id="000002-b"))
+    with pytest.raises(Conflict):
+        journal.write(first)
+    assert journal.read() == second
+
+
+def test_journals_of_two_endpoints_do_not_touch(aws: Callable[[str], Any], journal: DynamoJournal) -> None:
+    journal.write(journal.read())
+    assert DynamoJournal(aws, "rollouts", "other").read() == RolloutState("other")
+
+
+def put(aws: Callable[[str], Any], metric: str, variant: str, at: datetime, value: float) -> None:
+    aws("cloudwatch").put_metric_data(
+        Namespace="AWS/SageMaker",
+        MetricData=[
+            {
+                "MetricName": metric,
+                "Dimensions": [
+                    {"Name": "EndpointName", "Value": "endpoint"},
+                    {"Name": "VariantName", "Value": variant},
+                ],
+                "Timestamp": at,
+                "Value": value,
+            }
+        ],
+    )
+
+
+def _errors(side: Mapping[str, Tally]) -> tuple[int, float]:
+    return side["errors"].count, side["errors"].total
+
+
+def test_windows_are_read_on_cloudwatchs_grid_and_only_closed_ones(aws: Callable[[str], Any]) -> None:
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+    for minute, (requests, errors) in enumerate([(90, 1), (80, 2), (70, 3)]):
+        at = start + timedelta(minutes=minute, seconds=5)
+        put(aws, "Invocations", "v-a", at, requests)
+        put(aws, "Invocation5XXErrors", "v-a", at, errors)
+    put(aws, "Invocations", "v-b", start + timedelta(minutes=1), 9)
+    put(aws, "Invocation4XXErrors", "v-b", start + timedelta(minutes=1), 4)
+    put(aws, "Invocation5XXErrors", "v-b", start + timedelta(minutes=1), 7)
+    begin, end = start.timestamp() - 30, start.timestamp() + 150
+    seen = CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", begin, end, 60))
+    assert seen.windows is not None
+    found = [
+        (item.start - start.timestamp(), *(part for side in (item.champion, item.challenger) for part in _errors(side)))
+        for item in seen.windows
+    ]
+    # The third minute is not over yet; errors of the challenger are capped at its requests.
+    assert found == [(0, 90, 1, 0, 0), (60, 80, 2, 9, 9)]
+
+
+def test_a_span_without_a_whole_window_is_seen_and_empty(aws: Callable[[str], Any]) -> None:
+    assert CloudWatchSignals(aws, "endpoint").read(Ask("v-a", "v-b", "r", 100, 130, 60)).windows == ()
+
+
+def test_metrics_that_cannot_be_read_are_unknown_with_the_reason() -> None:
+    client = boto3.client("cloudwatch", region_name="us-east-1")
+    signals = CloudWatchSignals(lambda _: client, "endpoint")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_metric_data", "AccessDenied", "not authorized", 403)
+        stubber.add_client_error("get_metric_data", "Throttling", "Rate exceeded", 400)
+        result = {"Id": "q0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}
+        stubber.add_response("get_metric_data", {"MetricDataResults": [result]})
+        for words in ("not authorized", "Rate exceeded", "CloudWatch says Forbidden"):
+            seen = signals.read(Ask("v-a", "v-b", "r", 0, 600, 60))
+            assert seen.windows is None
+            assert words in seen.problem
+
+
+def test_metrics_on_several_pages_are_put_together() -> None:
+    client = boto3.client("cloudwatch", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        for token, minute, status in (("more", 0, "PartialData"), (None, 60, "Complete")):
+            at = datetime.fromtimestamp(minute, UTC)
+            page: dict[str, Any] = {
+                "MetricDataResults": [{"Id": "q0", "Timestamps": [at], "Values": [9.0], "StatusCode": status}]
+            }
+            stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
+        seen = CloudWatchSignals(lambda _: client, "endpoint").read(Ask("v-a", "v-b", "r", 0, 120, 60))
+    assert [_errors(item.champion)[0] for item in seen.windows or ()] == [9, 9]
+
+
+@pytest.fixture
+def inbox(aws: Callable[[str], Any]) -> Callable[[str], Callable[[], list[dict[str, Any]]]]:
+    """Subscribes a queue to the topic `alerts` with a filter policy; gives what it holds."""
+    topic = aws("sns").create_topic(Name="alerts")["TopicArn"]
+
+    def made(policy: str) -> Callable[[], list[dict[str, Any]]]:
+        queue = aws("sqs").create_queue(QueueName="inbox")["QueueUrl"]
+        arn = "arn:aws:sqs:us-east-1:123456789012:inbox"
+        aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": policy})
+        return lambda: [
+            json.loads(item["Body"])
+            for item in aws("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        ]
+
+    return made
+
+
+def test_an_event_is_published_as_json_to_a_queue_that_may_filter_by_its_attributes(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    received = inbox('{"outcome": ["rolled_back", "failed"], "endpoint": ["endpoint"]}')
+    notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
+    notify.send(Event(0.0, "000002-b", "weights", "b gets 10%: the endpoint is ready", {"v-a": 90, "v-b": 10}))
+    notify.send(Event(1.0, "000002-b", "rolled_back", "b rolled back: 50% > 2% \u2260", {"v-a": 100, "v-b": 0}))
+    (message,) = received()
+    document = json.loads(message["Message"])
+    assert (message["Subject"], document["why"]) == ("endpoint: b rolled back", "50% > 2% \u2260")
+    assert (document["outcome"], document["weights"]) == ("rolled_back", {"v-a": 100, "v-b": 0})
+    assert message["MessageAttributes"]["rollout_id"] == {"Type": "String", "Value": "000002-b"}
+
+
+def test_what_was_published_is_counted_by_kind_for_the_dashboard(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    inbox("{}")
+    at = datetime.now(UTC).timestamp()
+    notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
+    notify.send(Event(at, "000002-b", "rolled_back", "b rolled back: 50% > 2%", {"v-a": 100, "v-b": 0}))
+    found = aws("cloudwatch").get_metric_statistics(
+        Namespace="modelstack",
+        MetricName="Events",
+        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "Event", "Value": "rolled_back"}],
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(hours=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    assert [point["Sum"] for point in found["Datapoints"]] == [1.0]
+
+
+def test_that_an_event_cannot_be_counted_takes_it_from_nobody(
+    aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
+) -> None:
+    received = inbox("{}")
+
+    class Deaf:
+        def put_metric_data(self, **_: Any) -> None:
+            raise ConnectionClosedError(endpoint_url="https://monitoring")
+
+    def some(service: str) -> Any:
+        return Deaf() if service == "cloudwatch" else aws(service)
+
+    SnsNotify(some, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint").send(
+        Event(0.0, "000002-b", "promoted", "b is champion: it is not worse")
+    )
+    assert len(received()) == 1
+
+
+def test_without_a_topic_an_event_waits(aws: Callable[[str], Any]) -> None:
+    with pytest.raises(Unreachable):
+        SnsNotify(aws, None, "endpoint").send(Event(0.0, "000002-b", "promoted", "b is champion: it is not worse"))
+
+
+def test_a_controller_of_an_endpoint_that_was_never_released_says_there_is_nothing(journal: DynamoJournal) -> None:
+    with pytest.raises(RolloutError, match="nothing to roll back to on endpoint endpoint"):
+        controller("endpoint", "rollouts", "us-east-1").roll_back(Reason("person", "ada", "why not"))
+
+
+def test_a_reason_of_many_lines_is_described_in_one() -> None:
+    assert _one_line("it does not come up:\n  Traceback\n\tboom") == "it does not come up: Traceback boom"
+
+
+def test_a_failure_is_told_in_one_line_that_ends_with_what_the_container_said_last(
+    traffic: SageMakerTraffic, stub: Stubber
+) -> None:
+    failure = "Variant v-b did not pass. Last output:\nTraceback:\n  File ...\ncannot serve: RuntimeError: boom\n"
+    stub.add_response("describe_endpoint", described("InService", FailureReason=failure))
+    assert traffic.read().detail == (
+        "InService: Variant v-b did not pass. Last output: cannot serve: RuntimeError: boom"
+    )

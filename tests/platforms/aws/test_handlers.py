@@ -1,0 +1,206 @@
+"""The handlers of alarms and of the schedule with their adapters, and what every handler keeps to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platforms.aws.endpoint import clients
+from platforms.aws.handlers import advance, rollback
+from platforms.aws.handlers.settings import Settings, seconds_left
+from rollout.core.state import Phase
+from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with an_endpoint(monkeypatch) as made:
+        yield made
+
+
+def alarm(state: str = "ALARM", variant: str = "v-b", at: datetime | None = None) -> dict[str, Any]:
+    dimensions = [{"name": "EndpointName", "value": "endpoint"}, {"name": "VariantName", "value": variant}]
+    message = {
+        "AlarmName": "v-b-5xx",
+        "NewStateValue": state,
+        "StateChangeTime": at.isoformat() if at else None,
+        "NewStateReason": "Threshold Crossed: 0.5 > 0.05",
+        "Trigger": {"MetricName": "Invocation5XXErrors", "Namespace": "AWS/SageMaker", "Dimensions": dimensions},
+    }
+    return {"Records": [{"Sns": {"Message": json.dumps(message)}}]}
+
+
+def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpoint: Endpoint) -> None:
+    answer = rollback.handler(alarm(), None)
+    assert [item["action"] for item in answer["answers"]] == ["rolled back"]
+    assert endpoint.calls == ["weights", "approval", "config"]
+    state = journal().read()
+    assert state.verdict is not None
+    assert (state.phase, state.verdict.outcome, state.verdict.reason.name) == (Phase.IDLE, "rolled_back", "v-b-5xx")
+
+
+def count(variant: str, requests: int, failed: int, at: datetime) -> None:
+    """Requests of a variant in the minute that begins then."""
+    place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
+    rollback._hasty()("cloudwatch").put_metric_data(
+        Namespace="AWS/SageMaker",
+        MetricData=[
+            {"MetricName": name, "Dimensions": place, "Value": value, "Timestamp": at}
+            for name, value in (("Invocations", requests), ("Invocation5XXErrors", failed))
+        ],
+    )
+
+
+def rings(variant: str, state: str) -> None:
+    """A variant's alarm on failures is in a state."""
+    cloudwatch, dimensions = rollback._hasty()("cloudwatch"), [{"Name": "EndpointName", "Value": "endpoint"}]
+    queries: list[Any] = [
+        {"Id": key, "ReturnData": False, "MetricStat": {
+            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+            "Period": 60, "Stat": "Sum",
+        }}
+        for key, metric in (("part", "Invocation5XXErrors"), ("whole", "Invocations"))
+    ]  # fmt: skip
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"{variant}-5xx", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0.05,
+        Metrics=[*queries, {"Id": "rate", "Expression": "part / whole", "ReturnData": True}],
+    )  # fmt: skip
+    cloudwatch.set_alarm_state(AlarmName=f"{variant}-5xx", StateValue=state, StateReason="x")
+
+
+@pytest.mark.parametrize(
+    ("failed", "state", "action"),
+    [(95, "OK", "left to the judge"), (95, "ALARM", "left to the judge"), (1, "OK", "rolled back")],
+)
+def test_an_alarm_asks_cloudwatch_whether_the_champion_fails_too(
+    endpoint: Endpoint, failed: int, state: str, action: str
+) -> None:
+    began = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 60 * 60 - 120, UTC)
+    for at, of_challenger, of_champion in ((began, 0, 0), (began + timedelta(minutes=1), 10, failed)):
+        count("v-b", 20, of_challenger, at)
+        count("v-a", 180, of_champion, at)
+    rings("v-b", "ALARM")
+    rings("v-a", state)
+    journal().write(replace(journal().read(), started_at=began.timestamp()))
+    (answer,) = rollback.handler(alarm(at=began + timedelta(minutes=2, seconds=3)), None)["answers"]
+    assert answer["action"] == action
+    if action == "left to the judge":
+        assert endpoint.calls == []
+        assert f"10 of 20 (50.0%) requests of the challenger v-b, {failed} of 180" in answer["why"]
+
+
+@pytest.mark.parametrize("operation", ["DescribeAlarms", "GetMetricData", "GetItem"])
+@pytest.mark.parametrize("code", ["Throttling", "AccessDenied"])
+def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, operation: str, code: str
+) -> None:
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+
+    began = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 60 * 60 - 60, UTC)
+    for variant, requests in (("v-b", 20), ("v-a", 180)):
+        count(variant, requests, requests, began)
+        rings(variant, "ALARM")
+    call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(rollback, "_hasty", lambda: hasty)
+
+    def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
+        if name == operation and self in (hasty("cloudwatch"), hasty("dynamodb")):
+            raise ClientError({"Error": {"Code": code}}, name)
+        return call(self, name, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", fails)
+    journal().write(replace(journal().read(), started_at=began.timestamp()))
+    (answer,) = rollback.handler(alarm(at=began + timedelta(seconds=61)), None)["answers"]
+    assert answer["action"] == "rolled back"
+
+
+def test_an_alarm_that_is_not_for_the_challenger_is_answered_ignored(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for event in (alarm("OK"), alarm(variant="v-old"), {"Records": [{"Sns": {"Message": "b rolled back"}}]}):
+        (answer,) = rollback.handler(event, None)["answers"]
+        assert answer["action"] == "ignored"
+    assert endpoint.calls == []
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in lines] == ["alarm"] * 3
+    assert lines[1]["why"] == "the event is about variant v-old, on trial is v-b"
+
+
+def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        from botocore.exceptions import ClientError
+
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Update")
+
+    monkeypatch.setattr(endpoint, "update_endpoint_weights_and_capacities", refuse)
+
+    class Brief:
+        def get_remaining_time_in_millis(self) -> int:
+            return 11_000
+
+    with pytest.raises(Exception, match="slow down"):
+        rollback.handler(alarm(), Brief())
+    assert journal().read().phase is Phase.ROLLING_BACK
+    monkeypatch.undo()
+
+
+def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = journal().read()
+    journal().write(replace(state, phase=Phase.IDLE, challenger=None, pair_config=None))
+    assert advance.handler({}, None) == {"phase": "idle", "rollout_id": "000001-b", "weights": {"v-a": 90, "v-b": 10}}
+    assert endpoint.config == "solo-a"
+
+
+def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENDPOINT_NAME", "endpoint")
+    monkeypatch.delenv("JOURNAL_TABLE", raising=False)
+    with pytest.raises(ValueError, match="environment variable JOURNAL_TABLE: missing"):
+        Settings.from_environment()
+    for name, value, expected in (
+        ("DRIFT_MINUTES", "many", "a whole number above 0"),
+        ("DRIFT_FALSE_ALARMS", "few", "a number above 0 and below 1"),
+        ("DRIFT_FALSE_ALARMS", "1", "a number above 0 and below 1"),
+    ):
+        with monkeypatch.context() as only_now:
+            only_now.setenv(name, value)
+            only_now.setenv("JOURNAL_TABLE", "rollouts")
+            with pytest.raises(ValueError, match=f"{name}: got '{value}', expected {expected}"):
+                Settings.from_environment()
+
+
+def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 30_000
+
+    assert (seconds_left(Context(), most=60), seconds_left(Context(), most=5), seconds_left(None, most=9)) == (20, 5, 9)
+
+
+@pytest.mark.parametrize("name", ["rollback", "advance", "drift", "labels", "probe", "retrain"])
+def test_a_handler_imports_nothing_beyond_boto3_but_the_standard_library(name: str) -> None:
+    program = f"""
+import sys
+import boto3, botocore.config, botocore.exceptions
+before = set(sys.modules)
+import platforms.aws.handlers.{name}
+rooms = {{"monitoring", "rollout", "retraining"}}
+other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
+print(sorted(other))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.strip() == "[]"

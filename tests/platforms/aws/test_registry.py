@@ -1,0 +1,262 @@
+"""The registry, on moto's server and on the local cloud: same bytes in, same bytes out, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from pipeline import archive
+from pipeline.gate import GateRefused
+from platforms.aws import registry
+from platforms.aws.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish, take
+
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
+
+
+@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+def clients(request: pytest.FixtureRequest) -> Clients:
+    url = request.getfixturevalue("moto_url") if request.param == "moto" else request.getfixturevalue("cloud").url
+    session = boto3.Session("test", "test", region_name="us-east-1")
+
+    def client(service: str) -> Any:
+        return session.client(service, endpoint_url=url, config=Config(retries={"max_attempts": 1}))
+
+    return Clients(client("s3"), client("sagemaker"))
+
+
+@pytest.fixture
+def place(clients: Clients) -> Callable[[], dict[str, Any]]:
+    """Makes stacks' registries: bucket, group, image and clients."""
+
+    def make() -> dict[str, Any]:
+        name = f"registry-{uuid4().hex[:12]}"
+        clients.s3.create_bucket(Bucket=name)
+        clients.sagemaker.create_model_package_group(ModelPackageGroupName=name)
+        return {"bucket": name, "group": name, "image": IMAGE, "clients": clients}
+
+    return make
+
+
+def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
+    return clients.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def stored(clients: Clients, uri: str) -> bytes:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clients, place):
+    at = place()
+    published = publish(sealed, **at)
+    digest = sealed.digest.removeprefix("sha256:")
+    assert published.archive_uri == f"s3://{at['bucket']}/packages/{digest}/model.tar.gz"
+    assert hashlib.sha256(stored(clients, published.archive_uri)).hexdigest() == digest
+    assert stored(clients, published.reference_uri) == archive.read(sealed.path, "reference.json")
+    package = clients.sagemaker.describe_model_package(ModelPackageName=published.model_package_arn)
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["Image"] == IMAGE
+    assert container["ModelDataUrl"] == published.archive_uri
+    assert container["Environment"] == {"MODELSTACK_MANIFEST_SHA256": sealed.manifest_sha256}
+    metadata = package["CustomerMetadataProperties"]
+    assert metadata["recipe"] == sealed.recipe
+    assert metadata["package_digest"] == sealed.digest
+    assert float(metadata["metric.auc"]) == pytest.approx(sealed.metrics["auc"], rel=1e-5)
+    metrics_uri = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    assert json.loads(stored(clients, metrics_uri))["summary"] == dict(sealed.metrics)
+
+
+def test_publishing_twice_registers_once(sealed, clients, place):
+    at = place()
+    assert publish(sealed, **at) == publish(sealed, **at)
+    assert len(versions(clients, at["group"])) == 1
+
+
+def test_a_verdict_survives_publishing_again(sealed, clients, place):
+    at = place()
+    arn = publish(sealed, **at).model_package_arn
+    # AWS merges metadata on an update; moto takes what is not given as none, so it is given again.
+    metadata = clients.sagemaker.describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
+    clients.sagemaker.update_model_package(
+        ModelPackageArn=arn, ModelApprovalStatus="Rejected", CustomerMetadataProperties=metadata
+    )
+    assert publish(sealed, **at).model_package_arn == arn
+    assert clients.sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Rejected"
+
+
+def test_another_image_is_another_version_of_the_same_bytes(sealed, clients, place):
+    at = place()
+    first, second = publish(sealed, **at), publish(sealed, **{**at, "image": IMAGE.replace("process", "other")})
+    assert first.archive_uri == second.archive_uri
+    assert len(versions(clients, at["group"])) == 2
+    assert publish(sealed, **at) == first
+
+
+@pytest.mark.parametrize("lost", ["put_object", "create_model_package"])
+def test_publishing_goes_on_where_it_was_interrupted(sealed, clients, place, lost: str):
+    at = place()
+
+    class Interrupting:
+        """A client that is cut off before the named call, the second time for uploads."""
+
+        def __init__(self, client: Any) -> None:
+            self.client, self.calls = client, 0
+
+        def __getattr__(self, name: str) -> Any:
+            if name == lost:
+                self.calls += 1
+                if lost == "create_model_package" or self.calls == 2:
+                    raise KeyboardInterrupt
+            return getattr(self.client, name)
+
+    cut_off = Clients(Interrupting(clients.s3), Interrupting(clients.sagemaker))
+    with pytest.raises(KeyboardInterrupt):
+        publish(sealed, **{**at, "clients": cut_off})
+    assert versions(clients, at["group"]) == []
+    published = publish(sealed, **at)
+    assert len(versions(clients, at["group"])) == 1
+    assert hashlib.sha256(stored(clients, published.archive_uri)).hexdigest() == sealed.digest.removeprefix("sha256:")
+
+
+def test_the_archive_is_sent_after_everything_beside_it(sealed, clients, place, monkeypatch: pytest.MonkeyPatch):
+    sent: list[str] = []
+    upload = registry._upload
+    monkeypatch.setattr(registry, "_upload", lambda *given: sent.append(given[2]) or upload(*given))
+    publish(sealed, **place())
+    assert [key.rpartition("/")[2] for key in sent] == ["reference.json", "metrics.json", "model.tar.gz"]
+
+
+def test_other_bytes_under_the_packages_name_are_refused_with_both_digests(sealed, clients, place):
+    at = place()
+    key = f"packages/{sealed.digest.removeprefix('sha256:')}/model.tar.gz"
+    clients.s3.put_object(Bucket=at["bucket"], Key=key, Body=b"other")
+    with pytest.raises(RegistryError) as refused:
+        publish(sealed, **at)
+    assert f"sha256:{hashlib.sha256(b'other').hexdigest()}, expected {sealed.digest}" in str(refused.value)
+    assert f"s3://{at['bucket']}/{key}" in str(refused.value)
+    assert versions(clients, at["group"]) == []
+
+
+def test_an_archive_that_was_changed_on_disk_is_not_sent(sealed, clients, place, tmp_path: Path):
+    from dataclasses import replace
+
+    at = place()
+    changed = tmp_path / "model.tar.gz"
+    changed.write_bytes(sealed.path.read_bytes() + b"x")
+    with pytest.raises(archive.ArchiveError, match="has digest"):
+        publish(replace(sealed, path=changed), **at)
+    assert "Contents" not in clients.s3.list_objects_v2(Bucket=at["bucket"])
+
+
+def test_promotion_registers_the_same_bytes_and_where_they_came_from(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    second = copy(ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn), **target)
+    assert second.archive_uri.startswith(f"s3://{target['bucket']}/")
+    assert stored(clients, second.archive_uri) == stored(clients, first.archive_uri) == sealed.path.read_bytes()
+    same = ("package_digest", "manifest_sha256", "recipe", "metrics")
+    assert [getattr(second, name) for name in same] == [getattr(first, name) for name in same]
+    package = clients.sagemaker.describe_model_package(ModelPackageName=second.model_package_arn)
+    assert package["CustomerMetadataProperties"]["promoted_from"] == first.model_package_arn
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_promotion_of_changed_bytes_is_refused_with_both_digests_and_registers_nothing(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    key = first.archive_uri.removeprefix(f"s3://{source['bucket']}/")
+    changed = sealed.path.read_bytes()[:-9] + b"!" + sealed.path.read_bytes()[-8:]
+    clients.s3.put_object(Bucket=source["bucket"], Key=key, Body=changed)
+    with pytest.raises(RegistryError) as refused:
+        copy(ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn), **target)
+    assert f"sha256:{hashlib.sha256(changed).hexdigest()}, expected {sealed.digest}" in str(refused.value)
+    assert versions(clients, target["group"]) == []
+    assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+
+
+def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    record = ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn)
+    with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
+        copy(record, **target, gates={"auc": {"min": 0.99}})
+    assert versions(clients, target["group"]) == []
+    assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+    assert copy(record, **target, gates={"auc": {"min": 0.5}}).package_digest == first.package_digest
+
+
+def record_of(package: registry.Registered) -> ReleaseRecord:
+    return ReleaseRecord(package.archive_uri, package.package_digest, package.model_package_arn)
+
+
+def test_a_candidate_is_taken_as_it_is_registered(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **at)
+    assert take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.5}}) == first
+    assert len(versions(clients, at["group"])) == 1
+
+
+def test_a_candidate_of_an_earlier_image_is_registered_with_the_one_that_serves_now(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **{**at, "image": IMAGE.replace("process", "other")})
+    taken = take(record_of(first), sealed.recipe, **at)
+    assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
+    assert taken.image_uri == IMAGE
+    assert taken.model_package_arn != first.model_package_arn
+
+
+def test_a_candidate_whose_version_is_gone_is_registered_again(sealed, clients, place):
+    at, empty = place(), place()["group"]
+    first = publish(sealed, **at)
+    taken = take(record_of(first), sealed.recipe, **{**at, "group": empty})
+    assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
+    assert [one["ModelPackageArn"] for one in versions(clients, empty)] == [taken.model_package_arn]
+
+
+def test_a_candidate_of_other_bytes_another_recipe_or_below_its_gates_is_refused(sealed, clients, place):
+    at = place()
+    first = publish(sealed, **at)
+    with pytest.raises(RegistryError, match=f"is of recipe {sealed.recipe}, expected 0000"):
+        take(record_of(first), "0000", **at)
+    with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
+        take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.99}})
+    key = first.archive_uri.removeprefix(f"s3://{at['bucket']}/")
+    clients.s3.put_object(Bucket=at["bucket"], Key=key, Body=b"other")
+    with pytest.raises(RegistryError, match=f"expected {sealed.digest}"):
+        take(record_of(first), sealed.recipe, **at)
+    clients.s3.delete_object(Bucket=at["bucket"], Key=key)
+    with pytest.raises(RegistryError, match="cannot read s3://"):
+        take(record_of(first), sealed.recipe, **at)
+
+
+def test_metrics_of_a_registered_package_are_read_back_exactly(sealed, clients, place):
+    published = publish(sealed, **place())
+    assert metrics_of(published.archive_uri, clients.s3) == dict(sealed.metrics)
+    with pytest.raises(RegistryError, match=r"cannot read s3://.*/none/metrics\.json"):
+        metrics_of(published.archive_uri.replace(published.package_digest[7:], "none"), clients.s3)
+
+
+def test_a_package_that_is_gone_is_named(sealed, clients, place, tmp_path: Path):
+    uri = f"s3://{place()['bucket']}/packages/none/model.tar.gz"
+    with pytest.raises(RegistryError, match=f"cannot read {uri}"):
+        fetch(uri, sealed.digest, tmp_path / "model.tar.gz", clients.s3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_fetched_appears_only_with_its_digest(sealed, clients, place, tmp_path: Path):
+    at = place()
+    published = publish(sealed, **at)
+    with pytest.raises(RegistryError, match="expected sha256:0000"):
+        fetch(published.archive_uri, "sha256:" + "0" * 64, tmp_path / "model.tar.gz", clients.s3)
+    assert list(tmp_path.iterdir()) == []
+    fetch(published.archive_uri, sealed.digest, tmp_path / "model.tar.gz", clients.s3)
+    assert archive.package_digest(tmp_path / "model.tar.gz") == sealed.digest

@@ -1,0 +1,304 @@
+"""The retrain function with its adapters, on moto's DynamoDB, S3, CloudWatch, SNS, SQS and training jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from monitoring.drift.record import Reading
+from platforms.aws.clients import clients
+from platforms.aws.drift_table import DynamoRecord
+from platforms.aws.handlers import retrain
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.training import AwsWorld, DynamoBook, report_key
+from retraining.decision import Start
+from retraining.record import Phase, Record
+from retraining.rules import JobSettings, Rules, written
+from rollout.core.errors import RolloutError
+from rollout.core.state import Phase as Rollout
+from rollout.core.state import RolloutState
+from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
+
+ENDPOINT = "flight-delay-local"
+TABLE = f"{ENDPOINT}-rollouts"
+BUCKET = "artifacts"
+ROLE = "arn:aws:iam::123456789012:role/flight-delay-local-training"
+JOB = JobSettings(ROLE, IMAGE, "ml.m5.large", 600, 0.01, BUCKET, ENDPOINT, "us-east-1", {"auc": {"min": 0.6}})
+DAY = 1_367_366_400.0  # 2013-05-01
+
+
+@pytest.fixture(autouse=True)
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        make = clients("us-east-1")
+        make("dynamodb").create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        make("s3").create_bucket(Bucket=BUCKET)
+        make("s3").put_object(Bucket=BUCKET, Key="packages/b/model.tar.gz", Body=b"x")
+        topic = make("sns").create_topic(Name="alerts")["TopicArn"]
+        queue = make("sqs").create_queue(QueueName="inbox")["QueueUrl"]
+        make("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
+        for name, value in {
+            "ENDPOINT_NAME": ENDPOINT,
+            "JOURNAL_TABLE": TABLE,
+            "ALERTS_TOPIC": topic,
+            "MODELSTACK_STACK": "dev",
+            "INBOX": queue,
+        }.items():
+            monkeypatch.setenv(name, value)
+        rules(monkeypatch)
+        monkeypatch.setattr(retrain, "_clients", lambda: make)
+        journal = DynamoJournal(make, TABLE, ENDPOINT)
+        journal.write(RolloutState(ENDPOINT, champion=CHAMPION, phase=Rollout.IDLE))
+        state = {"open": {"since": DAY}}
+        DynamoRecord(make, TABLE, ENDPOINT).write(CHAMPION.variant, Reading(state=state), (), ())
+        yield
+
+
+def rules(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    monkeypatch.setenv("RETRAINING", written(Rules(**{"ask": False, **changes}), JOB))
+
+
+def alarm(measure: str, state: str, variant: str = CHAMPION.variant, data: object = None) -> None:
+    watch = boto3.client("cloudwatch", region_name="us-east-1")
+    name = f"{ENDPOINT}-{variant}-{measure}"
+    watch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="modelstack",
+        MetricName="DriftEvidence",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        Statistic="Maximum",
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+    )
+    watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="by hand", StateReasonData=json.dumps(data))
+
+
+def book() -> Record:
+    return DynamoBook(clients("us-east-1"), TABLE, ENDPOINT).read()
+
+
+def told() -> list[dict[str, Any]]:
+    """What subscribers were told since the last time."""
+    queue, found = boto3.client("sqs", region_name="us-east-1"), []
+    while messages := queue.receive_message(QueueUrl=os.environ["INBOX"], MaxNumberOfMessages=10).get("Messages"):
+        found += [json.loads(json.loads(one["Body"])["Message"]) for one in messages]
+        for one in messages:
+            queue.delete_message(QueueUrl=os.environ["INBOX"], ReceiptHandle=one["ReceiptHandle"])
+    return found
+
+
+def ended(job: str, monkeypatch: pytest.MonkeyPatch, status: str = "Completed", **more: str) -> None:
+    """Have SageMaker say that the job has ended; moto's jobs have no program."""
+
+    class Ended:
+        def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
+            assert TrainingJobName == job
+            return {"TrainingJobStatus": status, **more}
+
+    make = clients("us-east-1")
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Ended() if name == "sagemaker" else make(name))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"recentDatapoints": [0.05, 1.0326], "threshold": 1.0}, "evidence 1.033, 1 is enough"),
+        ({"recentDatapoints": []}, "by hand"),
+        ({"recentDatapoints": ["x", None]}, "by hand"),
+        (["other"], "by hand"),
+        (None, "by hand"),
+    ],
+)
+def test_the_evidence_is_told_and_not_how_cloudwatch_counts_points(data: object, said: str) -> None:
+    alarm("drift", "ALARM", data=data)
+    retrain.handler({}, None)
+    (entry,) = book().history
+    assert entry.text.endswith(f"{ENDPOINT}-{CHAMPION.variant}-drift rang: {said}")
+
+
+def test_an_alarm_of_the_champion_begins_a_job_that_knows_all_it_needs() -> None:
+    alarm("drift", "ALARM")
+    answer = retrain.handler({"detail-type": "CloudWatch Alarm State Change"}, None)
+    assert answer["phase"] == "training"
+    job = boto3.client("sagemaker", region_name="us-east-1").describe_training_job(TrainingJobName=book().job)
+    assert job["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert job["RoleArn"] == ROLE
+    assert job["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == CHAMPION.archive_uri
+    assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
+    told_to_it = job["HyperParameters"]
+    assert told_to_it["through"] == "2013-05-01", "the day of the requests, not of the clock"
+    assert json.loads(told_to_it["champion"]) == CHAMPION.as_dict()
+    assert json.loads(told_to_it["gates"]) == {"auc": {"min": 0.6}}
+    assert told_to_it["report"] == report_key(book().job)
+    assert all(len(value) <= 2500 for value in told_to_it.values())
+    message = told()[0]
+    assert message["event"]["kind"] == "started"
+    assert "by hand" in message["event"]["text"]
+
+
+@pytest.mark.parametrize(("state", "variant"), [("OK", CHAMPION.variant), ("ALARM", "v-bbbbbbbbbbbb")])
+def test_an_alarm_that_has_ended_or_is_of_another_version_begins_nothing(state: str, variant: str) -> None:
+    alarm("drift", state, variant)
+    assert retrain.handler({}, None) == {"phase": "idle", "held": "", "latest": ""}
+    assert not boto3.client("sagemaker", region_name="us-east-1").list_training_jobs()["TrainingJobSummaries"]
+
+
+def test_before_any_captured_request_the_day_is_today() -> None:
+    boto3.client("dynamodb", region_name="us-east-1").delete_item(
+        TableName=TABLE, Key={"endpoint": {"S": f"{ENDPOINT}#drift#{CHAMPION.variant}"}}
+    )
+    before = time.strftime("%Y-%m-%d", time.gmtime())
+    retrain.handler({"do": "start", "reason": "anna: first"}, None)
+    assert before <= book().through <= time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def test_its_report_makes_a_candidate_and_everybody_is_told_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarm("concept", "ALARM")
+    retrain.handler({}, None)
+    told()
+    job = book().job
+    boto3.client("s3", region_name="us-east-1").put_object(
+        Bucket=BUCKET, Key=report_key(job), Body=json.dumps(BETTER).encode()
+    )
+    ended(job, monkeypatch)
+    assert retrain.handler({"detail-type": "SageMaker Training Job State Change"}, None)["phase"] == "idle"
+    assert book().accepted[0].recipe == BETTER["recipe"]
+    [message] = told()
+    assert message["event"]["kind"] == "candidate"
+    assert message["next"] == ["`pulumi up --stack dev` puts it on trial beside the champion"]
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "why"),
+    [
+        ("Failed", {"FailureReason": "AlgorithmError: no rows"}, "AlgorithmError: no rows"),
+        ("Stopped", {}, "it was stopped"),
+        ("Stopped", {"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_minutes"),
+        ("Completed", {}, "it ended without a report"),
+    ],
+)
+def test_a_job_without_an_outcome_is_told_with_its_reason(
+    status: str, more: dict[str, str], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    ended(book().job, monkeypatch, status, **more)
+    answer = retrain.handler({}, None)
+    assert answer["phase"] == "idle"
+    assert why in answer["latest"]
+    assert not book().accepted
+
+
+@pytest.mark.parametrize("refusal", ["", "ValidationException", "ResourceNotFound"])
+def test_a_person_stops_the_job_and_one_that_has_ended_meanwhile_is_no_error(
+    refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    make, asked = clients("us-east-1"), list[str]()
+
+    class Running:
+        def describe_training_job(self, **_: str) -> dict[str, Any]:
+            return {"TrainingJobStatus": "InProgress"}
+
+        def stop_training_job(self, TrainingJobName: str) -> None:
+            asked.append(TrainingJobName)
+            if refusal:
+                raise ClientError({"Error": {"Code": refusal, "Message": "no"}}, "StopTrainingJob")
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Running() if name == "sagemaker" else make(name))
+    answer = retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
+    assert answer["latest"] == f"{book().job} is stopped, the champion stays: anna: bad labels"
+    assert (asked, answer["phase"]) == ([book().job], "training"), "until it has ended"
+    assert told()[-1]["event"]["kind"] == "stopped"
+
+
+def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    make = clients("us-east-1")
+
+    class Refuses:
+        def describe_training_job(self, **_: str) -> dict[str, Any]:
+            return {"TrainingJobStatus": "InProgress"}
+
+        def stop_training_job(self, **_: str) -> None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StopTrainingJob")
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    with pytest.raises(RolloutError, match="stop training job"):
+        retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
+    assert book().stopping == "anna: bad labels"
+    with pytest.raises(RolloutError, match="stop training job"):
+        retrain.handler({}, None)
+
+
+def test_a_job_of_that_name_is_the_same_job() -> None:
+    make = clients("us-east-1")
+    world = AwsWorld(make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, JOB, lambda _: "2013-05-01")
+    start = Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
+    world.create(start)
+    world.create(start)
+    assert len(make("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
+
+
+def test_what_sagemaker_refuses_is_an_error_and_the_next_call_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarm("drift", "ALARM")
+    make = clients("us-east-1")
+
+    class Refuses:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(make("sagemaker"), name)
+
+        def create_training_job(self, **_: Any) -> None:
+            raise make("sagemaker").exceptions.ClientError(
+                {"Error": {"Code": "ResourceLimitExceeded", "Message": "no instances"}}, "CreateTrainingJob"
+            )
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    with pytest.raises(RolloutError, match="no instances"):
+        retrain.handler({}, None)
+    monkeypatch.setattr(retrain, "_clients", lambda: make)
+    retrain.handler({}, None)
+    assert make("sagemaker").list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"] == book().job
+
+
+def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules(monkeypatch, ask=True)
+    alarm("drift", "ALARM")
+    retrain.handler({}, None)
+    assert book().phase is Phase.ASKING
+    assert told()[0]["next"][0] == '`modelstack --stack dev retrain approve --reason "..."` lets it begin'
+    assert retrain.handler({"do": "forget", "reason": "anna: no"}, None)["refused"].startswith("no retrained version")
+    assert "expected one of start, approve, decline, stop, forget" in retrain.handler({"do": "x"}, None)["refused"]
+    assert retrain.handler({"do": "decline"}, None)["refused"].startswith("reason: it is empty")
+    answer = retrain.handler({"do": "decline", "reason": "anna: a storm"}, None)
+    assert answer["latest"] == "retraining declined: anna: a storm"
+    assert retrain.handler({"do": "approve", "reason": "anna: yes"}, None)["refused"] == "nothing waits for a person"
+
+
+def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = clients("us-east-1")
+    assert DynamoBook(make, "none", ENDPOINT).read() == Record()
+    mine, other = DynamoBook(make, TABLE, ENDPOINT), DynamoBook(make, TABLE, ENDPOINT)
+    first, same = mine.read(), other.read()
+    assert mine.write(first) is not None
+    assert other.write(same) is None

@@ -1,0 +1,83 @@
+"""Writers that meet at the journal: each decides on what is there, and nobody's decision is lost or made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rollout.controller.agreement import change
+from rollout.core import endings
+from rollout.core.endings import Ignored
+from rollout.core.errors import Conflict
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from rollout.reason import Reason
+from tests.simulator.platform import MemoryJournal, World
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+
+
+def noted(state: RolloutState, text: str) -> RolloutState:
+    return state.noting(0.0, "cleared", text)
+
+
+def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand(served: Worlds) -> None:
+    world, seen = served(), list[int]()
+
+    def decide(state: RolloutState) -> RolloutState:
+        seen.append(state.revision)
+        if len(seen) == 1:
+            MemoryJournal(world).write(noted(world.state, "another was first"))
+        return noted(state, "mine")
+
+    written = change(MemoryJournal(world), decide)
+    assert [event.text for event in written.history[-2:]] == ["another was first", "mine"]
+    assert (world.state, seen) == (written, [written.revision - 2, written.revision - 1])
+
+
+def test_nothing_is_written_when_nothing_changes_or_an_answer_says_why_not(served: Worlds) -> None:
+    world = served()
+    before = world.state.revision
+    assert change(MemoryJournal(world), lambda state: state).revision == before
+    assert change(MemoryJournal(world), lambda _: Ignored("it is late")) == Ignored("it is late")
+    assert world.state.revision == before
+
+
+def test_a_journal_that_keeps_changing_is_given_up(served: Worlds) -> None:
+    world = served()
+
+    def decide(state: RolloutState) -> RolloutState:
+        MemoryJournal(world).write(noted(world.state, "another was first"))
+        return noted(state, "mine")
+
+    with pytest.raises(Conflict, match="the journal of endpoint keeps changing"):
+        change(MemoryJournal(world), decide)
+    assert "mine" not in {event.text for event in world.state.history}
+
+
+def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(
+    served: Worlds, release: Make, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().follow(40)
+    assert world.state.phase is Phase.BAKING
+    read, reads = MemoryJournal.read, list[Phase]()
+
+    def meeting(journal: MemoryJournal) -> RolloutState:
+        state = read(journal)
+        reads.append(state.phase)
+        if len(reads) == 1:  # an alarm decides after the first look
+            ringing = endings.turn_back(state, Reason("alarm", "v-b-5xx", "rings"), world.clock.time(), variant="v-b")
+            assert isinstance(ringing, RolloutState)
+            world.state = ringing.written()
+        return state
+
+    monkeypatch.setattr(MemoryJournal, "read", meeting)
+    world.controller().release(release("c"), "pair-ac", plan)
+    kinds = [event.kind for event in world.state.history if event.kind in {"rolled_back", "superseded", "preparing"}]
+    assert kinds[-2:] == ["rolled_back", "preparing"], "the rollback ended before the release began"
+    assert (world.state.challenger, set(world.state.rejected)) == (release("c"), {"b"})

@@ -1,0 +1,383 @@
+"""A controller is killed, or overtaken by another, at every single effect in turn: the end is always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+
+from rollout.controller.controller import Controller
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.live import Approval, Live
+from rollout.core.plan import Guard, Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Event, RolloutState
+from rollout.core.transitions import Rejected
+from rollout.judge.metrics import Metric
+from rollout.reason import Reason
+from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+
+
+class Killed(BaseException):
+    """The process ends here: nothing may catch this."""
+
+
+@dataclass
+class Meddler:
+    """Counts the effects of a controller, and does something before or after one of them."""
+
+    before: Callable[[int], None] = lambda _: None
+    after: Callable[[int], None] = lambda _: None
+    done: list[str] = field(default_factory=list[str])
+
+    def effect(self, name: str, call: Callable[[], Any]) -> Any:
+        number = len(self.done)
+        self.done.append(name)
+        self.before(number)
+        result = call()
+        self.after(number)
+        return result
+
+
+@dataclass
+class Ports:
+    """All the ports of a world, with every effect through a meddler."""
+
+    world: World
+    meddler: Meddler
+
+    def controller(self) -> Controller:
+        world, effect = self.world, self.meddler.effect
+
+        class Traffic(MemoryTraffic):
+            def set_weights(self, weights: Mapping[str, int]) -> None:
+                effect("weights", lambda: super(Traffic, self).set_weights(weights))
+
+            def use_config(self, name: str, guard: Guard | None = None) -> None:
+                effect("config", lambda: super(Traffic, self).use_config(name, guard))
+
+        class Journal(MemoryJournal):
+            def write(self, state: RolloutState) -> RolloutState:
+                return effect("journal", lambda: super(Journal, self).write(state))
+
+        class Registry(MemoryRegistry):
+            def set_approval(self, package: str, approval: Approval, why: str) -> None:
+                effect("approval", lambda: super(Registry, self).set_approval(package, approval, why))
+
+        class Notify(MemoryNotify):
+            def send(self, event: Event) -> None:
+                effect("notify", lambda: super(Notify, self).send(event))
+
+        return world.controller(
+            traffic=Traffic(world), journal=Journal(world), registry=Registry(world), notify=Notify(world)
+        )
+
+
+FAST = Plan(
+    steps=(Step(20, 5), Step(50, 5)),
+    min_requests=10,
+    metrics=(Metric("errors", "rate", 0.1),),
+    window_seconds=5,
+    max_seconds=600,
+)
+
+
+# Each story goes on from where the world stands: what called a controller that was killed calls again.
+
+
+def promotion(controller: Controller, world: World, release: Make) -> None:
+    controller.release(release("b"), "pair-ab", FAST)
+    controller.follow(300)
+
+
+def judged_rollback(controller: Controller, world: World, release: Make) -> None:
+    world.error_rates["v-b"] = 0.6
+    with suppress(Rejected):
+        controller.release(release("b"), "pair-ab", FAST)
+    controller.follow(300)
+
+
+def alarmed_rollback(controller: Controller, world: World, release: Make) -> None:
+    with suppress(Rejected):
+        controller.release(release("b"), "pair-ab", FAST)
+        controller.follow(10)
+        controller.roll_back(ALARM, variant="v-b")
+    controller.follow(60)
+
+
+def superseding(controller: Controller, world: World, release: Make) -> None:
+    if release("c") not in {world.state.champion, world.state.challenger}:
+        controller.release(release("b"), "pair-ab", FAST)
+        controller.follow(10)
+    controller.release(release("c"), "pair-ac", FAST)
+    controller.follow(300)
+
+
+def restoring(controller: Controller, world: World, release: Make) -> None:
+    with suppress(Rejected):
+        controller.release(release("b"), "pair-ab", FAST)
+        controller.follow(300)
+        controller.roll_back(Reason("person", "ada", "looks odd"))
+    controller.follow(60)
+
+
+@pytest.fixture
+def quick(served: Worlds) -> Worlds:
+    """Makes a world where release a is champion, and everything is over soon."""
+    return partial(served, requests_per_second=25, change_seconds=2.0)
+
+
+STORIES = [promotion, judged_rollback, alarmed_rollback, superseding, restoring]
+END = {
+    "promotion": ("b", "promoted", "solo-b", {"arn:a": "Approved", "arn:b": "Approved"}),
+    "judged_rollback": ("a", "rolled_back", "solo-a", {"arn:a": "Approved", "arn:b": "Rejected"}),
+    "alarmed_rollback": ("a", "rolled_back", "solo-a", {"arn:a": "Approved", "arn:b": "Rejected"}),
+    "superseding": ("c", "promoted", "solo-c", {"arn:a": "Approved", "arn:c": "Approved"}),
+    "restoring": ("a", "rolled_back", "solo-a", {"arn:a": "Approved", "arn:b": "Rejected"}),
+}
+
+
+def check_end(world: World, story: str) -> None:
+    champion, outcome, serving, approvals = END[story]
+    state = world.state
+    assert state.champion is not None
+    assert state.verdict is not None
+    assert (state.champion.id, state.verdict.outcome, world.serving) == (champion, outcome, serving)
+    assert world.approvals == approvals
+    assert (state.phase.value, state.challenger, state.outbox, state.retiring) == ("idle", None, (), ())
+    ends = [event for event in state.history if event.kind == outcome and event.rollout_id == state.rollout_id]
+    assert len(ends) == (1 if story != "restoring" else len(ends))
+    assert [event for event in world.sent if event == ends[-1]], "nobody was told"
+
+
+def effects_of(world: World, story: Callable[..., None], release: Make) -> list[str]:
+    meddler = Meddler()
+    story(Ports(world, meddler).controller(), world, release)
+    return meddler.done
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_undisturbed_each_story_ends_as_told(quick: Worlds, release: Make, story: Callable[..., None]) -> None:
+    world = quick()
+    effects = effects_of(world, story, release)
+    assert {"journal", "config", "notify"} <= set(effects)
+    check_end(world, story.__name__)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_controller_killed_between_any_two_effects_is_finished_by_another(
+    quick: Worlds, release: Make, story: Callable[..., None], when: str
+) -> None:
+    count = len(effects_of(quick(), story, release))
+    assert count > 8
+    for at in range(count):
+        world = quick()
+
+        def kill(number: int, at: int = at) -> None:
+            if number == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            story(Ports(world, Meddler(**{when: kill})).controller(), world, release)
+        # What called it calls again: the update is run again, the alarm is delivered again, the schedule ticks.
+        story(world.controller(), world, release)
+        world.controller().tick()
+        check_end(world, story.__name__)
+
+
+@pytest.mark.parametrize("story", [judged_rollback, alarmed_rollback], ids=lambda story: story.__name__)
+def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
+    quick: Worlds, release: Make, story: Callable[..., None]
+) -> None:
+    count = len(effects_of(quick(), story, release))
+    finished = 0
+    for at in range(count):
+        world = quick()
+
+        def kill(number: int, at: int = at) -> None:
+            if number == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            story(Ports(world, Meddler(after=kill)).controller(), world, release)
+        if world.state.phase.value == "rolling_back" or world.state.verdict != quick().state.verdict:
+            world.controller().follow(60)
+            world.controller().tick()
+            check_end(world, story.__name__)
+            finished += 1
+    assert finished >= 5
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_another_controller_that_ticks_before_any_effect_changes_no_end(
+    quick: Worlds, release: Make, story: Callable[..., None]
+) -> None:
+    count = len(effects_of(quick(), story, release))
+    assert count
+    for at in range(count):
+        world = quick()
+
+        def tick(number: int, at: int = at, world: World = world) -> None:
+            if number == at:
+                world.controller().tick()
+
+        try:
+            story(Ports(world, Meddler(before=tick)).controller(), world, release)
+        except (Busy, Conflict):
+            world.controller().follow(600)
+        world.controller().tick()
+        check_end(world, story.__name__)
+
+
+def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds, release: Make) -> None:
+    # The controller that steps forward was overtaken: its stale weights and configs must not stay.
+    count = len(effects_of(quick(), promotion, release))
+    rolled_back = 0
+    for at in range(count):
+        world = quick()
+
+        def alarm(number: int, at: int = at, world: World = world) -> None:
+            if number == at and world.state.challenger is not None:
+                world.controller().roll_back(ALARM, variant="v-b")
+
+        promotion(Ports(world, Meddler(before=alarm)).controller(), world, release)
+        world.controller().tick()
+        if world.state.rejected:
+            check_end(world, "alarmed_rollback")
+            rolled_back += 1
+    assert rolled_back >= count - 6  # not before the trial was recorded, nor after its end
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["config-kept", "config-gone"])
+def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_verdict_too(
+    quick: Worlds, release: Make, gone: bool
+) -> None:
+    # The variant that was to get weight, or the config that was to serve, is not there any more: SageMaker refuses.
+    count = len(effects_of(quick(), promotion, release))
+    refusable, overtaken = {"weights", "config", "journal", "approval"}, set[str]()
+    for at in range(count):
+        world, meddler = quick(), Meddler()
+
+        def finish(number: int, at: int = at, world: World = world, meddler: Meddler = meddler) -> None:
+            if number == at and meddler.done[number] in refusable and world.state.challenger is not None:
+                overtaken.add(meddler.done[number])
+                world.controller().roll_back(ALARM, variant="v-b")
+                world.controller().follow(60)
+                if gone:
+                    del world.configs["pair-ab"]
+
+        meddler.before = finish
+        before = set(overtaken)
+        promotion(Ports(world, meddler).controller(), world, release)
+        if world.state.rejected:
+            check_end(world, "alarmed_rollback")
+        else:
+            assert overtaken == before, "the rollback was lost"
+    assert overtaken == refusable
+
+
+def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once(quick: Worlds, release: Make) -> None:
+    meddler, world = Meddler(), quick()
+    del world.configs["pair-ab"]
+    with pytest.raises(RolloutError, match="no endpoint config pair-ab"):
+        Ports(world, meddler).controller().release(release("b"), "pair-ab", FAST)
+    assert meddler.done.count("config") == 1
+
+
+def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks(quick: Worlds, release: Make) -> None:
+    world = quick()
+    meddler = Meddler()
+
+    def refuse(number: int) -> None:
+        if meddler.done[number] == "weights":
+            MemoryJournal(world).write(world.state)  # somebody else
+            raise RolloutError("no")
+
+    meddler.before = refuse
+    controller = Ports(world, meddler).controller()
+    controller.release(release("b"), "pair-ab", FAST)
+    with pytest.raises(RolloutError, match="no"):
+        controller.follow(60)
+    assert 1 < meddler.done.count("weights") < 10
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, release: Make, story: Callable[..., None]) -> None:
+    count = len(effects_of(quick(), story, release))
+    for at in range(count):
+        world = quick()
+        error = (Busy, Unreachable)[at % 2]
+
+        def refuse(number: int, at: int = at, error: type[RolloutError] = error) -> None:
+            if number == at:
+                raise error("throttled")
+
+        controller = Ports(world, Meddler(before=refuse)).controller()
+        try:
+            story(controller, world, release)
+        except (Busy, Unreachable):
+            story(controller, world, release)
+        world.controller().tick()
+        check_end(world, story.__name__)
+
+
+def test_of_two_writers_on_one_revision_the_journal_takes_one(quick: Worlds) -> None:
+    world = quick()
+    first, second = MemoryJournal(world), MemoryJournal(world)
+    read = first.read()
+    second.write(read)
+    with pytest.raises(Conflict, match="at revision"):
+        first.write(read)
+
+
+def test_no_request_is_lost_through_any_story(quick: Worlds, release: Make) -> None:
+    for story in STORIES:
+        world = quick()
+        start = world.clock.time()
+        story(world.controller(), world, release)
+        asked = int((world.clock.time() - start) * world.requests_per_second)
+        assert abs(sum(world.served.values()) - asked) <= 1
+
+
+def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds, release: Make) -> None:
+    world = quick()
+    world.controller().release(release("b"), "pair-ab", FAST)
+    world.controller().follow(20, poll=1)
+
+    class Blind(MemoryTraffic):
+        def read(self) -> Live:
+            raise Unreachable("DescribeEndpoint does not answer")
+
+    with pytest.raises(Busy):
+        world.controller(traffic=Blind(world)).roll_back(ALARM, variant="v-b", patience=2)
+    world.clock.sleep(3)
+    assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
+
+
+def test_a_journal_that_does_not_answer_for_a_while_does_not_end_an_update_that_waits(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    reading, failures = MemoryJournal.read, iter([False, False, True, True, True, True, True])
+
+    def unsteady(journal: MemoryJournal) -> RolloutState:
+        if next(failures, False):
+            raise Unreachable("the journal does not answer")
+        return reading(journal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryJournal, "read", unsteady)
+        state = world.controller().follow(900)
+    assert state.verdict is not None
+    assert state.verdict.outcome == "promoted"
+    assert not next(failures, False), "the journal never failed"

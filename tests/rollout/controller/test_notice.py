@@ -1,0 +1,233 @@
+"""What is told of events: to people as text, to programs as JSON, and by attributes to whoever filters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout.controller.commands import Commands
+from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
+from rollout.core.decision import Seen, decide
+from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.release import Release
+from rollout.core.state import Event, Phase, RolloutState
+from rollout.judge.metrics import Metric, Tally, Window
+from rollout.reason import Reason
+from tests.simulator.platform import World
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ROLLED_BACK = Event(
+    0.0, "000002-b", "rolled_back", "b rolled back: errors worse: 50% \u2260 2%", {"v-a": 100, "v-b": 0}
+)
+
+
+def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> None:
+    told = notice(ROLLED_BACK, "flight-delay-prod")
+    assert told.subject == "flight-delay-prod: b rolled back"
+    assert told.text == "\n".join(
+        [
+            "b rolled back",
+            "Why: errors worse: 50% \u2260 2%",
+            "",
+            "endpoint  flight-delay-prod",
+            "rollout   000002-b",
+            "weights   v-a 100%, v-b 0%",
+            "time      1970-01-01T00:00:00+00:00",
+            "",
+            "What to do next:",
+            "- the champion serves: nothing is urgent",
+            "- `pulumi up` tries a release again when its recipe or image has changed",
+            "- `modelstack clear b` lets the same release be tried again",
+            "- `modelstack explain 000002-b` shows the numbers",
+        ]
+    )
+
+
+def test_every_command_of_a_notice_names_its_stack() -> None:
+    for kind in (
+        "weights",
+        "paused",
+        "held",
+        "promoted",
+        "rolled_back",
+        "failed",
+        "superseded",
+        "cleared",
+        "skip_trial",
+        "left_to_judge",
+    ):
+        told = notice(Event(0.0, "000002-b", kind, "b: why"), "flight-delay-prod", Commands.of_stack("prod")).text
+        assert re.findall(r"modelstack (?!--stack prod )", told) == []
+        assert re.findall(r"pulumi up(?! --stack prod)", told) == []
+
+
+def test_a_program_reads_the_same_as_json() -> None:
+    document = notice(ROLLED_BACK, "e").document
+    assert json.loads(json.dumps(document)) == document
+    assert (document["kind"], document["outcome"], document["release"]) == ("rolled_back", "rolled_back", "b")
+    assert (document["what"], document["why"]) == ("b rolled back", "errors worse: 50% \u2260 2%")
+    assert document["weights"] == {"v-a": 100, "v-b": 0}
+    assert "modelstack clear b" in document["next"][2]
+
+
+def test_queues_and_functions_get_json_and_everybody_else_the_text() -> None:
+    told = notice(ROLLED_BACK, "e")
+    by_protocol = json.loads(told.by_protocol())
+    assert by_protocol["default"] == by_protocol["email"] == told.text
+    assert json.loads(by_protocol["sqs"]) == json.loads(by_protocol["lambda"]) == told.document
+
+
+def test_only_the_event_that_ends_a_rollout_has_an_outcome_to_filter_by() -> None:
+    ended = notice(ROLLED_BACK, "e").attributes
+    assert ended == {"endpoint": "e", "kind": "rolled_back", "outcome": "rolled_back", "rollout_id": "000002-b"}
+    assert "outcome" not in notice(Event(0.0, "000002-b", "weights", "b gets 10%: ready"), "e").attributes
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("e: b gets 10%", "e: b gets 10%"),
+        ("e: l\u00e4ngst\nvorbei\x07", "e: l?ngst vorbei"),
+        ("e: " + "x" * 96, "e: " + "x" * 96),
+        ("e: " + "x" * 97, "e: " + "x" * 93 + "..."),
+    ],
+)
+def test_a_subject_is_one_line_of_ascii_that_sns_takes(text: str, subject: str) -> None:
+    assert subject_of(text) == subject
+    assert len(subject_of(text)) <= SUBJECT < 100
+
+
+def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served: Worlds, release: Make) -> None:
+    plan = Plan(
+        steps=(Step(20, 20, approve=True), Step(50, 20)), replay=ReplayGate(), window_seconds=10, max_seconds=1200
+    )
+    world = served()
+    rollout = world.controller()
+    rollout.release(release("b"), "pair-ab", plan)
+    rollout.follow(1500)
+    rollout.approve(Reason("person", "ada", "looks well"))
+    rollout.follow(1500)
+    rollout.roll_back(Reason("person", "ada", "asked for by ada: looks odd"))
+    rollout.follow(600)
+    rollout.release(release("c"), "pair-ac", plan)
+    rollout.release(release("d"), "pair-ad", plan)
+    rollout.release(release("a"), None, plan)
+    rollout.follow(600)
+    rollout.clear_rejection("b")
+    kinds = {event.kind for event in world.sent}
+    assert {"preparing", "replayed", "weights", "paused", "approved", "promoting", "promoted"} <= kinds
+    assert {"restoring", "rolled_back", "rolling_back", "withdrawn", "superseded", "cleared"} <= kinds
+    for event in world.sent:
+        told = notice(event, "endpoint")
+        assert all(told.attributes.values())
+        assert told.subject != "endpoint: "
+        for word in ("withdrawn", "rolled back", "superseded"):
+            assert event.text.count(word) <= 1, event.text
+
+
+def test_a_release_that_replaces_another_on_trial_says_so_once(served: Worlds, release: Make) -> None:
+    world = served()
+    plan = Plan(steps=(Step(20, 20),))
+    world.controller().release(release("b"), "pair-ab", plan)
+    first = world.state.rollout_id
+    world.controller().release(release("c"), "pair-ac", plan)
+    verdict = world.state.verdict
+    assert verdict is not None
+    assert f"{verdict.outcome}: {verdict.reason.text}" == "superseded: release c is wanted instead"
+    (ended,) = [event for event in world.sent if event.kind == "superseded"]
+    told = notice(ended, "e")
+    assert told.text.startswith("b superseded\nWhy: release c is wanted instead\n")
+    assert told.attributes == {"endpoint": "e", "kind": "superseded", "outcome": "superseded", "rollout_id": first}
+    assert (release_of(first), world.state.rollout_id != first) == ("b", True)
+
+
+def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itself(
+    served: Worlds, release: Make
+) -> None:
+    world = served()
+    plan = Plan(steps=(Step(20, 20),))
+    world.configs["pair-ab-large"] = world.configs["pair-ab"]
+    larger = replace(release("b"), config_name="solo-b-large")
+    for target, pair in ((release("b"), "pair-ab"), (larger, "pair-ab-large"), (larger, "pair-ab")):
+        world.controller().release(target, pair, plan)
+    assert [event.text for event in world.sent if event.kind == "superseded"] == [
+        "b superseded: it is tried again on other instances",
+        "b superseded: it is tried again with other settings",
+    ]
+
+
+def test_whom_an_event_is_about_is_told_by_its_rollout() -> None:
+    assert (release_of("000012-77c1aa20b3f1"), release_of("")) == ("77c1aa20b3f1", "")
+
+
+@pytest.mark.parametrize(
+    "kind", ["promoted", "rolled_back", "failed", "withdrawn", "paused", "held", "preparing", "left_to_judge"]
+)
+def test_after_every_turn_a_person_is_told_what_to_do(kind: str) -> None:
+    assert next_steps(kind, "b")
+    assert not any("{" in step for step in next_steps(kind, "b"))
+
+
+def baking(release: Make, *metrics: Metric) -> RolloutState:
+    plan = Plan(steps=(Step(20, 0),), metrics=metrics or (Metric("errors", "rate", 0.02),))
+    return RolloutState(
+        "e", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=plan, step=0,
+        step_starts=(0.0,),
+    )  # fmt: skip
+
+
+def window(**tallies: Tally) -> Window:
+    return Window(0.0, 60, tallies, tallies)
+
+
+@pytest.mark.parametrize(
+    ("windows", "what"),
+    [
+        ((), "requests"),
+        ((window(errors=Tally(60)),), "labels"),
+        ((window(errors=Tally(60), accuracy=Tally(5, 4)),), "requests"),
+    ],
+)
+def test_a_trial_says_whether_it_waits_for_requests_or_for_labels(
+    release: Make, windows: tuple[Window, ...], what: Any
+) -> None:
+    accuracy = Metric("accuracy", "rate", 0.02, better="higher", metric="Accuracy")
+    state = baking(release, Metric("errors", "rate", 0.02), accuracy)
+    assert state.plan is not None
+    decision = decide(state.plan, state, Seen(windows), 100.0)
+    assert lack(decision) == what
+    assert doing(decision.reason.text, decision) == waiting(what) + decision.reason.text
+
+
+def test_what_needs_only_time_is_not_marked_as_waiting_for_requests(release: Make) -> None:
+    state = baking(release)
+    plan = Plan(steps=(Step(20, 300),))
+    for seen, at in ((Seen(()), 10.0), (Seen.unknown("no answer"), 400.0)):
+        decision = decide(plan, state, seen, at)
+        assert lack(decision) is None
+        assert doing(decision.reason.text, decision) == decision.reason.text
+    assert doing("the endpoint is changing", None) == "the endpoint is changing"
+
+
+def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels(release: Make) -> None:
+    loss = Metric("loss", "mean", 0.1, prove=False)
+    state = baking(release, Metric("errors", "rate", 0.02), loss)
+    assert state.plan is not None
+    windows = tuple(Window(60.0 * at, 60, seen, seen) for at, seen in enumerate([{
+        "errors": Tally(500), "loss": Tally(5, 300, 18_000)}] * 9))  # fmt: skip
+    decision = decide(state.plan, state, Seen(windows), 600.0)
+    assert (decision.action, lack(decision)) == ("hold", None)
+    assert decision.reason.text.startswith("not known: loss: the challenger's mean of 5 values is 60, but")
+
+
+def test_a_decision_tells_the_requests_of_its_step(release: Make) -> None:
+    state = baking(release)
+    assert state.plan is not None
+    assert decide(state.plan, state, Seen((window(errors=Tally(60)),)), 100.0).requests == 60
+    assert decide(state.plan, state, Seen.unknown("no answer"), 100.0).requests is None

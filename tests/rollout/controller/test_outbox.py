@@ -1,0 +1,100 @@
+"""Several controllers tell people what happened: as a rule once, and never not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest.mock import Mock
+
+import pytest
+
+from rollout.controller.outbox import Outbox
+from rollout.core.errors import Conflict, RolloutError
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import Event, RolloutState
+from rollout.reason import Reason
+from tests.simulator.platform import MemoryJournal, MemoryNotify, World
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+
+
+def challenge(world: World, release: Make, plan: Plan) -> None:
+    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().follow(40, poll=1)
+
+
+def test_two_controllers_that_end_a_rollout_together_tell_of_it_once(served: Worlds, release: Make, plan: Plan) -> None:
+    world = served()
+    challenge(world, release, plan)
+    other, sending = world.controller(), MemoryNotify.send
+
+    def meanwhile(notify: MemoryNotify, event: Event) -> None:
+        sending(notify, event)
+        other.tick()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", meanwhile)
+        world.controller().roll_back(ALARM, variant="v-b")
+        world.controller().follow(60)
+    kinds = [event.kind for event in world.sent]
+    assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
+
+
+def test_a_topic_that_refuses_the_news_stops_no_rollout(served: Worlds, release: Make, plan: Plan) -> None:
+    world = served()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", Mock(side_effect=RolloutError("Publish: AuthorizationError")))
+        challenge(world, release, plan)
+        assert world.controller().follow(1200).champion == release("b")
+    assert world.state.outbox[-1].kind == "promoted"  # it is told once the topic takes it
+    world.controller().tick()
+    assert world.state.outbox == ()
+
+
+def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryNotify, "send", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            world.controller().roll_back(ALARM, variant="v-b")
+    world.controller().follow(120)
+    kinds = [event.kind for event in world.sent]
+    assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
+
+
+def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    box = Outbox(MemoryJournal(world), MemoryNotify(world), world.clock)
+    before, trial = world.state, world.state.rollout_id
+    for rollout_id in (trial, trial, "000000-older"):
+        box.note(rollout_id, "left_to_judge", "both fail")
+    assert [event.text for event in world.sent if event.kind == "left_to_judge"] == ["both fail"]
+    assert (world.state.phase, world.state.weights) == (before.phase, before.weights)
+
+
+def test_news_are_told_though_another_controller_writes_at_the_same_time(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    challenge(world, release, plan)
+    journal = MemoryJournal(world)
+    writing, refused = journal.write, list[str]()
+
+    def overtaken(state: RolloutState) -> RolloutState:
+        if not refused:
+            refused.append("once")
+            raise Conflict("another was first")
+        return writing(state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "write", overtaken)
+        Outbox(journal, MemoryNotify(world), world.clock).note(world.state.rollout_id, "left_to_judge", "both fail")
+    assert [event.kind for event in world.sent].count("left_to_judge") == 1

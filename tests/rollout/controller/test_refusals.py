@@ -1,0 +1,188 @@
+"""What a controller does when the platform, the registry or the journal does not take what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+
+from rollout.core.endings import Ignored
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.live import Approval, Live
+from rollout.core.plan import Guard, Plan
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from rollout.reason import Reason
+from tests.simulator.platform import MemoryJournal, MemoryRegistry, MemoryTraffic, World
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
+
+
+@dataclass
+class Throttled(MemoryTraffic):
+    """Takes no config for some calls."""
+
+    left: int = 0
+
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
+        if self.left:
+            self.left -= 1
+            raise Busy("UpdateEndpoint is throttled")
+        super().use_config(name, guard)
+
+
+@dataclass
+class Blind(MemoryTraffic):
+    """Cannot be read at first when a rollback has begun."""
+
+    missed: int = 0
+
+    def read(self) -> Live:
+        if self.world.state.phase is Phase.ROLLING_BACK and self.missed < 2:
+            self.missed += 1
+            raise Unreachable("DescribeEndpoint is throttled")
+        return super().read()
+
+
+class NoRegistry(MemoryRegistry):
+    """Somebody deleted the package."""
+
+    def approval(self, package: str) -> Approval:
+        raise RolloutError(f"{package} does not exist")
+
+
+class BusyJournal(MemoryJournal):
+    """Is throttled."""
+
+    def write(self, state: RolloutState) -> RolloutState:
+        raise Busy("the table is throttled")
+
+
+def until(world: World, phase: Phase) -> None:
+    while world.state.phase is not phase:
+        world.controller().tick()
+        world.clock.sleep(1)
+
+
+def baking(world: World, release: Make, plan: Plan) -> None:
+    """Put b on trial, and follow it until it has traffic."""
+    world.controller().release(release("b"), "pair-ab", plan)
+    until(world, Phase.BAKING)
+    world.controller().follow(10)
+    assert world.live().shares()["v-b"] > 0
+
+
+def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().follow(1200)
+    throttled = world.controller(traffic=Throttled(world, 20))
+    throttled.roll_back(ALARM, variant="v-b", at=world.clock.time())
+    assert throttled.follow(120).champion == release("a")
+    assert (world.serving, world.approvals["arn:b"]) == ("solo-a", "Rejected")
+
+
+def test_throttled_calls_fail_no_trial(served: Worlds, release: Make, plan: Plan) -> None:
+    world = served()
+    throttled = world.controller(traffic=Throttled(world, 20))
+    throttled.release(release("b"), "pair-ab", plan)
+    assert throttled.follow(1200).champion == release("b")
+
+
+def test_throttled_calls_leave_no_endpoint_astray(served: Worlds) -> None:
+    world = served()
+    world.change("pair-ab", {"v-a": 1, "v-b": 1})
+    throttled = world.controller(traffic=Throttled(world, 20))
+    for _ in range(40):
+        throttled.tick()
+        world.clock.sleep(10)
+    assert world.live().config == "solo-a"
+
+
+def test_a_registry_that_fails_does_not_keep_the_traffic_from_going_back(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    baking(world, release, plan)
+    with pytest.raises(RolloutError, match="arn:b does not exist"):
+        world.controller(registry=NoRegistry(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
+    world.clock.sleep(10)
+    assert world.live().shares()["v-b"] == 0
+
+
+def test_a_throttled_journal_does_not_keep_the_traffic_from_going_back(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    baking(world, release, plan)
+    with pytest.raises(Busy):
+        world.controller(journal=BusyJournal(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
+    world.clock.sleep(10)
+    assert world.live().shares()["v-b"] == 0
+
+
+def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.broken.add("solo-a-large")
+    large = replace(release("a"), config_name="solo-a-large")
+    guarded = replace(plan, guard=Guard("canary", 50, 60, ("alarm",)))
+    blind = Blind(world)
+    world.controller(traffic=blind).release(large, None, guarded)
+    state = world.controller(traffic=blind).follow(300)
+    assert blind.missed == 2
+    assert [dict(event.weights) for event in state.history if event.kind == "rolling_back"] == [{"v-a": 100}]
+    assert (state.phase, world.live().config, shares(world)) == (Phase.IDLE, "solo-a", {"v-a": 100})
+
+
+def test_at_rest_a_champion_without_weight_gets_it_back(served: Worlds) -> None:
+    world = served()
+    MemoryTraffic(world).set_weights({"v-a": 0})
+    world.clock.sleep(10)
+    world.controller().follow(60)
+    for _ in range(5):
+        world.controller().tick()
+        world.clock.sleep(5)
+    assert shares(world) == {"v-a": 100}
+
+
+def test_other_instances_do_not_prolong_the_time_in_which_an_alarm_takes_the_model_back(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    promoted = world.controller().follow(1200).promoted_at
+    world.clock.sleep(2 * plan.watch_seconds)
+    world.configs["solo-b-large"] = {"v-b": 1.0}
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan)
+    assert world.controller().follow(60).promoted_at == promoted
+    assert isinstance(world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time()), Ignored)
+
+
+def test_a_person_who_meant_a_challenger_does_not_take_back_the_champion_that_won(
+    served: Worlds, release: Make, plan: Plan
+) -> None:
+    world = served()
+    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().follow(1200)
+    world.controller().release(release("c"), "pair-bc", plan)
+    world.controller().follow(20)
+    world.controller().roll_back(ALARM, variant="v-c", at=world.clock.time())
+    world.controller().follow(60)
+    assert world.controller().roll_back(PERSON, meant="c") == Ignored(
+        "release c was meant, but by now it is b that would be taken back"
+    )
+    assert world.controller().follow(60).champion == release("b")
+    world.controller().roll_back(PERSON, meant="b")
+    assert world.controller().follow(60).champion == release("a")
+
+
+def shares(world: World) -> Mapping[str, float]:
+    return world.live().shares()

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.core.decision import Seen, decide
+from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.release import Release
+from rollout.core.state import ON_TRIAL, Phase, RolloutState
+from rollout.judge.metrics import Metric, Tally, Window
+
+
+def release(name: str) -> Release:
+    return Release(name, name, "sha256:x", "s3://x", "image", "x", "arn:x", "model", f"v-{name}", f"solo-{name}")
+
+
+PLAN = Plan(steps=(Step(10, 30), Step(50, 60)), min_requests=50, window_seconds=10, max_seconds=1000)
+BAKING = RolloutState(
+    "endpoint", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN, step=0,
+    started_at=0.0, step_starts=(10.0,),
+)  # fmt: skip
+
+
+def windows(count: int, champion: Tally, challenger: Tally, start: float = 10.0) -> Seen:
+    return Seen(tuple(Window(start + 10 * n, 10, {"errors": champion}, {"errors": challenger}) for n in range(count)))
+
+
+GOOD = windows(20, Tally(450, 4), Tally(50, 0))
+
+
+def test_a_good_challenger_advances_once_its_bake_is_over() -> None:
+    assert decide(PLAN, BAKING, GOOD, 39).action == "hold"
+    decision = decide(PLAN, BAKING, GOOD, 41)
+    weights = decision.champion_weight, decision.challenger_weight
+    assert (decision.action, decision.step, weights) == ("advance", 1, (50, 50))
+
+
+def test_a_good_challenger_is_promoted_after_the_last_step_only() -> None:
+    last = replace(BAKING, step=1, step_starts=(10.0, 100.0))
+    decision = decide(PLAN, last, GOOD, 161)
+    assert (decision.action, decision.champion_weight, decision.challenger_weight) == ("promote", 0, 100)
+    assert "not worse" in decision.reason.text
+
+
+def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
+    decision = decide(PLAN, BAKING, windows(2, Tally(90, 1), Tally(10, 9)), 31)
+    assert (decision.action, decision.champion_weight, decision.challenger_weight) == ("roll_back", 100, 0)
+    assert decision.reason.numbers["challenger_rate"] == 0.9
+
+
+def test_challenger_with_no_traffic_is_never_promoted() -> None:
+    for now in (41.0, 500.0, 999.0):
+        decision = decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), now)
+        assert decision.action == "hold"
+        assert "0 of at least 50 requests" in decision.reason.text
+    assert decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), 1001).action == "roll_back"
+
+
+def test_until_a_step_begins_it_is_said_what_it_waits_for() -> None:
+    gated = replace(PLAN, replay=ReplayGate())
+    after_copies = replace(gated, steps=(Step(50, 30, shadow=True), Step(10, 30)))
+    preparing = replace(BAKING, phase=Phase.PREPARING, step=-1, step_starts=())
+    asked = replace(BAKING, step=1)
+    replay = "captured requests to be replayed to the challenger, before it gets live traffic"
+    instances = "waiting for the challenger's instances to start"
+    for plan, state, words in (
+        (PLAN, preparing, instances),
+        (gated, preparing, f"{instances}, and for {replay}"),
+        (after_copies, preparing, instances),
+        (after_copies, asked, f"waiting for {replay}"),
+        (PLAN, asked, "waiting for the endpoint to confirm the weights"),
+    ):
+        assert decide(plan, replace(state, plan=plan), GOOD, 40).reason.text == words
+
+
+def test_no_traffic_counts_for_neither_success_nor_failure() -> None:
+    assert decide(PLAN, BAKING, windows(9, Tally(0, 0), Tally(0, 0)), 100).action == "hold"
+    assert decide(PLAN, BAKING, Seen(()), 100).action == "hold"
+
+
+def test_enough_evidence_with_too_little_traffic_in_the_new_step_holds() -> None:
+    second = replace(BAKING, step=1, step_starts=(10.0, 201.0))
+    decision = decide(PLAN, second, GOOD, 300)  # all of it was seen in the first step
+    assert (decision.action, decision.step) == ("hold", 1)
+    assert "too little traffic" in decision.reason.text
+
+
+def test_unreachable_metrics_hold_and_never_pass() -> None:
+    decision = decide(PLAN, BAKING, Seen.unknown("CloudWatch says Forbidden"), 500)
+    assert decision.action == "hold"
+    assert "Forbidden" in decision.reason.text
+
+
+def test_out_of_time_rolls_back_or_holds_as_configured_and_never_promotes() -> None:
+    for seen in (GOOD, Seen.unknown("no answer"), Seen(())):
+        assert decide(PLAN, BAKING, seen, 1001).action == "roll_back"
+        decision = decide(replace(PLAN, on_timeout="hold"), BAKING, seen, 1001)
+        assert (decision.action, decision.challenger_weight) == ("wait_for_person", 10)
+        assert "no verdict within 1000 s" in decision.reason.text
+
+
+def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> None:
+    held = replace(BAKING, phase=Phase.HELD)
+    assert decide(PLAN, held, GOOD, 5000).action == "hold"
+    assert decide(PLAN, held, windows(2, Tally(90, 1), Tally(10, 9)), 5000).action == "roll_back"
+
+
+def test_an_approval_lets_nothing_go_on_that_is_not_known() -> None:
+    for step in (0, 1):
+        paused = replace(BAKING, phase=Phase.PAUSED, step=step, step_starts=(10.0, 20.0)[: step + 1], approved=step)
+        for seen in (Seen.unknown("CloudWatch says Forbidden"), Seen(())):
+            assert decide(PLAN, paused, seen, 500).action == "hold"
+        assert decide(PLAN, paused, GOOD, 500).action == ("advance", "promote")[step]
+
+
+def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:
+    unconfirmed = replace(BAKING, step=1)
+    assert decide(PLAN, unconfirmed, GOOD, 500).action == "hold"
+    assert decide(PLAN, unconfirmed, windows(2, Tally(90, 1), Tally(10, 9)), 31).action == "roll_back"
+
+
+counts = st.builds(Tally, st.integers(0, 5000), st.integers(0, 6000))
+observations = st.one_of(
+    st.integers(1, 60).map(lambda count: windows(count, Tally(5000, 10), Tally(500, 1))),
+    st.just(Seen.unknown("no answer")),
+    st.lists(st.tuples(counts, counts), max_size=12).map(
+        lambda items: Seen(
+            tuple(Window(10.0 + 10 * n, 10, {"errors": a}, {"errors": b}) for n, (a, b) in enumerate(items))
+        )
+    ),
+)
+plans = st.builds(
+    Plan,
+    steps=st.lists(st.integers(1, 99), min_size=1, max_size=4, unique=True).map(
+        lambda weights: tuple(Step(weight, 5) for weight in sorted(weights))
+    ),
+    min_requests=st.integers(1, 500),
+    alpha=st.floats(0.001, 0.4),
+    metrics=st.floats(0.001, 0.3).map(lambda margin: (Metric("errors", "rate", margin),)),
+    max_seconds=st.floats(60, 2000),
+    on_timeout=st.sampled_from(["roll_back", "hold"]),
+    window_seconds=st.just(10),
+)
+states = st.builds(
+    RolloutState,
+    endpoint=st.just("endpoint"),
+    phase=st.sampled_from(list(Phase)),
+    champion=st.sampled_from([None, release("a")]),
+    challenger=st.sampled_from([None, release("b")]),
+    step=st.integers(-1, 5),
+    started_at=st.floats(0, 500),
+    step_starts=st.lists(st.floats(0, 500), max_size=5).map(lambda items: tuple(sorted(items))),
+)
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_every_input_has_a_decision_with_weights_that_sum_to_100_and_never_jump(
+    plan: Plan, state: RolloutState, seen: Seen, now: float
+) -> None:
+    decision = decide(plan, state, seen, now)
+    assert decision.champion_weight + decision.challenger_weight == 100
+    assert decision.reason.text
+    before = plan.weight(state.step)
+    if decision.action in {"hold", "wait_for_person"}:
+        assert (decision.step, decision.challenger_weight) == (state.step, before)
+    if decision.action == "advance":
+        assert decision.step == state.step + 1
+        assert before < decision.challenger_weight == plan.weight(decision.step) < 100
+    if decision.action == "roll_back":
+        assert decision.challenger_weight == 0
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_nothing_goes_forward_without_bake_time_left_requests_and_evidence(
+    plan: Plan, state: RolloutState, seen: Seen, now: float
+) -> None:
+    decision = decide(plan, state, seen, now)
+    if decision.action not in {"advance", "promote"}:
+        return
+    began = state.step_started_at
+    assert state.phase is Phase.BAKING
+    assert began is not None
+    assert now - began >= plan.steps[min(state.step, len(plan.steps) - 1)].bake_seconds
+    assert now - state.started_at <= plan.max_seconds
+    assert seen.windows is not None
+    assert sum(item.challenger["errors"].count for item in seen.windows if item.start >= began) >= plan.min_requests
+    numbers = decision.reason.numbers
+    assert numbers["evidence_not_worse"] >= numbers["evidence_needed_not_worse"]
+    assert (decision.action == "promote") == (state.step >= len(plan.steps) - 1)
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_only_a_trial_is_decided_upon(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
+    if state.phase not in ON_TRIAL:
+        assert decide(plan, state, seen, now).action == "hold"
+
+
+@given(plans, states, observations, st.floats(0, 5000))
+def test_the_same_question_has_the_same_answer(plan: Plan, state: RolloutState, seen: Seen, now: float) -> None:
+    assert decide(plan, state, seen, now) == decide(plan, state, seen, now)

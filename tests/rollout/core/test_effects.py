@@ -1,0 +1,219 @@
+"""What the next effect is, for each trap that users of such systems have reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
+from rollout.core.live import Live, Variant
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.reason import Reason
+
+Make = Callable[[str], Release]
+
+
+@pytest.fixture
+def baking(release: Make, plan: Plan) -> RolloutState:
+    return RolloutState(
+        "endpoint", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), previous=release("c"),
+        pair_config="pair-ab", plan=plan, step=0, weights={"v-a": 90, "v-b": 10},
+    )  # fmt: skip
+
+
+def decided(state: RolloutState, phase: Phase, outcome: str = "rolled_back") -> RolloutState:
+    verdict = Verdict(outcome, Reason("alarm", "5xx", "too many"), "000002-b", "b", "b-recipe", "sha256:b", 0)  # pyright: ignore[reportArgumentType]
+    weights = {"v-a": 0, "v-b": 100} if phase is Phase.PROMOTING else {"v-a": 100, "v-b": 0}
+    return replace(state, phase=phase, decided=verdict, weights=weights)
+
+
+def live(
+    config: str = "pair-ab",
+    now: Mapping[str, float] | None = None,
+    going: Mapping[str, float] | None = None,
+    *,
+    status: str = "ready",
+    instances: int = 1,
+) -> Live:
+    weights = now if now is not None else {"v-a": 1.0, "v-b": 0.0}
+    variants = {name: Variant(weight, (going or weights)[name], instances) for name, weight in weights.items()}
+    return Live(status, config, variants, status)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_challenger_that_is_not_ready_gets_no_traffic(baking: RolloutState) -> None:
+    unready = live(instances=0)
+    assert due(replace(baking, phase=Phase.PREPARING, step=-1), unready, None, 0) == Look()
+    assert due(baking, unready, None, 0) == Look()
+    solo = live("solo-a", {"v-a": 1.0})
+    assert isinstance(due(replace(baking, phase=Phase.PREPARING), solo, None, 0), UseConfig)
+
+
+def test_zero_is_sent_as_zero_and_never_left_out(baking: RolloutState) -> None:
+    shifted = live(now={"v-a": 50, "v-b": 50})
+    assert due(decided(baking, Phase.ROLLING_BACK), shifted, None, 0) == SetWeights({"v-a": 100, "v-b": 0})
+
+
+def test_weights_are_compared_as_shares_because_they_are_relative(baking: RolloutState) -> None:
+    assert isinstance(due(baking, live(now={"v-a": 0.9, "v-b": 0.1}), None, 0), Record)
+    assert isinstance(due(baking, live(now={"v-a": 9000, "v-b": 1000}), None, 0), Record)
+    assert due(baking, live(now={"v-a": 1, "v-b": 1}), None, 0) == SetWeights({"v-a": 90, "v-b": 10})
+
+
+def test_a_bake_begins_when_the_endpoint_serves_the_weights_not_when_it_was_asked(baking: RolloutState) -> None:
+    asked = live(now={"v-a": 1.0, "v-b": 0.0}, going={"v-a": 90, "v-b": 10})
+    assert due(baking, asked, None, 100) == Look()
+    served = due(baking, live(now={"v-a": 90, "v-b": 10}), None, 107)
+    assert isinstance(served, Record)
+    assert served.state.step_started_at == 107
+
+
+def test_weights_that_somebody_else_set_are_put_right(baking: RolloutState) -> None:
+    confirmed = replace(baking, step_starts=(5.0,))
+    assert due(confirmed, live(now={"v-a": 90, "v-b": 10}), None, 9) == Look()
+    assert due(confirmed, live(now={"v-a": 1, "v-b": 1}), None, 9) == SetWeights({"v-a": 90, "v-b": 10})
+
+
+def test_a_rollback_moves_the_traffic_first_even_while_the_endpoint_is_updating(baking: RolloutState) -> None:
+    back = decided(baking, Phase.ROLLING_BACK)
+    to_fifty = live(now={"v-a": 90, "v-b": 10}, going={"v-a": 50, "v-b": 50}, status="changing")
+    assert due(back, to_fifty, None, 0) == SetWeights({"v-a": 100, "v-b": 0})
+    assert due(back, None, None, 0) == SetWeights({"v-a": 100, "v-b": 0})
+
+
+def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: RolloutState) -> None:
+    back = decided(baking, Phase.ROLLING_BACK)
+    assert isinstance(due(back, live(now={"v-a": 90, "v-b": 10}), None, 0), SetWeights)
+    emptied = live(now={"v-a": 100, "v-b": 0})
+    assert due(back, emptied, None, 0) == SetApproval("arn:b", "Rejected", "too many")
+    assert due(back, emptied, "Rejected", 0) == UseConfig("solo-a", None)
+    moving = live(now={"v-a": 100, "v-b": 0}, status="changing")
+    assert isinstance(due(back, moving, "Rejected", 0), Wait)
+    done = due(back, live("solo-a", {"v-a": 1.0}), "Rejected", 0)
+    assert isinstance(done, Record)
+    assert (done.state.phase, done.state.rejected["b"].reason.name) == (Phase.IDLE, "5xx")
+
+
+def test_a_rollback_is_not_done_until_the_endpoint_serves_the_champion_alone(baking: RolloutState) -> None:
+    # The infrastructure tool that recorded success after SageMaker had put back another config.
+    back = decided(baking, Phase.ROLLING_BACK)
+    for moves in range(MAX_MOVES + 2):
+        stuck = replace(back, moves=moves)
+        assert due(stuck, live(now={"v-a": 100, "v-b": 0}), "Rejected", 0) == UseConfig("solo-a", None)
+
+
+def test_a_withdrawn_challenger_is_not_rejected(baking: RolloutState) -> None:
+    back = decided(baking, Phase.ROLLING_BACK, "withdrawn")
+    assert due(back, live(now={"v-a": 100, "v-b": 0}), None, 0) == UseConfig("solo-a", None)
+
+
+def test_a_challenger_that_failed_through_no_fault_of_its_own_is_not_left_approved(baking: RolloutState) -> None:
+    back = decided(baking, Phase.ROLLING_BACK, "failed")
+    emptied = live(now={"v-a": 100, "v-b": 0})
+    assert due(back, emptied, "Approved", 0) == SetApproval("arn:b", "PendingManualApproval", "too many")
+    assert due(back, emptied, "PendingManualApproval", 0) == UseConfig("solo-a", None)
+
+
+def test_a_champion_that_failed_to_move_to_other_instances_stays_approved(baking: RolloutState, release: Make) -> None:
+    large = replace(release("a"), config_name="solo-a-large")
+    back = decided(replace(baking, challenger=large), Phase.ROLLING_BACK, "failed")
+    assert due(back, live("solo-a-large", {"v-a": 1.0}), "Approved", 0) == UseConfig("solo-a", None)
+
+
+def test_a_superseded_challenger_loses_its_traffic_before_the_endpoint_moves(baking: RolloutState) -> None:
+    newer = replace(baking, phase=Phase.PREPARING, step=-1, pair_config="pair-ad", weights={"v-a": 100, "v-d": 0})
+    assert due(newer, live(now={"v-a": 50, "v-b": 50}), None, 0) == SetWeights({"v-a": 100, "v-b": 0})
+    effect = due(newer, live(now={"v-a": 100, "v-b": 0}), None, 0)
+    assert effect == UseConfig("pair-ad", replace(newer, moves=1))
+
+
+def test_a_config_that_never_comes_up_is_given_up(baking: RolloutState) -> None:
+    tried = replace(baking, phase=Phase.PREPARING, step=-1, moves=MAX_MOVES)
+    effect = due(tried, live("solo-a", {"v-a": 1.0}), None, 0)
+    assert isinstance(effect, Record)
+    assert effect.state.phase is Phase.ROLLING_BACK
+    assert effect.state.decided is not None
+    assert "does not come up" in effect.state.decided.reason.text
+
+
+def test_a_failed_endpoint_in_mid_trial_rolls_back(baking: RolloutState) -> None:
+    effect = due(baking, live(status="failed"), None, 0)
+    assert isinstance(effect, Record)
+    assert effect.state.phase is Phase.ROLLING_BACK
+
+
+def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking: RolloutState) -> None:
+    going = decided(baking, Phase.PROMOTING, "promoted")
+    assert due(going, live(now={"v-a": 50, "v-b": 50}), None, 0) == SetWeights({"v-a": 0, "v-b": 100})
+    shifting = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100}, status="changing")
+    assert isinstance(due(going, shifting, None, 0), Wait)
+    asked = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100})
+    assert isinstance(due(going, asked, None, 0), Wait)
+    alone = live(now={"v-a": 0, "v-b": 100})
+    assert due(going, alone, None, 0) == SetApproval(
+        "arn:b", "Approved", "too many", going.challenger.id if going.challenger else None
+    )
+    assert isinstance(due(going, alone, "Approved", 0), UseConfig)
+    done = due(going, live("solo-b", {"v-b": 1.0}), "Approved", 9)
+    assert isinstance(done, Record)
+    assert (done.state.champion, done.state.previous) == (baking.challenger, baking.champion)
+
+
+def test_a_controller_that_came_too_late_is_put_right_at_rest(baking: RolloutState) -> None:
+    idle = replace(baking, phase=Phase.IDLE, challenger=None, pair_config=None)
+    assert due(idle, live("solo-a", {"v-a": 1.0}), None, 0) == Rest()
+    assert isinstance(due(idle, live("pair-ab"), None, 0), UseConfig)
+
+
+def test_an_endpoint_that_cannot_be_read_is_left_alone_but_for_a_rollback(baking: RolloutState) -> None:
+    assert due(baking, None, None, 0) == Look()
+    assert due(replace(baking, phase=Phase.IDLE), None, None, 0) == Rest()
+    assert isinstance(due(decided(baking, Phase.PROMOTING), None, None, 0), Wait)
+
+
+weights = st.floats(0, 1000)
+lives = st.one_of(
+    st.none(),
+    st.builds(
+        Live,
+        status=st.sampled_from(["ready", "changing", "failed"]),
+        config=st.sampled_from(["solo-a", "solo-b", "solo-c", "pair-ab", "other"]),
+        variants=st.dictionaries(
+            st.sampled_from(["v-a", "v-b", "v-c", "v-x"]), st.builds(Variant, weights, weights, st.integers(0, 3))
+        ),
+    ),
+)
+
+
+@given(
+    phase=st.sampled_from(list(Phase)),
+    live=lives,
+    approval=st.sampled_from([None, "Approved", "Rejected", "PendingManualApproval"]),
+    whole=st.booleans(),
+    moves=st.integers(0, 5),
+)
+def test_every_state_and_endpoint_has_a_next_effect_and_weights_are_never_all_zero(
+    *, phase: Phase, live: Live | None, approval: str | None, whole: bool, moves: int
+) -> None:
+    def release(name: str) -> Release:
+        return Release(name, name, "d", "s3://x", "i", "m", f"arn:{name}", "model", f"v-{name}", f"solo-{name}")
+
+    state = RolloutState(
+        "endpoint", phase=phase, champion=release("a"), challenger=release("b") if whole else None,
+        previous=release("c") if whole else None, pair_config="pair-ab", step=0, moves=moves,
+        plan=Plan.from_dict({"steps": [{"weight": 10, "bake_seconds": 1}]}), weights={"v-a": 90, "v-b": 10},
+    )  # fmt: skip
+    effect = due(state, live, approval, 0)  # pyright: ignore[reportArgumentType]
+    if isinstance(effect, SetWeights):
+        assert sum(effect.weights.values()) == 100
+    if isinstance(effect, UseConfig):
+        assert live is not None
+        assert live.status != "changing"
+        assert live.config != effect.name
+    if isinstance(effect, Record):
+        assert effect.state != state

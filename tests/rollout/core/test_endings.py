@@ -1,0 +1,51 @@
+"""Where a rollout leaves the releases that it was about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollout.core.endings import Ignored, concluded, turn_back
+from rollout.core.errors import RolloutError
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.reason import Reason
+
+PERSON = Reason("person", "anna", "customers complain")
+ALARM = Reason("alarm", "5xx", "52% of 40 requests failed")
+
+
+def release(name: str) -> Release:
+    return Release(
+        id=name * 12,
+        recipe=name * 64,
+        package_digest=f"sha256:{name * 64}",
+        archive_uri=f"s3://bucket/{name}",
+        image_uri="image",
+        manifest_sha256=name * 64,
+        model_package_arn=f"arn:{name}",
+        model_name=f"m-{name}",
+        variant=f"v-{name}",
+        config_name=f"c-{name}",
+    )
+
+
+def ended(challenger: Release, outcome: str) -> RolloutState:
+    """Release b serves, a did before it; a trial of a challenger ends so."""
+    verdict = Verdict(outcome, PERSON, "000003-x", challenger.id, challenger.recipe, challenger.package_digest, 10.0)
+    state = RolloutState("endpoint", phase=Phase.ROLLING_BACK, champion=release("b"), challenger=challenger)
+    return concluded(replace(state, previous=release("a"), promoted_at=5.0, decided=verdict), 20.0)
+
+
+def test_a_former_champion_that_was_tried_again_and_rolled_back_is_no_way_back() -> None:
+    state = ended(release("a"), "rolled_back")
+    assert state.previous is None
+    assert turn_back(state, ALARM, 21.0, variant="v-b") == Ignored("there is no previous champion to bring back")
+    with pytest.raises(RolloutError, match="no previous champion to bring back"):
+        turn_back(state, PERSON, 21.0)
+
+
+@pytest.mark.parametrize(("name", "outcome"), [("c", "rolled_back"), ("a", "failed")])
+def test_otherwise_the_champion_before_stays_the_way_back(name: str, outcome: str) -> None:
+    assert ended(release(name), outcome).previous == release("a")

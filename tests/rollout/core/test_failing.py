@@ -1,0 +1,237 @@
+"""Both versions fail: what that says of a challenger, window by window and in whole trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.core.decision import Seen, decide
+from rollout.core.failing import FAILED, Counted, both_fail, clearly_worse
+from rollout.core.plan import Plan, Step
+from rollout.core.release import Release
+from rollout.core.state import Phase, RolloutState
+from rollout.judge.metrics import Metric, Tally, Window
+from tests.rollout.conftest import make_release
+from tests.simulator.platform import World
+
+TOLERATED = 0.05
+PLAN = Plan(
+    steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=600, min_requests=50, max_failed=TOLERATED
+)
+ONE = replace(PLAN, steps=(Step(10, 30),), max_seconds=5000)
+BAKING = RolloutState(
+    "endpoint", rollout_id="1", phase=Phase.BAKING, champion=make_release("a"), challenger=make_release("b"), plan=ONE,
+    step=0, started_at=0.0, step_starts=(0.0,),
+)  # fmt: skip
+WELL, DOWN = ((180, 1), (20, 0)), ((180, 180), (20, 20))
+
+Make = Callable[[str], Release]
+Worlds = Callable[..., World]
+Pair = tuple[tuple[int, int], tuple[int, int]]
+
+
+def window(at: int, pair: Pair) -> Window:
+    """One window of ten seconds: requests and failures of champion and challenger."""
+    champion, challenger = ({"errors": Tally(*side), FAILED: Tally(*side)} for side in pair)
+    return Window(10.0 * at, 10, champion, challenger)
+
+
+def seen(*pairs: Pair) -> tuple[Window, ...]:
+    return tuple(window(at, pair) for at, pair in enumerate(pairs))
+
+
+# --- which windows count
+
+
+def test_windows_in_which_both_fail_more_than_is_tolerated_do_not_count() -> None:
+    windows = seen(WELL, DOWN, DOWN, WELL)
+    found = both_fail(windows, TOLERATED)
+    assert found is not None
+    assert found.others == (windows[0], windows[3])
+    assert (found.challenger, found.champion) == (Counted(40, 40), Counted(360, 360))
+    assert not found.lasts
+    assert str(found) == (
+        "in 2 of 4 windows both versions failed (5XX) more than the tolerated 5.0%: 40 of 40 (100.0%) requests of the "
+        "challenger, 360 of 360 (100.0%) of the champion"
+    )
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [WELL, ((180, 9), (20, 1)), ((180, 180), (20, 1)), ((180, 9), (20, 20)), ((0, 0), (20, 20)), ((0, 0), (0, 0))],
+    ids=["well", "as tolerated", "challenger is well", "champion is well", "champion not asked", "neither is asked"],
+)
+def test_where_one_does_not_fail_the_window_counts(pair: Pair) -> None:
+    assert both_fail(seen(pair, pair), TOLERATED) is None
+
+
+def test_chance_makes_no_outage_of_a_few_failures() -> None:
+    few = ((5, 1), (2, 1))
+    assert both_fail(seen(*[((5, 0), (2, 0))] * 20, few, *[((5, 0), (2, 0))] * 20), TOLERATED) is None
+    assert both_fail(seen(*[((180, 12), (20, 2))] * 2), TOLERATED) is None
+
+
+def test_an_outage_is_told_from_windows_with_few_requests_taken_together() -> None:
+    well, down = ((5, 0), (2, 0)), ((5, 3), (2, 1))
+    found = both_fail(seen(*[well] * 20, *[down] * 20, *[well] * 20), TOLERATED)
+    assert found is not None
+    assert (found.windows, found.lasts) == (20, False)
+
+
+def test_failing_a_little_more_than_is_tolerated_is_told_from_all_windows_together() -> None:
+    a_little = ((180, 16), (20, 2))
+    assert both_fail(seen(a_little), TOLERATED) is None
+    found = both_fail(seen(*[a_little] * 20), TOLERATED)
+    assert found is not None
+    assert (found.others, found.lasts) == ((), True)
+
+
+def test_a_challenger_that_mends_a_part_counts_also_where_each_window_has_few_requests() -> None:
+    half = ((57, 57), (3, 1))
+    assert both_fail(seen(half), TOLERATED) is not None
+    assert both_fail(seen(*[half] * 20), TOLERATED) is None
+
+
+def test_it_lasts_while_the_champion_fails_and_nobody_asks_the_challenger() -> None:
+    for newest, lasts in ((DOWN, True), (((180, 180), (0, 0)), True), (((180, 180), (20, 0)), False), (WELL, False)):
+        found = both_fail(seen(WELL, DOWN, newest, ((0, 0), (0, 0))), TOLERATED)
+        assert found is not None
+        assert found.lasts is lasts
+
+
+def test_without_counts_of_failures_nothing_is_known_to_fail() -> None:
+    refused = tuple(replace(item, champion={"errors": Tally(180, 90)}) for item in seen(DOWN, DOWN))
+    assert both_fail(refused, TOLERATED) is None
+    assert both_fail((), TOLERATED) is None
+    assert both_fail(seen(DOWN), 1.0) is None
+
+
+def test_clearly_worse_asks_for_more_than_chance_and_more_than_is_tolerated() -> None:
+    assert clearly_worse(Counted(20, 20), Counted(90, 180), TOLERATED)
+    assert not clearly_worse(Counted(12, 20), Counted(90, 180), TOLERATED)
+    assert not clearly_worse(Counted(5400, 10_000), Counted(5000, 10_000), TOLERATED)
+
+
+# --- what is decided
+
+
+def test_what_failed_as_often_as_the_champion_is_not_promoted() -> None:
+    down = Seen(seen(*[DOWN] * 50))
+    assert decide(replace(ONE, max_failed=1.0), BAKING, down, 510).action == "promote", "it is shown to be not worse"
+    assert decide(ONE, BAKING, down, 510).action == "hold"
+    decision = decide(replace(ONE, min_requests=1), BAKING, Seen(seen(WELL, *[DOWN] * 49)), 510)
+    assert (decision.action, decision.requests) == ("hold", 20)
+    assert "both versions failed (5XX) more than the tolerated 5.0%: 980 of 980" in decision.reason.text
+
+
+def test_evidence_from_before_an_outage_moves_nothing_on_while_it_lasts() -> None:
+    before = [WELL] * 80
+    paused = replace(BAKING, phase=Phase.PAUSED, approved=0)
+    for state in (BAKING, paused):
+        assert decide(ONE, state, Seen(seen(*before)), 810).action == "promote"
+        decision = decide(ONE, state, Seen(seen(*before, DOWN)), 820)
+        assert decision.action == "hold"
+        assert decision.reason.text.startswith("not yet known, as both versions fail: in 1 of 81 windows")
+        assert decide(ONE, state, Seen(seen(*before, DOWN, WELL)), 830).action == "promote"
+
+
+def test_after_an_outage_the_other_windows_are_judged_as_if_it_had_not_been() -> None:
+    blind, outage = replace(ONE, max_failed=1.0, alpha=ONE.alpha / 2), [DOWN] * 50
+    for more, action in (([WELL] * 3, "hold"), ([WELL] * 90, "promote"), ([((180, 1), (20, 4))] * 20, "roll_back")):
+        decision = decide(ONE, BAKING, Seen(seen(*outage, *more)), 1510)
+        alone = decide(blind, BAKING, Seen(seen(*more)), 1510)
+        assert (decision.action, decision.requests) == (action, 20 * len(more))
+        assert (alone.action, f"{alone.reason.text}. Not counted is an outage: in 50 of {50 + len(more)} windows") == (
+            action,
+            decision.reason.text.partition(" both")[0],
+        )
+
+
+def test_a_challenger_that_is_worse_in_an_outage_is_rolled_back() -> None:
+    worse = ((180, 90), (20, 20))
+    assert decide(ONE, BAKING, Seen(seen(*[WELL] * 20, *[worse] * 10)), 310).action == "roll_back"
+
+
+def test_too_little_traffic_tells_of_the_windows_that_are_not_counted() -> None:
+    decision = decide(ONE, BAKING, Seen(seen(WELL, *[DOWN] * 9)), 110)
+    assert decision.action == "hold"
+    assert (
+        "answered 20 of at least 50 requests in this step. Not counted is an outage: in 9 of 10" in decision.reason.text
+    )
+
+
+def test_what_clients_do_wrong_holds_nothing_back() -> None:
+    refused = {"errors": Tally(180, 36), FAILED: Tally(180, 0)}
+    windows = tuple(Window(10.0 * at, 10, refused, refused) for at in range(80))
+    plan = replace(ONE, metrics=(Metric("errors", "rate", 0.05),))
+    assert decide(plan, BAKING, Seen(windows), 810).action == "promote"
+
+
+sides = st.tuples(st.integers(0, 400), st.floats(0, 1)).map(lambda side: (side[0], round(side[0] * side[1])))
+
+
+@given(st.lists(st.tuples(sides, sides), min_size=1, max_size=40), st.sampled_from([0.01, TOLERATED, 0.5]))
+def test_nothing_is_promoted_but_by_windows_in_which_not_both_failed(pairs: list[Pair], tolerated: float) -> None:
+    windows = seen(*pairs)
+    failing = both_fail(windows, tolerated)
+    decision = decide(replace(ONE, max_failed=tolerated), BAKING, Seen(windows), 400)
+    if decision.action == "promote" and failing is not None:
+        assert not failing.lasts
+        assert decide(replace(ONE, max_failed=1.0), BAKING, Seen(failing.others), 400).action == "promote"
+
+
+@given(st.lists(st.tuples(sides, sides), min_size=1, max_size=40), st.sampled_from([0.01, TOLERATED, 0.5]))
+def test_every_window_counts_or_is_of_the_outage(pairs: list[Pair], tolerated: float) -> None:
+    windows = seen(*pairs)
+    failing = both_fail(windows, tolerated)
+    if failing is not None:
+        assert failing.windows + len(failing.others) == failing.of == len(windows)
+        assert all(window in windows for window in failing.others)
+
+
+# --- whole trials
+
+
+def follow(world: World, then: Callable[[World], None] = lambda _: None, **changes: Any) -> RolloutState:
+    """A trial of b, with something that happens after its first minute."""
+    world.controller().release(make_release("b"), "pair-ab", replace(PLAN, **changes))
+    world.controller().follow(60)
+    then(world)
+    return world.controller().follow(1500)
+
+
+def fail(*names: str, share: float) -> Callable[[World], None]:
+    return lambda world: world.error_rates.update(dict.fromkeys(names, share))
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_trial_in_an_outage_of_both_is_never_promoted(served: Worlds, share: float) -> None:
+    world = served()
+    state = follow(world, fail("v-a", "v-b", share=share))
+    assert state.verdict is not None
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert "both versions failed (5XX)" in state.verdict.reason.text
+    assert state.champion == make_release("a")
+
+
+def test_a_trial_goes_on_after_an_outage(served: Worlds) -> None:
+    world = served()
+
+    def outage(world: World) -> None:
+        fail("v-a", "v-b", share=1.0)(world)
+        during = world.controller().follow(120)
+        assert during.on_trial
+        fail("v-a", "v-b", share=0.01)(world)
+
+    assert follow(world, outage).champion == make_release("b")
+
+
+def test_a_challenger_that_mends_a_champion_that_fails_is_promoted(served: Worlds) -> None:
+    for share in (0.0, 0.4):
+        world = served(error_rates={"v-a": 0.9, "v-b": share})
+        assert follow(world).champion == make_release("b")

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import rel_entr
+
+from rollout.judge.evidence import Evidence
+from rollout.judge.metrics import Tally
+from rollout.judge.rates import Rates, closest, log_e_values
+
+rate = st.floats(0.001, 0.999)
+
+
+def log_e_value(guess: tuple[float, float], margin: float, champion: Tally, challenger: Tally) -> float:
+    """That of a single guess of the challenger's rate."""
+    (found,) = log_e_values(guess[0], [guess[1]], margin, champion, challenger)
+    return found
+
+
+def expected_e_value(
+    guess: tuple[float, float], margin: float, champion: list[float], challenger: list[float]
+) -> float:
+    """By enumeration of every outcome of a block, each request with a rate of its own."""
+    total = 0.0
+    for outcome in itertools.product((0, 1), repeat=len(champion) + len(challenger)):
+        chances = (one if seen else 1 - one for one, seen in zip(champion + challenger, outcome, strict=True))
+        k0, k1 = sum(outcome[: len(champion)]), sum(outcome[len(champion) :])
+        tallies = Tally(len(champion), k0), Tally(len(challenger), k1)
+        total += math.prod(chances) * math.exp(log_e_value(guess, margin, *tallies))
+    return total
+
+
+@given(q0=rate, above=rate, p0=st.floats(0, 1), below=st.floats(0, 1), margin=st.floats(0, 0.3),
+       n0=st.integers(1, 4), n1=st.integers(1, 4))  # fmt: skip
+def test_the_expected_evidence_for_worse_is_at_most_one_when_it_is_not(
+    *, q0: float, above: float, p0: float, below: float, margin: float, n0: int, n1: int
+) -> None:
+    guess = q0, min(0.999, q0 + margin + above)
+    not_worse = p0, max(0.0, min(1.0, p0 + margin - below))
+    assume(guess[1] - guess[0] > margin and not_worse[1] - not_worse[0] <= margin)
+    assert expected_e_value(guess, margin, [not_worse[0]] * n0, [not_worse[1]] * n1) <= 1 + 1e-9
+
+
+@given(q0=rate, part=st.floats(0, 1), p0=st.floats(0, 0.6), above=st.floats(0, 1), margin=st.floats(0, 0.3),
+       n0=st.integers(1, 4), n1=st.integers(1, 4))  # fmt: skip
+def test_the_expected_evidence_for_not_worse_is_at_most_one_when_it_is_worse(
+    *, q0: float, part: float, p0: float, above: float, margin: float, n0: int, n1: int
+) -> None:
+    worse = p0, min(1.0, p0 + margin + above)
+    assert expected_e_value((q0, q0 * part), margin, [worse[0]] * n0, [worse[1]] * n1) <= 1 + 1e-9
+
+
+@given(q0=st.floats(0.001, 0.5), above=rate, champion=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+       drift=st.lists(st.floats(0, 1), min_size=1, max_size=4), margin=st.floats(0, 0.3))  # fmt: skip
+def test_the_rates_may_differ_from_request_to_request_as_long_as_their_averages_are_not_worse(
+    *, q0: float, above: float, champion: list[float], drift: list[float], margin: float
+) -> None:
+    guess = q0, min(0.999, q0 + margin + above)
+    assume(guess[1] - guess[0] > margin)
+    most = sum(champion) / len(champion) + margin
+    excess = max(1.0, sum(drift) / len(drift) / most) if most else math.inf
+    challenger = [one / excess for one in drift]
+    assert expected_e_value(guess, margin, champion, challenger) <= 1 + 1e-9
+
+
+@given(q0=rate, q1=rate, margin=st.floats(0.0001, 0.9), n0=st.integers(1, 10_000), n1=st.integers(1, 10_000))
+def test_the_closest_rates_are_those_that_a_numeric_minimiser_finds(
+    *, q0: float, q1: float, margin: float, n0: int, n1: int
+) -> None:
+    def divergence(r0: float) -> float:
+        pairs = [(n0, q0, r0), (n1, q1, r0 + margin)]
+        return sum(float(n * (rel_entr(q, r) + rel_entr(1 - q, 1 - r))) for n, q, r in pairs)
+
+    found = minimize_scalar(divergence, bounds=(0, 1 - margin), method="bounded", options={"xatol": 1e-12})
+    ours = closest((q0, q1), margin, n0, n1)
+    assert ours[1] - ours[0] == pytest.approx(margin)
+    assert divergence(ours[0]) <= found.fun + 1e-7 * max(1.0, found.fun)
+
+
+edges = st.one_of(rate, st.sampled_from([1e-6, 1e-5, 1e-4, 1 - 1e-4, 1 - 1e-5, 1 - 1e-6]))
+
+
+@example(
+    q0=0.9998781446869709, q1=0.999999, margin=0.00012307823934159083, n0=31, n1=12287
+)  # Newton's steps matter here
+@given(q0=edges, q1=edges, margin=st.floats(0.0001, 0.5), n0=st.integers(5, 10_000), n1=st.integers(5, 10_000))
+def test_rounding_does_not_lift_the_expected_evidence_above_one_at_the_edges_and_in_large_blocks(
+    *, q0: float, q1: float, margin: float, n0: int, n1: int
+) -> None:
+    rates = closest((q0, q1), margin, n0, n1)
+
+    def log_expected(p0: float) -> float:
+        true = p0, p0 + margin
+        groups = zip((n0, n1), true, (q0, q1), rates, strict=True)
+        return sum(n * math.log(max(1 + (p - r) * (q - r) / (r * (1 - r)), 1e-300)) for n, p, q, r in groups)
+
+    low, high = 0.0, 1 - margin  # the null hypothesis' edge, along which this is concave
+    for _ in range(80):
+        one, other = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (one, high) if log_expected(one) < log_expected(other) else (low, other)
+    assert max(map(log_expected, (0.0, 1 - margin, (low + high) / 2))) <= 1e-6
+
+
+@given(q0=rate, q1=rate, n0=st.integers(1, 50), n1=st.integers(1, 50), share=st.floats(0, 1))
+def test_without_a_margin_it_is_the_e_value_of_turner_ly_and_grunwald(
+    *, q0: float, q1: float, n0: int, n1: int, share: float
+) -> None:
+    assume(abs(q0 - q1) > 1e-6)
+    k0, k1 = int(share * n0), n1 - int(share * n1)
+    pooled = (n0 * q0 + n1 * q1) / (n0 + n1)
+    groups = [(n0, k0, q0), (n1, k1, q1)]
+    by_formula = math.prod(
+        (q / pooled) ** k * ((1 - q) / (1 - pooled)) ** (n - k) for n, k, q in groups
+    )  # their equation 1.5, observation by observation
+    assert math.exp(log_e_value((q0, q1), 0.0, Tally(n0, k0), Tally(n1, k1))) == pytest.approx(by_formula, rel=1e-9)
+
+
+def test_a_guess_that_would_need_a_rate_above_one_is_not_bet_on() -> None:
+    # Cut off at 1 it would lie within the null hypothesis, and a bet on it would be a bet against the truth.
+    assert log_e_value((0.98, 1.2), 0.05, Tally(5, 0), Tally(5, 5)) == 0
+
+
+@given(limit=st.floats(0.001, 0.5), above=st.floats(0, 1), n0=st.integers(1, 4), n1=st.integers(1, 6))
+def test_the_expected_evidence_of_being_below_a_limit_is_at_most_one_when_it_is_not(
+    *, limit: float, above: float, n0: int, n1: int
+) -> None:
+    rate, bettor = limit + above * (1 - limit), Rates(0.0, limit=limit)
+    alone = len(Rates(0.0).shares.not_worse)
+    expected = [0.0] * alone
+    for ones in range(n1 + 1):
+        chance = math.comb(n1, ones) * rate**ones * (1 - rate) ** (n1 - ones)
+        for place, log in enumerate(bettor.gains(Tally(n0, 0), Tally(n1, ones)).not_worse[alone:]):
+            expected[place] += chance * math.exp(log)
+    assert max(expected) <= 1 + 1e-9
+
+
+def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when() -> None:
+    evidence = Evidence(Rates(0.02), segments=3)
+    block = Tally(50, 1), Tally(50, 8)
+    evidence.bet(*block)
+    differences, shares = [0.03 * 1.6**n for n in range(8)], [1 / n for n in range(2, 10)]
+    values = [math.exp(log_e_value((0.02, 0.02 + item), 0.02, *block)) for item in differences]
+    mixture = sum(value * share for value, share in zip(values, shares, strict=True)) / sum(shares)
+    assert math.exp(evidence.worse) == pytest.approx((mixture + 1 + 1) / 3)  # of two steps nothing is known yet
+
+
+def by_single_requests(blocks: list[tuple[Tally, Tally]], margin: float, *, restart: int) -> tuple[float, float, float]:
+    """Evidence for worse, for not worse, and for not worse since the restart, from the papers' definitions.
+
+    The closest point of the null hypothesis is what a numeric minimiser finds, and the likelihoods are multiplied
+    request by request.
+    """
+    steps = [1.5 * margin * 1.6**place for place in range(40)]
+    steps = [step for step in steps if step < 1]
+    shares = 1 / np.arange(2, len(steps) + 2)
+    worse, well, here = np.ones((2, len(steps))), np.ones(3), np.ones(3)
+    ones, count, peak = 0.5, 25.0, 1.0  # 25 requests at 2% stand before the first
+    for at, (champion, challenger) in enumerate(blocks):
+        if at == restart:
+            here = np.ones(3)
+        q0 = ones / count
+
+        def e_value(q1: float, q0: float = q0, one: Tally = champion, other: Tally = challenger) -> float:
+            def divergence(r0: float) -> float:
+                pairs = [(one.count, q0, r0), (other.count, max(q1, 1e-6), r0 + margin)]
+                return sum(float(n * (rel_entr(q, r) + rel_entr(1 - q, 1 - r))) for n, q, r in pairs)
+
+            r0 = float(
+                minimize_scalar(divergence, bounds=(0, 1 - margin), method="bounded", options={"xatol": 1e-13}).x
+            )
+            value = 1.0
+            for tally, q, r in ((one, q0, r0), (other, min(max(q1, 1e-6), 1 - 1e-6), r0 + margin)):
+                for request in range(tally.count):
+                    value *= q / r if request < tally.total else (1 - q) / (1 - r)
+            return value
+
+        gains = np.array([e_value(q0 + step) if q0 + step < 1 else 1.0 for step in steps])
+        worse[: 2 if at >= restart else 1] *= gains
+        mixed = worse @ shares / shares.sum()
+        peak = max(peak, float(mixed.mean()))
+        gains = np.array([e_value(q0 - margin), e_value(q0), e_value(q0 + margin / 2)])
+        well, here = well * gains, here * gains
+        # What was seen counts 5% less with each block; what stands before the first does not.
+        ones, count = 0.5 + 0.95 * (ones - 0.5) + champion.total, 25 + 0.95 * (count - 25) + champion.count
+    return peak, float(well.mean()), float(here.mean())
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2])
+def test_the_evidence_is_what_the_papers_define_request_by_request(rate: float) -> None:
+    source = np.random.default_rng(12)
+    blocks = [
+        (Tally(90, int(source.binomial(90, 0.02))), Tally(30 + at, int(source.binomial(30 + at, rate))))
+        for at in range(8)
+    ]
+    evidence = Evidence(Rates(0.02), segments=2)
+    for at, block in enumerate(blocks):
+        if at == 5:
+            evidence.restart()
+        evidence.bet(*block)
+    found = [math.exp(log) for log in (evidence.worse, evidence.whole.not_worse, evidence.here.not_worse)]
+    assert found == pytest.approx(by_single_requests(blocks, 0.02, restart=5), rel=1e-5)
+
+
+def test_the_evidence_for_worse_never_falls() -> None:
+    evidence = Evidence(Rates(0.02), segments=2)
+    so_far = 0.0
+    for failed in [8, 8, 4, 3, 9, 2, 2, 2, 12, 4]:
+        evidence.bet(Tally(50, 1), Tally(50, failed))
+        assert evidence.worse >= so_far
+        so_far = evidence.worse
+    assert so_far > 0
+
+
+def test_a_block_is_bet_on_before_it_is_seen() -> None:
+    # The same block first and second: its own outcome must not have moved the bet on it.
+    first, second = Evidence(Rates(0.02)), Rates(0.02)
+    block, later = (Tally(100, 30), Tally(100, 30)), (Tally(100, 1), Tally(100, 1))
+    first.bet(*block)
+    log_gains = second.gains(*block).not_worse
+    assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, log_gains)) / 3)
+    second.learn(*block)
+    first.bet(*later)
+    both = [one + other for one, other in zip(log_gains, second.gains(*later).not_worse, strict=True)]
+    assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)

@@ -1,0 +1,322 @@
+"""A simulated platform: the ports in memory, on a clock that is turned by hand. For tests, and for trying a plan out.
+
+    world = World(configs={"solo-a": {"v-a": 1}, "pair": {"v-a": 1, "v-b": 0}}, serving="solo-a")
+    world.error_rates["v-b"] = 0.5
+    world.controller().follow(seconds=600)
+
+It behaves as SageMaker does where that matters to a rollout: weights are relative, a config brings its own weights,
+every change takes a while, and while it lasts other changes are refused.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rollout.controller.controller import Controller
+from rollout.controller.ports import Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
+from rollout.core.decision import Seen
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.failing import FAILED
+from rollout.core.live import Approval, Live, Variant
+from rollout.core.plan import ERRORS, Guard
+from rollout.core.state import Event, Replayed, RolloutState
+from rollout.judge.metrics import Tally, Window
+from tests.simulator.answers import Answered
+
+_HISTORY = 3 * 3600
+
+
+class ManualClock:
+    """A clock that moves only when it is told to, second by second."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self._now = now
+        self.watchers: list[World] = []
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for everything that watches this clock."""
+        left = seconds
+        while left > 0:
+            part = min(1.0, left)
+            self._now += part
+            left -= part
+            for world in self.watchers:
+                world.pass_time(self._now, part)
+
+
+@dataclass
+class World:
+    """One endpoint with its traffic, metrics, journal, registry and notifications.
+
+    Attributes:
+        configs: Endpoint config name -> relative weight per variant.
+        serving: The config that serves.
+        shadows: Config -> the variant that it copies requests to, and the percent of them.
+        error_rates: Variant -> the share of its requests that fail.
+        latencies: Variant -> the median of its latency, ms; 10 for others. Latencies are log-normal.
+        correct: Variant -> the share of its answers that labels prove right.
+        label_seconds: How long after an answer its label comes.
+        replays: Variant -> what it makes of captured requests.
+        replay_problem: Why captured requests cannot be replayed; empty when they can.
+        requests_per_second: What the endpoint is asked.
+        change_seconds: How long a change of config or weights takes.
+        broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
+        unstartable: Variants of which no new instance comes up, and with them no config that has one.
+        metrics_problem: Why metrics are unreachable; empty when they are not.
+        unsendable: Whether notifications cannot be sent.
+        unwritable: Whether the journal takes no writes.
+        seed: Of the random source behind requests and errors.
+    """
+
+    configs: dict[str, dict[str, float]]
+    serving: str
+    shadows: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    error_rates: dict[str, float] = field(default_factory=dict[str, float])
+    latencies: dict[str, float] = field(default_factory=dict[str, float])
+    correct: dict[str, float] = field(default_factory=dict[str, float])
+    label_seconds: float = 0.0
+    replays: dict[str, Replayed] = field(default_factory=dict[str, Replayed])
+    replay_problem: str = ""
+    requests_per_second: float = 20.0
+    change_seconds: float = 3.0
+    broken: set[str] = field(default_factory=set[str])
+    unstartable: set[str] = field(default_factory=set[str])
+    metrics_problem: str = ""
+    unsendable: bool = False
+    unwritable: bool = False
+    seed: int = 1
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._weights = dict(self.configs[self.serving])
+        self._pending: tuple[float, str, dict[str, float]] | None = None
+        self._detail = ""
+        self._owed = 0.0
+        self.answered = Answered(self._random)
+        self.windows: dict[object, dict[int, Window]] = {}
+        self.guards: list[Guard | None] = []
+        self.state = RolloutState("endpoint")
+        self.approvals: dict[str, Approval] = {}
+        self.sent: list[Event] = []
+        self.served: dict[str, int] = {}
+        self.clock.watchers.append(self)
+
+    def controller(
+        self,
+        *,
+        traffic: Traffic | None = None,
+        journal: Journal | None = None,
+        registry: Registry | None = None,
+        notify: Notify | None = None,
+        replay: Replay | None = None,
+    ) -> Controller:
+        """A controller of its own over this world, with other ports where they are given; any number may be used."""
+        return Controller(
+            traffic=traffic or MemoryTraffic(self),
+            signals=MemorySignals(self),
+            journal=journal or MemoryJournal(self),
+            registry=registry or MemoryRegistry(self),
+            replay=replay or MemoryReplay(self),
+            clock=self.clock,
+            notify=notify or MemoryNotify(self),
+        )
+
+    def live(self) -> Live:
+        """What the endpoint says of itself."""
+        going = self._pending[2] if self._pending and self._pending[1] == self.serving else self._weights
+        variants = {name: Variant(weight, going.get(name, weight), 1) for name, weight in self._weights.items()}
+        copied = self.shadows.get(self.serving)
+        shadows = {copied[0]: Variant(copied[1], copied[1], 1)} if copied else {}
+        status = "changing" if self._pending else "ready"
+        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail)
+
+    def change(self, config: str, weights: Mapping[str, float]) -> None:
+        """Begin a change of config or weights.
+
+        Raises:
+            Busy: Another change is under way.
+        """
+        if self._pending:
+            raise Busy("cannot update an endpoint that is Updating")
+        self._pending = (self.clock.time() + self.change_seconds, config, dict(weights))
+
+    def pass_time(self, now: float, seconds: float) -> None:
+        """Let requests arrive, and changes end."""
+        self._owed += self.requests_per_second * seconds
+        arrived = int(self._owed)
+        self._owed -= arrived
+        if arrived:
+            self._serve(arrived, now - seconds / 2)
+        if self._pending and now >= self._pending[0]:
+            _, config, weights = self._pending
+            self._pending = None
+            failed = sorted(weights.keys() & self.unstartable) if config != self.serving else []
+            if failed:
+                self._detail = f"the container for production variant {failed[0]} did not pass the ping health check"
+            elif config in self.broken:
+                self._detail = f"{config} did not come up: no capacity"
+            else:
+                self.serving, self._weights, self._detail = config, weights, ""
+
+    def _serve(self, requests: int, at: float) -> None:
+        weights = list(self._weights.values()) if any(self._weights.values()) else None
+        copied = self.shadows.get(self.serving)
+        for variant, count in Counter(self._random.choices(list(self._weights), weights, k=requests)).items():
+            self.served[variant] = self.served.get(variant, 0) + count
+            self._answer(variant, count, at)
+            if copied:
+                self._answer(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+
+    def _answer(self, variant: str, count: int, at: float) -> None:
+        failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
+        self.answered.add(variant, at, count, failing=failing, median=median)
+        if variant in self.correct:
+            self.answered.label(variant, at + self.label_seconds, count, right=self.correct[variant])
+
+
+@dataclass
+class MemoryTraffic:
+    """`Traffic` over a world."""
+
+    world: World
+
+    def read(self) -> Live:
+        """What is live now."""
+        return self.world.live()
+
+    def set_weights(self, weights: Mapping[str, int]) -> None:
+        """Begin a change of weights."""
+        live = self.world.live()
+        unknown = weights.keys() - live.variants.keys()
+        if unknown:
+            raise RolloutError(f"the endpoint has no variant {', '.join(sorted(unknown))}")
+        now = {name: variant.weight for name, variant in live.variants.items()}
+        self.world.change(live.config, {**now, **weights})
+
+    def use_config(self, name: str, guard: Guard | None = None) -> None:
+        """Begin a change of config."""
+        if name not in self.world.configs:
+            raise RolloutError(f"there is no endpoint config {name}")
+        live = self.world.live()
+        beside = live.variants.keys() | live.shadows.keys()
+        if guard is not None and self.world.configs[name].keys() != beside:
+            raise RolloutError(f"a guarded deployment needs the variants that serve: {', '.join(sorted(beside))}")
+        self.world.change(name, self.world.configs[name])
+        self.world.guards.append(guard)
+
+
+@dataclass
+class MemorySignals:
+    """`Signals` over a world."""
+
+    world: World
+
+    def read(self, ask: Ask) -> Seen:
+        """The closed windows that begin after the start."""
+        if self.world.metrics_problem:
+            return Seen.unknown(self.world.metrics_problem)
+        width = ask.window_seconds
+        first = int(-(-ask.start // width) * width)
+        times = range(first, int(ask.end) - width + 1, width)
+        # What is over stays as it was: a trial of weeks is looked at as often as there are windows in it.
+        closed = self.world.windows.setdefault(
+            (ask.champion, ask.challenger, width, ask.metrics, *ask.pivots.items()), {}
+        )
+        for at in times:
+            if at not in closed:
+                closed[at] = self._window(ask, at)
+        return Seen(tuple(closed[at] for at in times))
+
+    def _window(self, ask: Ask, at: int) -> Window:
+        metrics = {metric.name: metric for metric in (*ask.metrics, ERRORS)}
+
+        def tallies(variant: str, slack: bool) -> dict[str, Tally]:
+            found: dict[str, Tally] = {}
+            for name, metric in metrics.items():
+                pivot = ask.pivots.get(name)
+                known = pivot is not None and at >= pivot.since
+                cut = pivot.value * (1 + metric.margin if slack else 1) if pivot and known else None
+                found[name] = self.world.answered.tally(metric, variant, at, at + ask.window_seconds, cut)
+            return {**found, FAILED: found[ERRORS.name]}
+
+        return Window(at, ask.window_seconds, tallies(ask.champion, False), tallies(ask.challenger, True))
+
+    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+        """The quantile over the last three hours."""
+        if self.world.metrics_problem:
+            return None
+        ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
+        return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
+
+
+@dataclass
+class MemoryReplay:
+    """`Replay` over a world."""
+
+    world: World
+
+    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        """What the world says of the challenger; a clean replay when it says nothing."""
+        if self.world.replay_problem:
+            raise Unreachable(self.world.replay_problem)
+        now = self.world.clock.time()
+        captured = self.world.answered.count(champion, now - _HISTORY, now)
+        return self.world.replays.get(challenger, Replayed(min(requests, captured), 0, 0, 1.0))
+
+
+@dataclass
+class MemoryJournal:
+    """`Journal` over a world; every write passes through JSON as it would elsewhere, and what was read is frozen."""
+
+    world: World
+
+    def read(self) -> RolloutState:
+        """The state."""
+        return self.world.state
+
+    def write(self, state: RolloutState) -> RolloutState:
+        """Store the successor of the revision that was read."""
+        if self.world.unwritable:
+            raise Unreachable("the journal does not answer")
+        if state.revision != self.world.state.revision:
+            raise Conflict(f"the journal is at revision {self.world.state.revision}, not at {state.revision}")
+        self.world.state = RolloutState.from_json(state.written().to_json())
+        return self.world.state
+
+
+@dataclass
+class MemoryRegistry:
+    """`Registry` over a world."""
+
+    world: World
+
+    def approval(self, package: str) -> Approval:
+        """The status of a package."""
+        return self.world.approvals.get(package, "PendingManualApproval")
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        """Set the status of a package."""
+        if not why:
+            raise Unreachable("an approval needs its reason")
+        self.world.approvals[package] = approval
+
+
+@dataclass
+class MemoryNotify:
+    """`Notify` over a world."""
+
+    world: World
+
+    def send(self, event: Event) -> None:
+        """Keep the event."""
+        if self.world.unsendable:
+            raise Unreachable("the topic does not answer")
+        self.world.sent.append(event)
