@@ -82,10 +82,10 @@ image: ## Build the images that serve and that train, and push them: make image 
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 
-docs: setup-dev ## Write docs/config.md from the fields of the config
+docs: setup-dev ## Write docs/reference/config.md from the fields of the config
 	@$(RUN) -m infra.config.page --write
 
-pictures: setup-dev ## Take the pictures of docs/console.md, from stack `local`; needs Chromium
+pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `local`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions

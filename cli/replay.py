@@ -208,7 +208,7 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
     if replay is None:
         raise OperatorError(
             "this model has no events to replay: model/data.py has no replay(since, until)",
-            "docs/own-model.md says what it yields; or send requests of your own, with `modelstack invoke`.",
+            "docs/how-to/own-model.md says what it yields; or send requests of your own, with `modelstack invoke`.",
             2,
         )
     found = iter(replay(since, until))
@@ -220,7 +220,7 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
     if lacks:
         raise OperatorError(
             f"model/data.py: replay(since, until) yields {type(first).__name__} without {', '.join(lacks)}",
-            f"Expected are {', '.join(_EVENT)}; docs/own-model.md says what they hold.",
+            f"Expected are {', '.join(_EVENT)}; docs/how-to/own-model.md says what they hold.",
             2,
         )
     if first.event_time is None and (since or until):

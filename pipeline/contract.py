@@ -1,6 +1,6 @@
 """What `model/` has to give: a protocol for each of its files, and for what they return.
 
-`MODULES` has to be there, `OPTIONAL` may be. `docs/own-model.md` goes through it with an example. `pipeline.outline`
+`MODULES` has to be there, `OPTIONAL` may be. `docs/how-to/own-model.md` goes through it with an example. `pipeline.outline`
 checks it as far as reading tells, `pipeline.rows` what only the data can show; both before anything is fitted.
 """
 
@@ -21,7 +21,7 @@ class ContractBroken(Refusal):
 
     def __init__(self, problems: Sequence[str]) -> None:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"the model does not give what docs/own-model.md asks for:\n{lines}")
+        super().__init__(f"the model does not give what docs/how-to/own-model.md asks for:\n{lines}")
         self.problems = list(problems)
 
 

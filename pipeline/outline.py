@@ -55,7 +55,7 @@ def _wrong_answer(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        return [f"model/{path.name}: found no JSON ({error}); expected what docs/labels.md shows"]
+        return [f"model/{path.name}: found no JSON ({error}); expected what docs/reference/model.md shows"]
     return []
 
 

@@ -195,7 +195,7 @@ def _named(module: ModuleType, name: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
         raise RecipeError(
-            f"{module.__file__} has no {name}, which says how other versions are made: see docs/own-model.md"
+            f"{module.__file__} has no {name}, which says how other versions are made: see docs/how-to/own-model.md"
         )
     return found
 

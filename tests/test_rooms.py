@@ -1,4 +1,4 @@
-"""Who may import what: the rooms of docs/design.md."""
+"""Who may import what: the rooms of docs/explanation/design.md."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ def test_no_module_bears_the_name_of_a_room() -> None:
 
 
 def test_the_page_on_design_tells_the_same_rules() -> None:
-    page = (ROOT / "docs" / "design.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "design.md").read_text()
     for room in MAY.keys() - {"bench"}:
         assert f"| `{room}/` |" in page

@@ -1,4 +1,4 @@
-"""Brings the last `make year` into docs/year.md, tables and picture: `python -m bench.year.picture`."""
+"""Brings the last `make year` into docs/explanation/year.md, tables and picture: `python -m bench.year.picture`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.errors import OperatorError
 from cli.target import ROOT
 
 BEGINS, ENDS = "<!-- python -m bench.year.picture writes from here -->", "<!-- to here -->"
-_DOCS = ROOT / "docs" / "year.md"
+_DOCS = ROOT / "docs" / "explanation" / "year.md"
 _SIZE = "1180,1560"  # as far as what was gained
 
 

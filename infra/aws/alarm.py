@@ -6,7 +6,7 @@ from typing import Any
 
 from monitoring.objectives.slo import Severity
 
-RUNBOOK = "docs/operations.md"
+RUNBOOK = "docs/how-to/runbook.md"
 MEANINGS = "what-each-alarm-means"
 
 

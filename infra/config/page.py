@@ -1,4 +1,4 @@
-"""`make docs`: writes docs/config.md, the reference of a stack's config, from the fields that check it.
+"""`make docs`: writes docs/reference/config.md, the reference of a stack's config, from the fields that check it.
 
 python -m infra.config.page            # print the page
 python -m infra.config.page --write    # write it
@@ -20,7 +20,7 @@ from infra.config.allowed import TAG, Location, kinds_of, section_of, what_is_al
 from infra.config.settings import Settings
 from infra.config.whole_numbers import whole
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "config.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "config.md"
 _HEAD = """# A stack's config
 
 All that may stand under `config:` in `Pulumi.<stack>.yaml`. The page is made from the code that checks the values

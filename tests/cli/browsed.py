@@ -48,7 +48,7 @@ PACKAGE = {
 }  # fmt: skip
 RINGS = {
     "AlarmName": "endpoint-v-b-5xx", "StateValue": "ALARM", "StateUpdatedTimestamp": datetime(2026, 3, 1, tzinfo=UTC),
-    "StateReason": "0.5 > 0.05", "AlarmDescription": "Severity: page. Fails. Runbook: docs/operations.md#5xx",
+    "StateReason": "0.5 > 0.05", "AlarmDescription": "Severity: page. Fails. Runbook: docs/how-to/runbook.md#5xx",
     "TreatMissingData": "notBreaching",
 }  # fmt: skip
 

@@ -119,7 +119,7 @@ def test_a_stack_elsewhere_without_a_backend_is_told_to_log_in(
     pulumi(bin_folder, says="error: PULUMI_ACCESS_TOKEN must be set for login\n", code=255)
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     assert told(invoke("--stack", "prod", "status")) == (
-        "error: stack prod: no Pulumi backend is chosen Type `pulumi login`; see docs/aws.md."
+        "error: stack prod: no Pulumi backend is chosen Type `pulumi login`; see docs/how-to/aws.md."
     )
 
 

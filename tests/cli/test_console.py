@@ -178,8 +178,8 @@ def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[...
     assert 'id="endpoint-v-b-5xx"' in page
     assert "Alarm updated from OK to ALARM" in page
     assert "Missing data: notBreaching" in page
-    assert "<code>docs/operations.md#5xx</code>" in page
-    assert page.count("docs/operations.md#5xx") == 1, "said once"
+    assert "<code>docs/how-to/runbook.md#5xx</code>" in page
+    assert page.count("docs/how-to/runbook.md#5xx") == 1, "said once"
     assert "<td>page</td>" in page
     assert "Severity: " not in page
 

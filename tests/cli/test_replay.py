@@ -225,7 +225,7 @@ def test_a_model_without_events_is_told_what_to_provide(monkeypatch: pytest.Monk
     monkeypatch.delattr(data, "replay")
     with pytest.raises(OperatorError, match=r"model/data\.py has no replay\(since, until\)") as refused:
         events()
-    assert "docs/own-model.md" in refused.value.hint
+    assert "docs/how-to/own-model.md" in refused.value.hint
 
 
 def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""The table of faults, and how docs/faults.md shows it.
+"""The table of faults, and how docs/reference/faults.md shows it.
 
-pytest tests/conformance --write-page     # writes the table into docs/faults.md
+pytest tests/conformance --write-page     # writes the table into docs/reference/faults.md
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.conformance.of_platforms import PLATFORMS
 from tests.conformance.row import Expected, Row
 
 ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
 HEAD = ("| fault | what happens | how it ends | what you see | what to do |", "|---|---|---|---|---|")
 
 

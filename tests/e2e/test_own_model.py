@@ -1,4 +1,4 @@
-"""A model of one's own: `docs/own-model.md` as a person follows it, in a checkout whose folder `model/` is replaced.
+"""A model of one's own: `docs/how-to/own-model.md` as a person follows it, in a checkout whose folder `model/` is replaced.
 
 By the real engine on a real local cloud: each test goes on where the one before ended.
 """
@@ -42,7 +42,7 @@ ROOMS = (
     "tests/e2e/wine",
 )
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
-PAGE = (ROOT / "docs" / "own-model.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()
 REPLACE, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
@@ -163,4 +163,4 @@ def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkou
     _, checkout = story
     said = checkout.type("python -m cli.local.demo", status=2)
     assert "model/parameters.py has no FAULTY" in said
-    assert "docs/own-model.md" in said
+    assert "docs/how-to/own-model.md" in said

@@ -43,7 +43,7 @@ def test_all_that_is_missing_is_told_with_the_form_of_the_answers(model: Path, f
     with pytest.raises(pulumi.RunError) as caught:
         checkout.check_model()
     assert str(caught.value).splitlines() == [
-        "nothing was changed: the model does not give what docs/own-model.md asks for:",
+        "nothing was changed: the model does not give what docs/how-to/own-model.md asks for:",
         "  - model/serving.py: found no main; expected main(folder, host, port)",
         f"  - {said}",
     ]

@@ -123,7 +123,7 @@ def test_trial_that_asks_a_person_says_so_wherever_the_approval_stands() -> None
 
 
 def test_page_on_rollouts_shows_configs_that_are_right_and_the_defaults_that_there_are() -> None:
-    page = (ROOT / "docs" / "rollout.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "release.md").read_text()
     shown = [yaml.safe_load(text) for text in re.findall(r"^\| `(\{kind: .+?\})` \|", page, re.MULTILINE)]
     assert {item["kind"] for item in shown} == set(GOOD)
     for item in shown:

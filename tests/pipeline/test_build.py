@@ -251,7 +251,7 @@ def test_what_breaks_the_contract_is_told_in_words(checkout: Checkout, name: str
         code.write(text)
     with pytest.raises(StepFailed) as refused:
         build(root, recipe(root, SMALL), progress=lambda _: None)
-    told = f"the model does not give what docs/own-model.md asks for:\n  - {said}"
+    told = f"the model does not give what docs/how-to/own-model.md asks for:\n  - {said}"
     assert str(refused.value) == told
 
 

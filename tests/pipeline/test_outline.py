@@ -148,7 +148,7 @@ def test_all_problems_come_in_one_list(folder: Path):
         check(folder.parent)
     assert len(caught.value.problems) == 3
     assert str(caught.value).count("\n  - ") == 3
-    assert "docs/own-model.md" in str(caught.value)
+    assert "docs/how-to/own-model.md" in str(caught.value)
 
 
 def test_a_checkout_without_a_model_says_so(tmp_path: Path):
