@@ -82,8 +82,9 @@ image: ## Build the images that serve and that train, and push them: make image 
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 
-docs: setup-dev ## Write docs/reference/config.md from the fields of the config
+docs: setup-dev ## Write the pages of docs/reference that are made from code: commands and config
 	@$(RUN) -m infra.config.page --write
+	@$(RUN) -m cli.commands_page --write
 
 pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `local`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures

@@ -49,13 +49,11 @@ def _meant(ctx: click.Context, param: click.Parameter, value: str | None) -> Non
 def _options() -> list[click.Parameter]:
     """Which endpoint is meant: the same options before the command and after it."""
     told = {"expose_value": False, "callback": _meant}
-    stack = f"The Pulumi stack whose endpoint is meant.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
+    stack = f"The Pulumi stack of the endpoint.  [env var: {_STACK}; default: {DEFAULT_STACK}]"
     return [
         click.Option(["--stack"], help=stack, **told),
-        click.Option(
-            ["--endpoint"], help="An endpoint by its own name, when Pulumi's backend does not answer.", **told
-        ),
-        click.Option(["--region"], help="The region of --endpoint; without it, AWS_REGION.", **told),
+        click.Option(["--endpoint"], help="Name the endpoint itself, without asking Pulumi's backend.", **told),
+        click.Option(["--region"], help="The region of --endpoint. The default is AWS_REGION.", **told),
     ]
 
 

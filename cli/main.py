@@ -41,7 +41,7 @@ from cli.view.snapshot import take
 
 _LOOK = ("status", "waiting")  # at what was retrained
 _DATE = click.DateTime(["%Y-%m-%d"])
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 
 
 class _Delay(click.ParamType):
@@ -61,16 +61,19 @@ class _Delay(click.ParamType):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="modelstack")
 def main() -> None:
-    """Look at a model's endpoint, put traffic on it, and take a release back."""
+    """Look at a model's endpoint, send requests to it, and take a release back."""
 
 
 @main.command()
 @_json
 @click.pass_obj
 def status(asked: Asked, as_json: bool) -> None:
-    """Show endpoint, weights, latency, verdict, retraining, error budgets, quality, bad input, alarms and packages.
+    """Show what serves now, and how well.
 
-    Exits with 1 when the endpoint is not in service or an alarm is in ALARM.
+    That is: endpoint, weights, availability and latency, the last verdict, retraining, error budgets, quality, bad
+    input, alarms and packages.
+
+    Exits with 1 when the endpoint is not in service or an alarm rings.
     """
     target = find(asked)
     seen = take(target)
@@ -92,19 +95,23 @@ def status(asked: Asked, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--every", type=click.FloatRange(0.5, 60), default=1.0, show_default=True, help="Seconds between looks.")
-@click.option("--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 is never.")
-@click.option("--until-verdict", is_flag=True, help="Stop when nothing is on trial any more, or a person must decide.")
+@click.option(
+    "--every", type=click.FloatRange(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds."
+)
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 means never."
+)
+@click.option("--until-verdict", is_flag=True, help="Stop when the trial has ended, or when a person must decide.")
 @_json
 @click.pass_obj
 def watch(asked: Asked, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
-    """Follow weights, the trial with its evidence, alarms and events live. With --json, one object per look.
+    """Follow a release on trial live: weights, step, evidence, time left, alarms and events.
 
-    When piped, it prints one line per change.
+    When piped, it prints one line for each change. With --json, it prints one object for each look.
 
     Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
-    was withdrawn or superseded, 4 when a person must decide (an approval, a trial that is held), 5 when the trial goes
-    on and --for is over. A verdict from before counts only with --until-verdict.
+    was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when --for
+    is over and the trial goes on. An earlier verdict counts only with --until-verdict.
     """
     from cli.view.watching import Looks  # noqa: PLC0415 - only this command needs it
     from cli.view.watching import watch as look_on  # noqa: PLC0415
@@ -118,9 +125,9 @@ def watch(asked: Asked, every: float, seconds: float, until_verdict: bool, as_js
 @_json
 @click.pass_obj
 def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
-    """Explain why the last verdict was reached, with the numbers, and what to do next; of a trial, what it waits for.
+    """Explain why a rollout ended as it did, with the numbers, and what to do next. For a trial: what it waits for.
 
-    ROLLOUT is the id of a rollout or of its release; without it, the trial under way or the last one is meant.
+    ROLLOUT is the id of a rollout or of its release. The default is the trial under way, or else the last one.
     """
     from cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
     from cli.view.narrate import told  # noqa: PLC0415
@@ -139,11 +146,18 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=4580, show_default=True, help="On 127.0.0.1; 0: a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4580,
+    show_default=True,
+    help="The port on 127.0.0.1; 0 takes a free one.",
 )
 @click.pass_obj
 def console(asked: Asked, port: int) -> None:
-    """Show dashboard, rollout, alarms and registry in a browser, with live data, until Ctrl-C. It reads only."""
+    """Show dashboard, rollout, alarms and registry in a browser, with live data, until Ctrl-C.
+
+    It only reads: nothing can be changed there.
+    """
     from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
     from cli.console.serve import Serving  # noqa: PLC0415
 
@@ -151,17 +165,17 @@ def console(asked: Asked, port: int) -> None:
 
 
 @main.command()
-@click.option("--reason", default="", help="Why; it is kept in the history.")
+@click.option("--reason", default="", help="Why. It is kept in the history.")
 @click.pass_obj
 def approve(asked: Asked, reason: str) -> None:
-    """Let a trial go on that waits for a person's approval of its step, or give one that is held as much time again."""
+    """Let a trial go on that waits for approval, or give a trial that is held as much time again."""
     click.echo(give_approval(find(asked), reason))
 
 
 @main.command()
 @click.argument("body", type=click.File("rb"))
-@click.option("--variant", default=None, help="Ask this variant or release, whatever the weights.")
-@click.option("--content-type", default="application/json", show_default=True)
+@click.option("--variant", default=None, help="Ask this variant or release, whatever the weights are.")
+@click.option("--content-type", default="application/json", show_default=True, help="What BODY is.")
 @click.pass_obj
 def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
@@ -176,14 +190,23 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
 
 
 @main.command()
-@click.option("--from", "start", type=_DATE, default=None, help="First day, UTC; the model's own if left out.")
-@click.option("--to", "end", type=_DATE, default=None, help="Last day; the data's last if left out.")
-@click.option("--speed", type=click.FloatRange(1), default=3600.0, show_default=True, help="Event seconds a second.")
-@click.option("--rate", type=click.FloatRange(0.1, 2000), default=None, help="Requests a second, instead of --speed.")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
+@click.option("--from", "start", type=_DATE, default=None, help="First day, UTC. The default is the model's own.")
+@click.option("--to", "end", type=_DATE, default=None, help="Last day. The default is the last day of the data.")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0.1), default=None, help="Send what is due within so many seconds."
+    "--speed",
+    type=click.FloatRange(1),
+    default=3600.0,
+    show_default=True,
+    help="How many seconds of events to send in a second.",
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 2000),
+    default=None,
+    help="How many requests to send in a second, instead of --speed.",
+)
+@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
+@click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
 @click.option("--variant", default=None, help="Send everything to this variant or release.")
 @click.option(
     "--labels-after",
@@ -191,7 +214,7 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
     type=_Delay(),
     default="none",
     show_default=True,
-    help="Seconds after which the true label of each answer is sent; known: when it is known, at --speed; or none.",
+    help="Send the true label of each answer after so many seconds; known: when it is known, at --speed; or none.",
 )
 @_json
 @click.pass_obj
@@ -207,10 +230,13 @@ def replay(  # noqa: PLR0917 - one parameter per option
     labels_after: float | str,
     as_json: bool,
 ) -> None:
-    """Send the model's own events to the endpoint in their order, as fast as --speed or --rate says.
+    """Send the model's own events to the endpoint, in their order.
 
-    Exits with 1 when any request failed. Told to stop (Ctrl-C, kill), it sends the labels that wait, and its report is
-    of what it has sent so far.
+    --speed or --rate sets how fast. When it is told to stop (Ctrl-C, kill), it sends the labels that wait, and reports
+    what it has sent so far. Where standard error is no terminal, and with --json, it prints a line there each ten
+    seconds.
+
+    Exits with 1 when a request failed.
     """
     from cli.labels import LateLabels, not_sent  # noqa: PLC0415 - only this command needs it
     from cli.replay import Pace, Report, events, run  # noqa: PLC0415
@@ -264,11 +290,11 @@ def replay(  # noqa: PLR0917 - one parameter per option
 @click.argument("file", type=click.File("rb"))
 @click.pass_obj
 def labels(asked: Asked, file: BinaryIO) -> None:
-    """Send the true labels in FILE (`-` is standard input) to be joined with the answers that they are about.
+    """Send the true labels in FILE (`-` is standard input). They are joined with the answers that they are about.
 
-    One line per label: {"inference_id": "order-17", "label": true}. The id is that of the request (InferenceId), the
-    label what the model should have said; a list of them if the request had several instances. Labels may be sent
-    twice, and before or after the answer was captured: each counts once.
+    One line per label: {"inference_id": "order-17", "label": true}. The id is the InferenceId of the request. The label
+    is what the model should have answered, or a list of labels if the request had several instances. You may send a
+    label twice, and before or after its answer was captured. It counts once.
     """
     from cli.labels import read, upload  # noqa: PLC0415 - only this command needs it
 
@@ -280,15 +306,17 @@ def labels(asked: Asked, file: BinaryIO) -> None:
 
 @main.command()
 @click.argument("action", type=click.Choice([*_LOOK, *retraining.ACTIONS]), default="status")
-@click.option("--reason", default="", help="Why; it is kept in the history. Needed but for status and waiting.")
+@click.option(
+    "--reason", default="", help="Why. It is kept in the history. Every action except status and waiting needs it."
+)
 @_json
 @click.pass_obj
 def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
-    """Show what was retrained and why, or ACT on it.
+    """Show what was retrained and why, or act on it.
 
-    start begins one, whatever the cool-down and the budget; approve and decline answer what it asks, and decline drops
-    a candidate that waits; stop ends the job that runs; forget lets the window of the config count again. waiting
-    exits with 0 when a candidate waits for `pulumi up`, else with 1.
+    start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;
+    decline also drops a candidate that waits. stop ends the job that runs. forget lets the config's window of training
+    data count again. waiting exits with 0 when a candidate waits for `pulumi up`, else with 1.
     """
     target = find(asked)
     if action in _LOOK:
@@ -309,20 +337,23 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
 @click.argument("release")
 @click.pass_obj
 def clear(asked: Asked, release: str) -> None:
-    """Let a rejected RELEASE (its id, or another of its names) be tried again by the next `pulumi up`."""
+    """Let a rejected RELEASE be tried again by the next `pulumi up`.
+
+    RELEASE is its id, or another of its names: variant, recipe or package digest.
+    """
     target = find(asked)
     click.echo(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
 
 
 @main.command("skip-trial")
 @click.argument("release")
-@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.option("--reason", required=True, help="Why. It is kept with the verdict.")
 @click.pass_obj
 def skip_trial(asked: Asked, release: str, reason: str) -> None:
     """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
 
-    Only the release that the last update could not put beside the champion, because an instance of the champion or of
-    nobody in particular did not come up.
+    This is for a release that the last update could not put on trial, because the endpoint did not come up and it was
+    not, or not surely, the fault of the release.
     """
     target = find(asked)
     let_skip(target, release, reason)
@@ -330,16 +361,16 @@ def skip_trial(asked: Asked, release: str, reason: str) -> None:
 
 
 @main.command()
-@click.option("--reason", required=True, help="Why; it is kept with the verdict.")
+@click.option("--reason", required=True, help="Why. It is kept with the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--previous", is_flag=True, help="Nothing is on trial: bring the champion before this one back.")
+@click.option("--previous", is_flag=True, help="After a promotion: bring the previous champion back.")
 @_json
 @click.pass_obj
 def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
-    """Give the champion all traffic back, or bring the previous champion back after a promotion.
+    """Give the champion all traffic again, or after a promotion bring the previous champion back.
 
-    With --yes a champion is taken back only with --previous: so the same command twice, or one that comes when the
-    trial has just ended, does not take back the release that it was to protect.
+    With --yes, a champion is taken back only if --previous is given too. So the same command twice, or a command that
+    comes just after the trial has ended, does not take back the release that it should protect.
     """
     target = find(asked)
     before = take(target)

@@ -132,7 +132,8 @@ def _no_outputs(stack: str, reason: str) -> OperatorError:
     if "no stack named" in reason and stack.startswith(LOCAL):
         return OperatorError(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
     if "PULUMI_ACCESS_TOKEN" in reason:
-        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", "Type `pulumi login`; see docs/how-to/aws.md.", 2)
+        hint = "Type `pulumi login`; see docs/how-to/aws.md."
+        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, 2)
     return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", 2)
 
 

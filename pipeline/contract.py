@@ -1,7 +1,8 @@
 """What `model/` has to give: a protocol for each of its files, and for what they return.
 
-`MODULES` has to be there, `OPTIONAL` may be. `docs/how-to/own-model.md` goes through it with an example. `pipeline.outline`
-checks it as far as reading tells, `pipeline.rows` what only the data can show; both before anything is fitted.
+`MODULES` must be there, `OPTIONAL` may be. `docs/reference/model.md` lists both, `docs/how-to/own-model.md` goes
+through an example. `pipeline.outline` checks what reading the files can tell, `pipeline.rows` what only the data can
+show. Both do so before anything is fitted.
 """
 
 from __future__ import annotations

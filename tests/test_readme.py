@@ -1,27 +1,24 @@
-"""What the README tells a stranger to type is run on a clean machine, and what every page links to is there."""
+"""What README and tutorial tell a stranger to type is run on a clean machine, and every page that is named is there."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
 RUN_IN_CI = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "model" / "README.md",
-    ROOT / "requirements" / "README.md",
-    *(ROOT / "docs").glob("*.md"),
-]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [README, ROOT / "model" / "README.md", ROOT / "requirements" / "README.md", *DOCS]
 
 
-def commands() -> list[str]:
-    """Every line of the README's shell blocks, without comments."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def commands(page: Path) -> list[str]:
+    """Every line of the page's shell blocks, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
     return list(dict.fromkeys(line for line in lines if line))
 
@@ -40,13 +37,15 @@ def anchors(page: Path) -> frozenset[str]:
     return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings)
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_readme_is_run_in_ci(command: str) -> None:
+@pytest.mark.parametrize("command", dict.fromkeys(commands(README) + commands(TUTORIAL)))
+def test_a_command_for_a_stranger_is_run_in_ci(command: str) -> None:
     assert any(line == command or line.startswith(f"{command} ") for line in RUN_IN_CI)
 
 
-def test_the_readme_has_commands_to_run() -> None:
-    assert commands()[:2] == ["make up", "make demo"]
+def test_the_readme_is_short_and_has_two_commands() -> None:
+    assert commands(README) == ["make up", "make demo"]
+    assert len(README.read_text().splitlines()) <= 150
+    assert len(commands(TUTORIAL)) > len(commands(README))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,19 @@ def test_what_a_page_links_to_is_there(page: Path, target: str) -> None:
     assert not anchor or anchor in anchors(where)
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_page_that_code_names_is_there() -> None:
+    named = subprocess.run(
+        ["git", "grep", "-hoE", r"docs/[a-z/-]+\.md(#[a-z-]+)?", "--", ":!*.md", ":!tests"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert "docs/how-to/runbook.md" in named
+    for name in set(named):
+        file, _, anchor = name.partition("#")
+        assert (ROOT / file).is_file(), name
+        assert not anchor or anchor in anchors(ROOT / file), name
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT / "docs")))
 def test_some_other_page_leads_to_every_page(page: Path) -> None:
     leading = {(other.parent / target.partition("#")[0]).resolve() for other, target in links() if other != page}
     assert page in leading

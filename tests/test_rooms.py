@@ -116,3 +116,10 @@ def test_the_page_on_design_tells_the_same_rules() -> None:
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
     for room in MAY.keys() - {"bench"}:
         assert f"| `{room}/` |" in page
+
+
+def test_the_page_on_design_names_every_folder_of_the_rooms() -> None:
+    page = (ROOT / "docs" / "explanation" / "design.md").read_text()
+    for room in ("rollout", "monitoring", "retraining", "platforms", "infra"):
+        for path in (ROOT / room).glob("*/*.py"):
+            assert f"`{path.parent.name}/`" in page, f"{room}/{path.parent.name}"

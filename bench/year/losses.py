@@ -42,7 +42,7 @@ def form(model: Path) -> Form:
     try:
         found = Form.from_dict(json.loads((model / "answer.json").read_bytes()))
     except (OSError, ValueError, UnreadableForm) as error:
-        raise OperatorError(f"{model}/answer.json: {error}", "docs/reference/model.md says what it holds.", 2) from error
+        raise OperatorError(f"{model}/answer.json: {error}", "See docs/reference/model.md.", 2) from error
     if found.probability is None:
         raise OperatorError(f"{model}/answer.json names no probability, so there is no log-loss", None, 2)
     return found

@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack; best while a release is on trial."""
+"""Takes the pictures of docs/how-to/console.md: `make pictures`, on a running stack, best during a trial."""
 
 from __future__ import annotations
 

@@ -23,14 +23,16 @@ from infra.config.whole_numbers import whole
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "config.md"
 _HEAD = """# A stack's config
 
-All that may stand under `config:` in `Pulumi.<stack>.yaml`. The page is made from the code that checks the values
-(`make docs`), so it cannot say something else. A wrong value stops `pulumi preview` before anything changes, with the
-field, its value and what is allowed; an unknown field is an error too.
+Everything that may stand under `config:` in a stack's file, `Pulumi.<stack>.yaml`. This page is made from the code that
+checks the values (`make docs`). A wrong value stops `pulumi preview` before anything changes, with the field, its value
+and what is allowed. An unknown field is an error too.
 
-What is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has none. What a
-judge's metric leaves out is taken from the table of metrics in [rollout.md](rollout.md).
+A field that is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has no
+default. A field that is left out of a judge's metric comes from
+[the table of metrics](../explanation/judge.md#what-is-compared).
 
-What strategies do is there too. A model's own parameters: `model/parameters.py`.
+What the strategies do is in [Release a change](../how-to/release.md). A model's own parameters are in
+`model/parameters.py`. Words such as *champion* and *trial* are explained in the [glossary](glossary.md).
 """
 
 

@@ -19,7 +19,7 @@ AT_ONCE = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-page", action="store_true", help="write the table of faults into docs/reference/faults.md")
+    parser.addoption("--write-page", action="store_true", help="write the table into docs/reference/faults.md")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A model of one's own: `docs/how-to/own-model.md` as a person follows it, in a checkout whose folder `model/` is replaced.
+"""A model of one's own: `docs/how-to/own-model.md` as a person follows it, in a checkout with another `model/`.
 
 By the real engine on a real local cloud: each test goes on where the one before ended.
 """

@@ -1,0 +1,93 @@
+"""`make docs`: writes docs/reference/commands.md, the reference of the `modelstack` command, from its own help.
+
+python -m cli.commands_page            # print the page
+python -m cli.commands_page --write    # write it
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+import click
+
+from cli.main import main
+from cli.target import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "commands.md"
+_HEAD = """# Commands
+
+Every command shows this help with `--help`. The page is made from the same words (`make docs`). Words such as
+*champion* and *trial* are explained in the [glossary](glossary.md). `make` alone lists the targets of `make`.
+
+Exit codes, where a command has none of its own: 0 it is done, 1 it failed or the answer is no, 2 the command was wrong,
+130 it was stopped by Ctrl-C.
+
+## Which endpoint
+
+Choose a stack with `--stack` or `MODELSTACK_STACK`. The default is `local`. These options go before or after the name
+of each command:
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    shared = _options(main, but={"version", "help"})
+    parts = [_HEAD, _table(shared)]
+    for name, command in main.commands.items():
+        usage = " ".join(["modelstack", name, *filter(None, map(_argument, command.params))])
+        parts.append(f"## `{usage}`\n\n{_paragraphs(command.help or '')}\n")
+        own = _options(command, but={"help", *(item.name for item in shared)})
+        if own:
+            parts.append(_table(own))
+    return "\n".join(parts)
+
+
+def _options(command: click.Command, but: set[str | None]) -> list[click.Option]:
+    return [item for item in command.params if isinstance(item, click.Option) and item.name not in but]
+
+
+def _argument(item: click.Parameter) -> str:
+    if not isinstance(item, click.Argument):
+        return ""
+    if isinstance(item.type, click.Choice):
+        return f"[{' | '.join(item.type.choices)}]"
+    name = (item.name or "").upper()
+    return name if item.required else f"[{name}]"
+
+
+def _named(item: click.Option) -> str:
+    kind = item.type
+    value = "DAY" if isinstance(kind, click.DateTime) else kind.name.upper().removesuffix(" RANGE")
+    return item.opts[-1] if item.is_flag else f"{item.opts[-1]} {value}"
+
+
+def _told(item: click.Option) -> str:
+    said = [re.sub(r"(?<!`)(--[a-z-]+)", r"`\1`", item.help or "")]
+    if isinstance(item.type, click.IntRange | click.FloatRange):
+        low, high = item.type.min, item.type.max
+        said.append(f"At least {low:,}." if high is None else f"From {low:,} to {high:,}.")
+    if item.required:
+        said.append("Must be given.")
+    if item.show_default and not item.is_flag:
+        said.append(f"Default: `{item.default}`.")
+    return " ".join(said).strip()
+
+
+def _paragraphs(text: str) -> str:
+    told = "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+    return re.sub(r"(?<!`)(--[a-z-]+)", r"`\1`", told)
+
+
+def _table(options: list[click.Option]) -> str:
+    rows = ((_named(item), _told(item)) for item in options)
+    lines = ["| `" + name.replace("|", "\\|") + "` | " + text.replace("|", "\\|") + " |" for name, text in rows]
+    return "\n".join(["| option | what it does |", "|---|---|", *lines]) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(page())
+    else:
+        sys.stdout.write(page())
