@@ -16,26 +16,29 @@ class RetrainingSettings(Section):
 
     enabled: bool = Field(
         default=False,
-        description="Declare what retrains. Off, nothing new is trained; a window that was retrained before still "
-        "counts until `modelstack retrain forget`.",
+        description="Whether new versions are trained. If false, a window that was retrained before still counts "
+        "until `modelstack retrain forget`.",
     )
     on: Annotated[list[Literal["drift", "concept"]], Allowed("a list of drift and concept, without repetition")] = (
         Field(
             default_factory=lambda: ["drift", "concept"],
-            description="Which of the champion's alarms ask for it: the requests have moved, the loss has risen. Of "
-            "none, and without a schedule, one begins by `modelstack retrain start` alone.",
+            description="Which of the champion's alarms ask for it. drift: the requests have moved. concept: the loss "
+            "has risen. With none, and without a schedule, only `modelstack retrain start` begins one.",
         )
     )
     every_days: int | None = Field(
         default=None,
         ge=1,
         le=366,
-        description="After how many days without one it is due, at least `cool_down_days`. Null: no schedule.",
+        description="A retraining is due after so many days without one. At least `cool_down_days`. Null: no schedule.",
     )
     cool_down_days: int = Field(
-        default=7, ge=0, le=366, description="How many days must pass after one was begun, or declined by a person."
+        default=7,
+        ge=0,
+        le=366,
+        description="How many days must pass after a retraining was begun, or declined by a person.",
     )
-    most_per_week: int = Field(default=1, ge=1, le=7, description="How many may be begun within seven days.")
+    most_per_week: int = Field(default=1, ge=1, le=7, description="How many retrainings may begin within seven days.")
     ask: bool = Field(
         default=True, description="Whether a person must agree first: `modelstack retrain approve`, or `decline`."
     )
@@ -43,16 +46,16 @@ class RetrainingSettings(Section):
         default=0.0,
         ge=-1000,
         le=1000,
-        description="By how much its loss on the newest labelled window must be lower than the champion's, beyond "
-        "doubt, in the loss's unit (nats of log-loss). Below 0: by how much it may be higher at most, and the trial "
-        "on live traffic decides.",
+        description="By how much the new version's loss on the newest labelled days must be lower than the "
+        "champion's, beyond doubt, in the unit of the loss (nats for log-loss). Below 0: by how much it "
+        "may be higher. Then the trial on live traffic decides.",
     )
     image: Annotated[
         str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")
     ] = Field(
         default=None,
         pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
-        description="The image that trains; `make image` builds it beside the serving image. Null: on a local stack, "
+        description="The image that trains. `make image` builds it beside the serving image. Null: on a local stack, "
         "a process.",
     )
     instance_type: Annotated[str, Allowed("a SageMaker instance type, such as ml.m5.large")] = Field(
@@ -63,8 +66,8 @@ class RetrainingSettings(Section):
         default=5,
         ge=1,
         le=60,
-        description="How often it is looked whether there is something to do, besides whenever an alarm or a job "
-        "changes.",
+        description="How often the retrain function looks whether there is something to do. It also looks whenever an "
+        "alarm or a job changes.",
     )
 
     @field_validator("on")

@@ -45,7 +45,9 @@ class StepSettings(Section):
 
     weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
     bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
-    approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
+    approve: bool = Field(
+        default=False, description="Whether a person must approve after this step: `modelstack approve`."
+    )
 
 
 class AllAtOnce(Section):
@@ -113,7 +115,7 @@ class AB(Section):
         default=None,
         gt=0,
         le=LONGEST,
-        description="The least time of the test; null: until the judge knows.",
+        description="The least time of the test. Null: until the judge knows.",
     )
 
     def shares(self) -> tuple[Step, ...]:
@@ -130,8 +132,12 @@ class Shadow(Section):
     kind: Literal["shadow"] = Field(default="shadow", description="Names the strategy.")
     percent: int = Field(ge=1, le=100, description="How many percent of the requests are copied to the challenger.")
     bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time of copying.")
-    approve: bool = Field(default=False, description="Whether a person must approve after it: `modelstack approve`.")
-    then: Live | None = Field(default=None, description="The live steps that follow; null: the promotion at once.")
+    approve: bool = Field(
+        default=False, description="Whether a person must approve after this step: `modelstack approve`."
+    )
+    then: Live | None = Field(
+        default=None, description="The live steps that follow. Null: the promotion follows at once."
+    )
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -148,24 +154,34 @@ class MetricSettings(Section):
     margin: float | None = Field(
         default=None,
         ge=0,
-        description="The tolerated worsening: of a rate or a mean in its own unit (0.02 of errors: two percentage "
-        "points), of a latency relative to the champion's (0.5: 50% slower); with 0 an equal challenger is hardly ever "
-        "shown not worse.",
+        description="How much worse the challenger may be. For a rate or a mean in its own unit (0.02 of errors is "
+        "two percentage points), for a latency relative to the champion's (0.5 is 50% slower). With 0, an "
+        "equal challenger is hardly ever shown not worse.",
     )
     prove: bool | None = Field(
         default=None,
-        description="Whether every step must show it not worse, by evidence of 1 / alpha. Otherwise only the promotion "
-        "waits for it, for evidence of 10, and not for labels that do not come.",
+        description="Whether every step must show that the challenger is not worse, by evidence of 1 / alpha. If not, "
+        "only the promotion waits for the metric, for evidence of 10, and not for labels that do not "
+        "come.",
     )
-    low: float | None = Field(default=None, description="The least value of an observation of a mean.")
+    low: float | None = Field(default=None, description="For a mean: the least value of one observation.")
     high: float | None = Field(
         default=None,
-        description="The greatest value of an observation of a mean; needed for absolute_error and a mean of your own.",
+        description="For a mean: the greatest value of one observation. Needed for absolute_error and for a mean of "
+        "your own.",
     )
-    kind: Literal["rate", "mean"] | None = Field(default=None, description="Of a metric of your own: what it counts.")
-    better: Literal["lower", "higher"] | None = Field(default=None, description="Of your own: which way is good.")
-    namespace: str | None = Field(default=None, min_length=1, description="Of your own: its CloudWatch namespace.")
-    metric: str | None = Field(default=None, min_length=1, description="Of your own: its name in CloudWatch.")
+    kind: Literal["rate", "mean"] | None = Field(
+        default=None, description="For a metric of your own: rate (0 or 1 for each answer) or mean."
+    )
+    better: Literal["lower", "higher"] | None = Field(
+        default=None, description="For a metric of your own: which direction is good."
+    )
+    namespace: str | None = Field(
+        default=None, min_length=1, description="For a metric of your own: its CloudWatch namespace."
+    )
+    metric: str | None = Field(
+        default=None, min_length=1, description="For a metric of your own: its name in CloudWatch."
+    )
 
     def of(self, name: str) -> Metric:
         """The metric of a name.
@@ -199,14 +215,14 @@ class JudgeSettings(Section):
         description="Probability of rolling back a challenger that is not worse, over the whole trial and all metrics.",
     )
     min_requests: int = Field(
-        default=50, ge=1, le=1_000_000_000, description="Requests the challenger answers in each step."
+        default=50, ge=1, le=1_000_000_000, description="How many requests the challenger must answer in each step."
     )
     promote_when: PromoteWhen = Field(
-        default="not_worse", description="What the metrics that must be proven have to show before a promotion."
+        default="not_worse", description="What the metrics with prove: true must show before a promotion."
     )
     metrics: dict[str, MetricSettings] = Field(
         default_factory=_without_labels,
-        description="Metric name -> what is tolerated. These and no others are compared.",
+        description="Metric name -> what is tolerated. These metrics are compared, and no others.",
     )
 
     @field_validator("metrics")
@@ -257,23 +273,26 @@ class ReplaySettings(Section):
         default=100,
         ge=1,
         le=10_000,
-        description="How many are replayed, the latest of the last 48 h first, for 60 s at most.",
+        description="How many requests are replayed: the latest of the last 48 h first, for 60 s at most.",
     )
-    max_errors: float = Field(default=0, ge=0, le=1, description="Share that may be errors, or of another shape.")
-    max_changed: float = Field(default=0.2, ge=0, le=1, description="Share whose decision may differ.")
+    max_errors: float = Field(
+        default=0, ge=0, le=1, description="Share of answers that may be errors, or of another form."
+    )
+    max_changed: float = Field(default=0.2, ge=0, le=1, description="Share of answers whose decision may differ.")
     max_latency_ratio: float = Field(
-        default=3, ge=0.1, le=1000, description="Ratio of the medians of latency, challenger / champion."
+        default=3, ge=0.1, le=1000, description="Largest ratio of the median latencies, challenger / champion."
     )
 
     min_requests: int = Field(
         default=20,
         ge=1,
         le=10_000,
-        description="With fewer captured the gate cannot be checked, and on_too_few happens; never more than requests.",
+        description="If fewer were captured, the gate cannot be checked, and on_too_few happens. Never more than "
+        "requests.",
     )
     on_too_few: OnTooFew = Field(
         default="wait",
-        description="Wait for more, within max_minutes; or pass: judge by what is there, and say so in the verdict.",
+        description="wait: wait for more, within max_minutes. pass: judge by what is there, and say so in the verdict.",
     )
 
     def gate(self) -> ReplayGate:
@@ -292,8 +311,10 @@ class InfrastructureSettings(Section):
     """How SageMaker moves the traffic when only the instances change; the champion's alarms make it go back."""
 
     kind: GuardKind = Field(default="canary", description="How the capacity moves.")
-    percent: int = Field(default=50, ge=1, le=100, description="The canary's, each step's or each batch's share.")
-    bake_seconds: int = Field(default=60, ge=0, le=3600, description="The wait after each step.")
+    percent: int = Field(
+        default=50, ge=1, le=100, description="The share of the canary, of each step or of each batch, in percent."
+    )
+    bake_seconds: int = Field(default=60, ge=0, le=3600, description="How long to wait after each step.")
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
@@ -328,36 +349,37 @@ class RolloutSettings(Section):
         default_factory=lambda: Steps(
             steps=[StepSettings(weight=10, bake_seconds=300), StepSettings(weight=50, bake_seconds=300)]
         ),
-        description="The way to the traffic.",
+        description="How traffic shifts to the challenger.",
     )
     judge: JudgeSettings = Field(default_factory=JudgeSettings, description="What a challenger must show.")
     replay: ReplaySettings | None = Field(
         default_factory=ReplaySettings,
-        description="Captured requests that are asked again before any live traffic; null: none. A shadow test without "
-        "live steps has none by default.",
+        description="The replay gate: captured requests that are asked again before any live traffic. Null: no gate. "
+        "A shadow test without live steps has none by default.",
     )
     infrastructure: InfrastructureSettings | None = Field(
         default_factory=InfrastructureSettings,
-        description="How the traffic moves when only the instances change; null: as SageMaker does by itself.",
+        description="How the traffic moves when only the instances change. Null: as SageMaker does by default.",
     )
     max_minutes: float = Field(
         default=60,
         gt=0,
         le=LONGEST / 60,
         validate_default=True,
-        description="The longest a trial may take, from its start: the time in which instances start counts, waits for "
-        "approvals do not.",
+        description="The longest that a trial may take. The time in which instances start counts. Waits for approvals "
+        "do not.",
     )
     on_timeout: OnTimeout = Field(
         default="roll_back",
-        description="What happens then: never a promotion; hold keeps the share until a person rolls it back or "
-        "gives it as much time again (`modelstack approve`), or a newer release supersedes it.",
+        description="What happens when max_minutes are over. Never a promotion. hold keeps the challenger's share "
+        "until a person rolls it back or gives it as much time again (`modelstack approve`), or until a "
+        "newer release supersedes it.",
     )
     watch_minutes: float = Field(
         default=60,
         ge=0,
         le=30 * 24 * 60,
-        description="How long after a promotion an alarm brings the previous champion back.",
+        description="For how long after a promotion an alarm brings the previous champion back.",
     )
 
     @field_validator("replay")

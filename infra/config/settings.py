@@ -88,7 +88,8 @@ class ModelSettings(Section):
     )
     gates: dict[Metric, Gate] = Field(
         default_factory=dict,
-        description="Metric name -> its bounds, on later data than the model was trained on.",
+        description="Metric name -> its bounds. The metrics are those of the evaluation, on later data than the model "
+        "was trained on.",
     )
 
     @field_validator("name")
@@ -131,10 +132,15 @@ class ServingSettings(Section):
     ] = Field(
         default=None,
         pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
-        description="The serving image. Null: on a local stack, the entry point runs as a process; elsewhere only the "
-        "registry is made, so that the image can be pushed to it.",
+        description="The serving image. Null: on a local stack, a process serves; elsewhere only the registry is "
+        "made, so that you can push the image to it.",
     )
-    capture_percent: int = Field(default=100, ge=0, le=100, description="Share of requests that is captured.")
+    capture_percent: int = Field(
+        default=100,
+        ge=0,
+        le=100,
+        description="Percent of requests whose copies are kept (captured), for drift, labels and the replay gate.",
+    )
 
 
 class MonitoringSettings(Section):
@@ -149,55 +155,60 @@ class MonitoringSettings(Section):
     }
 
     period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
-        default=60, ge=10, le=3600, description="The period of the alarms and of a window of observations."
+        default=60, ge=10, le=3600, description="The period of the alarms, and of a window of the judge."
     )
-    max_5xx_rate: float = Field(default=0.05, gt=0, le=1, description="Share of requests that may fail, chance apart.")
-    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="What 99 of 100 requests may take, ms.")
+    max_5xx_rate: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Share of requests that may fail. An alarm rings when more fail than chance explains.",
+    )
+    max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="How long 99 of 100 requests may take, in ms.")
     drift_false_alarms: float = Field(
         default=0.05,
         gt=0,
         le=0.5,
-        description="How many false alarms of drift a year and variant are tolerated, on average.",
+        description="How many false drift alarms you accept, on average, for each year and variant.",
     )
     drift_minutes: int = Field(
         default=60,
         ge=1,
         le=720,
-        description="How often captured files are looked for of which no event came; and how long a block is at least "
-        "where training had rows without times.",
+        description="How often the drift function looks for captured files that no event told of. Also the shortest "
+        "block, if training had rows without times.",
     )
     labels_minutes: int = Field(
         default=60,
         ge=1,
         le=10_080,
-        description="How long a label waits for its answer before it counts as unknown. It is not how late labels may "
-        "come (45 days): answers are captured within minutes.",
+        description="How long a label waits for its answer before it counts as unknown. Answers are captured within "
+        "minutes. (How late a label may come is another matter: 45 days.)",
     )
     labels_days: float = Field(
         default=1,
         ge=0,
         le=45,
-        description="After how many days the labels of a day have come, nearly all of them: it is judged then.",
+        description="After how many days nearly all labels of a day have come. The day is judged then.",
     )
     max_loss_rise: float = Field(
         default=0.05,
         gt=0,
         le=10,
-        description="By which share a loss on labels may be above that of the evaluation before the concept has moved.",
+        description="By what share the loss may rise above that of the evaluation. More than that is a moved concept.",
     )
     concept_false_alarms: float = Field(
         default=0.1,
         gt=0,
         le=0.5,
-        description="How many false alarms of a moved concept a year and variant are tolerated, on average.",
+        description="How many false concept alarms you accept, on average, for each year and variant.",
     )
     segments: Annotated[
         list[str], Allowed("a list of at most 3 different fields of an instance, such as [carrier]")
     ] = Field(
         default_factory=list[str],
         max_length=3,
-        description="Fields of an instance by whose values errors are told apart, best of few values. Each value "
-        "is three metrics a variant.",
+        description="Fields of an instance. Errors are counted separately for each value of these fields, so choose "
+        "fields with few values. Each value makes three metrics for each variant.",
     )
 
     @field_validator("segments")
@@ -226,7 +237,7 @@ class PromotionSettings(Section):
         default=None,
         alias="from",
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="The stack whose champion this stack takes; null: train here.",
+        description="The stack whose champion this stack takes. Null: train here.",
     )
 
     @field_validator("source")

@@ -17,25 +17,25 @@ class SloSettings(Section):
     """The service-level objective. Alarms ring when its error budget burns too fast."""
 
     availability: float = Field(
-        default=0.999, ge=0.95, le=0.99999, description="Share of requests that are to be answered without a 5XX."
+        default=0.999, ge=0.95, le=0.99999, description="Share of requests that should be answered without a 5XX."
     )
     latency: float = Field(
-        default=0.99, ge=0.95, le=0.99999, description="Share of requests that are to take no longer than latency_ms."
+        default=0.99, ge=0.95, le=0.99999, description="Share of requests that should take no longer than latency_ms."
     )
-    latency_ms: float = Field(default=1000, gt=0, le=60_000, description="What such a request may take, ms.")
+    latency_ms: float = Field(default=1000, gt=0, le=60_000, description="How long such a request may take, in ms.")
     window_days: float | None = Field(
         default=None,
         ge=0.25,
         le=60,
-        description="Over which time the objective holds; its alarms look at parts of it. At least 7 outside local "
-        "stacks. Null: 30, on local stacks 0.25.",
+        description="The time over which the objective holds. Its alarms look at parts of it. At least 7 outside "
+        "local stacks. Null: 30, on local stacks 0.25.",
     )
     min_requests: int = Field(
-        default=20, ge=1, le=1_000_000, description="A window of an alarm with fewer requests says nothing."
+        default=20, ge=1, le=1_000_000, description="If an alarm's window has fewer requests, it says nothing."
     )
 
     probe_minutes: int | None = Field(
-        default=1, ge=1, le=60, description="How often the endpoint is asked whether it answers. Null: never."
+        default=1, ge=1, le=60, description="How often the probe asks the endpoint whether it answers. Null: never."
     )
 
     @field_validator("window_days")
