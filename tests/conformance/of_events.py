@@ -164,10 +164,10 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="updating",
-        happens="The alarm goes off while the endpoint is `Updating` (it is being scaled) and refuses every change. "
-        "The rollback is decided at once and lands when the endpoint takes it.",
+        happens="The alarm goes off while the endpoint is `Updating` (it is being scaled) and refuses every "
+        "change. The rollback is decided at once, and takes effect when the endpoint accepts it.",
         see="`rolled back` by the alarm; until then `the endpoint has not taken the rollback yet`.",
-        do="Nothing; the dead-letter queue shows when it never landed.",
+        do="Nothing. If the rollback never takes effect, the event is in the dead-letter queue.",
         challenger={**FAILING, "start": "slow", "seconds": 5},
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
@@ -176,10 +176,10 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="alarm-while-throttled",
-        happens="The alarm goes off while the endpoint's API throttles and the journal's answers get lost. Whoever "
-        "comes next, the function's retry or a tick, goes on with the rollback.",
+        happens="The alarm goes off while the endpoint's API throttles and the journal's answers get lost. The "
+        "next call, a retry of the function or a scheduled one, goes on with the rollback.",
         see="`rolled back` by the alarm.",
-        do="Nothing; the dead-letter queue shows when it never landed.",
+        do="Nothing. If the rollback never takes effect, the event is in the dead-letter queue.",
         challenger=FAILING,
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
@@ -214,8 +214,8 @@ EVENTS: tuple[Row, ...] = (
     ),
     Row(
         name="worse-while-paused",
-        happens="The trial waits for a person's approval, and the challenger turns bad with no alarm on it. The judge "
-        "goes on looking.",
+        happens="The trial waits for a person's approval, and the challenger turns bad without an alarm. The "
+        "judge goes on looking.",
         see="`rolled back`, metric `errors`.",
         do="Nothing.",
         plan=replace(QUICK, steps=(Step(50, 2, approve=True), Step(90, 60))),

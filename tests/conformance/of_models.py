@@ -137,7 +137,8 @@ MODELS: tuple[Row, ...] = (
     ),
     Row(
         name="other-decisions",
-        happens="The challenger decides otherwise than the champion on captured requests, more often than allowed.",
+        happens="The challenger's decisions on captured requests differ from the champion's more often than "
+        "allowed.",
         see="`rolled back`, source `replay`, with the share of changed decisions.",
         do="If the change is wanted, raise `max_changed`; a metric that needs labels, such as `accuracy`, then judges "
         "who is right.",
@@ -162,10 +163,10 @@ MODELS: tuple[Row, ...] = (
     ),
     Row(
         name="wrong-probabilities",
-        happens="The challenger decides as the champion does, and gives what then happens a probability of 10%. Late "
-        "labels show it: its accuracy is the champion's, its log-loss is not.",
+        happens="The challenger decides as the champion does, but gives the true answer a probability of only "
+        "10%. Late labels show it: the accuracy is the same, and the log-loss is worse.",
         see="`rolled back`, metric `log_loss`, with both means.",
-        do="Calibrate the model; look at what weighs its classes in training.",
+        do="Calibrate the model; look at the class weights in training.",
         challenger={"answer": '{"predictions": [{"late": true, "probability": 0.1}]}'},
         plan=replace(
             QUICK,
@@ -181,7 +182,7 @@ MODELS: tuple[Row, ...] = (
         happens="The challenger answers well, and customers buy less. The service that knows publishes a metric of the "
         "user's own, and the judge compares it.",
         see="`rolled back`, the metric's name, with both rates.",
-        do="Ask those whose metric it is; the requests themselves show nothing.",
+        do="Ask the owner of the metric. The requests themselves show nothing.",
         plan=replace(QUICK, metrics=(*QUICK.metrics, SOLD), steps=(Step(50, 5),)),
         beside=lambda stage: stage.publishes("shop", "Conversions", {"champion": 0.6, "challenger": 0.2}),
         expects=Expected("rolled_back", "judge", ("conversions",), "champion", REJECTED, says="conversions worse"),
@@ -256,9 +257,11 @@ MODELS: tuple[Row, ...] = (
     ),
     Row(
         name="bad-champion",
-        happens="The champion itself answers 5XX, and its alarm goes off in mid-trial. Rolling forward stays possible.",
-        see="The alarm on the champion is told and ignored; the good challenger is promoted.",
-        do="Nothing: release the mended model as ever.",
+        happens="The champion itself answers 5XX, and its alarm goes off during the trial. A good challenger "
+        "can still be promoted.",
+        see="People are told of the champion's alarm, and it rolls nothing back. The good challenger is "
+        "promoted.",
+        do="Nothing. Release the fixed model as always.",
         champion={"status": 500, "share": 0.6},
         plan=replace(QUICK, steps=(Step(50, 5),)),
         alarms=(("champion", "5xx"),),

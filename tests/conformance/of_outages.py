@@ -29,11 +29,12 @@ def _left_to_the_judge(stage: FaultStage) -> None:
 OUTAGES: tuple[Row, ...] = (
     Row(
         name="both-bad",
-        happens="Every request to champion and challenger fails, as something that both need is down, and both alarms "
-        "go off. No alarm decides that, and the challenger is not promoted for failing no more often than the "
-        "champion: it takes no step while both fail, and the time runs out.",
+        happens="Something that both versions need is down, so every request fails and both alarms go off. No "
+        "alarm rolls back. Nor is the challenger promoted for failing no more often than the champion: "
+        "it takes no step while both fail, and the time runs out.",
         see="`left_to_judge` with the numbers of both versions; then `rolled back`, source `timeout`.",
-        do="Mend what both share, then `modelstack clear`. With `on_timeout: hold` the trial waits for you instead.",
+        do="Fix what both versions need, then `modelstack clear`. With `on_timeout: hold` the trial waits "
+        "for you instead.",
         champion={"status": 500},
         challenger={"status": 500},
         plan=replace(TOLERANT, max_seconds=60),
@@ -45,10 +46,10 @@ OUTAGES: tuple[Row, ...] = (
     ),
     Row(
         name="partly-mended",
-        happens="The champion fails wholly and the challenger, which mends a part of it, half of the time. Both alarms "
-        "go off; none of them rolls the better one back.",
+        happens="The champion fails on every request. The challenger fixes a part of that, and fails half of "
+        "the time. Both alarms go off. Neither rolls the better version back.",
         see="`left_to_judge` with the numbers of both versions; then `promoted`.",
-        do="Release the rest of the mend.",
+        do="Release the rest of the fix.",
         champion={"status": 500},
         challenger=HALF,
         plan=replace(TOLERANT, watch_seconds=0),

@@ -130,8 +130,8 @@ PLATFORMS: tuple[Row, ...] = (
     ),
     Row(
         name="throttled-calls",
-        happens="The journal, the endpoint, CloudWatch and the registry throttle in mid-step, longer than a client "
-        "tries again. The next tick goes on.",
+        happens="The journal, the endpoint, CloudWatch and the registry throttle during a step, for longer than "
+        "a client retries. The next scheduled call goes on.",
         see="`throttled` while it waits; then `promoted`.",
         do="Nothing.",
         before=_throttled_early,
@@ -140,8 +140,8 @@ PLATFORMS: tuple[Row, ...] = (
     ),
     Row(
         name="timed-out-calls",
-        happens="Calls are performed and never answered, or not even performed. The controller looks what is live "
-        "and goes on from there.",
+        happens="Calls are performed but never answered, or not even performed. The controller looks at what is "
+        "live and goes on from there.",
         see="A pause; then `promoted`, once in the registry and perhaps told twice.",
         do="Nothing.",
         before=_unanswered_early,
@@ -150,8 +150,8 @@ PLATFORMS: tuple[Row, ...] = (
     ),
     Row(
         name="hung-calls",
-        happens="Calls hang beyond the client's read time-out, some of them performed meanwhile. The controller gives "
-        "them up, looks what is live and goes on from there.",
+        happens="Calls hang for longer than the client's read time-out, and some are performed meanwhile. The "
+        "controller gives up on them, looks at what is live and goes on from there.",
         see="A pause; then `promoted`, once in the registry and perhaps told twice.",
         do="Nothing.",
         before=_hung_early,
@@ -161,7 +161,7 @@ PLATFORMS: tuple[Row, ...] = (
     Row(
         name="controller-killed-promoting",
         happens="The controller's process is killed (SIGKILL) after each of its effects in turn; another one goes on.",
-        see="`promoted`, as if nothing had been; an event may be told twice, never not at all.",
+        see="`promoted`, as if nothing had happened. An event may be told twice, and is told at least once.",
         do="Nothing.",
         drive=_killed,
         expects=Expected("promoted", "judge", ("errors",), "challenger", BOTH, again=True),
@@ -180,7 +180,7 @@ PLATFORMS: tuple[Row, ...] = (
     Row(
         name="controller-killed-copying",
         happens="The same while requests are copied to a challenger first, and then some of them are given to it.",
-        see="`promoted`, as if nothing had been.",
+        see="`promoted`, as if nothing had happened.",
         do="Nothing.",
         plan=replace(QUICK, steps=(Step(100, 2, shadow=True), Step(50, 2))),
         drive=_killed,
