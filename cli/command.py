@@ -1,4 +1,4 @@
-"""What `make up`, `make demo` and `make down` have in common: errors are words, and a stop is quiet."""
+"""What `make up`, `make demo` and `make down` share: errors are shown without a traceback, and Ctrl-C ends quietly."""
 
 from __future__ import annotations
 

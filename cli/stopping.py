@@ -1,4 +1,4 @@
-"""How does a command end when it is told to? With everything that it started, and without a word too many.
+"""Ends a command quietly, with everything that it started, when it is told to stop.
 
 `listen` makes Ctrl-C, `kill -TERM` and a closed terminal raise Stopped in the main thread. Who catches it while a
 process of its own runs hands that to `Ending`, which asks it once, asks it again, and kills it.

@@ -1,4 +1,4 @@
-"""What serves may know more than what was evaluated: it is fitted once more, on the rows of the evaluation too.
+"""Fits the model once more, on the rows of the evaluation too. The served model may know more than the evaluated one.
 
     more = refit.rows(data, training, settings)      # None where the evaluated estimator is to serve
 

@@ -1,4 +1,4 @@
-"""`make down`: the local stacks are destroyed, nothing that was started runs on, and the local cloud is empty."""
+"""`make down`: destroys the local stacks, stops every process, and empties the local cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make up`: the local cloud runs, stack `local` is up, and a person knows what is there and what to type next."""
+"""`make up`: starts the local cloud, brings up stack `local`, and says what is there and what to type next."""
 
 from __future__ import annotations
 

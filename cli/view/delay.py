@@ -1,4 +1,4 @@
-"""How far behind is the counting of captures and labels? What status tells of quality and of bad input is as old."""
+"""How far behind is the counting of captures and labels? The quality that `status` shows is as old."""
 
 from __future__ import annotations
 

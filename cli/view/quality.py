@@ -1,4 +1,4 @@
-"""How right each variant is: what the labels function has told of it last."""
+"""The quality of each variant, as the labels function has last published it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What carries a rollout on when nobody waits for it."""
+"""The function that carries a rollout on when no update waits for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 240
 
 
 class Advance(pulumi.ComponentResource):
-    """What carries a rollout on when nobody waits for it.
+    """The function that carries a rollout on when no update waits for it.
 
     Creates:
         The advance function, once a minute.

@@ -1,4 +1,4 @@
-"""What all that runs functions in a stack is declared with."""
+"""What every component that runs a function needs: the names, the registry, the code, and whom alarms tell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Allowed = Callable[[Names, str], list[policies.Statement]]
 
 @dataclass(frozen=True)
 class Site:
-    """What all that runs functions in a stack is declared with.
+    """What every component that runs a function needs.
 
     Attributes:
         names: The stack's names.

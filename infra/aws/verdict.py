@@ -1,4 +1,4 @@
-"""What an update says of its release, and when it fails for it."""
+"""What an update says about its release, and when that makes the update fail."""
 
 from __future__ import annotations
 

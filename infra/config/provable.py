@@ -1,4 +1,4 @@
-"""Which metrics can never show what a promotion asks of them: told before anything changes, as such a trial never ends.
+"""Which metrics can never show what a promotion needs? Said before anything changes: such a trial would never end.
 
 A problem is a path below `judge` or `judge.metrics`, with its value, and what is allowed.
 """

@@ -1,4 +1,4 @@
-"""Numbers as they were written."""
+"""Numbers as they were written: 3, not 3.0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update says of instances: whom it moves to others, and what that does to a trial."""
+"""What an update says about a change of instances: which release moves, and what that does to a trial."""
 
 from __future__ import annotations
 

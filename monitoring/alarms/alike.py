@@ -1,4 +1,4 @@
-"""Does an alarm on the challenger say something about the challenger? Not when the champion fails alike. Pure.
+"""Does an alarm on the challenger say something about it? Not when the champion fails in the same way. Pure.
 
     pair = judged(state, alarm)                 # challenger and champion; None: the alarm decides alone
     numbers = Numbers(0.05, challenger=Counted(10, 20), champion=Counted(93, 180), champion_rings=True)

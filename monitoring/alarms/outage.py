@@ -1,4 +1,4 @@
-"""Leaves a challenger to the judge, and tells people, when it rings in an outage that the champion shares."""
+"""An outage that both versions share: the challenger's alarm rolls nothing back, people are told, the judge decides."""
 
 from __future__ import annotations
 

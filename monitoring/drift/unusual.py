@@ -1,4 +1,4 @@
-"""What rows hold that training's did not, or lack that those had: counted apart from drift, as it is a fact at once.
+"""What rows hold that training's did not, or lack although training's had it: facts, so counted apart from drift.
 
     unusual(statistic)     # {("OutOfRange", None): 3, ("OutOfRange", "distance"): 3, ...}
 

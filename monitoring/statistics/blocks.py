@@ -1,4 +1,4 @@
-"""Cuts rows into blocks: the days of the traffic, or so many rows each.
+"""Cuts rows into blocks: one for each day of traffic, or one for every so many rows.
 
     cut = Cutter(profile, Cut(span=86_400, rows=700))
     cut.add(row, at)         # the Statistic of the block that this row ended, or None

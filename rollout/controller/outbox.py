@@ -1,4 +1,4 @@
-"""Who sends the news? Events wait in the journal until they are sent: never not at all, and as a rule once.
+"""Sends the news. Events wait in the journal until they are sent: each at least once, and as a rule only once.
 
 Several controllers end a rollout together (an update that waits, a scheduled tick, an alarm's handler). So one of them
 claims the outbox first; the claim of one that was killed runs out, and then another sends all of it again.

@@ -1,4 +1,4 @@
-"""The replay gate: what does the challenger make of requests that the champion has answered? Pure.
+"""The replay gate: how does the challenger answer requests that the champion has answered? Pure.
 
     examine(b'{"late": true, "p": 0.7}', b'{"late": false, "p": 0.4}')    # another decision: "late is false, was true"
     examine(b"1,0.7", b"0,0.4")                                           # another decision: "[0][0] is 0, was 1"
