@@ -66,7 +66,7 @@ unit:
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench
 
-format: setup-dev ## Format, and mend what the linter can
+format: setup-dev ## Format, and fix what the linter can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
