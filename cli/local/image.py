@@ -63,7 +63,9 @@ TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.i
     "--base-image", default=None, help="Base image with Python 3.11 and venv; by default Debian's, made here."
 )
 @click.option(
-    "--context", type=click.Path(path_type=Path, file_okay=False), help="Only write the build contexts into this folder."
+    "--context",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Only write the build contexts into this folder.",
 )
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
     """Build the images that serve and that train, push them, and say how a stack takes them."""

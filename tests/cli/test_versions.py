@@ -51,7 +51,7 @@ def test_a_version_that_is_known_is_not_taken(stack: Stack, tmp_path: Path) -> N
 def test_a_model_that_names_no_versions_is_told_what_is_missing(stack: Stack, name: str) -> None:
     with (stack.root / "model" / "parameters.py").open("a") as code:
         code.write(f"\ndel {name}\n")
-    with pytest.raises(OperatorError, match=rf"parameters\.py has no {name}.*docs/own-model\.md"):
+    with pytest.raises(OperatorError, match=rf"parameters\.py has no {name}.*docs/how-to/own-model\.md"):
         check_named(stack.root)
 
 

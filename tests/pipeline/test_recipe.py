@@ -259,7 +259,7 @@ def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retr
         retrained(root, {}, "2013-06-16")
     with (root / "model/parameters.py").open("a") as code:
         code.write("\ndel retrained\n")
-    with pytest.raises(RecipeError, match=r"parameters\.py has no retrained.*docs/own-model\.md") as refused:
+    with pytest.raises(RecipeError, match=r"parameters\.py has no retrained.*docs/how-to/own-model\.md") as refused:
         retrained(root, {}, "2013-06-16")
     assert not isinstance(refused.value, NothingNewer)
 
