@@ -23,9 +23,9 @@ from infra.config.whole_numbers import whole
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "config.md"
 _HEAD = """# A stack's config
 
-Everything that may stand under `config:` in a stack's file, `stacks/Pulumi.<stack>.yaml`. This page is made from the code
-that checks the values (`make docs`). A wrong value stops `pulumi preview` before anything changes, with the field, its value
-and what is allowed. An unknown field is an error too.
+Everything that may stand under `config:` in a stack's file, `stacks/Pulumi.<stack>.yaml`. This page is made from the
+code that checks the values (`make docs`). A wrong value stops `pulumi preview` before anything changes, with the field,
+its value and what is allowed. An unknown field is an error too.
 
 A field that is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has no
 default. A field that is left out of a judge's metric comes from
