@@ -19,8 +19,8 @@ from infra.aws.monitors import SLOW
 from infra.plan.beyond_chance import evidence, least
 from monitoring.alarms.alike import Numbers, fails_alike
 from rollout.core.failing import Counted
-from rollout.judge import judge
 from rollout.judge.metrics import Tally, Window
+from rollout.judge.verdict import judge
 
 TRIALS = 300
 FAILING = 0.05  # the share of failures that is tolerated, as by default

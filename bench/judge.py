@@ -22,8 +22,8 @@ from scipy.stats import beta
 
 from bench.rows import Row
 from rollout.core.catalogue import KNOWN
-from rollout.judge import judge
 from rollout.judge.metrics import Metric, Tally, Window
+from rollout.judge.verdict import judge
 
 ALPHA = 0.05
 ERRORS, P99, P50, LOSS = (KNOWN[name] for name in ("errors", "latency_p99", "latency_p50", "log_loss"))

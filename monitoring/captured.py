@@ -44,7 +44,7 @@ class Recorded:
     """One captured request with its answer.
 
     Attributes:
-        event_id: SageMaker's id of the invocation; a copy for a shadow variant has another one.
+        event_id: the platform's id of the invocation; a copy for a shadow variant has another one.
         inference_id: The caller's id of it, which copies share; None when there was none.
         at: When it was answered, as captured (ISO 8601).
         asked: The request; None when it was not captured.

@@ -1,4 +1,4 @@
-"""Structured log lines: one JSON object a line on standard output, which Lambda forwards to CloudWatch Logs."""
+"""Structured log lines: one JSON object a line on standard output."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     manifest = verify(Path("model.tar.gz"), digest)
     unpack(Path("model.tar.gz"), folder)
 
-An archive is a ustar file in gzip's frame (a `.tar.gz` is what SageMaker asks for): entries sorted by name, mode 0644,
+An archive is a ustar file in gzip's frame (a `.tar.gz`): entries sorted by name, mode 0644,
 time and owner 0. The content is stored and not compressed: compressed bytes differ between versions of zlib.
 """
 

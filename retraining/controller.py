@@ -1,6 +1,6 @@
 """Carries a retraining on: look, decide, write, act, tell. Anything may call it, at any time, any number of times.
 
-    Driver(book, world, tell, rules, endpoint).carry_on()
+    RetrainingController(book, world, tell, rules, endpoint).carry_on()
 
 A record is written before its job is created, on the condition that nobody else wrote one since it was read; so of two
 calls at once one begins, and one that was killed in between is finished by the next. An event is told after it was
@@ -57,7 +57,7 @@ Tell = Callable[[Entry], None]
 
 
 @dataclass(frozen=True)
-class Driver:
+class RetrainingController:
     """One endpoint's retraining.
 
     Attributes:

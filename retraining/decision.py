@@ -223,7 +223,7 @@ def _paced(record: Record, day: str, rules: Rules) -> str:
 
 
 def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endpoint: str) -> tuple[Record, Start]:
-    # The second tells it from those of a stack of this name that was destroyed: SageMaker never forgets a job's name.
+    # The second tells it from those of a stack of this name that was destroyed: platforms forget no job name.
     job = f"{endpoint}-{seen.day.replace('-', '')}-{int(seen.now):x}"
     text = f"training {job} on data to {seen.day}: {trigger.why}"
     training = replace(

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.errors import explained
 from cli.target import Target
-from monitoring.alarms.alarm import with_numbers
+from platforms.aws.alarm_events import with_numbers
 
 # As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
 _OWN = re.compile(

@@ -9,9 +9,9 @@ from typing import Any
 from cli.errors import explained
 from cli.target import Target
 from monitoring.objectives.slo import Objective, budgets
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, slower_than
 
 _PERIODS = 60  # that the window is read in
-_NAMESPACE = "AWS/SageMaker"
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,16 @@ def read(target: Target) -> tuple[BudgetView, ...]:
             tolerated=item.tolerated,
             left=item.left,
         )
-        for sli, item in budgets(
-            objective, counts["Invocations"], counts["Invocation5XXErrors"], counts["ModelLatency"]
-        ).items()
+        for sli, item in budgets(objective, counts[INVOCATIONS], counts[FAILED], counts[LATENCY]).items()
     )
 
 
 def _counts(target: Target, objective: Objective) -> dict[str, float]:
     """The sums of the objective's window by metric."""
-    stats = {"Invocations": "Sum", "Invocation5XXErrors": "Sum", "ModelLatency": objective.slow}
+    stats = {INVOCATIONS: "Sum", FAILED: "Sum", LATENCY: slower_than(objective.latency_ms)}
     client = target.client("cloudwatch")
     mine = [{"Name": "EndpointName", "Value": target.endpoint}]
-    pages = client.get_paginator("list_metrics").paginate(Namespace=_NAMESPACE, Dimensions=mine)
+    pages = client.get_paginator("list_metrics").paginate(Namespace=SAGEMAKER, Dimensions=mine)
     found = [item for page in pages for item in page["Metrics"] if item["MetricName"] in stats]
     period = 60 * max(1, objective.window_seconds // _PERIODS // 60)
     queries = [_query(number, item, stats[item["MetricName"]], period) for number, item in enumerate(found)]

@@ -11,6 +11,7 @@ from infra.plan import beyond_chance
 from monitoring.labels.pairs import INVALID, UNUSABLE
 from monitoring.labels.standing import EVIDENCE, SEGMENT_ERROR
 from monitoring.objectives.slo import SLIS, Objective
+from platforms.aws.metrics import slower_than
 from platforms.aws.names import Names
 from rollout.core.catalogue import EVENTS
 
@@ -168,7 +169,7 @@ def _budget(names: Names, objective: Objective) -> dict[str, Any]:
     requests = f"SUM({_search(names, 'AWS/SageMaker', 'Invocations', 'Sum', window)})"
     counts = {
         "availability": _search(names, "AWS/SageMaker", "Invocation5XXErrors", "Sum", window),
-        "latency": _search(names, "AWS/SageMaker", "ModelLatency", objective.slow, window),
+        "latency": _search(names, "AWS/SageMaker", "ModelLatency", slower_than(objective.latency_ms), window),
     }
     left = {
         sli: f"100 * (1 - SUM({counts[sli]}) / {requests} / {beyond_chance.plain(objective.tolerated(sli))})"

@@ -11,6 +11,7 @@ from infra.aws.alarm import told
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import SLIS, BurnRule, Objective, Severity, rules
+from platforms.aws.metrics import slower_than
 from platforms.aws.names import Names
 
 SECTION = "the-error-budget-burns"
@@ -104,7 +105,7 @@ class Slo(pulumi.ComponentResource):
                         namespace="AWS/SageMaker",
                         metric_name=metric,
                         dimensions={"EndpointName": self._names.endpoint, "VariantName": variant},
-                        stat=stat or self._objective.slow,
+                        stat=stat or slower_than(self._objective.latency_ms),
                         period=seconds,
                     ),
                 )

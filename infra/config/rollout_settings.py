@@ -21,6 +21,7 @@ from infra.config import provable
 from infra.config.allowed import Wrong, one_of, shown
 from infra.config.section import Section
 from infra.config.whole_numbers import whole
+from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail
 from rollout.core import catalogue, strategies
 from rollout.core.plan import (
     LONGEST,
@@ -318,7 +319,7 @@ class InfrastructureSettings(Section):
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
-        wrong = self.refused(strategies.FEWEST_TO_ROLL)  # of more instances it may be refused yet: see Settings
+        wrong = self.refused(FEWEST_TO_ROLL)  # of more instances it may be refused yet: see Settings
         if wrong is not None:
             raise Wrong([wrong])
         return self
@@ -329,7 +330,7 @@ class InfrastructureSettings(Section):
         Raises:
             PlanError: SageMaker would refuse it; the message holds the arithmetic.
         """
-        return strategies.guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
+        return guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
 
     def refused(self, instances: int) -> tuple[str, str] | None:
         """What SageMaker would refuse of it, as a path and what is allowed; None when it would not."""

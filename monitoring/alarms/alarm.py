@@ -1,25 +1,12 @@
-"""CloudWatch alarms as they reach a function: by SNS, by a direct Lambda action, or by EventBridge.
-
-    for alarm in read(event):
-        if isinstance(alarm, Alarm) and alarm.state == "ALARM":
-            ...
-
-Source of the three forms: Amazon CloudWatch User Guide, "Alarm events and EventBridge", "Invoke a Lambda function from
-an alarm", and the message of an alarm's SNS action.
-"""
+"""An alarm that has changed its state, whoever watches."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Literal
 
-_SAGEMAKER = "AWS/SageMaker"
-
-Json = Mapping[str, Any]
+Measure = Literal["errors", "latency"]
+"""What an alarm says of the answers of a variant, as a judge of rollouts calls it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +16,12 @@ class Alarm:
     Attributes:
         name: The alarm's name.
         state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
-        reason: CloudWatch's own words.
+        reason: The platform's own words.
         at: When the state changed, epoch seconds; None when the event does not tell.
         endpoint: The endpoint that its metrics are about; None when they name none, or several.
         variant: The variant that its metrics are about; None when they name none, or several.
         metrics: `namespace/name` of each metric that it watches.
+        measure: What it says of the answers; None when it is another thing.
     """
 
     name: str
@@ -43,13 +31,7 @@ class Alarm:
     endpoint: str | None
     variant: str | None
     metrics: tuple[str, ...]
-
-    @property
-    def measure(self) -> Literal["errors", "latency"] | None:
-        """What it says of the answers of a variant, as a judge of rollouts calls it; None when it is another thing."""
-        if f"{_SAGEMAKER}/Invocation5XXErrors" in self.metrics:
-            return "errors"
-        return "latency" if f"{_SAGEMAKER}/ModelLatency" in self.metrics else None
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -57,142 +39,3 @@ class NotAnAlarm:
     """A part of an event that is no change of an alarm's state, and why not."""
 
     why: str
-
-
-def read(event: object) -> list[Alarm | NotAnAlarm]:
-    """Every change of an alarm's state in a Lambda event. Never raises: what cannot be read says so."""
-    if not isinstance(event, Mapping):
-        return [NotAnAlarm(f"the event is {type(event).__name__}, expected an object")]
-    body = cast(Json, event)
-    records = body.get("Records")
-    if isinstance(records, Sequence) and not isinstance(records, str):
-        return [_from_sns(record) for record in cast(Sequence[object], records)]
-    if "alarmData" in body:
-        return [_from_event(body["alarmData"], body.get("time"))]
-    if body.get("detail-type") == "CloudWatch Alarm State Change":
-        return [_from_event(body.get("detail"), body.get("time"))]
-    if "AlarmName" in body:
-        return [_from_message(body)]
-    return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
-
-
-def with_numbers(reason: str, data: object = None, threshold: object = None) -> str:
-    """CloudWatch's reason, with the values that it speaks of and the threshold.
-
-    CloudWatch leaves them out where it filled missing data points: "1 datapoint was received for 2 periods and 1
-    missing datapoint was treated as [NonBreaching]". Never raises.
-
-    Args:
-        reason: CloudWatch's own words.
-        data: StateReasonData, as JSON or read already: it has the data points. SNS does not carry it.
-        threshold: The alarm's threshold, where `data` is not to be had.
-    """
-    if not reason or "the threshold (" in reason:
-        return reason
-    try:
-        numbers = _object(json.loads(data) if isinstance(data, str) else data)
-    except (ValueError, RecursionError):
-        numbers = _object(None)
-    values = _numbers(numbers.get("recentDatapoints"))
-    limit = _numbers([numbers.get("threshold", threshold)])
-    said = [f"value {', '.join(values)}"] if values else []
-    said += [f"threshold {limit[0]}"] if limit else []
-    return f"{', '.join(said)}. {reason}" if said else reason
-
-
-def _numbers(values: object) -> list[str]:
-    """The numbers among the items of a list, as people read them."""
-    found: list[str] = []
-    for item in cast(list[object], values) if isinstance(values, list) else list[object]():
-        if isinstance(item, (int, float)) and not isinstance(item, bool):
-            with suppress(OverflowError):  # an int may be too large to be a float
-                found.append(f"{float(item):.4g}")
-    return found
-
-
-def _from_sns(record: object) -> Alarm | NotAnAlarm:
-    try:
-        message = json.loads(cast(Any, record)["Sns"]["Message"])
-    except (KeyError, TypeError, ValueError):
-        return NotAnAlarm("a notification that is not an alarm's")
-    return _from_message(message)
-
-
-def _from_message(message: object) -> Alarm | NotAnAlarm:
-    """The JSON text of an alarm's SNS action."""
-    if not isinstance(message, Mapping) or "AlarmName" not in message:
-        return NotAnAlarm("a notification that is not an alarm's")
-    body = cast(Json, message)
-    trigger = _object(body.get("Trigger"))
-    metrics = [_object(_object(item.get("MetricStat")).get("Metric")) for item in _objects(trigger.get("Metrics"))]
-    if trigger.get("MetricName"):
-        metrics.append(trigger)
-    return _alarm(
-        name=body["AlarmName"],
-        state=body.get("NewStateValue"),
-        reason=with_numbers(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
-        at=body.get("StateChangeTime"),
-        metrics=[(item.get("Namespace"), item.get("MetricName"), _pairs(item.get("Dimensions"))) for item in metrics],
-    )
-
-
-def _from_event(detail: object, time: object) -> Alarm | NotAnAlarm:
-    """`alarmData` of a Lambda action, or `detail` of an EventBridge event: the same form."""
-    body = _object(detail)
-    if not body.get("alarmName"):
-        return NotAnAlarm("an alarm event without alarmName")
-    state = _object(body.get("state"))
-    configured = _objects(_object(body.get("configuration")).get("metrics"))
-    metrics = [_object(_object(item.get("metricStat")).get("metric")) for item in configured]
-    return _alarm(
-        name=body["alarmName"],
-        state=state.get("value"),
-        reason=with_numbers(str(state.get("reason") or ""), state.get("reasonData")),
-        at=state.get("timestamp") or time,
-        metrics=[(item.get("namespace"), item.get("name"), _object(item.get("dimensions"))) for item in metrics],
-    )
-
-
-def _alarm(
-    *, name: object, state: object, reason: object, at: object, metrics: Sequence[tuple[object, object, Json]]
-) -> Alarm:
-    watched = [item for item in metrics if item[1]]
-    return Alarm(
-        name=str(name),
-        state=str(state or ""),
-        reason=str(reason or "no reason given"),
-        at=_epoch(at),
-        endpoint=_only(dimensions.get("EndpointName") for _, _, dimensions in watched),
-        variant=_only(dimensions.get("VariantName") for _, _, dimensions in watched),
-        metrics=tuple(dict.fromkeys(f"{namespace}/{metric}" for namespace, metric, _ in watched)),
-    )
-
-
-def _only(values: Iterator[Any]) -> str | None:
-    found = {str(value) for value in values if value}
-    return found.pop() if len(found) == 1 else None
-
-
-def _object(value: object) -> Json:
-    return cast(Json, value) if isinstance(value, Mapping) else {}
-
-
-def _objects(value: object) -> list[Json]:
-    return [_object(item) for item in cast(Sequence[object], value)] if isinstance(value, list) else []
-
-
-def _pairs(value: object) -> Json:
-    """SNS spells dimensions as a list of name and value, in either case."""
-    found: dict[str, Any] = {}
-    for item in _objects(value):
-        name = item.get("name", item.get("Name"))
-        if name:
-            found[str(name)] = item.get("value", item.get("Value"))
-    return found
-
-
-def _epoch(value: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
-        return None

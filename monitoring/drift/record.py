@@ -19,7 +19,7 @@ class Datum:
         name: The metric.
         variant: Which variant it is about.
         value: Its value.
-        unit: CloudWatch's unit.
+        unit: `Count` or `None`.
         at: Epoch seconds.
         feature: Which feature it is about; None for the variant as a whole.
     """

@@ -32,7 +32,7 @@ from monitoring.statistics.statistic import Problem
 
 FILES = 50
 """Files that one write counts; with more, other variants have their turn in between."""
-_OLDEST_S = 13 * 86_400  # CloudWatch takes no value that is two weeks old: it would refuse all, at every call
+_OLDEST_S = 13 * 86_400  # a metric store takes no value that is two weeks old: it would refuse all, at every call
 _ABANDONED_S = 900.0  # no call lasts that long
 _ASIDE = 50  # unreadable lines that are kept aside of one file, and characters of each
 _LONGEST = 2000

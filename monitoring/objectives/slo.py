@@ -56,11 +56,6 @@ class Objective:
         """The share of requests that may be bad, without the noise of a subtraction of floats."""
         return round(1 - (self.availability if sli == "availability" else self.latency), 12)
 
-    @property
-    def slow(self) -> str:
-        """The statistic that counts the slow ones of SageMaker's latencies, which are in microseconds."""
-        return f"TC({self.latency_ms * 1000:.0f}:)"
-
     def as_dict(self) -> dict[str, Any]:
         """Plain values, which `from_dict` reads."""
         return asdict(self)
@@ -104,7 +99,7 @@ def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
         finest: The shortest period that its metrics have, in seconds.
 
     Returns:
-        The most urgent first. Windows are periods that CloudWatch has; where one had to be rounded up, the factor is
+        The most urgent first. Windows are periods that alarms have; where one had to be rounded up, the factor is
         that of the longer window, so that the same share of the budget is gone when it rings.
     """
     found: list[BurnRule] = []
@@ -116,7 +111,7 @@ def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
 
 
 def _period(seconds: float, finest: int) -> int:
-    """The shortest period that CloudWatch has and that is not shorter than this, nor than the finest."""
+    """The shortest period that alarms have and that is not shorter than this, nor than the finest."""
     wanted = max(seconds, finest)
     if wanted <= _SUB_MINUTE[-1]:
         return next(period for period in _SUB_MINUTE if period >= wanted)

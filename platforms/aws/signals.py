@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from platforms.aws import metrics
 from platforms.aws.clients import Clients, calling
+from platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
 from rollout.controller.ports import Ask, Quantile
 from rollout.core.decision import REQUESTS, Seen
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.failing import FAILED
 from rollout.judge.metrics import Metric, Tally, Window
 
-SAGEMAKER = "AWS/SageMaker"
 _COUNTS = {
-    REQUESTS: ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors"),
-    FAILED: ("Invocations", "Invocation5XXErrors"),
+    REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),
+    FAILED: (INVOCATIONS, metrics.FAILED),
 }
 _HISTORY, _PERIOD = 3 * 3600, 3600  # where a quantile is looked for, seconds
 _PERCENT = 100
@@ -87,7 +88,7 @@ class CloudWatchSignals:
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """The quantile of ModelLatency, microseconds, in the busiest of the last hours."""
         stat = f"p{_PERCENT * quantile:g}"
-        value, count = Series("ModelLatency", stat, variant), Series("ModelLatency", "SampleCount", variant)
+        value, count = Series(LATENCY, stat, variant), Series(LATENCY, "SampleCount", variant)
         last = -(-int(end) // _PERIOD) * _PERIOD
         try:
             found = self.fetch((value, count), (last - _HISTORY, last), _PERIOD)
@@ -178,7 +179,7 @@ def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:
             pivot = ask.pivots.get(metric.name)
             if pivot is not None:
                 cut = f"PR(:{pivot.value * (1 + slack * metric.margin):.6f})"
-                series = (Series("ModelLatency", "SampleCount", variant), Series("ModelLatency", cut, variant))
+                series = (Series(LATENCY, "SampleCount", variant), Series(LATENCY, cut, variant))
                 found.append(Source(metric.name, metric, series, pivot.since))
             continue
         own = [(metric.metric, "SampleCount"), (metric.metric, "Sum")]

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from rollout.controller.agreement import change
-from rollout.controller.look import Observer
-from rollout.controller.loop import Driver, Progress
+from rollout.controller.look import Looker
+from rollout.controller.loop import Loop, Progress
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Registry, Replay, Signals, Traffic
 from rollout.core import endings, transitions
@@ -54,8 +54,8 @@ class Controller:
         notify: Notify | None,
         poll_seconds: float = 1.0,
     ) -> None:
-        self._journal, self._clock, self._observer = journal, clock, Observer(signals, clock)
-        self._driver = Driver(traffic, self._observer, journal, registry, replay, clock, poll_seconds)
+        self._journal, self._clock, self._looker = journal, clock, Looker(signals, clock)
+        self._loop = Loop(traffic, self._looker, journal, registry, replay, clock, poll_seconds)
         self._outbox = Outbox(journal, notify, clock)
         self._poll = poll_seconds
 
@@ -121,7 +121,7 @@ class Controller:
         Raises:
             Unreachable: A platform does not answer; the next tick goes on from there.
         """
-        progress = self._driver.run(self._clock.time() + patience)
+        progress = self._loop.run(self._clock.time() + patience)
         return replace(progress, state=self._outbox.send(progress.state))
 
     def roll_back(
@@ -167,8 +167,8 @@ class Controller:
     def status(self) -> Progress:
         """Where the rollout stands, without any effect."""
         state = self._journal.read()
-        live = self._driver.live()
-        decision = self._observer.decide(state)
+        live = self._loop.live()
+        decision = self._looker.decide(state)
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(
@@ -253,7 +253,7 @@ class Controller:
             )
             return not moving
 
-        progress = self._driver.run(until, landed)
+        progress = self._loop.run(until, landed)
         if waiting and not landed(waiting[0], progress.state):
             raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
         self._keep_evidence()
@@ -269,7 +269,7 @@ class Controller:
             decided = state.decided
             if state.phase is not Phase.ROLLING_BACK or decided is None or decided.evidence:
                 return
-            evidence = self._observer.evidence(state, decided.at)
+            evidence = self._looker.evidence(state, decided.at)
             if evidence:
                 change(self._journal, lambda now: endings.with_evidence(now, decided.rollout_id, evidence))
 
@@ -299,7 +299,7 @@ class Controller:
         try:
             return self._journal.write(state)
         except (Busy, Unreachable):
-            effect = due(state, self._driver.live(), None, self._clock.time())
+            effect = due(state, self._loop.live(), None, self._clock.time())
             if isinstance(effect, SetWeights):
-                self._driver.perform(effect)
+                self._loop.perform(effect)
             raise

@@ -12,7 +12,7 @@ from rollout.reason import Reason
 
 
 @dataclass(frozen=True)
-class Observer:
+class Looker:
     """Reads the signals of a trial and decides. It changes nothing.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The driver: closes the gap between what the journal asks for and what the endpoint does, one effect after another.
+"""The loop: closes the gap between what the journal asks for and what the endpoint does, one effect after another.
 
 The next effect is found from what is live, and anybody may have been there first, so every effect may be repeated and
 one that the platform refuses is no error while the world has moved on.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rollout.controller.look import Observer
+from rollout.controller.look import Looker
 from rollout.controller.ports import Clock, Journal, Registry, Replay, Traffic
 from rollout.core import transitions
 from rollout.core.decision import Decision
@@ -53,12 +53,12 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Driver:
+class Loop:
     """Performs effects on one endpoint.
 
     Attributes:
         traffic: Reads and sets what the endpoint serves.
-        observer: Looks at the signals and decides.
+        looker: Looks at the signals and decides.
         journal: Keeps the state.
         registry: Keeps approval statuses.
         replay: Sends captured requests to a challenger.
@@ -67,7 +67,7 @@ class Driver:
     """
 
     traffic: Traffic
-    observer: Observer
+    looker: Looker
     journal: Journal
     registry: Registry
     replay: Replay
@@ -85,7 +85,7 @@ class Driver:
             if enough is not None and enough(effect, state):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
-                decision, after = self.observer.look(state)
+                decision, after = self.looker.look(state)
                 if after is state:
                     return Progress(state, live, decision.reason.text if decision else "", decision)
                 effect = Record(after)

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from rollout.controller.commands import PLAIN, Commands
 from rollout.core.decision import REQUESTS, Decision
 from rollout.core.state import Event, Outcome, Phase
-from rollout.judge import OUT_OF_RANGE
+from rollout.judge.finding import OUT_OF_RANGE
 
 Lack = Literal["requests", "labels"]
 

@@ -9,8 +9,8 @@ from rollout.core.failing import BothFail, both_fail
 from rollout.core.plan import Plan
 from rollout.core.replay import unchecked
 from rollout.core.state import Phase, RolloutState
-from rollout.judge import Findings, judge
 from rollout.judge.metrics import Window
+from rollout.judge.verdict import Findings, judge
 from rollout.reason import Reason
 
 Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]

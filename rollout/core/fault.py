@@ -14,8 +14,9 @@ from rollout.core.release import Release
 def at_fault(words: str, releases: Iterable[Release]) -> Release | None:
     """The release that a platform's reason for a failure names first.
 
-    SageMaker names the production variant when a container does not answer its health check, and the archive's address
-    when it cannot fetch or extract it. What a container said itself may follow, so only the first name counts.
+    A platform names the variant when a container does not answer its health check, and the archive's address
+    when it
+    cannot fetch or extract it. What a container said itself may follow, so only the first name counts.
 
     Args:
         words: The reason.

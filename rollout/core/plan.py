@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 ERRORS = Metric("errors", "rate", 0.02)
 EVERYTHING = 100  # percent
-LONGEST = 14 * 86_400  # seconds of a trial: CloudWatch keeps minutes for 15 days, and the judge looks at all of them
+LONGEST = 14 * 86_400  # seconds of a trial: metric stores keep minutes for 15 days, and the judge looks at all
 
 
 class PlanError(ValueError):

@@ -1,4 +1,4 @@
-"""The named strategies, as the steps of a plan; and SageMaker's guardrails for a change of the instances alone.
+"""The named strategies, as the steps of a plan.
 
     linear(25, 300)     # 25%, 50%, 75%, each for at least 300 s; then the promotion
     shadow(50, 600, then=canary(10, 300))
@@ -8,21 +8,9 @@ Every strategy is a list of steps, so that one state machine drives them all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import get_args
 
-from rollout.core.plan import EVERYTHING, Guard, GuardKind, PlanError, Step
-
-# SageMaker's limits of a deployment: percent of capacity, seconds.
-CANARY_MOST = 50
-LINEAR_LEAST, LINEAR_MOST = 10, 50
-ROLLING_LEAST, ROLLING_MOST = 5, 50
-WAIT_MOST = 3600
-TOTAL_LEAST, TOTAL_MOST = 600, 28_800
-START_UP = 600  # that the waits leave for the instances to come up; SageMaker refuses waits of all its time
-ALARMS_MOST = 10
-FEWEST_TO_ROLL = 2  # instances: one is the least batch, and a batch is at most half of them
+from rollout.core.plan import EVERYTHING, PlanError, Step
 
 
 def all_at_once(bake_seconds: float) -> tuple[Step, ...]:
@@ -69,57 +57,3 @@ def ab(weight: int, seconds: float | None) -> tuple[Step, ...]:
 def shadow(percent: int, bake_seconds: float, *, then: tuple[Step, ...] = ()) -> tuple[Step, ...]:
     """Copies of the champion's requests first; `then` live steps, or the promotion at once when there are none."""
     return (Step(percent, bake_seconds, shadow=True), *then)
-
-
-def guardrail(
-    kind: str, percent: int, bake_seconds: int, alarms: Sequence[str] = (), instances: int = FEWEST_TO_ROLL
-) -> Guard:
-    """SageMaker's own deployment for a change of the instances alone, refused when SageMaker would refuse it.
-
-    Args:
-        kind: `all_at_once`, `canary`, `linear` or `rolling`.
-        percent: The size of the canary, of each linear step or of each batch, percent of the capacity.
-        bake_seconds: The wait after each step.
-        alarms: The alarms that make SageMaker go back; it goes back by none without them.
-        instances: How many the variant is to have, which decides how many batches a rolling deployment takes.
-
-    Raises:
-        PlanError: SageMaker would refuse it; the message holds the arithmetic.
-    """
-    field = "rollout.infrastructure"
-    known = get_args(GuardKind)
-    if kind not in known:
-        raise PlanError(f"{field}.kind: got {kind!r}, allowed is one of {', '.join(known)}")
-    chosen: GuardKind = next(item for item in known if item == kind)
-    low, high = {
-        "all_at_once": (1, EVERYTHING),
-        "canary": (1, CANARY_MOST),
-        "linear": (LINEAR_LEAST, LINEAR_MOST),
-        "rolling": (ROLLING_LEAST, ROLLING_MOST),
-    }[kind]
-    if not low <= percent <= high:
-        raise PlanError(f"{field}.percent: got {percent}, allowed for {kind} is {low} to {high} percent")
-    if not 0 <= bake_seconds <= WAIT_MOST:
-        raise PlanError(f"{field}.bake_seconds: got {bake_seconds}, allowed is 0 to {WAIT_MOST} s for each step")
-    if len(alarms) > ALARMS_MOST:
-        raise PlanError(f"{field}.alarms: got {len(alarms)}, allowed is at most {ALARMS_MOST}")
-    if kind == "rolling" and instances < FEWEST_TO_ROLL:
-        raise PlanError(
-            f"{field}.kind: got 'rolling'; a batch is one instance at least, which is {EVERYTHING / instances:.0f}% of "
-            f"{instances}, allowed is at most {ROLLING_MOST}%: {FEWEST_TO_ROLL} instances, or another kind"
-        )
-    # SageMaker waits after each part but the last; after the last, before it takes the old instances away; and after
-    # every batch of instances that it replaces in place.
-    batch = max(1, instances * percent // EVERYTHING)
-    parts = math.ceil(instances / batch) if kind == "rolling" else math.ceil(EVERYTHING / percent)
-    waits = {"all_at_once": 1, "canary": 2}.get(kind, parts)
-    total = waits * bake_seconds
-    if total + START_UP > TOTAL_MOST:
-        of = f" of {instances} instances, {batch} at a time," if kind == "rolling" else ""
-        raise PlanError(
-            f"{field}.bake_seconds: got {bake_seconds}; {kind} by {percent}%{of} has {waits} waits, and "
-            f"{waits} x {bake_seconds} s = {total} s, allowed is at most {TOTAL_MOST - START_UP} s in all "
-            f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
-        )
-    # As long again for the instances to come up, within what SageMaker takes.
-    return Guard(chosen, percent, bake_seconds, tuple(alarms), min(max(2 * total, TOTAL_LEAST), TOTAL_MOST))

@@ -13,9 +13,3 @@ inequality it ever reaches 1/alpha with probability at most alpha (Ville 1939; R
 the answer on one metric, `words` puts it into words, `verdict` combines metrics. In the spirit of Lindon, Sanden and
 Shirikian, "Rapid regression detection in software deployments through sequential testing", KDD 2022, arXiv:2205.14762.
 """
-
-from rollout.judge.finding import OUT_OF_RANGE, Finding
-from rollout.judge.verdict import Findings, PromoteWhen, judge
-from rollout.judge.words import Answer
-
-__all__ = ["OUT_OF_RANGE", "Answer", "Finding", "Findings", "PromoteWhen", "judge"]

@@ -53,7 +53,7 @@ class Metric:
     quantile: float | None = None
     low: float = 0.0
     high: float = 1.0
-    namespace: str = "AWS/SageMaker"
+    namespace: str = ""
     metric: str = ""
     expected: bool = False
 

@@ -90,7 +90,7 @@ def sentence(metric: Metric, answer: Answer, numbers: Mapping[str, float], *, mo
 
 
 def latency(microseconds: float) -> str:
-    """A latency as a person says it: SageMaker's unit is the microsecond."""
+    """A latency as a person says it: the unit is the microsecond."""
     return f"{microseconds / 1e6:.3g} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.3g} ms"
 
 
@@ -102,7 +102,7 @@ def _lacking(metric: Metric, more: float) -> str:
 
 
 def _where(metric: Metric) -> str:
-    return f"metric {metric.metric} in {metric.namespace}" if metric.metric else metric.namespace
+    return f"metric {metric.metric} in {metric.namespace}" if metric.metric else "the platform's own metrics"
 
 
 def e_value(log: float) -> float:

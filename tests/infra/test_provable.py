@@ -14,8 +14,8 @@ from infra.config import checkout
 from infra.config.provable import CAPTURED, LABELLED, not_better
 from rollout.core import catalogue
 from rollout.core.plan import ReplayGate
-from rollout.judge import judge
 from rollout.judge.metrics import Metric
+from rollout.judge.verdict import judge
 from tests.infra.refusals import load, refusal
 from tests.infra.strategies import strategy
 

@@ -15,11 +15,11 @@ import platforms.aws.registry
 from infra.config.rollout_settings import RolloutSettings, Steps, StepSettings
 from infra.providers import trial as provider
 from infra.providers.trial import RolloutProvider, commands_of
+from platforms.aws.guardrails import guardrail
 from platforms.aws.registry import RegistryError
 from rollout.controller.notice import waiting
 from rollout.core.errors import Unreachable
 from rollout.core.state import Replayed
-from rollout.core.strategies import guardrail
 from rollout.reason import Reason
 from tests.rollout.conftest import make_release
 from tests.simulator.platform import World

@@ -73,7 +73,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    assert {path.name for path in checkout.iterdir()} == {"model", *candidate.ROOMS}
+    assert {path.name for path in checkout.iterdir()} == {"model", "platforms", *candidate.ROOMS}
     assert {path.name for path in (checkout / "model").iterdir()} == set(outline.KEPT), "no model is in the image"
     code = "import platforms.aws.jobs.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)

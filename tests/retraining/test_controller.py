@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from retraining.controller import Driver, Moved
+from retraining.controller import Moved, RetrainingController
 from retraining.decision import JobSeen, Seen, Start, decline, stop
 from retraining.record import Entry, Phase, Record
 from retraining.rules import Rules
@@ -65,7 +65,7 @@ class Book:
 
 @dataclass
 class Bed:
-    """A driver and what surrounds it."""
+    """A controller and what surrounds it."""
 
     book: Book = field(default_factory=Book)
     world: World = field(default_factory=World)
@@ -78,8 +78,8 @@ class Bed:
         self.told.append(entry)
 
     @property
-    def driver(self) -> Driver:
-        return Driver(self.book, self.world, self.tell, Rules(ask=False), "flight-delay-local")
+    def controller(self) -> RetrainingController:
+        return RetrainingController(self.book, self.world, self.tell, Rules(ask=False), "flight-delay-local")
 
     @property
     def kinds(self) -> list[str]:
@@ -89,25 +89,25 @@ class Bed:
 def test_however_often_it_is_called_one_job_is_begun_and_each_event_told_once() -> None:
     bed = Bed()
     for _ in range(3):
-        bed.driver.carry_on()
+        bed.controller.carry_on()
     assert bed.world.created == ["flight-delay-local-20130501-3b9aca00"]
     bed.world.jobs[bed.world.created[0]] = JobSeen("completed", report=BETTER)
     for _ in range(3):
-        record = bed.driver.carry_on()
+        record = bed.controller.carry_on()
     assert bed.kinds == ["started", "candidate"]
     assert len(record.accepted) == 1
     revision = bed.book.record.revision
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     assert bed.book.record.revision == revision, "a look that finds nothing new writes nothing"
 
 
 def test_killed_between_the_record_and_the_job_the_next_call_creates_the_same_job() -> None:
     bed = Bed(world=World(dies=True))
     with pytest.raises(Killed):
-        bed.driver.carry_on()
+        bed.controller.carry_on()
     assert bed.book.record.phase is Phase.TRAINING
     bed.world.dies = False
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     assert bed.world.created == [bed.book.record.job]
     assert bed.kinds == ["started"]
 
@@ -115,23 +115,23 @@ def test_killed_between_the_record_and_the_job_the_next_call_creates_the_same_jo
 def test_an_event_that_could_not_be_told_is_told_by_the_next_call() -> None:
     bed = Bed(deaf=True)
     with pytest.raises(Killed):
-        bed.driver.carry_on()
+        bed.controller.carry_on()
     bed.deaf = False
-    bed.driver.carry_on()
-    bed.driver.carry_on()
+    bed.controller.carry_on()
+    bed.controller.carry_on()
     assert bed.kinds == ["started"]
 
 
 def test_whoever_wrote_first_wins_and_the_other_looks_again() -> None:
     bed = Bed(book=Book(others=2))
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     assert len(bed.world.created) == 1
     assert bed.world.created == [bed.book.record.job]
 
 
 def test_who_declines_is_not_asked_again_by_the_same_call() -> None:
     bed = Bed()
-    asking = replace(bed.driver, rules=Rules(cool_down_days=0, most_per_week=7))
+    asking = replace(bed.controller, rules=Rules(cool_down_days=0, most_per_week=7))
     asking.carry_on()
     declined = asking.carry_on(lambda record, look: decline(record, look, "anna: a storm"))
     assert (declined.phase, bed.kinds) == (Phase.IDLE, ["asked", "declined"])
@@ -140,32 +140,32 @@ def test_who_declines_is_not_asked_again_by_the_same_call() -> None:
 
 def test_killed_before_a_job_was_stopped_the_next_call_stops_it() -> None:
     bed = Bed()
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     bed.world.dies = True
     with pytest.raises(Killed):
-        bed.driver.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
+        bed.controller.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
     bed.world.dies = False
     (job,) = bed.world.jobs
     assert bed.world.jobs[job].status == "running"
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     assert bed.world.jobs[job].status == "failed"
-    assert bed.driver.carry_on().phase is Phase.IDLE
+    assert bed.controller.carry_on().phase is Phase.IDLE
     assert bed.kinds == ["started", "stopped"]
 
 
 def test_a_job_that_is_stopped_while_another_call_is_about_to_create_it_is_stopped_all_the_same() -> None:
     bed = Bed(world=World(dies=True))
     with pytest.raises(Killed):
-        bed.driver.carry_on()
+        bed.controller.carry_on()
     bed.world.dies = False
     creating = bed.world.create
 
     def others_first(start: Start) -> None:
-        bed.driver.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
+        bed.controller.carry_on(lambda record, look: stop(record, look, "anna: bad labels"))
         creating(start)
 
     bed.world.create = others_first
-    bed.driver.carry_on()
+    bed.controller.carry_on()
     (job,) = bed.world.created
     assert bed.book.record.phase is Phase.IDLE
     assert bed.world.jobs[job] == JobSeen("failed", "it was stopped")
@@ -174,5 +174,5 @@ def test_a_job_that_is_stopped_while_another_call_is_about_to_create_it_is_stopp
 def test_writers_without_end_are_an_error_and_begin_nothing() -> None:
     bed = Bed(book=Book(others=99))
     with pytest.raises(Moved):
-        bed.driver.carry_on()
+        bed.controller.carry_on()
     assert not bed.world.created

@@ -16,7 +16,7 @@ from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import AwsWorld, DynamoBook
 from retraining import decision
-from retraining.controller import Driver
+from retraining.controller import RetrainingController
 from retraining.decision import NotNow, Seen
 from retraining.notice import message
 from retraining.record import Entry, Record
@@ -38,10 +38,10 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     Returns:
         `phase`, `held` and the newest event; `refused` says why what a person asked for was not done.
     """
-    driver = _driver()
+    controller = _controller()
     wish = cast(Mapping[str, Any], event) if isinstance(event, Mapping) and "do" in event else None
     try:
-        record = driver.carry_on(_change(wish) if wish is not None else None)
+        record = controller.carry_on(_change(wish) if wish is not None else None)
     except NotNow as error:
         return {"refused": str(error)}
     latest = record.history[-1].text if record.history else ""
@@ -58,7 +58,7 @@ def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
     return lambda record, seen: change(record, seen, reason)
 
 
-def _driver() -> Driver:
+def _controller() -> RetrainingController:
     settings = Settings.from_environment()
     rules, job = read(os.environ["RETRAINING"])
     journal = DynamoJournal(_clients(), settings.journal, settings.endpoint)
@@ -74,7 +74,7 @@ def _driver() -> Driver:
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
         count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)
 
-    return Driver(
+    return RetrainingController(
         book=DynamoBook(_clients(), settings.journal, settings.endpoint),
         world=AwsWorld(_clients(), journal, settings.endpoint, job, day_of),
         tell=tell,

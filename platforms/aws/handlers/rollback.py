@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from monitoring.alarms.alarm import read
 from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import Answer, respond
 from monitoring.log import log
+from platforms.aws.alarm_events import read
 from platforms.aws.clients import SystemClock
 from platforms.aws.endpoint import DynamoJournal, SnsNotify, clients, controller_with
 from platforms.aws.handlers.settings import Context, Settings, seconds_left

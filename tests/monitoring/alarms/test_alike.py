@@ -16,8 +16,9 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric
 
-ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", 200.0, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",))
-SLOW = replace(ALARM, name="v-b-p99", metrics=("AWS/SageMaker/ModelLatency",))
+FAILURES = "AWS/SageMaker/Invocation5XXErrors"
+ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", 200.0, "endpoint", "v-b", (FAILURES,), "errors")
+SLOW = replace(ALARM, name="v-b-p99", metrics=("AWS/SageMaker/ModelLatency",), measure="latency")
 PLAN = Plan(steps=(Step(10, 300),), metrics=(Metric("errors", "rate", 0.02), metric("latency_p99")))
 
 
@@ -132,5 +133,5 @@ def test_slowness_is_left_to_a_judge_of_latency_and_failures_to_one_of_errors() 
 
 
 def test_an_alarm_on_something_else_or_of_an_unknown_time_decides_alone() -> None:
-    assert judged(TRIAL, replace(ALARM, metrics=("shop/Minutes",))) is None
+    assert judged(TRIAL, replace(ALARM, metrics=("shop/Minutes",), measure=None)) is None
     assert judged(TRIAL, replace(ALARM, at=None)) is None

@@ -17,7 +17,9 @@ from rollout.core.release import Release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
-ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",))
+ALARM = Alarm(
+    "v-b-5xx", "ALARM", "0.5 > 0.05", None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",), "errors"
+)
 
 
 ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model.serving import Model, predict
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LATE = Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_text()))
 KINDS = Form.from_dict(
     {"kind": "classification", "classes": ["cat", "dog", "cow"], "decision": "is", "probability": "shares"}

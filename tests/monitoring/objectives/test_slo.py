@@ -65,7 +65,3 @@ def test_without_requests_the_whole_budget_is_left() -> None:
 def test_an_objective_survives_its_way_through_a_stacks_outputs() -> None:
     told = {name: float(value) for name, value in objective().as_dict().items()}
     assert Objective.from_dict(told) == objective()
-
-
-def test_slow_requests_are_counted_in_sagemakers_microseconds() -> None:
-    assert objective(latency_ms=250.5).slow == "TC(250500:)"

@@ -26,7 +26,7 @@ from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 
-SERVER = Path(__file__).resolve().parents[1] / "localcloud" / "sagemaker" / "served_model.py"
+SERVER = Path(__file__).resolve().parents[2] / "localcloud" / "sagemaker" / "served_model.py"
 REGION, ACCOUNT = "us-east-1", "000000000000"
 SERVICES = ("cloudwatch", "dynamodb", "iam", "lambda", "s3", "sagemaker", "sagemaker-runtime", "sns", "sqs")
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "probability"}

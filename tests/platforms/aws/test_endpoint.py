@@ -16,13 +16,13 @@ from moto import mock_aws
 
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import DynamoJournal, SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
+from platforms.aws.guardrails import guardrail
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.ports import Ask
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Live, Variant
 from rollout.core.release import Release
 from rollout.core.state import Event, Phase, RolloutState
-from rollout.core.strategies import guardrail
 from rollout.judge.metrics import Tally
 from rollout.reason import Reason
 

@@ -19,7 +19,7 @@ from platforms.aws.handlers.settings import Settings, seconds_left
 from rollout.core.state import Phase
 from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ import sys
 import boto3, botocore.config, botocore.exceptions
 before = set(sys.modules)
 import platforms.aws.handlers.{name}
-rooms = {{"monitoring", "rollout", "retraining"}}
+rooms = {{"monitoring", "platforms", "rollout", "retraining"}}
 other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
 print(sorted(other))
 """

@@ -29,7 +29,7 @@ from rollout.core.state import Phase, RolloutState
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = Names("truth", "local", "000000000000", "us-east-1")
 IMAGE = NAMES.process_image
 ROLLOUT = "000002-b"

@@ -14,7 +14,7 @@ from platforms.aws.numbers import AlarmNumbers
 from rollout.core.failing import Counted
 
 END = 1_767_614_400  # on every grid
-ALARM = Alarm("x-v-b-p99", "ALARM", "slow", END + 4.0, "endpoint", "v-b", ("AWS/SageMaker/ModelLatency",))
+ALARM = Alarm("x-v-b-p99", "ALARM", "slow", END + 4.0, "endpoint", "v-b", ("AWS/SageMaker/ModelLatency",), "latency")
 
 
 class CloudWatch:

@@ -23,7 +23,7 @@ from tests.pipeline.conftest import SMALL, appending, resealed
 
 pytestmark = pytest.mark.e2e  # each runs the program, and steps in processes of their own
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rollout.core.catalogue import KNOWN
-from rollout.judge import Findings, judge
 from rollout.judge.evidence import Evidence
 from rollout.judge.finding import LIKELY
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
+from rollout.judge.verdict import Findings, judge
 
 ERRORS, P99, ACCURACY = (KNOWN[name] for name in ("errors", "latency_p99", "accuracy"))
 FINE = Tally(100, 0)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from rollout.judge import Findings, PromoteWhen, judge
 from rollout.judge.evidence import Evidence
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
+from rollout.judge.verdict import Findings, PromoteWhen, judge
 
 ALPHA = 0.05
 ERRORS = Metric("errors", "rate", margin=0.02)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm, read, with_numbers
+from monitoring.alarms.alarm import Alarm, NotAnAlarm
+from platforms.aws.alarm_events import read, with_numbers
 
 DIMENSIONS = {"EndpointName": "endpoint", "VariantName": "v-b"}
 PAIRS = [{"value": value, "name": name} for name, value in DIMENSIONS.items()]
