@@ -10,9 +10,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 	$$p -c 'import sys, ensurepip, venv; sys.version_info >= (3, 11) or sys.exit(1); print(sys._base_executable)' \
 	2>/dev/null && break; done)
 RUN := .venv/bin/python
-SETUP = $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
+SETUP = PYTHONPATH="$(CURDIR)/localcloud/src" $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
 	Install it (Debian and Ubuntu: python3.11 and python3.11-venv), or name one: make PYTHON=/path/to/python3)) -m localcloud.setup
 PYTEST_ARGS ?=
+CLOUD = $(MAKE) --no-print-directory -C localcloud RUN="$(CURDIR)/$(RUN)"
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +48,9 @@ shell: ## A shell on the local stack; other stacks need AWS's own settings
 
 test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-test: setup-dev ## All tests, the end-to-end ones included
+test: setup-dev ## All tests, the end-to-end ones included; PYTEST_ARGS chooses some
 	@$(RUN) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,$(CLOUD) test)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
 	@$(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
@@ -59,9 +61,11 @@ checked-style:
 
 checked-types:
 	@$(RUN) -m basedpyright
+	@$(CLOUD) types
 
 unit:
 	@$(RUN) -m pytest -m "not e2e" -q -n 2 $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench
@@ -75,6 +79,7 @@ lint: setup-dev ## The linter alone
 
 types: setup-dev ## The type checker alone
 	@$(RUN) -m basedpyright
+	@$(CLOUD) types
 
 STACK ?= local
 

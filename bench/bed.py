@@ -14,9 +14,8 @@ from tempfile import TemporaryDirectory
 from cli.local.stack import Done, Stack
 from cli.local.versions import as_good
 from cli.target import ROOT, Target
-from localcloud.server import process
-from localcloud.setup import shell
-from localcloud.setup.places import Places
+from localcloud import process
+from localcloud.setup import Places, applied
 
 
 class BenchError(Exception):
@@ -80,7 +79,7 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
         (folder / "pulumi").mkdir()
         port = _free_port()
         environment = {
-            **shell.applied(places),
+            **applied(places),
             "PULUMI_BACKEND_URL": (folder / "pulumi").as_uri(),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         }

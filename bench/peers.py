@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 
 from bench.bed import BenchError
 from cli.target import ROOT
-from localcloud.setup.environments import Installer, cached
-from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import Places
+from localcloud.setup import Installer, Places, SetupFailed, cached
 
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 _QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "OMP_NUM_THREADS": "1"}
@@ -57,7 +55,7 @@ def ask(peer: str, program: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
 def _python(peer: str) -> Path:
     places = Places.of(ROOT)
     try:
-        return cached(places, Installer(places), f"peer-{peer}") / "bin" / "python"
+        return cached(places, Installer(places), places.lock(f"peer-{peer}")) / "bin" / "python"
     except SetupFailed as error:
         raise BenchError(f"the environment of requirements/peer-{peer}.txt: {error}") from error
 

@@ -18,9 +18,7 @@ from cli.errors import OperatorError
 from cli.local.recovery import mend
 from cli.local.stack import Stack
 from cli.target import LOCAL, ROOT
-from localcloud.setup import shell
-from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import Places
+from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ class Local:
     def point(self) -> None:
         """Point this process, and those it starts, at the local cloud as it runs now."""
         try:
-            wanted = shell.variables(self.places)
+            wanted = variables(self.places)
         except SetupFailed as error:
             raise OperatorError(str(error), " ".join(error.advice)) from error
-        for name in shell.UNSET:
+        for name in UNSET:
             os.environ.pop(name, None)
         os.environ.update(wanted)
 
@@ -75,7 +73,7 @@ class Local:
             started = urlsplit(json.loads(self.places.server_record.read_text())["url"]).port
         except (OSError, ValueError, KeyError):
             started = None
-        return os.environ.get("LOCALCLOUD_PORT") or str(started or shell.PORT)
+        return os.environ.get("LOCALCLOUD_PORT") or str(started or PORT)
 
     def stop(self) -> None:
         """Stop the cloud and whatever it started.

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli.errors import OperatorError
-from localcloud.setup.places import Places
+from localcloud.setup import Places
 
 
 def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:

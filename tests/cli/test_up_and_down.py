@@ -16,8 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud.setup import awsplugin, shell
-from localcloud.setup.places import Places
+from localcloud.setup import Places, install_plugin, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -70,7 +69,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     places = Places.of(root)
     places.backend.mkdir(parents=True)
     places.record.write_text(Places.of(ROOT).record.read_text())
-    awsplugin.install(places, shell.engine(places))
+    install_plugin(places)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,7 +110,7 @@ def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(
     assert code == 0, output
     assert "local cloud: stopped" in output
     assert [process for process in checkout.processes() if process.is_running()] == []
-    environ = {**checkout.environ, **shell.variables(Places.of(checkout.root))}
+    environ = {**checkout.environ, **variables(Places.of(checkout.root))}
     listed = subprocess.check_output(["pulumi", "stack", "ls", "--json"], cwd=checkout.root, env=environ, text=True)
     assert json.loads(listed) == []
     assert (checkout.root / "stacks/Pulumi.local.yaml").read_text() == (ROOT / "stacks/Pulumi.local.yaml").read_text()

@@ -18,11 +18,9 @@ from scipy.stats import binom
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.settings import Settings
 from infra.plan.beyond_chance import evidence, least, looks, ratio
-from localcloud.cloudwatch.evaluation import Condition
-from localcloud.server.platform import Datum
+from localcloud.testing.cloudwatch import Condition, Datum, Local, running
 from tests.infra.queries import as_put
 from tests.infra.recorded import RECIPE, run_program, stack_config
-from tests.localcloud.cloudwatch.conftest import Local, running
 
 # The SDK's own modules, when they load.
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from infra.aws.alarm import RUNBOOK
-from localcloud.server.platform import Datum
+from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from monitoring.labels.concept import Bets, Tolerated, Usual
 from monitoring.labels.settling import Labelled
 from monitoring.labels.standing import EVIDENCE
@@ -18,7 +18,6 @@ from monitoring.statistics.blocks import Cut
 from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
 from tests.infra.recorded import run_program as run
-from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
 
 # The SDK's own modules, when they load.
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")

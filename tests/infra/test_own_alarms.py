@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.server.platform import Datum
+from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from tests.infra.queries import as_put
 from tests.infra.recorded import OLD, World, idle
 from tests.infra.recorded import run_program as run
-from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
 
 # The SDK's own modules, when they load.
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")

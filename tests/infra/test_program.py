@@ -12,7 +12,7 @@ import pulumi
 import pytest
 
 from infra.aws.outputs import NAMES
-from localcloud.cloudwatch.dashboards import check
+from localcloud.testing.cloudwatch import check_dashboard
 from tests.infra.recorded import (
     ACCOUNT,
     DIGEST,
@@ -247,7 +247,7 @@ def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_wi
     for measure in ("RealisedAccuracy", "RealisedLogLoss", "RealisedAUC", "RealisedAbsoluteError"):
         assert all(f'{measure}{end}\\"' in body for end in ("", "Low", "High")), measure
     assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
-    assert check(body) == ([], []), "a console can draw it"
+    assert check_dashboard(body) == ([], []), "a console can draw it"
 
 
 def test_dashboard_shows_errors_by_segment_if_segments_are_told_apart() -> None:

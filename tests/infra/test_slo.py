@@ -16,13 +16,12 @@ from infra.aws.alarm import RUNBOOK
 from infra.aws.slo import ALPHA, evidence
 from infra.config.slo_settings import SloSettings
 from infra.plan import beyond_chance
-from localcloud.server.platform import Datum
+from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from monitoring.objectives.slo import SLIS, rules
 from tests.infra.queries import as_put
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, World, idle, release, statements
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
-from tests.localcloud.cloudwatch.conftest import TOPIC, Local, running
 
 # The SDK's own modules, when they load.
 pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.cloudwatch.evaluation import Condition
+from localcloud.testing.cloudwatch import Condition
 from monitoring.objectives.slo import Objective, budgets, rules
 
 DAY = 86400

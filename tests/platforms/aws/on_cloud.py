@@ -19,6 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.testing import MODEL_SERVER
 from platforms.aws.endpoint import SageMakerTraffic, clients, controller_with
 from platforms.aws.files import FORM
 from platforms.aws.names import Names
@@ -26,17 +27,17 @@ from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 
-SERVER = Path(__file__).resolve().parents[2] / "localcloud" / "sagemaker" / "served_model.py"
 REGION, ACCOUNT = "us-east-1", "000000000000"
 SERVICES = ("cloudwatch", "dynamodb", "iam", "lambda", "s3", "sagemaker", "sagemaker-runtime", "sns", "sqs")
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "probability"}
 """The form of the served model's predictions."""
+PREDICTION = '{"predictions": [{"late": true, "probability": 0.9}]}'
 
 
 def configured(folder: Path) -> Path:
     """A localcloud.toml by which every serving image runs the tiny model server."""
     toml = folder / "localcloud.toml"
-    command = json.dumps([sys.executable, str(SERVER), "serve"])
+    command = json.dumps([sys.executable, str(MODEL_SERVER), "serve"])
     toml.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
     return toml
 
@@ -160,7 +161,7 @@ class Stage:
         )
 
     def release(self, role: str, **behaviour: Any) -> Release:
-        """Everything that one release is in the cloud; see `served_model.py` for how it may behave."""
+        """Everything that one release is in the cloud; see localcloud's `served_model.py` for how it may behave."""
         names, sagemaker = self.names, self.clients("sagemaker")
         digest = self.archive(role, **behaviour)
         uri, image, prefix = f"s3://{names.bucket}/packages/{role}/model.tar.gz", names.process_image, names.prefix
@@ -186,7 +187,7 @@ class Stage:
 
     def archive(self, role: str, **behaviour: Any) -> str:
         """Put the archive of a release into the bucket; returns its digest."""
-        parts = {"behaviour.json": {"name": f"v-{role}", **behaviour}, FORM: DECLARED}
+        parts = {"behaviour.json": {"name": f"v-{role}", "answer": PREDICTION, **behaviour}, FORM: DECLARED}
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
             for name, content in parts.items():

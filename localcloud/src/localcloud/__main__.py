@@ -1,0 +1,130 @@
+"""`python -m localcloud serve|start|stop|status|faults`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from localcloud import process
+from localcloud.server import fault_commands, orphans
+from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load
+from localcloud.server.files import StateUnwritable, require_writable
+from localcloud.server.surroundings import Folders, arrange, settings
+
+DEFAULT_PORT = 4566
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what was asked, 1 when it could not, 3 when `status` finds nothing running.
+    """
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except (process.ProcessError, StateUnwritable, ConfigurationError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    state, configuration = options.state.resolve(), _configuration(options)
+    require_writable(state)
+    with process.hold(state) as lock:
+        process.require_free(options.port)
+        process.sign(lock, options.port)
+        orphans.end(state)
+        Folders(state).make()
+        wanted = settings(Folders(state), options.port, configuration.region, configuration.account)
+        arrange(os.environ, wanted)
+        # ministack reads its settings, the place for temporary files too, while it is imported.
+        from localcloud.server.host import run  # noqa: PLC0415
+
+        run(Folders(state), options.port, configuration)
+    return 0
+
+
+def _start(options: argparse.Namespace) -> int:
+    load(options.config)
+    python = options.python or process.find_python(Path.cwd())
+    state, scale = options.state.resolve(), options.time_scale
+    process.start(state, options.port, python, options.config, process.to_stderr, time_scale=scale)
+    return 0
+
+
+def _configuration(options: argparse.Namespace) -> Configuration:
+    configuration = load(options.config)
+    return configuration if options.time_scale is None else replace(configuration, time_scale=options.time_scale)
+
+
+def _stop(options: argparse.Namespace) -> int:
+    if not process.stop(options.state.resolve(), process.to_stderr):
+        process.to_stderr("local cloud: not running")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    running = process.find(options.state.resolve())
+    if options.json:
+        print(json.dumps({"running": running is not None, **(running.as_dict() if running else {})}))
+    elif running is None:
+        print("local cloud: not running")
+    else:
+        print(f"local cloud: {'ready' if running.ready else 'starting'} on {running.url} (pid {running.pid})")
+    return 0 if running is not None else 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description="An AWS of one's own on 127.0.0.1.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    state = argparse.ArgumentParser(add_help=False)
+    state.add_argument("--state", type=Path, required=True, help="folder that holds everything of this cloud")
+    port = argparse.ArgumentParser(add_help=False)
+    port.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default %(default)s)")
+    port.add_argument("--config", type=Path, help="a localcloud.toml")
+    port.add_argument(
+        "--time-scale",
+        type=_scale,
+        metavar="FACTOR",
+        help="divide SageMaker's documented waits (baking and the like) by this (default: localcloud.toml's, or 1)",
+    )
+
+    serve = commands.add_parser("serve", parents=[state, port], help="run in this process (its own environment)")
+    serve.set_defaults(run=_serve)
+    start = commands.add_parser("start", parents=[state, port], help="run in the background, return when ready")
+    start.add_argument("--python", type=Path, help="Python of the local cloud's own environment")
+    start.set_defaults(run=_start)
+    stop = commands.add_parser("stop", parents=[state], help="stop, and end everything that it started")
+    stop.set_defaults(run=_stop)
+    status = commands.add_parser("status", parents=[state], help="tell whether it runs")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(run=_status)
+    fault_commands.add_parser(commands, state)
+    return parser
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= MOST_SCALE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time scale, expected a number from 1 to {MOST_SCALE}")
+    return value
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, expected a number from 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,17 @@
+"""Makes one machine ready for a Pulumi project: environments from hashed locks, the engine, the local AWS plugin.
+
+Run as `python3.11 -m localcloud.setup` from the checkout. Stdlib only, because it runs before any environment exists.
+Whatever is there already is left as it is, so that a second run takes a moment.
+
+    places = Places.of(Path())                     # where everything of the checkout lies
+    environment = applied(places)                  # os.environ, pointed at the local stack
+    folder = cached(places, Installer(places), places.lock("peers"))     # one more environment, in the user's cache
+"""
+
+from localcloud.setup.awsplugin import install as install_plugin
+from localcloud.setup.environments import Installer, cached
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+from localcloud.setup.shell import PORT, UNSET, applied, variables
+
+__all__ = ["PORT", "UNSET", "Installer", "Places", "SetupFailed", "applied", "cached", "install_plugin", "variables"]

@@ -1,0 +1,128 @@
+"""`python3.11 -m localcloud.setup [install|env|shell|lock|clean]`, what the make targets call."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from localcloud.setup import awsplugin, engine, environments, locks, shell
+from localcloud.setup.environments import LEVELS, Installer
+from localcloud.setup.exclusive import exclusive
+from localcloud.setup.failures import SetupFailed, explain
+from localcloud.setup.places import Places, own_lock
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 when not, with the reason and what to do on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        places = Places.of(options.root)
+        options.run(places, options)
+    except SetupFailed as error:
+        _report(error)
+        return 1
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        _report(explain(str(error), f"{options.command} failed"))
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished stays, run it again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
+    """Set the checkout up.
+
+    Args:
+        places: The checkout.
+        level: `app`, or `dev` for tests, checks and benches too.
+        with_engine: Also the local cloud's environment, the Pulumi CLI and the local plugin.
+
+    Returns:
+        Whether anything had to be done.
+
+    Raises:
+        SetupFailed: Something is missing; the message says what.
+    """
+    installer = Installer(places)
+    with exclusive(places.state / "setup.lock", str(places.root)):
+        changed = environments.project(places, installer, level)
+        if with_engine:
+            before = _record(places)
+            cloud = environments.cached(places, installer, own_lock("localcloud"))
+            cli = engine.choose(places, installer)
+            places.backend.mkdir(parents=True, exist_ok=True)
+            changed |= awsplugin.install(places, cli)
+            if level == "dev":
+                changed |= environments.link(places, environments.cached(places, installer, own_lock("awscli")), "aws")
+            now = {"engine": str(cli), "localcloud": str(cloud)}
+            if before != now:
+                places.record.write_text(json.dumps(now, indent=1))
+                changed = True
+    return changed
+
+
+def _install(places: Places, options: argparse.Namespace) -> None:
+    changed = install(places, options.level, with_engine=not options.packages_only)
+    if changed or not options.quiet:
+        print("Set-up is complete." if changed else "Set-up is complete; there was nothing to do.", file=sys.stderr)
+
+
+def _env(places: Places, _: argparse.Namespace) -> None:
+    print(shell.exports(places), flush=True)
+
+
+def _shell(places: Places, _: argparse.Namespace) -> None:
+    shell.enter(places)
+
+
+def _lock(places: Places, options: argparse.Namespace) -> None:
+    locks.compile_all(places, Installer(places), options.upgrade)
+
+
+def _clean(places: Places, _: argparse.Namespace) -> None:
+    if places.server_record.exists():
+        raise SetupFailed("The local cloud may still be running", "Run `make down` first.")
+    with exclusive(places.state / "setup.lock", str(places.root)):
+        for folder in (places.venv, places.state):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _record(places: Places) -> dict[str, str]:
+    try:
+        return json.loads(places.record.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _report(error: SetupFailed) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    for line in error.advice:
+        print(f"  {line}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3.11 -m localcloud.setup", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout (default: the working directory)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    setup = commands.add_parser("install", help="make everything ready")
+    setup.add_argument("--level", choices=LEVELS, default="app", help="which of the project's locks")
+    setup.add_argument("--packages-only", action="store_true", help="the project's environment, and nothing else")
+    setup.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
+    setup.set_defaults(run=_install)
+    commands.add_parser("env", help="print exports that point at the local stack").set_defaults(run=_env)
+    commands.add_parser("shell", help="start a shell on the local stack").set_defaults(run=_shell)
+    lock = commands.add_parser("lock", help="compile the lock files")
+    lock.add_argument("--upgrade", action="store_true", help="take newer versions")
+    lock.set_defaults(run=_lock)
+    commands.add_parser("clean", help="remove what set-up made in this checkout").set_defaults(run=_clean)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Is the local `aws` plugin in the local stacks' PULUMI_HOME? Under the version that the installed SDK asks for."""
+
+import io
+import re
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from localcloud.setup import shell
+from localcloud.setup.commands import run
+from localcloud.setup.failures import SetupFailed
+from localcloud.setup.places import Places
+
+_NAME = "pulumi-resource-aws"
+_LAUNCHER = """\
+#!/bin/sh
+# The local cloud's own `aws` plugin, in the environment of the checkout that installed it.
+PYTHONSAFEPATH=1
+export PYTHONSAFEPATH
+exec '{python}' -u -m localcloud.awsplugin "$@"
+"""
+
+
+def install(places: Places, engine: Path | None = None) -> bool:
+    """Install the plugin, unless it is there as it should be.
+
+    Args:
+        places: The checkout.
+        engine: The folder of the Pulumi CLI; the one that set-up chose if not given.
+
+    Returns:
+        Whether it had to be installed.
+    """
+    version = sdk_version(places.lock("app"))
+    launcher = _LAUNCHER.format(python=str(places.python).replace("'", "'\\''")).encode()
+    plugins = places.pulumi_home / "plugins"
+    folder = plugins / f"resource-aws-v{version}"
+    unfinished = [folder.with_name(f"{folder.name}.partial")]
+    if not any(map(Path.exists, unfinished)) and _content(folder / _NAME) == launcher:
+        return False
+    for other in plugins.glob("resource-aws-v*"):
+        shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink()
+    places.pulumi_home.mkdir(parents=True, exist_ok=True)
+    pulumi = (engine or shell.engine(places)) / "pulumi"
+    with tempfile.TemporaryDirectory(dir=places.state) as scratch:
+        packed = Path(scratch, "aws.tgz")
+        packed.write_bytes(_tarball(launcher))
+        run(
+            [pulumi, "plugin", "install", "resource", "aws", version, "--file", packed],
+            what="Installing the local aws plugin",
+            log=places.logs / "awsplugin.log",
+            environ={
+                "PULUMI_HOME": str(places.pulumi_home),
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PULUMI_BACKEND_URL": places.backend.as_uri(),
+            },
+        )
+    return True
+
+
+def sdk_version(lock: Path) -> str:
+    """Read the version of pulumi-aws from a lock file.
+
+    Raises:
+        SetupFailed: It is not in there.
+    """
+    found = re.search(r"^pulumi-aws==(\S+)", lock.read_text(), re.MULTILINE)
+    if not found:
+        raise SetupFailed(f"{lock} does not name pulumi-aws", "Run `make lock`.")
+    return found.group(1)
+
+
+def _tarball(launcher: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo(_NAME)
+        member.size, member.mode = len(launcher), 0o755
+        archive.addfile(member, io.BytesIO(launcher))
+    return packed.getvalue()
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None

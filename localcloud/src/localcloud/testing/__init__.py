@@ -1,0 +1,78 @@
+"""For the tests of a project: real clouds, a model that behaves as told, and a CloudWatch whose clock a test moves.
+
+pytest_plugins = ["localcloud.testing.fixtures"]      # in the project's conftest.py: `cloud`, `new_cloud`
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from localcloud import process
+from localcloud.setup import Places
+
+MODEL_SERVER = Path(__file__).with_name("served_model.py")
+"""A model server for `localcloud.toml`: `command = [PYTHON, MODEL_SERVER, "serve"]`. Its archive says what it does."""
+
+
+class Cloud:
+    """A real local cloud on a free port of 127.0.0.1.
+
+    Attributes:
+        state: Its state folder.
+        port: Its port.
+        url: The endpoint of all services.
+        config: Its localcloud.toml, or None.
+        python: Of the environment that its process runs in.
+    """
+
+    def __init__(self, state: Path, config: Path | None = None) -> None:
+        self.state = state
+        self.config = config
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.python = process.find_python(Places.here().root)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server; 0 when none runs."""
+        running = process.find(self.state)
+        return running.pid if running else 0
+
+    def client(self, service: str, access_key: str = "test", secret: str = "test", token: str | None = None) -> Any:
+        """A boto3 client of this cloud, root's unless keys are given."""
+        session = boto3.Session(access_key, secret, token, region_name="us-east-1")
+        return session.client(service, endpoint_url=self.url)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        process.start(self.state, self.port, self.python, self.config, process.to_stderr)
+
+    def stop(self) -> None:
+        """Stop it and all that it started."""
+        process.stop(self.state, process.to_stderr)
+
+    def kill(self) -> None:
+        """End the server as `kill -9` does, leaving its children."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        while process.find(self.state) is not None:
+            time.sleep(0.01)
+
+    def restart(self) -> None:
+        """Stop it if it runs, and start it on the same state."""
+        self.stop()
+        self.start()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

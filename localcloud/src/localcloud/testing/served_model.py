@@ -1,0 +1,121 @@
+"""A model server of the SageMaker contract with nothing but the standard library, for tests.
+
+    SM_MODEL_DIR=FOLDER SAGEMAKER_BIND_TO_PORT=8080 python served_model.py serve
+
+How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "held", "hang",
+"unwell"}. A start that is held, and a request with `until`, wait for the file that `until` names; so does
+every request of a model with `holds`.
+To a request with `instances` it gives a prediction: {"answer": the body, "status": of a share of them, "share": 1,
+"delay": seconds of a share of them, "delayed": 1, "crash": true}. A request {"become": {...}} changes its behaviour
+from then on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+FOLDER = Path(os.environ["SM_MODEL_DIR"])
+BEHAVIOUR = json.loads((FOLDER / "behaviour.json").read_text())
+PREDICTION = '{"predictions": [1]}'
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one segment: two would wait for each other's acknowledgement
+    unwell = False
+
+    def do_GET(self) -> None:
+        good = self.path == "/ping" and not Handler.unwell and BEHAVIOUR.get("start") != "unwell"
+        self.answer(200 if good else 503, b"")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        asked = json.loads(body) if body.startswith(b"{") else {}
+        if until := asked.get("until", BEHAVIOUR.get("holds")):
+            wait(Path(until))
+        if asked.get("do") == "crash":
+            os._exit(3)
+        if asked.get("do") == "sicken":
+            Handler.unwell = True
+        if "become" in asked:
+            BEHAVIOUR.update(asked["become"])
+            self.answer(200, b"{}")
+            return
+        if "instances" in asked:
+            self.predict()
+            return
+        if asked.get("do") == "large":
+            self.answer(200, b"x" * asked["bytes"])
+            return
+        seen = {
+            "name": BEHAVIOUR["name"],
+            "pid": os.getpid(),
+            "environment": {key: os.environ.get(key) for key in ("GREETING", "SM_MODEL_DIR", "AWS_REGION")},
+            "content_type": self.headers.get("Content-Type"),
+            "accept": self.headers.get("Accept"),
+            "custom_attributes": self.headers.get("X-Amzn-SageMaker-Custom-Attributes"),
+            "bytes": len(body),
+        }
+        status = asked.get("status", BEHAVIOUR.get("status", 200))
+        self.answer(status, json.dumps(seen if status < 400 else {"error": f"as asked: {status}"}).encode())
+
+    def predict(self) -> None:
+        if BEHAVIOUR.get("crash"):
+            os._exit(3)
+        time.sleep(BEHAVIOUR.get("delay", 0) if random.random() < BEHAVIOUR.get("delayed", 1) else 0)
+        status = BEHAVIOUR.get("status", 200) if random.random() < BEHAVIOUR.get("share", 1) else 200
+        failure = json.dumps({"error": f"{BEHAVIOUR['name']} fails, as its archive says"})
+        self.answer(status, (BEHAVIOUR.get("answer", PREDICTION) if status < 400 else failure).encode())
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if "X-Amzn-SageMaker-Custom-Attributes" in self.headers:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", "seen")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        if self.command != "GET":
+            print(f"{self.command} {self.path}", flush=True)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def wait(until: Path) -> None:
+    """Say that one waits for a file, and wait for it."""
+    until.with_suffix(".waits").touch()
+    while not until.exists():
+        time.sleep(0.01)
+
+
+def main() -> None:
+    if sys.argv[1:] != ["serve"]:
+        sys.exit(f"expected the argument serve, not {sys.argv[1:]}")
+    start = BEHAVIOUR.get("start", "ok")
+    print(f"{BEHAVIOUR['name']} starts: {start}", flush=True)
+    if start == "raise":
+        raise ImportError("no module named plausible")
+    if start == "held":
+        wait(Path(BEHAVIOUR["until"]))
+    if start == "slow":
+        time.sleep(BEHAVIOUR["seconds"])
+    if start == "hang":
+        time.sleep(3600)
+    for _ in range(BEHAVIOUR.get("workers", 0)):
+        subprocess.Popen(["sleep", "1000"])
+    Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+
+
+main()

@@ -1,0 +1,61 @@
+"""The private names of ministack that the local cloud stands on: none may move without our notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import localcloud
+from localcloud import process
+from localcloud.setup import Places
+from localcloud.setup.places import own_lock
+
+
+def told_by(script: str) -> object:
+    """Run a script of this folder in the local cloud's environment; the JSON of its last line."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(localcloud.__file__).parents[1])}
+    command = [str(process.find_python(Places.here().root)), str(Path(__file__).with_name(script))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.e2e
+def test_every_private_name_is_as_we_use_it():
+    assert told_by("ministack_names.py") == []
+
+
+@pytest.mark.e2e
+def test_logs_keep_their_retention_and_do_not_grow_for_ever():
+    assert told_by("log_trimming.py") == {
+        "copy_is_the_same": True,
+        "dropped": [True, False],
+        "expiring": [2],
+        "keeping": [1],
+        "long": [5_000],
+        "many": [300, "002"],
+    }
+
+
+@pytest.mark.e2e
+def test_tables_are_saved_whole_and_only_what_changed_of_them_is_encoded_again():
+    assert told_by("tables_saved.py") == {
+        "no item": 0,
+        "all are new": 21,
+        "nothing changed": 0,
+        "one put": 1,
+        "one updated": 1,
+        "two in a transaction": 2,
+        "one deleted": 0,
+        "one of a partition of two": 1,
+        "bytes": 1,
+        "a table deleted": 0,
+    }
+
+
+def test_the_version_is_pinned():
+    assert "ministack==1.5.33" in own_lock("localcloud").with_suffix(".in").read_text()

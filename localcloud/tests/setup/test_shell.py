@@ -1,0 +1,72 @@
+"""`make env` points a client at the local stack, and at nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from localcloud.setup import shell
+
+from .conftest import Machine
+
+
+@pytest.fixture
+def ready(machine: Machine) -> Machine:
+    """A machine whose set-up chose a CLI."""
+    machine.command("pulumi", "exit 0")
+    machine.places.record.parent.mkdir(parents=True)
+    machine.places.record.write_text(json.dumps({"engine": str(machine.commands)}))
+    return machine
+
+
+def evaluated(machine: Machine, environ: dict[str, str]) -> dict[str, str]:
+    """The environment of a POSIX shell after `eval`."""
+    script = f"{shell.exports(machine.places, environ)}\nenv -0"
+    ran = subprocess.run(["/bin/sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    return dict(entry.split("=", 1) for entry in ran.stdout.split("\0") if entry)
+
+
+def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
+    got = evaluated(ready, {"PATH": "/usr/bin:/bin", "AWS_PROFILE": "work", "PULUMI_ACCESS_TOKEN": "pul-x"})
+
+    assert got["PATH"] == f"{ready.commands}:{ready.places.venv}/bin:/usr/bin:/bin"
+    assert got["PULUMI_BACKEND_URL"] == f"file://{ready.places.root}/.sample/pulumi"
+    assert got["PULUMI_HOME"] == f"{ready.places.root}/.sample/pulumi-home"
+    assert got["PULUMI_CONFIG_PASSPHRASE"]
+    assert got["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert got["AWS_REGION"] == got["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == ("test", "test")
+    assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
+
+
+def test_a_second_eval_changes_nothing(ready: Machine) -> None:
+    once = evaluated(ready, {"PATH": "/usr/bin:/bin"})
+
+    assert evaluated(ready, once)["PATH"] == once["PATH"]
+
+
+def test_folders_with_blanks_and_quotes_survive_the_shell(machine: Machine) -> None:
+    odd = machine.home / 'it\'s a "cli" $HOME'
+    odd.mkdir()
+    (odd / "pulumi").touch()
+    machine.places.record.parent.mkdir(parents=True)
+    machine.places.record.write_text(json.dumps({"engine": str(odd)}))
+
+    assert evaluated(machine, {"PATH": "/usr/bin:/bin"})["PATH"].startswith(f"{odd}:")
+
+
+def test_the_running_cloud_says_where_it_is(ready: Machine) -> None:
+    assert shell.endpoint(ready.places, {"LOCALCLOUD_PORT": "4577"}) == "http://127.0.0.1:4577"
+
+    ready.places.server_record.parent.mkdir(parents=True)
+    ready.places.server_record.write_text(json.dumps({"url": "http://127.0.0.1:5001", "pid": 1}))
+    assert shell.endpoint(ready.places, {"LOCALCLOUD_PORT": "4577"}) == "http://127.0.0.1:5001"
+
+
+def test_a_proxy_is_not_used_for_the_machine_itself(ready: Machine) -> None:
+    behind = {"PATH": "/usr/bin", "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "corp.example"}
+
+    assert shell.variables(ready.places, behind)["NO_PROXY"] == "127.0.0.1,localhost,corp.example"
+    assert "NO_PROXY" not in shell.variables(ready.places, {"PATH": "/usr/bin"})
