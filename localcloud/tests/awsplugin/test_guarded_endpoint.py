@@ -1,4 +1,4 @@
-"""Shadow variants, serverless variants and guarded updates as inputs of the local plugin."""
+"""Shadow variants and guarded updates as inputs of the local plugin."""
 
 from __future__ import annotations
 
@@ -46,20 +46,16 @@ def alarm_of(world: Any, missing: str = "missing") -> str:
     return name
 
 
-def test_shadow_and_serverless_variants_are_made_and_read_back_as_they_were_asked_for(world: Any, plugin: Any) -> None:
+def test_a_shadow_variant_is_made_and_read_back_as_it_was_asked_for(world: Any, plugin: Any) -> None:
     model = world.model()
     served = {"modelName": model, "instanceType": "ml.m5.large", "initialInstanceCount": 1}
-    on_demand = {"maxConcurrency": 5, "memorySizeInMb": 2048, "provisionedConcurrency": 2}
-    for name, inputs in {
-        "shadowed": {
-            "productionVariants": [{**served, "variantName": "live"}],
-            "shadowProductionVariants": [{**served, "variantName": "shade", "initialVariantWeight": 0.5}],
-        },
-        "serverless": {"productionVariants": [{"variantName": "v", "modelName": model, "serverlessConfig": on_demand}]},
-    }.items():
-        made = plugin.create(CONFIG, {"name": world.name(name), **inputs})
-        world.made.append(made)
-        assert plugin.changes(plugin.refresh(made)) == set()
+    inputs = {
+        "productionVariants": [{**served, "variantName": "live"}],
+        "shadowProductionVariants": [{**served, "variantName": "shade", "initialVariantWeight": 0.5}],
+    }
+    made = plugin.create(CONFIG, {"name": world.name("shadowed"), **inputs})
+    world.made.append(made)
+    assert plugin.changes(plugin.refresh(made)) == set()
     live = world.client("sagemaker").describe_endpoint_config(EndpointConfigName=world.name("shadowed"))
     assert live["ShadowProductionVariants"][0]["InitialVariantWeight"] == 0.5
 

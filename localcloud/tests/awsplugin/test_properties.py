@@ -55,7 +55,7 @@ def layer(w: World) -> str:
 
 def variant(model: str, name: str = "v1", **more: Any) -> dict[str, Any]:
     sized = {"instanceType": "ml.m5.large", "initialInstanceCount": 1}
-    return {"variantName": name, "modelName": model, **({} if "serverlessConfig" in more else sized), **more}
+    return {"variantName": name, "modelName": model, **sized, **more}
 
 
 def containers(w: World) -> dict[str, Any]:

@@ -88,7 +88,6 @@ CASES = [
                 {
                     "variantName": "v1",
                     "modelName": "m",
-                    "serverlessConfig": {"maxConcurrency": 5, "memorySizeInMb": 2048, "provisionedConcurrency": 1},
                     "managedInstanceScaling": {"status": "ENABLED", "minInstanceCount": 1, "maxInstanceCount": 2},
                     "enableSsmAccess": True,
                     "coreDumpConfig": {"destinationS3Uri": "s3://b/dumps", "kmsKeyId": "k"},
@@ -101,14 +100,13 @@ CASES = [
                     "VariantName": "v1",
                     "ModelName": "m",
                     "InitialVariantWeight": 1,
-                    "ServerlessConfig": {"MaxConcurrency": 5, "MemorySizeInMB": 2048, "ProvisionedConcurrency": 1},
                     "ManagedInstanceScaling": {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 2},
                     "EnableSSMAccess": True,
                     "CoreDumpConfig": {"DestinationS3Uri": "s3://b/dumps", "KmsKeyId": "k"},
                 }
             ]
         },
-        id="serverless",
+        id="scaling and core dumps",
     ),
     pytest.param(
         "aws:sagemaker/endpoint:Endpoint",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,13 +104,9 @@ def test_old_and_new_configuration_need_the_same_variant_names(guard):
     assert "the old one has a, the new one b" in said
 
 
-def test_rolling_excludes_several_variants_and_serverless_ones():
+def test_rolling_excludes_several_variants():
     both = of(variant("a"), variant("b"))
     assert "multi-variant endpoints: a, b" in refused(rolling(size(50)), new=both)
-    config = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
-    serverless = of(replace(variant(instance_type=None, count=0), serverless=config, desired_serverless=config))
-    assert "Rolling deployments are not supported for serverless" in refused(rolling(size(50)), new=serverless)
-    assert "A DeploymentConfig is not supported for serverless" in refused(canary(), new=serverless)
 
 
 def test_inf1_falls_back_to_all_at_once_without_baking():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -121,34 +120,5 @@ def test_the_model_is_put_encrypted_by_the_key_that_was_asked_for(inside):
         encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/k"}
         assert kept == {"out/j/output/model.tar.gz": encrypted, "out/j/output/output.tar.gz": encrypted}
         assert archived(inside, "out/j/output/output.tar.gz") == {"a/b": b"x"}
-
-    run(scenario())
-
-
-@pytest.mark.e2e
-def test_checkpoints_are_there_before_the_job_and_put_while_it_runs_and_after(inside):
-    inside.aws.objects["jobs", "kept/epoch-1"] = b"1"
-    hold, put_object, puts = inside.hold(), inside.aws.put_object, []
-
-    def noticed(Bucket: str, Key: str, Body: Any) -> None:
-        puts.append(Key)
-        put_object(Bucket, Key, Body)
-
-    inside.aws.put_object = noticed
-
-    async def scenario() -> None:
-        async with inside.with_timing(checkpoints=0.02).running():
-            written = json.dumps({"checkpoints/epoch-2": "2", "checkpoints/deep/epoch-2": "2"})
-            last = json.dumps({"checkpoints/epoch-3": "3"})
-            request = job_of("j", files=written, until=hold.until, on_term=last)
-            await inside.call("CreateTrainingJob", **request, CheckpointConfig={"S3Uri": "s3://jobs/kept/"})
-            await hold.reached()
-            while ("jobs", "kept/epoch-2") not in inside.aws.objects:
-                await asyncio.sleep(0.01)
-            await inside.call("StopTrainingJob", TrainingJobName="j")
-            await inside.over("j")
-        # What was there already is not put again.
-        assert {key for key in puts if key.startswith("kept/")} == {"kept/deep/epoch-2", "kept/epoch-2", "kept/epoch-3"}
-        assert inside.aws.objects["jobs", "kept/epoch-3"] == b"3"
 
     run(scenario())

@@ -42,7 +42,7 @@ def test_weights_are_wished_for_then_current_and_only_then_in_service(inside):
         ({"VariantName": "a", "DesiredWeight": 0}, "weights of all production variants are 0"),
         ({"VariantName": "a", "DesiredInstanceCount": 0}, "at least 1 instance"),
         ({"VariantName": "a", "DesiredInstanceCount": 99}, "at most 20"),
-        ({"VariantName": "a", "ServerlessUpdateConfig": {"MaxConcurrency": 1}}, "ServerlessUpdateConfig"),
+        ({"VariantName": "a", "ServerlessUpdateConfig": {"MaxConcurrency": 1}}, "ServerlessUpdateConfig (supported: "),
     ],
 )
 def test_impossible_weights_and_capacities_are_refused_and_change_nothing(inside, wish, words):

@@ -6,7 +6,6 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.serverless import check_config, check_variant
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
 
@@ -94,17 +93,10 @@ class Configs:
                 "With ShadowProductionVariants you can only specify one variant for ProductionVariants and one variant "
                 f"for ShadowProductionVariants; there are {len(variants) - shadows} and {shadows}."
             )
-        if any("ServerlessConfig" in variant for variant in variants):
-            check_config(request, [self._models.get(variant["ModelName"]) for variant in variants])
 
     def _variant(self, variant: Document) -> Document:
         name = variant["VariantName"]
-        if "ServerlessConfig" in variant:
-            check_variant(variant)
-        needed = (
-            ("ModelName",) if "ServerlessConfig" in variant else ("ModelName", "InstanceType", "InitialInstanceCount")
-        )
-        for member in needed:
+        for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if member not in variant:
                 raise invalid(f"Production variant {name!r} has no {member}.")
         self._models.get(variant["ModelName"])

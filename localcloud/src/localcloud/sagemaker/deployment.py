@@ -21,7 +21,7 @@ class Variant:
     Attributes:
         name: VariantName.
         model: ModelName.
-        instance_type: Kept for show; every instance is a process of this machine. None of a serverless variant.
+        instance_type: Kept for show; every instance is a process of this machine.
         image: The image as the model names it.
         model_data_url: `s3://` address of the archive; None when the image brings its model.
         environment: The model's Environment.
@@ -29,8 +29,6 @@ class Variant:
         startup_timeout: Seconds to the first good `/ping`; None for the default.
         download_timeout: Seconds to fetch the archive; None for no limit.
         shadow: Whether it takes copies of requests, and its answers go nowhere.
-        serverless: CurrentServerlessConfig, or None of a variant with instances.
-        desired_serverless: DesiredServerlessConfig, likewise.
         weight: CurrentWeight.
         desired_weight: DesiredWeight.
         count: CurrentInstanceCount.
@@ -58,8 +56,6 @@ class Variant:
     resolved_at: float | None = None
     download_timeout: float | None = None
     shadow: bool = False
-    serverless: Mapping[str, int] | None = None
-    desired_serverless: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +80,6 @@ class Deployment:
     def shadow(self) -> Variant | None:
         """The variant that takes copies, or None."""
         return next((variant for variant in self.variants if variant.shadow), None)
-
-    @property
-    def is_serverless(self) -> bool:
-        """Whether a variant is serverless."""
-        return any(variant.serverless for variant in self.variants)
 
     @property
     def instances(self) -> int:
@@ -134,7 +125,6 @@ def planned(config: Document, model: Callable[[str], Document], now: float) -> D
 
 def _variant(variant: Document, model: Document, *, shadow: bool) -> Variant:
     container: dict[str, Any] = model["Resolved"]
-    serverless: Mapping[str, int] | None = variant.get("ServerlessConfig")
     weight, count = float(variant["InitialVariantWeight"]), variant.get("InitialInstanceCount", 0)
     return Variant(
         name=variant["VariantName"],
@@ -151,6 +141,4 @@ def _variant(variant: Document, model: Document, *, shadow: bool) -> Variant:
         count=count,
         desired_count=count,
         shadow=shadow,
-        serverless=serverless,
-        desired_serverless=serverless,
     )

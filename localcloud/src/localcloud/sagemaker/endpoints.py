@@ -13,7 +13,6 @@ from localcloud.sagemaker.errors import ApiError, already_exists, invalid, not_f
 from localcloud.sagemaker.lifecycle import ENDPOINT, Lifecycle
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.serverless import check_concurrency
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.summaries import described
 from localcloud.sagemaker.wire import Operation, Request
@@ -106,7 +105,6 @@ class Endpoints:
             self._refuse_unless(endpoint, {"InService", "UpdateRollbackFailed"})
             serving = from_document(endpoint["Serving"])
             deployment = _retained(self._planned(request["EndpointConfigName"]), serving, request)
-            _refuse_conversion(serving, deployment)
             if guard is not None:
                 if endpoint["EndpointStatus"] == "UpdateRollbackFailed":
                     raise invalid(
@@ -191,9 +189,9 @@ class Endpoints:
 def _refuse_impossible(deployment: Deployment) -> None:
     if sum(variant.desired_weight for variant in deployment.production) <= 0:
         raise invalid("The weights of all production variants are 0; at least one must be more.")
-    if any(variant.desired_count < 1 and not variant.serverless for variant in deployment.variants):
+    if any(variant.desired_count < 1 for variant in deployment.variants):
         raise invalid("A production variant must have at least 1 instance.")
-    total = sum(1 if variant.serverless else variant.desired_count for variant in deployment.variants)
+    total = sum(variant.desired_count for variant in deployment.variants)
     if total > _MOST_INSTANCES:
         raise ApiError(
             "ResourceLimitExceeded",
@@ -201,24 +199,11 @@ def _refuse_impossible(deployment: Deployment) -> None:
         )
 
 
-def _refuse_conversion(old: Deployment, new: Deployment) -> None:
-    if new.is_serverless and not old.is_serverless:
-        raise invalid("An instance-based endpoint cannot be updated to a serverless one; create a new endpoint.")
-
-
 def _wished(variant: Variant, wish: Document) -> Variant:
     if variant.name != wish["VariantName"]:
         return variant
     variant = replace(variant, desired_weight=float(wish.get("DesiredWeight", variant.desired_weight)))
-    if "ServerlessUpdateConfig" in wish:
-        if variant.serverless is None:
-            raise invalid(f"Variant {variant.name} is not serverless, so it takes no ServerlessUpdateConfig.")
-        config = {**variant.serverless, **wish["ServerlessUpdateConfig"]}
-        check_concurrency(variant.name, config)
-        return replace(variant, desired_serverless=config)
     if "DesiredInstanceCount" in wish:
-        if variant.serverless:
-            raise invalid(f"Variant {variant.name} is serverless, so it takes no DesiredInstanceCount.")
         return replace(variant, desired_count=wish["DesiredInstanceCount"])
     return variant
 
@@ -239,7 +224,7 @@ def _retained(deployment: Deployment, serving: Deployment, request: Request) -> 
             return variant
         if "DesiredWeight" not in excluded:
             variant = replace(variant, weight=old.desired_weight, desired_weight=old.desired_weight)
-        if "DesiredInstanceCount" not in excluded and not (variant.serverless or old.serverless):
+        if "DesiredInstanceCount" not in excluded:
             variant = replace(variant, desired_count=old.desired_count, count=old.desired_count)
         return variant
 

@@ -11,7 +11,7 @@ from localcloud.sagemaker.capture import Capture, Exchange
 from localcloud.sagemaker.client import NoAnswer, Reply, TooLarge
 from localcloud.sagemaker.deployment import Variant
 from localcloud.sagemaker.errors import ApiError
-from localcloud.sagemaker.instance import Instance, InstanceFailed
+from localcloud.sagemaker.instance import Instance
 from localcloud.sagemaker.logs import group_of
 from localcloud.sagemaker.routing import Side
 from localcloud.server.faults import Fault, Faults
@@ -39,7 +39,6 @@ class Call:
         headers: As sent, with lower-case names.
         body: The payload.
         begun: `time.perf_counter()` at which it came in.
-        setup: Seconds of the cold start that it waited for.
         faults: What goes wrong with it.
     """
 
@@ -49,7 +48,6 @@ class Call:
     headers: dict[str, str]
     body: bytes
     begun: float
-    setup: float = 0.0
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -77,24 +75,6 @@ class Exchanges:
         Raises:
             ApiError: As InvokeEndpoint's errors.
         """
-        on_demand, serverless = call.side.fleet.on_demand.get(call.variant.name), call.variant.serverless
-        if on_demand is None or serverless is None:
-            return await self._ask(call)
-        try:
-            on_demand.enter(serverless)
-        except ApiError:
-            self._observe(call, 429, None)
-            raise
-        try:
-            call.setup = await on_demand.up(self._timeout)
-            return await self._ask(call)
-        except InstanceFailed as error:
-            self._observe(call, 0, None)
-            raise self._model_error(call.endpoint, 0, str(error)) from error
-        finally:
-            on_demand.leave(serverless)
-
-    async def _ask(self, call: Call) -> Answer:
         instance = call.side.fleet.pick(call.variant)
         if instance is None:
             # Counted as a 5XX, so that alarms see a variant whose every container is down.
@@ -184,16 +164,13 @@ class Exchanges:
             ("Invocation4XXErrors", float(400 <= status < 500), "None"),
             ("Invocation5XXErrors", float(status >= 500 or status == 0), "None"),
             ("InvocationModelErrors", float(not 200 <= status < 300), "None"),
+            ("InvocationsPerInstance", 1.0 / max(call.variant.count, 1), "None"),
         ]
-        if call.variant.serverless is None:
-            observed.append(("InvocationsPerInstance", 1.0 / max(call.variant.count, 1), "None"))
         if model_seconds is not None:
             observed += [
                 ("ModelLatency", round(model_seconds * 1e6), "Microseconds"),
                 ("OverheadLatency", round((total - model_seconds) * 1e6), "Microseconds"),
             ]
-        if call.setup:
-            observed.append(("ModelSetupTime", round(call.setup * 1e6), "Microseconds"))
         dimensions = {"EndpointName": call.endpoint, "VariantName": call.variant.name}
         sets = [dimensions]
         if call.side.by_config:

@@ -17,7 +17,6 @@ from localcloud.sagemaker.images import CONTAINER_LABEL, Image, Images, ImageUnu
 from localcloud.sagemaker.instance import Instance, InstanceFailed, InstanceSetup
 from localcloud.sagemaker.logs import ContainerLogs, group_of
 from localcloud.sagemaker.processes import environment
-from localcloud.sagemaker.serverless import OnDemand
 from localcloud.sagemaker.timing import Timing
 from localcloud.server.platform import Platform
 
@@ -55,7 +54,6 @@ class Fleet:
 
     Attributes:
         deployment: With what was found out while it was brought up: archive digests and resolved images.
-        on_demand: The serverless variants' processes, by variant.
     """
 
     def __init__(self, endpoint: str, deployment: Deployment, hosting: Hosting) -> None:
@@ -64,12 +62,9 @@ class Fleet:
         self._hosting = hosting
         self._images: dict[str, Image] = {}
         self._instances: dict[str, list[Instance]] = {variant.name: [] for variant in deployment.variants}
-        self.on_demand = {
-            variant.name: self._make_on_demand(variant.name) for variant in deployment.variants if variant.serverless
-        }
 
     async def start(self, counts: Mapping[str, int] | None = None) -> None:
-        """Bring up every instance and wait until all are healthy; of a serverless variant its process.
+        """Bring up every instance and wait until all are healthy.
 
         Args:
             counts: Instances by variant, if not as many as the deployment desires.
@@ -81,17 +76,11 @@ class Fleet:
             prepared = await _all(self._prepare(variant) for variant in self.deployment.variants)
             self.deployment = replace(self.deployment, variants=tuple(prepared))
             await _all(
-                self.on_demand[variant.name].up(self._hosting.timing.startup * 2)
-                if variant.serverless
-                else self._grow(variant, (counts or {}).get(variant.name, variant.desired_count))
-                for variant in prepared
+                self._grow(variant, (counts or {}).get(variant.name, variant.desired_count)) for variant in prepared
             )
         except BaseException:
             await self.stop(self._hosting.timing.shutdown)
             raise
-        for variant in prepared:
-            if variant.serverless:
-                self.on_demand[variant.name].rest(variant.serverless)
         self.deployment = self.deployment.map(lambda variant: replace(variant, count=variant.desired_count))
 
     async def resize(self, name: str, count: int) -> None:
@@ -125,14 +114,10 @@ class Fleet:
 
     async def drain(self) -> None:
         """End every instance when its last request is answered."""
-        for on_demand in self.on_demand.values():
-            on_demand.end()
         await asyncio.gather(*(self._retire(instance) for group in self._instances.values() for instance in group))
 
     async def stop(self, grace: float) -> None:
         """End every instance now."""
-        for on_demand in self.on_demand.values():
-            on_demand.end()
         instances = [instance for group in self._instances.values() for instance in group]
         await asyncio.gather(*(self._discard(instance, grace) for instance in instances))
 
@@ -176,15 +161,6 @@ class Fleet:
         surplus = self._instances[name][count:]
         del self._instances[name][count:]
         await asyncio.gather(*(self._retire(instance) for instance in surplus))
-
-    def _make_on_demand(self, name: str) -> OnDemand:
-        async def wake() -> None:
-            variant = self.deployment.variant(name)
-            if variant is not None:
-                await self._grow(variant, 1)
-
-        idle = self._hosting.scaled(self._hosting.timing.serverless_idle)
-        return OnDemand(wake, lambda: self._shrink(name, 0), idle)
 
     async def _launch(self, variant: Variant) -> Instance:
         identity = f"i-{secrets.token_hex(9)[:17]}"

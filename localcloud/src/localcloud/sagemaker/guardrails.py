@@ -140,9 +140,6 @@ def applied(policy: Policy, old: Deployment, new: Deployment) -> Policy:
             "The new endpoint configuration must have the same variant names as the old one when a DeploymentConfig is "
             f"used; the old one has {', '.join(names[0])}, the new one {', '.join(names[1])}."
         )
-    if old.is_serverless or new.is_serverless:
-        what = "Rolling deployments are not" if policy.kind == ROLLING else "A DeploymentConfig is not"
-        raise invalid(f"{what} supported for serverless inference endpoints: guardrails apply to instances.")
     if policy.kind == ROLLING and (len(new.variants) > 1 or len(old.variants) > 1):
         raise invalid(f"Rolling deployments are not supported for multi-variant endpoints: {', '.join(names[0])}.")
     types = [variant.instance_type or "" for side in (old, new) for variant in side.variants]

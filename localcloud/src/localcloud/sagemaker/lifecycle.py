@@ -195,17 +195,14 @@ class Lifecycle:
         wanted = from_document(endpoint["Serving"])
         for variant in wanted.variants:
             current = live.fleet.deployment.variant(variant.name)
-            if current is not None and not current.serverless and variant.desired_count != current.count:
+            if current is not None and variant.desired_count != current.count:
                 await live.fleet.resize(variant.name, variant.desired_count)
                 self._apply(live, replace(current, count=variant.desired_count, desired_count=variant.desired_count))
         for variant in wanted.variants:
             current = live.fleet.deployment.variant(variant.name)
             if current is not None:
-                weight, serverless = variant.desired_weight, variant.desired_serverless
-                changed = replace(current, weight=weight, desired_weight=weight)
-                self._apply(live, replace(changed, serverless=serverless, desired_serverless=serverless))
-                if serverless:
-                    live.fleet.on_demand[variant.name].reconsider(serverless)
+                weight = variant.desired_weight
+                self._apply(live, replace(current, weight=weight, desired_weight=weight))
         live.side.routes = Routes(live.fleet.deployment.variants)
 
     def _apply(self, live: Live, changed: Variant) -> None:

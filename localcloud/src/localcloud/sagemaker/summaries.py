@@ -80,12 +80,6 @@ def _serving(variant: Variant, count: int) -> Document:
         "DesiredWeight": variant.desired_weight,
         "CurrentInstanceCount": count,
     }
-    if variant.serverless:
-        return {
-            **shown,
-            "CurrentServerlessConfig": dict(variant.serverless),
-            "DesiredServerlessConfig": dict(variant.desired_serverless or variant.serverless),
-        }
     return {**shown, "DesiredInstanceCount": variant.desired_count}
 
 
@@ -101,8 +95,6 @@ def _pending(variant: Variant, progress: Progress | None) -> Document:
         ]
         if progress.active:
             shown |= {"CurrentWeight": variant.weight, "CurrentInstanceCount": progress.active.get(variant.name, 0)}
-    if variant.desired_serverless:
-        return {**shown, "DesiredServerlessConfig": dict(variant.desired_serverless)}
     return {**shown, "DesiredInstanceCount": variant.desired_count, "InstanceType": variant.instance_type}
 
 

@@ -33,7 +33,6 @@ _VARIANT = {
     "ModelDataDownloadTimeoutInSeconds": ...,
     "ContainerStartupHealthCheckTimeoutInSeconds": ...,
     "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
-    "ServerlessConfig": ...,
 }
 _CHANNEL = {
     "ChannelName": ...,
@@ -149,14 +148,11 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "EnableNetworkIsolation": {False},
         "EnableInterContainerTrafficEncryption": ...,
         "EnableManagedSpotTraining": {False},
-        "CheckpointConfig": ...,
         "Environment": ...,
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": ...,
-        "DesiredWeightsAndCapacities": [
-            {"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ..., "ServerlessUpdateConfig": ...}
-        ],
+        "DesiredWeightsAndCapacities": [{"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ...}],
     },
 }
 

@@ -25,9 +25,6 @@ class Timing:
         shutdown: The same when the server itself stops.
         capture: Between uploads of captured data.
         logs: Between uploads of container output.
-        checkpoints: Between uploads of a training job's checkpoints.
-        serverless_idle: Without a request until a serverless variant's process ends; divided by the time scale
-            (SageMaker names no number).
         alarms: Between looks at the alarms that guard a deployment; divided by the time scale, but at least 0.1.
         retry_save: Before a background change is saved again after the disk refused it.
     """
@@ -44,7 +41,5 @@ class Timing:
     shutdown: float = 5.0
     capture: float = 3.0
     logs: float = 1.0
-    checkpoints: float = 10.0
-    serverless_idle: float = 300.0
     alarms: float = 1.0
     retry_save: float = 2.0

@@ -9,7 +9,6 @@ from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.store import Document, Store
-from localcloud.sagemaker.training_checkpoints import checkpoint_path
 from localcloud.sagemaker.training_folder import output, source
 from localcloud.sagemaker.training_runs import JOB, TrainingRuns
 from localcloud.sagemaker.training_status import UNFINISHED, described, enter
@@ -27,7 +26,7 @@ class TrainingJobs:
     """The control plane of training jobs; what follows from a request is the runs'.
 
     Differs from AWS: one instance a job, `File` mode, `S3Prefix` sources, no managed spot training, no retries, no
-    debugger and profiler, no serverless jobs; at most 8 jobs at once.
+    debugger and profiler and no checkpoints; at most 8 jobs at once.
     """
 
     def __init__(self, store: Store, account: Account, roles: Roles, runs: TrainingRuns) -> None:
@@ -172,7 +171,6 @@ def _complete(request: Request) -> Document:
         raise invalid(f"Channel names must be unique; they are {', '.join(channels)}.")
     for definition in algorithm.get("MetricDefinitions", ()):
         _require_pattern(definition)
-    checkpoint_path(request)
     _require_s3(request)
     seconds = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _RUN)
     if seconds > _LONGEST_RUN:
@@ -195,8 +193,6 @@ def _require_s3(request: Request) -> None:
         f"channel {channel['ChannelName']}": source(channel)["S3Uri"] for channel in request.get("InputDataConfig", ())
     }
     urls["OutputDataConfig.S3OutputPath"] = request["OutputDataConfig"]["S3OutputPath"]
-    if "CheckpointConfig" in request:
-        urls["CheckpointConfig.S3Uri"] = request["CheckpointConfig"]["S3Uri"]
     for where, url in urls.items():
         if not url.startswith("s3://"):
             raise invalid(f"The S3 URI of {where} is {url}; the local SageMaker takes s3://bucket/prefix.")

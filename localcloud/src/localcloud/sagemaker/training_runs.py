@@ -24,7 +24,6 @@ from localcloud.sagemaker.images import CONTAINER_LABEL, ImageUnusable, Program
 from localcloud.sagemaker.logs import TRAINING_JOBS
 from localcloud.sagemaker.processes import environment
 from localcloud.sagemaker.store import Document, Store
-from localcloud.sagemaker.training_checkpoints import Checkpoints
 from localcloud.sagemaker.training_metrics import TrainingMetrics
 from localcloud.sagemaker.training_status import UNFINISHED, enter
 from localcloud.sagemaker.training_transfer import DownloadFailed, UploadFailed
@@ -132,22 +131,14 @@ class TrainingRuns:
         identity = f"job-{secrets.token_hex(9)[:17]}"
         program = await self._program(run, identity)
         s3 = await asyncio.to_thread(run.role.client, "s3")
-        checkpoints = Checkpoints(run.folder, run.job, s3)
         await asyncio.to_thread(training_folder.make, run.folder, run.job)
         if not await self._goes_on(run, "Downloading"):
             return None
         await asyncio.to_thread(training_folder.download, run.folder, run.job, s3)
-        await asyncio.to_thread(checkpoints.restore)
         if not await self._goes_on(run, "Training"):
             return None
-        saving = asyncio.get_running_loop().create_task(self._save(checkpoints))
-        try:
-            reason = await self._train(run, program, identity)
-        finally:
-            saving.cancel()
-            await asyncio.wait([saving])
+        reason = await self._train(run, program, identity)
         await self._change(run.name, lambda job: enter(job, "Uploading", self._account.now()))
-        await asyncio.to_thread(checkpoints.save)
         await asyncio.to_thread(training_folder.upload, run.folder, run.job, s3, model=reason is None)
         return reason
 
@@ -165,15 +156,6 @@ class TrainingRuns:
             return image.training(identity, run.folder, environment(platform, identity, wanted), labels)
         except ImageUnusable as error:
             raise _Failed(f"ClientError: {error}") from error
-
-    async def _save(self, checkpoints: Checkpoints) -> None:
-        """Put checkpoints every so often; what S3 does not take now is put when the job has ended."""
-        while True:
-            await asyncio.sleep(self._hosting.timing.checkpoints)
-            try:
-                await asyncio.to_thread(checkpoints.save)
-            except (UploadFailed, OSError) as error:
-                _log.warning("checkpoints were not put: %s", error)
 
     async def _train(self, run: _Run, program: Program, identity: str) -> str | None:
         """Run the program until it ends, is to stop, or has had its time; answers why it failed, if it did."""
