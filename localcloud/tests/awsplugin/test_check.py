@@ -51,7 +51,6 @@ LEAST: dict[str, dict[str, Any]] = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {"role": "r", "policyArn": "arn"},
     "aws:lambda/function:Function": FUNCTION,
     "aws:lambda/permission:Permission": {"action": "lambda:InvokeFunction", "function": "f", "principal": "p"},
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": {"functionName": "f"},
     "aws:lambda/eventSourceMapping:EventSourceMapping": {"eventSourceArn": "arn:aws:sqs:r:1:q", "functionName": "f"},
     "aws:sqs/queue:Queue": {},
     "aws:sqs/queuePolicy:QueuePolicy": {"queueUrl": "http://q", "policy": POLICY},

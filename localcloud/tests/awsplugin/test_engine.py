@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.awsplugin import tarball
+from localcloud.awsplugin.schema import schema
+from localcloud.setup import awsplugin
 from localcloud.setup.places import Places
 
 pytestmark = pytest.mark.e2e
@@ -35,18 +36,15 @@ account = aws.get_caller_identity().account_id
 key = aws.kms.Key("key", enable_key_rotation=True, deletion_window_in_days=7, tags=tags)
 bucket = aws.s3.Bucket("data", force_destroy=True, tags=tags)
 aws.s3.BucketVersioning("data", bucket=bucket.id, versioning_configuration={"status": "Enabled"})
-tls = aws.iam.get_policy_document_output(
-    statements=[
-        {
-            "effect": "Deny",
-            "actions": ["s3:*"],
-            "resources": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
-            "principals": [{"type": "AWS", "identifiers": ["*"]}],
-            "conditions": [{"test": "Bool", "variable": "aws:SecureTransport", "values": ["false"]}],
-        }
-    ]
-)
-aws.s3.BucketPolicy("data", bucket=bucket.id, policy=tls.json)
+deny = {
+    "Effect": "Deny",
+    "Action": "s3:*",
+    "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
+    "Principal": {"AWS": "*"},
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+tls = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [deny]})
+aws.s3.BucketPolicy("data", bucket=bucket.id, policy=tls)
 role = aws.iam.Role("role", assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
 aws.iam.RolePolicyAttachment(
     "logs", role=role.name, policy_arn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -109,8 +107,9 @@ class Stack:
         runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
         (self.folder / "Pulumi.yaml").write_text(json.dumps({"name": "engine", "runtime": runtime}))
         self.program(PROGRAM)
-        packed = tarball.write(folder / "aws.tgz", Path(sys.executable))
-        self.run("plugin", "install", "resource", "aws", tarball.version(), "--file", str(packed))
+        packed = folder / "aws.tgz"
+        packed.write_bytes(awsplugin.tarball(awsplugin.launcher(Path(sys.executable))))
+        self.run("plugin", "install", "resource", "aws", schema().sdk, "--file", str(packed))
         self.run("stack", "init", "test")
 
     def program(self, text: str) -> None:

@@ -121,22 +121,6 @@ CASES: list[dict[str, Any]] = [
         "first": True,
     },
     {
-        "token": "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
-        "inputs": lambda w: {
-            "functionName": w.function()["name"],
-            "maximumRetryAttempts": 1,
-            "maximumEventAgeInSeconds": 300,
-            "destinationConfig": {"onFailure": {"destination": w.queue()["arn"]}},
-        },
-        "ident": lambda s: s["functionName"],
-        "drift": lambda w, s: w.client("lambda").put_function_event_invoke_config(
-            FunctionName=s["functionName"], MaximumRetryAttempts=0, MaximumEventAgeInSeconds=300
-        ),
-        "drifted": {"maximumRetryAttempts", "destinationConfig"},
-        "change": lambda w: {"destinationConfig": None, "maximumRetryAttempts": None},
-        "replace": lambda w: {"functionName": w.name("other")},
-    },
-    {
         "token": "aws:lambda/eventSourceMapping:EventSourceMapping",
         "inputs": lambda w: {
             "eventSourceArn": w.queue()["arn"],

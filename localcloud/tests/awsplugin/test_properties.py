@@ -64,7 +64,6 @@ def containers(w: World) -> dict[str, Any]:
     return {**inputs, "containers": [{**one, "containerHostname": "first"}]}
 
 
-# What the local SageMaker does not hold yet is in test_requests.py.
 CASES: list[tuple[str, str, Callable[[World], dict[str, Any]]]] = [
     (
         "a locked bucket",
@@ -187,11 +186,6 @@ CASES: list[tuple[str, str, Callable[[World], dict[str, Any]]]] = [
         "a permission for an account",
         "aws:lambda/permission:Permission",
         lambda w: {"function": w.function()["name"], "action": "lambda:InvokeFunction", "principal": "000000000000"},
-    ),
-    (
-        "asynchronous settings of a version",
-        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
-        lambda w: {"functionName": published(w), "qualifier": "1", "maximumRetryAttempts": 0},
     ),
     (
         "a mapping of some messages of a queue, by the function's ARN",

@@ -8,8 +8,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from localcloud.testing import MODEL_SERVER as SERVER
-
 ACCOUNT, REGION = "000000000000", "us-east-1"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model-serving:process"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/model-serving"

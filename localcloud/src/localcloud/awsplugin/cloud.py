@@ -229,7 +229,9 @@ class Scope:
     @property
     def partition(self) -> str:
         """`aws`, `aws-cn` or `aws-us-gov`, by the region."""
-        return partition(self.region)
+        if self.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN in this scope's region and account."""
@@ -250,10 +252,3 @@ class Scope:
             if self.cloud.cancelled.wait(pause):
                 raise Failure(f"cancelled while waiting for {what}")
             pause = min(every, pause * 1.5)
-
-
-def partition(region: str) -> str:
-    """The partition of a region."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -33,11 +33,11 @@ def install(places: Places, engine: Path | None = None) -> bool:
         Whether it had to be installed.
     """
     version = sdk_version(places.lock("app"))
-    launcher = _LAUNCHER.format(python=str(places.python).replace("'", "'\\''")).encode()
+    text = launcher(places.python)
     plugins = places.pulumi_home / "plugins"
     folder = plugins / f"resource-aws-v{version}"
     unfinished = [folder.with_name(f"{folder.name}.partial")]
-    if not any(map(Path.exists, unfinished)) and _content(folder / _NAME) == launcher:
+    if not any(map(Path.exists, unfinished)) and _content(folder / _NAME) == text:
         return False
     for other in plugins.glob("resource-aws-v*"):
         shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink()
@@ -45,7 +45,7 @@ def install(places: Places, engine: Path | None = None) -> bool:
     pulumi = (engine or shell.engine(places)) / "pulumi"
     with tempfile.TemporaryDirectory(dir=places.state) as scratch:
         packed = Path(scratch, "aws.tgz")
-        packed.write_bytes(_tarball(launcher))
+        packed.write_bytes(tarball(text))
         run(
             [pulumi, "plugin", "install", "resource", "aws", version, "--file", packed],
             what="Installing the local aws plugin",
@@ -71,7 +71,13 @@ def sdk_version(lock: Path) -> str:
     return found.group(1)
 
 
-def _tarball(launcher: bytes) -> bytes:
+def launcher(python: Path) -> bytes:
+    """The text of the plugin's command, which runs in the environment of that interpreter."""
+    return _LAUNCHER.format(python=str(python).replace("'", "'\\''")).encode()
+
+
+def tarball(launcher: bytes) -> bytes:
+    """The plugin as `pulumi plugin install resource aws VERSION --file aws.tgz` takes it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         member = tarfile.TarInfo(_NAME)

@@ -29,7 +29,6 @@ TYPES: dict[str, str] = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "iam",
     "aws:lambda/function:Function": "lambda_",
     "aws:lambda/permission:Permission": "lambda_",
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": "lambda_",
     "aws:lambda/eventSourceMapping:EventSourceMapping": "event_sources",
     "aws:sqs/queue:Queue": "sqs",
     "aws:sqs/queuePolicy:QueuePolicy": "sqs",

@@ -86,10 +86,10 @@ _MODEL = (
     "primaryContainer",
     "containers",
     "enableNetworkIsolation",
-    "inferenceExecutionConfig",
     "vpcConfig",
 )
 _CONTAINER = {"mode": "SingleModel"}
+_NO_CONTAINER = ("multiModelConfig", "inferenceSpecificationName")
 
 
 def _create_model(s: Scope, p: Props) -> Props:
@@ -120,10 +120,9 @@ RESOURCE_MODEL = Resource(
     props={
         "name": Prop(replace=True, computed=True),
         "executionRoleArn": Prop(replace=True),
-        "primaryContainer": Prop(replace=True, inner=_CONTAINER),
-        "containers": Prop(replace=True, inner=_CONTAINER),
+        "primaryContainer": Prop(replace=True, inner=_CONTAINER, without=_NO_CONTAINER),
+        "containers": Prop(replace=True, inner=_CONTAINER, without=_NO_CONTAINER),
         "enableNetworkIsolation": Prop(replace=True, default=False),
-        "inferenceExecutionConfig": Prop(replace=True, computed=True),
         "vpcConfig": Prop(replace=True),
     },
     ident="name",
@@ -142,7 +141,6 @@ CONFIG = Names(
         "name": "EndpointConfigName",
         "kmsKeyArn": "KmsKeyId",
         "volumeSizeInGb": "VolumeSizeInGB",
-        "memorySizeInMb": "MemorySizeInMB",
         "enableSsmAccess": "EnableSSMAccess",
         "routingConfigs": "RoutingConfig*",
         "s3OutputPath": "S3OutputPath",
@@ -153,7 +151,6 @@ _CONFIG = (
     "productionVariants",
     "shadowProductionVariants",
     "dataCaptureConfig",
-    "asyncInferenceConfig",
     "executionRoleArn",
     "kmsKeyArn",
 )
@@ -164,6 +161,7 @@ _VARIANT: dict[str, Any] = {
     "volumeSizeInGb": ...,
     "enableSsmAccess": False,
 }
+_NO_VARIANT = ("serverlessConfig", "managedInstanceScaling", "coreDumpConfig")
 
 
 def _create_config(s: Scope, p: Props) -> Props:
@@ -198,10 +196,9 @@ ENDPOINT_CONFIGURATION = Resource(
     props={
         "name": Prop(replace=True, computed=True),
         "namePrefix": Prop(replace=True, local=True),
-        "productionVariants": Prop(replace=True, inner=_VARIANT),
-        "shadowProductionVariants": Prop(replace=True, inner=_VARIANT),
+        "productionVariants": Prop(replace=True, inner=_VARIANT, without=_NO_VARIANT),
+        "shadowProductionVariants": Prop(replace=True, inner=_VARIANT, without=_NO_VARIANT),
         "dataCaptureConfig": Prop(replace=True, inner={"enableCapture": False, "captureContentTypeHeader": ...}),
-        "asyncInferenceConfig": Prop(replace=True),
         "executionRoleArn": Prop(replace=True),
         "kmsKeyArn": Prop(replace=True),
     },
