@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
 RUN_IN_CI = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [README, ROOT / "model" / "README.md", ROOT / "requirements" / "README.md", *DOCS]
+DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "localcloud" / "docs").glob("*.md")])
+PAGES = [README, *(ROOT / room / "README.md" for room in ("model", "requirements", "localcloud")), *DOCS]
 
 
 def commands(page: Path) -> list[str]:

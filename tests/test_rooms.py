@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -29,9 +31,10 @@ PULUMI = {"pulumi", "pulumi_aws"}
 def modules() -> dict[str, Path]:
     """Every module of the rooms, by its dotted name."""
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        ".".join(path.relative_to(top).with_suffix("").parts): path
         for room in MAY
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for top in [ROOT / "localcloud" / "src" if room == "localcloud" else ROOT]
+        for path in sorted((top / room).rglob("*.py"))
     }
 
 
@@ -123,3 +126,22 @@ def test_the_page_on_design_names_every_folder_of_the_rooms() -> None:
     for room in ("rollout", "monitoring", "retraining", "platforms", "infra"):
         for path in (ROOT / room).glob("*/*.py"):
             assert f"`{path.parent.name}/`" in page, f"{room}/{path.parent.name}"
+
+
+FACE = ("localcloud.process", "localcloud.setup", "localcloud.testing")
+"""What the local cloud's README calls its public face."""
+
+
+def test_nothing_of_the_local_cloud_is_used_but_its_public_face() -> None:
+    users = [path for room in (*MAY, "tests") if room != "localcloud" for path in (ROOT / room).rglob("*.py")]
+    taken = {name for path in users for name in imports(path) if name.startswith("localcloud.")}
+    deep = {name for name in taken if name.startswith("localcloud.setup.") and name.count(".") > 2}
+    assert taken
+    assert {name for name in taken if not name.startswith(FACE)} | deep == set()
+
+
+def test_the_local_cloud_names_nothing_of_this_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    listed = subprocess.run(["git", "ls-files", "localcloud"], cwd=ROOT, capture_output=True, text=True, check=True)
+    named = [file for file in listed.stdout.split() if project in (ROOT / file).read_text(errors="replace").lower()]
+    assert named == []

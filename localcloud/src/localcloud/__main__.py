@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from localcloud import process
-from localcloud.server import fault_commands, orphans
+from localcloud import fault_commands, process
+from localcloud.server import orphans
 from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
@@ -87,7 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument("--state", type=Path, required=True, help="folder that holds everything of this cloud")
     port = argparse.ArgumentParser(add_help=False)
-    port.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default %(default)s)")
+    port.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("LOCALCLOUD_PORT") or DEFAULT_PORT,
+        help="port on 127.0.0.1 (default %(default)s)",
+    )
     port.add_argument("--config", type=Path, help="a localcloud.toml")
     port.add_argument(
         "--time-scale",

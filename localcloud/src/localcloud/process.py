@@ -24,7 +24,7 @@ from typing import IO
 
 from localcloud.server import orphans
 from localcloud.server.files import require_writable
-from localcloud.setup.places import Places
+from localcloud.setup.places import SET_UP, Places
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 15.0
@@ -77,7 +77,7 @@ def find_python(root: Path) -> Path:
     else:
         raise ProcessError(f"{root} has no pyproject.toml, so no environment was set up for it; pass --python")
     if not python.exists():
-        raise ProcessError(f"the local cloud's environment is missing ({python}); run `make setup`")
+        raise ProcessError(f"the local cloud's environment is missing ({python}); {SET_UP}")
     return python
 
 
@@ -222,8 +222,8 @@ def require_free(port: int) -> None:
             holder = orphans.holder_of(port)
             held = f" by {holder}" if holder else ""
             raise ProcessError(
-                f"port {port} on 127.0.0.1 is in use{held}: stop that, or take another port: "
-                f"LOCALCLOUD_PORT={port + 1 if port < 65535 else port - 1} make up"
+                f"port {port} on 127.0.0.1 is in use{held}: stop that, or take another port, "
+                f"such as LOCALCLOUD_PORT={port + 1 if port < 65535 else port - 1}"
             ) from error
 
 

@@ -79,7 +79,7 @@ CASES: list[dict[str, Any]] = [
             "description": "rolls back",
             "timeout": 60,
             "memorySize": 256,
-            "environment": {"variables": {"ENDPOINT_NAME": "flights"}},
+            "environment": {"variables": {"ENDPOINT_NAME": "orders"}},
             "reservedConcurrentExecutions": 1,
             "deadLetterConfig": {"targetArn": w.queue()["arn"]},
             "tracingConfig": {"mode": "Active"},

@@ -19,7 +19,7 @@ def policy(action: str, resource: str = "*", **more: Any) -> str:
 
 
 def query(name: str, metric: str) -> dict[str, Any]:
-    where = {"EndpointName": "flights", "VariantName": "v1"}
+    where = {"EndpointName": "orders", "VariantName": "v1"}
     inner = {"metricName": metric, "namespace": "AWS/SageMaker", "period": 60, "stat": "Sum", "dimensions": where}
     return {"id": name, "metric": inner}
 
@@ -149,7 +149,7 @@ CASES: list[dict[str, Any]] = [
             "metricQueries": None,
             "metricName": "ModelLatency",
             "namespace": "AWS/SageMaker",
-            "dimensions": {"EndpointName": "flights", "VariantName": "v1"},
+            "dimensions": {"EndpointName": "orders", "VariantName": "v1"},
             "period": 60,
             "extendedStatistic": "p99",
             "unit": "Microseconds",

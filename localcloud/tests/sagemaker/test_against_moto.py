@@ -102,7 +102,7 @@ def both(stage: Any, moto: str) -> Witnesses:
 def test_the_registry_answers_as_motos_does(both, stage):
     name, url = stage.name("group"), f"s3://{stage.bucket}/any/model.tar.gz"
     arn = f"arn:aws:sagemaker:us-east-1:ACCOUNT:model-package/{name}/1"
-    tags = [{"Key": "team", "Value": "flights"}]
+    tags = [{"Key": "team", "Value": "orders"}]
     statistics = {"Statistics": {"ContentType": "application/json", "S3Uri": url}}
     both.same("create_model_package_group", ModelPackageGroupName=name, ModelPackageGroupDescription="d", Tags=tags)
     both.same(
@@ -162,7 +162,7 @@ def test_training_jobs_answer_as_motos_do(both, stage):
     job = job_of(stage.name("j"), depth="3")
     job["RoleArn"] = stage.role({"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"})
     job["OutputDataConfig"]["S3OutputPath"] = f"s3://{stage.bucket}/{stage.prefix}"
-    both.same("create_training_job", **job, Tags=[{"Key": "team", "Value": "flights"}])
+    both.same("create_training_job", **job, Tags=[{"Key": "team", "Value": "orders"}])
     stage.over(stage.name("j"))
     differ = {
         "AlgorithmSpecification.MetricDefinitions": "invented",
@@ -179,7 +179,7 @@ def test_training_jobs_answer_as_motos_do(both, stage):
 def test_models_configs_and_endpoints_answer_as_motos_do(both, stage):
     name, model = stage.name("x"), stage.model("m")
     url = f"s3://{stage.bucket}/{model}/model.tar.gz"
-    tags = [{"Key": "team", "Value": "flights"}]
+    tags = [{"Key": "team", "Value": "orders"}]
     container = {"Image": IMAGE, "ModelDataUrl": url, "Environment": {"A": "B"}}
     created = {"ModelName": name, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
     both.same("create_model", **created, Tags=tags)

@@ -53,7 +53,7 @@ def flushed(capture: Capture, aws: Any) -> dict[str, list[Any]]:
 
 
 def test_a_record_has_sagemakers_form_and_its_key_sagemakers_layout(capture, aws):
-    capture.record(CONFIG, exchange(inference_id="flight-1", custom_attributes="trace=1"))
+    capture.record(CONFIG, exchange(inference_id="order-1", custom_attributes="trace=1"))
     capture.record(CONFIG, exchange(time=NOON + 0.5))
     ((key, records),) = flushed(capture, aws).items()
     assert re.fullmatch(r"capture/e/v/2013/04/05/11/59-59-250-[0-9a-f-]{36}\.jsonl", key)
@@ -77,7 +77,7 @@ def test_a_record_has_sagemakers_form_and_its_key_sagemakers_layout(capture, aws
         },
         "eventMetadata": {
             "customAttributes": ["trace=1"],
-            "inferenceId": "flight-1",
+            "inferenceId": "order-1",
             "inferenceTime": "2013-04-05T11:59:59Z",
         },
         "eventVersion": "0",

@@ -60,7 +60,7 @@ def test_boto3_takes_an_endpoint_through_its_life(stage):
         ContentType=JSON,
         Accept=JSON,
         CustomAttributes="trace=1",
-        InferenceId="flight-1",
+        InferenceId="order-1",
         TargetVariant="b",
         Body=b"{}",
     )
@@ -78,7 +78,7 @@ def test_boto3_takes_an_endpoint_through_its_life(stage):
     )
     assert captured["Key"].startswith(f"{stage.prefix}/capture/{endpoint}/b/{datetime.now(UTC):%Y/%m/%d}")
     record = json.loads(stage.s3.get_object(Bucket=stage.bucket, Key=captured["Key"])["Body"].read())
-    assert record["eventMetadata"]["inferenceId"] == "flight-1"
+    assert record["eventMetadata"]["inferenceId"] == "order-1"
     assert record["captureData"]["endpointInput"]["data"] == "{}"
 
     logs, group = stage.cloud.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint}"

@@ -29,7 +29,7 @@ async def refusal(call: Any) -> tuple[str, str]:
 
 def test_packages_are_versioned_in_their_group_and_keep_what_they_were_given(inside):
     given = {
-        "ModelPackageGroupName": "flights",
+        "ModelPackageGroupName": "orders",
         "ModelPackageDescription": "a model",
         "InferenceSpecification": SPECIFICATION,
         "ModelApprovalStatus": "PendingManualApproval",
@@ -42,9 +42,9 @@ def test_packages_are_versioned_in_their_group_and_keep_what_they_were_given(ins
 
     async def scenario():
         async with inside.running():
-            await inside.call("CreateModelPackageGroup", ModelPackageGroupName="flights")
+            await inside.call("CreateModelPackageGroup", ModelPackageGroupName="orders")
             arns = [(await inside.call("CreateModelPackage", **given))["ModelPackageArn"] for _ in range(2)]
-            assert arns == [f"{ARN}:model-package/flights/1", f"{ARN}:model-package/flights/2"]
+            assert arns == [f"{ARN}:model-package/orders/1", f"{ARN}:model-package/orders/2"]
             package = await inside.call("DescribeModelPackage", ModelPackageName=arns[1])
             assert given.items() <= package.items()
             assert (package["ModelPackageVersion"], package["ModelPackageStatus"]) == (2, "Completed")

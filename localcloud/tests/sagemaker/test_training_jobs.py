@@ -145,12 +145,12 @@ def test_each_status_is_told_to_the_event_bus(inside):
     async def scenario() -> None:
         async with inside.running():
             request = job_of("j")
-            await inside.call("CreateTrainingJob", **request, Tags=[{"Key": "team", "Value": "flights"}])
+            await inside.call("CreateTrainingJob", **request, Tags=[{"Key": "team", "Value": "orders"}])
             job = await inside.over("j")
         told = inside.bus.of_job("j")
         assert [event["SecondaryStatus"] for event in told] == statuses(job)
         assert told[-1]["TrainingJobStatus"] == "Completed"
-        assert told[-1]["Tags"] == {"team": "flights"}
+        assert told[-1]["Tags"] == {"team": "orders"}
         assert told[-1]["TrainingEndTime"] == round(job["TrainingEndTime"] * 1000)
 
     run(scenario())

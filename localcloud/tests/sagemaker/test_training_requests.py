@@ -216,7 +216,7 @@ def test_a_page_is_filled_before_statuses_are_looked_at(inside):
 def test_a_job_bears_tags(inside):
     async def scenario() -> None:
         async with inside.running():
-            tags = [{"Key": "team", "Value": "flights"}]
+            tags = [{"Key": "team", "Value": "orders"}]
             created = await inside.call("CreateTrainingJob", **job_of("j"), Tags=tags)
             listed = await inside.call("ListTags", ResourceArn=created["TrainingJobArn"])
             described = await inside.over("j")

@@ -17,7 +17,7 @@ def test_invoke_endpoint_names_the_endpoint_of_its_path_in_lower_case():
     assert request is not None
     assert request.action == "InvokeEndpoint"
     assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
-        "arn:aws:sagemaker:us-east-1:000000000000:endpoint/flights"
+        "arn:aws:sagemaker:us-east-1:000000000000:endpoint/orders"
     ]
 
 
@@ -67,9 +67,9 @@ def test_cloudwatch_is_read_in_each_of_its_protocols(path, headers, body, parame
 
 
 def test_a_dashboard_has_no_region_in_its_arn():
-    request = authorization.Request("PutDashboard", {"DashboardName": "flights"})
+    request = authorization.Request("PutDashboard", {"DashboardName": "orders"})
     assert authorization.cloudwatch_resources(request, REGION, ACCOUNT) == [
-        "arn:aws:cloudwatch::000000000000:dashboard/flights"
+        "arn:aws:cloudwatch::000000000000:dashboard/orders"
     ]
 
 

@@ -43,9 +43,9 @@ def test_a_fault_that_makes_no_sense_is_refused_with_the_member(document, words)
 
 def test_a_fault_ends_after_its_calls_and_when_it_is_cleared():
     faults = Faults()
-    first = faults.add({"endpoint": "flights-*", "variant": "*", "effect": "error", "calls": 2})
+    first = faults.add({"endpoint": "orders-*", "variant": "*", "effect": "error", "calls": 2})
     second = faults.add({"service": "sagemaker", "operation": "Update*", "effect": "throttle"})
-    assert [len(faults.of_variant("flights-dev", "v")) for _ in range(3)] == [1, 1, 0]
+    assert [len(faults.of_variant("orders-dev", "v")) for _ in range(3)] == [1, 1, 0]
     assert faults.of_variant("other", "v") == []
     assert faults.all() == [second]
     assert first.hits == 2
@@ -58,10 +58,10 @@ def test_a_fault_ends_after_its_calls_and_when_it_is_cleared():
 
 def test_a_fault_of_an_operation_can_be_limited_to_requests_about_one_thing():
     faults = Faults()
-    fault = faults.add({"service": "dynamodb", "operation": "*", "effect": "error", "containing": "flights"})
+    fault = faults.add({"service": "dynamodb", "operation": "*", "effect": "error", "containing": "orders"})
     assert faults.of_call("dynamodb", "PutItem", b'{"Key": "other"}') is None
-    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "flights"}') is fault
-    assert (fault.hits, fault.as_dict()["containing"]) == (1, "flights")
+    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "orders"}') is fault
+    assert (fault.hits, fault.as_dict()["containing"]) == (1, "orders")
 
 
 def test_a_fault_ends_when_its_time_is_over(monkeypatch):
@@ -169,13 +169,13 @@ def test_the_command_adds_lists_and_clears(cloud, ask):
         return subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
 
     added = json.loads(command("variant", "e", "v", "error", "--status", "502", "--share", "0.5").stdout)
-    command("api", "cloudwatch", "GetMetricData", "throttle", "--calls", "3", "--containing", "flights")
+    command("api", "cloudwatch", "GetMetricData", "throttle", "--calls", "3", "--containing", "orders")
     listed = json.loads(command("list").stdout)
     assert [(fault["effect"], fault.get("status"), fault.get("calls")) for fault in listed] == [
         ("error", 502, None),
         ("throttle", None, 3),
     ]
-    assert listed[1]["containing"] == "flights"
+    assert listed[1]["containing"] == "orders"
     assert listed == ask()["faults"]
     assert "1 faults cleared" in command("clear", added["id"]).stderr
     assert "1 faults cleared" in command("clear").stderr

@@ -135,11 +135,11 @@ def test_a_metric_may_be_allowed_by_its_namespace(functions):
         "iam-allowed",
         Action="cloudwatch:PutMetricData",
         Resource="*",
-        Condition={"StringEquals": {"cloudwatch:namespace": "modelstack"}},
+        Condition={"StringEquals": {"cloudwatch:namespace": "shop"}},
     )
     data = [{"MetricName": "DriftEvidence", "Value": 0.1}]
     call = ("iam-allowed", "cloudwatch", "put_metric_data")
-    assert functions.call(*call, Namespace="modelstack", MetricData=data) == "done"
+    assert functions.call(*call, Namespace="shop", MetricData=data) == "done"
     assert functions.call(*call, Namespace="another", MetricData=data)["code"] == "AccessDenied"
 
 

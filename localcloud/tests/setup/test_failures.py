@@ -116,7 +116,7 @@ def test_the_environment_of_a_checkout_that_was_not_set_up_cannot_be_printed(
 
     said = capsys.readouterr()
     assert said.out == ""
-    assert "make setup" in said.err
+    assert "localcloud.setup install" in said.err
 
 
 def test_a_folder_that_cannot_be_written_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

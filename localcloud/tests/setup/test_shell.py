@@ -1,4 +1,4 @@
-"""`make env` points a client at the local stack, and at nothing else."""
+"""What `env` prints points a client at the local stack, and at nothing else."""
 
 from __future__ import annotations
 

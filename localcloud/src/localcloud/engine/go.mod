@@ -1,4 +1,4 @@
-module modelstack/localcloud/engine
+module localcloud/engine
 
 go 1.26.6
 

@@ -4,9 +4,9 @@ They are kept in memory only, until they are used up, run out, or are cleared; a
 
 Example:
     >>> faults = Faults()
-    >>> faults.add({"endpoint": "flights", "variant": "challenger", "effect": "error", "status": 500, "share": 0.5})
+    >>> faults.add({"endpoint": "orders", "variant": "challenger", "effect": "error", "status": 500, "share": 0.5})
     >>> faults.add({"service": "sagemaker", "operation": "UpdateEndpoint", "effect": "drop_after", "calls": 1})
-    >>> faults.add({"service": "dynamodb", "operation": "PutItem", "effect": "throttle", "containing": "flights"})
+    >>> faults.add({"service": "dynamodb", "operation": "PutItem", "effect": "throttle", "containing": "orders"})
 """
 
 from __future__ import annotations

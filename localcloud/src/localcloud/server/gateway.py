@@ -1,7 +1,7 @@
 """Enters our own services in ministack's router, handlers and IAM tables.
 
 These tables are ministack's private names: the version is pinned in `requirements/localcloud.in`, and
-`tests/localcloud/server/test_ministack_contract.py` fails when one of them moves.
+`tests/server/test_ministack_contract.py` fails when one of them moves.
 """
 
 # ministack is installed in the local cloud's environment only, where the type checker does not look.

@@ -1,6 +1,6 @@
 """What ministack 1.5.33 does otherwise than AWS where this cloud needs it, each put right in one place.
 
-`tests/localcloud/server/test_ministack_contract.py` holds the names used here.
+`tests/server/test_ministack_contract.py` holds the names used here.
 """
 
 # ministack is installed in the local cloud's environment only, where the type checker does not look.

@@ -87,7 +87,7 @@ def _lock(places: Places, options: argparse.Namespace) -> None:
 
 def _clean(places: Places, _: argparse.Namespace) -> None:
     if places.server_record.exists():
-        raise SetupFailed("The local cloud may still be running", "Run `make down` first.")
+        raise SetupFailed("The local cloud may still be running", "Stop it first.")
     with exclusive(places.state / "setup.lock", str(places.root)):
         for folder in (places.venv, places.state):
             shutil.rmtree(folder, ignore_errors=True)

@@ -67,7 +67,7 @@ def sdk_version(lock: Path) -> str:
     """
     found = re.search(r"^pulumi-aws==(\S+)", lock.read_text(), re.MULTILINE)
     if not found:
-        raise SetupFailed(f"{lock} does not name pulumi-aws", "Run `make lock`.")
+        raise SetupFailed(f"{lock} does not name pulumi-aws", "Name it in requirements/app.in, and compile the locks.")
     return found.group(1)
 
 

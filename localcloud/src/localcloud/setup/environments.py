@@ -61,7 +61,7 @@ class Installer:
 def project(places: Places, installer: Installer, level: str) -> bool:
     """Bring `.venv` to at least `level`, and the project into it.
 
-    A larger set that is there stays: after `make test`, `make up` renews what the tests need, too.
+    A larger set that is there stays: after the tests' own set-up, any other renews what the tests need, too.
 
     Returns:
         Whether anything had to be done.

@@ -14,6 +14,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 ENGINE_MODULE = _PACKAGE / "engine"
 """The Go module that the engine is built from."""
 OWN_LOCKS = _PACKAGE / "locks"
+SET_UP = "run the project's set-up, `python -m localcloud.setup install`"
+"""What to do when something of it is missing."""
 
 
 @dataclass(frozen=True)
