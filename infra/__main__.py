@@ -8,19 +8,14 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from infra.aws import outputs, place, verdict
-from infra.aws.advance import Advance
-from infra.aws.journal import Journal
-from infra.aws.labels import Labels
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
 from infra.aws.package import Package
 from infra.aws.place import Place
-from infra.aws.probe import Probe
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
 from infra.aws.serving import Serving
-from infra.aws.slo import Slo
 from infra.aws.trial import Rollout
 from infra.config.checkout import ROOT, check_model
 from infra.config.settings import Settings
@@ -85,29 +80,13 @@ async def main() -> None:
 
 def release(settings: Settings, here: Place, plan: ServingPlan, registry: Registry, package: Package) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
-    names, watch = here.names, settings.monitoring
+    names = here.names
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
-    journal = Journal("journal", names)
-    rollback = Rollback("rollback", names, registry=registry, code=code)
+    rollback = Rollback("rollback", names, registry=registry, code=code, scheduled=settings.scheduled)
     site = rollback.site
-    advance = Advance("advance", site, rollback=rollback)
-    monitoring = Monitoring(
-        "monitoring", site, plan=plan, settings=watch, objective=objective, rollout=settings.rollout
-    )
-    every = settings.slo.probe_minutes
-    probe = Probe("probe", site, minutes=every) if every else None
-    Slo(
-        "slo",
-        names,
-        plan=plan,
-        objective=objective,
-        finest=min(watch.period_seconds, 60),
-        silent=probe.silent if probe else None,
-        alerts=site.alerts,
-    )
-    Labels("labels", site, plan=plan, settings=watch)
+    monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)
     if settings.retraining.enabled:
         Retraining("retraining", site, settings=settings)
     serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
@@ -118,15 +97,15 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         target=plan.kept.as_dict() if plan.kept else package.release(),
         settings=settings.trial,
         instances=settings.serving.instance_count,
-        monitoring=watch,
+        monitoring=settings.monitoring,
         state=here.state,
-        opts=Opts(provider=here.provider, depends_on=[journal, rollback, advance, monitoring, serving]),
+        opts=Opts(provider=here.provider, depends_on=[rollback, monitoring, serving]),
     )
     outputs.export(
         outputs.of_registry(names, registry)
         | outputs.of_champion(package, rollout)
         | {"slo": objective.as_dict()}
-        | outputs.of_watch(names, rollback, journal, os.environ.get("AWS_ENDPOINT_URL"))
+        | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL"))
     )
     return rollout
 

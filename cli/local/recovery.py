@@ -24,7 +24,6 @@ _NAMED = {
     "aws:dynamodb/table:Table": "name",
     "aws:ecr/repository:Repository": "name",
     "aws:iam/role:Role": "name",
-    "aws:kms/alias:Alias": "name",
     "aws:lambda/function:Function": "name",
     "aws:lambda/permission:Permission": "statementId",
     "aws:s3/bucket:Bucket": "bucket",
@@ -32,6 +31,7 @@ _NAMED = {
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "name",
     "aws:sagemaker/model:Model": "name",
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": "modelPackageGroupName",
+    "aws:scheduler/schedule:Schedule": "name",
 }
 
 

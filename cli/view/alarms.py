@@ -12,7 +12,7 @@ from platforms.aws.alarm_events import with_numbers
 
 # As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
 _OWN = re.compile(
-    r"v-[0-9a-f]+-[\w-]+|[a-z]+-errors|[a-z]+-dead-letters|labels-late|slo-(page|ticket)|probe-silent|burn-[a-z]+-[a-z]+"
+    r"v-[0-9a-f]+-[\w-]+|(rollback|functions)-failing|slo-(page|ticket)|probe-silent|burn-(fast|slow|still)"
 )
 _SEVERITY = re.compile(r"Severity: (page|ticket)\.")
 

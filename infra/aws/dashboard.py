@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from infra.aws.own_alarms import LATE_MINUTES
 from infra.config.settings import MonitoringSettings
 from infra.plan import beyond_chance
-from monitoring.labels.pairs import INVALID, UNUSABLE
+from monitoring.labels.pairs import DELAY, INVALID, UNUSABLE
 from monitoring.labels.standing import EVIDENCE, SEGMENT_ERROR
 from monitoring.objectives.slo import SLIS, Objective
 from platforms.aws.metrics import slower_than
@@ -19,8 +21,15 @@ WIDTH, HEIGHT = 12, 6
 UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
 
 
-def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) -> str:
-    """The body as canonical JSON. Variants are searched for, so a new release does not change it."""
+def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, scheduled: Sequence[str]) -> str:
+    """The body as canonical JSON. Variants are searched for, so a new release does not change it.
+
+    Args:
+        names: The stack's names.
+        settings: When an alarm rings.
+        objective: What users are promised.
+        scheduled: The handlers of the functions besides that of the rollback.
+    """
     widgets = [
         _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
         *_service(names, settings),
@@ -28,6 +37,7 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective) 
         _budget(names, objective),
         *_labels(names, settings),
         *_contract(names, settings),
+        *_own(names, ("rollback", *scheduled)),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
     return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
@@ -128,6 +138,29 @@ def _contract(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]
     ]
 
 
+def _own(names: Names, handlers: Sequence[str]) -> list[dict[str, Any]]:
+    """What does not do its work: the metrics of `own_alarms`."""
+    queues = (names.dead_letters, names.captures_dead_letters, names.labels_dead_letters)
+    depth, endpoint = "ApproximateNumberOfMessagesVisible", ["EndpointName", names.endpoint]
+    return [
+        _lines(
+            "Functions that fail, and events that none could handle",
+            names,
+            [
+                *(["AWS/Lambda", "Errors", "FunctionName", names.function(one), {"stat": "Sum"}] for one in handlers),
+                *(["AWS/SQS", depth, "QueueName", queue, {"stat": "Maximum"}] for queue in queues),
+                ["modelstack", "DriftUnmeasured", *endpoint, {"stat": "Sum"}],
+            ],
+        ),
+        _lines(
+            "How late captures and labels are counted, seconds",
+            names,
+            [["modelstack", DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
+            line=60 * LATE_MINUTES,
+        ),
+    ]
+
+
 def _period(settings: MonitoringSettings) -> int:
     return max(settings.period_seconds, 60)
 
@@ -192,11 +225,16 @@ def _graph(title: str, names: Names, expressions: dict[str, str], *, line: float
     shown = [
         {"expression": text, "label": label} if label else {"expression": text} for label, text in expressions.items()
     ]
+    return _lines(title, names, [[{**item, "id": f"e{index}"}] for index, item in enumerate(shown, start=1)], line=line)
+
+
+def _lines(title: str, names: Names, metrics: list[list[Any]], *, line: float | None = None) -> dict[str, Any]:
+    """Curves of metrics, each as a dashboard's body has it."""
     properties: dict[str, Any] = {
         "title": title,
         "region": names.region,
         "view": "timeSeries",
-        "metrics": [[{**item, "id": f"e{index}"}] for index, item in enumerate(shown, start=1)],
+        "metrics": metrics,
         "yAxis": {"left": {"min": 0}},
     }
     if line is not None:

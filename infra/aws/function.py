@@ -10,21 +10,18 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import told
 from infra.aws.site import Site
-from monitoring.objectives.slo import Severity
 from platforms.aws.names import Names
 
 RUNTIME = "python3.11"
-RETENTION_DAYS = 30
 
 
-class Function(pulumi.ComponentResource):
+class Function:
     """A Lambda function with a role of its own.
 
     Creates:
-        A role that may do what the statements say and write its own log; a log group; the function; an alarm on its own
-        errors.
+        A role that may do what the statements say and write into the functions' log; the function. `own_alarms` counts
+        its errors.
     """
 
     def __init__(
@@ -37,8 +34,7 @@ class Function(pulumi.ComponentResource):
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
         environment: Mapping[str, str] | None = None,
-        severity: Severity = "ticket",
-        opts: pulumi.ResourceOptions | None = None,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the function.
 
@@ -50,18 +46,13 @@ class Function(pulumi.ComponentResource):
             timeout: The longest a call may take, in seconds.
             dead_letters: The ARN of the queue for events that it could not handle.
             environment: Environment variables besides those of every function.
-            severity: How urgent it is when it fails.
-            opts: Options of the component.
+            opts: Options of each resource.
         """
-        super().__init__("modelstack:index:Function", handler, None, opts)
-        self._names, self._child = site.names, pulumi.ResourceOptions(parent=self)
+        self._name, self._site, self._opts = handler, site, opts
         names, code = site.names, site.code
         name = names.function(handler)
-        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=self._child)
+        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=opts)
         allowed = self._policy(statements)
-        log = aws.cloudwatch.LogGroup(
-            handler, name=f"/aws/lambda/{name}", retention_in_days=RETENTION_DAYS, opts=self._child
-        )
         self.function = aws.lambda_.Function(
             handler,
             name=name,
@@ -75,19 +66,21 @@ class Function(pulumi.ComponentResource):
             memory_size=256,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(names), **(environment or {})}),
             dead_letter_config=_dead_letters(dead_letters),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, log]),
+            logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=site.log),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[allowed])),
         )
-        self._errors(does, site.alerts, severity)
-        self.register_outputs({"function": self.function.arn})
 
     def runs_every(self, minutes: int) -> None:
         """Declare that the function runs every so many minutes."""
         unit = "minute" if minutes == 1 else "minutes"
-        self._ruled(
-            "schedule",
-            self.function.name,
-            f"Runs {self._name} every {minutes} {unit}",
+        aws.scheduler.Schedule(
+            self._name,
+            name=self._site.names.function(self._name),
+            description=f"Runs the function of this name every {minutes} {unit}",
             schedule_expression=f"rate({minutes} {unit})",
+            flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+            target=aws.scheduler.ScheduleTargetArgs(arn=self.function.arn, role_arn=self._site.schedules),
+            opts=self._opts,
         )
 
     def hears(self, what: str, description: str, pattern: Mapping[str, Any]) -> None:
@@ -98,19 +91,21 @@ class Function(pulumi.ComponentResource):
             description: What the events say.
             pattern: An event pattern of EventBridge.
         """
-        name = f"{self._names.function(self._name)}-{what}"
-        self._ruled(what, name, description, event_pattern=json.dumps(pattern, sort_keys=True))
-
-    def _ruled(self, what: str, name: pulumi.Input[str], description: str, **rule: Any) -> None:
         declared = f"{self._name}-{what}"
-        made = aws.cloudwatch.EventRule(declared, name=name, description=description, opts=self._child, **rule)
-        permission = self.may_be_called_by("events", made.arn, "" if what == "schedule" else f"-{what}")
+        rule = aws.cloudwatch.EventRule(
+            declared,
+            name=f"{self._site.names.function(self._name)}-{what}",
+            description=description,
+            event_pattern=json.dumps(pattern, sort_keys=True),
+            opts=self._opts,
+        )
+        permission = self.may_be_called_by("events", rule.arn, f"-{what}")
         aws.cloudwatch.EventTarget(
             declared,
-            rule=made.name,
+            rule=rule.name,
             target_id=self._name,
             arn=self.function.arn,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[permission])),
         )
 
     def may_be_called_by(self, service: str, source: pulumi.Input[str], of: str = "") -> aws.lambda_.Permission:
@@ -128,41 +123,20 @@ class Function(pulumi.ComponentResource):
             function=self.function.name,
             principal=f"{service}.amazonaws.com",
             source_arn=source,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._opts,
         )
 
     def _policy(self, statements: pulumi.Input[list[policies.Statement]]) -> aws.iam.RolePolicy:
         """What its role may do."""
-        handler, names = self._name, self._names
+        names = self._site.names
         return aws.iam.RolePolicy(
-            handler,
-            name=names.function(handler),
+            self._name,
+            name=names.function(self._name),
             role=self.role.name,
             policy=pulumi.Output.from_input(statements).apply(
-                lambda items: policies.document(policies.function_logs(names, handler), *items)
+                lambda items: policies.document(policies.function_logs(names), *items)
             ),
-            opts=self._child,
-        )
-
-    def _errors(self, does: str, alerts: pulumi.Input[str], severity: Severity) -> None:
-        """The alarm on its own errors."""
-        handler, name = self._name, self._names.function(self._name)
-        aws.cloudwatch.MetricAlarm(
-            f"{handler}-errors",
-            name=self._names.alarm(handler, "errors"),
-            **told(f"The function {name} failed. It is to {does[0].lower()}{does[1:]}", severity),
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions={"FunctionName": name},
-            statistic="Sum",
-            period=60,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            threshold=0,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",  # a count of errors: no call, no error
-            alarm_actions=[alerts],
-            opts=self._child,
+            opts=self._opts,
         )
 
 

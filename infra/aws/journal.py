@@ -38,25 +38,20 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, Record]:
         raise pulumi.RunError(said) from None
 
 
-class Journal(pulumi.ComponentResource):
-    """Where the rollout controller keeps its state, one item an endpoint, and drift what it has counted.
+def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
+    """Declare where the rollout controller keeps its state, one item an endpoint, and drift what it has counted.
 
-    Creates:
-        A table with on-demand capacity, encryption, recovery to any point in time, and an expiry: of the marks on files
-        that were counted, no other item has one.
+    A table with on-demand capacity, encryption, recovery to any point in time, and an expiry: of the marks on files
+    that were counted, no other item has one.
     """
-
-    def __init__(self, name: str, names: Names, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("modelstack:index:Journal", name, None, opts)
-        self.table = aws.dynamodb.Table(
-            "journal",
-            name=names.journal,
-            billing_mode="PAY_PER_REQUEST",
-            hash_key="endpoint",
-            attributes=[aws.dynamodb.TableAttributeArgs(name="endpoint", type="S")],
-            ttl=aws.dynamodb.TableTtlArgs(attribute_name="expires", enabled=True),
-            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
-            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.register_outputs({"table": self.table.name})
+    return aws.dynamodb.Table(
+        "journal",
+        name=names.journal,
+        billing_mode="PAY_PER_REQUEST",
+        hash_key="endpoint",
+        attributes=[aws.dynamodb.TableAttributeArgs(name="endpoint", type="S")],
+        ttl=aws.dynamodb.TableTtlArgs(attribute_name="expires", enabled=True),
+        point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+        server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
+        opts=opts,
+    )

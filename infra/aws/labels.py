@@ -14,64 +14,42 @@ from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.settings import MonitoringSettings
 from infra.plan.releases import ServingPlan
-from monitoring.labels.pairs import DELAY
 from monitoring.labels.standing import EVIDENCE
 
 SWEEP_MINUTES = 5
-LATE_MINUTES = 15
 FOLDERS = ("capture", "labels")
 
 
-class Labels(pulumi.ComponentResource):
+class Labels:
     """How captured answers are checked, and late labels joined with them.
 
     Creates:
         The ledger, a table where each half of a pair waits for the other, with an index of the labels that wait, and an
         expiry; the labels function, called for each file under `capture/` and `labels/` of the bucket and on a
-        schedule; a dead-letter queue for files that it could not take in, with an alarm on its depth; an alarm that
-        rings when files wait long; per variant an alarm that rings when its concept has moved.
+        schedule; a dead-letter queue for files that it could not take in; per variant an alarm that rings when its
+        concept has moved.
     """
 
     def __init__(
-        self,
-        name: str,
-        site: Site,
-        *,
-        plan: ServingPlan,
-        settings: MonitoringSettings,
-        opts: pulumi.ResourceOptions | None = None,
+        self, site: Site, *, plan: ServingPlan, settings: MonitoringSettings, opts: pulumi.ResourceOptions
     ) -> None:
         """Declare the path of labels.
 
         Args:
-            name: The logical name.
             site: What all functions of the stack have; the registry is where captures and labels arrive.
             plan: Which releases are declared.
             settings: How long labels take, and how far losses may rise.
-            opts: Options of the component.
+            opts: Options of each resource.
         """
-        super().__init__("modelstack:index:Labels", name, None, opts)
-        self._names, self._child = site.names, pulumi.ResourceOptions(parent=self)
+        self._names, self._child = site.names, opts
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._concept_alarm(variant, settings, site.alerts)
         self.ledger = self._ledger()
         self.function = self._function(site, settings)
         self._hears_of_files(site.registry.bucket)
-        self._late(site)
-        self.register_outputs({"ledger": self.ledger.name, "function": self.function.function.name})
 
     def _function(self, site: Site, settings: MonitoringSettings) -> Function:
-        queue = dead_letters(
-            "labels-dead-letters",
-            site.names.labels_dead_letters,
-            alarm=site.names.alarm("labels", "dead-letters"),
-            description="A file of labels or captures could not be taken in; the event lies in "
-            f"{site.names.labels_dead_letters}, the reason in the function's log. Once it is mended, send the event to "
-            "the function again: what was counted is not counted twice.",
-            severity="ticket",
-            alerts=site.alerts,
-            opts=self._child,
-        )
+        queue = dead_letters("labels-dead-letters", site.names.labels_dead_letters, self._child)
         function = Function(
             "labels",
             site,
@@ -109,31 +87,9 @@ class Labels(pulumi.ComponentResource):
                 )
                 for folder in FOLDERS
             ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission, self.ledger]),
-        )
-
-    def _late(self, site: Site) -> None:
-        """Rings when files have waited long, for some minutes on end: one that a person sends again is no backlog."""
-        aws.cloudwatch.MetricAlarm(
-            "labels-late",
-            name=site.names.alarm("labels", "late"),
-            **told(
-                f"Captures and labels are counted more than {LATE_MINUTES} minutes after they came: what is told of "
-                "accuracy, of the concept and of a trial's answers is as old.",
-                "ticket",
+            opts=pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[permission, self.ledger])
             ),
-            namespace="modelstack",
-            metric_name=DELAY,
-            dimensions={"EndpointName": site.names.endpoint},
-            statistic="Minimum",
-            period=60,
-            evaluation_periods=3,
-            datapoints_to_alarm=3,
-            threshold=60 * LATE_MINUTES,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",  # no file, nothing waits; one that does is counted by some call
-            alarm_actions=[site.alerts],
-            opts=self._child,
         )
 
     def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:

@@ -1,4 +1,4 @@
-"""How the releases are doing: alarms, drift, a dashboard."""
+"""How the releases are doing: alarms, drift, labels, the objective, a dashboard."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.alarm import told
-from infra.aws.arrivals import Arrivals
+from infra.aws.arrivals import arrivals
 from infra.aws.dashboard import dashboard
 from infra.aws.function import Function
+from infra.aws.labels import Labels
+from infra.aws.own_alarms import functions_fail
+from infra.aws.probe import probe
 from infra.aws.site import Site
-from infra.config.rollout_settings import RolloutSettings
-from infra.config.settings import MonitoringSettings
+from infra.aws.slo import Slo
+from infra.config.settings import Settings
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective
@@ -32,9 +35,10 @@ class Monitoring(pulumi.ComponentResource):
     """How the releases are doing.
 
     Creates:
-        Per variant an alarm on its failures, its slow requests and its drift, and one that rings when its drift cannot
-        be measured; the function that measures drift as captured files arrive, and sweeps on a schedule; a dashboard of
-        traffic, latency, errors, drift and error budget.
+        Per variant an alarm on its failures, its slow requests, its drift and its concept; the function that measures
+        drift as captured files arrive, and sweeps on a schedule; the path of labels; the probe; the alarms on the
+        objective; one alarm for all functions that do not do their work; a dashboard of traffic, latency, errors,
+        drift and error budget.
 
     Champion and challenger have the same alarms, so a promotion changes none. All tell the alerts topic; what follows
     depends on which of the two the variant is then. Those that can roll a release back ring only beyond chance.
@@ -46,9 +50,8 @@ class Monitoring(pulumi.ComponentResource):
         site: Site,
         *,
         plan: ServingPlan,
-        settings: MonitoringSettings,
+        settings: Settings,
         objective: Objective,
-        rollout: RolloutSettings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the monitors.
@@ -57,18 +60,41 @@ class Monitoring(pulumi.ComponentResource):
             name: The logical name.
             site: What all functions of the stack have.
             plan: Which releases are declared.
-            settings: When an alarm rings.
-            objective: What users are promised, for the dashboard.
-            rollout: How long an alarm can roll a release back, and how sure it must be.
+            settings: When an alarm rings, how long one can roll a release back, and how sure it must be.
+            objective: What users are promised.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
-        self._names, self._settings, self._alerts = site.names, settings, site.alerts
-        looks = beyond_chance.looks(rollout, settings.period_seconds)
+        watch, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
+        self._names, self._settings, self._alerts = site.names, watch, site.alerts
+        looks = beyond_chance.looks(rollout, watch.period_seconds)
         self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
             self._alarms(variant)
-        self.drift = Function(
+        self._drift(site)
+        Labels(site, plan=plan, settings=watch, opts=child)
+        every = settings.slo.probe_minutes
+        Slo(
+            site.names,
+            plan=plan,
+            objective=objective,
+            finest=min(watch.period_seconds, 60),
+            silent=probe(site, every, child) if every else None,
+            alerts=site.alerts,
+            opts=child,
+        )
+        functions_fail(site, watch, child)
+        self.dashboard = aws.cloudwatch.Dashboard(
+            "dashboard",
+            dashboard_name=site.names.dashboard,
+            dashboard_body=dashboard(site.names, watch, objective, site.scheduled),
+            opts=child,
+        )
+        self.register_outputs({"dashboard": self.dashboard.dashboard_name})
+
+    def _drift(self, site: Site) -> None:
+        child, settings = pulumi.ResourceOptions(parent=self), self._settings
+        function = Function(
             "drift",
             site,
             does="Measure how far captured requests have moved from the training data.",
@@ -78,24 +104,10 @@ class Monitoring(pulumi.ComponentResource):
                 "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),
                 "DRIFT_MINUTES": str(settings.drift_minutes),
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=child,
         )
-        self.drift.runs_every(settings.drift_minutes)
-        Arrivals(
-            "arrivals",
-            site.names,
-            function=self.drift,
-            timeout=TIMEOUT,
-            alerts=site.alerts,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.dashboard = aws.cloudwatch.Dashboard(
-            "dashboard",
-            dashboard_name=site.names.dashboard,
-            dashboard_body=dashboard(site.names, settings, objective),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.register_outputs({"dashboard": self.dashboard.dashboard_name})
+        function.runs_every(settings.drift_minutes)
+        arrivals(site.names, function, TIMEOUT, child)
 
     def _alarms(self, variant: str) -> None:
         settings = self._settings
@@ -134,18 +146,8 @@ class Monitoring(pulumi.ComponentResource):
             statistic="Maximum",
             threshold=1,
             # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
-            # that serves no more. That it cannot be measured is the next alarm.
+            # that serves no more. That it cannot be measured is a matter of `own_alarms`.
             treat_missing_data="notBreaching",
-        )
-        self._alarm(
-            variant,
-            "drift-unmeasured",
-            f"The drift of {variant} cannot be measured, so that its drift alarm says nothing: what it was trained on "
-            "is not in its archive, or the archive is gone.",
-            **self._once_in_two_sweeps("DriftUnmeasured", dimensions),
-            statistic="Sum",
-            threshold=0,
-            treat_missing_data="notBreaching",  # counted only when it fails; the function's own failure has its alarm
         )
 
     def _once_in_two_sweeps(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:

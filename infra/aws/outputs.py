@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 from pulumi.runtime import rpc
 
-from infra.aws.journal import Journal
 from infra.aws.package import Package
 from infra.aws.registry import Registry
 from infra.aws.rollback import Rollback
@@ -62,12 +61,12 @@ def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def of_watch(names: Names, rollback: Rollback, journal: Journal, endpoint: str | None) -> dict[str, Any]:
+def of_watch(names: Names, rollback: Rollback, endpoint: str | None) -> dict[str, Any]:
     """What watches over the champion; `endpoint` is the local cloud's URL, None on AWS."""
     return {
         "dashboard_url": dashboard_url(names.region, names.dashboard, endpoint),
         "rollback_function": rollback.rollback.function.name,
-        "journal_table": journal.table.name,
+        "journal_table": rollback.journal.name,
         "alerts_topic": rollback.alerts.arn,
     }
 

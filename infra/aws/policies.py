@@ -36,6 +36,25 @@ def trust(service: str) -> str:
     return document({"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": principal})
 
 
+def schedules_trust(names: Names) -> str:
+    """Who may assume the role of schedules: EventBridge Scheduler, for schedules of this account."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Principal": {"Service": "scheduler.amazonaws.com"},
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        }
+    )
+
+
+def schedules(names: Names, handlers: Iterable[str]) -> str:
+    """The schedules' role: call the functions that run by a schedule, and no other."""
+    return document(
+        allow(["lambda:InvokeFunction"], [names.arn("lambda", f"function:{names.function(one)}") for one in handlers])
+    )
+
+
 def tls_only(names: Names) -> str:
     """The bucket's policy: nobody reads or writes without TLS."""
     bucket = _bucket(names)
@@ -61,6 +80,11 @@ def queue_tls_only(names: Names, queue: str) -> Statement:
         "Resource": [names.arn("sqs", queue)],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
+
+
+def captures_dead_letters(names: Names) -> str:
+    """The policy of the queue of captured files that could not be handled."""
+    return document(queue_tls_only(names, names.captures_dead_letters))
 
 
 def captures(names: Names) -> str:
@@ -124,10 +148,9 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     )
 
 
-def function_logs(names: Names, handler: str) -> Statement:
-    """A function writes its own log."""
-    group = names.arn("logs", f"log-group:/aws/lambda/{names.function(handler)}")
-    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{group}:*"])
+def function_logs(names: Names) -> Statement:
+    """A function writes into the functions' log, and reads nothing there."""
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.arn("logs", f"log-group:{names.log}:*")])
 
 
 def controller(names: Names) -> list[Statement]:

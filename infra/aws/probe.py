@@ -9,6 +9,7 @@ from infra.aws import policies
 from infra.aws.alarm import told
 from infra.aws.function import Function
 from infra.aws.site import Site
+from monitoring.objectives.slo import OBJECTIVE
 
 _PROBES = 3
 """So many in a row must fail, or not have run."""
@@ -16,63 +17,51 @@ _WARM_UP = 30
 """Minutes that a new endpoint and its first release may take; the first probes end it."""
 
 
-class Probe(pulumi.ComponentResource):
-    """What asks the endpoint whether it answers.
+def probe(site: Site, minutes: int, opts: pulumi.ResourceOptions) -> aws.cloudwatch.MetricAlarm:
+    """Declare what asks the endpoint whether it answers.
 
-    Creates:
-        The probe function, on a schedule; an alarm that rings when its probes fail, and when none ran. The alarm tells
-        nobody by itself: the one that pages for the error budget asks about it.
+    That is the probe function, on a schedule; and an alarm that rings when its probes fail, and when none ran. The
+    alarm tells nobody by itself: the one that pages for the error budget asks about it.
+
+    Args:
+        site: What all functions of the stack have; the registry has the packages, with the request that is asked.
+        minutes: How often it asks.
+        opts: Options of each resource.
+
+    Returns:
+        The alarm.
     """
-
-    def __init__(
-        self,
-        name: str,
-        site: Site,
-        *,
-        minutes: int,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """Declare the probe.
-
-        Args:
-            name: The logical name.
-            site: What all functions of the stack have; the registry has the packages, with the request that is asked.
-            minutes: How often it asks.
-            opts: Options of the component.
-        """
-        super().__init__("modelstack:index:Probe", name, None, opts)
-        names = site.names
-        function = Function(
-            "probe",
-            site,
-            does="Ask the endpoint whether it answers.",
-            statements=site.allowed(policies.probe),
-            timeout=60,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        function.runs_every(minutes)
-        self.silent = aws.cloudwatch.MetricAlarm(
-            "probe-silent",
-            name=names.alarm("probe", "silent"),
-            **told(
-                f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: nobody can say "
-                f"that it is well. It tells nobody by itself: {names.alarm('slo', 'page')} does.",
-                "page",
-                "the-endpoint-is-silent",
-            ),
-            namespace="modelstack",
-            metric_name="ProbeSuccess",
-            dimensions={"EndpointName": names.endpoint},
-            statistic="Maximum",
-            period=60 * minutes,
-            evaluation_periods=_PROBES,
-            datapoints_to_alarm=_PROBES,
-            threshold=1,
-            comparison_operator="LessThanThreshold",
-            treat_missing_data="breaching",  # a probe that does not run says as little as one that fails
-            warm_up_configuration=aws.cloudwatch.MetricAlarmWarmUpConfigurationArgs(
-                warm_up_period_duration_in_minutes=max(_WARM_UP, (_PROBES + 1) * minutes)
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.register_outputs({"function": function.function.name})
+    names = site.names
+    function = Function(
+        "probe",
+        site,
+        does="Ask the endpoint whether it answers.",
+        statements=site.allowed(policies.probe),
+        timeout=60,
+        opts=opts,
+    )
+    function.runs_every(minutes)
+    return aws.cloudwatch.MetricAlarm(
+        "probe-silent",
+        name=names.alarm("probe", "silent"),
+        **told(
+            f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: nobody can say "
+            f"that it is well. It tells nobody by itself: {names.alarm(OBJECTIVE, 'page')} does.",
+            "page",
+            "the-endpoint-is-silent",
+        ),
+        namespace="modelstack",
+        metric_name="ProbeSuccess",
+        dimensions={"EndpointName": names.endpoint},
+        statistic="Maximum",
+        period=60 * minutes,
+        evaluation_periods=_PROBES,
+        datapoints_to_alarm=_PROBES,
+        threshold=1,
+        comparison_operator="LessThanThreshold",
+        treat_missing_data="breaching",  # a probe that does not run says as little as one that fails
+        warm_up_configuration=aws.cloudwatch.MetricAlarmWarmUpConfigurationArgs(
+            warm_up_period_duration_in_minutes=max(_WARM_UP, (_PROBES + 1) * minutes)
+        ),
+        opts=opts,
+    )

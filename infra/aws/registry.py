@@ -35,7 +35,6 @@ class Registry(pulumi.ComponentResource):
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )
-        aws.kms.Alias("artifacts", name=f"alias/{names.prefix}-artifacts", target_key_id=self.key.key_id, opts=child)
         self.bucket, self.bucket_rules = self._bucket(names, retain, child)
         self.repository = aws.ecr.Repository(
             "serving",
@@ -62,7 +61,10 @@ class Registry(pulumi.ComponentResource):
     def _bucket(
         self, names: Names, retain: bool, child: pulumi.ResourceOptions
     ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
-        """The bucket, and the rules that must stand before anything is put into it."""
+        """The bucket, and the rules that must stand before anything is put into it.
+
+        That its owner owns every object, and no ACL counts, is how S3 makes a bucket.
+        """
         bucket = aws.s3.Bucket("artifacts", bucket=names.bucket, force_destroy=not retain, opts=child)
         closed = aws.s3.BucketPublicAccessBlock(
             "artifacts",
@@ -75,12 +77,6 @@ class Registry(pulumi.ComponentResource):
         )
         rules: list[pulumi.Resource] = [
             closed,
-            aws.s3.BucketOwnershipControls(
-                "artifacts",
-                bucket=bucket.bucket,
-                rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-                opts=child,
-            ),
             aws.s3.BucketVersioning(
                 "artifacts",
                 bucket=bucket.bucket,

@@ -1,4 +1,4 @@
-"""What brings traffic back when an alarm rings."""
+"""What moves traffic when no update waits for it: on, step by step, and back when an alarm rings."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
+from infra.aws.advance import advance
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
+from infra.aws.journal import journal_table
 from infra.aws.lambda_zip import Bundle
+from infra.aws.own_alarms import rollback_fails
 from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
 
+RETENTION_DAYS = 30
+
 
 class Rollback(pulumi.ComponentResource):
-    """What brings traffic back to the champion when an alarm on the challenger rings.
+    """What moves traffic when no update waits for it: on, step by step, and back when an alarm rings.
 
     Creates:
-        The alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms that neither the topic
-        nor the function could handle, with an alarm on its depth.
+        The rollout journal; the alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms
+        that neither the topic nor the function could handle; an alarm that rings when one of them fails; the advance
+        function, once a minute. And what all functions share: their log group, and the role that schedules call with.
     """
 
     def __init__(
@@ -31,6 +37,7 @@ class Rollback(pulumi.ComponentResource):
         *,
         registry: Registry,
         code: Bundle,
+        scheduled: tuple[str, ...],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the way back.
@@ -40,33 +47,24 @@ class Rollback(pulumi.ComponentResource):
             names: The stack's names.
             registry: What the site has beside the topic.
             code: The sealed archive of the handlers.
+            scheduled: The handlers of the functions that run by a schedule.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.alerts = aws.sns.Topic("alerts", name=names.alerts, opts=child)
-        self.site = Site(names, registry, code, self.alerts.arn)
-        aws.sns.TopicPolicy("alerts", arn=self.alerts.arn, policy=policies.alerts(names), opts=child)
-        self.dead_letters = dead_letters(
-            "dead-letters",
-            names.dead_letters,
-            alarm=names.alarm("rollback", "dead-letters"),
-            description=f"An alarm could not be handled and lies in {names.dead_letters}: look whether the champion "
-            "has all traffic, then read the queue.",
-            severity="page",
-            alerts=self.alerts.arn,
-            opts=child,
+        self.journal = journal_table(names, child)
+        self.alerts = aws.sns.Topic("alerts", name=names.alerts, policy=policies.alerts(names), opts=child)
+        log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=RETENTION_DAYS, opts=child)
+        self.site = Site(
+            names, registry, code, self.alerts.arn, log.name, self._schedules(names, scheduled, child), scheduled
         )
-        aws.sqs.QueuePolicy(
-            "dead-letters", queue_url=self.dead_letters.url, policy=policies.dead_letters(names), opts=child
-        )
+        self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
         self.rollback = Function(
             "rollback",
             self.site,
             does="Return all traffic to the champion when an alarm on the challenger rings.",
             statements=[*policies.controller(names), policies.own_dead_letters(names)],
             timeout=120,
-            severity="page",
             dead_letters=self.dead_letters.arn,
             opts=child,
         )
@@ -79,4 +77,20 @@ class Rollback(pulumi.ComponentResource):
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
+        advance(self.site, child)
+        rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
+
+    def _schedules(self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        """The ARN of the schedules' role, known when it may call the functions."""
+        role = aws.iam.Role(
+            "schedules", name=names.schedules_role, assume_role_policy=policies.schedules_trust(names), opts=child
+        )
+        policy = aws.iam.RolePolicy(
+            "schedules",
+            name=names.schedules_role,
+            role=role.name,
+            policy=policies.schedules(names, scheduled),
+            opts=child,
+        )
+        return pulumi.Output.all(role.arn, policy.id).apply(lambda made: made[0])

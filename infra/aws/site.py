@@ -24,12 +24,18 @@ class Site:
         registry: Where packages, captures and labels lie.
         code: The sealed archive of the handlers.
         alerts: The ARN of the topic that alarms tell.
+        log: The log group of all functions.
+        schedules: The ARN of the role that schedules call functions with.
+        scheduled: The handlers of the functions that run by a schedule: all but that of the rollback.
     """
 
     names: Names
     registry: Registry
     code: Bundle
     alerts: pulumi.Input[str]
+    log: pulumi.Input[str]
+    schedules: pulumi.Input[str]
+    scheduled: tuple[str, ...]
 
     def allowed(self, statements: Allowed) -> pulumi.Output[list[policies.Statement]]:
         """What a role may do, given the names and the ARN of the key that the registry encrypts with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -10,7 +11,7 @@ import pulumi_aws as aws
 from infra.aws.alarm import told
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
-from monitoring.objectives.slo import SLIS, BurnRule, Objective, Severity, rules
+from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, rules, still
 from platforms.aws.metrics import slower_than
 from platforms.aws.names import Names
 
@@ -25,17 +26,17 @@ _BAD = {"availability": "failed", "latency": "slow"}
 Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
 
 
-class Slo(pulumi.ComponentResource):
+class Slo:
     """The alarms on the service-level objective.
 
     Creates:
-        Of each pair of windows an alarm on the long one and one on the short one, which tell nobody; and over them, one
-        that pages and one that asks for a ticket, which tell the alerts topic once, however many of them ring.
+        Of each window that pages an alarm, and one of the short window, which tell nobody; over them one that pages,
+        and tells the alerts topic once, however many of them ring; and one of the longest window that asks for a
+        ticket.
     """
 
     def __init__(
         self,
-        name: str,
         names: Names,
         *,
         plan: ServingPlan,
@@ -43,54 +44,99 @@ class Slo(pulumi.ComponentResource):
         finest: int,
         silent: aws.cloudwatch.MetricAlarm | None,
         alerts: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the alarms.
 
         Args:
-            name: The logical name.
             names: The stack's names.
             plan: Which releases are declared.
             objective: What users are promised.
             finest: The shortest period of the metrics, in seconds.
             silent: The alarm of the probe, which pages too; None without one.
             alerts: The ARN of the topic that is told.
-            opts: Options of the component.
+            opts: Options of each alarm.
         """
-        super().__init__("modelstack:index:Slo", name, None, opts)
-        self._names, self._objective, self._alerts = names, objective, alerts
+        self._names, self._objective, self._opts = names, objective, opts
         self._variants = counted(plan)
-        pairs = rules(objective, finest)
-        self._nats = evidence(objective, pairs)
-        burning = {rule.name: self._pair(rule) for rule in pairs}
-        pages = [burning[rule.name] for rule in pairs if rule.severity == "page"]
-        self._told("page", [*pages, *([[silent]] if silent else [])])
-        self._told("ticket", [burning[rule.name] for rule in pairs if rule.severity == "ticket"])
-        self.register_outputs({})
+        found = rules(objective, finest)
+        self._nats = evidence(objective, found)
+        burning = [self._window(rule, guarded=True) for rule in found if rule.severity == "page"]
+        goes_on = self._window(still(found, finest), guarded=False)
+        self._page(burning, goes_on, silent, alerts)
+        (lasting,) = (rule for rule in found if rule.severity == "ticket")
+        self._ticket(lasting, alerts)
 
-    def _pair(self, rule: BurnRule) -> list[aws.cloudwatch.MetricAlarm]:
-        """The alarms on both windows of a rule."""
-        return [self._window(rule, "long", rule.long_seconds), self._window(rule, "short", rule.short_seconds)]
+    def _window(self, rule: BurnRule, *, guarded: bool) -> aws.cloudwatch.MetricAlarm:
+        """An alarm on one window, which tells nobody by itself."""
+        return self._alarm(
+            f"burn-{rule.name}",
+            rule,
+            f"{self._burns(rule)} It tells nobody by itself: {self._names.alarm(OBJECTIVE, rule.severity)} does, when "
+            "a long window and the short one ring.",
+            guarded=guarded,
+        )
 
-    def _window(self, rule: BurnRule, which: str, seconds: int) -> aws.cloudwatch.MetricAlarm:
-        measure = f"{rule.name}-{which}"
+    def _ticket(self, rule: BurnRule, alerts: pulumi.Input[str]) -> None:
+        self._alarm(
+            f"{OBJECTIVE}-ticket",
+            rule,
+            f"What users were promised of {self._names.endpoint} is used up steadily: it waits for the day. "
+            f"{self._burns(rule)}",
+            guarded=True,
+            alarm_actions=[alerts],
+        )
+
+    def _burns(self, rule: BurnRule) -> str:
+        return (
+            f"Over {_span(rule.seconds)} the error budget of all versions together burns more than {rule.factor:g} "
+            "times as fast as the objective allows, by failures or by slow requests."
+        )
+
+    def _alarm(
+        self, logical: str, rule: BurnRule, description: str, *, guarded: bool, **actions: Any
+    ) -> aws.cloudwatch.MetricAlarm:
+        subject, _, measure = logical.partition("-")
         return aws.cloudwatch.MetricAlarm(
-            f"burn-{measure}",
-            name=self._names.alarm("burn", measure),
-            **told(
-                f"Over {_span(seconds)} the error budget of all versions together burns more than {rule.factor:g} "
-                "times as fast as the objective allows, by failures or by slow requests. It tells nobody by itself: "
-                f"{self._names.alarm('slo', rule.severity)} does, when both windows ring.",
-                rule.severity,
-                SECTION,
-            ),
-            metric_queries=list(self._queries(seconds, guarded=which == "long")),
+            logical,
+            name=self._names.alarm(subject, measure),
+            **told(description, rule.severity, SECTION),
+            metric_queries=list(self._queries(rule.seconds, guarded=guarded)),
             comparison_operator="GreaterThanThreshold",
             threshold=rule.factor,
             evaluation_periods=1,
             datapoints_to_alarm=1,
             treat_missing_data="notBreaching",  # no request, nothing burns
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._opts,
+            **actions,
+        )
+
+    def _page(
+        self,
+        burning: list[aws.cloudwatch.MetricAlarm],
+        goes_on: aws.cloudwatch.MetricAlarm,
+        silent: aws.cloudwatch.MetricAlarm | None,
+        alerts: pulumi.Input[str],
+    ) -> None:
+        """The alarm that pages once, whatever of its windows rings."""
+        silence = [silent] if silent else []
+
+        def rule(rings: list[str]) -> str:
+            longs, rest = rings[: len(burning)], rings[len(burning) :]
+            return " OR ".join([f"(({' OR '.join(longs)}) AND {rest[0]})", *rest[1:]])
+
+        aws.cloudwatch.CompositeAlarm(
+            f"{OBJECTIVE}-page",
+            alarm_name=self._names.alarm(OBJECTIVE, "page"),
+            **told(
+                f"What users were promised of {self._names.endpoint} is used up fast enough to wake somebody, or the "
+                "endpoint is silent.",
+                "page",
+                SECTION,
+            ),
+            alarm_rule=pulumi.Output.all(*(_rings(alarm) for alarm in (*burning, goes_on, *silence))).apply(rule),
+            alarm_actions=[alerts],
+            opts=self._opts,
         )
 
     def _queries(self, seconds: int, *, guarded: bool) -> Iterator[Query]:
@@ -120,22 +166,6 @@ class Slo(pulumi.ComponentResource):
             yield Query(id=sli, expression=rate, label=sli, return_data=False)
         yield Query(id="burn", expression=f"MAX([{', '.join(SLIS)}])", label="burn rate", return_data=True)
 
-    def _told(self, severity: Severity, pairs: list[list[aws.cloudwatch.MetricAlarm]]) -> None:
-        """The alarm that tells people once of all of its kind."""
-        rung = [pulumi.Output.all(*(_rings(alarm) for alarm in pair)).apply(" AND ".join) for pair in pairs]
-        what = {
-            "page": "fast enough to wake somebody, or the endpoint is silent",
-            "ticket": "steadily: it waits for the day",
-        }[severity]
-        aws.cloudwatch.CompositeAlarm(
-            f"slo-{severity}",
-            alarm_name=self._names.alarm("slo", severity),
-            **told(f"What users were promised of {self._names.endpoint} is used up {what}.", severity, SECTION),
-            alarm_rule=pulumi.Output.all(*rung).apply(lambda parts: " OR ".join(f"({part})" for part in parts)),
-            alarm_actions=[self._alerts],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
 
 def counted(plan: ServingPlan) -> tuple[str, ...]:
     """The variants whose requests are counted: what serves, what is to serve, and what may yet get traffic.
@@ -147,12 +177,12 @@ def counted(plan: ServingPlan) -> tuple[str, ...]:
     return tuple(sorted(list(dict.fromkeys(item.variant for item in ordered))[:_MOST]))
 
 
-def evidence(objective: Objective, pairs: Iterable[BurnRule]) -> float:
+def evidence(objective: Objective, longs: Iterable[BurnRule]) -> float:
     """What the long windows need, in nats, so that none rings by chance in the objective's window but with ALPHA.
 
     By the union bound over all their looks, at failures and at slowness.
     """
-    looks = sum(beyond_chance.looks_in(objective.window_seconds, rule.long_seconds) for rule in pairs)
+    looks = sum(beyond_chance.looks_in(objective.window_seconds, rule.seconds) for rule in longs)
     return beyond_chance.evidence(looks, ALPHA)
 
 

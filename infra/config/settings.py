@@ -24,12 +24,12 @@ from pydantic import (
     model_validator,
 )
 
-from infra.config import checkout
 from infra.config.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.section import Section
+from infra.config.settings import checkout
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, wrong_region
 from infra.config.whole_numbers import whole
@@ -288,6 +288,12 @@ class Settings(Section):
         judge = self.rollout.judge
         metrics = {name: item for name, item in judge.metrics.items() if name not in CAPTURED}
         return self.rollout.model_copy(update={"replay": None, "judge": judge.model_copy(update={"metrics": metrics})})
+
+    @property
+    def scheduled(self) -> tuple[str, ...]:
+        """The handlers of the functions that run by a schedule: all but that of the rollback."""
+        probe = ("probe",) if self.slo.probe_minutes else ()
+        return ("advance", "drift", "labels", *probe, *(("retrain",) if self.retraining.enabled else ()))
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:

@@ -7,9 +7,8 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, NotAnAlarm
 from monitoring.alarms.outage import Outage
-from rollout.controller.controller import Controller
-from rollout.core.endings import Ignored
-from rollout.reason import Reason
+from monitoring.objectives.slo import OBJECTIVE
+from rollout import Controller, Ignored, Reason
 
 _OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
 OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
@@ -68,6 +67,8 @@ def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:
         return f"its state is {alarm.state or 'not told'}, not ALARM"
     if alarm.endpoint != endpoint:
         return f"it is about {f'endpoint {alarm.endpoint}' if alarm.endpoint else 'no endpoint'}, not {endpoint}"
+    if alarm.name.startswith(f"{endpoint}-{OBJECTIVE}-"):
+        return "it is about what users were promised, whichever versions answer: people are told"
     if alarm.variant is None:
         return "it names no single variant"
     if all(metric.startswith(OF_MEASURING) for metric in alarm.metrics):

@@ -17,7 +17,7 @@ class Datum:
 
     Attributes:
         name: The metric.
-        variant: Which variant it is about.
+        variant: Which variant it is about; empty for the endpoint as a whole.
         value: Its value.
         unit: `Count` or `None`.
         at: Epoch seconds.

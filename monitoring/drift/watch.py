@@ -162,7 +162,7 @@ class DriftWatch:
             What was found, by variant. What fails for one variant stops no other.
         """
         if unmeasured:
-            self.metrics.put([Datum("DriftUnmeasured", variant, 1, "Count", now) for variant in unmeasured])
+            self.metrics.put([Datum("DriftUnmeasured", "", len(unmeasured), "Count", now)])
         call = _Call(now, named is None, more)
         found = {variant: Measured() for variant in references}
         waiting, late = deque(references), {variant: set(keys) for variant, keys in (named or {}).items()}

@@ -1,13 +1,15 @@
 """What users are promised, how much of it is used up, and when that is worth waking somebody.
 
     objective = Objective(availability=0.999, latency=0.99, latency_ms=1000, window_seconds=30 * 86400, min_requests=20)
-    [(rule.name, rule.factor, rule.long_seconds) for rule in rules(objective, finest=60)]
+    [(rule.name, rule.factor, rule.seconds) for rule in rules(objective, finest=60)]
 
 An objective of 99.9% tolerates that 0.1% of the requests fail: over its window these are the *error budget*. A *burn
 rate* of 1 uses the budget up in just the window, one of 14.4 in a 14.4th of it.
 
 Source: Beyer, Murphy, Rensin, Kawahara, Thorne (ed.), The Site Reliability Workbook (2018), chapter 5, "Alerting on
-SLOs": section 6, "Multiwindow, Multi-Burn-Rate Alerts", and tables 5-2 and 5-8.
+SLOs": section 6, "Multiwindow, Multi-Burn-Rate Alerts", and tables 5-2 and 5-8. There each long window has a
+short one of its own; here both that page share the longer of theirs, and the one for a ticket has none, as in
+section 5.
 """
 
 from __future__ import annotations
@@ -20,16 +22,18 @@ from typing import Any, Literal
 Sli = Literal["availability", "latency"]
 Severity = Literal["page", "ticket"]
 SLIS: tuple[Sli, ...] = ("availability", "latency")
+OBJECTIVE = "slo"
+"""What the names of the alarms that tell people of the objective begin with, after the endpoint's."""
 
-# Name, severity, the share of the budget that is gone when it rings, and the part of the objective's window that its
-# long one is: of 30 days an hour, six hours and three days. The burn rates follow: 14.4, 6 and 1.
+# Name, severity, the share of the budget that is gone when it rings, and the part of the objective's window that it
+# looks at: of 30 days an hour, six hours and three days. The burn rates follow: 14.4, 6 and 1.
 _TABLE: tuple[tuple[str, Severity, float, int], ...] = (
     ("fast", "page", 0.02, 720),
     ("slow", "page", 0.05, 120),
     ("lasting", "ticket", 0.10, 10),
 )
-_SHORT = 12
-"""The short window, which says whether it still goes on, is a 12th of the long one."""
+_STILL = 12
+"""The short window, which says whether it still goes on, is a 12th of the longer one that pages."""
 _SUB_MINUTE = (10, 20, 30)
 _MINUTE = 60
 
@@ -74,25 +78,23 @@ class Objective:
 
 @dataclass(frozen=True)
 class BurnRule:
-    """One pair of windows. It rings when both burn faster than the factor.
+    """A window, and how fast the budget may burn in it.
 
     Attributes:
-        name: `fast`, `slow` or `lasting`.
+        name: `fast`, `slow`, `lasting` or `still`.
         severity: Whether it wakes somebody (`page`) or waits for the day (`ticket`).
-        factor: The burn rate that both windows must be above.
-        long_seconds: The window that says that it matters.
-        short_seconds: The window that says that it still goes on, so that the alarm ends soon after the fault.
+        factor: The burn rate that the window must be above.
+        seconds: How long the window is.
     """
 
     name: str
     severity: Severity
     factor: float
-    long_seconds: int
-    short_seconds: int
+    seconds: int
 
 
 def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
-    """The workbook's three pairs of windows, scaled to the objective's own window.
+    """The workbook's three long windows, which say that it matters, scaled to the objective's own window.
 
     Args:
         objective: Over which window.
@@ -106,8 +108,19 @@ def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
     for name, severity, share, part in _TABLE:
         long = _period(objective.window_seconds / part, finest)
         factor = round(share * objective.window_seconds / long, 6)
-        found.append(BurnRule(name, severity, factor, long, _period(long / _SHORT, finest)))
+        found.append(BurnRule(name, severity, factor, long))
     return tuple(found)
+
+
+def still(found: tuple[BurnRule, ...], finest: int) -> BurnRule:
+    """The short window, which says that it still goes on: a page ends when it does not, soon after the fault.
+
+    Args:
+        found: What `rules` gives.
+        finest: As for `rules`.
+    """
+    slowest = min((rule for rule in found if rule.severity == "page"), key=lambda rule: rule.factor)
+    return BurnRule("still", "page", slowest.factor, _period(slowest.seconds / _STILL, finest))
 
 
 def _period(seconds: float, finest: int) -> int:

@@ -119,7 +119,9 @@ class CloudWatchMetrics:
             self.clients("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=values)
 
     def _value(self, item: Datum) -> Mapping[str, Any]:
-        names = {"EndpointName": self.endpoint, "VariantName": item.variant}
+        names = {"EndpointName": self.endpoint}
+        if item.variant:
+            names["VariantName"] = item.variant
         if item.feature is not None:
             names["Feature"] = item.feature
         return {

@@ -135,6 +135,16 @@ class Names:
         return f"{self.prefix}-captures-dlq"
 
     @property
+    def log(self) -> str:
+        """The log group of all functions; a stream's name holds its function's."""
+        return f"/aws/lambda/{self.prefix}"
+
+    @property
+    def schedules_role(self) -> str:
+        """The role that schedules call functions with."""
+        return f"{self.prefix}-schedules"
+
+    @property
     def dashboard(self) -> str:
         """The CloudWatch dashboard."""
         return self.prefix

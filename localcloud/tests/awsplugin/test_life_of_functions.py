@@ -185,6 +185,38 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"targetId": "other"},
     },
     {
+        "token": "aws:scheduler/schedule:Schedule",
+        "inputs": lambda w: {
+            "name": w.name("schedule"),
+            "description": "a tick",
+            "scheduleExpression": "rate(1 day)",
+            "flexibleTimeWindow": {"mode": "OFF"},
+            "target": {
+                "arn": w.function()["arn"],
+                "roleArn": w.role()["arn"],
+                "input": json.dumps({"tick": True}),
+                "retryPolicy": {"maximumRetryAttempts": 2, "maximumEventAgeInSeconds": 120},
+                "deadLetterConfig": {"arn": w.queue()["arn"]},
+            },
+        },
+        "ident": lambda s: f"default/{s['name']}",
+        "drift": lambda w, s: w.client("scheduler").update_schedule(
+            Name=s["name"],
+            Description=s["description"],
+            ScheduleExpression="rate(2 days)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target=w.client("scheduler").get_schedule(Name=s["name"])["Target"],
+        ),
+        "drifted": {"scheduleExpression"},
+        "change": lambda w: {
+            "scheduleExpression": "cron(0 12 * * ? *)",
+            "scheduleExpressionTimezone": "Europe/Berlin",
+            "state": "DISABLED",
+            "description": None,
+        },
+        "replace": lambda w: {"name": w.name("other")},
+    },
+    {
         "token": "aws:cloudwatch/logGroup:LogGroup",
         "inputs": lambda w: {"name": f"/aws/lambda/{w.name('fn')}", "retentionInDays": 14, "tags": TAGS},
         "ident": lambda s: s["name"],

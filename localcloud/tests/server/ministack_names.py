@@ -42,6 +42,8 @@ SIGNATURES = {
     iam_evaluator.enforce: "access_key_id iam_action service region resource_arn service_context",
     iam_evaluator.evaluate_resource_policy: "doc ctx service named_only direct_only",
     iam_evaluator._is_root_key: "access_key_id",
+    iam_evaluator._gather_role_policies: "role_name account_id",
+    iam_evaluator.evaluate: "ctx policies limits",
     app.pin_request_origin: "source_ip secure_transport",
     persistence._json_default: "obj",
     persistence._json_object_hook: "obj",

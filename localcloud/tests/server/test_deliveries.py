@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -272,6 +273,32 @@ def test_reserved_concurrency_says_how_many_events_run_at_a_time(cloud, function
     assert len(set(handled_by(cloud, "reserved"))) == 1
     throttled = [{"Name": "FunctionName", "Value": "reserved"}]
     assert cloud.client("cloudwatch").list_metrics(MetricName="Throttles", Dimensions=throttled)["Metrics"] == []
+
+
+def test_a_schedule_calls_a_function_only_with_the_rights_of_its_role(cloud, functions, policy, seen, eventually):
+    arn = witness(cloud, functions, "on-time")
+    others = {"Condition": {"StringEquals": {"aws:SourceAccount": "111111111111"}}}
+    roles = {
+        "trusted": ("scheduler.amazonaws.com", arn, {}),
+        "without-rights": ("scheduler.amazonaws.com", f"{arn}-else", {}),
+        "of-another-service": ("events.amazonaws.com", arn, {}),
+        "of-another-account": ("scheduler.amazonaws.com", arn, others),
+    }
+    iam, scheduler = cloud.client("iam"), cloud.client("scheduler")
+    for name, (service, resource, condition) in roles.items():
+        trust = policy(Principal={"Service": service}, Action="sts:AssumeRole", **condition)
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        allowed = policy(Action="lambda:InvokeFunction", Resource=resource)
+        iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=allowed)
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn, "RoleArn": role, "Input": json.dumps({"by": name})},
+        )
+    assert eventually(lambda: seen("on-time"), seconds=30)
+    time.sleep(0.5)
+    assert seen("on-time") == [{"by": "trusted"}]
 
 
 def test_a_rule_that_is_due_when_the_cloud_comes_back_fires(new_cloud, functions_of, eventually):

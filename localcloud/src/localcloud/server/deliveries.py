@@ -16,9 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ministack.core.arn import ArnParseError, parse_arn
-from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
+from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate, evaluate_resource_policy
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import eventbridge, kms, lambda_svc, sns, sqs
+from ministack.services import eventbridge, iam, kms, lambda_svc, sns, sqs
 
 from localcloud.server.durability import Durability, NotSaved, Touched
 from localcloud.server.invocations import Invocations
@@ -37,7 +37,27 @@ def function_allows(function_arn: str, principal: str, source_arn: str) -> bool:
 
 def policy_allows(policy: Any, action: str, resource_arn: str, principal: str, source_arn: str) -> bool:
     """Whether a resource's policy lets a service principal do something to it on behalf of another resource."""
-    context = EvalContext(
+    context = _asked(action, resource_arn, source_arn)
+    return evaluate_resource_policy(policy, context, service=principal).decision == "Allow"
+
+
+def role_allows(role_arn: str, action: str, resource_arn: str, principal: str, source_arn: str) -> bool:
+    """Whether a service principal may assume a role on behalf of a resource, and the role may do something."""
+    name = role_arn.rpartition("/")[2]
+    role = iam._roles.get(name)
+    if role is None:
+        return False
+    trust = role["AssumeRolePolicyDocument"]
+    statements = (json.loads(trust) if isinstance(trust, str) else trust)["Statement"]
+    anywhere = [{**one, "Resource": "*"} for one in ([statements] if isinstance(statements, dict) else statements)]
+    if not policy_allows({"Statement": anywhere}, "sts:AssumeRole", role_arn, principal, source_arn):
+        return False
+    policies = _gather_role_policies(name, get_account_id())
+    return evaluate(_asked(action, resource_arn, source_arn), policies).decision == "Allow"
+
+
+def _asked(action: str, resource_arn: str, source_arn: str) -> EvalContext:
+    return EvalContext(
         principal_arn="*",
         principal_type="Service",
         principal_account="",
@@ -46,7 +66,6 @@ def policy_allows(policy: Any, action: str, resource_arn: str, principal: str, s
         region=get_region(),
         service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()},
     )
-    return evaluate_resource_policy(policy, context, service=principal).decision == "Allow"
 
 
 class CloudDeliveries:
@@ -156,7 +175,11 @@ def _guard_events(invocations: Invocations, durability: Durability) -> None:
 
     def guarded_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         arn, source = target.get("Arn", ""), rule.get("Arn", "")
-        if not _target_allows(arn, source):
+        if source.split(":")[2:3] == ["scheduler"]:
+            if not _schedule_allows(target.get("RoleArn", ""), arn, source):
+                log.warning("%s may not be called by %s: the schedule's role does not allow it", arn, source)
+                return
+        elif not _target_allows(arn, source):
             log.warning("%s may not be reached by events.amazonaws.com for %s: add a permission", arn, source)
             return
         invoke_target(target, event, rule, view)
@@ -171,6 +194,17 @@ def _guard_events(invocations: Invocations, durability: Durability) -> None:
 
     eventbridge._invoke_target = guarded_target
     eventbridge._dispatch_to_lambda = dispatch_to_lambda
+
+
+def _schedule_allows(role_arn: str, arn: str, schedule_arn: str) -> bool:
+    """A schedule reaches its target with the rights of the role that it names."""
+    try:
+        action = {"lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish"}[
+            parse_arn(arn).service
+        ]
+    except (ArnParseError, KeyError):
+        return True  # ministack tells of it
+    return role_allows(role_arn, action, arn, "scheduler.amazonaws.com", schedule_arn)
 
 
 def _target_allows(arn: str, rule_arn: str) -> bool:

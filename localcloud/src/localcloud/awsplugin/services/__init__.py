@@ -42,6 +42,7 @@ TYPES: dict[str, str] = {
     "aws:cloudwatch/eventTarget:EventTarget": "events",
     "aws:cloudwatch/logGroup:LogGroup": "logs",
     "aws:dynamodb/table:Table": "dynamodb",
+    "aws:scheduler/schedule:Schedule": "scheduler",
 }
 
 # File -> the service's name in botocore.
@@ -59,6 +60,7 @@ SERVICE = {
     "events": "events",
     "logs": "logs",
     "dynamodb": "dynamodb",
+    "scheduler": "scheduler",
 }
 
 
