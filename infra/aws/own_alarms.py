@@ -17,7 +17,7 @@ from platforms.aws.names import Names
 LATE_MINUTES = 15
 _LATE_FILES = 3
 """So many in one period must all be late: one or two that a person sends again are no backlog."""
-_PERIOD = 180
+_MINUTE, _PERIOD = 60, 180
 _LONGEST = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
 
 Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
@@ -26,7 +26,8 @@ Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
 def rollback_fails(site: Site, opts: pulumi.ResourceOptions) -> None:
     """Declare the alarm that pages when an alarm on a release was, or may be, not acted upon."""
     names = site.names
-    counts = [_failed(names, "rollback"), _waiting("alarms", names.dead_letters)]
+    # A minute: of a failure and a success after it in one period, CloudWatch sees the failure again when both are past.
+    counts = [_failed(names, "rollback", _MINUTE), _waiting("alarms", names.dead_letters, _MINUTE)]
     _alarm(
         site,
         "rollback",
@@ -105,14 +106,14 @@ def _alarm(
     )
 
 
-def _failed(names: Names, handler: str) -> Query:
+def _failed(names: Names, handler: str, period: int = _PERIOD) -> Query:
     """How often a function failed."""
-    return _query(handler, "AWS/Lambda", "Errors", {"FunctionName": names.function(handler)}, "Sum")
+    return _query(handler, "AWS/Lambda", "Errors", {"FunctionName": names.function(handler)}, "Sum", period)
 
 
-def _waiting(id_: str, queue: str) -> Query:
+def _waiting(id_: str, queue: str, period: int = _PERIOD) -> Query:
     """How many events lie in a dead-letter queue."""
-    return _query(id_, "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum")
+    return _query(id_, "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum", period)
 
 
 def _most(counts: list[str]) -> Query:
@@ -120,11 +121,13 @@ def _most(counts: list[str]) -> Query:
     return Query(id="most", expression=f"MAX([{', '.join(counts)}])", label="failures", return_data=True)
 
 
-def _query(id_: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str) -> Query:
+def _query(
+    id_: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str, period: int = _PERIOD
+) -> Query:
     return Query(
         id=id_,
         return_data=False,
         metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-            namespace=namespace, metric_name=metric, dimensions=dimensions, stat=stat, period=_PERIOD
+            namespace=namespace, metric_name=metric, dimensions=dimensions, stat=stat, period=period
         ),
     )

@@ -24,12 +24,12 @@ from pydantic import (
     model_validator,
 )
 
+from infra.config import checkout
 from infra.config.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.section import Section
-from infra.config.settings import checkout
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, wrong_region
 from infra.config.whole_numbers import whole

@@ -8,7 +8,9 @@ from typing import Any
 from monitoring.alarms.alarm import Alarm, NotAnAlarm
 from monitoring.alarms.outage import Outage
 from monitoring.objectives.slo import OBJECTIVE
-from rollout import Controller, Ignored, Reason
+from rollout.controller.controller import Controller
+from rollout.core.endings import Ignored
+from rollout.reason import Reason
 
 _OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
 OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))

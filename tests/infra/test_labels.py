@@ -49,12 +49,10 @@ def test_function_is_told_its_table_and_how_long_a_label_waits(world: World) -> 
     assert variables(world)["ENDPOINT_NAME"] == "flight-delay-local"
 
 
-def test_event_that_cannot_be_handled_is_kept_and_rings(world: World) -> None:
+def test_event_that_cannot_be_handled_is_kept(world: World) -> None:
     queue = world.one(":Queue", "labels-dead-letters").inputs
     assert world.one("lambda/function:Function", "labels").inputs["deadLetterConfig"]["targetArn"]
-    alarm = world.one(":MetricAlarm", "labels-dead-letters").inputs
-    assert alarm["dimensions"] == {"QueueName": queue["name"]}
-    assert alarm["treatMissingData"] == "notBreaching"
+    assert queue["messageRetentionSeconds"] == 14 * 86_400
 
 
 def test_function_reads_what_it_joins_and_writes_only_what_is_its_own(world: World) -> None:

