@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import yaml
 from scipy.stats import binomtest
@@ -17,6 +20,7 @@ from bench.rows import Row
 from cli.local.versions import as_good, at_fault
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
+from cli.view.alarms import read
 from cli.view.snapshot import take
 from platforms.aws.endpoint import controller_with
 from rollout.core.errors import RolloutError
@@ -33,6 +37,7 @@ def under_load(bed: Bed) -> list[Row]:
     with background(target, _RATE) as seen, _Weights(target) as weights, _Ticks(target) as ticks:
         good = as_good(bed.stack, bed.folder)
         must(good.up(), "pulumi up of a good release")
+        alarms = _alarms(target)
         champion = take(target)
         begun = time.monotonic()
         shares = weights.steps()
@@ -46,7 +51,24 @@ def under_load(bed: Bed) -> list[Row]:
             time.sleep(0.2)
     failing = [failure for failure in seen.failures if failure.answer == _MODEL_FAILED]
     lost = [failure for failure in seen.failures if failure.answer != _MODEL_FAILED]
-    return [_speed(failing, back), _after(failing, back), _lost(lost, seen), _split(shares, seen), ticks.row()]
+    return [alarms, _speed(failing, back), _after(failing, back), _lost(lost, seen), _split(shares, seen), ticks.row()]
+
+
+def _alarms(target: Target) -> Row:
+    """The alarms of a stack that declares two variants: after a promotion, the champion and the one before it."""
+    found = read(target)
+    metrics = sum(max(1, sum("MetricStat" in query for query in item.get("Metrics", ()))) for item in found)
+    variants = {name for name in map(_variant, found) if name}
+    if len(variants) != 2:
+        raise BenchError(f"the alarms are of {len(variants)} variants, expected two: {sorted(variants)}")
+    composite = sum("AlarmRule" in item for item in found)
+    peer = f"over {metrics - composite} metrics, each of which AWS bills; {composite} of them composite"
+    return Row("alarms_two_variants", len(found), "alarms", "<= 16", peer)
+
+
+def _variant(alarm: Mapping[str, Any]) -> str:
+    found = re.search(r"-(v-[0-9a-f]{12})-", alarm["AlarmName"])
+    return found[1] if found else ""
 
 
 def _speed(failing: list[Failure], back: float) -> Row:

@@ -145,7 +145,7 @@ def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
     assert not [path for path, answer in found.items() if 'class="problem"' in answer.text]
     assert re.search(r"<h2>Requests</h2>.*?</svg>v-\w+ <b>\d", found["/"].text, re.DOTALL), "a curve for each variant"
     assert "Last verdict: promoted" in found["/rollout"].text
-    assert f"{story.target().endpoint}-rollback-errors" in found["/alarms"].text
+    assert f"{story.target().endpoint}-rollback-failing" in found["/alarms"].text
     assert re.search(r"<td>champion</td>\s*<td><span class=.pill ok.>Approved", found["/registry"].text)
 
 
