@@ -108,12 +108,12 @@ def _alarm(
 
 def _failed(names: Names, handler: str, period: int = _PERIOD) -> Query:
     """How often a function failed."""
-    return _query(handler, "AWS/Lambda", "Errors", {"FunctionName": names.function(handler)}, "Sum", period)
+    return _query(handler, "AWS/Lambda", "Errors", {"FunctionName": names.function(handler)}, "Sum", period=period)
 
 
 def _waiting(id_: str, queue: str, period: int = _PERIOD) -> Query:
     """How many events lie in a dead-letter queue."""
-    return _query(id_, "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum", period)
+    return _query(id_, "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum", period=period)
 
 
 def _most(counts: list[str]) -> Query:
@@ -122,7 +122,7 @@ def _most(counts: list[str]) -> Query:
 
 
 def _query(
-    id_: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str, period: int = _PERIOD
+    id_: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str, *, period: int = _PERIOD
 ) -> Query:
     return Query(
         id=id_,

@@ -2,11 +2,12 @@
 
 Most of an SDK's import goes into what a running program never looks at: the documentation of each property, and types
 such as `Input[Optional[str]]`, which Python before 3.14 makes one by one. So the modules of installed SDKs are compiled
-with `from __future__ import annotations` and without docstrings, once, and kept beside Python's own bytecode. What an SDK
-needs of an annotation, it reads by `typing.get_type_hints`, which takes text as well.
+with `from __future__ import annotations` and without docstrings, once, and kept beside Python's own bytecode. What an
+SDK needs of an annotation, it reads by `typing.get_type_hints`, which takes text as well.
 """
 
 import __future__
+
 import importlib.util
 import marshal
 import os
@@ -34,9 +35,7 @@ class _Finder:
     def __init__(self, names: set[str]) -> None:
         self._names = names
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.partition(".")[0] not in self._names:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -56,7 +55,7 @@ class _Loader(SourceFileLoader):
             mark = int(stat.st_mtime).to_bytes(_SIZE // 2, "little") + stat.st_size.to_bytes(_SIZE // 2, "little")
             known = kept.read_bytes() if kept.exists() else b""
             if known[:_SIZE] == mark:
-                return marshal.loads(known[_SIZE:])
+                return marshal.loads(known[_SIZE:])  # noqa: S302  bytecode, as trusted as Python's own beside it
             code = compile(
                 source.read_bytes(), source, "exec", __future__.annotations.compiler_flag, dont_inherit=True, optimize=2
             )
