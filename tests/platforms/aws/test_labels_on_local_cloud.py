@@ -88,7 +88,7 @@ class Stage:
         self.client("sqs").create_queue(QueueName=NAMES.labels_dead_letters)
         iam = self.client("iam")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
-        statements = [policies.function_logs(NAMES, "labels"), *policies.labels(NAMES, self.key)]
+        statements = [policies.function_logs(NAMES), *policies.labels(NAMES, self.key)]
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policies.document(*statements))
         made = self.client("lambda").create_function(
             FunctionName=name,
