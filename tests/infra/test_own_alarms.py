@@ -159,6 +159,7 @@ def test_files_that_wait_for_minutes_on_end_ring_and_an_old_one_among_others_or_
         for _ in range(2):  # a person sends an old file again
             await watched.tell(metric, 7200.0)
         assert await watched.later(600) == set()
+        rings: set[str] = set()
         for _ in range(4):
             await watched.tell(metric, 901.0)
             rings = await watched.later(60)
