@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.labels.pairs import INVALID, Batch, Row
 from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from monitoring.labels.scores import Scores
 from monitoring.labels.standing import Gauge
+from platforms.aws.metrics import ROLLOUT, SEGMENT, Datum, datum, place
 
-NAMESPACE = "modelstack"
-MOST = 500
-"""Values in one PutMetricData, of at most 1,000."""
 _VALUES = 150
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
-Place = tuple[tuple[str, str], ...]
 
 
 def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
@@ -51,52 +47,40 @@ def answered_of(content: Mapping[str, Any]) -> Scores:
     return Scores.from_dict(content["answered"], "answered")
 
 
-def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[dict[str, Any]]:
+def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[Datum]:
     """A batch as PutMetricData takes it: what is of a variant, what is of a trial once more by its id, and counts."""
-    losses: dict[tuple[str, Place], list[float]] = {}
+    losses: dict[tuple[str, str], list[float]] = {}
     for row in content["rows"]:
-        for place in _places(endpoint, row):
+        for trial in _trials(row):
             for name, values in row["losses"].items():
-                losses.setdefault((name, place), []).extend(values)
+                losses.setdefault((name, trial), []).extend(values)
                 if name in _SQUARED:
-                    losses.setdefault((f"{name}Squared", place), []).extend(loss * loss for loss in values)
+                    losses.setdefault((f"{name}Squared", trial), []).extend(loss * loss for loss in values)
+
+    def of(trial: str) -> dict[str, str]:
+        return place(endpoint, content["variant"], **{ROLLOUT: trial})
+
     data = [
-        _datum(name, place, at, values[start : start + _VALUES], "None")
-        for (name, place), values in losses.items()
+        datum(name, of(trial), values[start : start + _VALUES], "None", at)
+        for (name, trial), values in losses.items()
         for start in range(0, len(values), _VALUES)
     ]
-    for item in content["checked"]:
-        counts = [float(item["answers"])]
-        data += [
-            {**_datum(INVALID, place, at, [float(item["invalid"])], "None"), "Counts": counts}
-            for place in _places(endpoint, item)
-        ]
-    whole = (("EndpointName", endpoint),)
-    return data + [_datum(name, whole, at, [float(count)], "Count") for name, count in content["counts"].items()]
+    data += [
+        datum(INVALID, of(trial), [item["invalid"]], "None", at, counts=[float(item["answers"])])
+        for item in content["checked"]
+        for trial in _trials(item)
+    ]
+    return data + [datum(name, place(endpoint), [count], "Count", at) for name, count in content["counts"].items()]
 
 
-def _places(endpoint: str, item: Mapping[str, Any]) -> list[Place]:
-    """Where a variant's values are published: by the variant, and by the trial that they belong to."""
-    variant = (("EndpointName", endpoint), ("VariantName", str(item["variant"])))
-    return [variant, (*variant, ("RolloutId", str(item["trial"])))] if item["trial"] else [variant]
+def _trials(item: Mapping[str, Any]) -> list[str]:
+    """By which rollouts a variant's values are published: by none, and by the one that they belong to."""
+    return ["", str(item["trial"])] if item["trial"] else [""]
 
 
-def _datum(
-    name: str, place: Iterable[tuple[str, str]], at: float, values: Sequence[float], unit: str
-) -> dict[str, Any]:
-    return {
-        "MetricName": name,
-        "Dimensions": [{"Name": key, "Value": value} for key, value in place],
-        "Timestamp": datetime.fromtimestamp(at, UTC),
-        "Values": list(values),
-        "Unit": unit,
-    }
-
-
-def gauge_data(gauges: Iterable[Gauge], endpoint: str, variant: str, at: float) -> list[dict[str, Any]]:
+def gauge_data(gauges: Iterable[Gauge], endpoint: str, variant: str, at: float) -> list[Datum]:
     """How a variant stands, as PutMetricData takes it."""
-    place = (("EndpointName", endpoint), ("VariantName", variant))
     return [
-        _datum(item.name, (*place, ("Segment", item.segment)) if item.segment else place, at, [item.value], "None")
+        datum(item.name, place(endpoint, variant, **{SEGMENT: item.segment or ""}), [item.value], "None", at)
         for item in gauges
     ]

@@ -23,7 +23,9 @@ from botocore.exceptions import ClientError  # pyright: ignore[reportMissingType
 from monitoring.labels.pairs import LOST, Batch
 from monitoring.labels.standing import Promised, Standing
 from monitoring.log import log
-from platforms.aws.batch_metrics import MOST, NAMESPACE, answered_of, content, gauge_data, metric_data, rows_of
+from platforms.aws.batch_metrics import answered_of, content, gauge_data, metric_data, rows_of
+from platforms.aws.metrics import parts, put
+from platforms.aws.revisions import on_revision
 from platforms.aws.table import Item, Table, code
 
 STANDING = "standing#"
@@ -73,10 +75,10 @@ class Batches:
         if written is None:
             return
         body = json.loads(written)
-        data, sent = metric_data(body, self.endpoint, self.table.now()), 0
+        sent = 0
         try:
-            for start in range(0, len(data), MOST):
-                self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MOST])
+            for part in parts(metric_data(body, self.endpoint, self.table.now())):
+                put(self.cloudwatch, part)
                 sent += 1
         except ClientError as error:
             status = cast(Any, error).response.get("ResponseMetadata", {}).get("HTTPStatusCode", _AWS_DOWN)
@@ -167,11 +169,7 @@ class Batches:
             "told": {"S": json.dumps(self._told(standing, promised))},
             "expires": self.table.expiry,
         }
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
-        if kept:
-            seen = {":seen": {"N": str(revision)}}
-            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
-        put = {"Put": {"TableName": self.table.name, "Item": item, **condition}}
+        put = {"Put": {"TableName": self.table.name, "Item": item, **on_revision(revision, "id")}}
         taken = [self._taking(name) for name, _ in batches]
         try:
             return standing if self.table.transact([put, *taken]) is None else None
@@ -194,9 +192,7 @@ class Batches:
         return {"Delete": {**key, "ConditionExpression": "attribute_exists(id)"}}
 
     def _tell(self, variant: str, standing: Standing, promised: Promised) -> None:
-        data = gauge_data(standing.gauges(promised), self.endpoint, variant, self.table.now())
-        for start in range(0, len(data), MOST):
-            self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MOST])
+        put(self.cloudwatch, gauge_data(standing.gauges(promised), self.endpoint, variant, self.table.now()))
 
 
 def read(item: Item | None) -> Standing | None:

@@ -12,7 +12,8 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
 
-from rollout.core.catalogue import EVENTS, OWN
+from platforms.aws.metrics import EVENT, datum, place, put
+from rollout.core.catalogue import EVENTS
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 Clients = Callable[[str], Any]
@@ -101,7 +102,5 @@ def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:
         kind: What happened.
         at: When, epoch seconds.
     """
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "Event", "Value": kind}]
-    datum = {"MetricName": EVENTS, "Dimensions": dimensions, "Value": 1.0, "Unit": "Count", "Timestamp": at}
     with suppress(ClientError, BotoCoreError):
-        clients("cloudwatch").put_metric_data(Namespace=OWN, MetricData=[datum])
+        put(clients("cloudwatch"), [datum(EVENTS, place(endpoint, **{EVENT: kind}), [1.0], "Count", at)])

@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
@@ -19,6 +18,7 @@ from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum
 from monitoring.drift.reference import Reference
 from monitoring.labels.quality import Form
+from platforms.aws import metrics
 from platforms.aws.captures import traffic
 from platforms.aws.endpoint import Clients
 from platforms.aws.transient import gone
@@ -29,7 +29,6 @@ FORM = "code/model/answer.json"
 REJECTED = "capture-rejected"
 """Where what could not be read of captured files is kept."""
 _CHUNK = 1 << 20
-_DATA = 500  # values in one PutMetricData, of at most 1,000
 
 
 class DigestMismatch(Exception):
@@ -114,23 +113,11 @@ class CloudWatchMetrics:
 
     def put(self, data: Sequence[Datum]) -> None:
         """Send values, each with its own time."""
-        for start in range(0, len(data), _DATA):
-            values = [self._value(item) for item in data[start : start + _DATA]]
-            self.clients("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=values)
+        published = [metrics.datum(item.name, self._place(item), [item.value], item.unit, item.at) for item in data]
+        metrics.put(self.clients("cloudwatch"), published)
 
-    def _value(self, item: Datum) -> Mapping[str, Any]:
-        names = {"EndpointName": self.endpoint}
-        if item.variant:
-            names["VariantName"] = item.variant
-        if item.feature is not None:
-            names["Feature"] = item.feature
-        return {
-            "MetricName": item.name,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in names.items()],
-            "Timestamp": datetime.fromtimestamp(item.at, UTC),
-            "Value": float(item.value),
-            "Unit": item.unit,
-        }
+    def _place(self, item: Datum) -> Mapping[str, str]:
+        return metrics.place(self.endpoint, item.variant, **{metrics.FEATURE: item.feature or ""})
 
 
 @dataclass

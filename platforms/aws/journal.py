@@ -6,10 +6,9 @@ DynamoJournal(clients("us-east-1"), "flight-delay-prod-rollouts", "flight-delay-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from platforms.aws.clients import Clients, calling, code_of
-from rollout.core.errors import Conflict, RolloutError, Unreachable
+from platforms.aws.clients import Clients
+from platforms.aws.revisions import Revisions
 from rollout.core.state import RolloutState
 
 
@@ -23,39 +22,20 @@ class DynamoJournal:
 
     def read(self) -> RolloutState:
         """The state, by a consistent read; an empty one when there is no item, or no table yet."""
-        try:
-            with calling(f"read journal {self.table}"):
-                answer = self.clients("dynamodb").get_item(
-                    TableName=self.table, Key={"endpoint": {"S": self.endpoint}}, ConsistentRead=True
-                )
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ResourceNotFoundException":
-                return RolloutState(self.endpoint)
-            raise
-        item = answer.get("Item")
+        item = self._item.read()
         return RolloutState.from_json(item["state"]["S"]) if item else RolloutState(self.endpoint)
 
     def write(self, state: RolloutState) -> RolloutState:
         """Put the successor of the revision that was read, on the condition that it is still there."""
         after = state.written()
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
-        if state.revision:
-            seen = {":seen": {"N": str(state.revision)}}
-            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
-        item = {
-            "endpoint": {"S": self.endpoint},
-            "revision": {"N": str(after.revision)},
+        content = {
             "rollout_id": {"S": after.rollout_id},
             "phase": {"S": after.phase.value},
             "state": {"S": after.to_json()},
         }
-        try:
-            with calling(f"write journal {self.table}"):
-                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ConditionalCheckFailedException":
-                raise Conflict(f"journal {self.table} moved on from revision {state.revision}") from error
-            if code_of(error.__cause__) == "ProvisionedThroughputExceededException":
-                raise Unreachable(str(error)) from error
-            raise
+        self._item.write(content, after=state.revision)
         return after
+
+    @property
+    def _item(self) -> Revisions:
+        return Revisions(self.clients, self.table, self.endpoint, "journal")

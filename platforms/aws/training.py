@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError  # pyright: ignore[reportMissingType
 
 from platforms.aws.clients import Clients, calling, code_of
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.revisions import Revisions
 from retraining.decision import JobSeen, Seen, Start
 from retraining.record import Kind, Record, Trigger
 from retraining.rules import JobSettings
-from rollout.core.errors import RolloutError
+from rollout.core.errors import Conflict, RolloutError
 from rollout.core.release import Release
 
 VOLUME_GB = 30
@@ -49,37 +50,21 @@ class DynamoBook:
             RolloutError: The table does not answer.
             ValueError: What lies there is no such record.
         """
-        try:
-            with calling(f"read the record of retraining in {self.table}"):
-                answer = self.clients("dynamodb").get_item(
-                    TableName=self.table, Key={"endpoint": {"S": key(self.endpoint)}}, ConsistentRead=True
-                )
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ResourceNotFoundException":
-                return Record()
-            raise
-        return Record.from_json(answer["Item"]["record"]["S"]) if "Item" in answer else Record()
+        item = self._item.read()
+        return Record.from_json(item["record"]["S"]) if item else Record()
 
     def write(self, record: Record) -> Record | None:
         """Put the successor of the revision that was read, if it is still there."""
         after = replace(record, revision=record.revision + 1)
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(endpoint)"}
-        if record.revision:
-            seen = {":seen": {"N": str(record.revision)}}
-            condition = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
-        item = {
-            "endpoint": {"S": key(self.endpoint)},
-            "revision": {"N": str(after.revision)},
-            "record": {"S": after.to_json()},
-        }
         try:
-            with calling(f"write the record of retraining in {self.table}"):
-                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
-        except RolloutError as error:
-            if code_of(error.__cause__) == "ConditionalCheckFailedException":
-                return None
-            raise
+            self._item.write({"record": {"S": after.to_json()}}, after=record.revision)
+        except Conflict:
+            return None
         return after
+
+    @property
+    def _item(self) -> Revisions:
+        return Revisions(self.clients, self.table, key(self.endpoint), "the record of retraining in")
 
 
 @dataclass(frozen=True)

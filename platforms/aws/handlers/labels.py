@@ -21,7 +21,6 @@ from monitoring.labels.quality import Form
 from monitoring.labels.standing import Promised
 from monitoring.log import log
 from platforms.aws.baselines import Baselines
-from platforms.aws.batch_metrics import NAMESPACE
 from platforms.aws.batches import Batches
 from platforms.aws.captures import traffic
 from platforms.aws.clients import clients
@@ -29,6 +28,7 @@ from platforms.aws.files import DigestMismatch, Forms, S3Files
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
+from platforms.aws.metrics import datum, place, put
 from platforms.aws.table import Table
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -71,10 +71,8 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
 
 def _tell_delay(endpoint: str, seconds: float) -> None:
     """Put how far behind the function is; what cannot be put is put by the next call."""
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}]
-    datum = {"MetricName": DELAY, "Dimensions": dimensions, "Values": [max(0.0, seconds)], "Unit": "Seconds"}
     try:
-        _cloudwatch().put_metric_data(Namespace=NAMESPACE, MetricData=[datum])
+        put(_cloudwatch(), [datum(DELAY, place(endpoint), [max(0.0, seconds)], "Seconds", time.time())])
     except (ClientError, BotoCoreError) as error:
         log("delay not told", error=repr(error))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from platforms.aws.clients import code_of
 from platforms.aws.endpoint import DynamoJournal, clients
 from platforms.aws.files import sealed
 from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.metrics import datum, place, put
 from rollout.core.release import Release
 
 _JSON = "application/json"
@@ -63,18 +63,9 @@ def _ask(endpoint: str, champion: str, body: bytes) -> bytes:
 
 
 def _count(endpoint: str, outcome: probe.Outcome) -> None:
-    now = datetime.now(UTC)
-    data = [
-        {
-            "MetricName": name,
-            "Dimensions": [{"Name": "EndpointName", "Value": endpoint}],
-            "Timestamp": now,
-            "Value": value,
-            "Unit": unit,
-        }
-        for name, value, unit in outcome.metrics()
-    ]
-    _clients()("cloudwatch").put_metric_data(Namespace="modelstack", MetricData=data)
+    now = time.time()
+    data = [datum(name, place(endpoint), [value], unit, now) for name, value, unit in outcome.metrics()]
+    put(_clients()("cloudwatch"), data)
 
 
 @lru_cache(maxsize=2)

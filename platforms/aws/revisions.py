@@ -1,0 +1,85 @@
+"""One item that many writers share: a write lands only on the revision that was read (compare and set).
+
+    place = Revisions(clients, "flight-delay-prod-rollouts", "flight-delay-prod", "the journal")
+    item = place.read()
+    place.write({"state": {"S": text}}, after=int(item["revision"]["N"]) if item else 0)
+
+Source: Amazon DynamoDB Developer Guide, "Optimistic locking with version number".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platforms.aws.clients import Clients, calling, code_of
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+
+Item = Mapping[str, Mapping[str, Any]]
+
+
+def on_revision(revision: int, key: str) -> dict[str, Any]:
+    """The condition of a write on the revision that was read; 0 when there was no item.
+
+    Args:
+        revision: Which.
+        key: The name of the table's hash key.
+    """
+    if not revision:
+        return {"ConditionExpression": f"attribute_not_exists({key})"}
+    seen = {":seen": {"N": str(revision)}}
+    return {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """An item in a DynamoDB table with the hash key `endpoint`.
+
+    Attributes:
+        clients: Gives clients.
+        table: The table.
+        key: The item's key.
+        what: What it is called in errors.
+    """
+
+    clients: Clients
+    table: str
+    key: str
+    what: str
+
+    def read(self) -> Item | None:
+        """The item, by a consistent read; None when there is none, or no table yet.
+
+        Raises:
+            RolloutError: The table does not answer.
+        """
+        try:
+            with calling(f"read {self.what} {self.table}"):
+                answer = self.clients("dynamodb").get_item(
+                    TableName=self.table, Key={"endpoint": {"S": self.key}}, ConsistentRead=True
+                )
+        except RolloutError as error:
+            if code_of(error.__cause__) == "ResourceNotFoundException":
+                return None
+            raise
+        return answer.get("Item")
+
+    def write(self, content: Item, *, after: int) -> None:
+        """Put the successor of a revision, on the condition that it is still there.
+
+        Raises:
+            Conflict: Another writer was first.
+            Unreachable: The table does not answer; the write may or may not have landed.
+        """
+        item = {"endpoint": {"S": self.key}, "revision": {"N": str(after + 1)}, **content}
+        try:
+            with calling(f"write {self.what} {self.table}"):
+                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **on_revision(after, "endpoint"))
+        except RolloutError as error:
+            code = code_of(error.__cause__)
+            if code == "ConditionalCheckFailedException":
+                raise Conflict(f"{self.what} {self.table} moved on from revision {after}") from error
+            if code == "ProvisionedThroughputExceededException":
+                raise Unreachable(str(error)) from error
+            raise
