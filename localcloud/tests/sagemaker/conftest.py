@@ -19,12 +19,12 @@ from localcloud.sagemaker.processes import SERVER_MARK, marked
 from localcloud.sagemaker.service import SageMaker
 from localcloud.sagemaker.timing import Timing
 from localcloud.server.platform import ImageCommand, Platform, SystemClock
+from localcloud.testing import MODEL_SERVER
 
 from .asked import (
     ACCOUNT,
     REGION,
     ROLE,
-    SERVER,
     TRAINER,
     container,
     job_of,
@@ -105,7 +105,7 @@ class InProcess:
             deliveries=self.bus,  # pyright: ignore[reportArgumentType]
             images=(
                 ImageCommand(
-                    *("*-serving", (sys.executable, str(SERVER)), SERVER.parent),
+                    *("*-serving", (sys.executable, str(MODEL_SERVER)), MODEL_SERVER.parent),
                     train=(sys.executable, str(TRAINER)),
                 ),
             ),
@@ -254,7 +254,7 @@ def variant() -> Callable[..., dict[str, Any]]:
 def serving_cloud(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A real cloud, not started, whose `*-serving` images run served_model.py, and train trained_model.py."""
     config = tmp_path_factory.mktemp("config") / "localcloud.toml"
-    command = json.dumps([sys.executable, str(SERVER), "serve"])
+    command = json.dumps([sys.executable, str(MODEL_SERVER), "serve"])
     train = json.dumps([sys.executable, str(TRAINER)])
     images = f'[[image]]\nrepository = "*-serving"\ncommand = {command}\ntrain = {train}\n'
     config.write_text(f"time_scale = 60\n{images}")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.processes import INSTANCE_MARK, marked
+from localcloud.testing import MODEL_SERVER
 
-from .asked import SERVER, TRAINER, job_of
+from .asked import TRAINER, job_of
 from .conftest import run
 from .test_training_jobs import seen
 
@@ -40,7 +41,7 @@ if arguments[0] == "run":
         os.execv(sys.executable, [sys.executable, {str(TRAINER)!r}, arguments[-1]])
     assert inside == ["/opt/ml/model", "ro"] and environment["SM_MODEL_DIR"] == "/opt/ml/model"
     os.environ.update(environment, SM_MODEL_DIR=folder)
-    os.execv(sys.executable, [sys.executable, {str(SERVER)!r}, arguments[-1]])
+    os.execv(sys.executable, [sys.executable, {str(MODEL_SERVER)!r}, arguments[-1]])
 """
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from localcloud.server.platform import ImageCommand
+from localcloud.testing import MODEL_SERVER
 
-from .asked import IMAGE, SERVER, job_of
+from .asked import IMAGE, job_of
 from .conftest import failure, ours, run
 
 pytestmark = pytest.mark.e2e
@@ -281,7 +282,7 @@ def test_a_job_yields_to_what_serves(inside):
     ],
 )
 def test_an_image_that_cannot_train_fails_the_job(inside, image, why):
-    only = ImageCommand("only-serving", ("serve",), SERVER.parent)
+    only = ImageCommand("only-serving", ("serve",), MODEL_SERVER.parent)
     inside.platform = replace(inside.platform, images=(only, *inside.platform.images))
 
     async def scenario() -> None:
