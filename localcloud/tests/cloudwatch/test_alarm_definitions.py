@@ -136,7 +136,7 @@ def test_tags_are_added_and_taken_away(tell):
         ({**SINGLE, "Metrics": math("errors + ", "errors")}, "ValidationError", "cannot be read"),
         ({**SINGLE, "Metrics": math("METRICS()", "errors")}, "ValidationError", "one time series"),
         ({**SINGLE, "Metrics": math("SUM(errors)", "errors")}, "ValidationError", "one time series"),
-        ({**SINGLE, "Metrics": math("NOPE(errors)", "errors")}, "ValidationError", "there is no function"),
+        ({**SINGLE, "Metrics": math("NOPE(errors)", "errors")}, "ValidationError", "has no function"),
         ({**SINGLE, "Metrics": math("TIME_SERIES(1)")}, "ValidationError", "same period"),
         ({**SINGLE, "Metrics": math("errors", "errors")[1:]}, "ValidationError", "exactly one query"),
         ({**SINGLE, "Metrics": [*math("errors + b", "errors"), {**math("", "b", period=60)[1]}]}, "ValidationError",

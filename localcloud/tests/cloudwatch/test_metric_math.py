@@ -55,7 +55,6 @@ M2 = series(1, None, 3, 0, 5, name="m2")
         ("SUM(m1)", 120.0),
         ("AVG(m2)", 2.25),
         ("MAX(m1)", 50.0),
-        ("STDDEV(m2)", pytest.approx(1.92028644)),
         ("m1 - MIN(m1)", [0, 10, None, 30, 40]),
         ("ABS(m1 - 45)", [35, 25, None, 5, 5]),
         ("CEIL(m2 / 2)", [1, None, 2, 0, 3]),
@@ -70,21 +69,9 @@ M2 = series(1, None, 3, 0, 5, name="m2")
         ("FILL(METRICS(), 0)", [[10, 20, 0, 40, 50], [1, 0, 3, 0, 5]]),
         ("RATE(m1)", [None, 10 / 60, None, 20 / 120, 10 / 60]),
         ("DIFF(m1)", [None, 10, None, 20, 10]),
-        ("DIFF_TIME(m1)", [None, 60, None, 120, 60]),
-        ("RUNNING_SUM(m1)", [10, 30, None, 70, 120]),
         ("PERIOD(m1)", 60.0),
         ("m1 / PERIOD(m1)", [10 / 60, 20 / 60, None, 40 / 60, 50 / 60]),
-        ("DATAPOINT_COUNT(m1)", 4.0),
-        ("METRIC_COUNT(METRICS())", 2.0),
         ('METRICS("m2")', [[1, None, 3, 0, 5]]),
-        ("TIME_SERIES(7)", [7, 7, 7, 7, 7]),
-        ("MINUTE(m1)", [0, 1, 2, 3, 4]),
-        ("EPOCH(m1)", [0, 60, 120, 180, 240]),
-        ("DAY(m1)", [4, 4, 4, 4, 4]),  # 1 January 1970 was a Thursday
-        ("FIRST(SORT(METRICS(), SUM, ASC))", [1, None, 3, 0, 5]),
-        ("LAST(SORT(METRICS(), MAX, ASC, 2))", [10, 20, None, 40, 50]),
-        ("SLICE(METRICS(), 1)", [[1, None, 3, 0, 5]]),
-        ("SLICE(METRICS(), 0, 1)", [[10, 20, None, 40, 50]]),
         ("IF(m1 > 15, 1, 0)", [0, 1, None, 1, 1]),
         ("IF(m1 < 45, m1)", [10, 20, None, 40, None]),
         ("IF(1, m1, m2)", [10, 20, None, 40, 50]),
@@ -114,10 +101,6 @@ def test_comparisons_treat_a_value_that_one_side_lacks_as_zero():
     assert value_of("metric1 > 15 AND metric2 > 15", **metrics)[:4] == [1, 0, 0, 0]
 
 
-def test_remove_empty_leaves_series_with_data():
-    assert value_of("METRIC_COUNT(REMOVE_EMPTY([m1, m2]))", m1=M1, m2=series()) == 1.0
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -128,19 +111,17 @@ def test_remove_empty_leaves_series_with_data():
         ("", "ends where a value was expected"),
         ("((" * 40 + "1" + "))" * 40, "nested more than 50 deep"),
         ("SELECT AVG(x) FROM y", "Metrics Insights"),
-        ("NOPE(m1)", "there is no function 'NOPE'; functions here: ABS, "),
-        ("sum(m1)", "there is no function 'sum'"),
-        ("ANOMALY_DETECTION_BAND(m1)", "ANOMALY_DETECTION_BAND is not supported"),
+        ("NOPE(m1)", "the local CloudWatch has no function 'NOPE'; it has: ABS, "),
+        ("sum(m1)", "has no function 'sum'"),
+        ("ANOMALY_DETECTION_BAND(m1)", "has no function 'ANOMALY_DETECTION_BAND'"),
         ("SEARCH('x', 'Sum')", "an alarm cannot use it"),
         ("m9 + 1", "there is no query with the id 'm9'; ids here: m1, m2"),
         ("FILL(m1)", "FILL takes 2 arguments, not 1"),
         ("IF(m1)", "IF takes 2 to 3 arguments, not 1"),
-        ("METRIC_COUNT(m1)", "METRIC_COUNT: expected an array of time series, found one time series"),
         ("ABS(3)", "ABS: this function needs time series, not the scalar 3"),
         ("1 / 0", "is not a number"),
         ("PERIOD(m1 + 1)", "PERIOD: the argument must be a metric"),
         ("[m1] + [m2]", "cannot take arrays of time series on both sides"),
-        ("SORT(METRICS(), P99, ASC)", "SORT: the second argument must be one of AVG, MAX, MIN, SUM"),
         ("'text'", "only allowed inside METRICS"),
     ],
 )

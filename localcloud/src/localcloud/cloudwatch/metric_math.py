@@ -3,8 +3,7 @@
     value = evaluate(parse("m1 / m2 * 100"), Scope(grid, {"m1": invocations, "m2": errors}))
 
 As on AWS: in arithmetic and comparisons a value that only one side lacks counts as 0; where a division by zero would
-come out, the data point is dropped; `SUM`, `AVG`, `MAX`, `MIN` and `STDDEV` of one series are a scalar and of several
-a series.
+come out, the data point is dropped; `SUM`, `AVG`, `MAX` and `MIN` of one series are a scalar and of several a series.
 
 Source: Amazon CloudWatch User Guide, "Using math expressions with CloudWatch metrics".
 """
@@ -14,7 +13,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 
 from localcloud.cloudwatch.expressions import (
@@ -33,7 +31,6 @@ from localcloud.cloudwatch.timeseries import (
     Scope,
     Series,
     Value,
-    as_scalar,
     as_several,
     as_single,
     kind_of,
@@ -42,8 +39,6 @@ from localcloud.cloudwatch.timeseries import (
     value_at,
     with_values,
 )
-
-_REFUSED = ("ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SERVICE_QUOTA")
 
 
 def evaluate(node: Node, scope: Scope) -> Value:
@@ -72,11 +67,9 @@ def evaluate(node: Node, scope: Scope) -> Value:
 def _call(node: Function, scope: Scope) -> Value:
     if node.name == "SEARCH":  # in GetMetricData the metrics that it finds stand in its place
         raise ExpressionError("SEARCH is for reading metrics; an alarm cannot use it")
-    if node.name in _REFUSED:
-        raise ExpressionError(f"{node.name} is not supported by the local CloudWatch")
     entry = _FUNCTIONS.get(node.name)
     if entry is None:
-        raise ExpressionError(f"there is no function {node.name!r}; functions here: {_listed(_FUNCTIONS)}")
+        raise ExpressionError(f"the local CloudWatch has no function {node.name!r}; it has: {_listed(_FUNCTIONS)}")
     least, most, function = entry
     if not least <= len(node.arguments) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
@@ -123,11 +116,6 @@ def _reducing(
 
 def _average(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _deviation(values: Sequence[float]) -> float:
-    mean = _average(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 def _stepping(step: Callable[[int, float, int, float], float]) -> Callable[[Function, Scope], Value]:
@@ -227,28 +215,6 @@ def _period(node: Function, scope: Scope) -> Value:
     return float(series.period)
 
 
-def _moments(part: Callable[[datetime], float]) -> Callable[[Function, Scope], Value]:
-    def function(node: Function, scope: Scope) -> Value:
-        series = as_single(evaluate(node.arguments[0], scope))
-        return with_values(series, {moment: float(part(datetime.fromtimestamp(moment, UTC))) for moment in scope.grid})
-
-    return function
-
-
-def _time_series(node: Function, scope: Scope) -> Value:
-    scalar = as_scalar(evaluate(node.arguments[0], scope))
-    period = scope.grid[1] - scope.grid[0] if len(scope.grid) > 1 else 60
-    return Series(dict.fromkeys(scope.grid, scalar), period)
-
-
-def _running_sum(series: Series) -> Series:
-    total, sums = 0.0, {}
-    for moment, value in sorted(series.values.items()):
-        total += value
-        sums[moment] = total
-    return with_values(series, sums)
-
-
 def _each(compute: Callable[[Series], Series]) -> Callable[[Function, Scope], Value]:
     def function(node: Function, scope: Scope) -> Value:
         value = evaluate(node.arguments[0], scope)
@@ -259,90 +225,20 @@ def _each(compute: Callable[[Series], Series]) -> Callable[[Function, Scope], Va
     return function
 
 
-def _array(compute: Callable[[tuple[Series, ...]], Value]) -> Callable[[Function, Scope], Value]:
-    def function(node: Function, scope: Scope) -> Value:
-        value = evaluate(node.arguments[0], scope)
-        if not isinstance(value, tuple):
-            raise ExpressionError(f"expected an array of time series, found {kind_of(value)}")
-        return compute(value)
-
-    return function
-
-
-def _at_end(position: int) -> Callable[[tuple[Series, ...]], Value]:
-    def pick(several: tuple[Series, ...]) -> Value:
-        if not several:
-            raise ExpressionError("the array is empty")
-        return several[position]
-
-    return pick
-
-
-def _count(node: Function, scope: Scope) -> Value:
-    value = evaluate(node.arguments[0], scope)
-    if isinstance(value, Series):
-        return float(len(value.values))
-    several = as_several(value, "this function")
-    moments = sorted({moment for series in several for moment in series.values})
-    counts = {moment: float(sum(moment in series.values for series in several)) for moment in moments}
-    return Series(counts, several[0].period if several else 60)
-
-
-def _slice(node: Function, scope: Scope) -> Value:
-    several = as_several(evaluate(node.arguments[0], scope), "this function")
-    bounds = [int(as_scalar(evaluate(argument, scope))) for argument in node.arguments[1:]]
-    return several[bounds[0] : bounds[1] if len(bounds) == 2 else None]
-
-
-_SORTERS: dict[str, Callable[[Sequence[float]], float]] = {"AVG": _average, "MIN": min, "MAX": max, "SUM": math.fsum}
-
-
-def _sort(node: Function, scope: Scope) -> Value:
-    several = as_several(evaluate(node.arguments[0], scope), "this function")
-    by, order = node.arguments[1:3]
-    if not isinstance(by, Reference) or by.name not in _SORTERS:
-        raise ExpressionError(f"the second argument must be one of {_listed(_SORTERS)}")
-    if not isinstance(order, Reference) or order.name not in ("ASC", "DESC"):
-        raise ExpressionError("the third argument must be ASC or DESC")
-    key = _SORTERS[by.name]
-    full = [series for series in several if series.values]
-    full.sort(key=lambda series: key(list(series.values.values())), reverse=order.name == "DESC")
-    ordered = (*full, *(series for series in several if not series.values))
-    return ordered[: int(as_scalar(evaluate(node.arguments[3], scope)))] if len(node.arguments) == 4 else ordered
-
-
 _FUNCTIONS: dict[str, tuple[int, int, Callable[[Function, Scope], Value]]] = {
     "ABS": (1, 1, _mapping(abs)),
     "AVG": (1, 1, _reducing(_average, missing_is_zero=True)),
     "CEIL": (1, 1, _mapping(math.ceil)),
-    "DATAPOINT_COUNT": (1, 1, _count),
-    "DATE": (1, 1, _moments(lambda moment: moment.day)),
-    "DAY": (1, 1, _moments(lambda moment: moment.isoweekday())),
     "DIFF": (1, 1, _stepping(lambda _b, old, _m, new: new - old)),
-    "DIFF_TIME": (1, 1, _stepping(lambda before, _o, moment, _n: float(moment - before))),
-    "EPOCH": (1, 1, _moments(lambda moment: moment.timestamp())),
     "FILL": (2, 2, _fill),
-    "FIRST": (1, 1, _array(_at_end(0))),
     "FLOOR": (1, 1, _mapping(math.floor)),
-    "HOUR": (1, 1, _moments(lambda moment: moment.hour)),
     "IF": (2, 3, _if),
-    "LAST": (1, 1, _array(_at_end(-1))),
     "LOG": (1, 1, _mapping(math.log)),
     "LOG10": (1, 1, _mapping(math.log10)),
     "MAX": (1, 1, _reducing(max)),
     "METRICS": (0, 1, _metrics),
-    "METRIC_COUNT": (1, 1, _array(lambda several: float(len(several)))),
     "MIN": (1, 1, _reducing(min)),
-    "MINUTE": (1, 1, _moments(lambda moment: moment.minute)),
-    "MONTH": (1, 1, _moments(lambda moment: moment.month)),
     "PERIOD": (1, 1, _period),
     "RATE": (1, 1, _stepping(lambda before, old, moment, new: (new - old) / (moment - before))),
-    "REMOVE_EMPTY": (1, 1, _array(lambda several: tuple(series for series in several if series.values))),
-    "RUNNING_SUM": (1, 1, _each(_running_sum)),
-    "SLICE": (2, 3, _slice),
-    "SORT": (3, 4, _sort),
-    "STDDEV": (1, 1, _reducing(_deviation)),
     "SUM": (1, 1, _reducing(math.fsum)),
-    "TIME_SERIES": (1, 1, _time_series),
-    "YEAR": (1, 1, _moments(lambda moment: moment.year)),
 }

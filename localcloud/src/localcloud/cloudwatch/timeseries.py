@@ -59,13 +59,6 @@ def as_single(value: Value) -> Series:
     raise ExpressionError(f"expected one time series, found {kind_of(value)}")
 
 
-def as_scalar(value: Value) -> float:
-    """The scalar that a value is."""
-    if isinstance(value, int | float):
-        return value
-    raise ExpressionError(f"expected a scalar, found {kind_of(value)}")
-
-
 def kind_of(value: Value) -> str:
     """What a value is, in words."""
     if isinstance(value, int | float):
