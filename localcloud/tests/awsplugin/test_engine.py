@@ -112,6 +112,11 @@ class Stack:
         self.run("plugin", "install", "resource", "aws", schema().sdk, "--file", str(packed))
         self.run("stack", "init", "test")
 
+        self.foreseen = ""
+        """What a preview said when nothing was there."""
+        self.untouched = False
+        """Whether that preview created nothing."""
+
     def program(self, text: str) -> None:
         """Replace the program."""
         (self.folder / "__main__.py").write_text(text)
@@ -146,25 +151,18 @@ class Stack:
 def stack(hosting: Any, shell_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The program above, up. Tests run in the order of this file and leave it as the program says."""
     stack = Stack(tmp_path_factory.mktemp("engine"), shell_of(hosting.url))
+    before = hosting.client("dynamodb").list_tables()["TableNames"]
+    stack.foreseen = stack.run("preview")
+    stack.untouched = hosting.client("dynamodb").list_tables()["TableNames"] == before
     stack.up()
     yield stack
     stack.run("destroy", "--yes", "--skip-preview")
 
 
 def test_a_preview_knows_names_and_creates_nothing(stack: Stack) -> None:
-    stack.run("stack", "init", "preview")
-    try:
-        output = stack.run("preview")
-        assert f"+ {COUNT} to create" in output
-        assert re.search(r'bucket +: "data-[0-9a-f]{7}"', output)
-    finally:
-        stack.run("stack", "rm", "preview", "--yes")
-        stack.run("stack", "select", "test")
-
-
-def test_a_second_update_and_a_refresh_change_nothing(stack: Stack) -> None:
-    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
-    assert f"{COUNT} unchanged" in stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert f"+ {COUNT} to create" in stack.foreseen
+    assert re.search(r'bucket +: "data-[0-9a-f]{7}"', stack.foreseen)
+    assert stack.untouched
 
 
 def test_outputs_are_what_is_there(stack: Stack, hosting: Any) -> None:
@@ -197,7 +195,11 @@ def test_drift_is_shown_by_a_refresh_and_repaired_by_an_update(stack: Stack, hos
     assert "+ 1 created" in output
     live = hosting.client("lambda").get_function_configuration(FunctionName=found["function"])
     assert live["CodeSha256"] == zipped
-    assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
+
+
+def test_a_second_update_and_a_refresh_change_nothing(stack: Stack) -> None:
+    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
+    assert f"{COUNT} unchanged" in stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 def test_new_code_is_an_update_that_the_preview_foresees(stack: Stack, hosting: Any) -> None:
@@ -214,12 +216,9 @@ def test_new_code_is_an_update_that_the_preview_foresees(stack: Stack, hosting: 
 def test_a_fixed_name_is_freed_before_it_is_taken_again(stack: Stack) -> None:
     text = PROGRAM.replace('or "engine-models"', 'or "engine-models", model_package_group_description="all"')
     stack.program(text)
-    try:
-        assert "+-1 replaced" in stack.up().replace("+- 1", "+-1")
-        assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
-    finally:
-        stack.program(PROGRAM)
-        stack.up()
+    assert "+-1 replaced" in stack.up().replace("+- 1", "+-1")
+    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
+    stack.program(PROGRAM)  # the next update replaces it again
 
 
 def test_a_wrong_property_fails_before_anything_is_made(stack: Stack, hosting: Any) -> None:
@@ -265,16 +264,14 @@ def test_a_refusal_of_the_cloud_is_told_without_a_traceback(stack: Stack) -> Non
 
 def test_the_providers_default_tags_reach_every_resource(stack: Stack, hosting: Any) -> None:
     stack.run("config", "set", "--path", "aws:defaultTags.tags.team", "models")
-    try:
-        stack.up()
-        assert stack.outputs["tags"] == {"stage": "test", "team": "models"}
-        live = hosting.client("sqs").list_queue_tags(QueueUrl=stack.outputs["queue"])
-        assert live["Tags"] == {"team": "models"}
-        assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
-    finally:
-        stack.run("config", "rm", "--path", "aws:defaultTags")
-        stack.up()
-    assert hosting.client("sqs").list_queue_tags(QueueUrl=stack.outputs["queue"]).get("Tags", {}) == {}
+    stack.up()
+    found = stack.outputs
+    assert found["tags"] == {"stage": "test", "team": "models"}
+    assert hosting.client("sqs").list_queue_tags(QueueUrl=found["queue"])["Tags"] == {"team": "models"}
+    assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
+    stack.run("config", "rm", "--path", "aws:defaultTags")
+    stack.up()
+    assert hosting.client("sqs").list_queue_tags(QueueUrl=found["queue"]).get("Tags", {}) == {}
 
 
 def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
@@ -297,9 +294,7 @@ def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
     (tmp_path / "go").touch()
     stack.up()
     assert sagemaker.describe_endpoint(EndpointName=world.name("slow"))["EndpointStatus"] == "InService"
-    stack.program(PROGRAM)
-    stack.up()
-    assert sagemaker.list_endpoints(NameContains=world.name("slow"))["Endpoints"] == []
+    stack.program(PROGRAM)  # the next update removes it
 
 
 def test_an_update_that_was_killed_is_finished_by_the_next(

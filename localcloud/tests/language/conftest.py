@@ -82,24 +82,37 @@ class Project:
         return json.loads(self.must("stack", "output", "--json", *words))
 
 
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory, cli: Path) -> Path:
+    """A folder with a project, its backend and its home, whose stack `test` was never updated."""
+    top = tmp_path_factory.mktemp("begun")
+    made = project_in(top, cli)
+    for folder in (made.folder, top / "state"):
+        folder.mkdir()
+    (made.folder / "Pulumi.yaml").write_text(yaml_for(ROOT / ".venv"))
+    made.must("stack", "init", "test")
+    return top
+
+
 @pytest.fixture
-def project(tmp_path: Path, cli: Path) -> Project:
+def project(tmp_path: Path, begun: Path, cli: Path) -> Project:
     """A project in this checkout's environment, with a stack `test` that was never updated."""
-    folder, state = tmp_path / "project", tmp_path / "state"
-    folder.mkdir()
-    state.mkdir()
-    (folder / "Pulumi.yaml").write_text(yaml_for(ROOT / ".venv"))
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return project_in(tmp_path, cli)
+
+
+def project_in(top: Path, cli: Path) -> Project:
+    """The project of a folder."""
     environ = {
         "PATH": f"{cli}:{os.environ['PATH']}",
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_BACKEND_URL": state.as_uri(),
+        "PULUMI_HOME": str(top / "home"),
+        "PULUMI_STACK": "test",
+        "PULUMI_BACKEND_URL": (top / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "correct horse",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
-    made = Project(folder, cli, environ)
-    made.must("stack", "init", "test")
-    return made
+    return Project(top / "project", cli, environ)
 
 
 def yaml_for(venv: Path) -> str:
