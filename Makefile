@@ -96,6 +96,7 @@ pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
+	@$(MAKE) --no-print-directory -C localcloud lock PYTHON="$(PYTHON)"
 
 clean: ## Remove this checkout's environment and state; the shared cache stays
 	@$(SETUP) clean

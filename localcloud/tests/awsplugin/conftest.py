@@ -23,7 +23,6 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from localcloud.awsplugin.wire import Archive, Asset, decode_map, encode_map
 
-SERVER = Path(__file__).with_name("served_model.py")
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -191,13 +190,8 @@ def started(env: dict[str, str]) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def hosting(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A running cloud whose `*-serving` images run served_model.py."""
-    config = tmp_path_factory.mktemp("config") / "localcloud.toml"
-    command = json.dumps([sys.executable, str(SERVER), "serve"])
-    config.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
-    cloud = new_cloud(config)
-    cloud.start()
+def hosting(cloud: Any) -> Any:
+    """The shared real cloud, running."""
     return cloud
 
 
@@ -319,8 +313,9 @@ def one_variant(model: str, **more: Any) -> dict[str, Any]:
 
 
 def archive_of(behaviour: dict[str, Any]) -> bytes:
-    """A model archive for served_model.py."""
-    buffer, content = io.BytesIO(), json.dumps(behaviour).encode()
+    """A model archive for served_model.py; one with `until` does not start before that file is there."""
+    start = {"start": "held"} if "until" in behaviour else {}
+    buffer, content = io.BytesIO(), json.dumps({"name": "model", **start, **behaviour}).encode()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         entry = tarfile.TarInfo("behaviour.json")
         entry.size = len(content)

@@ -337,7 +337,8 @@ def test_after_destroy_nothing_is_left(stack: Stack, hosting: Any) -> None:
     assert found["function"] not in {f["FunctionName"] for f in functions}
     assert found["queue"] not in hosting.client("sqs").list_queues().get("QueueUrls", [])
     assert hosting.client("kms").describe_key(KeyId=found["key"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
-    assert hosting.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+    groups = hosting.client("sagemaker").list_model_package_groups(NameContains="engine-models")
+    assert groups["ModelPackageGroupSummaryList"] == []
     assert json.loads(stack.deployment)["deployment"].get("resources", []) == []
 
 

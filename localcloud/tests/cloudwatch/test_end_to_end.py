@@ -145,7 +145,8 @@ def test_a_breach_reaches_topic_function_and_event_bus_within_two_periods(cloud)
     cloud.client("events").put_targets(Rule="cw-news", Targets=[{"Id": "1", "Arn": bus.arn}])
     alarm(cloud, "cw-news", AlarmActions=[topic_arn, function_arn])
     alarm(cloud, "cw-news-other", AlarmActions=[topic_arn])
-    wait_for(lambda: state(cloud, "cw-news") == state(cloud, "cw-news-other") == "OK")
+    for name in ("cw-news", "cw-news-other"):
+        cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a drill")
 
     breached = time.monotonic()
     put(cloud, 5, "cw-news")
@@ -165,7 +166,6 @@ def test_a_breach_reaches_topic_function_and_event_bus_within_two_periods(cloud)
     assert {line.partition(" action ")[0] for line in history(cloud, "cw-news", "Action")} == {"Successfully executed"}
     assert state(cloud, "cw-news-other") == "OK"
     assert history(cloud, "cw-news-other", "Action") == []
-    wait_for(lambda: state(cloud, "cw-news") == "OK")
 
 
 def test_a_function_without_the_permission_is_not_invoked_and_the_history_says_so(cloud):

@@ -251,33 +251,21 @@ def variant() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def serving_cloud(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A real cloud, not started, whose `*-serving` images run served_model.py, and train trained_model.py."""
-    config = tmp_path_factory.mktemp("config") / "localcloud.toml"
-    command = json.dumps([sys.executable, str(MODEL_SERVER), "serve"])
-    train = json.dumps([sys.executable, str(TRAINER)])
-    images = f'[[image]]\nrepository = "*-serving"\ncommand = {command}\ntrain = {train}\n'
-    config.write_text(f"time_scale = 60\n{images}")
-    return new_cloud(config)
-
-
-@pytest.fixture(scope="session")
-def _started(serving_cloud: Any) -> Any:
-    serving_cloud.start()
-    serving_cloud.client("s3").create_bucket(Bucket="stage-models")
-    return serving_cloud
+def _staged(cloud: Any) -> Any:
+    cloud.client("s3").create_bucket(Bucket="stage-models")
+    return cloud
 
 
 @pytest.fixture
-def stage(_started: Any) -> Stage:
+def stage(_staged: Any) -> Stage:
     """The shared real cloud, running."""
-    return Stage(_started, "stage-models")
+    return Stage(_staged, "stage-models")
 
 
 @pytest.fixture
-def own_stage(new_cloud: Callable[..., Any], serving_cloud: Any) -> Stage:
+def own_stage(new_cloud: Callable[..., Any]) -> Stage:
     """A real cloud of the test's own, running, for tests that kill it."""
-    cloud = new_cloud(serving_cloud.config)
+    cloud = new_cloud()
     cloud.start()
     cloud.client("s3").create_bucket(Bucket="stage-models")
     return Stage(cloud, "stage-models")

@@ -133,44 +133,6 @@ def test_nobody_may_forge_an_event_of_aws(cloud):
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
 
 
-def test_an_alarm_reaches_function_topic_and_event_bus(cloud, functions, policy, seen, eventually):
-    arn = witness(cloud, functions, "alarm-witness")
-    alarm = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:witnessed"
-    for principal, source in (("lambda.alarms.cloudwatch", alarm), ("sns", None)):
-        cloud.client("lambda").add_permission(
-            FunctionName="alarm-witness",
-            StatementId=principal.replace(".", "-"),
-            Action="lambda:InvokeFunction",
-            Principal=f"{principal}.amazonaws.com",
-            **({"SourceArn": source} if source else {}),
-        )
-    pattern = {"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"]}
-    rule_arn = rule(cloud, "alarm-witness", arn, EventPattern=json.dumps({**pattern, "resources": [alarm]}))
-    permit(cloud, "alarm-witness", rule_arn)
-    topic = cloud.client("sns").create_topic(Name="alarm-witness")["TopicArn"]
-    cloud.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
-    cloudwatch = cloud.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="witnessed",
-        Namespace="n",
-        MetricName="m",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="ignore",
-        AlarmActions=[arn, topic],
-    )
-    cloudwatch.set_alarm_state(AlarmName="witnessed", StateValue="ALARM", StateReason="a test")
-    assert eventually(lambda: len(seen("alarm-witness")) >= 3)
-    kinds = sorted(
-        "topic" if "Records" in event else event.get("source", "") for event in seen("alarm-witness") if event
-    )
-    assert "topic" in kinds
-    assert {"aws.cloudwatch"} == set(kinds) - {"topic"}
-
-
 def test_a_failed_event_is_tried_three_times_and_lands_in_the_dead_letter_queue(cloud, functions, eventually):
     url = cloud.client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
     queue = ARN.format(service="sqs", name="dead-letters")
