@@ -59,7 +59,7 @@ CASES: list[dict[str, Any]] = [
             "redrivePolicy": None,
             "tags": None,
         },
-        "replace": lambda w: {"name": w.name("dead.fifo"), "fifoQueue": True},
+        "replace": lambda w: {"name": w.name("other")},
     },
     {
         "token": "aws:sqs/queuePolicy:QueuePolicy",

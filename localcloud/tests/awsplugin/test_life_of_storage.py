@@ -224,8 +224,6 @@ CASES: list[dict[str, Any]] = [
             "attributes": [{"name": "state", "type": "S"}, {"name": "endpoint", "type": "S"}],
             "globalSecondaryIndexes": [{"name": "by-state", "hashKey": "state", "projectionType": "ALL"}],
             "deletionProtectionEnabled": False,
-            "streamEnabled": True,
-            "streamViewType": "NEW_IMAGE",
             "ttl": None,
             "tags": None,
         },

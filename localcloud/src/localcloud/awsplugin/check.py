@@ -171,21 +171,21 @@ def _auto_name(
     if was_automatic and old.get(name.prop) and (old.get(name.prefix) if name.prefix else None) == prefix:
         chosen = old[name.prop]
     elif prefix is not None:
-        chosen = UNKNOWN if prefix is UNKNOWN else _compose(name, prefix, seed, inputs, joint="")
+        chosen = UNKNOWN if prefix is UNKNOWN else _compose(name, prefix, seed, joint="")
     elif naming and naming.mode == "disable":
         yield name.prop, f"automatic naming is disabled: set {name.prop!r}"
         return
     elif naming and naming.proposed:
         chosen = naming.proposed
     else:
-        chosen = _compose(name, name.before + resource, seed, inputs, joint="-")
+        chosen = _compose(name, name.before + resource, seed, joint="-")
     inputs[name.prop] = chosen
     inputs["__defaults"] = [name.prop]
 
 
-def _compose(name: Name, start: str, seed: bytes, inputs: Props, joint: str) -> str:
+def _compose(name: Name, start: str, seed: bytes, joint: str) -> str:
     random = hashlib.sha256(seed or secrets.token_bytes(32)).hexdigest()[:7]
-    end = f"{joint}{random}{name.after(inputs)}"
+    end = f"{joint}{random}"
     text = f"{start[: name.limit - len(end)]}{end}"
     return text.lower() if name.lower else text
 

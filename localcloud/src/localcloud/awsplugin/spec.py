@@ -67,8 +67,6 @@ class Name:
     lower: bool = False
     before: str = ""
     """A fixed start, such as `alias/`."""
-    after: Callable[[Props], str] = lambda _: ""
-    """A fixed end, such as `.fifo`."""
     prefix: str | None = None
     """The input that gives a prefix instead."""
 

@@ -10,10 +10,8 @@ from localcloud.awsplugin.spec import Change, Failures, Name, Prop, Resource, Ta
 from localcloud.awsplugin.wire import Props, has_unknown
 
 _TAGS = TagApi("list_tags_of_resource", "tag_resource", "untag_resource", "ResourceArn")
-
-
-def _throughput(p: Props) -> dict[str, int]:
-    return {"ReadCapacityUnits": p.get("readCapacity", 0), "WriteCapacityUnits": p.get("writeCapacity", 0)}
+_MODE = "PAY_PER_REQUEST"
+"""The only billing mode that is served."""
 
 
 def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
@@ -21,25 +19,18 @@ def _key_schema(hash_key: str, range_key: str | None) -> list[dict[str, str]]:
     return [*found, {"AttributeName": range_key, "KeyType": "RANGE"}] if range_key else found
 
 
-def _index_schema(given: Props, hash_key: str) -> list[dict[str, str]]:
+def _index_schema(given: Props) -> list[dict[str, str]]:
     """The SDK has two forms of it: keys one by one, and a list."""
     if given.get("keySchemas"):
         return [{"AttributeName": key["attributeName"], "KeyType": key["keyType"]} for key in given["keySchemas"]]
-    return _key_schema(hash_key, given.get("rangeKey"))
+    return _key_schema(given.get("hashKey", ""), given.get("rangeKey"))
 
 
-def _index(given: Props, hash_key: str, *, provisioned: bool) -> dict[str, Any]:
+def _index(given: Props) -> dict[str, Any]:
     projection: dict[str, Any] = {"ProjectionType": given["projectionType"]}
     if given.get("nonKeyAttributes"):
         projection["NonKeyAttributes"] = given["nonKeyAttributes"]
-    found: dict[str, Any] = {
-        "IndexName": given["name"],
-        "KeySchema": _index_schema(given, hash_key),
-        "Projection": projection,
-    }
-    if provisioned:
-        found["ProvisionedThroughput"] = _throughput(given)
-    return found
+    return {"IndexName": given["name"], "KeySchema": _index_schema(given), "Projection": projection}
 
 
 def _encryption(p: Props) -> dict[str, Any]:
@@ -52,36 +43,20 @@ def _encryption(p: Props) -> dict[str, Any]:
     return found
 
 
-def _stream(p: Props) -> dict[str, Any]:
-    if not p.get("streamEnabled"):
-        return {"StreamEnabled": False}
-    return {"StreamEnabled": True, "StreamViewType": p["streamViewType"]}
-
-
 def _attributes(p: Props) -> list[dict[str, str]]:
     return [{"AttributeName": a["name"], "AttributeType": a["type"]} for a in p["attributes"]]
 
 
 def _create_table(s: Scope, p: Props) -> Props:
-    provisioned = p.get("billingMode", "PROVISIONED") == "PROVISIONED"
     wanted: dict[str, Any] = {
         "TableName": p["name"],
         "AttributeDefinitions": _attributes(p),
         "KeySchema": _key_schema(p["hashKey"], p.get("rangeKey")),
-        "BillingMode": p.get("billingMode", "PROVISIONED"),
+        "BillingMode": _MODE,
         "DeletionProtectionEnabled": p.get("deletionProtectionEnabled", False),
-        "TableClass": p.get("tableClass", "STANDARD"),
     }
-    if provisioned:
-        wanted["ProvisionedThroughput"] = _throughput(p)
     if p.get("globalSecondaryIndexes"):
-        indexes = p["globalSecondaryIndexes"]
-        wanted["GlobalSecondaryIndexes"] = [_index(i, i.get("hashKey", ""), provisioned=provisioned) for i in indexes]
-    if p.get("localSecondaryIndexes"):
-        indexes = p["localSecondaryIndexes"]
-        wanted["LocalSecondaryIndexes"] = [_index(i, p["hashKey"], provisioned=False) for i in indexes]
-    if p.get("streamEnabled"):
-        wanted["StreamSpecification"] = _stream(p)
+        wanted["GlobalSecondaryIndexes"] = [_index(i) for i in p["globalSecondaryIndexes"]]
     if p.get("serverSideEncryption"):
         wanted["SSESpecification"] = _encryption(p)
     made = s("dynamodb").create_table(**wanted, Tags=_TAGS.pack(p["tags"]))["TableDescription"]
@@ -125,9 +100,6 @@ def _read_table(s: Scope, k: Props) -> Props:
     client = s("dynamodb")
     live = client.describe_table(TableName=k["name"])["Table"]
     keys = {item["KeyType"]: item["AttributeName"] for item in live["KeySchema"]}
-    mode = live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
-    capacity = live.get("ProvisionedThroughput", {}) if mode == "PROVISIONED" else {}
-    stream = live.get("StreamSpecification", {})
     listed = {i["name"] for i in k.get("globalSecondaryIndexes") or [] if i.get("keySchemas")}
     return {
         "name": live["TableName"],
@@ -135,29 +107,18 @@ def _read_table(s: Scope, k: Props) -> Props:
         "hashKey": keys["HASH"],
         "rangeKey": keys.get("RANGE"),
         "attributes": [{"name": a["AttributeName"], "type": a["AttributeType"]} for a in live["AttributeDefinitions"]],
-        "billingMode": mode,
-        "readCapacity": capacity.get("ReadCapacityUnits"),
-        "writeCapacity": capacity.get("WriteCapacityUnits"),
+        "billingMode": live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         "globalSecondaryIndexes": [
-            _read_index(i, mode, listed=i["IndexName"] in listed) for i in live.get("GlobalSecondaryIndexes", [])
+            _read_index(i, listed=i["IndexName"] in listed) for i in live.get("GlobalSecondaryIndexes", [])
         ],
-        "localSecondaryIndexes": [
-            {n: v for n, v in _read_index(i, "").items() if n != "hashKey"}
-            for i in live.get("LocalSecondaryIndexes", [])
-        ],
-        "streamEnabled": stream.get("StreamEnabled", False),
-        "streamViewType": stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
-        "streamArn": live.get("LatestStreamArn"),
-        "streamLabel": live.get("LatestStreamLabel"),
         "serverSideEncryption": _read_encryption(live.get("SSEDescription", {})),
         "deletionProtectionEnabled": live.get("DeletionProtectionEnabled", False),
-        "tableClass": live.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
         "pointInTimeRecovery": _read_recovery(client, k["name"]),
         "ttl": _read_ttl(client, k["name"]),
     }
 
 
-def _read_index(live: Props, mode: str, *, listed: bool = False) -> Props:
+def _read_index(live: Props, *, listed: bool) -> Props:
     keys = {item["KeyType"]: item["AttributeName"] for item in live["KeySchema"]}
     schemas = [{"attributeName": item["AttributeName"], "keyType": item["KeyType"]} for item in live["KeySchema"]]
     found = {
@@ -166,10 +127,6 @@ def _read_index(live: Props, mode: str, *, listed: bool = False) -> Props:
         "projectionType": live["Projection"]["ProjectionType"],
         "nonKeyAttributes": live["Projection"].get("NonKeyAttributes"),
     }
-    if mode == "PROVISIONED":
-        capacity = live.get("ProvisionedThroughput", {})
-        found["readCapacity"] = capacity.get("ReadCapacityUnits")
-        found["writeCapacity"] = capacity.get("WriteCapacityUnits")
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -198,18 +155,12 @@ def _read_ttl(client: Any, name: str) -> Props | None:
 def _update_table(s: Scope, k: Props, p: Props, change: Change) -> None:
     client, name = s("dynamodb"), k["name"]
     wanted: dict[str, Any] = {}
-    if change.any("billingMode", "readCapacity", "writeCapacity"):
-        wanted["BillingMode"] = p.get("billingMode", "PROVISIONED")
-        if wanted["BillingMode"] == "PROVISIONED":
-            wanted["ProvisionedThroughput"] = _throughput(p)
+    if change.any("billingMode"):
+        wanted["BillingMode"] = _MODE
     if change.any("serverSideEncryption"):
         wanted["SSESpecification"] = _encryption(p)
-    if change.any("streamEnabled", "streamViewType"):
-        wanted["StreamSpecification"] = _stream(p)
     if change.any("deletionProtectionEnabled"):
         wanted["DeletionProtectionEnabled"] = p.get("deletionProtectionEnabled", False)
-    if change.any("tableClass"):
-        wanted["TableClass"] = p.get("tableClass", "STANDARD")
     if wanted:
         client.update_table(TableName=name, **wanted)
         _wait_active(s, name)
@@ -225,13 +176,8 @@ def _update_indexes(s: Scope, name: str, p: Props, old: Props) -> None:
     """One change of an index at a time, as the service demands; a changed index is made again."""
     before = {i["name"]: i for i in old.get("globalSecondaryIndexes") or []}
     after = {i["name"]: i for i in p.get("globalSecondaryIndexes") or []}
-    provisioned = p.get("billingMode", "PROVISIONED") == "PROVISIONED"
     steps: list[dict[str, Any]] = [{"Delete": {"IndexName": n}} for n, i in before.items() if after.get(n) != i]
-    steps += [
-        {"Create": _index(i, i.get("hashKey", ""), provisioned=provisioned)}
-        for n, i in after.items()
-        if before.get(n) != i
-    ]
+    steps += [{"Create": _index(i)} for n, i in after.items() if before.get(n) != i]
     for step in steps:
         s("dynamodb").update_table(
             TableName=name, AttributeDefinitions=_attributes(p), GlobalSecondaryIndexUpdates=[step]
@@ -263,19 +209,16 @@ def _check_table(p: Props) -> Failures:
     for index in p.get("globalSecondaryIndexes") or []:
         if bool(index.get("hashKey")) == bool(index.get("keySchemas")):
             return [("globalSecondaryIndexes", f"index {index['name']!r} needs either 'hashKey' or 'keySchemas'")]
-        used |= {key["AttributeName"] for key in _index_schema(index, index.get("hashKey", ""))}
-    used |= {index["rangeKey"] for index in p.get("localSecondaryIndexes") or []}
+        used |= {key["AttributeName"] for key in _index_schema(index)}
     if declared != used:
         reason = f"attributes must be the keys of the table and its indexes: {sorted(used)}, not {sorted(declared)}"
         return [("attributes", reason)]
-    if p.get("billingMode", "PROVISIONED") == "PROVISIONED" and not (p.get("readCapacity") and p.get("writeCapacity")):
-        return [("readCapacity", "billingMode PROVISIONED needs readCapacity and writeCapacity of 1 or more")]
-    if p.get("streamEnabled") is True and "streamViewType" not in p:
-        return [("streamViewType", "streamEnabled needs streamViewType")]
+    if p.get("billingMode") != _MODE:
+        return [("billingMode", f"the local AWS plugin serves tables of billingMode {_MODE}")]
     return []
 
 
-_INDEX_LIMITS = ("onDemandThroughput", "warmThroughput")
+_NO_INDEX = ("onDemandThroughput", "warmThroughput", "readCapacity", "writeCapacity")
 
 TABLE = Resource(
     "aws:dynamodb/table:Table",
@@ -284,26 +227,19 @@ TABLE = Resource(
         "attributes": Prop(unordered=True),
         "hashKey": Prop(replace=True),
         "rangeKey": Prop(replace=True),
-        "billingMode": Prop(default="PROVISIONED", one_of=("PROVISIONED", "PAY_PER_REQUEST")),
-        "readCapacity": Prop(computed=True),
-        "writeCapacity": Prop(computed=True),
-        "globalSecondaryIndexes": Prop(unordered=True, without=_INDEX_LIMITS),
-        "localSecondaryIndexes": Prop(replace=True, unordered=True),
+        "billingMode": Prop(),
+        "globalSecondaryIndexes": Prop(unordered=True, without=_NO_INDEX),
         "pointInTimeRecovery": Prop(default={"enabled": False}, inner={"recoveryPeriodInDays": ...}),
         "serverSideEncryption": Prop(default={"enabled": False}, inner={"kmsKeyArn": ...}),
-        "streamEnabled": Prop(default=False),
-        "streamViewType": Prop(one_of=("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")),
         "ttl": Prop(inner={"enabled": True}),
-        "tableClass": Prop(default="STANDARD", one_of=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
         "deletionProtectionEnabled": Prop(default=False),
     },
     ident="name",
-    outputs=("arn", "streamArn", "streamLabel"),
+    outputs=("arn",),
     name=Name(limit=255),
     tags=_TAGS,
     required=("attributes", "hashKey"),
     check=_check_table,
-    moves={"streamEnabled": ("streamArn", "streamLabel"), "streamViewType": ("streamArn", "streamLabel")},
     create=_create_table,
     settle=_settle_table,
     read=_read_table,

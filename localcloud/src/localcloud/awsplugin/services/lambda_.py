@@ -11,9 +11,9 @@ from localcloud.awsplugin.failures import Failure, InvalidError
 from localcloud.awsplugin.spec import Change, Failures, Name, Names, Prop, Resource, TagApi
 from localcloud.awsplugin.wire import Props
 
-FUNCTION = Names("aws:lambda/function:Function", {"name": "FunctionName", "kmsKeyArn": "KMSKeyArn"})
+FUNCTION = Names("aws:lambda/function:Function", {"name": "FunctionName"})
 _TAGS = TagApi("list_tags", "tag_resource", "untag_resource", "Resource", pair=None)
-_CODE = ("code", "sourceCodeHash", "s3Bucket", "s3Key", "s3ObjectVersion", "architectures")
+_CODE = ("code", "sourceCodeHash", "architectures")
 _CODE_OUTPUTS = ("codeSha256", "sourceCodeSize", "lastModified", "version", "qualifiedArn", "qualifiedInvokeArn")
 _SETTINGS = (
     "role",
@@ -27,8 +27,6 @@ _SETTINGS = (
     "tracingConfig",
     "loggingConfig",
     "ephemeralStorage",
-    "layers",
-    "kmsKeyArn",
 )
 # What a setting is sent as when it is no longer wanted; the service keeps settings that are left out.
 _CLEARED: dict[str, Any] = {
@@ -37,23 +35,15 @@ _CLEARED: dict[str, Any] = {
     "tracingConfig": {"Mode": "PassThrough"},
     "loggingConfig": {"LogFormat": "Text"},
     "ephemeralStorage": {"Size": 512},
-    "layers": [],
-    "kmsKeyArn": "",
     "description": "",
     "memorySize": 128,
     "timeout": 3,
 }
 
 
-def _code(p: Props) -> dict[str, Any]:
-    if "code" in p:
-        return {"ZipFile": zip_bytes(p["code"])}
-    return FUNCTION.request(p, "s3Bucket", "s3Key", "s3ObjectVersion")
-
-
 def _create_function(s: Scope, p: Props) -> Props:
-    wanted = FUNCTION.request(p, "name", *_SETTINGS, "publish", "architectures", "packageType")
-    made = s("lambda").create_function(**wanted, Code=_code(p), Tags=p["tags"])
+    wanted = FUNCTION.request(p, "name", *_SETTINGS, "architectures", "packageType")
+    made = s("lambda").create_function(**wanted, Code={"ZipFile": zip_bytes(p["code"])}, Tags=p["tags"])
     return {"arn": made["FunctionArn"]}
 
 
@@ -89,14 +79,13 @@ def _read_function(s: Scope, k: Props) -> Props:
     sha = live["CodeSha256"]
     untouched = k.get("codeSha256") in {None, sha}  # else somebody else put code there, and ours is to be put back
     invoke = f"arn:{s.partition}:apigateway:{s.region}:lambda:path/2015-03-31/functions"
-    version = _latest_version(s, k["name"]) if k.get("publish") else live["Version"]
+    version = live["Version"]
     found = FUNCTION.state(live, "name", *_SETTINGS, "architectures", "packageType")
     if not found.get("deadLetterConfig", {}).get("targetArn"):
         found["deadLetterConfig"] = None
-    found["layers"] = [layer["Arn"] for layer in live.get("Layers", [])]
     return {
         **found,
-        **({name: k.get(name) for name in ("code", "s3Bucket", "s3Key", "s3ObjectVersion")} if untouched else {}),
+        **({"code": k.get("code")} if untouched else {}),
         "sourceCodeHash": k.get("sourceCodeHash", sha) if untouched else sha,
         "codeSha256": sha,
         "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1),
@@ -110,12 +99,6 @@ def _read_function(s: Scope, k: Props) -> Props:
     }
 
 
-def _latest_version(s: Scope, name: str) -> str:
-    pages = s("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
-    numbers = [int(v["Version"]) for page in pages for v in page["Versions"] if v["Version"].isdigit()]
-    return str(max(numbers)) if numbers else "$LATEST"
-
-
 def _update_function(s: Scope, k: Props, p: Props, change: Change) -> None:
     client, name = s("lambda"), k["name"]
     settings = [n for n in _SETTINGS if n in change.keys]
@@ -124,22 +107,17 @@ def _update_function(s: Scope, k: Props, p: Props, change: Change) -> None:
         client.update_function_configuration(FunctionName=name, **wanted)
         _wait_function(s, name)
     if change.any(*_CODE):
-        client.update_function_code(FunctionName=name, **_code(p), **FUNCTION.request(p, "architectures"))
+        code = zip_bytes(p["code"])
+        client.update_function_code(FunctionName=name, ZipFile=code, **FUNCTION.request(p, "architectures"))
         _wait_function(s, name)
     if change.any("reservedConcurrentExecutions"):
         _reserve(s, name, p)
-    if p.get("publish") and (settings or change.any("publish", *_CODE)):
-        client.publish_version(FunctionName=name)
 
 
 def _check_function(p: Props) -> Failures:
     if p.get("packageType", "Zip") != "Zip":
         return [("packageType", "the local AWS plugin serves functions of package type Zip")]
-    found = [(n, f"a function of package type Zip needs {n!r}") for n in ("handler", "runtime") if n not in p]
-    if ("code" in p) == ("s3Bucket" in p):
-        found.append(("code", "a function needs either 'code' or 's3Bucket' with 's3Key'"))
-    if "s3Bucket" in p and "s3Key" not in p:
-        found.append(("s3Key", "'s3Bucket' needs 's3Key'"))
+    found = [(n, f"a function of package type Zip needs {n!r}") for n in ("code", "handler", "runtime") if n not in p]
     limits = (("timeout", 1, 900), ("memorySize", 128, 10240), ("reservedConcurrentExecutions", -1, 1_000_000))
     for name, low, high in limits:
         value = p.get(name)
@@ -155,9 +133,6 @@ RESOURCE_FUNCTION = Resource(
         "role": Prop(),
         "code": Prop(),
         "sourceCodeHash": Prop(computed=True),
-        "s3Bucket": Prop(),
-        "s3Key": Prop(),
-        "s3ObjectVersion": Prop(),
         "handler": Prop(),
         "runtime": Prop(),
         "description": Prop(default=""),
@@ -172,10 +147,7 @@ RESOURCE_FUNCTION = Resource(
         ),
         "architectures": Prop(default=["x86_64"], one_of=("x86_64", "arm64")),
         "ephemeralStorage": Prop(default={"size": 512}, inner={"size": 512}),
-        "layers": Prop(),
-        "kmsKeyArn": Prop(default=""),
         "packageType": Prop(replace=True, default="Zip"),
-        "publish": Prop(local=True, default=False),
         "skipDestroy": Prop(local=True, default=False),
     },
     ident="name",
@@ -185,7 +157,7 @@ RESOURCE_FUNCTION = Resource(
     check=_check_function,
     moves={
         **dict.fromkeys(_CODE, ("sourceCodeHash", *_CODE_OUTPUTS)),
-        **dict.fromkeys((*_SETTINGS, "publish"), _CODE_OUTPUTS[2:]),
+        **dict.fromkeys(_SETTINGS, _CODE_OUTPUTS[2:]),
     },
     create=_create_function,
     settle=_settle_function,
@@ -194,10 +166,7 @@ RESOURCE_FUNCTION = Resource(
     delete=lambda s, k: s("lambda").delete_function(FunctionName=k["name"]),
 )
 
-PERMISSION = Names(
-    "aws:lambda/permission:Permission",
-    {"function": "FunctionName", "principalOrgId": "PrincipalOrgID"},
-)
+PERMISSION = Names("aws:lambda/permission:Permission", {"function": "FunctionName"})
 _PERMISSION = (
     "action",
     "function",
@@ -205,10 +174,6 @@ _PERMISSION = (
     "statementId",
     "sourceArn",
     "sourceAccount",
-    "principalOrgId",
-    "eventSourceToken",
-    "functionUrlAuthType",
-    "qualifier",
 )
 
 
@@ -216,12 +181,8 @@ def _add_permission(s: Scope, p: Props) -> None:
     s("lambda").add_permission(**PERMISSION.request(p, *_PERMISSION))
 
 
-def _qualifier(k: Props) -> dict[str, str]:
-    return {"Qualifier": k["qualifier"]} if k.get("qualifier") else {}
-
-
 def _read_permission(s: Scope, k: Props) -> Props | None:
-    policy = json.loads(s("lambda").get_policy(FunctionName=k["function"], **_qualifier(k))["Policy"])
+    policy = json.loads(s("lambda").get_policy(FunctionName=k["function"])["Policy"])
     live = next((item for item in policy["Statement"] if item["Sid"] == k["statementId"]), None)
     if live is None:
         return None
@@ -230,31 +191,24 @@ def _read_permission(s: Scope, k: Props) -> Props | None:
     function = k["function"]
     return {
         "function": function,
-        "qualifier": k.get("qualifier"),
         "statementId": live["Sid"],
         "action": live["Action"],
         "principal": principal,
         "sourceArn": conditions.get("aws:sourcearn"),
         "sourceAccount": conditions.get("aws:sourceaccount"),
-        "principalOrgId": conditions.get("aws:principalorgid"),
-        "eventSourceToken": conditions.get("lambda:eventsourcetoken"),
-        "functionUrlAuthType": conditions.get("lambda:functionurlauthtype"),
     }
 
 
 def _parse_permission(ident: str) -> Props:
-    """`function/statement` or `function:qualifier/statement`, as imports take it. The id is the statement alone."""
+    """`function/statement`, as imports take it. The id is the statement alone."""
     function, found, statement = ident.rpartition("/")
     if not found:
         raise InvalidError(f"{ident!r} does not name a permission: use function/statement-id")
-    if function.count(":") == 1 or (function.startswith("arn:") and function.count(":") == 7):
-        function, _, qualifier = function.rpartition(":")
-        return {"function": function, "qualifier": qualifier, "statementId": statement}
     return {"function": function, "statementId": statement}
 
 
 def _remove_permission(s: Scope, k: Props) -> None:
-    s("lambda").remove_permission(FunctionName=k["function"], StatementId=k["statementId"], **_qualifier(k))
+    s("lambda").remove_permission(FunctionName=k["function"], StatementId=k["statementId"])
 
 
 def same_principal(wanted: Any, live: Any) -> bool:
@@ -273,7 +227,7 @@ RESOURCE_PERMISSION = Resource(
     ident="statementId",
     parse=_parse_permission,
     name=Name("statementId", limit=100, prefix="statementIdPrefix"),
-    identity=("function", "qualifier"),
+    identity=("function",),
     create=_add_permission,
     read=_read_permission,
     delete=_remove_permission,

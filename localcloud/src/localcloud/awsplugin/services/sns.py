@@ -21,10 +21,7 @@ _TOPIC = {
     "deliveryPolicy": "DeliveryPolicy",
     "tracingConfig": "TracingConfig",
     "signatureVersion": "SignatureVersion",
-    "contentBasedDeduplication": "ContentBasedDeduplication",
-    "fifoTopic": "FifoTopic",
 }
-_BOOLEANS = {"contentBasedDeduplication", "fifoTopic", "rawMessageDelivery"}
 
 
 def _text(value: Any) -> str:
@@ -32,15 +29,13 @@ def _text(value: Any) -> str:
 
 
 def _typed(name: str, value: str) -> Any:
-    if name in _BOOLEANS:
+    if name == "rawMessageDelivery":
         return value.lower() == "true"
     return int(value) if name == "signatureVersion" else value
 
 
 def _create_topic(s: Scope, p: Props) -> Props:
     wanted = {attribute: _text(p[name]) for name, attribute in _TOPIC.items() if p.get(name) is not None}
-    if wanted.get("FifoTopic") == "false":  # SNS refuses the attribute on a standard topic
-        del wanted["FifoTopic"]
     made = s("sns").create_topic(Name=p["name"], Attributes=wanted, Tags=_TAGS.pack(p["tags"]))
     return {"arn": made["TopicArn"]}
 
@@ -63,13 +58,6 @@ def _update_topic(s: Scope, k: Props, p: Props, change: Change) -> None:
         )
 
 
-def _check_topic(p: Props) -> Failures:
-    fifo, name = p.get("fifoTopic"), p["name"]
-    if isinstance(name, str) and isinstance(fifo, bool) and name.endswith(".fifo") != fifo:
-        return [("name", f"{name!r}: the name of a FIFO topic ends with '.fifo', and only of a FIFO topic")]
-    return []
-
-
 TOPIC = Resource(
     "aws:sns/topic:Topic",
     props={
@@ -81,14 +69,11 @@ TOPIC = Resource(
         "deliveryPolicy": Prop(json=True),
         "tracingConfig": Prop(computed=True, one_of=("Active", "PassThrough")),
         "signatureVersion": Prop(computed=True, one_of=(1, 2)),
-        "fifoTopic": Prop(replace=True, default=False),
-        "contentBasedDeduplication": Prop(default=False),
     },
     ident="arn",
     outputs=("arn", "owner"),
-    name=Name(limit=256, after=lambda p: ".fifo" if p.get("fifoTopic") is True else "", prefix="namePrefix"),
+    name=Name(limit=256, prefix="namePrefix"),
     tags=_TAGS,
-    check=_check_topic,
     create=_create_topic,
     read=_read_topic,
     update=_update_topic,

@@ -19,8 +19,6 @@ _INTEGERS = {
     "kmsDataKeyReusePeriodSeconds": "KmsDataKeyReusePeriodSeconds",
 }
 _BOOLEANS = {
-    "fifoQueue": "FifoQueue",
-    "contentBasedDeduplication": "ContentBasedDeduplication",
     "sqsManagedSseEnabled": "SqsManagedSseEnabled",
 }
 _TEXTS = {
@@ -28,8 +26,6 @@ _TEXTS = {
     "policy": "Policy",
     "redrivePolicy": "RedrivePolicy",
     "redriveAllowPolicy": "RedriveAllowPolicy",
-    "deduplicationScope": "DeduplicationScope",
-    "fifoThroughputLimit": "FifoThroughputLimit",
 }
 _ATTRIBUTES = {**_INTEGERS, **_BOOLEANS, **_TEXTS}
 _TAGS = TagApi("list_queue_tags", "tag_queue", "untag_queue", "QueueUrl", at="url", pair=None)
@@ -41,8 +37,6 @@ def _text(value: Any) -> str:
 
 def _create_queue(s: Scope, p: Props) -> Props:
     wanted = {attribute: _text(p[name]) for name, attribute in _ATTRIBUTES.items() if p.get(name) is not None}
-    if wanted.get("FifoQueue") == "false":  # SQS refuses the attribute on a standard queue
-        del wanted["FifoQueue"]
     return {"url": s("sqs").create_queue(QueueName=p["name"], Attributes=wanted, tags=p["tags"])["QueueUrl"]}
 
 
@@ -69,9 +63,6 @@ def _update_queue(s: Scope, k: Props, p: Props, change: Change) -> None:
 
 
 def _check_queue(p: Props) -> Failures:
-    fifo, name = p.get("fifoQueue"), p["name"]
-    if isinstance(name, str) and isinstance(fifo, bool) and name.endswith(".fifo") != fifo:
-        return [("name", f"{name!r}: the name of a FIFO queue ends with '.fifo', and only of a FIFO queue")]
     if p.get("kmsMasterKeyId") and p.get("sqsManagedSseEnabled") is True:
         return [("sqsManagedSseEnabled", "a queue is encrypted with kmsMasterKeyId or sqsManagedSseEnabled, not both")]
     return []
@@ -99,17 +90,13 @@ QUEUE = Resource(
         "kmsMasterKeyId": Prop(),
         "kmsDataKeyReusePeriodSeconds": Prop(computed=True),
         "sqsManagedSseEnabled": Prop(computed=True),
-        "fifoQueue": Prop(replace=True, default=False),
-        "contentBasedDeduplication": Prop(default=False),
-        "deduplicationScope": Prop(computed=True, one_of=("messageGroup", "queue")),
-        "fifoThroughputLimit": Prop(computed=True, one_of=("perQueue", "perMessageGroupId")),
         "policy": Prop(json=True, computed=True),
         "redrivePolicy": Prop(json=True, same=same_count),
         "redriveAllowPolicy": Prop(json=True, computed=True),
     },
     ident="url",
     outputs=("arn", "url"),
-    name=Name(limit=80, after=lambda p: ".fifo" if p.get("fifoQueue") is True else "", prefix="namePrefix"),
+    name=Name(limit=80, prefix="namePrefix"),
     tags=_TAGS,
     check=_check_queue,
     create=_create_queue,
