@@ -13,7 +13,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def test_invoke_endpoint_names_the_endpoint_of_its_path_in_lower_case():
-    request = authorization.read("/endpoints/Flights/invocations", {}, b"\x00binary", {})
+    request = authorization.read("/endpoints/Orders/invocations", {}, b"\x00binary", {})
     assert request is not None
     assert request.action == "InvokeEndpoint"
     assert authorization.sagemaker_resources(request, REGION, ACCOUNT) == [
