@@ -59,13 +59,13 @@ def test_a_dynamic_resource_lives_from_preview_to_destroy(project: Project) -> N
     assert project.outputs() == {"twice": 8, "token": "[secret]", "preview": False}
     assert project.outputs("--show-secrets")["token"] == "s3cret"
 
-    again = project.must("up", "--yes")
+    again = project.must("up", "--yes", "--skip-preview")
     assert "2 unchanged" in again
     project.must("config", "set", "number", "5")
-    assert "~ 1 updated" in project.must("up", "--yes")
+    assert "~ 1 updated" in project.must("up", "--yes", "--skip-preview")
     assert project.outputs()["twice"] == 10
-    assert "2 unchanged" in project.must("refresh", "--yes")
-    gone = project.must("destroy", "--yes")
+    assert "2 unchanged" in project.must("refresh", "--yes", "--skip-preview")
+    gone = project.must("destroy", "--yes", "--skip-preview")
     assert "- 2 deleted" in gone
     for output in (first, again, gone):
         assert "warning" not in output.lower()
