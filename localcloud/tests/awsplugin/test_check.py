@@ -68,6 +68,11 @@ LEAST: dict[str, dict[str, Any]] = {
         "hashKey": "k",
         "billingMode": "PAY_PER_REQUEST",
     },
+    "aws:scheduler/schedule:Schedule": {
+        "scheduleExpression": "rate(1 minute)",
+        "flexibleTimeWindow": {"mode": "OFF"},
+        "target": {"arn": "arn", "roleArn": "arn"},
+    },
 }
 TOKENS = sorted(services.TYPES)
 
@@ -171,6 +176,12 @@ REFUSED = [
     ("aws:cloudwatch/metricAlarm:MetricAlarm", {"treatMissingData": "bad"}, "treatMissingData", "notBreaching"),
     ("aws:cloudwatch/eventRule:EventRule", {"scheduleExpression": "1 minute"}, "scheduleExpression", "rate(...)"),
     ("aws:cloudwatch/logGroup:LogGroup", {"retentionInDays": 2}, "retentionInDays", "is not one of"),
+    (
+        "aws:scheduler/schedule:Schedule",
+        {"scheduleExpression": "1 minute"},
+        "scheduleExpression",
+        "none of rate(...), cro",
+    ),
     ("aws:dynamodb/table:Table", {"hashKey": "other"}, "attributes", "must be the keys"),
     ("aws:dynamodb/table:Table", {"billingMode": "PROVISIONED"}, "billingMode", "of billingMode PAY_PER_REQUEST"),
     (
