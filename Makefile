@@ -47,6 +47,8 @@ shell: ## A shell on the local stack; other stacks need AWS's own settings
 	@$(SETUP) shell
 
 test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Compiled once: else every process that a test starts would compile all of the project anew.
+test check bench: export PYTHONDONTWRITEBYTECODE :=
 
 test: setup-dev ## All tests, the end-to-end ones included; PYTEST_ARGS chooses some
 	@$(RUN) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
@@ -64,7 +66,7 @@ checked-types:
 	@$(CLOUD) types
 
 unit:
-	@$(RUN) -m pytest -m "not e2e" -q -n 2 $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 2 $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
 bench: setup-dev ## Measure, and write bench/results.json

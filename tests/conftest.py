@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
+from botocore import loaders, session
 from hypothesis import settings
 
 pytest_plugins = ["localcloud.testing.fixtures"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# On a busy machine a slow example is no failure; the rest is hypothesis's own profile, the one for CI where CI is set.
-settings.register_profile("patient", settings(settings.default, deadline=None))
-settings.load_profile("patient")
+# The same examples each time, and as many as a check of minutes has time for; `--hypothesis-profile=thorough` looks for
+# new ones. On a busy machine a slow example is no failure.
+settings.register_profile("quick", max_examples=25, derandomize=True, database=None, deadline=None)
+settings.register_profile("thorough", max_examples=1000, derandomize=False, deadline=None)
+settings.load_profile("quick")
+
+TRAINED_OR_STARTED = {"champion", "cloud", "new_cloud", "sealed", "story"}
+"""Fixtures that train a model or start a cloud: what needs one is an end-to-end test."""
+
+
+def pytest_configure() -> None:
+    """Read the models of AWS's services once: each session of boto3 would do so anew, longer than most tests take."""
+    session.create_loader = functools.cache(loaders.create_loader)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what trains or starts something, before marks are selected."""
+    for item in items:
+        if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("e2e")
 
 
 @pytest.fixture(scope="session")

@@ -153,6 +153,7 @@ def test_a_mean_of_days_weighs_them_by_their_events() -> None:
     assert smoothed(days, "live", 1) == [("2013-03-01", 0.0), ("2013-03-02", 3.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "window",
     [{}, {"train_until": "2013-02-20", "evaluate_from": "2013-02-20", "evaluate_until": "2013-03-01", "refit": True}],

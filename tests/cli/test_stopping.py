@@ -15,6 +15,7 @@ import pytest
 
 from cli.stopping import Ending
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "trap '' INT; sleep 300 & sleep 300 & echo $$ >{0}.new; mv {0}.new {0}; while :; do sleep 0.1; done"
 STOPPING = "\nstopping what is under way; Ctrl-C again stops at once\n"

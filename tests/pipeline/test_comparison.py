@@ -30,6 +30,7 @@ def simulated(rng: np.random.Generator, rows: list[int], gain: float, shared: fl
     return compare("log_loss", champion=champion, challenger=challenger, times=on_days(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [[300] * 14, [40, 900, 300, 20, 700, 310, 500, 80, 600, 200, 900, 30, 450, 250]])
 def test_the_interval_holds_the_gain_in_95_of_100_cases_though_rows_of_a_day_go_together(rows: list[int]):
     rng = np.random.default_rng(20130601)
@@ -37,12 +38,14 @@ def test_the_interval_holds_the_gain_in_95_of_100_cases_though_rows_of_a_day_go_
     assert 0.935 <= np.mean(held) <= 0.965  # 2,000 cases of a true 95%, three standard deviations to each side
 
 
+@pytest.mark.slow
 def test_an_equally_good_challenger_is_taken_for_better_in_one_of_forty_cases_and_no_more():
     rng = np.random.default_rng(7)
     taken = [simulated(rng, [100] * 14, 0.0, shared=0.05).better() for _ in range(2000)]
     assert np.mean(taken) < 0.025 + 3 * np.sqrt(0.025 * 0.975 / 2000)
 
 
+@pytest.mark.slow
 def test_rows_taken_as_independent_would_promise_far_too_much():
     # Why days are counted: the same losses without their times.
     rng = np.random.default_rng(1)

@@ -62,6 +62,7 @@ def test_the_divergence_is_symmetric_bounded_and_zero_for_equal_shares(bins: lis
         assert divergence(a, [7 * count for count in a]) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_years_of_days_like_trainings_ring_no_more_often_than_stated() -> None:
     runs, alpha = 20, 0.3
     rung = 0

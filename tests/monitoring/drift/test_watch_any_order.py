@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ class Chaos:
         self.depth -= 1
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32), files=st.integers(1, 12))
 def test_each_row_counts_once_whatever_comes_twice_late_out_of_order_at_once_or_never(seed: int, files: int) -> None:
     chaos = Chaos(Random(seed), files)

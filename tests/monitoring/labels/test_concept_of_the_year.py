@@ -9,6 +9,7 @@ from model.parameters import parse, retrained
 from monitoring.bulk import usual
 
 
+@pytest.mark.slow
 def test_the_year_rings_a_few_times_and_each_time_after_two_weeks_that_were_worse_than_the_evaluation() -> None:
     alarms = real_year()
     assert 1 <= sum(item.on for item in alarms) <= 3
@@ -17,11 +18,13 @@ def test_the_year_rings_a_few_times_and_each_time_after_two_weeks_that_were_wors
     assert min(before) > 1.2 * float(evaluation.split()[1])
 
 
+@pytest.mark.slow
 def test_days_of_the_year_in_random_order_do_not_ring() -> None:
     assert quiet_days(keep=1, runs=2) == (0, 2)
     assert quiet_days(keep=3, runs=2) == (0, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", ["2013-04-03", "2013-06-16", "2013-09-22", "2013-11-30", "2014-01-01"])
 def test_a_retrained_version_of_the_default_model_is_judged_by_its_labels(through: str) -> None:
     judged = data.evaluation(parse(retrained(parse({}), through)))

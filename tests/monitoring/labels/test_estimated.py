@@ -37,6 +37,7 @@ def realised(scores: list[float], hits: list[bool]) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_the_interval_of_an_estimate_holds_what_labels_then_show_though_the_requests_have_changed() -> None:
     source = Random(11)
     held = dict.fromkeys(("Accuracy", "LogLoss", "AUC"), 0)

@@ -210,6 +210,7 @@ def test_a_label_that_met_one_answer_waits_for_no_other_and_still_meets_the_one_
     assert world.seen("LabelsUnknown") == (0, 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=5))
 def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
@@ -360,6 +361,7 @@ def test_of_two_claims_at_once_one_counts(world: World) -> None:
     assert world.seen("Accuracy", "v-b") == (1, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 25)), max_size=8), st.integers(0, 99))
 def test_whatever_is_killed_and_delivered_again_no_pair_counts_twice_and_none_is_lost_unseen(

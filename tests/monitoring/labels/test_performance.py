@@ -157,6 +157,7 @@ def drawn(source: Random, rows: int) -> tuple[list[float], list[bool]]:
     return scores, [source.random() < score for score in scores]
 
 
+@pytest.mark.slow
 def test_auc_of_the_histogram_is_within_its_stated_bound_and_the_interval_holds_the_true_one() -> None:
     source = Random(5)
     truth = roc_auc_score(*reversed(drawn(source, 200_000)))
@@ -175,6 +176,7 @@ def test_auc_of_the_histogram_is_within_its_stated_bound_and_the_interval_holds_
     assert held >= 190, "at least 95 of 100"
 
 
+@pytest.mark.slow
 def test_calibration_error_is_told_from_chance_and_from_a_model_that_is_not_calibrated() -> None:
     source = Random(7)
     from_chance, from_wrong = 0, 0

@@ -177,6 +177,7 @@ def last(world: World, name: str) -> float:
     )
 
 
+@pytest.mark.slow
 def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(world: World) -> None:
     source = Random(4)
     for day in range(3):
@@ -193,6 +194,7 @@ def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(wo
     assert last(world, "EstimatedAccuracy") > last(world, "RealisedAccuracy")
 
 
+@pytest.mark.slow
 def test_a_file_of_many_days_of_labels_in_any_order_is_judged_by_days_when_all_of_it_is_summed_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +225,7 @@ def test_answers_without_labels_are_estimated_by_the_next_sweep(world: World) ->
     assert not any(item["MetricName"].startswith("Realised") for item in world.sent)
 
 
+@pytest.mark.slow
 def test_whatever_is_killed_and_delivered_again_each_pair_is_summed_up_once(world: World) -> None:
     source = Random(5)
     keys = answered(world, [pair(source) for _ in range(120)])

@@ -124,6 +124,7 @@ def test_messages_of_what_there_was_no_time_for_go_back(endpoint: Endpoint) -> N
     assert told(("EndpointName", "endpoint"), ("VariantName", "v-b"), metric="CaptureRows") == [40]
 
 
+@pytest.mark.slow
 def test_what_was_counted_takes_little_room_in_its_item(endpoint: Endpoint) -> None:
     source = np.random.default_rng(2)
     sizes: list[int] = []

@@ -209,6 +209,7 @@ def fail(*names: str, share: float) -> Callable[[World], None]:
     return lambda world: world.error_rates.update(dict.fromkeys(names, share))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_a_trial_in_an_outage_of_both_is_never_promoted(served: Worlds, share: float) -> None:
     world = served()

@@ -111,6 +111,7 @@ def test_less_is_never_asked_of_what_must_be_proven_than_of_what_need_not() -> N
     assert judged(P99, few, few, alpha=0.5).reason.numbers["evidence_needed_not_worse"] == pytest.approx(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("requests", "slower"), [(30, 0.04), (30, 0.0178), (500, 0.04), (500, 0.0178)])
 def test_a_p99_worse_by_twice_the_margin_hardly_ever_looks_likely_however_few_requests_a_window_has(
     requests: int, slower: float

@@ -71,6 +71,7 @@ def values(metric: Metric) -> st.SearchStrategy[Tally]:
     return st.lists(one, max_size=12).map(lambda seen: Tally(len(seen), sum(seen), sum(value**2 for value in seen)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [ERRORS, LOSS, SCORE], ids=lambda metric: metric.name)
 @given(data=st.data())
 def test_the_judge_finds_what_it_finds_window_by_window(metric: Metric, data: st.DataObject) -> None:

@@ -74,6 +74,7 @@ def test_a_first_step_that_speaks_against_it_still_counts_in_the_last() -> None:
     assert "alone" not in findings.reason.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "most"), [(0.03, ALPHA), (0.05, 0.01)])
 def test_worse_in_the_last_step_alone_passes_it_at_most_alpha_of_the_time_however_often_it_is_looked_at(
     errors: float, most: float
