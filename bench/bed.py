@@ -16,6 +16,7 @@ from cli.local.versions import as_good
 from cli.target import ROOT, Target
 from localcloud import process
 from localcloud.setup import Places, applied
+from pipeline.build import shared
 
 
 class BenchError(Exception):
@@ -97,8 +98,8 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
 
 
 def _was_trained(root: Path, recipe: str) -> bool:
-    """Whether an earlier run has left a package in the checkout's cache."""
-    return (root / ".modelstack" / "run" / "packages" / recipe).exists()
+    """Whether an earlier run has left a package in the user's cache."""
+    return (shared(root) / "packages" / recipe).exists()
 
 
 @contextmanager

@@ -4,7 +4,7 @@
     from pipeline.recipe import recipe
 
     wanted = recipe(root, {"max_iter": 80})                    # what determines the model; no training, milliseconds
-    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, workdir=root / ".modelstack/run", progress=print)
+    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, progress=print)
 
 The steps `train`, `evaluate`, `gate` and `pack` each read and write files only, so they run the same way in `pulumi up`
 and in any pipeline service. `registry` puts a sealed package where a stack finds it.

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
         if name == "build":
             command.add_argument("--gates", type=json.loads, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
-            command.add_argument("--workdir", type=Path, help="where outcomes are kept; .modelstack/run by default")
+            command.add_argument("--workdir", type=Path, help="where outcomes are kept; by default the user's cache")
     inspect = commands.add_parser("inspect", help="check an archive and print its manifest")
     inspect.add_argument("file", type=Path)
     given = parser.parse_args(arguments)

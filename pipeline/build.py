@@ -1,10 +1,11 @@
 """From a recipe to a sealed package, doing nothing twice.
 
-    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, workdir=root / ".modelstack/run", progress=print)
+    sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, progress=print)
 
 Every step's outcome is kept in `workdir/packages/<recipe>/` and appears there complete or not at all, so a build that
 was interrupted, or refused by its gates, goes on from the last step that ended. Two builds of one recipe at once share
-the work: the second waits for the first.
+the work: the second waits for the first. By default the folder is in the user's cache, where checkouts with the same
+pipeline share it: what one of them has trained, no other trains again. The packages used last stay there.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ from typing import Any
 from pipeline import archive, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
 from pipeline.pack import SealedPackage, describe, pack
-from pipeline.recipe import Recipe, canonical, locked
+from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, locked, sha256_of
 from pipeline.recipe import recipe as current_recipe
 from pipeline.step import StepFailed
 
 __all__ = ["BuildError", "GateRefused", "SealedPackage", "StepFailed", "build"]
 
 ARCHIVE = "model.tar.gz"
+MOST_KEPT = 100
+"""Packages in the user's cache; one of the default model takes a few hundred kilobytes."""
 
 
 class BuildError(Exception):
@@ -51,7 +54,7 @@ def build(
         recipe: What to build.
         parameters: The parameters the recipe was made with; None takes them from the recipe.
         gates: Metric -> `min` and/or `max`. They judge the model and do not determine it: they are not in the recipe.
-        workdir: Where outcomes are kept; `root/.modelstack/run` by default.
+        workdir: Where outcomes are kept; `shared(root)` by default.
         progress: Called with a line at a time.
 
     Raises:
@@ -64,12 +67,33 @@ def build(
     check_gates(gates or {})
     if parameters is not None and current_recipe(root, parameters).digest != recipe.digest:
         raise BuildError(f"the checkout in {root} changed after its recipe {recipe.id} was computed: run again")
-    folder = (workdir or root / ".modelstack" / "run") / "packages" / recipe.digest
+    folder = (workdir or shared(root)) / "packages" / recipe.digest
     folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
     with _lock(folder / "lock", progress):
         sealed = _kept(folder, progress) or _make(root, recipe, folder, progress)
+    if workdir is None:
+        _forget_all_but_the_newest(cache_folder().glob("pipeline-*/packages/*"))
     gate(sealed.metrics, gates or {})
     return sealed
+
+
+def shared(root: Path) -> Path:
+    """Return the folder in the user's cache of all checkouts whose pipeline has the same code."""
+    rooms = ("pipeline", "monitoring")
+    code = {
+        path.relative_to(root).as_posix(): sha256_of(path) for room in rooms for path in (root / room).rglob("*.py")
+    }
+    return cache_folder() / f"pipeline-{listing_digest(code)[:12]}"
+
+
+def _forget_all_but_the_newest(folders: Iterable[Path]) -> None:
+    used: dict[Path, float] = {}
+    for folder in folders:
+        with suppress(FileNotFoundError):  # another build forgets, too
+            used[folder] = folder.stat().st_mtime
+    for folder in sorted(used, key=used.__getitem__)[:-MOST_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(root: Path, recipe: Recipe, folder: Path, progress: Callable[[str], None]) -> SealedPackage:

@@ -78,7 +78,7 @@ def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
     """
     sources = _module(root / "model" / "sources.py")
     parts = {
-        "code": _listing_digest({name: _sha256(path) for name, path in model_files(root).items()}),
+        "code": listing_digest({name: sha256_of(path) for name, path in model_files(root).items()}),
         "data": _data_digest(sources),
         "dependencies": _dependencies(root / "requirements", tuple(sources.READERS)),
         "format": FORMAT,
@@ -214,13 +214,13 @@ def _data_digest(sources: ModuleType) -> str:
         stat = path.stat()
         identity.append(f"{name} {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}")
     key = hashlib.sha256("\n".join(identity).encode()).hexdigest()
-    kept = _cache_folder() / "data-digests" / key
+    kept = cache_folder() / "data-digests" / key
     try:
         digest = kept.read_text().strip()
     except OSError:
         digest = ""
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        digest = _listing_digest({name: _sha256(path) for name, path in files.items()} | {"version": version})
+        digest = listing_digest({name: sha256_of(path) for name, path in files.items()} | {"version": version})
         _keep(kept, digest)
     return digest
 
@@ -236,7 +236,8 @@ def _keep(path: Path, text: str) -> None:
             partial.unlink()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of the user's cache that checkouts share; `XDG_CACHE_HOME` counts."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelstack"
 
 
@@ -285,11 +286,13 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _listing_digest(digests: Mapping[str, str]) -> str:
+def listing_digest(digests: Mapping[str, str]) -> str:
+    """Return the sha256 over `<sha256>  <path>` lines, sorted."""
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

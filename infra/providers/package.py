@@ -100,7 +100,7 @@ def _built(props: Values) -> dict[str, Any]:
     wanted = recipe(ROOT, parameters)
     if wanted.digest != props["recipe"]:
         raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
-    sealed = build(ROOT, wanted, parameters, props["gates"], ROOT / ".modelstack" / "run", progress=progress)
+    sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
     progress(f"registering {sealed.digest}")
     registered = publish(
         sealed,

@@ -33,18 +33,22 @@ def command(root: Path, **more: str) -> list[str]:
 
 
 def built(root: Path, **environment: str) -> dict:
-    """Build in a checkout, as a person does, with its own code."""
+    """Build in a checkout, as a person does, with its own code and from nothing."""
     done = subprocess.run(
-        command(root), cwd=root, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        command(root, workdir=str(root / "work")),
+        cwd=root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def copy_of(sealed, workdir: Path) -> Path:
-    """A work folder that holds what the session's small model left behind."""
-    shutil.copytree(sealed.path.parents[2], workdir)
-    return workdir / "packages" / sealed.recipe
+    """A work folder that holds what the small model left behind."""
+    return Path(shutil.copytree(sealed.path.parent, workdir / "packages" / sealed.recipe))
 
 
 def small(progress: Callable[[str], None], workdir: Path, **more):
@@ -63,6 +67,35 @@ def test_two_checkouts_in_two_folders_seal_the_same_bytes(checkout: Checkout, tm
     assert Path(one["path"]).read_bytes() == Path(other["path"]).read_bytes()
     assert Path(one["path"]).is_relative_to(first)
     assert Path(other["path"]).is_relative_to(second)
+
+
+def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trains_for_one_with_another(
+    daily: Path, tmp_path: Path, own_cache: Path
+):
+    other = Path(shutil.copytree(daily, tmp_path / "other"))
+    said: list[str] = []
+    first = build(daily, recipe(daily, {}), progress=said.append)
+    assert any("sealed" in line for line in said)
+    said.clear()
+    assert (build(other, recipe(other, {}), progress=said.append), said) == (first, [])
+    with (other / "pipeline" / "train.py").open("a") as code:
+        code.write("# another pipeline\n")
+    another = build(other, recipe(other, {}), progress=said.append)
+    assert (another.digest, another.path == first.path) == (first.digest, False), "trained twice, the same bytes"
+    assert any("sealed" in line for line in said)
+    assert another.path.is_relative_to(own_cache)
+
+
+def test_packages_that_were_not_used_for_long_leave_the_users_cache(
+    daily: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    kept = [own_cache / "pipeline-old" / "packages" / name for name in ("oldest", "older")]
+    for age, folder in zip((2000, 1000), kept, strict=True):
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age,) * 2)
+    monkeypatch.setattr("pipeline.build.MOST_KEPT", 2)
+    sealed = build(daily, recipe(daily, {}), progress=lambda _: None)
+    assert [folder.exists() for folder in (*kept, sealed.path)] == [False, True, True]
 
 
 def test_the_archive_holds_the_model_as_it_was_trained(sealed):
@@ -120,7 +153,7 @@ def test_a_build_that_is_killed_leaves_no_training_behind(checkout: Checkout):
     root = checkout("checkout")
     with (root / "model/training.py").open("a") as code:
         code.write("\ndef train(*_):\n    import time; time.sleep(1000)\n")
-    process = subprocess.Popen(command(root), cwd=root, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(root, workdir=str(root / "work")), cwd=root, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
@@ -191,7 +224,7 @@ def test_evaluation_that_starts_before_training_ends_is_refused(checkout: Checko
     )
     said: list[str] = []
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), progress=said.append)
+        build(root, recipe(root, SMALL), workdir=root / "work", progress=said.append)
     assert said == [], "it is refused before anything is fitted"
     assert str(refused.value).startswith("evaluation starts 2013-02-28T12:")
     assert "before training ends 2013-02-28T23:59:00 (UTC)" in str(refused.value)
@@ -210,7 +243,7 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(checkout: Checkou
     with (root / "model" / name).open("a") as code:
         code.write(text)
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), progress=lambda _: None)
+        build(root, recipe(root, SMALL), workdir=root / "work", progress=lambda _: None)
     assert str(refused.value).startswith(said)
     assert name in str(refused.value) or "status 7" in said
 
@@ -250,7 +283,7 @@ def test_what_breaks_the_contract_is_told_in_words(checkout: Checkout, name: str
     with (root / "model" / name).open("a") as code:
         code.write(text)
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), progress=lambda _: None)
+        build(root, recipe(root, SMALL), workdir=root / "work", progress=lambda _: None)
     told = f"the model does not give what docs/how-to/own-model.md asks for:\n  - {said}"
     assert str(refused.value) == told
 
@@ -260,7 +293,7 @@ def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(checkout: 
     wanted = recipe(root, SMALL)
     (root / "model" / "training.py").write_text("def train(\n")
     with pytest.raises(ContractBroken, match=r"model/training\.py: found no Python in line 1"):
-        build(root, wanted, progress=pytest.fail)
+        build(root, wanted, workdir=root / "work", progress=pytest.fail)
 
 
 def test_other_libraries_than_those_locked_are_refused_before_training(checkout: Checkout):
@@ -270,7 +303,7 @@ def test_other_libraries_than_those_locked_are_refused_before_training(checkout:
     with pytest.raises(
         BuildError, match=r"serving\.txt locks joblib 9\.\S+, this environment has it .*: run `make setup`"
     ):
-        build(root, recipe(root, SMALL), progress=pytest.fail)
+        build(root, recipe(root, SMALL), workdir=root / "work", progress=pytest.fail)
 
 
 def test_a_checkout_that_changed_after_its_recipe_is_refused(checkout: Checkout):
@@ -278,7 +311,7 @@ def test_a_checkout_that_changed_after_its_recipe_is_refused(checkout: Checkout)
     wanted = recipe(root, SMALL)
     (root / "model/more.py").touch()
     with pytest.raises(BuildError, match="changed after its recipe"):
-        build(root, wanted, SMALL, progress=pytest.fail)
+        build(root, wanted, SMALL, workdir=root / "work", progress=pytest.fail)
 
 
 def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(checkout: Checkout):
@@ -289,7 +322,7 @@ def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(
         (root / "model/more.py").write_text(line)
 
     with pytest.raises(BuildError, match="changed while"):
-        build(root, wanted, progress=change)
+        build(root, wanted, workdir=root / "work", progress=change)
     assert not list(root.rglob("model.tar.gz"))
 
 

@@ -193,7 +193,7 @@ def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
     os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))  # same size, same time, other content
     assert recipe(root, {}).parts["data"] != before
     monkeypatch.setattr(
-        "pipeline.recipe._sha256", lambda path: pytest.fail(f"{path} was read") if path == data else "0" * 64
+        "pipeline.recipe.sha256_of", lambda path: pytest.fail(f"{path} was read") if path == data else "0" * 64
     )
     assert recipe(root, {}).parts["data"] != before
 
