@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo year test check bench env shell format lint types image docs lock clean \
+.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types image docs lock clean \
 	checked-style checked-types unit
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
@@ -50,12 +50,14 @@ test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
 test check bench: export PYTHONDONTWRITEBYTECODE :=
 
-test: setup-dev ## All tests, the end-to-end ones included; PYTEST_ARGS chooses some
-	@$(RUN) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
-	@$(if $(PYTEST_ARGS),,$(CLOUD) test)
+# How long a whole run took is kept for `make timings`.
+TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings "make $@")
+
+test: setup-dev ## All tests, with what they need of the machine where it may be installed; PYTEST_ARGS chooses some
+	@$(TIMED) $(RUN) -m tests -n 3 --dist loadgroup $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
-	@$(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
+	@$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
 
 checked-style:
 	@$(RUN) -m ruff format --check --quiet .
@@ -70,7 +72,10 @@ unit:
 	@$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
 bench: setup-dev ## Measure, and write bench/results.json
-	@$(RUN) -m bench
+	@$(RUN) -m bench $(BENCH_ARGS)
+
+timings: setup-dev ## How long the checks took last, and the lines of each room; SINCE=REVISION puts those of one beside
+	@$(RUN) -m bench.timings $(SINCE)
 
 format: setup-dev ## Format, and fix what the linter can
 	@$(RUN) -m ruff format .

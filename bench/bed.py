@@ -7,16 +7,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli.local.stack import Done, Stack
-from cli.local.versions import as_good
 from cli.target import ROOT, Target
 from localcloud import process
 from localcloud.setup import Places, applied
-from pipeline.build import shared
 
 
 class BenchError(Exception):
@@ -92,14 +89,9 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
             )
             stack = Stack("local", {**environment, "PYTHONPATH": str(root)}, root)
             must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
-            yield Bed(folder, environment, as_good(stack, folder, partial(_was_trained, root)))
+            yield Bed(folder, environment, stack)
         finally:
             process.stop(folder / "cloud", lambda text: None)
-
-
-def _was_trained(root: Path, recipe: str) -> bool:
-    """Whether an earlier run has left a package in the user's cache."""
-    return (shared(root) / "packages" / recipe).exists()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench import peers
 from bench.drift import losses
-from bench.rows import Row
+from bench.rows import Row, sized
 from infra.config.settings import MonitoringSettings
 from monitoring.bulk import DAY, ROWS, usual
 from monitoring.labels.concept import YEAR, Bets, Tolerated, Usual
@@ -68,15 +68,18 @@ DAYS = Kind("label_flip_days", "days of labels", 365, 10, 150, 20, 10, (10, 20, 
 
 def rows() -> list[Row]:
     """Everything that is measured of a moved concept."""
-    quiet = {keep: quiet_days(keep=keep) for keep in (1, 3)}
+    quiet = {keep: quiet_days(keep=keep, runs=sized(40)) for keep in (1, 3)}
     asked = MonitoringSettings().concept_false_alarms
     told = "; ".join(f"{n} in a row kept together: {rung} of {runs} years rang" for n, (rung, runs) in quiet.items())
     alarms = real_year()
     return [
         Row("concept_false_alarms", max(a / b for a, b in quiet.values()), "share of years", f"<= {asked}", told),
         Row("concept_alarms_of_the_year", sum(item.on for item in alarms), "alarms", "<= 3", beside_losses(alarms)),
-        *against(INDEPENDENT),
-        *against(DAYS),
+        *(
+            row
+            for kind in (INDEPENDENT, DAYS)
+            for row in against(replace(kind, trials=sized(kind.trials), runs=sized(kind.runs)))
+        ),
     ]
 
 
@@ -120,7 +123,7 @@ def _stream(kind: Kind, seed: int, *, turns: bool, items: int | None = None) -> 
     """An evaluation and what comes after it, of one concept, or with labels turned after `before` items."""
     _, loss, days = _year()
     source = np.random.default_rng(seed)
-    if kind is DAYS:
+    if kind.name == DAYS.name:
         flow = [loss[days[place]] for place in source.permutation(len(days)).tolist()]
         known, later = flow[:FIRST_DAYS], flow[FIRST_DAYS:]
     else:
@@ -135,7 +138,7 @@ def _stream(kind: Kind, seed: int, *, turns: bool, items: int | None = None) -> 
 
 def _tolerated(kind: Kind, known: Flow) -> Tolerated:
     """What ours tolerates after an evaluation: no rise to speak of, as the others tolerate none."""
-    span = DAY if kind is DAYS else 1.0
+    span = DAY if kind.name == DAYS.name else 1.0
     false_alarms = ALPHA * YEAR / span / kind.horizon
     return Tolerated.of(_sealed(kind, known), share=0.0, false_alarms=false_alarms, late_days=0, every=span)
 
@@ -143,7 +146,7 @@ def _tolerated(kind: Kind, known: Flow) -> Tolerated:
 def _sealed(kind: Kind, known: Flow) -> Usual:
     """What an evaluation seals."""
     times = np.repeat(np.arange(len(known), dtype=np.float64) * DAY, [len(item) for item in known])
-    found = usual(np.concatenate(known), WORST_LOG_LOSS, times if kind is DAYS else None)
+    found = usual(np.concatenate(known), WORST_LOG_LOSS, times if kind.name == DAYS.name else None)
     if found is None:
         raise ValueError(f"got {len(known)} blocks to calibrate on, which are too few")
     return found
@@ -170,11 +173,11 @@ def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
 
     Bonferroni's correction over windows of `size` items gives it the same promise.
     """
-    before = np.array([item.mean() for item in known]) if kind is DAYS else np.concatenate(known)
+    before = np.array([item.mean() for item in known]) if kind.name == DAYS.name else np.concatenate(known)
     bound = ALPHA * size / kind.horizon
     for end in range(size, len(later) + 1, size):
         window = later[end - size : end]
-        now = np.array([item.mean() for item in window]) if kind is DAYS else np.concatenate(window)
+        now = np.array([item.mean() for item in window]) if kind.name == DAYS.name else np.concatenate(window)
         found: Any = scipy.stats.ttest_ind(now, before, equal_var=False, alternative="greater")
         if found.pvalue < bound:
             return _delay(kind, end)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench import drift_cost, drift_delay, monitor
 from bench.drift_delay import ALPHA, WINDOWS
 from bench.flights import flights, picked, shuffled, windows
-from bench.rows import Row
+from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours
 from model import data, training
 from model.parameters import parse
@@ -135,7 +135,7 @@ def beside_losses(alarms: Sequence[Alarm], days: int = 14) -> str:
 
 def rows() -> list[Row]:
     """Everything that is measured of drift."""
-    quiet, days = on_shuffled_rows(40), on_shuffled_days(40)
+    quiet, days = on_shuffled_rows(sized(40)), on_shuffled_days(sized(40))
     false_alarms = Row(
         "false_alarms_per_1000",
         quiet.rung / quiet.runs,

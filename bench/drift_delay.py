@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench import peers
 from bench.flights import Columns, shuffled, windows
-from bench.rows import Row
+from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours, TwoSample, Watcher
 from monitoring.bulk import sealed
 from monitoring.drift.shift import Promise
@@ -29,10 +29,11 @@ TRIALS, MOST = 40, 3000
 
 def rows() -> list[Row]:
     """Ours over each other's mean delay, change by change."""
-    ours = our_delays()
+    trials = sized(TRIALS)
+    ours = our_delays(trials)
     return [
-        *_against("delay_vs_two_sample", "two-sample test", ours, two_sample_delays()),
-        *_against("delay_vs_adwin", "ADWIN", ours, adwin_delays()),
+        *_against("delay_vs_two_sample", "two-sample test", ours, two_sample_delays(trials)),
+        *_against("delay_vs_adwin", "ADWIN", ours, adwin_delays(trials, runs=sized(20))),
     ]
 
 

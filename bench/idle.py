@@ -7,25 +7,26 @@ import time
 import psutil
 
 from bench.bed import Bed
-from bench.rows import Row
+from bench.rows import Row, sized
 
-_SETTLE_S = 20.0
-_WATCH_S = 30.0
+_SETTLE_S = 20
+_WATCH_S = 30
 
 
 def at_rest(bed: Bed) -> list[Row]:
     """Resident memory and CPU of the server, its variants and its functions: the stack is up, no traffic comes."""
-    time.sleep(_SETTLE_S)
+    watched = sized(_WATCH_S)
+    time.sleep(sized(_SETTLE_S))
     processes = _family(bed.pid)
     before = {item.pid: _cpu(item) for item in processes}
-    time.sleep(_WATCH_S)
+    time.sleep(watched)
     family = _family(bed.pid)
     used = sum(_cpu(item) - before.get(item.pid, 0.0) for item in family)
     rss = sum(item.memory_info().rss for item in family) / 1e6
     peer = f"{len(family)} processes: " + ", ".join(f"{item.memory_info().rss / 1e6:.0f}" for item in family)
     return [
         Row("idle_rss_mb", round(rss, 1), "MB", "<= 400", peer),
-        Row("idle_cpu_pct", round(100 * used / _WATCH_S, 2), "% of a core", "<= 2", f"over {_WATCH_S:.0f} s"),
+        Row("idle_cpu_pct", round(100 * used / watched, 2), "% of a core", "<= 2", f"over {watched} s"),
     ]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import digamma
 from scipy.stats import beta
 
-from bench.rows import Row
+from bench.rows import Row, sized
 from rollout.core.catalogue import KNOWN
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.verdict import judge
@@ -215,7 +215,7 @@ def missed_regressions(trials: int = 200) -> list[Row]:
         "1,000 requests a window, 5%, 25%, 50%, at most 40 windows. "
         f"Equal models: {equal.count('promoted')} of {len(equal)} promoted"
     )
-    return [_missed("missed_regression_rate", ends, what), *_missed_by_rate(130)]
+    return [_missed("missed_regression_rate", ends, what), *_missed_by_rate(sized(130))]
 
 
 def _missed(name: str, ends: Mapping[str, Sequence[str]], what: str) -> Row:
@@ -361,7 +361,13 @@ def cost() -> list[Row]:
 
 def rows() -> list[Row]:
     """Every row."""
-    return [*false_rollbacks(), *missed_regressions(), *sample_ratios(), *gross_failures(), *cost()]
+    return [
+        *false_rollbacks(sized(1000, 4)),
+        *missed_regressions(sized(200, 4)),
+        *sample_ratios(sized(200)),
+        *gross_failures(sized(1000)),
+        *cost(),
+    ]
 
 
 if __name__ == "__main__":

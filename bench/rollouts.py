@@ -16,7 +16,7 @@ import yaml
 from scipy.stats import binomtest
 
 from bench.bed import Bed, BenchError, must
-from bench.rows import Row
+from bench.rows import Row, sized
 from cli.local.versions import as_good, at_fault
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
@@ -47,7 +47,7 @@ def under_load(bed: Bed) -> list[Row]:
             raise BenchError(f"a faulty release was not refused:\n{refused.output[-2000:]}")
         variant = next(item.name for item in champion.variants if item.role == "champion")
         back = weights.full(variant, after=begun)
-        while seen.sent < _AT_LEAST:
+        while seen.sent < sized(_AT_LEAST):
             time.sleep(0.2)
     failing = [failure for failure in seen.failures if failure.answer == _MODEL_FAILED]
     lost = [failure for failure in seen.failures if failure.answer != _MODEL_FAILED]

@@ -9,6 +9,15 @@ from typing import Any
 _COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt, "==": operator.eq}
 
 
+quick = False
+"""Whether every row is only tried out at a small size, so that it cannot rot; its numbers then mean nothing."""
+
+
+def sized(full: int, least: int = 2) -> int:
+    """How often, how many or how long: `full`, or a fiftieth of it when everything is only tried out."""
+    return max(least, full // 50) if quick else full
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the results.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.bed import Bed, BenchError, must
-from bench.rows import Row
+from bench.rows import Row, sized
 from cli.local.stack import Stack
 from cli.target import ROOT
 
@@ -46,7 +46,7 @@ def no_op_up(bed: Bed) -> list[Row]:
     empty = _empty(bed)
     must(empty.up(), "pulumi up of the empty program")
     ours, theirs = [], []
-    for _ in range(_REPEATS):
+    for _ in range(sized(_REPEATS, 1)):
         ours.append(_timed(bed.stack))
         theirs.append(_timed(empty))
     mine, peer = statistics.median(ours), statistics.median(theirs)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 import pytest
 from botocore import loaders, session
 from hypothesis import settings
+
+from tests.machine import NEEDS
 
 pytest_plugins = ["localcloud.testing.fixtures"]
 
@@ -34,6 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())}:
             item.add_marker("e2e")
+
+
+@functools.cache
+def lacking(need: str) -> str:
+    """Why what some tests need is not there; empty when it is."""
+    return NEEDS[need].lacking()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say of a test that it cannot be run here; in CI it fails."""
+    for mark in item.iter_markers("needs"):
+        if why := lacking(mark.args[0]):
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not tested here: {why}")
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,9 @@ from cli.view.snapshot import Snapshot
 from platforms.aws.endpoint import controller
 from rollout.core.state import RolloutState
 
+SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
+"""A model that is trained in seconds, where its quality is not looked at; the tests of other rooms have it, too."""
+
 
 @pytest.fixture(scope="module")
 def story() -> Iterator[Bed]:

@@ -20,7 +20,7 @@ from cli.main import main as modelstack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import package, said, shares, succeeded
+from tests.e2e.conftest import SMALL, package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -31,7 +31,7 @@ BOOM = "the table of carriers is empty"
 @pytest.fixture(scope="module")
 def first(story: Bed) -> Stack:
     """A small model, with a trial of one short step."""
-    small = story.stack.with_parameters(story.folder, max_iter=5, folds=0)
+    small = story.stack.with_parameters(story.folder, **SMALL)
     assert small.config is not None
     content = yaml.safe_load(small.config.read_text())
     content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}

@@ -12,7 +12,7 @@ from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
 from cli.target import Target
-from tests.e2e.conftest import succeeded
+from tests.e2e.conftest import SMALL, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -37,7 +37,7 @@ def seen(target: Target, variant: str, name: str) -> tuple[float, float]:
 
 
 def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(story: Bed) -> None:
-    succeeded(story.stack.with_parameters(story.folder, max_iter=5).up())
+    succeeded(story.stack.with_parameters(story.folder, **SMALL).up())
     target = story.target()
     source = list(islice(events("2013-03-01", "2013-03-03"), REQUESTS))
     known = [flight for flight in source if flight.label is not None]

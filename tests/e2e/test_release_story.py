@@ -6,7 +6,6 @@ import json
 import re
 import threading
 from queue import SimpleQueue
-from typing import Any
 from urllib.request import urlopen
 
 import httpx
@@ -20,7 +19,7 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import package, said, shares, succeeded, typed
+from tests.e2e.conftest import SMALL, package, said, shares, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -35,13 +34,12 @@ OUTPUTS = {
     "dashboard_url",
     "rollback_function",
 }
-QUICK: dict[str, Any] = {"max_iter": 5}
 
 
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> dict[str, Stack]:
     """Three versions of the model, small so that training is quick: a first, a good and a faulty one."""
-    first = story.stack.with_parameters(story.folder, **QUICK)
+    first = story.stack.with_parameters(story.folder, **SMALL)
     good = first.with_parameters(story.folder, max_iter=6)
     faulty = good.with_parameters(story.folder, max_iter=7, fault="errors")
     left_to_its_alarm(faulty)

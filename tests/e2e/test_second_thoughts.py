@@ -23,7 +23,7 @@ from cli.replay import Report, background
 from cli.view.snapshot import take
 from rollout.controller.notice import release_of
 from rollout.core.state import Phase
-from tests.e2e.conftest import having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import SMALL, having, journal, package, said, shares, succeeded, typed
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.aws.on_cloud import wait_for
 
@@ -46,7 +46,7 @@ LONG: dict[str, Any] = {**QUICK, "strategy": {"kind": "canary", "weight": 50, "b
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> list[Stack]:
     """Four versions of a small model."""
-    return [story.stack.with_parameters(story.folder, max_iter=trees, folds=0) for trees in (5, 6, 7, 8)]
+    return [story.stack.with_parameters(story.folder, **SMALL | {"max_iter": trees}) for trees in (5, 6, 7, 8)]
 
 
 @pytest.fixture

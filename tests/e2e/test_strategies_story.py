@@ -21,7 +21,7 @@ from cli.target import Target
 from cli.view.snapshot import take
 from platforms.aws.endpoint import controller
 from rollout.core.state import Phase, RolloutState
-from tests.e2e.conftest import package, said, shares, succeeded
+from tests.e2e.conftest import SMALL, package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -54,7 +54,7 @@ def having(stack: Stack, rollout: dict[str, Any] = ROLLOUT, **serving: int) -> S
 @pytest.fixture(scope="module")
 def first(story: Bed) -> Stack:
     """A small model."""
-    return having(story.stack.with_parameters(story.folder, max_iter=5, folds=0))
+    return having(story.stack.with_parameters(story.folder, **SMALL))
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,13 +12,6 @@ from pipeline.recipe import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
-
-
-# Containers are tested where a Docker engine answers, and always in CI. test_image.py tells of where none does.
-ENGINE = shutil.which("docker") is not None and not subprocess.call(
-    ["docker", "info"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-)
-collect_ignore = [] if ENGINE or os.environ.get("CI") else ["test_container.py"]
 
 
 @pytest.fixture(scope="session")

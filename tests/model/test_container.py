@@ -20,7 +20,7 @@ from pipeline.recipe import recipe
 from platforms.aws.registry import Clients, Registered, publish
 from tests.model.conftest import SMALL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "model" / "example_request.json"
@@ -45,20 +45,13 @@ def make_image(*words: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def engine() -> None:
-    """A Docker engine. Where none is, these tests are collected in CI only, and fail there: see conftest.py."""
-    if docker("info").returncode:
-        pytest.fail("CI has to have a Docker engine; .ci/run shows how Debian's docker.io is started")
-
-
-@pytest.fixture(scope="module")
 def repository(cloud) -> str:
     name = f"container-{uuid4().hex[:8]}-serving"
     return cloud.client("ecr").create_repository(repositoryName=name)["repository"]["repositoryUri"]
 
 
 @pytest.fixture(scope="module")
-def images(engine, cloud, repository: str) -> dict[str, str]:
+def images(cloud, repository: str) -> dict[str, str]:
     """The images, built and pushed by the command that people type: `image` serves, `train` trains; URIs by digest."""
     made = push(cloud, repository)
     assert made.returncode == 0, made.stdout + made.stderr

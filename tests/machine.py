@@ -1,0 +1,124 @@
+"""What the tests need of the machine, beyond what set-up installs: provided where that is allowed, named where not.
+
+Root on a Debian may install packages and start an engine. Nobody else is asked for a password: what is missing is
+said at the start, and what needs it is skipped with that reason; where `CI` is set it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+Say = Callable[[str], None]
+_HOST_NETWORKING = ("--iptables=false", "--ip6tables=false", "--bridge=none")  # all that the local cloud needs
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that some tests cannot do without.
+
+    Attributes:
+        tests: What they are about, as a message says it.
+        packages: Program -> the Debian package that has it.
+        lacking: Why it is not there; empty when it is.
+    """
+
+    tests: str
+    packages: Mapping[str, str]
+    lacking: Callable[[], str]
+
+
+def _no_engine() -> str:
+    """Why no container can be run."""
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "no docker command is on PATH"
+    return f"no Docker engine answers: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
+
+
+def _no_browser() -> str:
+    """Why no page can be looked at."""
+    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    return f"{' and '.join(missing)} not on PATH" if missing else ""
+
+
+NEEDS = {
+    "engine": Need(
+        "the images and everything in containers",
+        {"docker": "docker.io", "dockerd": "docker.io", "debootstrap": "debootstrap"},
+        _no_engine,
+    ),
+    "browser": Need(
+        "the console in a browser", {"chromium": "chromium", "chromedriver": "chromium-driver"}, _no_browser
+    ),
+}
+
+
+@contextmanager
+def provided(say: Say) -> Generator[list[str]]:
+    """Install what is missing and start an engine, where that is allowed; end it afterwards.
+
+    Yields:
+        What is still missing, and what is therefore not tested.
+    """
+    may = os.geteuid() == 0 and shutil.which("apt-get") is not None
+    lacking = [need for need in NEEDS.values() if need.lacking()]
+    if may:
+        _install([need for need in lacking if need.lacking()], say)
+    with _engine(say) if may and NEEDS["engine"] in lacking else _nothing():
+        yield [f"{need.tests}: {why}" for need in NEEDS.values() if (why := need.lacking())]
+
+
+def _install(needs: list[Need], say: Say) -> None:
+    wanted = {package for need in needs for program, package in need.packages.items() if not shutil.which(program)}
+    if not wanted:
+        return
+    say(f"installing {', '.join(sorted(wanted))} from Debian")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *sorted(wanted)]):
+        done = subprocess.run(
+            ["apt-get", *words], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            say(f"apt-get {words[0]} failed: " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-5:]))
+            return
+
+
+@contextmanager
+def _nothing() -> Generator[None]:
+    yield
+
+
+@contextmanager
+def _engine(say: Say) -> Generator[None]:
+    """A Docker engine of our own, until the block ends."""
+    if shutil.which("dockerd") is None:
+        yield
+        return
+    say("starting a Docker engine")
+    with tempfile.TemporaryDirectory(prefix="modelstack-dockerd-") as folder:
+        log = Path(folder, "log")
+        with log.open("w") as written:
+            # In a group of its own: a terminal's Ctrl-C is for the tests, which still need the engine to end well.
+            process = subprocess.Popen(
+                ["dockerd", *_HOST_NETWORKING], stdout=written, stderr=subprocess.STDOUT, process_group=0
+            )
+        try:
+            end = time.monotonic() + _START_SECONDS
+            while _no_engine() and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.5)
+            if _no_engine():
+                say("dockerd does not start: " + "\n  ".join(log.read_text().splitlines()[-5:]))
+            yield
+        finally:
+            process.terminate()
+            process.wait()
