@@ -3,12 +3,12 @@
 make timings                                      # the last whole run of each check; lines of each room
 make timings SINCE=<revision>                     # the lines beside those of a revision
 python -m bench.timings "make check" COMMAND ...  # runs a command, and keeps how long it took when it succeeds
+    python -m bench.timings --keep .ci/run 1000       # keeps the seconds of a run
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -32,19 +32,18 @@ def timed(name: str, command: list[str]) -> int:
         except KeyboardInterrupt:  # a terminal's Ctrl-C reaches the command, too, which ends in its own time
             continue
     if status == 0:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        keep(name, time.monotonic() - begun, used.ru_utime + used.ru_stime)
+        keep(name, time.monotonic() - begun)
     return status
 
 
-def keep(name: str, wall: float, cpu: float) -> None:
-    """Keep the time of a run: wall seconds, and CPU seconds of what it waited for."""
-    runs = kept() | {name: {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "at": time.strftime("%Y-%m-%d %H:%M")}}
+def keep(name: str, seconds: float) -> None:
+    """Keep how long a run took."""
+    runs = kept() | {name: {"seconds": round(seconds), "at": time.strftime("%Y-%m-%d %H:%M")}}
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_text(json.dumps(runs, indent=1))
 
 
-def kept() -> dict[str, dict[str, float | str]]:
+def kept() -> dict[str, dict[str, int | str]]:
     """The last whole run of each name."""
     return json.loads(KEPT.read_text()) if KEPT.exists() else {}
 
@@ -66,12 +65,15 @@ def lines(revision: str = "") -> Counter[tuple[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Run a command, or print."""
+    if arguments[:1] == ["--keep"]:
+        keep(arguments[1], float(arguments[2]))
+        return 0
     if len(arguments) > 1:
         return timed(arguments[0], arguments[1:])
     runs = kept()
     for name, goal in GOALS.items():
         run = runs.get(name)
-        told = f"{run['wall_s']:>7} s  goal {goal} s; {run['cpu_s']} s of CPU, {run['at']}" if run else "no run yet"
+        told = f"{run['seconds']:>6} s  goal: {goal} s at most; {run['at']}" if run else "no whole run yet"
         print(f"{name:<12}{told}")
     now, before = lines(), lines(arguments[0]) if arguments else Counter[tuple[str, str]]()
     print(f"\n{'lines of':<14}{'source':>8}{'tests':>8}" + (f"   in {arguments[0]}:" if arguments else ""))

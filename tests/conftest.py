@@ -22,6 +22,13 @@ settings.register_profile("quick", max_examples=25, derandomize=True, database=N
 settings.register_profile("thorough", max_examples=1000, derandomize=False, deadline=None)
 settings.load_profile("quick")
 
+LONG = (
+    *("test_faults", "test_release_story", "test_second_thoughts", "test_retraining_story", "test_container"),
+    *("test_up_and_down", "test_broken_releases", "test_strategies_story", "test_own_model", "test_image_story"),
+    *("test_strategies", "test_drift_story", "test_labels_story", "test_retrain"),
+)
+"""Files that take longest, in this order."""
+
 TRAINED_OR_STARTED = {"champion", "cloud", "new_cloud", "sealed", "story"}
 """Fixtures that train a model or start a cloud: what needs one is an end-to-end test."""
 
@@ -33,10 +40,26 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains or starts something, before marks are selected."""
+    """Mark what trains or starts something, before marks are selected; keep together what shares, the longest first."""
     for item in items:
         if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())}:
             item.add_marker("e2e")
+        if _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_turn)
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether a test goes on where others of its file ended, or uses what they use."""
+    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(one.scope == "module" for fixtures in found.values() for one in fixtures)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a test has its turn: what takes long comes first, so that nobody waits for it at the end."""
+    if item.path.stem in LONG:
+        return LONG.index(item.path.stem)
+    return len(LONG) + (0 if item.get_closest_marker("e2e") else 1 if item.get_closest_marker("slow") else 2)
 
 
 @functools.cache
