@@ -49,6 +49,7 @@ shell: ## A shell on the local stack; other stacks need AWS's own settings
 test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
 test check bench: export PYTHONDONTWRITEBYTECODE :=
+export PYTEST_ARGS
 
 # How long a whole run took is kept for `make timings`.
 TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings "make $@")

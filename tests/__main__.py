@@ -1,6 +1,6 @@
-"""`make test`: provides what the tests need of the machine, and runs them all.
+"""`make test`: provides what the tests need of the machine, and runs them all, the local cloud's own ones beside.
 
-python -m tests [ARGUMENTS OF PYTEST]
+python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those of this folder
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests import machine
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def main(arguments: list[str]) -> int:
-    """Run the tests; their status."""
+    """Run the tests; 0 when all passed."""
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     with machine.provided(lambda text: print(text, flush=True)) as missing:
@@ -23,16 +27,34 @@ def main(arguments: list[str]) -> int:
         if missing and os.environ.get("CI"):
             print("error: in CI everything is tested", file=sys.stderr)
             return 1
-        process = subprocess.Popen([sys.executable, "-m", "pytest", *arguments])
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    with tempfile.TemporaryFile() as said:
+        running = [subprocess.Popen([sys.executable, "-m", "pytest", *arguments])]
+        if not os.environ.get("PYTEST_ARGS"):
+            cloud = ["make", "--no-print-directory", "-C", ROOT / "localcloud", "test", f"RUN={sys.executable}"]
+            running.append(subprocess.Popen(cloud, stdout=said, stderr=subprocess.STDOUT))
         try:
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:  # it has heard it, too
-                    continue
+            statuses = [_ended(process) for process in running]
         finally:
-            process.terminate()
-            process.wait()
+            for process in running:
+                process.terminate()
+                process.wait()
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+        sys.stdout.flush()
+        return max(map(abs, statuses))
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The status of a process, at its end; a terminal's Ctrl-C has reached it, too."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 if __name__ == "__main__":
