@@ -10,14 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import archive
 from pipeline.build import BuildError, GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
+from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import SMALL
 
@@ -27,15 +29,21 @@ ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
 
 
-def command(root: Path, **more: str) -> list[str]:
-    words = [word for name, value in more.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-m", "pipeline", "build", "--parameters", json.dumps(SMALL), *words]
+@pytest.fixture
+def copied(daily: Path, tmp_path: Path) -> Checkout:
+    """Copies of the checkout with the small model, each in a folder of its own name."""
+    return lambda name: Path(shutil.copytree(daily, tmp_path / name))
+
+
+def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:
+    given = ["--workdir", str(workdir), "--parameters", json.dumps(parameters)]
+    return [sys.executable, "-m", "pipeline", "build", *given]
 
 
 def built(root: Path, **environment: str) -> dict:
-    """Build in a checkout, as a person does, with its own code and from nothing."""
+    """Build the model of flights in a checkout, as a person does, with its own code and from nothing."""
     done = subprocess.run(
-        command(root, workdir=str(root / "work")),
+        command(root / "work", SMALL),
         cwd=root,
         env={**os.environ, **environment},
         capture_output=True,
@@ -46,13 +54,13 @@ def built(root: Path, **environment: str) -> dict:
     return json.loads(done.stdout)
 
 
-def copy_of(sealed, workdir: Path) -> Path:
+def copy_of(sealed: SealedPackage, workdir: Path) -> Path:
     """A work folder that holds what the small model left behind."""
     return Path(shutil.copytree(sealed.path.parent, workdir / "packages" / sealed.recipe))
 
 
-def small(progress: Callable[[str], None], workdir: Path, **more):
-    return build(ROOT, recipe(ROOT, SMALL), workdir=workdir, progress=progress, **more)
+def small(root: Path, progress: Callable[[str], None], workdir: Path, **more: Any) -> SealedPackage:
+    return build(root, recipe(root, {}), workdir=workdir, progress=progress, **more)
 
 
 def test_two_checkouts_in_two_folders_seal_the_same_bytes(checkout: Checkout, tmp_path: Path):
@@ -111,49 +119,53 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
     assert "code/model/entrypoint.py" not in content["files"]
 
 
-def test_building_again_does_nothing(sealed):
+def test_building_again_does_nothing(daily: Path, champion: SealedPackage):
     said: list[str] = []
-    again = small(said.append, sealed.path.parents[2])
-    assert again == sealed
+    again = small(daily, said.append, champion.path.parents[2])
+    assert again == champion
     assert said == []
 
 
-def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(sealed):
-    workdir, said = sealed.path.parents[2], []
-    with pytest.raises(GateRefused, match=r"auc +0\.\d{4} +min 0\.99") as refused:
-        small(said.append, workdir, gates={"auc": {"min": 0.99}})
-    assert refused.value.misses[0].value == sealed.metrics["auc"]
-    assert small(said.append, workdir, gates={"auc": {"min": 0.5}}) == sealed
+def test_a_refusal_names_its_numbers_and_other_gates_need_no_new_training(daily: Path, champion: SealedPackage):
+    workdir, said = champion.path.parents[2], []
+    with pytest.raises(GateRefused, match=r"accuracy +0\.\d{4} +min 0\.99") as refused:
+        small(daily, said.append, workdir, gates={"accuracy": {"min": 0.99}})
+    assert refused.value.misses[0].value == champion.metrics["accuracy"]
+    assert small(daily, said.append, workdir, gates={"accuracy": {"min": 0.5}}) == champion
     assert said == []
 
 
-def test_a_build_that_was_killed_between_steps_goes_on_without_training(sealed, tmp_path: Path):
-    folder = copy_of(sealed, tmp_path / "work")
+def test_a_build_that_was_killed_between_steps_goes_on_without_training(
+    daily: Path, champion: SealedPackage, tmp_path: Path
+):
+    folder = copy_of(champion, tmp_path / "work")
     for name in ("sealed.json", "model.tar.gz"):
         (folder / name).unlink()
     shutil.rmtree(folder / "evaluated")
     (folder / "evaluated.partial").mkdir()
     (folder / "evaluated.partial" / "metrics.json").write_text("{")
     said: list[str] = []
-    assert small(said.append, tmp_path / "work").digest == sealed.digest
-    assert not any("fitting" in line for line in said)
+    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
+    assert not any("to train on" in line for line in said)
     assert any("evaluating" in line for line in said)
 
 
-def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(sealed, tmp_path: Path):
-    folder = copy_of(sealed, tmp_path / "work")
+def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(
+    daily: Path, champion: SealedPackage, tmp_path: Path
+):
+    folder = copy_of(champion, tmp_path / "work")
     (folder / "sealed.json").unlink()
     (folder / "model.tar.gz").write_bytes(b"half")
     said: list[str] = []
-    assert small(said.append, tmp_path / "work").digest == sealed.digest
+    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
     assert [line.split()[0] for line in said] == ["sealed"]
 
 
-def test_a_build_that_is_killed_leaves_no_training_behind(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_build_that_is_killed_leaves_no_training_behind(copied: Checkout):
+    root = copied("checkout")
     with (root / "model/training.py").open("a") as code:
         code.write("\ndef train(*_):\n    import time; time.sleep(1000)\n")
-    process = subprocess.Popen(command(root, workdir=str(root / "work")), cwd=root, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(root / "work", {}), cwd=root, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     (child,) = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
@@ -165,14 +177,14 @@ def test_a_build_that_is_killed_leaves_no_training_behind(checkout: Checkout):
         time.sleep(0.02)
 
 
-def test_a_build_that_was_killed_in_training_can_be_run_again(sealed, tmp_path: Path):
+def test_a_build_that_was_killed_in_training_can_be_run_again(daily: Path, champion: SealedPackage, tmp_path: Path):
     work = tmp_path / "work"
-    process = subprocess.Popen(command(ROOT, workdir=str(work)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(work, {}), cwd=daily, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    assert small(lambda _: None, work).digest == sealed.digest
+    assert small(daily, lambda _: None, work).digest == champion.digest
 
 
 def children(pid: int) -> list[int]:
@@ -187,21 +199,22 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_damaged_package_is_made_anew_with_the_same_digest(sealed, tmp_path: Path):
-    folder = copy_of(sealed, tmp_path / "work")
+def test_a_damaged_package_is_made_anew_with_the_same_digest(daily: Path, champion: SealedPackage, tmp_path: Path):
+    folder = copy_of(champion, tmp_path / "work")
     whole = (folder / "model.tar.gz").read_bytes()
     (folder / "model.tar.gz").write_bytes(whole[:5000] + b"x" + whole[5001:])
     said: list[str] = []
-    assert small(said.append, tmp_path / "work").digest == sealed.digest
+    assert small(daily, said.append, tmp_path / "work").digest == champion.digest
     assert "the kept package is damaged and is made anew" in said[0]
-    assert f"expected {sealed.digest}" in said[0]
+    assert f"expected {champion.digest}" in said[0]
 
 
-def test_two_builds_at_once_train_once(tmp_path: Path):
+def test_two_builds_at_once_train_once(daily: Path, tmp_path: Path):
     said: list[str] = []
     results: list[str] = []
     threads = [
-        threading.Thread(target=lambda: results.append(small(said.append, tmp_path / "work").digest)) for _ in range(2)
+        threading.Thread(target=lambda: results.append(small(daily, said.append, tmp_path / "work").digest))
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -209,25 +222,25 @@ def test_two_builds_at_once_train_once(tmp_path: Path):
         thread.join()
     assert len(results) == 2
     assert len(set(results)) == 1
-    assert sum("fitting" in line for line in said) == 1
+    assert sum("to train on" in line for line in said) == 1
     assert "another process builds the same model: waiting for it" in said
 
 
-def test_evaluation_that_starts_before_training_ends_is_refused(checkout: Checkout):
-    root = checkout("checkout")
+def test_evaluation_that_starts_before_training_ends_is_refused(copied: Checkout):
+    root = copied("checkout")
     path = root / "model/data.py"
     path.write_text(
         path.read_text().replace(
-            "_between(parameters.evaluate_from, parameters.evaluate_until)",
-            '_between("2013-02-28T12:00", parameters.evaluate_until)',
+            "return _rows(parameters, parameters.until, parameters.until + EVALUATED)",
+            "return _rows(parameters, parameters.until - 1, parameters.until + EVALUATED)",
         )
     )
     said: list[str] = []
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), workdir=root / "work", progress=said.append)
+        build(root, recipe(root, {}), workdir=root / "work", progress=said.append)
     assert said == [], "it is refused before anything is fitted"
-    assert str(refused.value).startswith("evaluation starts 2013-02-28T12:")
-    assert "before training ends 2013-02-28T23:59:00 (UTC)" in str(refused.value)
+    assert str(refused.value).startswith("evaluation starts 2013-01-20T00:00:00")
+    assert "before training ends 2013-01-20T03:29:00 (UTC)" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -238,12 +251,12 @@ def test_evaluation_that_starts_before_training_ends_is_refused(checkout: Checko
         ("training.py", "\ndef train(*_):\n    import os; os._exit(7)\n", "train ended with status 7 and said nothing"),
     ],
 )
-def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(checkout: Checkout, name: str, text: str, said: str):
-    root = checkout("checkout")
+def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(copied: Checkout, name: str, text: str, said: str):
+    root = copied("checkout")
     with (root / "model" / name).open("a") as code:
         code.write(text)
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), workdir=root / "work", progress=lambda _: None)
+        build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)
     assert str(refused.value).startswith(said)
     assert name in str(refused.value) or "status 7" in said
 
@@ -254,14 +267,14 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(checkout: Checkou
         (
             "evaluation.py",
             "\nMETRICS = ['auc']\n",
-            "model/evaluation.py: evaluate(estimator, rows): found a summary of log_loss, brier, calibration_error, "
-            "base_rate, rows, auc; expected the names in METRICS, auc",
+            "model/evaluation.py: evaluate(estimator, rows): found a summary of accuracy; "
+            "expected the names in METRICS, auc",
         ),
         (
             "evaluation.py",
             "\nsummarised = evaluate\ndef evaluate(*given):\n"
-            "    found = summarised(*given)\n    found.summary['auc'] = float('nan')\n    return found\n",
-            "model/evaluation.py: evaluate(estimator, rows): summary['auc']: found nan; "
+            "    found = summarised(*given)\n    found.summary['accuracy'] = float('nan')\n    return found\n",
+            "model/evaluation.py: evaluate(estimator, rows): summary['accuracy']: found nan; "
             "expected a finite number (a float)",
         ),
         (
@@ -278,45 +291,45 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(checkout: Checkou
         ),
     ],
 )
-def test_what_breaks_the_contract_is_told_in_words(checkout: Checkout, name: str, text: str, said: str):
-    root = checkout("checkout")
+def test_what_breaks_the_contract_is_told_in_words(copied: Checkout, name: str, text: str, said: str):
+    root = copied("checkout")
     with (root / "model" / name).open("a") as code:
         code.write(text)
     with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, SMALL), workdir=root / "work", progress=lambda _: None)
+        build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)
     told = f"the model does not give what docs/how-to/own-model.md asks for:\n  - {said}"
     assert str(refused.value) == told
 
 
-def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(checkout: Checkout):
-    root = checkout("checkout")
-    wanted = recipe(root, SMALL)
+def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(copied: Checkout):
+    root = copied("checkout")
+    wanted = recipe(root, {})
     (root / "model" / "training.py").write_text("def train(\n")
     with pytest.raises(ContractBroken, match=r"model/training\.py: found no Python in line 1"):
         build(root, wanted, workdir=root / "work", progress=pytest.fail)
 
 
-def test_other_libraries_than_those_locked_are_refused_before_training(checkout: Checkout):
-    root = checkout("checkout")
+def test_other_libraries_than_those_locked_are_refused_before_training(copied: Checkout):
+    root = copied("checkout")
     lock = root / "requirements/serving.txt"
     lock.write_text(lock.read_text().replace("joblib==", "joblib==9."))
     with pytest.raises(
         BuildError, match=r"serving\.txt locks joblib 9\.\S+, this environment has it .*: run `make setup`"
     ):
-        build(root, recipe(root, SMALL), workdir=root / "work", progress=pytest.fail)
+        build(root, recipe(root, {}), workdir=root / "work", progress=pytest.fail)
 
 
-def test_a_checkout_that_changed_after_its_recipe_is_refused(checkout: Checkout):
-    root = checkout("checkout")
-    wanted = recipe(root, SMALL)
+def test_a_checkout_that_changed_after_its_recipe_is_refused(copied: Checkout):
+    root = copied("checkout")
+    wanted = recipe(root, {})
     (root / "model/more.py").touch()
     with pytest.raises(BuildError, match="changed after its recipe"):
-        build(root, wanted, SMALL, workdir=root / "work", progress=pytest.fail)
+        build(root, wanted, {}, workdir=root / "work", progress=pytest.fail)
 
 
-def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(checkout: Checkout):
-    root = checkout("checkout")
-    wanted = recipe(root, SMALL)
+def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(copied: Checkout):
+    root = copied("checkout")
+    wanted = recipe(root, {})
 
     def change(line: str) -> None:
         (root / "model/more.py").write_text(line)
@@ -326,8 +339,10 @@ def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(
     assert not list(root.rglob("model.tar.gz"))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_made(sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = copy_of(sealed, tmp_path / "work")
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(
+    daily: Path, champion: SealedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = copy_of(champion, tmp_path / "work")
     (folder / "sealed.json").unlink()
     (folder / "model.tar.gz").unlink()
 
@@ -337,6 +352,6 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(sealed, tmp_path: Path
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.archive._Stored.write", full)
         with pytest.raises(OSError, match="No space left"):
-            small(lambda _: None, tmp_path / "work")
+            small(daily, lambda _: None, tmp_path / "work")
     assert not (folder / "model.tar.gz").exists()
-    assert small(lambda _: None, tmp_path / "work").digest == sealed.digest
+    assert small(daily, lambda _: None, tmp_path / "work").digest == champion.digest
