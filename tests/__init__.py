@@ -1,0 +1,1 @@
+"""Does it hold? What `make test` and `make check` run."""
