@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore import loaders, session
@@ -29,6 +30,9 @@ LONG = (
 )
 """Files that take longest, in this order."""
 
+APART = {"test_build", "test_entrypoint", "test_retrain", "test_up_and_down"}
+"""Files whose tests share nothing and take long."""
+
 TRAINED_OR_STARTED = {"champion", "cloud", "new_cloud", "sealed", "story"}
 """Fixtures that train a model or start a cloud: what needs one is an end-to-end test."""
 
@@ -40,19 +44,11 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains or starts something, before marks are selected; keep together what shares, the longest first."""
+    """Mark what trains or starts something, before marks are selected; the longest files come first."""
     for item in items:
         if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())}:
             item.add_marker("e2e")
-        if _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_turn)
-
-
-def _shares(item: pytest.Item) -> bool:
-    """Whether a test goes on where others of its file ended, or uses what they use."""
-    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    return any(one.scope == "module" for fixtures in found.values() for one in fixtures)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -60,6 +56,19 @@ def _turn(item: pytest.Item) -> int:
     if item.path.stem in LONG:
         return LONG.index(item.path.stem)
     return len(LONG) + (0 if item.get_closest_marker("e2e") else 1 if item.get_closest_marker("slow") else 2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file together, which often share something, but for those that need not be."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if Path(file).stem in APART else file
+
+    return Scheduling(config, log)
 
 
 @functools.cache

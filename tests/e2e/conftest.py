@@ -27,11 +27,27 @@ SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until"
 """A model that is trained in seconds, where its quality is not looked at; the tests of other rooms have it, too."""
 
 
+QUICK: dict[str, Any] = {
+    "wait": True,
+    "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 1},
+    "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.1}}},
+    "replay": None,
+    "max_minutes": 15,
+}
+"""A trial of one short step that few requests decide."""
+
+
 @pytest.fixture(scope="module")
 def story() -> Iterator[Bed]:
     """An empty local cloud and stack; the tests of a module go through its life in order."""
     with bed() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def first(story: Bed) -> Stack:
+    """A small model and a quick trial, in the image that a local stack has by itself."""
+    return having(story.stack.with_parameters(story.folder, **SMALL), QUICK)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import tarfile
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from bench.bed import Bed
@@ -20,23 +19,12 @@ from cli.main import main as modelstack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import SMALL, package, said, shares, succeeded
+from tests.e2e.conftest import package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PROGRAM = ("infra", "model", "monitoring", "pipeline", "platforms", "requirements", "retraining", "rollout")
 BOOM = "the table of carriers is empty"
-
-
-@pytest.fixture(scope="module")
-def first(story: Bed) -> Stack:
-    """A small model, with a trial of one short step."""
-    small = story.stack.with_parameters(story.folder, **SMALL)
-    assert small.config is not None
-    content = yaml.safe_load(small.config.read_text())
-    content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
-    small.config.write_text(yaml.safe_dump(content))
-    return small
 
 
 @pytest.fixture(scope="module")

@@ -20,22 +20,11 @@ from cli.main import main as modelstack
 from cli.replay import Report
 from cli.view.snapshot import take
 from rollout.core.release import release_id
-from tests.e2e.conftest import SMALL, said, shares, succeeded
+from tests.e2e.conftest import said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:rebuilt"
-
-
-@pytest.fixture(scope="module")
-def first(story: Bed) -> Stack:
-    """A small model, served by the image that a local stack has by itself, with a trial of one short step."""
-    small = story.stack.with_parameters(story.folder, **SMALL)
-    assert small.config is not None
-    content = yaml.safe_load(small.config.read_text())
-    content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
-    small.config.write_text(yaml.safe_dump(content))
-    return small
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import yaml
 
 from bench.bed import Bed, bed
 from cli.target import ROOT
+from tests.e2e.conftest import QUICK
 from tests.e2e.test_labels_story import seen as values
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -80,7 +81,7 @@ class Checkout:
         path = self.root / "stacks" / "Pulumi.local.yaml"
         content = yaml.safe_load(path.read_text())
         content["config"] |= yaml.safe_load(snippet)
-        content["config"]["modelstack:rollout"]["strategy"] = {"kind": "canary", "weight": 50, "bake_seconds": 3}
+        content["config"]["modelstack:rollout"] = QUICK
         path.write_text(yaml.safe_dump(content))
 
     def status(self) -> dict[str, Any]:

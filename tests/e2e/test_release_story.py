@@ -19,7 +19,7 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import SMALL, package, said, shares, succeeded, typed
+from tests.e2e.conftest import QUICK, SMALL, having, package, said, shares, succeeded, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -39,7 +39,9 @@ OUTPUTS = {
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> dict[str, Stack]:
     """Three versions of the model, small so that training is quick: a first, a good and a faulty one."""
-    first = story.stack.with_parameters(story.folder, **SMALL)
+    steps = [{"weight": weight, "bake_seconds": 5} for weight in (10, 50)]
+    trial = {**QUICK, "strategy": {"kind": "steps", "steps": steps}}
+    first = having(story.stack.with_parameters(story.folder, **SMALL), trial)
     good = first.with_parameters(story.folder, max_iter=6)
     faulty = good.with_parameters(story.folder, max_iter=7, fault="errors")
     left_to_its_alarm(faulty)

@@ -23,23 +23,17 @@ from cli.replay import Report, background
 from cli.view.snapshot import take
 from rollout.controller.notice import release_of
 from rollout.core.state import Phase
-from tests.e2e.conftest import SMALL, having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import QUICK, SMALL, having, journal, package, said, shares, succeeded, typed
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.aws.on_cloud import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
-QUICK: dict[str, Any] = {
-    "wait": True,
-    "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 1},
-    "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.1}}},
-    "replay": None,
-    "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 600},
-    "max_minutes": 10,
-    "watch_minutes": 0,
-}
-LONG: dict[str, Any] = {**QUICK, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
+SHORT: dict[str, Any] = {
+    **QUICK, "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 600}, "watch_minutes": 0
+}  # fmt: skip
+LONG: dict[str, Any] = {**SHORT, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
 """A trial that nobody sees the end of: a person or a newer release ends it."""
 
 
@@ -59,7 +53,7 @@ def traffic(story: Bed) -> Iterator[Report]:
 @pytest.fixture(scope="module")
 def inbox(story: Bed, versions: list[Stack]) -> Inbox:
     """What the stack's topic sends, from the first release on."""
-    succeeded(having(versions[0], QUICK).up())
+    succeeded(having(versions[0], SHORT).up())
     target = story.target()
     return Inbox(target.client, "second-thoughts", target.output("alerts_topic"))
 
@@ -155,7 +149,7 @@ def test_a_release_that_was_cleared_is_tried_again(
     cleared = typed("clear", rejected.release)
     assert cleared.exit_code == 0, cleared.output
     assert "may be tried again" in cleared.output
-    succeeded(having(versions[1], QUICK).up())
+    succeeded(having(versions[1], SHORT).up())
 
     outputs, verdict = story.stack.outputs(), journal(target).verdict
     assert verdict is not None
@@ -179,7 +173,7 @@ def test_a_person_brings_the_champion_before_back_and_the_next_updates_keep_it(
     assert asked.exit_code == 0, asked.output
     assert json.loads(asked.stdout)["release"] == before.champion.id
 
-    again = having(versions[1], QUICK)
+    again = having(versions[1], SHORT)
     assert f"release {before.champion.id} was rolled back and is not tried again" in said(again.preview("--json"))
     succeeded(again.up())
     after, outputs = journal(target), story.stack.outputs()
@@ -219,7 +213,7 @@ def test_a_newer_release_takes_the_trial_over_from_its_start(
     target = story.target()
     older = journal(target)
     assert older.challenger is not None
-    succeeded(having(versions[3], QUICK).up())
+    succeeded(having(versions[3], SHORT).up())
 
     state, outputs = journal(target), story.stack.outputs()
     assert state.verdict is not None
@@ -242,7 +236,7 @@ def test_a_newer_release_takes_the_trial_over_from_its_start(
 def test_the_update_after_it_deletes_what_the_superseded_release_left_and_nothing_that_serves(
     story: Bed, versions: list[Stack], traffic: Report
 ) -> None:
-    target, same = story.target(), having(versions[3], QUICK)
+    target, same = story.target(), having(versions[3], SHORT)
     state = journal(target)
     (superseded,) = [event.rollout_id for event in state.history if event.kind == "superseded"]
     steps = json.loads(succeeded(same.preview("--json")).output)["steps"]
@@ -298,7 +292,7 @@ def test_an_alarm_turns_other_instances_back(story: Bed, versions: list[Stack], 
     before, looked = journal(target), take(target)
     assert before.champion is not None
     with failing_while_moved(story) as failed:
-        done = having(versions[3], QUICK, instance_type="ml.m5.xlarge").up()
+        done = having(versions[3], SHORT, instance_type="ml.m5.xlarge").up()
     assert done.code != 0
     assert "Traceback" not in done.output
     assert "the champion did not move to other instances, and serves: " in done.error
