@@ -12,6 +12,7 @@ from cli.view.snapshot import Snapshot
 from platforms.aws.endpoint import controller_with
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 
@@ -61,7 +62,7 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
         OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
     """
     controller = _controller(target)
-    reason = Reason("person", getpass.getuser(), f"asked for by {getpass.getuser()}: {why}")
+    reason = Reason("person", getpass.getuser(), why, kind=Kind.TAKEN_BACK)
     with explained(f"rolling back {target.endpoint}"):
         answer = controller.roll_back(reason, meant=meant)
         if isinstance(answer, Ignored):
@@ -73,7 +74,8 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
             f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
             f"Watch it with `{target.commands.modelstack} watch --until-verdict`.",
         )
-    return {"outcome": ended.outcome, "release": ended.release, "text": ended.reason.text}
+    reason = ended.reason.as_dict()
+    return {"outcome": ended.outcome, "release": ended.release, "text": ended.reason.text, "reason": reason}
 
 
 def approve(target: Target, why: str) -> str:
@@ -82,8 +84,7 @@ def approve(target: Target, why: str) -> str:
     Raises:
         OperatorError: Nothing waits for a person, or there is no more time to give.
     """
-    who = getpass.getuser()
-    reason = Reason("person", who, f"{who}: {why}" if why else f"by {who}")
+    reason = Reason("person", getpass.getuser(), why, kind=Kind.APPROVED)
     with explained(f"approving the trial on {target.endpoint}"):
         progress = _controller(target).approve(reason)
     return progress.state.history[-1].text
@@ -112,7 +113,7 @@ def skip_trial(target: Target, release: str, why: str) -> None:
         OperatorError: The release had its trial, or was not the last one released; the message says which.
     """
     controller = _controller(target)
-    reason = Reason("person", getpass.getuser(), f"{getpass.getuser()} skipped the trial: {why}")
+    reason = Reason("person", getpass.getuser(), why, kind=Kind.TRIAL_SKIPPED)
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
         controller.skip_trial(name.id if name else release, reason)

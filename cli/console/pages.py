@@ -229,7 +229,7 @@ def _alarm(item: Mapping[str, Any], changes: tuple[Change, ...]) -> Alarm:
         state=item["StateValue"],
         severity=alarms.severity_of(item),
         since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
-        reason=alarms.reason_of(item),
+        reason=alarms.reason_of(item).brief,
         description=_plain(description, runbook.group() if runbook else ""),
         runbook=runbook.group().rstrip(".") if runbook else "",
         composite="AlarmRule" in item,

@@ -8,7 +8,8 @@ from typing import Any
 
 from cli.errors import explained
 from cli.target import Target
-from platforms.aws.alarm_events import with_numbers
+from monitoring.alarms.alarm import Said
+from platforms.aws.alarm_events import said
 
 # As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
 _OWN = re.compile(
@@ -44,6 +45,6 @@ def severity_of(item: Mapping[str, Any]) -> str:
     return said.group(1) if said else ""
 
 
-def reason_of(item: Mapping[str, Any]) -> str:
+def reason_of(item: Mapping[str, Any]) -> Said:
     """Why it is in its state, with value and threshold."""
-    return with_numbers(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"))
+    return said(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
@@ -12,9 +12,12 @@ from rich.text import Text
 
 from cli.view.render import approve_line
 from cli.view.snapshot import Happened, Snapshot, VariantView
-from cli.view.timeline import brief, changes
+from cli.view.timeline import brief, brief_verdict, changes
 from cli.view.trial import Evidence, Proof, Trial
+from rollout import words
 from rollout.controller.commands import Commands
+from rollout.controller.notice import waiting
+from rollout.reason import Reason
 
 _WIDE, _HALF = 20, 7  # characters of a bar; of one side of an evidence bar
 _EVENTS = 4
@@ -104,7 +107,7 @@ def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
         rows.append(("waits", Text(trial.waits_for, "bold yellow")))
         rows.append(("", Text(f"type: {approve_line(commands)}", "bold yellow")))
     else:
-        rows.append(("waits", Text(brief(trial.waits_for, 138))))
+        rows.append(("waits", Text(_waits(trial, 138))))
     return rows
 
 
@@ -184,7 +187,7 @@ def _alarms(seen: Snapshot) -> RenderableType:
         Text.assemble(
             ("alarm".ljust(_LABEL + 1), "bold red"),
             alarm.name.removeprefix(f"{seen.endpoint}-"),
-            f": {brief(alarm.reason)}",
+            f": {brief(alarm.brief)}",
         )
         for alarm in seen.ringing
     ]
@@ -195,9 +198,9 @@ def _event(event: Happened) -> Text:
     return _line(Text.assemble((f"{event.at[11:19]}  ", "dim"), event.text))
 
 
-def _verdict(verdict: dict[str, str]) -> Text:
+def _verdict(verdict: dict[str, Any]) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
-    told = brief(f"{verdict['release']}: {verdict['text']}", 200)
+    told = f"{verdict['release']}: {brief_verdict(verdict, 186)}"
     return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
 
 
@@ -235,13 +238,22 @@ def news(before: Snapshot | None, now: Snapshot) -> list[str]:
     for row in trial.evidence:
         if row.answer != answers.get(row.metric, "unknown"):
             found.append(f"judge    {row.text}")
-    if differs(lambda item: _kind(item.waits_for)):
+    if differs(_waited_for):
         found.append(f"waits    {trial.waits_for}")
         if trial.approval:
             found.append(f"         type: {approve_line(now.commands)}")
     return found
 
 
-def _kind(text: str) -> str:
-    """What a sentence says, but for its numbers."""
-    return re.sub(r"[\d.,%]+", "#", text.partition(": ")[0])
+def _waited_for(trial: Trial) -> tuple[object, ...]:
+    """What a trial waits for, but for the numbers."""
+    kind = trial.reason["kind"] if trial.reason else ""
+    return trial.approval, trial.action, trial.lacks or kind
+
+
+def _waits(trial: Trial, width: int) -> str:
+    """What a trial waits for, as much as a line holds, and always the evidence."""
+    if trial.reason is None or trial.lacks is None:
+        return brief(trial.waits_for, width)
+    before = waiting(trial.lacks)
+    return before + words.brief(Reason.from_dict(trial.reason), width - len(before))

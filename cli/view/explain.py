@@ -6,7 +6,6 @@ story.summary, story.why, story.evidence[0], story.next
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -17,13 +16,10 @@ from cli.view.trial import Evidence, Trial, evidence_of, replay_bounds, trial
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
-from rollout.core.replay import replay_text
+from rollout.core.replay import outcome as replay_outcome
 from rollout.core.state import Event, Outcome, Phase, RolloutState, Verdict
 from rollout.reason import Reason
 
-_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
-_THRESHOLD = re.compile(rf"the threshold \({_NUMBER}|threshold {_NUMBER}")
-_VALUE = re.compile(rf"datapoints? \[{_NUMBER}|\bvalue {_NUMBER}")
 _BEGIN = ("preparing", "moving")
 _DECIDERS = {
     "judge": "the judge, on {name}",
@@ -38,22 +34,29 @@ _DECIDERS = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One thing that happened; `after` is seconds since the rollout began, weights percent per variant as asked for."""
+    """One thing that happened, with its fields and its sentence.
+
+    `after` is seconds since the rollout began, weights percent per variant as asked for.
+    """
 
     at: str
     after: float
     kind: str
     text: str
     weights: Mapping[str, int]
+    release: str
+    champion: str
+    reason: dict[str, Any] | None
+    numbers: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """The alarm that decided: value and threshold as CloudWatch said them, empty where it did not."""
+    """The alarm that decided: its value and threshold, None where CloudWatch told none, and CloudWatch's own words."""
 
     name: str
-    value: str
-    threshold: str
+    value: float | None
+    threshold: float | None
     text: str
 
 
@@ -87,7 +90,8 @@ class Story:
         beside: The variant that served beside it; empty when there was none, or the history does not reach back.
         outcome: `running`, or how it ended.
         summary: All of it in a sentence.
-        why: The reason in words and numbers; of a running one, what it waits for.
+        why: The reason in a sentence; of a running one, what it waits for.
+        reason: The same with its fields, as the journal has it; None where there is none.
         decided_by: Who or what decided, in words; empty while nobody has.
         source: The same as the journal has it: judge, replay, alarm, person, timeout, endpoint, release.
         name: Which metric, alarm or person it was.
@@ -108,6 +112,7 @@ class Story:
     outcome: str
     summary: str
     why: str
+    reason: dict[str, Any] | None
     decided_by: str
     source: str
     name: str
@@ -182,7 +187,18 @@ def _turns(state: RolloutState, rollout_id: str) -> tuple[Turn, ...]:
     events = [event for event in state.history if event.rollout_id == rollout_id]
     begun = _begun(state, events, rollout_id)
     return tuple(
-        Turn(moment(item.at), max(item.at - begun, 0.0), item.kind, item.text, dict(item.weights)) for item in events
+        Turn(
+            at=moment(item.at),
+            after=max(item.at - begun, 0.0),
+            kind=item.kind,
+            text=item.text,
+            weights=dict(item.weights),
+            release=item.release,
+            champion=item.champion,
+            reason=item.reason.as_dict() if item.reason else None,
+            numbers=dict(item.numbers),
+        )
+        for item in events
     )
 
 
@@ -219,6 +235,7 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         outcome=verdict.outcome,
         summary=f"release {verdict.release} {'was' if ended else 'is being'} {outcome} {when}{at}",
         why=reason.text,
+        reason=reason.as_dict(),
         decided_by=_DECIDERS[reason.source].format(name=reason.name),
         source=reason.source,
         name=reason.name,
@@ -266,6 +283,7 @@ def _running(state: RolloutState, decision: Decision | None, now: float, command
         if view
         else f"release {release} takes over without a trial ({state.phase.value.replace('_', ' ')})",
         why=waits,
+        reason=decision.reason.as_dict() if decision else None,
         decided_by="",
         source="",
         name="",
@@ -290,7 +308,8 @@ def _forgotten(state: RolloutState, rollout_id: str) -> Story:
     why = last.text if last else "nothing is left of it in the journal"
     return Story(
         state.endpoint, rollout_id, release, _beside(turns, release), outcome,
-        f"{how}; its verdict's numbers are no longer in the journal", why, "", "", "", "",
+        f"{how}; its verdict's numbers are no longer in the journal", why, last.reason if last else None,
+        "", "", "", "",
         last.at if last else "", turns, (), None, None, None, (),
     )  # fmt: skip
 
@@ -298,7 +317,7 @@ def _forgotten(state: RolloutState, rollout_id: str) -> Story:
 def _nothing(state: RolloutState, commands: Commands) -> Story:
     none = f"nothing was ever released on {state.endpoint}"
     then = (f"`{commands.pulumi_up}` releases the first version",)
-    return Story(state.endpoint, "", "", "", "none", none, "", "", "", "", "", "", (), (), None, None, None, then)
+    return Story(state.endpoint, "", "", "", "none", none, "", None, "", "", "", "", "", (), (), None, None, None, then)
 
 
 def _replay(state: RolloutState) -> Replay | None:
@@ -306,18 +325,13 @@ def _replay(state: RolloutState) -> Replay | None:
         return None
     bounds = tuple(Bound(*row) for row in replay_bounds(state.plan, state.replayed))
     gate = state.plan.replay if state.plan else None
-    return Replay(replay_text(gate, state.replayed), bounds, state.replayed.examples)
+    return Replay(replay_outcome(gate, state.replayed).text, bounds, state.replayed.examples)
 
 
 def _alarm(reason: Reason) -> Alarm | None:
     if reason.source != "alarm":
         return None
-
-    def found(pattern: re.Pattern[str]) -> str:
-        match = pattern.search(reason.text)
-        return next((item for item in match.groups() if item), "") if match else ""
-
-    return Alarm(reason.name, found(_VALUE), found(_THRESHOLD), reason.text)
+    return Alarm(reason.name, reason.numbers.get("value"), reason.numbers.get("threshold"), reason.said)
 
 
 def _next(state: RolloutState, verdict: Verdict, commands: Commands) -> tuple[str, ...]:

@@ -11,11 +11,10 @@ from rich.text import Text
 from cli.view.board import e_value, value
 from cli.view.explain import Story
 from cli.view.snapshot import Snapshot
-from cli.view.timeline import plain
 from cli.view.trial import Evidence
 from rollout.controller.notice import release_of
 from rollout.core.catalogue import KNOWN
-from rollout.judge.words import latency
+from rollout.words import latency
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:
@@ -32,14 +31,16 @@ def told(story: Story, seen: Snapshot) -> RenderableType:
 def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
     if not story.rollout_id:
         return
-    if story.outcome == "running":
-        yield "waits for", Text(story.why.removeprefix("waiting for "))
+    waits = story.trial
+    if waits and waits.lacks and waits.reason:
+        yield "waits for", Text(f"{waits.lacks}: {waits.reason['text']}")
     else:
-        yield "why", Text(story.why)
+        yield "waits" if story.outcome == "running" else "why", Text(story.why)
     if story.decided_by:
         yield "decided by", Text(story.decided_by)
-    if story.alarm and (story.alarm.value or story.alarm.threshold):
+    if story.alarm and story.alarm.value is not None:
         yield "", Text(f"its value was {_number(story.alarm.value)}, its threshold {_number(story.alarm.threshold)}")
+        yield "", Text(f"CloudWatch says: {story.alarm.text}", "dim")
     then = "" if story.outcome == "running" else " then"
     beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
     label = "on trial" if story.release == release_of(story.rollout_id) else "champion"
@@ -49,12 +50,12 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
         asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
         after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
-        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), plain(turn.text), (asked, "dim"))
+        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), turn.text, (asked, "dim"))
         yield ("" if number else "history"), line
 
 
-def _number(text: str) -> str:
-    return f"{float(text):.4g}" if text else "not told"
+def _number(value: float | None) -> str:
+    return "not told" if value is None else f"{value:.4g}"
 
 
 def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:

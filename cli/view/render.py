@@ -16,7 +16,6 @@ from cli.view.kept_aside import line as kept_aside
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
 from cli.view.snapshot import AlarmView, PackageView, Snapshot, VariantView
-from cli.view.timeline import plain
 from monitoring.labels.standing import SEGMENT_ERROR
 from rollout.controller.commands import Commands
 
@@ -102,7 +101,7 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     table.add_column("severity", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for row in rows:
-        reason = plain(row.reason) if row.state == "ALARM" else ""
+        reason = row.brief if row.state == "ALARM" else ""
         name = row.name.removeprefix(f"{endpoint}-")
         table.add_row(name, Text(row.state, _STATE_STYLE.get(row.state, "")), row.severity, reason)
     return table

@@ -16,10 +16,11 @@ from cli.view.quality import QualityView
 from cli.view.releases import journal_state
 from cli.view.served import ServedView
 from cli.view.trial import Trial, trial
+from monitoring.alarms.alarm import Said
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
 from rollout.core.release import release_id
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import Event, RolloutState, Verdict
 
 _METRIC = "metric."  # how platforms.aws.registry names a metric among a package's properties
 
@@ -44,16 +45,26 @@ class VariantView:
 
 @dataclass(frozen=True)
 class Happened:
-    """One event of the rollout's history; `at` is UTC, ISO 8601."""
+    """One event of the rollout's history, with its fields and its sentence; `at` is UTC, ISO 8601."""
 
     at: str
     kind: str
     text: str
+    release: str = ""
+    champion: str = ""
+    reason: dict[str, Any] | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @classmethod
+    def of(cls, event: Event) -> Happened:
+        """Take it from the journal."""
+        reason = event.reason.as_dict() if event.reason else None
+        return cls(moment(event.at), event.kind, event.text, event.release, event.champion, reason, dict(event.numbers))
 
 
 @dataclass(frozen=True)
 class AlarmView:
-    """One alarm with the state and the reason that CloudWatch gives, with value and threshold.
+    """One alarm with the state and the reason that CloudWatch gives, in its own words, with value and threshold.
 
     `severity` is `page` or `ticket`, by its description; empty when that does not say.
     """
@@ -62,6 +73,13 @@ class AlarmView:
     state: str
     reason: str
     severity: str = ""
+    value: float | None = None
+    threshold: float | None = None
+
+    @property
+    def brief(self) -> str:
+        """Value and threshold where they are known, else CloudWatch's own words."""
+        return Said(self.reason, self.value, self.threshold).brief
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,7 @@ def take(
         challenger=state.challenger.id if state.challenger else None,
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
-        verdict=_verdict(state.verdict),
+        verdict=verdict_view(state.verdict),
         variants=(
             *_variants(live.get("ProductionVariants", []), state),
             *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
@@ -170,10 +188,10 @@ def take(
         alarms=_alarms(target),
         packages=_packages(target) if packages is None else packages,
         trial=trial(state, decision, time.time()),
-        events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
+        events=tuple(map(Happened.of, state.history)),
         region=target.region,
         previous=state.previous.id if state.previous else None,
-        moved=_verdict(state.moved) if state.last is state.moved else None,
+        moved=verdict_view(state.moved) if state.last is state.moved else None,
     )
 
 
@@ -235,7 +253,8 @@ def _image(item: dict[str, Any]) -> str:
     return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
 
 
-def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
+def verdict_view(verdict: Verdict | None) -> dict[str, Any] | None:
+    """A verdict as JSON values: its fields, those of its reason, and the sentence."""
     if verdict is None:
         return None
     return {
@@ -245,6 +264,7 @@ def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
         "source": verdict.reason.source,
         "name": verdict.reason.name,
         "text": verdict.reason.text,
+        "reason": asdict(verdict.reason),
         "rollout_id": verdict.rollout_id,
         "at": moment(verdict.at),
     }
@@ -253,10 +273,16 @@ def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
 def _alarms(target: Target) -> tuple[AlarmView, ...]:
     """Those that tell somebody: an alarm on one window of the error budget does not."""
     return tuple(
-        AlarmView(item["AlarmName"], item["StateValue"], alarms.reason_of(item), alarms.severity_of(item))
+        _alarm(item)
         for item in sorted(alarms.read(target), key=lambda item: "AlarmRule" in item)
         if not item["AlarmName"].startswith(f"{target.endpoint}-burn-")
     )
+
+
+def _alarm(item: Mapping[str, Any]) -> AlarmView:
+    said = alarms.reason_of(item)
+    severity = alarms.severity_of(item)
+    return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
 
 
 def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cli.errors import OperatorError
 from cli.target import Target
 from cli.view.snapshot import Snapshot, take
+from rollout import words
+from rollout.reason import Reason
 
 _LINE = 110
-_FILLED = re.compile(r"(\bvalue [^;]+?, threshold \S+)\. Threshold Crossed: [^;]*")  # as `with_numbers` says it
-_ARN = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")
-_POINT_AT = re.compile(r" \(\d\d/\d\d/\d\d(?: [\d:]+)?\)")
 
 
 @dataclass(frozen=True)
@@ -85,28 +84,24 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
     was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
     for alarm in now.alarms:
         if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
-            found.append(f"alarm    {alarm.name} rings: {brief(alarm.reason)}")
+            found.append(f"alarm    {alarm.name} rings: {brief(alarm.brief)}")
         if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
             found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
     for label in ("verdict", "moved"):
         ended = getattr(now, label)
         if before is not None and ended and ended != getattr(before, label):
-            found.append(f"{label:<8} {ended['outcome'].replace('_', ' ')}: {brief(ended['text'])}")
+            found.append(f"{label:<8} {ended['outcome'].replace('_', ' ')}: {brief_verdict(ended)}")
     return found
 
 
-def plain(text: str) -> str:
-    """A reason without what CloudWatch says of every alarm: the times of data points, of which were filled in, ARNs."""
-    return _POINT_AT.sub("", _FILLED.sub(r"\1", _ARN.sub("", text))).replace("Threshold Crossed: ", "")
-
-
 def brief(text: str, width: int = _LINE) -> str:
-    """As much of a reason as a line holds, and always its last clause: the evidence; `explain` has the whole."""
-    whole = " ".join(plain(text).split())
-    head, cut, evidence = whole.rpartition("; ")
-    if len(whole) <= width or not cut or len(evidence) > width * 2 // 3:
-        return textwrap.shorten(whole, width, placeholder=" ...")
-    return f"{textwrap.shorten(head, width - len(evidence) - 1, placeholder=' ...')} {evidence}"
+    """As much of a text as a line holds."""
+    return textwrap.shorten(text, width, placeholder=" ...")
+
+
+def brief_verdict(verdict: Mapping[str, Any], width: int = _LINE) -> str:
+    """As much of a verdict's reason as a line holds, and always the evidence; `explain` has the whole."""
+    return words.brief(Reason.from_dict(verdict["reason"]), width)
 
 
 def _weights(seen: Snapshot) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from rollout.controller.notice import doing
+from rollout.controller.notice import Lack, doing, lack
 from rollout.core.decision import Decision
 from rollout.core.plan import Plan
-from rollout.core.replay import judged_replay, replay_text
+from rollout.core.replay import judged_replay, outcome
 from rollout.core.state import ON_TRIAL, Phase, Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 Answer = Literal["worse", "not worse", "unknown"]
@@ -107,6 +108,9 @@ class Trial:
         seconds_left: Until the time of the trial is over; None where nothing counts it.
         max_seconds: The time of the trial.
         on_timeout: What happens then.
+        action: What the controller does next: `hold` waits; empty when the metrics were not looked at.
+        reason: Why, with its fields and its sentence; None when the metrics were not looked at.
+        lacks: Whether more requests, or labels, bring a decision nearer; None when neither does.
         waits_for: What the trial waits for, in a sentence.
         approval: Whether it waits for a person's approval.
         replayed: What came of the captured requests; empty when none were to be replayed.
@@ -127,6 +131,9 @@ class Trial:
     seconds_left: float | None
     max_seconds: float
     on_timeout: str
+    action: str
+    reason: dict[str, Any] | None
+    lacks: Lack | None
     waits_for: str
     approval: bool
     replayed: str
@@ -162,6 +169,9 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
         seconds_left=_left(state, plan, now),
         max_seconds=plan.max_seconds,
         on_timeout=plan.on_timeout,
+        action=decision.action if decision else "",
+        reason=decision.reason.as_dict() if decision else None,
+        lacks=lack(decision),
         waits_for=_waits(state, decision, now),
         approval=state.phase is Phase.PAUSED,
         replayed=_replayed(state, plan),
@@ -189,7 +199,7 @@ def evidence_of(
 
 def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evidence:
     numbers = reason.numbers
-    kind = next((kind for kind, value in _VALUE.items() if f"challenger_{value}" in numbers), "rate")
+    kind = str(reason.facts["metric_kind"])
 
     def proof(name: str) -> Proof:
         return Proof(numbers[f"evidence_{name}"], numbers[f"evidence_needed_{name}"])
@@ -235,7 +245,7 @@ def _waits(state: RolloutState, decision: Decision | None, now: float) -> str:
         )
     if decision is None:
         return "the metrics were not looked at"
-    if decision.reason.name == "bake" and state.step_started_at is not None:  # by the clock of the row above it
+    if decision.reason.kind is Kind.BAKING and state.step_started_at is not None:  # by the clock of the row above it
         bake = decision.reason.numbers["bake_seconds"]
         return f"the step's bake: {min(now - state.step_started_at, bake):.0f} s of {bake:.0f} s"
     return _GOES_ON.get(decision.action, doing(decision.reason.text, decision))
@@ -245,7 +255,9 @@ def _replayed(state: RolloutState, plan: Plan) -> str:
     if plan.replay is None:
         return ""
     return (
-        replay_text(plan.replay, state.replayed) if state.replayed else "captured requests come before any live traffic"
+        outcome(plan.replay, state.replayed).text
+        if state.replayed
+        else "captured requests come before any live traffic"
     )
 
 

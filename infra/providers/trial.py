@@ -114,7 +114,7 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
 
 def event_key(event: Any) -> tuple[float, str, str]:
     """What tells one event of the history from another."""
-    return (event.at, event.kind, event.text)
+    return (event.at, event.rollout_id, event.kind)
 
 
 def standing(state: Any, region: str) -> dict[str, Any]:
@@ -169,7 +169,8 @@ def commands_of(props: Values) -> Commands:
 def awaited(state: Any, commands: Commands = PLAIN) -> str:
     """What a paused or held trial waits for, and what to type."""
     if state.phase.value == "held":
-        why = next((event.text for event in reversed(state.history) if event.kind == "held"), "its time is over")
+        held = [event.reason.text for event in state.history if event.kind == "held" and event.reason]
+        why = held[-1] if held else "its time is over"
         return (
             f'{why}. It keeps its share of traffic: type {commands.modelstack} approve --reason "..." to give it as '
             f'much time again, then `{commands.pulumi_up}` again; or {commands.modelstack} rollback --reason "..."'

@@ -10,13 +10,35 @@ Measure = Literal["errors", "latency"]
 
 
 @dataclass(frozen=True)
+class Said:
+    """Why an alarm is in its state.
+
+    Attributes:
+        text: The platform's own words, with no full stop of their own.
+        value: The first value that they are about; None when there is none.
+        threshold: The alarm's threshold; None when that is not told.
+    """
+
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+
+    @property
+    def brief(self) -> str:
+        """Value and threshold where they are known, else the platform's own words."""
+        if self.value is None:
+            return self.text
+        return f"value {self.value:.4g}" + (f", threshold {self.threshold:.4g}" if self.threshold is not None else "")
+
+
+@dataclass(frozen=True)
 class Alarm:
     """One change of an alarm's state.
 
     Attributes:
         name: The alarm's name.
         state: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
-        reason: The platform's own words.
+        said: Why, by the platform.
         at: When the state changed, epoch seconds; None when the event does not tell.
         endpoint: The endpoint that its metrics are about; None when they name none, or several.
         variant: The variant that its metrics are about; None when they name none, or several.
@@ -26,7 +48,7 @@ class Alarm:
 
     name: str
     state: str
-    reason: str
+    said: Said
     at: float | None
     endpoint: str | None
     variant: str | None

@@ -9,9 +9,10 @@ from monitoring.alarms.alarm import Alarm
 from monitoring.alarms.alike import Numbers, Pair, fails_alike, judged
 from monitoring.log import log
 from rollout.controller.outbox import Outbox
+from rollout.kinds import Kind
+from rollout.reason import Reason
 
 LEFT = "left_to_judge"
-_BAD = {"errors": "failed (5XX)", "latency": "were slow"}
 
 
 class Reads(Protocol):
@@ -34,7 +35,7 @@ class Outage:
     numbers: Reads
     outbox: Outbox
 
-    def shared(self, alarm: Alarm) -> str | None:
+    def shared(self, alarm: Alarm) -> Reason | None:
         """Why the challenger is left to the judge; None when the alarm decides, also when nothing can be found out.
 
         People are told once, however often the alarm is delivered.
@@ -45,30 +46,31 @@ class Outage:
         found = self._find(alarm)
         if found is None:
             return None
-        rollout_id, text = found
-        self.outbox.note(rollout_id, LEFT, text)
-        return text
+        rollout_id, release, reason = found
+        self.outbox.note(rollout_id, LEFT, release, reason)
+        return reason
 
-    def _find(self, alarm: Alarm) -> tuple[str, str] | None:
-        """The rollout's id and what people are to be told; None when the alarm decides."""
+    def _find(self, alarm: Alarm) -> tuple[str, str, Reason] | None:
+        """The rollout, the release on trial, and why it is left to the judge; None when the alarm decides."""
         try:
             state = self.outbox.journal.read()
             pair = judged(state, alarm)
             numbers = self.numbers.read(alarm, pair.champion.variant) if pair else None
             if pair is None or numbers is None or not fails_alike(numbers):
                 return None
-            return state.rollout_id, _told(alarm, pair, numbers)
+            return state.rollout_id, pair.challenger.id, _reason(alarm, pair, numbers)
         except Exception as error:  # whatever it is, no rollback waits for it
             log("champion not compared", alarm=alarm.name, error=repr(error))
             return None
 
 
-def _told(alarm: Alarm, pair: Pair, numbers: Numbers) -> str:
-    """What people are told: after the first colon stands why."""
-    bad = _BAD.get(alarm.measure or "", "were bad")
-    return (
-        f"{pair.challenger.id} is left to the judge, as both versions fail: alarm {alarm.name} rings, and the champion "
-        f"fails alike. In the same periods {bad}: {numbers.challenger} requests of the challenger "
-        f"{pair.challenger.variant}, {numbers.champion} of the champion {pair.champion.variant}; tolerated are "
-        f"{numbers.tolerated:.1%}"
-    )
+def _reason(alarm: Alarm, pair: Pair, numbers: Numbers) -> Reason:
+    counted = {
+        "challenger_bad": numbers.challenger.bad,
+        "challenger_requests": numbers.challenger.requests,
+        "champion_bad": numbers.champion.bad,
+        "champion_requests": numbers.champion.requests,
+        "tolerated": numbers.tolerated,
+    }
+    names = {"challenger": pair.challenger.variant, "champion": pair.champion.variant, "measure": alarm.measure}
+    return Reason("alarm", alarm.name, numbers=counted, kind=Kind.SHARED_OUTAGE, facts=names)

@@ -10,6 +10,7 @@ from monitoring.alarms.outage import Outage
 from monitoring.objectives.slo import OBJECTIVE
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
@@ -19,15 +20,17 @@ OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Lab
 
 @dataclass(frozen=True)
 class Answer:
-    """What was done about an alarm, and why."""
+    """What was done about an alarm, and why; `reason` has the fields where something was done."""
 
     alarm: str
     action: str
     why: str
+    reason: Reason | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"alarm": self.alarm, "action": self.action, "why": self.why}
+        fields = {"reason": self.reason.as_dict()} if self.reason else {}
+        return {"alarm": self.alarm, "action": self.action, "why": self.why, **fields}
 
 
 def respond(
@@ -54,14 +57,15 @@ def respond(
     if ignored:
         return Answer(alarm.name, "ignored", ignored)
     shared = outage.shared(alarm)
-    if shared:
-        return Answer(alarm.name, "left to the judge", shared)
-    said = alarm.reason.removesuffix(".")  # a reason stands within sentences, and has no full stop of its own
-    reason = Reason("alarm", alarm.name, f"alarm {alarm.name}: {said}")
+    if shared is not None:
+        return Answer(alarm.name, "left to the judge", shared.text, shared)
+    told = {"value": alarm.said.value, "threshold": alarm.said.threshold}
+    numbers = {name: number for name, number in told.items() if number is not None}
+    reason = Reason("alarm", alarm.name, alarm.said.text, numbers, Kind.ALARM)
     done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
     if isinstance(done, Ignored):
         return Answer(alarm.name, "ignored", done.why)
-    return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}")
+    return Answer(alarm.name, "rolled back", f"rollout {done.state.rollout_id}: {reason.text}", reason)
 
 
 def _not_for_us(alarm: Alarm, endpoint: str) -> str | None:

@@ -11,15 +11,21 @@ an alarm", and the message of an alarm's SNS action.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
-from monitoring.alarms.alarm import Alarm, Measure, NotAnAlarm
+from monitoring.alarms.alarm import Alarm, Measure, NotAnAlarm, Said
 from platforms.aws.metrics import FAILED, LATENCY, SAGEMAKER
 
 Json = Mapping[str, Any]
+_ADDRESS = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")
+_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_VALUE = re.compile(rf"datapoints? \[{_NUMBER}")
+_THRESHOLD = re.compile(rf"the threshold \({_NUMBER}")
 _MEASURES: Mapping[str, Measure] = {
     f"{SAGEMAKER}/{FAILED}": "errors",
     f"{SAGEMAKER}/{LATENCY}": "latency",
@@ -43,38 +49,38 @@ def read(event: object) -> list[Alarm | NotAnAlarm]:
     return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
 
 
-def with_numbers(reason: str, data: object = None, threshold: object = None) -> str:
-    """CloudWatch's reason, with the values that it speaks of and the threshold.
+def said(reason: str, data: object = None, threshold: object = None) -> Said:
+    """Why an alarm is in its state. Never raises.
 
-    CloudWatch leaves them out where it filled missing data points: "1 datapoint was received for 2 periods and 1
-    missing datapoint was treated as [NonBreaching]". Never raises.
+    The words are read for the numbers that `data` does not have, as SNS does not carry it.
 
     Args:
-        reason: CloudWatch's own words.
-        data: StateReasonData, as JSON or read already: it has the data points. SNS does not carry it.
+        reason: CloudWatch's own words. The addresses of alarms in them are left out.
+        data: StateReasonData, as JSON or read already: it has the data points.
         threshold: The alarm's threshold, where `data` is not to be had.
     """
-    if not reason or "the threshold (" in reason:
-        return reason
     try:
         numbers = _object(json.loads(data) if isinstance(data, str) else data)
     except (ValueError, RecursionError):
         numbers = _object(None)
-    values = _numbers(numbers.get("recentDatapoints"))
-    limit = _numbers([numbers.get("threshold", threshold)])
-    said = [f"value {', '.join(values)}"] if values else []
-    said += [f"threshold {limit[0]}"] if limit else []
-    return f"{', '.join(said)}. {reason}" if said else reason
+    values = numbers.get("recentDatapoints")
+    points = cast(list[object], values) if isinstance(values, list) else list[object]()
+    value = next((number for number in map(_number, points) if number is not None), _found(_VALUE, reason))
+    limits = (_number(numbers.get("threshold")), _number(threshold), _found(_THRESHOLD, reason))
+    limit = next((number for number in limits if number is not None), None)
+    return Said(_ADDRESS.sub("", reason).removesuffix("."), value, limit)
 
 
-def _numbers(values: object) -> list[str]:
-    """The numbers among the items of a list, as people read them."""
-    found: list[str] = []
-    for item in cast(list[object], values) if isinstance(values, list) else list[object]():
-        if isinstance(item, (int, float)) and not isinstance(item, bool):
-            with suppress(OverflowError):  # an int may be too large to be a float
-                found.append(f"{float(item):.4g}")
-    return found
+def _number(value: object) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an int may be too large to be a float
+            return float(value) if math.isfinite(value) else None
+    return None
+
+
+def _found(pattern: re.Pattern[str], text: str) -> float | None:
+    match = pattern.search(text)
+    return _number(float(match[1])) if match else None
 
 
 def _from_sns(record: object) -> Alarm | NotAnAlarm:
@@ -97,7 +103,7 @@ def _from_message(message: object) -> Alarm | NotAnAlarm:
     return _alarm(
         name=body["AlarmName"],
         state=body.get("NewStateValue"),
-        reason=with_numbers(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
+        why=said(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
         at=body.get("StateChangeTime"),
         metrics=[(item.get("Namespace"), item.get("MetricName"), _pairs(item.get("Dimensions"))) for item in metrics],
     )
@@ -114,21 +120,21 @@ def _from_event(detail: object, time: object) -> Alarm | NotAnAlarm:
     return _alarm(
         name=body["alarmName"],
         state=state.get("value"),
-        reason=with_numbers(str(state.get("reason") or ""), state.get("reasonData")),
+        why=said(str(state.get("reason") or ""), state.get("reasonData")),
         at=state.get("timestamp") or time,
         metrics=[(item.get("namespace"), item.get("name"), _object(item.get("dimensions"))) for item in metrics],
     )
 
 
 def _alarm(
-    *, name: object, state: object, reason: object, at: object, metrics: Sequence[tuple[object, object, Json]]
+    *, name: object, state: object, why: Said, at: object, metrics: Sequence[tuple[object, object, Json]]
 ) -> Alarm:
     watched = [item for item in metrics if item[1]]
     metrics_of = tuple(dict.fromkeys(f"{namespace}/{metric}" for namespace, metric, _ in watched))
     return Alarm(
         name=str(name),
         state=str(state or ""),
-        reason=str(reason or "no reason given"),
+        said=why,
         at=_epoch(at),
         endpoint=_only(dimensions.get("EndpointName") for _, _, dimensions in watched),
         variant=_only(dimensions.get("VariantName") for _, _, dimensions in watched),

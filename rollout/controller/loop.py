@@ -167,7 +167,7 @@ class Loop:
 
     def _set_approval(self, effect: SetApproval) -> None:
         """Set it; an alarm's rollback that another controller ended just before an approval has the last word."""
-        self.registry.set_approval(effect.package, effect.approval, effect.why)
+        self.registry.set_approval(effect.package, effect.approval, effect.why.text)
         if effect.approval == "Approved" and effect.release is not None:
             rejected = self.journal.read().rejected.get(effect.release)
             if rejected is not None:

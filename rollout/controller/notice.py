@@ -4,7 +4,7 @@
     told.subject       # "flight-delay-prod: 77c1aa20b3f1 rolled back"
     told.attributes    # {"endpoint": "flight-delay-prod", "kind": "rolled_back", "outcome": "rolled_back", ...}
 
-An event's text says what happened and, after the first colon, why.
+The document has the event's fields beside the sentences.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from rollout.controller.commands import PLAIN, Commands
 from rollout.core.decision import REQUESTS, Decision
 from rollout.core.state import Event, Outcome, Phase
-from rollout.judge.finding import OUT_OF_RANGE
+from rollout.kinds import Kind
 
 Lack = Literal["requests", "labels"]
 
@@ -100,7 +100,7 @@ def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
         endpoint: The endpoint whose rollout it is about.
         commands: How the commands of its stack are written.
     """
-    what, _, why = event.text.partition(": ")
+    what, why = event.what, event.reason.text if event.reason else ""
     release = release_of(event.rollout_id)
     outcome = event.kind if event.kind in get_args(Outcome) else ""
     when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
@@ -114,6 +114,9 @@ def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
         "at": when,
         "what": what,
         "why": why,
+        "reason": event.reason.as_dict() if event.reason else None,
+        "champion": event.champion or None,
+        "numbers": dict(event.numbers),
         "weights": dict(event.weights),
         "next": then,
     }
@@ -175,11 +178,13 @@ def lack(decision: Decision | None) -> Lack | None:
     if decision is None or decision.action != "hold" or decision.reason.source not in {"judge", "replay"}:
         return None
     reason = decision.reason
-    if reason.name == "requests":
+    if reason.kind in {Kind.FEW_REQUESTS, Kind.REPLAY_UNCHECKED}:
         return "requests"
     if decision.findings is None or reason.name not in {finding.metric for finding in decision.findings.each}:
         return None
-    if OUT_OF_RANGE in reason.numbers:
+    if reason.kind is Kind.OUT_OF_RANGE:
         return None  # what was seen is wrong, and more of it helps nothing
-    of_requests = reason.name == REQUESTS or "challenger_slower" in reason.numbers  # latency comes with every answer
+    of_requests = (
+        reason.name == REQUESTS or reason.facts["metric_kind"] == "quantile"
+    )  # latency comes with every answer
     return "requests" if of_requests or reason.numbers.get("challenger_count") else "labels"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from rollout.controller.ports import Clock, Journal, Notify
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.state import Event, RolloutState
+from rollout.reason import Reason
 
 CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
 _CONFLICTS = 20
@@ -50,7 +51,7 @@ class Outbox:
             claimed = self.journal.read()
         return claimed
 
-    def note(self, rollout_id: str, kind: str, text: str) -> RolloutState:
+    def note(self, rollout_id: str, kind: str, release: str, reason: Reason) -> RolloutState:
         """Tell people something that changes nothing of a rollout; once, however often it is asked for.
 
         Raises:
@@ -59,11 +60,11 @@ class Outbox:
         """
         for _ in range(_CONFLICTS):
             state = self.journal.read()
-            known = any((item.rollout_id, item.kind, item.text) == (rollout_id, kind, text) for item in state.history)
-            if known or state.rollout_id != rollout_id:
+            told = [item.reason for item in state.history if (item.rollout_id, item.kind) == (rollout_id, kind)]
+            if reason in told or state.rollout_id != rollout_id:
                 return self.send(state)
             with suppress(Conflict):
-                return self.send(self.journal.write(state.noting(self.clock.time(), kind, text)))
+                return self.send(self.journal.write(state.noting(self.clock.time(), kind, release, reason)))
         raise Conflict("the journal keeps changing: call again")
 
     def being_sent(self, state: RolloutState) -> bool:

@@ -11,6 +11,7 @@ from rollout.core.replay import unchecked
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Window
 from rollout.judge.verdict import Findings, judge
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
@@ -42,7 +43,7 @@ class Decision:
     Attributes:
         action: `hold` keeps collecting; `pause` waits for an approval of the step; `wait_for_person` stops advancing,
             at the present weight, for good.
-        reason: Why, in words and numbers.
+        reason: Why.
         step: The step to be at after this decision.
         champion_weight: The champion's percent after this decision.
         challenger_weight: The challenger's percent; both together are 100.
@@ -131,11 +132,10 @@ def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failin
     whole, counted = (_judge(plan, state, some, plan.alpha / 2) for some in (windows, failing.others))
     if whole.answer == "worse":
         return whole
-    reason = counted.reason
+    reason = replace(counted.reason, numbers={**counted.reason.numbers, **failing.numbers})
     if counted.answer == "not worse" and failing.lasts:
-        text = f"not yet known, as both versions fail: {failing}. The challenger is not moved on while that lasts"
-        return replace(counted, answer="unknown", reason=replace(reason, text=text))
-    return replace(counted, reason=replace(reason, text=f"{reason.text}. Not counted is an outage: {failing}"))
+        return replace(counted, answer="unknown", reason=replace(reason, kind=Kind.BOTH_FAIL))
+    return replace(counted, reason=reason)
 
 
 def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: float) -> Findings:
@@ -153,11 +153,11 @@ def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: 
 def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
     findings = known.findings
     if not state.on_trial:
-        return "hold", Reason("release", "phase", f"nothing is on trial ({state.phase.value})")
+        return "hold", Reason("release", "phase", kind=Kind.NOT_ON_TRIAL, facts={"phase": state.phase.value})
     if findings is not None and findings.answer == "worse":
         return "roll_back", findings.reason
     if state.phase is Phase.HELD:
-        return "hold", Reason("timeout", "max_seconds", "held until a person decides")
+        return "hold", Reason("timeout", "max_seconds", kind=Kind.AWAITS_PERSON)
     if state.phase is Phase.PAUSED:
         return _paused(plan, state, known)
     taken = now - state.started_at - state.paused_seconds
@@ -171,7 +171,8 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
     if blocked is not None:
         return "hold", blocked
     if plan.at_once:
-        return "promote", Reason("release", "baked", f"no alarm in {plan.steps[-1].bake_seconds:.0f} s at 100%")
+        numbers = {"bake_seconds": plan.steps[-1].bake_seconds}
+        return "promote", Reason("release", "baked", numbers=numbers, kind=Kind.BAKED)
     if findings is None:
         return "hold", _unreachable(known)
     return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
@@ -186,14 +187,14 @@ def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, R
 
 def _paused(plan: Plan, state: RolloutState, known: _Known) -> tuple[Action, Reason]:
     """An approval lets it go on if the judge still says so; a worse judgement, an alarm or a person ends the pause."""
-    findings = known.findings
+    findings, numbers = known.findings, {"step": state.step + 1.0}
     if not 0 <= state.step <= state.approved:
-        return "hold", Reason("person", "approve", f"step {state.step + 1} is passed and waits for an approval")
+        return "hold", Reason("person", "approve", numbers=numbers, kind=Kind.AWAITS_APPROVAL)
     if findings is None:
         return "hold", _unreachable(known)
     if findings.answer != "not worse":
         return "hold", findings.reason
-    return _forward(plan, state, Reason("person", "approve", f"step {state.step + 1} was approved"))
+    return _forward(plan, state, Reason("person", "approve", numbers=numbers, kind=Kind.STEP_APPROVED))
 
 
 def _requests(window: Window) -> int:
@@ -202,7 +203,7 @@ def _requests(window: Window) -> int:
 
 
 def _unreachable(known: _Known) -> Reason:
-    return Reason("judge", "metrics", f"the metrics are unreachable: {known.problem or 'no answer'}")
+    return Reason("judge", "metrics", known.problem, kind=Kind.METRICS_UNREACHABLE)
 
 
 def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Reason | None:
@@ -214,7 +215,7 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
     baked = now - began
     if baked < step.bake_seconds:
         numbers = {"baked_seconds": baked, "bake_seconds": step.bake_seconds}
-        return Reason("judge", "bake", f"baked {baked:.0f} s of {step.bake_seconds:.0f} s", numbers)
+        return Reason("judge", "bake", numbers=numbers, kind=Kind.BAKING)
     if plan.at_once:
         return None
     answered = known.answered
@@ -222,36 +223,30 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
         return _unreachable(known)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
-        text = f"too little traffic: the challenger answered {answered} of at least {plan.min_requests} requests"
-        apart = f". Not counted is an outage: {known.failing}" if known.failing else ""
-        return Reason("judge", "requests", f"{text} in this step{apart}", numbers)
+        apart = known.failing.numbers if known.failing else {}
+        return Reason("judge", "requests", numbers={**numbers, **apart}, kind=Kind.FEW_REQUESTS)
     return None
 
 
 def _endpoint_waits(state: RolloutState) -> Reason:
     """What a trial waits for before its step begins: instances, the replay gate, or the weights."""
     gate = state.gate_ahead and state.plan is not None and not state.plan.shadows(max(state.step, 0))
-    replay = "captured requests to be replayed to the challenger, before it gets live traffic"
     if state.phase is Phase.PREPARING:
-        then = f", and for {replay}" if gate else ""
-        return Reason("endpoint", "preparing", f"waiting for the challenger's instances to start{then}")
+        return Reason("endpoint", "preparing", kind=Kind.STARTING, facts={"replay_ahead": gate})
     if gate:
-        return Reason("replay", "preparing", f"waiting for {replay}")
-    return Reason("endpoint", "weights", "waiting for the endpoint to confirm the weights")
+        return Reason("replay", "preparing", kind=Kind.AWAITS_REPLAY)
+    return Reason("endpoint", "weights", kind=Kind.UNCONFIRMED)
 
 
 def _gate_waits(plan: Plan, state: RolloutState) -> Reason | None:
     """That the replay gate waits for captured requests; None when it does not."""
-    if plan.replay is None or state.replayed is None or not state.gate_ahead:
-        return None
-    numbers = {"requests": float(state.replayed.requests), "min_requests": float(plan.replay.least)}
-    return Reason("replay", "requests", unchecked(plan.replay, state.replayed), numbers)
+    return unchecked(plan.replay, state.replayed) if state.gate_ahead else None
 
 
 def _time_out(plan: Plan, state: RolloutState, taken: float, known: _Known) -> tuple[Action, Reason]:
     last = _standing(plan, state, known)
-    text = f"no verdict within {plan.max_seconds:.0f} s: {last.text}"
-    reason = Reason("timeout", "max_seconds", text, {"seconds": taken, "max_seconds": plan.max_seconds, **last.numbers})
+    numbers = {"seconds": taken, "max_seconds": plan.max_seconds}
+    reason = Reason("timeout", "max_seconds", numbers=numbers, kind=Kind.NO_VERDICT, beside=last)
     before_the_gate = state.gate_ahead and not plan.shadows(state.step)  # no live traffic, so no share to hold
     hold = plan.on_timeout == "hold" and state.phase is Phase.BAKING and not before_the_gate
     return ("wait_for_person" if hold else "roll_back"), reason
@@ -261,11 +256,10 @@ def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
     """What is known when the time is over."""
     few = _gate_waits(plan, state)
     if few is not None:
-        return replace(few, text=f"the challenger never got live traffic: {few.text}")
+        return replace(few, kind=Kind.NO_LIVE_TRAFFIC, beside=few)
     if state.phase is Phase.PREPARING:
         replay = plan.replay is not None and state.replayed is None
-        what = "captured requests could not be replayed to it" if replay else "the endpoint was not ready for it"
-        return Reason("endpoint", "preparing", f"the challenger never got traffic: {what}")
+        return Reason("endpoint", "preparing", kind=Kind.NEVER_REPLAYED if replay else Kind.NEVER_READY)
     if plan.at_once:
-        return Reason("release", "baked", "the endpoint did not confirm that the challenger serves everything")
+        return Reason("release", "baked", kind=Kind.NEVER_CONFIRMED)
     return known.findings.reason if known.findings else _unreachable(known)

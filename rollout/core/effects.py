@@ -14,6 +14,8 @@ from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from rollout.kinds import Kind
+from rollout.reason import Reason
 
 MAX_MOVES = 3  # how often a config is asked for before it counts as one that does not come up
 _SAME_SHARE = 0.1  # percent
@@ -50,7 +52,7 @@ class SetApproval:
 
     package: str
     approval: Approval
-    why: str
+    why: Reason
     release: str | None = None
 
 
@@ -146,7 +148,7 @@ def _trying(state: RolloutState, live: Live, now: float) -> Effect:
 def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
     """The endpoint serves the step's config: set the weights, see that they hold, and look."""
     if state.phase is Phase.PREPARING:
-        return Record(transitions.to_step(state, 0, "the endpoint is ready"))
+        return Record(transitions.to_step(state, 0, Reason("endpoint", "endpoint", kind=Kind.READY)))
     if not _same(live.shares(desired=True), state.weights):
         return SetWeights(state.weights)
     begins = state.step_started_at is None and _same(live.shares(), state.weights)
@@ -291,5 +293,5 @@ def _same(shares: Mapping[str, float], weights: Mapping[str, int]) -> bool:
     return all(abs(shares.get(name, 0.0) - weights.get(name, 0)) < _SAME_SHARE for name in names)
 
 
-def _why(state: RolloutState) -> str:
-    return state.decided.reason.text if state.decided else "the first release serves at once"
+def _why(state: RolloutState) -> Reason:
+    return state.decided.reason if state.decided else Reason("release", "first", kind=Kind.FIRST)

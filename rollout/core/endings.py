@@ -8,6 +8,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.fault import at_fault
 from rollout.core.release import Release
 from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _REJECTED_KEPT = 100
@@ -76,7 +77,7 @@ def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant
         return Ignored(f"champion {champion.id} was promoted more than {watch:.0f} s ago")
     verdict = verdict_on(state, champion, "rolled_back", reason, now)
     restoring = replace(state, phase=Phase.RESTORING, decided=verdict, moves=0)
-    return restoring.noting(now, Phase.RESTORING.value, f"{state.previous.id} comes back: {reason.text}")
+    return restoring.noting(now, Phase.RESTORING.value, champion.id, reason, champion=state.previous.id)
 
 
 def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
@@ -87,38 +88,28 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
     """
     champion, challenger, detail = state.champion, state.challenger, detail or "no reason given"
     if state.phase is Phase.RESTORING and champion is not None:
-        reason = Reason("endpoint", "endpoint", f"the endpoint does not come up: {detail}")
+        facts = {"previous": state.previous.id if state.previous else ""}
+        reason = Reason("endpoint", "endpoint", detail, kind=Kind.PREVIOUS_DOWN, facts=facts)
         verdict = verdict_on(state, champion, "failed", reason, now)
         kept = replace(state, phase=Phase.IDLE, decided=None, verdict=verdict, moves=0)
-        return kept.noting(now, "failed", f"the previous champion does not come up: {detail}")
+        return kept.noting(now, "failed", champion.id, reason)
     if challenger is None:
         return state
     if champion is None:
-        reason = Reason("endpoint", challenger.variant, f"release {challenger.id} does not come up: {detail}")
+        facts = {"release": challenger.id}
+        reason = Reason("endpoint", challenger.variant, detail, kind=Kind.RELEASE_DOWN, facts=facts)
         verdict = verdict_on(state, challenger, "failed", reason, now)
         nothing = replace(state, phase=Phase.NONE, challenger=None, decided=None, verdict=verdict, moves=0)
-        return nothing.noting(now, "failed", reason.text)
+        return nothing.noting(now, "failed", challenger.id, reason)
+    facts = {"release": challenger.id, "champion": champion.id}
     if challenger.id == champion.id:
-        text = f"the champion, {champion.id}, does not come up on its other instances: {detail}"
-        return roll_back_trial(state, Reason("endpoint", champion.variant, text), "failed", now)
+        reason = Reason("endpoint", champion.variant, detail, kind=Kind.MOVE_DOWN, facts=facts)
+        return roll_back_trial(state, reason, "failed", now)
     faulty = at_fault(detail, (challenger, champion))
-    text = _does_not_come_up(challenger, champion, faulty, detail)
-    reason = Reason("endpoint", faulty.variant if faulty else "endpoint", text)
+    kind = {challenger: Kind.RELEASE_DOWN, champion: Kind.CHAMPION_DOWN}.get(faulty) if faulty else None
+    name = faulty.variant if faulty else "endpoint"
+    reason = Reason("endpoint", name, detail, kind=kind or Kind.ENDPOINT_DOWN, facts=facts)
     return roll_back_trial(state, reason, "rolled_back" if faulty == challenger else "failed", now)
-
-
-def _does_not_come_up(challenger: Release, champion: Release, faulty: Release | None, detail: str) -> str:
-    if faulty == challenger:
-        return f"release {challenger.id} does not come up: {detail}"
-    next_step = (
-        f"Release {challenger.id} was not tried and is not rejected: put right what failed and release it again, or "
-        f"let it take over without a trial (skip-trial {challenger.id})"
-    )
-    if faulty == champion:
-        whose = f"a new instance of the champion, {champion.id}, does not come up, so nothing can be tried beside it"
-    else:
-        whose = "the endpoint does not come up, and its reason does not tell whose instance failed"
-    return f"{whose}: {detail}. {next_step}"
 
 
 def concluded(state: RolloutState, now: float) -> RolloutState:
@@ -134,15 +125,15 @@ def _promoted(state: RolloutState, now: float) -> RolloutState:
     challenger, champion = state.challenger, state.champion
     if challenger is None:
         return state
-    first = Reason("release", "first", "the first release serves at once")
-    moved = Reason("release", "moved", "the champion serves from another endpoint config")
+    first = Reason("release", "first", kind=Kind.FIRST)
+    moved = Reason("release", "moved", kind=Kind.MOVED)
     verdict = state.decided or verdict_on(state, challenger, "promoted", moved if champion else first, now)
     same = champion is not None and champion.id == challenger.id
     done = _idle(state, replace(verdict, at=now), challenger)
     if same:  # the same model from other instances: what it may be taken back for, and until when, stays
-        return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
+        return done.noting(now, "promoted", challenger.id, verdict.reason)
     done = replace(done, previous=champion, promoted_at=now)
-    return done.noting(now, "promoted", f"{challenger.id} is champion: {verdict.reason.text}")
+    return done.noting(now, "promoted", challenger.id, verdict.reason)
 
 
 def _rolled_back(state: RolloutState, now: float) -> RolloutState:
@@ -152,9 +143,7 @@ def _rolled_back(state: RolloutState, now: float) -> RolloutState:
     done = _idle(state, replace(verdict, at=now), champion)
     if done.previous is not None and done.previous.id in done.rejected:  # it was tried again, and is no way back
         done = replace(done, previous=None)
-    return done.noting(
-        now, verdict.outcome, f"{verdict.release} {verdict.outcome.replace('_', ' ')}: {verdict.reason.text}"
-    )
+    return done.noting(now, verdict.outcome, verdict.release, verdict.reason)
 
 
 def _restored(state: RolloutState, now: float) -> RolloutState:
@@ -162,7 +151,7 @@ def _restored(state: RolloutState, now: float) -> RolloutState:
     if verdict is None or previous is None:
         return state
     done = replace(_idle(state, replace(verdict, at=now), previous), previous=None, promoted_at=0.0)
-    return done.noting(now, verdict.outcome, f"{previous.id} is champion again: {verdict.reason.text}")
+    return done.noting(now, verdict.outcome, verdict.release, verdict.reason, champion=previous.id)
 
 
 def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutState:
@@ -210,7 +199,7 @@ def roll_back_trial(
         decided=replace(verdict_on(state, challenger, outcome, reason, now), evidence=evidence),
         paused_at=None,
     )
-    return back.noting(now, Phase.ROLLING_BACK.value, f"{champion.id} gets 100% back: {reason.text}")
+    return back.noting(now, Phase.ROLLING_BACK.value, challenger.id, reason, champion=champion.id)
 
 
 def with_evidence(state: RolloutState, rollout_id: str, evidence: tuple[Reason, ...]) -> RolloutState:

@@ -38,9 +38,6 @@ class Counted:
         """The share of bad ones; 0 without a request."""
         return self.bad / self.requests if self.requests else 0.0
 
-    def __str__(self) -> str:
-        return f"{self.bad:.0f} of {self.requests:.0f} ({self.share:.1%})"
-
 
 def clearly_worse(one: Counted, other: Counted, tolerated: float) -> bool:
     """Whether one version fails more than another by more than is tolerated, beyond chance.
@@ -89,11 +86,18 @@ class BothFail:
     others: tuple[Window, ...]
     lasts: bool
 
-    def __str__(self) -> str:
-        return (
-            f"in {self.windows} of {self.of} windows both versions failed (5XX) more than the tolerated "
-            f"{self.tolerated:.1%}: {self.challenger} requests of the challenger, {self.champion} of the champion"
-        )
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All but the other windows, as the numbers of a reason."""
+        return {
+            "outage_windows": float(self.windows),
+            "windows": float(self.of),
+            "tolerated": self.tolerated,
+            "outage_challenger_failed": self.challenger.bad,
+            "outage_challenger_requests": self.challenger.requests,
+            "outage_champion_failed": self.champion.bad,
+            "outage_champion_requests": self.champion.requests,
+        }
 
 
 def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:

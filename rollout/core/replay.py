@@ -21,19 +21,20 @@ from typing import Any, Literal, cast
 from rollout.core.answers import OTHER, broken, form_of
 from rollout.core.plan import ReplayGate
 from rollout.core.state import Replayed
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _EXAMPLES = 5
 _LONGEST = 160
 
-Kind = Literal["same", "changed", "error"]
+Difference = Literal["same", "changed", "error"]
 
 
 @dataclass(frozen=True)
 class Examined:
     """How one answer compares: `error` is a failure or another schema, `changed` another decision; and what differs."""
 
-    kind: Kind
+    kind: Difference
     text: str = ""
 
 
@@ -96,46 +97,38 @@ def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
     numbers = {"requests": float(seen.requests), "errors": errors, "changed": changed}
     if seen.latency_ratio is not None:
         numbers["latency_ratio"] = seen.latency_ratio
-    example = f": {seen.examples[0]}" if seen.examples else ""
-    of = f"of {seen.requests} replayed requests"
+    facts = {"example": seen.examples[0]} if seen.examples else {}
+
+    def beyond(name: str, kind: Kind, value: float, bound: float) -> Reason:
+        return Reason("replay", name, numbers={**numbers, "value": value, "bound": bound}, kind=kind, facts=facts)
+
     if errors > gate.max_errors:
-        text = f"{errors:.1%} {of} got an error or another schema, allowed are {gate.max_errors:.1%}{example}"
-        return Reason("replay", "errors", text, {**numbers, "max_errors": gate.max_errors})
+        return beyond("errors", Kind.REPLAY_ERRORS, errors, gate.max_errors)
     if changed > gate.max_changed:
-        text = f"{changed:.1%} {of} got another decision, allowed are {gate.max_changed:.1%}{example}"
-        return Reason("replay", "changed decisions", text, {**numbers, "max_changed": gate.max_changed})
+        return beyond("changed decisions", Kind.REPLAY_CHANGED, changed, gate.max_changed)
     if seen.latency_ratio is not None and seen.latency_ratio > gate.max_latency_ratio:
-        text = (
-            f"the median latency {of} is {seen.latency_ratio:.2f} times the champion's, allowed is "
-            f"{gate.max_latency_ratio:g} times"
-        )
-        return Reason("replay", "latency", text, {**numbers, "max_latency_ratio": gate.max_latency_ratio})
+        return beyond("latency", Kind.REPLAY_LATENCY, seen.latency_ratio, gate.max_latency_ratio)
     return None
 
 
-def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> str:
-    """Why the gate could not be checked; empty when it was, or is still to be, or when there is none."""
+def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> Reason | None:
+    """That the gate could not be checked; None when it was, or is still to be, or when there is none."""
     if gate is None or seen is None or seen.requests >= gate.least:
-        return ""
-    needed = f"only {seen.requests} captured requests were there to replay, at least {gate.least} are needed"
-    then = "it waits for more" if gate.on_too_few == "wait" else "on_too_few: pass lets it through"
-    return f"the replay gate could not be checked: {needed} (replay.min_requests); {then}"
+        return None
+    numbers = {"requests": float(seen.requests), "min_requests": float(gate.least)}
+    return Reason(
+        "replay", "requests", numbers=numbers, kind=Kind.REPLAY_UNCHECKED, facts={"on_too_few": gate.on_too_few}
+    )
 
 
-def replay_text(gate: ReplayGate | None, seen: Replayed) -> str:
-    """The outcome in one sentence."""
-    few = unchecked(gate, seen)
-    return f"{_replay_text(seen)}; {few}" if few else _replay_text(seen)
-
-
-def _replay_text(seen: Replayed) -> str:
-    whys = ", ".join(f"{count} times {why}" for why, count in seen.unreadable.items())
-    passed_over = f" ({sum(seen.unreadable.values())} captured records cannot be read: {whys})" if whys else ""
-    if not seen.requests:
-        return f"no captured requests to replay{passed_over}"
-    ratio = f", median latency {seen.latency_ratio:.2f} times" if seen.latency_ratio is not None else ""
-    found = f"{seen.errors} errors, {seen.changed} other decisions"
-    return f"{seen.requests} captured requests replayed: {found}{ratio}{passed_over}"
+def outcome(gate: ReplayGate | None, seen: Replayed) -> Reason:
+    """What came of a replay, with why the gate could not be checked, if so."""
+    counts = {"requests": seen.requests, "errors": seen.errors, "changed": seen.changed}
+    numbers = {name: float(count) for name, count in counts.items()}
+    if seen.latency_ratio is not None:
+        numbers["latency_ratio"] = seen.latency_ratio
+    facts = {"unreadable": dict(seen.unreadable)} if seen.unreadable else {}
+    return Reason("replay", "requests", numbers=numbers, kind=Kind.REPLAYED, facts=facts, beside=unchecked(gate, seen))
 
 
 def _differences(expected: Any, got: Any, where: str) -> Iterator[Examined]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from rollout.core.plan import ERRORS, Plan
-from rollout.core.release import ID_DIGITS, Release
+from rollout import words
+from rollout.core.plan import Plan
+from rollout.core.release import Release
 from rollout.reason import Reason
 
-VERSION = 2
+VERSION = 1
 HISTORY = 40
 
 Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
@@ -74,7 +75,7 @@ class Verdict:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
         """Read back what `dataclasses.asdict` wrote."""
-        evidence = tuple(Reason.from_dict(item) for item in value.get("evidence", ()))
+        evidence = tuple(Reason.from_dict(item) for item in value["evidence"])
         parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]), "evidence": evidence}
         return cls(**parts)
 
@@ -86,21 +87,38 @@ class Event:
     Attributes:
         at: When, in epoch seconds.
         rollout_id: Of which rollout.
-        kind: One of the phases' and verdicts' names, or `weights`.
-        text: One sentence for a person.
+        kind: One of the phases' and verdicts' names, or another that `rollout.words` has a sentence for.
+        release: The id of the release that it is about; empty when it is about none.
+        champion: The id of the release that serves, or will, where that matters.
+        reason: Why; None where there is nothing to say.
+        numbers: Further numbers: `step`, from 1; `percent` and `copies` of the requests; `seconds` more; a metric's
+            pivot.
         weights: The percent of traffic per variant that was asked for then.
     """
 
     at: float
     rollout_id: str
     kind: str
-    text: str
+    release: str = ""
+    champion: str = ""
+    reason: Reason | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def what(self) -> str:
+        """What happened, in a line for a person."""
+        return words.what(self)
+
+    @property
+    def text(self) -> str:
+        """What happened and why, in one sentence for a person."""
+        return words.happened(self)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Event:
         """Read back what `dataclasses.asdict` wrote."""
-        parts: dict[str, Any] = {**value, "weights": dict(value["weights"])}
+        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]) if value["reason"] else None}
         return cls(**parts)
 
 
@@ -167,9 +185,8 @@ class SkipTrial:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> SkipTrial:
-        """Read back what `dataclasses.asdict` wrote; of an older journal, which named the recipe, the release's id."""
-        release = value["release"] if "release" in value else value["recipe"][:ID_DIGITS]
-        return cls(release, Reason.from_dict(value["reason"]))
+        """Read back what `dataclasses.asdict` wrote."""
+        return cls(value["release"], Reason.from_dict(value["reason"]))
 
 
 @dataclass(frozen=True)
@@ -223,7 +240,7 @@ class RolloutState:
     shadow_config: str | None = None
     plan: Plan | None = None
     step: int = -1
-    step_reason: str = ""
+    step_reason: Reason | None = None
     started_at: float = 0.0
     step_starts: tuple[float, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -284,9 +301,20 @@ class RolloutState:
         solo = [item.config_name for item in self.releases()]
         return tuple(dict.fromkeys([*solo, *shared]))
 
-    def noting(self, at: float, kind: str, text: str, *, send: bool = True) -> RolloutState:
-        """The state with one more event in the history, and in the outbox when it is to be sent."""
-        event = Event(at, self.rollout_id, kind, text, dict(self.weights))
+    def noting(
+        self,
+        at: float,
+        kind: str,
+        release: str,
+        reason: Reason | None = None,
+        *,
+        champion: str = "",
+        numbers: Mapping[str, float] | None = None,
+        send: bool = True,
+    ) -> RolloutState:
+        """The state with one more event in the history, and in the outbox when it is to be sent; see `Event`."""
+        weights = dict(self.weights)
+        event = Event(at, self.rollout_id, kind, release, champion, reason, dict(numbers or {}), weights)
         outbox = (*self.outbox, event)[-HISTORY:] if send else self.outbox
         return replace(self, history=(*self.history, event)[-HISTORY:], outbox=outbox)
 
@@ -303,29 +331,18 @@ class RolloutState:
         """Read back what `to_json` wrote.
 
         Raises:
-            StateError: The text is not a state, or a newer version of one.
+            StateError: The text is not a state, or another version of one.
         """
         try:
             value: dict[str, Any] = json.loads(text)
             version = value.pop("version")
-            if version not in {1, VERSION}:
+            if version != VERSION:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            if "waiver" in value:  # its name in older journals
-                value["skip_trial"] = value.pop("waiver")
-            return cls(**{**value, **_parts(_upgraded(value) if version == 1 else value)})
+            return cls(**{**value, **_parts(value)})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
-
-
-def _upgraded(value: dict[str, Any]) -> dict[str, Any]:
-    """An entry of version 1, which compared only error rates, as one of the present version."""
-    plan = value["plan"]
-    if plan and "error_margin" in plan:
-        rest = {name: item for name, item in plan.items() if name != "error_margin"}
-        value["plan"] = {**rest, "metrics": [asdict(replace(ERRORS, margin=plan["error_margin"]))]}
-    return value
 
 
 def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,18 +360,19 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
         "plan": Plan.from_dict(value["plan"]) if value["plan"] else None,
         "step_starts": tuple(value["step_starts"]),
         "weights": dict(value["weights"]),
-        "pivots": {name: Pivot(**item) for name, item in value.get("pivots", {}).items()},
-        "replayed": Replayed.from_dict(value["replayed"]) if value.get("replayed") else None,
+        "step_reason": Reason.from_dict(value["step_reason"]) if value["step_reason"] else None,
+        "pivots": {name: Pivot(**item) for name, item in value["pivots"].items()},
+        "replayed": Replayed.from_dict(value["replayed"]) if value["replayed"] else None,
         "decided": verdict("decided"),
         "verdict": verdict("verdict"),
-        "moved": Verdict.from_dict(value["moved"]) if value.get("moved") else None,
-        "rejected": {item.release: item for item in map(Verdict.from_dict, value["rejected"].values())},
+        "moved": verdict("moved"),
+        "rejected": {name: Verdict.from_dict(item) for name, item in value["rejected"].items()},
         "retiring": tuple(_retiring(item) for item in value["retiring"]),
-        "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value.get("skip_trial") else None,
+        "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value["skip_trial"] else None,
         "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
         "history": tuple(Event.from_dict(item) for item in value["history"]),
     }
 
 
 def _retiring(value: Mapping[str, Any]) -> Retiring:
-    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value.get("shadow_config"))
+    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value["shadow_config"])

@@ -10,9 +10,9 @@ from rollout.core.endings import remembered, roll_back_trial, verdict_on
 from rollout.core.errors import RolloutError
 from rollout.core.plan import LONGEST, Plan
 from rollout.core.release import Release
-from rollout.core.replay import judged_replay, replay_text, unchecked
+from rollout.core.replay import judged_replay, outcome, unchecked
 from rollout.core.state import Phase, Pivot, Replayed, Retiring, RolloutState, SkipTrial, Verdict
-from rollout.judge.words import latency
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 
@@ -62,8 +62,8 @@ def begin(
     if champion is not None and champion.config_name == target.config_name:
         if challenger is None:
             return state
-        text = f"release {target.id}, the champion, is wanted again"
-        return roll_back_trial(state, Reason("release", "withdrawn", text), "withdrawn", now)
+        reason = Reason("release", "withdrawn", kind=Kind.WANTED_AGAIN, facts={"champion": target.id})
+        return roll_back_trial(state, reason, "withdrawn", now)
     tried_so = state.on_trial and state.pair_config == pair_config
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
@@ -99,14 +99,14 @@ def _start(
     retiring = state.retiring
     if old is not None:
         retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
-        text = f"release {target.id} is wanted instead"
+        kind, facts = Kind.REPLACED, {"release": target.id}
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
-            text = f"the champion, {champion.id}, is wanted alone, on other instances"
+            kind, facts = Kind.MOVES_ALONE, {"champion": champion.id}
         if old.id == target.id:
-            others = old.config_name != target.config_name
-            text = f"it is tried again {'on other instances' if others else 'with other settings'}"
-        state = remembered(state, verdict_on(state, old, "superseded", Reason("release", "superseded", text), now))
-        state = state.noting(now, "superseded", f"{old.id} superseded: {text}")  # an event of the old one's rollout
+            kind = Kind.OTHER_INSTANCES if old.config_name != target.config_name else Kind.OTHER_SETTINGS
+        reason = Reason("release", "superseded", kind=kind, facts=facts)
+        state = remembered(state, verdict_on(state, old, "superseded", reason, now))
+        state = state.noting(now, "superseded", old.id, reason)  # an event of the old one's rollout
     rollout_id = f"{state.revision + 1:06d}-{target.id}"
     begun = replace(
         state,
@@ -117,7 +117,7 @@ def _start(
         shadow_config=None,
         plan=plan,
         step=-1,
-        step_reason="",
+        step_reason=None,
         started_at=now,
         step_starts=(),
         approved=-1,
@@ -132,21 +132,14 @@ def _start(
         retiring=retiring,
         skip_trial=None,
     )
-    return begun.noting(now, phase.value, _begins(target, champion))
-
-
-def _begins(target: Release, champion: Release | None) -> str:
-    if champion is not None and champion.id == target.id:
-        return f"the champion, {champion.id}, moves to other instances, without a trial"
-    beside = f" beside champion {champion.id}" if champion else ""
-    return f"release {target.id}{_same_model(target, champion)} begins{beside}"
-
-
-def _same_model(target: Release, champion: Release | None) -> str:
-    """What is worth telling of a release whose model is the champion's."""
-    if champion is None or champion.recipe != target.recipe:
-        return ""
-    return ", the champion's model in another image,"
+    same_model = champion is not None and champion.id != target.id and champion.recipe == target.recipe
+    return begun.noting(
+        now,
+        phase.value,
+        target.id,
+        champion=champion.id if champion else "",
+        numbers={"same_model": 1.0} if same_model else None,
+    )
 
 
 def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
@@ -158,24 +151,24 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
     if decision.action == "roll_back":
         return roll_back_trial(state, decision.reason, "rolled_back", now, evidence)
     if decision.action == "wait_for_person":
-        return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, decision.reason.text)
+        return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, challenger.id, decision.reason)
     if decision.action == "pause":
-        text = f"step {state.step + 1} of {challenger.id} waits for an approval: {decision.reason.text}"
-        return replace(state, phase=Phase.PAUSED, paused_at=now).noting(now, Phase.PAUSED.value, text)
+        paused, step = replace(state, phase=Phase.PAUSED, paused_at=now), {"step": state.step + 1.0}
+        return paused.noting(now, Phase.PAUSED.value, challenger.id, decision.reason, numbers=step)
     going = resumed(state, now)
     if decision.action == "promote":
         weights = {champion.variant: 0, challenger.variant: 100}
         reason = _with_caveat(state, decision.reason)
         verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
         promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
-        return promoting.noting(now, Phase.PROMOTING.value, f"{challenger.id} goes to 100%: {reason.text}")
-    return to_step(going, decision.step, decision.reason.text)
+        return promoting.noting(now, Phase.PROMOTING.value, challenger.id, reason)
+    return to_step(going, decision.step, decision.reason)
 
 
 def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
     """A promotion's reason, which says so when the replay gate let through what it could not check."""
     caveat = unchecked(state.plan.replay if state.plan else None, state.replayed)
-    return replace(reason, text=f"{reason.text}; {caveat}") if caveat else reason
+    return replace(reason, beside=caveat) if caveat else reason
 
 
 def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
@@ -197,8 +190,7 @@ def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
         where = f"endpoint {state.endpoint}, which is {state.phase.value}"
         raise RolloutError(f"nothing waits for an approval on {where}")
     approved = replace(state, approved=state.step)
-    text = f"step {state.step + 1} of {state.challenger.id} is approved: {reason.text}"
-    return approved.noting(now, "approved", text)
+    return approved.noting(now, "approved", state.challenger.id, reason, numbers={"step": state.step + 1.0})
 
 
 def _given_more_time(state: RolloutState, reason: Reason, now: float) -> RolloutState:
@@ -212,8 +204,7 @@ def _given_more_time(state: RolloutState, reason: Reason, now: float) -> Rollout
             "metrics are kept no longer: roll it back, and release it again"
         )
     going = replace(state, phase=Phase.BAKING, paused_seconds=now - state.started_at)
-    text = f"the trial of {challenger.id} goes on for another {plan.max_seconds:.0f} s: {reason.text}"
-    return going.noting(now, "approved", text)
+    return going.noting(now, "approved", challenger.id, reason, numbers={"seconds": plan.max_seconds})
 
 
 def resumed(state: RolloutState, now: float) -> RolloutState:
@@ -244,7 +235,7 @@ def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) ->
     if release not in {verdict.release, verdict.recipe}:
         raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
     skipping = replace(state, skip_trial=SkipTrial(verdict.release, reason))
-    return skipping.noting(now, "skip_trial", f"{verdict.release} may take over without a trial: {reason.text}")
+    return skipping.noting(now, "skip_trial", verdict.release, reason)
 
 
 def clear(state: RolloutState, release: str, now: float) -> RolloutState:
@@ -262,32 +253,32 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
     if len(left) == len(state.rejected):
         known = ", ".join(item.release for item in state.rejected.values()) or "none"
         raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
-    return replace(state, rejected=left).noting(now, "cleared", f"{release} may be tried again")
+    return replace(state, rejected=left).noting(now, "cleared", release)
 
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:
     """The state with more quantiles to compare at."""
-    each = ", ".join(f"of {name} {latency(pivot.value)}" for name, pivot in pivots.items())
-    text = f"latencies are compared from now on; the pivot, which is the champion's by now, is {each}"
-    return replace(state, pivots={**state.pivots, **pivots}).noting(now, "pivots", text, send=False)
+    values = {name: pivot.value for name, pivot in pivots.items()}
+    release = state.challenger.id if state.challenger else ""
+    known = replace(state, pivots={**state.pivots, **pivots})
+    return known.noting(now, "pivots", release, numbers=values, send=False)
 
 
-def replayed(state: RolloutState, outcome: Replayed, now: float) -> RolloutState:
+def replayed(state: RolloutState, seen: Replayed, now: float) -> RolloutState:
     """The state after captured requests were replayed: the trial goes on or waits, or the challenger is rolled back."""
     plan, challenger = state.plan, state.challenger
     if plan is None or plan.replay is None or challenger is None:
         return state
-    kept = replace(state, replayed=outcome, rehearsed_at=now)
-    reason = judged_replay(plan.replay, outcome)
+    kept = replace(state, replayed=seen, rehearsed_at=now)
+    reason = judged_replay(plan.replay, seen)
     if reason is not None:
         return roll_back_trial(kept, reason, "rolled_back", now)
     if kept.gate_ahead and state.replayed is not None:
         return kept  # that it waits is told already
-    text = f"{challenger.id} was sent captured requests: {replay_text(plan.replay, outcome)}"
-    return kept.noting(now, "replayed", text)
+    return kept.noting(now, "replayed", challenger.id, outcome(plan.replay, seen))
 
 
-def to_step(state: RolloutState, step: int, why: str) -> RolloutState:
+def to_step(state: RolloutState, step: int, why: Reason) -> RolloutState:
     """The state that asks for a step's weights. It is told, and its bake begins, when the endpoint confirms them."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None:
@@ -304,7 +295,6 @@ def confirmed(state: RolloutState, now: float) -> RolloutState:
     challenger, plan, step = state.challenger, state.plan, state.step
     if challenger is None or plan is None:
         return state
-    copies = f"copies of {plan.steps[step].weight}% of the requests"
-    share = copies if plan.shadows(step) else f"{plan.weight(step)}%"
+    share = {"copies": plan.steps[step].weight} if plan.shadows(step) else {"percent": plan.weight(step)}
     begun = replace(state, step_starts=(*state.step_starts[:step], now))
-    return begun.noting(now, "weights", f"{challenger.id} gets {share}: {state.step_reason}")
+    return begun.noting(now, "weights", challenger.id, state.step_reason, numbers={"step": step + 1.0, **share})

@@ -1,19 +1,21 @@
-"""One metric: its windows gathered into evidence, and the answer on it, with the reason in words and numbers."""
+"""One metric: its windows gathered into evidence, and the answer on it, with the reason."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rollout.judge import words
+from rollout.judge import figures
 from rollout.judge.blocks import Column, blocks
 from rollout.judge.evidence import Evidence, Favour, log_mixture
+from rollout.judge.figures import Answer
 from rollout.judge.means import Means
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
-from rollout.judge.scale import fit, scaled, unfit
-from rollout.judge.words import Answer
+from rollout.judge.scale import fit, scaled, span, unfit
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 LIKELY = 10.0
@@ -24,12 +26,12 @@ margin does so far less often: in large samples the bet on equal means is then a
 reaches c with probability at most c^-3. For the mixture with bolder bets `make bench` measures less than 1%.
 """
 _NOTHING = Tally()
-OUT_OF_RANGE = "windows_out_of_range"  # the number in the reason of a metric with values out of its range
+_ANSWERS: dict[Answer, Kind] = {"worse": Kind.WORSE, "not worse": Kind.NOT_WORSE, "unknown": Kind.NOT_YET_KNOWN}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The judge's answer on one metric, with the reason in words and numbers."""
+    """The judge's answer on one metric, with the reason."""
 
     metric: str
     answer: Answer
@@ -89,9 +91,9 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
     """Judge one metric from all windows of a trial, step by step, in their order."""
     seen = _Seen.of(metric, steps)
     needed, awaited = stage.needed(metric), _awaited(metric, seen, stage)
-    numbers = words.numbers(metric, seen.champion, seen.challenger)
+    numbers = figures.numbers(metric, seen.champion, seen.challenger)
     if seen.wrong:
-        return _not_known(metric, seen.wrong, numbers | words.proofs(needed))
+        return _not_known(metric, seen.wrong, numbers | figures.proofs(needed))
     evidence = _evidence(metric, seen, stage)
     worse, not_worse, better = evidence.worse, _counted(evidence, stage), evidence.whole.better
     proof = math.log(needed["not_worse"])
@@ -100,16 +102,16 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
         answer = "worse"
     elif not_worse >= proof:
         answer = "not worse"
-    numbers |= words.proofs(needed, worse=worse, not_worse=not_worse, better=better)
+    numbers |= figures.proofs(needed, worse=worse, not_worse=not_worse, better=better)
     if min(seen.champion.count, seen.challenger.count) == 0:
-        text = words.no_data(metric, seen.champion.count, seen.challenger.count)
-        finding = Finding(metric.name, "unknown", Reason("judge", metric.name, text, numbers))
+        finding = Finding(metric.name, "unknown", _reason(metric, Kind.NO_DATA, numbers))
         return Judged(metric, finding, worse, better, math.inf, math.inf, awaited)
     here = not_worse < evidence.whole.not_worse
     count = seen.here[1] if here else seen.challenger.count
     more = count * (proof - not_worse) / not_worse if awaited and not_worse > 0 else math.inf
-    text = words.sentence(metric, answer, numbers, more=more, here=here)
-    finding = Finding(metric.name, answer, Reason("judge", metric.name, text, numbers))
+    if more < math.inf:
+        numbers["lacking"] = more
+    finding = Finding(metric.name, answer, _reason(metric, _ANSWERS[answer], numbers, this_step=here))
     return Judged(metric, finding, worse, better, proof - not_worse, proof - _either(evidence.here), awaited)
 
 
@@ -129,19 +131,19 @@ class _Seen:
     champion: Tally
     challenger: Tally
     here: tuple[int, int]
-    wrong: Sequence[str]
+    wrong: Sequence[Mapping[str, str]]
 
     @classmethod
     def of(cls, metric: Metric, steps: Sequence[Sequence[Window]]) -> _Seen:
         """Take it from the windows of each step, in their order."""
-        segments, wrong = list[tuple[Column, Column]](), list[str]()
+        segments, wrong = list[tuple[Column, Column]](), list[dict[str, str]]()
         for windows in steps:
             champion = Column.of([window.champion.get(metric.name, _NOTHING) for window in windows])
             challenger = Column.of([window.challenger.get(metric.name, _NOTHING) for window in windows])
             if not (fit(metric, champion) and fit(metric, challenger)):
                 why = [_unfit(metric, *pair) for pair in zip(champion.tallies(), challenger.tallies(), strict=True)]
-                wrong += [text for text in why if text]
-                champion, challenger = (side.only([not text for text in why]) for side in (champion, challenger))
+                wrong += [item for item in why if item]
+                champion, challenger = (side.only([not item for item in why]) for side in (champion, challenger))
             segments.append((champion, challenger))
         sums = [(champion.sum(), challenger.sum()) for champion, challenger in segments]
         whole = (scaled(metric, Column.of(side).sum()) for side in zip(*sums, strict=True))
@@ -197,17 +199,25 @@ def _bettor(metric: Metric, *, better: bool) -> Rates | Means:
     return Rates(metric.margin, better=better)
 
 
-def _unfit(metric: Metric, champion: Tally, challenger: Tally) -> str:
+def _unfit(metric: Metric, champion: Tally, challenger: Tally) -> dict[str, str]:
     for who, tally in (("challenger", challenger), ("champion", champion)):
         why = unfit(metric, tally)
         if why:
-            return f"the {who}'s {why}"
-    return ""
+            return {"version": who, **why}
+    return {}
 
 
-def _not_known(metric: Metric, wrong: Sequence[str], numbers: Mapping[str, float]) -> Judged:
+def _not_known(metric: Metric, wrong: Sequence[Mapping[str, str]], numbers: Mapping[str, float]) -> Judged:
     """What is said of a metric with values out of its range: there is evidence for nothing."""
-    text = words.out_of_range(metric, wrong)
-    reason = Reason("judge", metric.name, text, {**numbers, OUT_OF_RANGE: float(len(wrong))})
+    low, high = span(metric)
+    counted = {**numbers, "windows_out_of_range": float(len(wrong)), "low": low, "high": high}
+    reason = _reason(metric, Kind.OUT_OF_RANGE, counted, first=dict(wrong[0]))
     finding = Finding(metric.name, "unknown", reason)
     return Judged(metric, finding, 0.0, 0.0, lacks=math.inf, lacks_if_better=math.inf, awaited=True, unfit=True)
+
+
+def _reason(metric: Metric, kind: Kind, numbers: Mapping[str, float], **facts: Any) -> Reason:
+    """The reason of a finding; it has the metric's kind, and where its values are stored."""
+    known = {"requests_to_cut": float(metric.requests_to_cut)} if metric.kind == "quantile" else {}
+    given = {"metric_kind": metric.kind, "namespace": metric.namespace, "stored_as": metric.metric, **facts}
+    return Reason("judge", metric.name, numbers={**numbers, **known}, kind=kind, facts=given)

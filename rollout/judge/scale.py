@@ -31,27 +31,25 @@ def scaled(metric: Metric, tally: Tally) -> Tally:
     return Tally(count, total, squares)
 
 
-def unfit(metric: Metric, tally: Tally) -> str:
-    """What of a tally cannot be of values within the metric's range, in words; empty when all can."""
+def unfit(metric: Metric, tally: Tally) -> dict[str, str]:
+    """What of a tally cannot be of values within the metric's range, each figure as it is told; empty when all can."""
     low, high = span(metric)
     count = tally.count
     if count < 0 or not (math.isfinite(tally.total) and math.isfinite(tally.squares)):
-        squares = f", of their squares {tally.squares:g}" if metric.kind == "mean" else ""
-        return f"sum of {count} values is {tally.total:g}{squares}"
+        squares = {"squares": f"{tally.squares:g}"} if metric.kind == "mean" else {}
+        return {"count": str(count), "sum": f"{tally.total:g}", **squares}
     if not count:
-        return ""
+        return {}
     total, squares = _sums(metric, tally)
     size = 1 + max(abs(low), abs(high)) / (high - low)
     slack = _ROUNDING * count * size
     if not -slack <= total <= count + slack:
-        return f"mean of {count} values is {tally.total / count:.6g}"
+        return {"count": str(count), "mean": f"{tally.total / count:.6g}"}
     slack *= 4 * size
     if not total**2 / count - slack <= squares <= total + slack:
-        where = f" (metric {metric.metric}Squared)" if metric.metric else ""
-        return (
-            f"mean of {count} values is {tally.total / count:.6g}, of their squares{where} {tally.squares / count:.6g}"
-        )
-    return ""
+        squares = f"{tally.squares / count:.6g}"
+        return {"count": str(count), "mean": f"{tally.total / count:.6g}", "squares": squares}
+    return {}
 
 
 def fit(metric: Metric, column: Column) -> bool:

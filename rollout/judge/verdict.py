@@ -10,9 +10,10 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Literal
 
+from rollout.judge.figures import Answer
 from rollout.judge.finding import Finding, Judged, Stage, can_be_better, on_metric
 from rollout.judge.metrics import Metric, Window
-from rollout.judge.words import Answer, e_value
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 PromoteWhen = Literal["not_worse", "better"]
@@ -87,14 +88,14 @@ def judge(
         if item.unfit:
             return Findings("unknown", item.finding.reason, each)
     if not any(metric.prove for metric in metrics):
-        return Findings("unknown", Reason("judge", "metrics", "no metric is to be proven, so none can promote"), each)
+        return Findings("unknown", Reason("judge", "metrics", kind=Kind.NONE_PROVES), each)
     awaited = [item for item in judged if item.awaited]
     if better is not None:
         return _better(awaited, able, better, each)
     behind = max(awaited, key=lambda item: item.lacks)
     if behind.lacks > 0:
         return Findings("unknown", behind.finding.reason, each)
-    return Findings("not worse", _least_certain(behind, awaited), each)
+    return Findings("not worse", _of_all(behind, awaited), each)
 
 
 def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Window]]:
@@ -108,26 +109,18 @@ def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Wi
 def _better(awaited: list[Judged], able: list[Metric], needed: float, each: tuple[Finding, ...]) -> Findings:
     """Whether one metric is better, none of the others worse, and it not worse in this step."""
     if not able:
-        text = "no metric can be shown better: of a quantile with a margin only `not worse` can be shown"
-        return Findings("unknown", Reason("judge", "metrics", text), each)
+        return Findings("unknown", Reason("judge", "metrics", kind=Kind.NONE_CAN_BE_BETTER), each)
     best = max((item for item in awaited if item.metric in able), key=lambda item: item.better)
     shown = best.better >= math.log(needed)
     behind = [item for item in awaited if (item.lacks_if_better if shown and item is best else item.lacks) > 0]
     if behind:
         return Findings("unknown", max(behind, key=lambda item: item.lacks).finding.reason, each)
-    reason = best.finding.reason
-    evidence = f"evidence for better {e_value(best.better):.3g} of {needed:.3g}"
-    if not shown:
-        text = f"not yet known: {best.metric.name} better, {evidence}; {reason.text}"
-        return Findings("unknown", replace(reason, text=text), each)
-    others = ", nothing worse by more than its margin" if len(awaited) > 1 else ""
-    return Findings(
-        "not worse", replace(reason, text=f"{best.metric.name} better{others}: {evidence}; {reason.text}"), each
-    )
+    reason = _of_all(best, awaited)
+    found = replace(reason, facts={**reason.facts, "better": shown})
+    return Findings("not worse" if shown else "unknown", found, each)
 
 
-def _least_certain(behind: Judged, awaited: list[Judged]) -> Reason:
-    reason = behind.finding.reason
-    if len(awaited) == 1:
-        return reason
-    return replace(reason, text=f"none of {len(awaited)} metrics worse; the least certain: {reason.text}")
+def _of_all(decides: Judged, awaited: list[Judged]) -> Reason:
+    """The reason of the metric that decides, and how many metrics were waited for."""
+    reason = decides.finding.reason
+    return replace(reason, numbers={**reason.numbers, "metrics": float(len(awaited))})

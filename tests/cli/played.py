@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cli.view.snapshot import AlarmView, Happened, Snapshot, VariantView, moment, role
+from cli.view.snapshot import AlarmView, Happened, Snapshot, VariantView, moment, role, verdict_view
 from cli.view.trial import trial
-from rollout.core.state import Verdict
 from tests.simulator.platform import World
 
 
@@ -32,23 +29,12 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
         challenger=state.challenger.id if state.challenger else None,
         champion_package=None,
         challenger_package=None,
-        verdict=_ended(state.verdict),
+        verdict=verdict_view(state.verdict),
         variants=tuple(variants),
         alarms=alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),),
         packages=(),
         trial=trial(state, progress.decision, world.clock.time()),
-        events=tuple(Happened(moment(item.at), item.kind, item.text) for item in state.history),
+        events=tuple(map(Happened.of, state.history)),
         previous=state.previous.id if state.previous else None,
-        moved=_ended(state.moved) if state.last is state.moved else None,
+        moved=verdict_view(state.moved) if state.last is state.moved else None,
     )
-
-
-def _ended(verdict: Verdict | None) -> dict[str, Any] | None:
-    if verdict is None:
-        return None
-    return {
-        "outcome": verdict.outcome,
-        "release": verdict.release,
-        "text": verdict.reason.text,
-        "at": moment(verdict.at),
-    }

@@ -13,6 +13,8 @@ from cli.view.board import Board, duration, e_value, news
 from cli.view.snapshot import AlarmView, Snapshot
 from cli.view.trial import trial
 from rollout.core.plan import ReplayGate, Step
+from rollout.kinds import Kind
+from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look
 from tests.simulator.platform import World
@@ -87,12 +89,12 @@ def test_what_need_not_be_proven_has_less_to_show(begin: Begin) -> None:
 
 def test_an_alarm_that_rings_is_shown_with_its_reason(begin: Begin) -> None:
     text = drawn(look(begin(seconds=20), RINGS))
-    assert "v-b-5xx: 1 datapoint [0.5] was greater than the threshold" in text
+    assert "v-b-5xx: Threshold Crossed: 1 datapoint [0.5] was greater than the" in text
 
 
 def test_an_alarm_that_rings_is_shown_with_its_numbers_and_not_with_how_gaps_were_filled(begin: Begin) -> None:
     filled = "1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
-    rings = replace(RINGS, reason=f"value 0.5, threshold 0.05. Threshold Crossed: {filled}")
+    rings = replace(RINGS, reason=f"Threshold Crossed: {filled}", value=0.5, threshold=0.05)
     assert "v-b-5xx: value 0.5, threshold 0.05\n" in drawn(look(begin(seconds=20), rings)).replace(" \n", "\n")
 
 
@@ -112,8 +114,13 @@ def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -
 def test_what_is_waited_for_keeps_its_evidence_however_long_it_is(begin: Begin) -> None:
     seen = look(begin(plan(Step(50, 60)), 30))
     assert seen.trial is not None
+    numbers = {
+        "margin": 0.02, "champion_count": 405, "champion_rate": 0.0025, "challenger_count": 45, "challenger_rate": 0,
+        "evidence_worse": 0.9, "evidence_needed_worse": 60, "evidence_not_worse": 2.3, "evidence_needed_not_worse": 20,
+    }  # fmt: skip
     evidence = "evidence for worse 0.9 of 60, for not worse 2.3 of 20"
-    long = replace(seen.trial, waits_for=f"waiting for requests: not yet known: {'so many words ' * 20}; {evidence}")
+    reason = Reason("judge", "so_many_words_" * 20, "", numbers, Kind.NOT_YET_KNOWN, {"metric_kind": "rate"})
+    long = replace(seen.trial, reason=reason.as_dict(), lacks="requests")
     assert evidence in " ".join(drawn(replace(seen, trial=long)).split())
 
 
@@ -175,7 +182,8 @@ def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: B
     seen = look(begin(seconds=20))
     assert seen.trial is not None
     later = replace(seen, trial=replace(seen.trial, waits_for="the step's bake: 21 s of 30 s", requests=99))
-    other = replace(seen, trial=replace(seen.trial, waits_for="waiting for requests: too little traffic"))
+    few = "waiting for requests: too little traffic"
+    other = replace(seen, trial=replace(seen.trial, waits_for=few, lacks="requests"))
     assert news(seen, later) == []
     assert news(seen, other) == ["waits    waiting for requests: too little traffic"]
 

@@ -1,10 +1,10 @@
-from dataclasses import replace
-
-import pytest
+from dataclasses import asdict, replace
 
 from cli.view.snapshot import AlarmView, Snapshot, VariantView, role, shares
-from cli.view.timeline import Timeline, brief, changes, plain
+from cli.view.timeline import Timeline, brief, brief_verdict, changes
 from rollout.core.state import RolloutState
+from rollout.kinds import Kind
+from rollout.reason import Reason
 
 
 def variant(name: str, kind: str, weight: float) -> VariantView:
@@ -50,43 +50,32 @@ def test_an_alarm_is_told_when_it_begins_to_ring_and_when_it_stops() -> None:
 
 
 def test_a_verdict_is_told_once_with_its_reason() -> None:
-    ended = replace(SEEN, verdict={"outcome": "rolled_back", "text": "too many errors"})
+    ended = replace(
+        SEEN, verdict={"outcome": "rolled_back", "reason": asdict(Reason("person", "ada", "too many errors"))}
+    )
     assert changes(SEEN, ended) == ["verdict  rolled back: too many errors"]
     assert changes(ended, ended) == []
 
 
-FILLED = "1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]"
-DATED = "1 out of the last 1 datapoints [0.66 (25/11/26 14:02:00)] was greater than the threshold (0.05)"
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        (f"value 0.5, threshold 0.05. Threshold Crossed: {FILLED}.", "value 0.5, threshold 0.05"),
-        (
-            "arn:aws:cloudwatch:us-east-1:000000000000:alarm:e-burn-fast transitioned to ALARM",
-            "e-burn-fast transitioned to ALARM",
-        ),
-        (f"alarm x: threshold 0.05. Threshold Crossed: {FILLED}.", f"alarm x: threshold 0.05. {FILLED}."),
-        (f"Threshold Crossed: {DATED}", "1 out of the last 1 datapoints [0.66] was greater than the threshold (0.05)"),
-        (
-            f"alarm x: value 0.5, threshold 0.05. Threshold Crossed: {FILLED}; y",
-            "alarm x: value 0.5, threshold 0.05; y",
-        ),
-    ],
-)
-def test_what_cloudwatch_says_of_every_alarm_is_left_out_and_no_number_is(reason: str, words: str) -> None:
-    assert plain(reason) == words
+def test_an_alarm_is_told_by_its_numbers_where_they_are_known() -> None:
+    words = "Threshold Crossed: 1 datapoint was received for 2 periods"
+    ringing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", words, "page", 0.48012, 0.05),))
+    assert changes(SEEN, ringing) == ["alarm    e-5xx rings: value 0.4801, threshold 0.05"]
 
 
 def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:
-    seen = "0.00% of 45 requests failed, of the champion's 405 0.25%"
-    evidence = "evidence for worse 0.9 of 60, for not worse 2.3 of 20"
-    reason = f"not yet known: errors: {seen}; about 100 more requests are needed; {evidence}"
-    assert len(brief(reason)) <= 110
-    assert brief(reason).startswith("not yet known: errors: 0.00% of 45 requests")
-    assert brief(reason).endswith(f" ... {evidence}")
-    assert brief("a reason; short") == "a reason; short"
+    numbers = {
+        "margin": 0.02, "champion_count": 405, "champion_rate": 0.0025, "challenger_count": 45, "challenger_rate": 0,
+        "evidence_worse": 0.9, "evidence_needed_worse": 60, "evidence_not_worse": 2.3, "evidence_needed_not_worse": 20,
+        "lacking": 100,
+    }  # fmt: skip
+    reason = Reason("judge", "errors", "", numbers, Kind.NOT_YET_KNOWN, {"metric_kind": "rate"})
+    whole = brief_verdict({"reason": asdict(reason)}, 400)
+    assert whole == reason.text
+    line = brief_verdict({"reason": asdict(reason)})
+    assert len(line) <= 110
+    assert line.startswith("not yet known: errors: 0.00% of 45 requests")
+    assert line.endswith(" ... evidence for worse 0.9 of 60, for not worse 2.3 of 20")
     assert brief("many words; " + "of one clause " * 20).endswith(" ...")
 
 

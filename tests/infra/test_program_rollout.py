@@ -196,7 +196,8 @@ def test_trial_that_nobody_waits_for_is_no_failure() -> None:
         run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
 
 
-HELD = "no verdict within 1800 s: too little traffic. It keeps its share of traffic: type modelstack approve"
+OUT_OF_TIME = "no verdict within 1800 s: too little traffic"
+HELD = f"{OUT_OF_TIME}. It keeps its share of traffic: type modelstack approve"
 
 
 def test_trial_that_is_held_fails_an_update_that_waits_for_its_verdict_and_says_what_to_type() -> None:
@@ -333,7 +334,7 @@ def on_trial(phase: Phase, **changes: Any) -> RolloutState:
 
 
 def test_trial_that_is_held_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
-    state = on_trial(Phase.HELD).noting(1.0, "held", "no verdict within 1800 s: too little traffic")
+    state = on_trial(Phase.HELD).noting(1.0, "held", release(LOCAL).id, Reason("timeout", "max_seconds", OUT_OF_TIME))
     with caplog.at_level(logging.INFO, logger="engine"):
         run(state=state, rollout={"wait": False})
     assert f"release {release(LOCAL).id} is on trial and waits: {HELD}" in caplog.text

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm
+from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
 from monitoring.alarms.alike import Numbers
 from monitoring.alarms.outage import LEFT, Outage
 from monitoring.alarms.response import respond
@@ -17,9 +18,8 @@ from rollout.core.release import Release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
-ALARM = Alarm(
-    "v-b-5xx", "ALARM", "0.5 > 0.05", None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",), "errors"
-)
+SAID = Said("0.5 > 0.05")
+ALARM = Alarm("v-b-5xx", "ALARM", SAID, None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",), "errors")
 
 
 ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
@@ -61,10 +61,14 @@ def world() -> World:
     return world
 
 
-def test_a_reason_that_ends_with_a_full_stop_can_stand_within_a_sentence(world: World) -> None:
-    dotted = replace(ALARM, reason="1 datapoint to expect (OK -> ALARM transition).")
-    answer = respond(dotted, "endpoint", world.controller(), outage(world), patience=10)
-    assert answer.why.endswith("alarm v-b-5xx: 1 datapoint to expect (OK -> ALARM transition)")
+def test_an_alarm_with_numbers_is_told_by_these_and_its_words_are_kept(world: World) -> None:
+    rings = replace(ALARM, said=Said("1 datapoint [0.5 (x)] was too much", 0.5, 0.05))
+    answer = respond(rings, "endpoint", world.controller(), outage(world), patience=10)
+    assert answer.why.endswith("alarm v-b-5xx: value 0.5, threshold 0.05")
+    assert answer.reason is not None
+    assert answer.reason.numbers == {"value": 0.5, "threshold": 0.05}
+    assert answer.reason.said == "1 datapoint [0.5 (x)] was too much"
+    assert json.loads(json.dumps(answer.as_dict()))["reason"]["kind"] == "alarm"
 
 
 def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
@@ -159,8 +163,9 @@ def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_p
     assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
     assert world.state.on_trial
     (event,) = (event for event in world.sent if event.kind == LEFT)
-    assert event.text == answer.why
-    assert event.text.partition(": ")[2] == (
+    assert event.reason == answer.reason
+    assert event.what == "b is left to the judge, as both versions fail"
+    assert answer.why == (
         "alarm v-b-5xx rings, and the champion fails alike. In the same periods failed (5XX): 10 of 20 (50.0%) "
         "requests of the challenger v-b, 90 of 180 (50.0%) of the champion v-a; tolerated are 5.0%"
     )

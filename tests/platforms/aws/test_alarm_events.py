@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm
-from platforms.aws.alarm_events import read, with_numbers
+from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
+from platforms.aws.alarm_events import read, said
 
 DIMENSIONS = {"EndpointName": "endpoint", "VariantName": "v-b"}
 PAIRS = [{"value": value, "name": name} for name, value in DIMENSIONS.items()]
@@ -100,7 +100,7 @@ def test_an_alarm_is_read_in_every_form_that_it_comes_in(event: object, name: st
     assert (alarm.name, alarm.state, alarm.endpoint, alarm.variant) == (name, "ALARM", "endpoint", "v-b")
     assert alarm.metrics[0] == metric
     assert alarm.at == AT
-    assert "Threshold Crossed" in alarm.reason
+    assert "Threshold Crossed" in alarm.said.text
 
 
 def test_several_notifications_in_one_delivery_are_all_read() -> None:
@@ -131,30 +131,54 @@ def test_what_is_no_alarm_says_so(event: object) -> None:
         assert item.why
 
 
+DATED = "Threshold Crossed: 1 datapoint [0.5 (25/11/26 02:53:00)] was greater than the threshold (0.05)."
 FILLED = (
     "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing datapoint was treated as [NonBreaching]."
 )
 
 
 @pytest.mark.parametrize(
-    ("data", "threshold", "said"),
+    ("data", "threshold", "value", "limit"),
     [
-        ('{"recentDatapoints": [0.41234567], "threshold": 0.25}', None, f"value 0.4123, threshold 0.25. {FILLED}"),
-        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, f"value 0.3, 1, threshold 0.25. {FILLED}"),
-        (None, 0.25, f"threshold 0.25. {FILLED}"),
-        ("no json", 0.25, f"threshold 0.25. {FILLED}"),
-        ({"recentDatapoints": "x", "threshold": True}, None, FILLED),
-        ({"recentDatapoints": [None, 10**400]}, None, FILLED),
-        (None, None, FILLED),
+        ('{"recentDatapoints": [0.41234567], "threshold": 0.25}', None, 0.41234567, 0.25),
+        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, 0.3, 0.25),
+        (None, 0.25, None, 0.25),
+        ("no json", 0.25, None, 0.25),
+        ({"recentDatapoints": "x", "threshold": True}, None, None, None),
+        ({"recentDatapoints": [None, 10**400, float("nan")]}, None, None, None),
+        (None, None, None, None),
     ],
 )
-def test_a_reason_without_its_numbers_gets_them(data: object, threshold: object, said: str) -> None:
-    assert with_numbers(FILLED, data, threshold) == said
+def test_the_numbers_come_from_the_data_beside_the_words(
+    data: object, threshold: object, value: float | None, limit: float | None
+) -> None:
+    assert said(FILLED, data, threshold) == Said(FILLED.removesuffix("."), value, limit)
 
 
-def test_a_reason_that_has_its_numbers_stays_as_it_is() -> None:
-    reason = "Threshold Crossed: 1 datapoint [0.5 (25/11/26 02:53:00)] was greater than the threshold (0.05)."
-    assert with_numbers(reason, {"recentDatapoints": [0.5], "threshold": 0.05}) == reason
+@pytest.mark.parametrize(
+    ("words", "value", "threshold", "brief"),
+    [
+        (DATED, 0.5, 0.05, "value 0.5, threshold 0.05"),
+        ("2 datapoints [7.0 (a), 3.0 (b)] were greater than the threshold (5.0).", 7.0, 5.0, "value 7, threshold 5"),
+        ("2 datapoints [7.0 (a), 3.0 (b)] crossed.", 7.0, None, "value 7"),
+        ("no datapoints were received.", None, None, "no datapoints were received"),
+        (
+            "arn:aws:cloudwatch:us-east-1:000000000000:alarm:e-burn-fast transitioned to ALARM",
+            None,
+            None,
+            "e-burn-fast transitioned to ALARM",
+        ),
+    ],
+)
+def test_where_the_numbers_are_in_the_words_alone_these_are_read_once(
+    words: str, value: float | None, threshold: float | None, brief: str
+) -> None:
+    found = said(words)
+    assert (found.value, found.threshold, found.brief) == (value, threshold, brief)
+
+
+def test_the_data_count_where_the_words_have_numbers_too() -> None:
+    assert said(DATED, {"recentDatapoints": [0.75], "threshold": 0.25}).brief == "value 0.75, threshold 0.25"
 
 
 def test_an_event_of_an_alarm_tells_value_and_threshold_and_a_notification_the_threshold() -> None:
@@ -164,8 +188,8 @@ def test_an_event_of_an_alarm_tells_value_and_threshold_and_a_notification_the_t
     message = {**SIMPLE, "NewStateReason": FILLED, "Trigger": {**SIMPLE["Trigger"], "Threshold": 0.25}}
     (notification,) = read(sns(message))
     assert isinstance(event, Alarm) and isinstance(notification, Alarm)
-    assert event.reason == f"value 0.41, threshold 0.25. {FILLED}"
-    assert notification.reason == f"threshold 0.25. {FILLED}"
+    assert event.said == Said(FILLED.removesuffix("."), 0.41, 0.25)
+    assert notification.said == Said(FILLED.removesuffix("."), None, 0.25)
 
 
 values = st.recursive(
@@ -189,5 +213,5 @@ def test_no_event_whatever_makes_it_raise(event: object) -> None:
         {"alarmData": {"alarmName": "x", "configuration": event, "state": event}},
     ]
     assert all(isinstance(item, Alarm | NotAnAlarm) for one in inside for item in read(one))
-    assert with_numbers("x", event, event).endswith("x")
-    assert with_numbers("x", {"recentDatapoints": event, "threshold": event}).endswith("x")
+    assert said("x", event, event).text == "x"
+    assert said("x", {"recentDatapoints": event, "threshold": event}).text == "x"

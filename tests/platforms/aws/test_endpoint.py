@@ -325,13 +325,18 @@ def inbox(aws: Callable[[str], Any]) -> Callable[[str], Callable[[], list[dict[s
     return made
 
 
+WORSE = Reason("judge", "errors", "50% > 2% \u2260")
+BEGINS = Event(0.0, "000002-b", "weights", "b", numbers={"percent": 10}, weights={"v-a": 90, "v-b": 10})
+ENDS = Event(0.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 100, "v-b": 0})
+
+
 def test_an_event_is_published_as_json_to_a_queue_that_may_filter_by_its_attributes(
     aws: Callable[[str], Any], inbox: Callable[[str], Callable[[], list[dict[str, Any]]]]
 ) -> None:
     received = inbox('{"outcome": ["rolled_back", "failed"], "endpoint": ["endpoint"]}')
     notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
-    notify.send(Event(0.0, "000002-b", "weights", "b gets 10%: the endpoint is ready", {"v-a": 90, "v-b": 10}))
-    notify.send(Event(1.0, "000002-b", "rolled_back", "b rolled back: 50% > 2% \u2260", {"v-a": 100, "v-b": 0}))
+    notify.send(BEGINS)
+    notify.send(replace(ENDS, at=1.0))
     (message,) = received()
     document = json.loads(message["Message"])
     assert (message["Subject"], document["why"]) == ("endpoint: b rolled back", "50% > 2% \u2260")
@@ -345,7 +350,7 @@ def test_what_was_published_is_counted_by_kind_for_the_dashboard(
     inbox("{}")
     at = datetime.now(UTC).timestamp()
     notify = SnsNotify(aws, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint")
-    notify.send(Event(at, "000002-b", "rolled_back", "b rolled back: 50% > 2%", {"v-a": 100, "v-b": 0}))
+    notify.send(replace(ENDS, at=at))
     found = aws("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName="Events",
@@ -371,14 +376,14 @@ def test_that_an_event_cannot_be_counted_takes_it_from_nobody(
         return Deaf() if service == "cloudwatch" else aws(service)
 
     SnsNotify(some, "arn:aws:sns:us-east-1:123456789012:alerts", "endpoint").send(
-        Event(0.0, "000002-b", "promoted", "b is champion: it is not worse")
+        Event(0.0, "000002-b", "promoted", "b")
     )
     assert len(received()) == 1
 
 
 def test_without_a_topic_an_event_waits(aws: Callable[[str], Any]) -> None:
     with pytest.raises(Unreachable):
-        SnsNotify(aws, None, "endpoint").send(Event(0.0, "000002-b", "promoted", "b is champion: it is not worse"))
+        SnsNotify(aws, None, "endpoint").send(Event(0.0, "000002-b", "promoted", "b"))
 
 
 def test_a_controller_of_an_endpoint_that_was_never_released_says_there_is_nothing(journal: DynamoJournal) -> None:

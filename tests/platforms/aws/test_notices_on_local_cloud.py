@@ -10,11 +10,13 @@ import pytest
 
 from platforms.aws.endpoint import SnsNotify
 from rollout.core.state import Event
+from rollout.reason import Reason
 
 pytestmark = pytest.mark.e2e
 
-BEGINS = Event(0.0, "000002-b", "weights", "b gets 10%: the endpoint is ready", {"v-a": 90, "v-b": 10})
-ENDS = Event(1.0, "000002-b", "rolled_back", "b rolled back: errors worse: 50% > 2%", {"v-a": 100})
+WORSE = Reason("judge", "errors", "errors worse: 50% > 2%")
+BEGINS = Event(0.0, "000002-b", "weights", "b", numbers={"percent": 10}, weights={"v-a": 90, "v-b": 10})
+ENDS = Event(1.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 100})
 
 
 def inbox(cloud: Any, topic: str, name: str, **attributes: str) -> Callable[[], list[dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import pytest
 from rollout.core.fault import at_fault
 from rollout.core.plan import Plan, ReplayGate
 from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, Replayed, RolloutState, SkipTrial, Verdict
+from rollout.core.state import Phase, Replayed, RolloutState, Verdict
 from rollout.core.transitions import Rejected
 from rollout.reason import Reason
 from tests.simulator.platform import World
@@ -131,17 +130,3 @@ def test_an_archive_that_both_share_is_nobodys_own_fault(release: Make, rebuilt:
     both = (rebuilt("b"), release("a"))
     assert at_fault(f'Failed to extract model data from URL: "{release("a").archive_uri}".', both) is None
     assert at_fault("production variant v-b did not pass the ping health check", both) == rebuilt("b")
-
-
-def test_a_journal_that_named_recipes_is_read_by_the_ids_of_their_releases(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    recipe = "0123456789ab" + "c" * 52
-    old = replace(release("b"), id=recipe[:12], recipe=recipe)
-    world = served(error_rates={"v-a": 0.01, "v-b": 0.5})
-    state = challenge(world, old, plan)
-    state = replace(state, skip_trial=SkipTrial(old.id, PERSON))
-    value = json.loads(state.to_json())
-    value["rejected"] = {recipe: value["rejected"][old.id]}
-    value["waiver"] = {"recipe": recipe, "reason": value.pop("skip_trial")["reason"]}
-    assert RolloutState.from_json(json.dumps(value)) == state

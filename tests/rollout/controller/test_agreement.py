@@ -20,8 +20,8 @@ Make = Callable[[str], Release]
 Worlds = Callable[..., World]
 
 
-def noted(state: RolloutState, text: str) -> RolloutState:
-    return state.noting(0.0, "cleared", text)
+def noted(state: RolloutState, release: str) -> RolloutState:
+    return state.noting(0.0, "cleared", release)
 
 
 def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand(served: Worlds) -> None:
@@ -34,7 +34,7 @@ def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand(serve
         return noted(state, "mine")
 
     written = change(MemoryJournal(world), decide)
-    assert [event.text for event in written.history[-2:]] == ["another was first", "mine"]
+    assert [event.release for event in written.history[-2:]] == ["another was first", "mine"]
     assert (world.state, seen) == (written, [written.revision - 2, written.revision - 1])
 
 
@@ -55,7 +55,7 @@ def test_a_journal_that_keeps_changing_is_given_up(served: Worlds) -> None:
 
     with pytest.raises(Conflict, match="the journal of endpoint keeps changing"):
         change(MemoryJournal(world), decide)
-    assert "mine" not in {event.text for event in world.state.history}
+    assert "mine" not in {event.release for event in world.state.history}
 
 
 def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(

@@ -17,14 +17,15 @@ from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.release import Release
 from rollout.core.state import Event, Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.simulator.platform import World
 
 Make = Callable[[str], Release]
 Worlds = Callable[..., World]
-ROLLED_BACK = Event(
-    0.0, "000002-b", "rolled_back", "b rolled back: errors worse: 50% \u2260 2%", {"v-a": 100, "v-b": 0}
-)
+WORSE = Reason("judge", "errors", "errors worse: 50% \u2260 2%", {"margin": 0.02})
+ROLLED_BACK = Event(0.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 100, "v-b": 0})
+NUMBERS = {"step": 1.0, "percent": 10.0}
 
 
 def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> None:
@@ -62,7 +63,8 @@ def test_every_command_of_a_notice_names_its_stack() -> None:
         "skip_trial",
         "left_to_judge",
     ):
-        told = notice(Event(0.0, "000002-b", kind, "b: why"), "flight-delay-prod", Commands.of_stack("prod")).text
+        event = Event(0.0, "000002-b", kind, "b", reason=Reason("person", "ada", "why"), numbers=NUMBERS)
+        told = notice(event, "flight-delay-prod", Commands.of_stack("prod")).text
         assert re.findall(r"modelstack (?!--stack prod )", told) == []
         assert re.findall(r"pulumi up(?! --stack prod)", told) == []
 
@@ -72,6 +74,7 @@ def test_a_program_reads_the_same_as_json() -> None:
     assert json.loads(json.dumps(document)) == document
     assert (document["kind"], document["outcome"], document["release"]) == ("rolled_back", "rolled_back", "b")
     assert (document["what"], document["why"]) == ("b rolled back", "errors worse: 50% \u2260 2%")
+    assert (document["reason"]["name"], document["reason"]["numbers"]) == ("errors", {"margin": 0.02})
     assert document["weights"] == {"v-a": 100, "v-b": 0}
     assert "modelstack clear b" in document["next"][2]
 
@@ -86,7 +89,7 @@ def test_queues_and_functions_get_json_and_everybody_else_the_text() -> None:
 def test_only_the_event_that_ends_a_rollout_has_an_outcome_to_filter_by() -> None:
     ended = notice(ROLLED_BACK, "e").attributes
     assert ended == {"endpoint": "e", "kind": "rolled_back", "outcome": "rolled_back", "rollout_id": "000002-b"}
-    assert "outcome" not in notice(Event(0.0, "000002-b", "weights", "b gets 10%: ready"), "e").attributes
+    assert "outcome" not in notice(Event(0.0, "000002-b", "weights", "b", numbers=NUMBERS), "e").attributes
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served:
     rollout.follow(1500)
     rollout.approve(Reason("person", "ada", "looks well"))
     rollout.follow(1500)
-    rollout.roll_back(Reason("person", "ada", "asked for by ada: looks odd"))
+    rollout.roll_back(Reason("person", "ada", "looks odd", kind=Kind.TAKEN_BACK))
     rollout.follow(600)
     rollout.release(release("c"), "pair-ac", plan)
     rollout.release(release("d"), "pair-ad", plan)

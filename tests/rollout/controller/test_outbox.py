@@ -18,6 +18,7 @@ from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 Make = Callable[[str], Release]
 Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+BOTH_FAIL = Reason("alarm", "v-b-5xx", "both fail")
 
 
 def challenge(world: World, release: Make, plan: Plan) -> None:
@@ -75,8 +76,8 @@ def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
     box = Outbox(MemoryJournal(world), MemoryNotify(world), world.clock)
     before, trial = world.state, world.state.rollout_id
     for rollout_id in (trial, trial, "000000-older"):
-        box.note(rollout_id, "left_to_judge", "both fail")
-    assert [event.text for event in world.sent if event.kind == "left_to_judge"] == ["both fail"]
+        box.note(rollout_id, "left_to_judge", "b", BOTH_FAIL)
+    assert [event.reason for event in world.sent if event.kind == "left_to_judge"] == [BOTH_FAIL]
     assert (world.state.phase, world.state.weights) == (before.phase, before.weights)
 
 
@@ -96,5 +97,5 @@ def test_news_are_told_though_another_controller_writes_at_the_same_time(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "write", overtaken)
-        Outbox(journal, MemoryNotify(world), world.clock).note(world.state.rollout_id, "left_to_judge", "both fail")
+        Outbox(journal, MemoryNotify(world), world.clock).note(world.state.rollout_id, "left_to_judge", "b", BOTH_FAIL)
     assert [event.kind for event in world.sent].count("left_to_judge") == 1

@@ -17,6 +17,7 @@ from rollout.core.state import Phase, RolloutState, Verdict
 from rollout.reason import Reason
 
 Make = Callable[[str], Release]
+RINGS = Reason("alarm", "5xx", "too many")
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def baking(release: Make, plan: Plan) -> RolloutState:
 
 
 def decided(state: RolloutState, phase: Phase, outcome: str = "rolled_back") -> RolloutState:
-    verdict = Verdict(outcome, Reason("alarm", "5xx", "too many"), "000002-b", "b", "b-recipe", "sha256:b", 0)  # pyright: ignore[reportArgumentType]
+    verdict = Verdict(outcome, RINGS, "000002-b", "b", "b-recipe", "sha256:b", 0)  # pyright: ignore[reportArgumentType]
     weights = {"v-a": 0, "v-b": 100} if phase is Phase.PROMOTING else {"v-a": 100, "v-b": 0}
     return replace(state, phase=phase, decided=verdict, weights=weights)
 
@@ -90,7 +91,7 @@ def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: R
     back = decided(baking, Phase.ROLLING_BACK)
     assert isinstance(due(back, live(now={"v-a": 90, "v-b": 10}), None, 0), SetWeights)
     emptied = live(now={"v-a": 100, "v-b": 0})
-    assert due(back, emptied, None, 0) == SetApproval("arn:b", "Rejected", "too many")
+    assert due(back, emptied, None, 0) == SetApproval("arn:b", "Rejected", RINGS)
     assert due(back, emptied, "Rejected", 0) == UseConfig("solo-a", None)
     moving = live(now={"v-a": 100, "v-b": 0}, status="changing")
     assert isinstance(due(back, moving, "Rejected", 0), Wait)
@@ -115,7 +116,7 @@ def test_a_withdrawn_challenger_is_not_rejected(baking: RolloutState) -> None:
 def test_a_challenger_that_failed_through_no_fault_of_its_own_is_not_left_approved(baking: RolloutState) -> None:
     back = decided(baking, Phase.ROLLING_BACK, "failed")
     emptied = live(now={"v-a": 100, "v-b": 0})
-    assert due(back, emptied, "Approved", 0) == SetApproval("arn:b", "PendingManualApproval", "too many")
+    assert due(back, emptied, "Approved", 0) == SetApproval("arn:b", "PendingManualApproval", RINGS)
     assert due(back, emptied, "PendingManualApproval", 0) == UseConfig("solo-a", None)
 
 
@@ -156,7 +157,7 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     assert isinstance(due(going, asked, None, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
     assert due(going, alone, None, 0) == SetApproval(
-        "arn:b", "Approved", "too many", going.challenger.id if going.challenger else None
+        "arn:b", "Approved", RINGS, going.challenger.id if going.challenger else None
     )
     assert isinstance(due(going, alone, "Approved", 0), UseConfig)
     done = due(going, live("solo-b", {"v-b": 1.0}), "Approved", 9)

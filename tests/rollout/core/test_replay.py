@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rollout.core.plan import ReplayGate
-from rollout.core.replay import Answer, Examined, examine, judged_replay, replay_text, summed, unchecked
+from rollout.core.replay import Answer, Examined, examine, judged_replay, outcome, summed, unchecked
 from rollout.core.state import Replayed
 
 SAME = Examined("same")
@@ -151,9 +151,11 @@ def test_the_outcome_tells_which_records_could_not_be_read() -> None:
     unreadable = {"the line is no JSON": 2, "captureData: got list, expected an object": 1}
     gate = ReplayGate(requests=1, min_requests=1)
     passed_over = "(3 captured records cannot be read: 2 times the line is no JSON, 1 times captureData: got list"
-    assert replay_text(gate, summed([Answer(SAME, 1.0)])) == "1 captured requests replayed: 0 errors, 0 other decisions"
+    assert (
+        outcome(gate, summed([Answer(SAME, 1.0)])).text == "1 captured requests replayed: 0 errors, 0 other decisions"
+    )
     for answers in ([], [Answer(SAME, 1.0)]):
-        assert passed_over in replay_text(gate, summed(answers, unreadable))
+        assert passed_over in outcome(gate, summed(answers, unreadable)).text
 
 
 @pytest.mark.parametrize("requests", [0, 1, 19])
@@ -161,11 +163,14 @@ def test_too_few_requests_are_no_pass_and_no_failure_while_the_gate_waits(reques
     gate, seen = ReplayGate(), Replayed(requests, requests, 0, 9.0)
     assert gate.waits(requests)
     assert judged_replay(gate, seen) is None
-    assert unchecked(gate, seen) == (
+    few = unchecked(gate, seen)
+    assert few is not None
+    assert few.numbers == {"requests": requests, "min_requests": 20}
+    assert few.text == (
         f"the replay gate could not be checked: only {requests} captured requests were there to replay, at least 20 "
         "are needed (replay.min_requests); it waits for more"
     )
-    assert replay_text(gate, seen).endswith("it waits for more")
+    assert outcome(gate, seen).text.endswith("it waits for more")
 
 
 def test_too_few_requests_that_may_pass_are_judged_as_far_as_they_go_and_told() -> None:
@@ -175,13 +180,15 @@ def test_too_few_requests_that_may_pass_are_judged_as_far_as_they_go_and_told() 
     failed = judged_replay(gate, Replayed(3, 3, 0, None))
     assert failed is not None
     assert failed.name == "errors"
-    assert unchecked(gate, Replayed(3, 0, 0, None)).endswith("on_too_few: pass lets it through")
+    few = unchecked(gate, Replayed(3, 0, 0, None))
+    assert few is not None
+    assert few.text.endswith("on_too_few: pass lets it through")
 
 
 def test_as_many_requests_as_are_needed_are_judged_and_nothing_is_missing() -> None:
     gate = ReplayGate()
     assert not gate.waits(20)
-    assert unchecked(gate, Replayed(20, 0, 0, None)) == unchecked(gate, None) == unchecked(None, None) == ""
+    assert unchecked(gate, Replayed(20, 0, 0, None)) is unchecked(gate, None) is unchecked(None, None) is None
     failed = judged_replay(gate, Replayed(20, 1, 0, None))
     assert failed is not None
     assert failed.name == "errors"

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from rollout.core.plan import Plan, Step
+from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import HISTORY, RolloutState, StateError, Verdict
-from rollout.judge.metrics import Metric
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.simulator.platform import World
 
@@ -30,8 +29,8 @@ def test_every_state_of_a_rollout_survives_json(
 
 def test_a_state_of_a_newer_program_is_refused_not_guessed() -> None:
     value = json.loads(RolloutState("endpoint").to_json())
-    with pytest.raises(StateError, match="version 3, this program reads 2"):
-        RolloutState.from_json(json.dumps({**value, "version": 3}))
+    with pytest.raises(StateError, match="version 2, this program reads 1"):
+        RolloutState.from_json(json.dumps({**value, "version": 2}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "phase": "dancing"}'])
@@ -52,9 +51,9 @@ def test_a_release_without_a_name_is_refused_by_field(release: Callable[[str], R
 def test_history_keeps_its_tail_only() -> None:
     state = RolloutState("endpoint")
     for number in range(HISTORY + 5):
-        state = state.noting(number, "weights", str(number))
+        state = state.noting(number, "cleared", str(number))
     assert len(state.history) == len(state.outbox) == HISTORY
-    assert state.history[-1].text == str(HISTORY + 4)
+    assert state.history[-1].release == str(HISTORY + 4)
 
 
 def test_releases_and_configs_list_all_that_a_rollback_would_need(
@@ -71,19 +70,8 @@ def test_releases_and_configs_list_all_that_a_rollback_would_need(
 
 
 def test_a_verdict_survives_json_with_its_numbers() -> None:
-    reason = Reason("judge", "error rate", "worse", {"margin": 0.02})
+    beside = Reason("replay", "requests", numbers={"requests": 3.0}, kind=Kind.REPLAY_UNCHECKED)
+    reason = Reason("judge", "errors", "", {"margin": 0.02}, Kind.WORSE, {"metric_kind": "rate"}, beside)
     verdict = Verdict("rolled_back", reason, "000001-b", "b", "recipe", "sha256:b", 12.5)
     state = RolloutState("endpoint", verdict=verdict, rejected={"b": verdict})
-    assert RolloutState.from_json(state.to_json()).rejected["b"].reason.numbers == {"margin": 0.02}
-
-
-def test_a_state_of_the_first_version_is_read_with_its_error_margin_as_a_metric() -> None:
-    value = json.loads(replace(RolloutState("endpoint"), plan=Plan(steps=(Step(10, 30),))).to_json())
-    old = {name: item for name, item in value.items() if name not in NEW_IN_2}
-    kept = ("steps", "min_requests", "alpha", "max_seconds", "on_timeout", "window_seconds", "settle_seconds")
-    old["plan"] = {name: value["plan"][name] for name in (*kept, "watch_seconds")} | {"error_margin": 0.07}
-    plan = RolloutState.from_json(json.dumps({**old, "version": 1})).plan
-    assert plan == Plan(steps=(Step(10, 30),), metrics=(Metric("errors", "rate", 0.07),))
-
-
-NEW_IN_2 = ("shadow_config", "approved", "paused_at", "paused_seconds", "pivots", "replayed", "skip_trial")
+    assert RolloutState.from_json(state.to_json()).rejected["b"].reason == reason

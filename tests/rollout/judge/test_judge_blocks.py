@@ -120,7 +120,7 @@ any_tallies = st.builds(Tally, st.integers(-1, 20), odd, odd)
 @given(st.sampled_from([ERRORS, LOSS, SCORE]), st.lists(st.one_of(any_tallies, ones), max_size=5))
 def test_a_column_fits_only_if_every_window_does(metric: Metric, seen: list[Tally]) -> None:
     if fit(metric, Column.of(seen)):
-        assert [unfit(metric, tally) for tally in seen] == [""] * len(seen)
+        assert [unfit(metric, tally) for tally in seen] == [{}] * len(seen)
 
 
 @pytest.mark.parametrize("metric", [ERRORS, LOSS, SCORE], ids=lambda metric: metric.name)
