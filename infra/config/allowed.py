@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -31,29 +31,60 @@ class Allowed:
     words: str
 
 
-class Wrong(ValueError):
-    """Problems below a field, each with its path and value below that field, and what is wrong."""
+NOTHING: Any = object()
+"""The value of a field that is not given."""
 
-    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong value of the config.
+
+    Attributes:
+        path: The field, as the file has it; of one that a validator finds, below the validated field.
+        why: What is wrong with it, or what is allowed.
+        value: What was given; `NOTHING` where no value is to be shown.
+        default: Whether the value was not given, but is the field's default.
+        missing: Whether the field must be given, and is not.
+    """
+
+    path: str
+    why: str
+    value: Any = NOTHING
+    default: bool = False
+    missing: bool = False
+
+    def under(self, where: str) -> Problem:
+        """The same, of a field that lies below another."""
+        return replace(self, path=f"{where}{self.path}")
+
+    def __str__(self) -> str:
+        """As a line for a person."""
+        value = "" if self.value is NOTHING else _shown(self.value)
+        return f"{self.path}{value}{' (the default)' * self.default}{' is missing' * self.missing}: {self.why}"
+
+
+class Wrong(ValueError):
+    """Problems below a field that is validated."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(*problems)
         self.problems = problems
 
 
-def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> list[str]:
-    """A line for each wrong value.
+def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> list[Problem]:
+    """Each wrong value.
 
     Args:
         error: What pydantic found.
         namespace: Stands before every field.
         root: The model that was validated.
     """
-    return [line for item in error.errors(include_url=False) for line in _lines(item, namespace, root)]
+    return [found for item in error.errors(include_url=False) for found in _problems(item, namespace, root)]
 
 
-def unknown(where: str, value: Any, known: Iterable[str]) -> str:
-    """The line for a field that there is not."""
-    name = where.rpartition(".")[2].rpartition(":")[2]
-    return f"{where}{shown(value)}: no such field; allowed are {one_of(name, known)}"
+def unknown(where: str, name: str, value: Any, known: Iterable[str]) -> Problem:
+    """That there is no such field."""
+    return Problem(where, f"no such field; allowed are {one_of(name, known)}", value)
 
 
 def no_metric(name: str, known: Iterable[str]) -> str:
@@ -63,44 +94,55 @@ def no_metric(name: str, known: Iterable[str]) -> str:
 
 def one_of(name: str, known: Iterable[str]) -> str:
     """The known names, and the one that may have been meant."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return ", ".join(names) + (f"; did you mean {close[0]!r}?" if close else "")
+    return ", ".join(known) + meant(name, known)
 
 
-def shown(value: Any) -> str:
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which known name may have been meant, to stand after a sentence; empty when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _shown(value: Any) -> str:
     """A value as it may stand in the file, after ` = `, cut where a line would become too long to read."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return f" = {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
 
 
-def _lines(item: Any, namespace: str, root: type[BaseModel]) -> list[str]:
+def _problems(item: Any, namespace: str, root: type[BaseModel]) -> list[Problem]:
     location: Location = tuple(part for part in item["loc"] if part != KEY)
     kind, rules, path = _at(location, root)
-    where = f"{namespace}:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
-    given = where + shown(item["input"])
+    where, value = _where(namespace, path), item["input"]
     if item["type"] == "extra_forbidden":
         owner, *_ = _at(location[:-1], root)
         section = _core(owner, [])[0]
-        replaced = getattr(section, "REPLACED", {}).get(path[-1])
-        return [f"{given}: {replaced}" if replaced else unknown(where, item["input"], _fields(section))]
+        name = str(location[-1])
+        replaced = getattr(section, "REPLACED", {}).get(name)
+        return [Problem(where, replaced, value) if replaced else unknown(where, name, value, _fields(section))]
     if item["type"] == "missing":
-        return [f"{where} is missing: allowed is {_words(kind, rules)}"]
+        return [Problem(where, f"allowed is {_words(kind, rules)}", missing=True)]
     if item["type"].startswith("union_tag_"):
-        return [_tag(where, item["input"], list(_members(_core(kind, rules)[0])))]
+        return [_tag(where, value, list(_members(_core(kind, rules)[0])))]
     if item["type"] == "value_error":
-        reason = item["ctx"]["error"]
-        if isinstance(reason, Wrong):
-            return [f"{where}{below}: {text}" for below, text in reason.problems]
-        return [f"{where if KEY in item['loc'] else given}: {reason}"]
-    return [f"{given}: allowed is {_words(kind, rules)}"]
+        return _raised(item["ctx"]["error"], where, NOTHING if KEY in item["loc"] else value)
+    return [Problem(where, f"allowed is {_words(kind, rules)}", value)]
 
 
-def _tag(where: str, given: Any, known: Sequence[str]) -> str:
-    """The line for a section of several kinds that is of none of them."""
+def _raised(error: ValueError, where: str, value: Any) -> list[Problem]:
+    """What a validator of a section found."""
+    below = error.problems if isinstance(error, Wrong) else [Problem("", str(error), value)]
+    return [problem.under(where) for problem in below]
+
+
+def _where(namespace: str, path: Location) -> str:
+    return f"{namespace}:" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+
+
+def _tag(where: str, given: Any, known: Sequence[str]) -> Problem:
+    """That a section of several kinds is of none of them."""
     if TAG not in given:
-        return f"{where}.{TAG} is missing: allowed is one of {', '.join(known)}"
-    return f"{where}.{TAG}{shown(given[TAG])}: allowed is one of {one_of(str(given[TAG]), known)}"
+        return Problem(f"{where}.{TAG}", f"allowed is one of {', '.join(known)}", missing=True)
+    return Problem(f"{where}.{TAG}", f"allowed is one of {one_of(str(given[TAG]), known)}", given[TAG])
 
 
 def what_is_allowed(location: Location, root: type[BaseModel]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 
+from infra.config.allowed import Problem
 from monitoring.labels.quality import Form, UnreadableForm
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, reported
@@ -85,12 +86,18 @@ def can_retrain() -> bool:
     )
 
 
-def wrong_parameters(parameters: Mapping[str, Any]) -> list[str]:
-    """What is wrong with parameters, one line each, by the model's own rules."""
+def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with parameters, by the model's own rules: it tells each in a line, `name: what is wrong`."""
     try:
         check_parameters(ROOT, parameters)
     except RecipeError as error:
-        return str(error).splitlines()
+        lines = [line.partition(": ") for line in str(error).splitlines()]
+        return [
+            Problem(f".{name}", why, parameters[name])
+            if name in parameters and why
+            else Problem("", f"{name}{colon}{why}")
+            for name, colon, why in lines
+        ]
     return []
 
 

@@ -1,6 +1,6 @@
 """Which metrics can never show what a promotion needs? Said before anything changes: such a trial would never end.
 
-A problem is a path below `judge` or `judge.metrics`, with its value, and what is allowed.
+Problems are of fields below `judge` or `judge.metrics`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from infra.config.allowed import shown
+from infra.config.allowed import Problem
 from rollout.core import catalogue
 from rollout.judge.metrics import Metric
 
@@ -28,7 +28,7 @@ class Given(Protocol):
         ...
 
 
-def not_better(metrics: Iterable[Metric]) -> tuple[str, str] | None:
+def not_better(metrics: Iterable[Metric]) -> Problem | None:
     """Why `promote_when: better` can never be met; None when it can.
 
     Of a quantile with a margin only "not worse" can be shown, as its counts are those of answers slower than the margin
@@ -36,22 +36,23 @@ def not_better(metrics: Iterable[Metric]) -> tuple[str, str] | None:
     """
     if any(metric.prove and (metric.kind != "quantile" or metric.margin == 0) for metric in metrics):
         return None
-    return (
-        f".promote_when{shown('better')}",
+    return Problem(
+        ".promote_when",
         "no metric with prove: true can be shown better, as of a latency with a margin only `not worse` can; allowed "
         "is not_worse, or prove: true on a rate, a mean, or a latency with margin 0",
+        "better",
     )
 
 
-def without_capture(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+def without_capture(metrics: Mapping[str, Given]) -> list[Problem]:
     """What is to be proven by captured answers while none is captured."""
     text = (
         "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
     )
-    return [(where, text) for name, where in _to_prove(metrics) if name in CAPTURED]
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in CAPTURED]
 
 
-def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[tuple[str, str]]:
+def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[Problem]:
     """What is to be proven by labels that say nothing of this model's answers.
 
     Args:
@@ -60,10 +61,10 @@ def unanswered(metrics: Mapping[str, Given], losses: Sequence[str]) -> list[tupl
     """
     can = f"labels of its answers give {' and '.join(losses)}" if losses else "it says nothing of its answers"
     text = f"by model/answer.json, {can}, so no such value will come; allowed is false"
-    return [(where, text) for name, where in _to_prove(metrics) if name in LABELLED and name not in losses]
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in LABELLED and name not in losses]
 
 
-def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
+def in_shadow(metrics: Mapping[str, Given]) -> list[Problem]:
     """What is to be proven in a shadow step, though nothing can be known of it there.
 
     The platform counts what a shadow answers, and labels are joined with its answers as with the champion's.
@@ -72,11 +73,15 @@ def in_shadow(metrics: Mapping[str, Given]) -> list[tuple[str, str]]:
         "in a shadow step no service sees the challenger's answers, so none publishes a metric of them; allowed is "
         "false, or a strategy without shadow"
     )
-    return [(where, text) for name, where in _to_prove(metrics) if name not in catalogue.KNOWN]
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name not in catalogue.KNOWN]
 
 
-def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, str]]:
-    """The name of each metric that must be proven, and where that stands."""
+def _to_prove(metrics: Mapping[str, Given]) -> Iterator[tuple[str, Given]]:
+    """Each metric that must be proven."""
     for name, given in metrics.items():
         if given.of(name).prove:
-            yield name, f".{name}.prove{shown(True)}{'' if given.prove else ' (the default)'}"
+            yield name, given
+
+
+def _proof(name: str, given: Given, why: str) -> Problem:
+    return Problem(f".{name}.prove", why, True, default=not given.prove)

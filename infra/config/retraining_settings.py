@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config.allowed import Allowed, Wrong, shown
+from infra.config.allowed import Allowed, Problem, Wrong
 from infra.config.section import Section
 from retraining.rules import Rules
 
@@ -81,7 +81,7 @@ class RetrainingSettings(Section):
     def _met(self) -> Self:
         if self.every_days is not None and self.every_days < self.cool_down_days:
             text = f"the cool-down lasts {self.cool_down_days} days; allowed is {self.cool_down_days} or more, or null"
-            raise Wrong([(f".every_days{shown(self.every_days)}", text)])
+            raise Wrong([Problem(".every_days", text, self.every_days)])
         return self
 
     def rules(self) -> Rules:

@@ -10,7 +10,6 @@ What can never end in a verdict is refused too.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.config import provable
-from infra.config.allowed import Wrong, one_of, shown
+from infra.config.allowed import Problem, Wrong, meant
 from infra.config.section import Section
 from infra.config.whole_numbers import whole
 from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail
@@ -35,10 +34,9 @@ from rollout.core.plan import (
     ReplayGate,
     Step,
 )
-from rollout.judge.metrics import Metric
+from rollout.judge.metrics import Metric, MetricError
 
 BAKE = "The least time at this weight."
-_REFUSED = re.compile(r"^rollout\.[\w.]+: got .+?(?P<more>; .+)?(?P<rule>, allowed .+)$", re.DOTALL)
 
 
 class StepSettings(Section):
@@ -229,18 +227,18 @@ class JudgeSettings(Section):
     @field_validator("metrics")
     @classmethod
     def _judgeable(cls, metrics: dict[str, MetricSettings]) -> dict[str, MetricSettings]:
-        wrong: list[tuple[str, str]] = []
+        wrong: list[Problem] = []
         made: list[Metric] = []
         for name, settings in metrics.items():
             try:
                 made.append(settings.of(name))
-            except ValueError as error:
-                wrong.append(_of_metric(name, settings.given(), str(error)))
+            except (MetricError, catalogue.UnknownMetric) as error:
+                wrong.append(_of_metric(name, settings.given(), error))
         if not wrong:
             try:
                 Plan((Step(1, 0),), metrics=tuple(made))
             except PlanError as error:
-                raise ValueError(_rule(error)) from None
+                raise ValueError(error.rule) from None
         if wrong:
             raise Wrong(wrong)
         return metrics
@@ -253,18 +251,15 @@ class JudgeSettings(Section):
         return self
 
 
-def _of_metric(name: str, given: Mapping[str, Any], told: str) -> tuple[str, str]:
-    """What is wrong with a metric, as a path below the metrics and a text."""
-    text = told.removeprefix(f"metric {name!r}: ")
-    if name not in catalogue.KNOWN and text == told:
-        _, _, meant = one_of(name, catalogue.KNOWN).rpartition("; ")
-        return f".{name}", told + (f"; {meant}" if meant.startswith("did you mean") else "")
-    field, _, rest = text.partition(" is ")
-    if rest.startswith("missing; "):
-        return f".{name}.{field}", rest.partition("; ")[2]
-    if field in given and "; " in rest:
-        return f".{name}.{field}{shown(whole(given[field]))}", rest.partition("; ")[2]
-    return f".{name}{shown(whole(given))}", text
+def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalogue.UnknownMetric) -> Problem:
+    """What is wrong with a metric, below the metrics."""
+    if isinstance(error, catalogue.UnknownMetric):
+        return Problem(f".{name}", f"{error}{meant(name, catalogue.KNOWN)}")
+    if error.missing:
+        return Problem(f".{name}.{error.field}", error.expected)
+    if error.field in given:
+        return Problem(f".{name}.{error.field}", error.expected, whole(given[error.field]))
+    return Problem(f".{name}", error.told, whole(given))
 
 
 class ReplaySettings(Section):
@@ -332,13 +327,12 @@ class InfrastructureSettings(Section):
         """
         return guardrail(self.kind, self.percent, self.bake_seconds, alarms, instances)
 
-    def refused(self, instances: int) -> tuple[str, str] | None:
-        """What SageMaker would refuse of it, as a path and what is allowed; None when it would not."""
+    def refused(self, instances: int) -> Problem | None:
+        """What SageMaker would refuse of it; None when it would not."""
         try:
             self.guard((), instances)
         except PlanError as error:
-            field = str(error).partition(":")[0].rpartition(".")[2]
-            return f".{field}{shown(getattr(self, field))}", _rule(error)
+            return Problem(error.field.removeprefix("infrastructure"), error.rule, error.value)
         return None
 
 
@@ -406,7 +400,7 @@ class RolloutSettings(Section):
     def _provable(self) -> Self:
         wrong = provable.in_shadow(self.judge.metrics) if self.copied is not None else []
         if wrong:
-            raise Wrong([(f".judge.metrics{where}", text) for where, text in wrong])
+            raise Wrong([problem.under(".judge.metrics") for problem in wrong])
         return self
 
     @property
@@ -443,7 +437,7 @@ class RolloutSettings(Section):
             max_failed=max_failed,
         )
 
-    def too_short(self, window_seconds: int) -> tuple[str, str] | None:
+    def too_short(self, window_seconds: int) -> Problem | None:
         """Why the trial can never end in time; None when it can.
 
         A step is left on requests of a window that began in it and has settled, so it takes a window and its settling
@@ -454,23 +448,16 @@ class RolloutSettings(Section):
         needed = [max(step.bake_seconds, least) for step in plan.steps]
         if plan.at_once or sum(needed) < plan.max_seconds:
             return None
-        return (
-            f"max_minutes{shown(whole(self.max_minutes))}",
+        return Problem(
+            ".max_minutes",
             f"the steps take {_summed(needed)} s at least, as each is judged on a whole window of "
             f"monitoring.period_seconds = {window_seconds} s that ended {plan.settle:g} s ago; {_above(sum(needed))}",
+            whole(self.max_minutes),
         )
 
 
 def _only_copies(strategy: object) -> bool:
     return isinstance(strategy, Shadow) and strategy.then is None
-
-
-def _rule(error: PlanError) -> str:
-    """What a plan's refusal allows, without the field and the value, which stand before it here."""
-    found = _REFUSED.match(str(error))
-    if found is None:
-        return str(error)
-    return f"{found['more'] or ''}{found['rule']}".removeprefix("; ").removeprefix(", ")
 
 
 def _summed(seconds: Sequence[float]) -> str:

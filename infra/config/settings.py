@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from infra.config import checkout
-from infra.config.allowed import Allowed, Wrong, no_metric, problems, shown, unknown
+from infra.config.allowed import Allowed, Problem, Wrong, no_metric, problems, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
@@ -35,6 +35,7 @@ from infra.config.target import is_local, wrong_region
 from infra.config.whole_numbers import whole
 
 NAMESPACE = "modelstack"
+_METRICS = "rollout.judge.metrics"
 LONGEST_PREFIX = 40
 
 
@@ -107,17 +108,8 @@ class ModelSettings(Section):
     def _understood(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         wrong = checkout.wrong_parameters(parameters)
         if wrong:
-            raise Wrong([_below(line, parameters) for line in wrong])
+            raise Wrong(wrong)
         return parameters
-
-
-def _below(line: str, parameters: Mapping[str, JsonValue]) -> tuple[str, str]:
-    """What the model says of a parameter, `name: text`, as a path below the parameters and a text."""
-    name, _, text = line.partition(": ")
-    if name not in parameters:
-        return "", line
-    value = parameters[name]
-    return f".{name}{shown(value)}", text.removeprefix(f"{value!r} is not allowed: ")
 
 
 class ServingSettings(Section):
@@ -299,30 +291,28 @@ class Settings(Section):
     def _together(self, info: ValidationInfo) -> Self:
         wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances(), *self._of_retraining(_stack(info))]
         short = self.rollout.too_short(self.monitoring.period_seconds)
-        wrong += [(f"rollout.{short[0]}", short[1])] if short else []
+        wrong += [short.under("rollout")] if short else []
         if wrong:
             raise Wrong(wrong)
         return self
 
-    def _of_capture(self) -> list[tuple[str, str]]:
+    def _of_capture(self) -> list[Problem]:
         """What is asked of captured answers when nothing is captured."""
         rollout = self.rollout
         if self.serving.capture_percent:
             return []
-        wrong = [(f"rollout.judge.metrics{where}", text) for where, text in without_capture(rollout.judge.metrics)]
+        wrong = [problem.under(_METRICS) for problem in without_capture(rollout.judge.metrics)]
         if rollout.replay is not None and "replay" in rollout.model_fields_set:
-            given = shown(whole(rollout.replay.model_dump(exclude_unset=True)))
-            wrong.append(
-                (f"rollout.replay{given}", "serving.capture_percent is 0, so nothing is captured; allowed is null")
-            )
+            given = whole(rollout.replay.model_dump(exclude_unset=True))
+            why = "serving.capture_percent is 0, so nothing is captured; allowed is null"
+            wrong.append(Problem("rollout.replay", why, given))
         return wrong
 
-    def _of_answers(self) -> list[tuple[str, str]]:
+    def _of_answers(self) -> list[Problem]:
         """What is asked of labels that this model's answers have no part in."""
-        wrong = unanswered(self.rollout.judge.metrics, checkout.losses())
-        return [(f"rollout.judge.metrics{where}", text) for where, text in wrong]
+        return [problem.under(_METRICS) for problem in unanswered(self.rollout.judge.metrics, checkout.losses())]
 
-    def _of_retraining(self, stack: str) -> list[tuple[str, str]]:
+    def _of_retraining(self, stack: str) -> list[Problem]:
         """What retraining needs of the rest."""
         if not self.retraining.enabled:
             return []
@@ -335,23 +325,24 @@ class Settings(Section):
             wrong.append("serving.capture_percent is 0, so neither drift nor a moved concept is seen")
         if stack and not is_local(stack) and self.retraining.image is None:
             wrong.append("retraining.image is null, and there is no image that trains; `make image` builds one")
-        return [(f"retraining.enabled{shown(True)}", f"{why}; allowed is false") for why in wrong]
+        return [Problem("retraining.enabled", f"{why}; allowed is false", True) for why in wrong]
 
-    def _of_instances(self) -> list[tuple[str, str]]:
+    def _of_instances(self) -> list[Problem]:
         """What SageMaker refuses of so many instances, and refuses or passes over on Inf1 ("Exclusions")."""
         if not self.serving.instance_type.startswith("ml.inf1."):
             guard = self.rollout.infrastructure
             refused = guard.refused(self.serving.instance_count) if guard else None
-            return [(f"rollout.infrastructure{refused[0]}", refused[1])] if refused else []
-        where = f"serving.instance_type{shown(self.serving.instance_type)}"
-        wrong: list[tuple[str, str]] = []
+            return [refused.under("rollout.infrastructure")] if refused else []
+        wrong: list[str] = []
         if self.rollout.copied is not None:
-            text = "SageMaker has no shadow variants on Inf1; allowed is another type, or another rollout.strategy"
-            wrong.append((where, text))
+            wrong.append(
+                "SageMaker has no shadow variants on Inf1; allowed is another type, or another rollout.strategy"
+            )
         if self.rollout.infrastructure is not None:
-            text = "SageMaker passes guardrails over on Inf1; allowed is another type, or rollout.infrastructure: null"
-            wrong.append((where, text))
-        return wrong
+            wrong.append(
+                "SageMaker passes guardrails over on Inf1; allowed is another type, or rollout.infrastructure: null"
+            )
+        return [Problem("serving.instance_type", why, self.serving.instance_type) for why in wrong]
 
     @classmethod
     def load(cls, config: Mapping[str, str], stack: str) -> Settings:
@@ -366,12 +357,12 @@ class Settings(Section):
         """
         given = {key: _value(text) for key, text in sorted(config.items()) if key.startswith(f"{NAMESPACE}:")}
         wrong = [
-            unknown(key, value, cls.model_fields)
-            for key, value in given.items()
-            if key.partition(":")[2] not in cls.model_fields
+            unknown(key, name, given[key], cls.model_fields)
+            for key in given
+            if (name := key.partition(":")[2]) not in cls.model_fields
         ]
         if not re.fullmatch(r"[a-z0-9-]+", stack):
-            wrong.append(f"stack name {stack!r}: allowed are lower-case letters, digits and hyphens")
+            wrong.append(Problem(f"stack name {stack!r}", "allowed are lower-case letters, digits and hyphens"))
         region = wrong_region(config.get("aws:region"))
         wrong += [region] if region else []
         # A section that is not set is checked too: its defaults may not suit this stack.

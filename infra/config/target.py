@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.config.allowed import one_of, shown
+from infra.config.allowed import Problem, one_of
 
 LOCAL = "local"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -41,16 +41,15 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
         )
 
 
-def wrong_region(region: str | None) -> str | None:
+def wrong_region(region: str | None) -> Problem | None:
     """What is wrong with `aws:region`; None when it is a region of AWS."""
     if not region:
-        return (
-            "aws:region is missing: allowed is a region of AWS. Set it, such as: pulumi config set aws:region us-east-1"
-        )
+        how = "Set it, such as: pulumi config set aws:region us-east-1"
+        return Problem("aws:region", f"allowed is a region of AWS. {how}", missing=True)
     known = regions()
     if region in known:
         return None
-    return f"aws:region{shown(region)}: allowed is a region of AWS: {one_of(region, known)}"
+    return Problem("aws:region", f"allowed is a region of AWS: {one_of(region, known)}", region)
 
 
 def regions() -> list[str]:

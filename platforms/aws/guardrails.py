@@ -38,10 +38,9 @@ def guardrail(
     Raises:
         PlanError: SageMaker would refuse it; the message holds the arithmetic.
     """
-    field = "rollout.infrastructure"
     known = get_args(GuardKind)
     if kind not in known:
-        raise PlanError(f"{field}.kind: got {kind!r}, allowed is one of {', '.join(known)}")
+        raise _refused("kind", kind, f"allowed is one of {', '.join(known)}")
     chosen: GuardKind = next(item for item in known if item == kind)
     low, high = {
         "all_at_once": (1, EVERYTHING),
@@ -50,16 +49,15 @@ def guardrail(
         "rolling": (ROLLING_LEAST, ROLLING_MOST),
     }[kind]
     if not low <= percent <= high:
-        raise PlanError(f"{field}.percent: got {percent}, allowed for {kind} is {low} to {high} percent")
+        raise _refused("percent", percent, f"allowed for {kind} is {low} to {high} percent")
     if not 0 <= bake_seconds <= WAIT_MOST:
-        raise PlanError(f"{field}.bake_seconds: got {bake_seconds}, allowed is 0 to {WAIT_MOST} s for each step")
+        raise _refused("bake_seconds", bake_seconds, f"allowed is 0 to {WAIT_MOST} s for each step")
     if len(alarms) > ALARMS_MOST:
-        raise PlanError(f"{field}.alarms: got {len(alarms)}, allowed is at most {ALARMS_MOST}")
+        raise _refused("alarms", len(alarms), f"allowed is at most {ALARMS_MOST}")
     if kind == "rolling" and instances < FEWEST_TO_ROLL:
-        raise PlanError(
-            f"{field}.kind: got 'rolling'; a batch is one instance at least, which is {EVERYTHING / instances:.0f}% of "
-            f"{instances}, allowed is at most {ROLLING_MOST}%: {FEWEST_TO_ROLL} instances, or another kind"
-        )
+        why = f"a batch is one instance at least, which is {EVERYTHING / instances:.0f}% of {instances}"
+        allowed = f"allowed is at most {ROLLING_MOST}%: {FEWEST_TO_ROLL} instances, or another kind"
+        raise _refused("kind", kind, allowed, why)
     # SageMaker waits after each part but the last; after the last, before it takes the old instances away; and after
     # every batch of instances that it replaces in place.
     batch = max(1, instances * percent // EVERYTHING)
@@ -68,10 +66,13 @@ def guardrail(
     total = waits * bake_seconds
     if total + START_UP > TOTAL_MOST:
         of = f" of {instances} instances, {batch} at a time," if kind == "rolling" else ""
-        raise PlanError(
-            f"{field}.bake_seconds: got {bake_seconds}; {kind} by {percent}%{of} has {waits} waits, and "
-            f"{waits} x {bake_seconds} s = {total} s, allowed is at most {TOTAL_MOST - START_UP} s in all "
-            f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
-        )
+        why = f"{kind} by {percent}%{of} has {waits} waits, and {waits} x {bake_seconds} s = {total} s"
+        less = f"({TOTAL_MOST} s less {START_UP} s for the instances to come up)"
+        allowed = f"allowed is at most {TOTAL_MOST - START_UP} s in all {less}"
+        raise _refused("bake_seconds", bake_seconds, allowed, why)
     # As long again for the instances to come up, within what SageMaker takes.
     return Guard(chosen, percent, bake_seconds, tuple(alarms), min(max(2 * total, TOTAL_LEAST), TOTAL_MOST))
+
+
+def _refused(field: str, value: object, allowed: str, why: str = "") -> PlanError:
+    return PlanError(f"infrastructure.{field}", value, allowed, why=why)

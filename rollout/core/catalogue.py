@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rollout.judge.metrics import Metric
+from rollout.judge.metrics import Metric, MetricError
 
 OWN = "modelstack"  # the namespace of what this project publishes itself
 EVENTS = "Events"  # counts what happened to releases, by `Event`: dashboards can show no journal
@@ -32,6 +32,19 @@ _HIGH = f"must be given: the greatest value of an observation{_WITHIN}"
 _LARGEST = f"must be given: the greatest error, which is `largest_error` of the model's answer.json{_WITHIN}"
 
 
+class UnknownMetric(ValueError):
+    """A name is none of `KNOWN`, and not all is given that a metric of the user's own needs.
+
+    Attributes:
+        needs: The fields that are missing.
+    """
+
+    def __init__(self, name: str, needs: Sequence[str]) -> None:
+        self.needs = needs
+        known = ", ".join(KNOWN)
+        super().__init__(f"metric {name!r} is none of {known}; a metric of your own needs {', '.join(needs)} too")
+
+
 def metric(name: str, **given: Any) -> Metric:
     """A metric by its name, with what the config gives over what is known of it.
 
@@ -42,26 +55,25 @@ def metric(name: str, **given: Any) -> Metric:
         given: Fields of `Metric`.
 
     Raises:
-        ValueError: A field is missing or not allowed; the message names it.
+        UnknownMetric: There is none of that name, and not all is given that one of the user's own needs.
+        MetricError: A field is missing or not allowed.
     """
     known = KNOWN.get(name)
     if known is not None:
         fixed = sorted({"kind", "quantile", "better", "namespace", "metric"} & given.keys())
         if fixed:
-            raise ValueError(f"metric {name!r}: {', '.join(fixed)} of a known metric cannot be given")
+            raise MetricError(name, f"{', '.join(fixed)} of a known metric cannot be given")
         _refuse_range(known.kind, name, given)
         return _in_its_unit(known, given) if name == "absolute_error" else replace(known, **given)
     missing = sorted({"kind", "margin", "namespace", "metric"} - given.keys())
     if given.get("kind") == "mean" and "high" not in given:
         if not missing:
-            raise ValueError(f"metric {name!r}: high is missing; {_HIGH}")
+            raise MetricError(name, _HIGH, field="high", missing=True)
         missing = sorted([*missing, "high"])
     if missing:
-        raise ValueError(
-            f"metric {name!r} is none of {', '.join(KNOWN)}; a metric of your own needs {', '.join(missing)} too"
-        )
+        raise UnknownMetric(name, missing)
     if given["kind"] == "quantile":
-        raise ValueError(f"metric {name!r}: kind is 'quantile', which only the latencies have; expected rate or mean")
+        raise MetricError(name, "only the latencies have it; expected rate or mean", field="kind", value="quantile")
     _refuse_range(given["kind"], name, given)
     return Metric(name, **given)
 
@@ -70,22 +82,21 @@ def _refuse_range(kind: str, name: str, given: Mapping[str, Any]) -> None:
     """Refuse a range that nothing looks at, or one that what is published does not keep to."""
     for field in ("low", "high"):
         if kind != "mean" and field in given:
-            raise ValueError(
-                f"metric {name!r}: {field} is {given[field]}; only a mean has low and high, this is a {kind}"
-            )
+            expected = f"only a mean has low and high, this is a {kind}"
+            raise MetricError(name, expected, field=field, value=given[field])
     if name != "log_loss":
         return
-    where, published = f"metric {name!r}", f"as its values are published within 0..{LOSS_MOST:g}"
+    published = f"as its values are published within 0..{LOSS_MOST:g}"
     if given.get("low", 0.0) > 0:
-        raise ValueError(f"{where}: low is {given['low']}; allowed is 0 or less, {published}")
+        raise MetricError(name, f"allowed is 0 or less, {published}", field="low", value=given["low"])
     if given.get("high", LOSS_MOST) < LOSS_MOST:
-        raise ValueError(f"{where}: high is {given['high']}; allowed is {LOSS_MOST:g} or more, {published}")
+        raise MetricError(name, f"allowed is {LOSS_MOST:g} or more, {published}", field="high", value=given["high"])
 
 
 def _in_its_unit(known: Metric, given: Mapping[str, Any]) -> Metric:
     """A known metric whose values have the unit of the labels; the margin that is known is a share of its range."""
     if "high" not in given:
-        raise ValueError(f"metric {known.name!r}: high is missing; {_LARGEST}")
+        raise MetricError(known.name, _LARGEST, field="high", missing=True)
     span = given["high"] - given.get("low", known.low)
     margin = known.margin * span if math.isfinite(span) and span > 0 else known.margin
     return replace(known, **{"margin": margin, **given})

@@ -23,11 +23,22 @@ LONGEST = 14 * 86_400  # seconds of a trial: metric stores keep minutes for 15 d
 
 
 class PlanError(ValueError):
-    """A plan holds a value that is not allowed; the message names field, value and what is allowed."""
+    """A plan holds a value that is not allowed; the message names field, value and what is allowed.
+
+    Attributes:
+        field: The field, below `rollout`.
+        value: What was given.
+        rule: Why it is not allowed, if that needs to be said, and what is.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str, *, why: str = "") -> None:
+        self.field, self.value = field, value
+        self.rule = f"{why}, {allowed}" if why else allowed
+        super().__init__(f"rollout.{field}: got {value!r}{'; ' if why else ', '}{self.rule}")
 
 
 def _refuse(field: str, value: object, allowed: str) -> PlanError:
-    return PlanError(f"rollout.{field}: got {value!r}, allowed is {allowed}")
+    return PlanError(field, value, f"allowed is {allowed}")
 
 
 def _number(field: str, value: object, low: float, high: float, *, whole: bool = False, unit: str = "") -> None:
@@ -262,7 +273,7 @@ def _part(field: str, value: object, kind: type[_T]) -> _T:
     except PlanError:
         raise
     except ValueError as error:
-        raise PlanError(f"rollout.{field}: {error}") from error
+        raise _refuse(field, cast(object, value), f"{_shape(kind)}; {error}") from error
 
 
 def _shape(kind: type[Any]) -> str:

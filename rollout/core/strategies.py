@@ -32,7 +32,7 @@ def linear(step_percent: int, bake_seconds: float) -> tuple[Step, ...]:
     """
     most = EVERYTHING // 2
     if not 1 <= step_percent <= most:
-        raise PlanError(f"rollout.strategy.step_percent: got {step_percent!r}, allowed is 1 to {most} percent")
+        raise PlanError("strategy.step_percent", step_percent, f"allowed is 1 to {most} percent")
     return tuple(Step(weight, bake_seconds) for weight in range(step_percent, EVERYTHING, step_percent))
 
 
@@ -40,7 +40,7 @@ def steps(shares: Sequence[Step]) -> tuple[Step, ...]:
     """Custom steps; none of them takes everything, for that is what the promotion does."""
     for share in shares:
         if share.weight >= EVERYTHING:
-            raise PlanError(f"rollout.strategy.weight: got {share.weight}, allowed is 1 to 99 percent")
+            raise PlanError("strategy.weight", share.weight, "allowed is 1 to 99 percent")
     return tuple(shares)
 
 

@@ -20,6 +20,26 @@ Kind = Literal["rate", "quantile", "mean"]
 _TAIL = 10  # a quantile is known well enough to compare at once so many requests lie beyond it
 
 
+class MetricError(ValueError):
+    """A metric cannot be judged as it is given.
+
+    Attributes:
+        metric: Its name.
+        expected: What was expected.
+        field: The field that is wrong; empty when that is no single one.
+        value: What it is.
+        missing: Whether it is not given at all.
+        told: All of it but the metric's name, in a sentence.
+    """
+
+    def __init__(
+        self, metric: str, expected: str, *, field: str = "", value: object = None, missing: bool = False
+    ) -> None:
+        self.metric, self.expected, self.field, self.value, self.missing = metric, expected, field, value, missing
+        self.told = f"{field} is {'missing' if missing else repr(value)}; {expected}" if field else expected
+        super().__init__(f"metric {metric!r}: {self.told}")
+
+
 @dataclass(frozen=True)
 class Metric:
     """One thing the challenger may not be worse at.
@@ -42,7 +62,7 @@ class Metric:
             counted. Labels may never come.
 
     Raises:
-        ValueError: A value is out of its range; the message names the metric, the field and what was expected.
+        MetricError: A value is out of its range.
     """
 
     name: str
@@ -59,24 +79,25 @@ class Metric:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged."""
-        where = f"metric {self.name!r}"
         if not (math.isfinite(self.margin) and self.margin >= 0):
-            raise ValueError(f"{where}: margin is {self.margin}; expected a number of at least 0")
+            raise self._refused("margin", "expected a number of at least 0")
         if self.kind == "rate" and self.margin >= 1:
-            raise ValueError(f"{where}: margin is {self.margin}; expected less than 1, as rates differ by at most 1")
+            raise self._refused("margin", "expected less than 1, as rates differ by at most 1")
         if self.kind == "quantile":
             if self.quantile is None or not 0 < self.quantile < 1:
-                raise ValueError(f"{where}: quantile is {self.quantile}; expected a number between 0 and 1")
+                raise self._refused("quantile", "expected a number between 0 and 1")
             if self.better != "lower":
-                raise ValueError(f"{where}: better is {self.better!r}; a quantile of latency is better when lower")
+                raise self._refused("better", "a quantile of latency is better when lower")
         elif self.quantile is not None:
-            raise ValueError(f"{where}: quantile is {self.quantile}, but the kind is {self.kind!r}; expected none")
+            raise self._refused("quantile", f"expected none, as the kind is {self.kind!r}")
         if self.kind == "mean":
             if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-                raise ValueError(f"{where}: low is {self.low} and high {self.high}; expected low < high, both finite")
+                raise self._refused("low", f"expected low < high, both finite; high is {self.high}")
             if self.margin >= self.high - self.low:
-                span = self.high - self.low
-                raise ValueError(f"{where}: margin is {self.margin}; expected less than high - low = {span:g}")
+                raise self._refused("margin", f"expected less than high - low = {self.high - self.low:g}")
+
+    def _refused(self, field: str, expected: str) -> MetricError:
+        return MetricError(self.name, expected, field=field, value=getattr(self, field))
 
     @property
     def requests_to_cut(self) -> int:

@@ -269,10 +269,11 @@ def test_parameters_are_judged_by_the_model_itself() -> None:
     known = "evaluate_from, evaluate_until, fault, folds, learning_rate, max_iter, refit, train_from, train_until"
     assert refusal(model={"parameters": {"max_iter": 0, "trees": 3}}) == [
         f"modelstack:model.parameters.trees = 3: unknown parameter; the model has {known}",
-        "modelstack:model.parameters.max_iter = 0: expected an integer from 1 to 1000",
+        "modelstack:model.parameters.max_iter = 0: 0 is not allowed: expected an integer from 1 to 1000",
     ]
     (line,) = refusal(model={"parameters": {"train_until": "2013-01-01"}})
-    assert line.startswith('modelstack:model.parameters.train_until = "2013-01-01": expected a day after train_from')
+    assert line.startswith('modelstack:model.parameters.train_until = "2013-01-01": ')
+    assert "expected a day after train_from" in line
     (line,) = refusal(model={"parameters": {"train_from": "2013-12-01"}})
     assert line.startswith("modelstack:model.parameters: train_until: '2013-03-01'"), "it was not given, but is wrong"
 

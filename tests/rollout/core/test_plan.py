@@ -82,5 +82,7 @@ def test_a_plan_without_a_settle_time_waits_half_a_window() -> None:
 
 
 def test_a_metric_that_is_not_allowed_is_refused_with_the_rule_that_it_breaks() -> None:
-    with pytest.raises(PlanError, match=r"rollout.metrics: metric 'errors': margin is -1; expected .* at least 0"):
+    with pytest.raises(
+        PlanError, match=r"rollout.metrics: got .*metric 'errors': margin is -1; expected .* at least 0"
+    ):
         Plan.from_dict({**GOOD, "metrics": [{"name": "errors", "kind": "rate", "margin": -1}]})

@@ -13,11 +13,14 @@ from rollout.judge.metrics import Metric
         ({"kind": "rate", "margin": -0.1}, "margin is -0.1; expected a number of at least 0"),
         ({"kind": "rate", "margin": float("nan")}, "margin is nan"),
         ({"kind": "rate", "margin": 1.0}, "margin is 1.0; expected less than 1"),
-        ({"kind": "rate", "margin": 0.1, "quantile": 0.5}, "quantile is 0.5, but the kind is 'rate'"),
+        ({"kind": "rate", "margin": 0.1, "quantile": 0.5}, "quantile is 0.5; expected none, as the kind is 'rate'"),
         ({"kind": "quantile", "margin": 0.1}, "quantile is None; expected a number between 0 and 1"),
         ({"kind": "quantile", "margin": 0.1, "quantile": 1.0}, "quantile is 1.0; expected a number between 0 and 1"),
         ({"kind": "quantile", "margin": 0.1, "quantile": 0.5, "better": "higher"}, "better is 'higher'"),
-        ({"kind": "mean", "margin": 0.1, "low": 1.0, "high": 1.0}, "low is 1.0 and high 1.0; expected low < high"),
+        (
+            {"kind": "mean", "margin": 0.1, "low": 1.0, "high": 1.0},
+            "low is 1.0; expected low < high, both finite; high is 1.0",
+        ),
         ({"kind": "mean", "margin": 2.0, "low": -1.0, "high": 1.0}, "margin is 2.0; expected less than high - low = 2"),
     ],
 )
