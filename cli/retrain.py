@@ -46,7 +46,11 @@ class Retraining:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         counts, waits = (asdict(one) if one else None for one in (self.counts, self.waits))
-        return {**json.loads(self.record.to_json()), "counts": counts, "waits": waits, "on": self.on, "fate": self.fate}
+        record: dict[str, Any] = json.loads(self.record.to_json())
+        held = {**record["held"], "text": self.record.held.text} if self.record.held else None
+        history = [entry.as_dict() for entry in self.record.history]
+        seen = {"counts": counts, "waits": waits, "on": self.on, "fate": self.fate}
+        return {**record, "held": held, "history": history, **seen}
 
 
 def look(target: Target) -> Retraining:
@@ -131,7 +135,7 @@ def line(seen: Retraining, commands: Commands) -> str:
         return doing(seen, commands)
     if seen.waits:
         return f"candidate {waits(seen, commands)}"
-    return seen.record.held
+    return seen.record.held.text if seen.record.held else ""
 
 
 def waits(seen: Retraining, commands: Commands) -> str:
@@ -147,7 +151,7 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row("retraining", doing(seen, commands))
     if record.held:
-        head.add_row("held", record.held)
+        head.add_row("held", record.held.text)
     if seen.waits:
         head.add_row("waits", f"{seen.waits.release}, data to {seen.waits.through}; {_up(commands)}")
     if seen.fate:

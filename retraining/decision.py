@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from retraining.record import Candidate, Entry, Phase, Record, Trigger
+from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from retraining.rules import Rules
 from rollout.core.release import Release, release_id
 
 WEEK = 7  # days
 PACKAGE = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
+
+
+_NOTHING_SERVES = Obstacle("nothing_serves")
 
 
 class NotNow(Exception):
@@ -108,13 +111,14 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
         return record, None
     trigger = record.trigger if record.phase is Phase.ASKING else _wish(record, seen, rules)
     if trigger is None:
-        return replace(record, held=""), None
-    why = _obstacle(seen) or ("" if trigger.kind == "person" or record.approved else _paced(record, seen.day, rules))
-    if why or seen.champion is None:
-        return replace(record, held=f"{trigger.why}: not begun, as {why}"), None
+        return replace(record, held=None), None
+    free = trigger.kind == "person" or record.approved
+    obstacle = _obstacle(seen) or (None if free else _paced(record, seen.day, rules))
+    if obstacle is not None or seen.champion is None:
+        return replace(record, held=Held(trigger, obstacle or _NOTHING_SERVES)), None
     if rules.ask and trigger.kind != "person" and not record.approved:
-        asking = replace(record, phase=Phase.ASKING, trigger=trigger, through=seen.day, held="")
-        return asking.noted(Entry(seen.now, seen.day, "asked", f"retraining waits for a person: {trigger.why}")), None
+        asking = replace(record, phase=Phase.ASKING, trigger=trigger, through=seen.day, held=None)
+        return asking.noted(Entry(seen.now, seen.day, "asked", trigger=trigger)), None
     return _begun(record, seen, seen.champion, trigger, endpoint)
 
 
@@ -128,8 +132,8 @@ def request(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow(f"{record.job} is being stopped: {record.stopping}")
     if record.phase is Phase.TRAINING:
         raise NotNow(f"{record.job} is training: {record.trigger.why if record.trigger else ''}")
-    if why := _obstacle(seen):
-        raise NotNow(why)
+    if obstacle := _obstacle(seen):
+        raise NotNow(obstacle.text)
     asked = Trigger("person", reason)
     return replace(record, phase=Phase.IDLE, trigger=None, through="", approved=False, requested=asked)
 
@@ -144,7 +148,7 @@ def approve(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow("nothing waits for a person")
     if record.approved:
         raise NotNow("it is approved already")
-    return replace(record, approved=True).noted(Entry(seen.now, seen.day, "approved", f"retraining approved: {reason}"))
+    return replace(record, approved=True).noted(Entry(seen.now, seen.day, "approved", reason))
 
 
 def decline(record: Record, seen: Seen, reason: str) -> Record:
@@ -156,12 +160,12 @@ def decline(record: Record, seen: Seen, reason: str) -> Record:
     newest = record.accepted[0] if record.accepted else None
     live = {seen.on_trial, seen.champion.id if seen.champion else ""}
     if record.phase is Phase.ASKING:
-        text, after = f"retraining declined: {reason}", _idle(record)
+        release, after = "", _idle(record)
     elif newest is not None and not newest.served and newest.release not in live:
-        text, after = f"candidate {newest.release} declined: {reason}", replace(record, accepted=record.accepted[1:])
+        release, after = newest.release, replace(record, accepted=record.accepted[1:])
     else:
         raise NotNow("nothing waits for a person")
-    return after.begun(seen.day).noted(Entry(seen.now, seen.day, "declined", text))
+    return after.begun(seen.day).noted(Entry(seen.now, seen.day, "declined", reason, release=release))
 
 
 def stop(record: Record, seen: Seen, reason: str) -> Record:
@@ -175,9 +179,7 @@ def stop(record: Record, seen: Seen, reason: str) -> Record:
     if record.stopping:
         raise NotNow(f"{record.job} is being stopped: {record.stopping}")
     stopping = replace(record, stopping=reason)
-    return stopping.noted(
-        Entry(seen.now, seen.day, "stopped", f"{record.job} is stopped, the champion stays: {reason}")
-    )
+    return stopping.noted(Entry(seen.now, seen.day, "stopped", reason, job=record.job))
 
 
 def forget(record: Record, seen: Seen, reason: str) -> Record:
@@ -190,8 +192,7 @@ def forget(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow(f"{seen.on_trial} is on trial, with a retrained window: forget after its verdict, or roll it back")
     if not record.accepted:
         raise NotNow("no retrained version counts: the window of the config does")
-    text = f"retrained windows forgotten, the config's counts again: {reason}"
-    return replace(record, accepted=()).noted(Entry(seen.now, seen.day, "forgotten", text))
+    return replace(record, accepted=()).noted(Entry(seen.now, seen.day, "forgotten", reason))
 
 
 def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
@@ -202,30 +203,32 @@ def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
             return one
     last = max((start for start in record.starts if start <= seen.day), default=record.since)
     if rules.every_days is not None and _days(last, seen.day) >= rules.every_days:
-        return Trigger("schedule", f"{_days(last, seen.day)} days since {last}, by schedule after {rules.every_days}")
+        numbers = {"days": float(_days(last, seen.day)), "every_days": float(rules.every_days)}
+        return Trigger("schedule", since=last, numbers=numbers)
     return None
 
 
-def _obstacle(seen: Seen) -> str:
+def _obstacle(seen: Seen) -> Obstacle | None:
     """Why nobody could begin now."""
     if seen.champion is None:
-        return "nothing serves that could be trained anew"
-    return f"{seen.on_trial} is on trial" if seen.on_trial else ""
+        return _NOTHING_SERVES
+    return Obstacle("on_trial", seen.on_trial) if seen.on_trial else None
 
 
-def _paced(record: Record, day: str, rules: Rules) -> str:
+def _paced(record: Record, day: str, rules: Rules) -> Obstacle | None:
     """Why it would be too soon; starts of days that are still to come are of another replay, and do not count."""
     past = [age for age in (_days(start, day) for start in record.starts) if age >= 0]
     if past and min(past) < rules.cool_down_days:
-        return f"the last one was begun {min(past)} days before, and {rules.cool_down_days} must pass"
-    lately = sum(age < WEEK for age in past)
-    return f"{lately} were begun within a week, which is all that is allowed" if lately >= rules.most_per_week else ""
+        numbers = {"days": float(min(past)), "cool_down_days": float(rules.cool_down_days)}
+        return Obstacle("cool_down", numbers=numbers)
+    lately = {"begun": float(sum(age < WEEK for age in past)), "most_per_week": float(rules.most_per_week)}
+    return Obstacle("budget", numbers=lately) if lately["begun"] >= rules.most_per_week else None
 
 
 def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endpoint: str) -> tuple[Record, Start]:
     # The second tells it from those of a stack of this name that was destroyed: platforms forget no job name.
     job = f"{endpoint}-{seen.day.replace('-', '')}-{int(seen.now):x}"
-    text = f"training {job} on data to {seen.day}: {trigger.why}"
+    started = Entry(seen.now, seen.day, "started", job=job, through=seen.day, trigger=trigger)
     training = replace(
         record,
         phase=Phase.TRAINING,
@@ -235,9 +238,9 @@ def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endp
         champion=champion.id,
         requested=None,
         approved=False,
-        held="",
+        held=None,
     )
-    return training.begun(seen.day).noted(Entry(seen.now, seen.day, "started", text)), Start(job, champion, seen.day)
+    return training.begun(seen.day).noted(started), Start(job, champion, seen.day)
 
 
 def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
@@ -252,23 +255,25 @@ def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
     if job.status == "missing":
         if seen.champion and seen.champion.id == record.champion:
             return record, Start(record.job, seen.champion, record.through)
-        text = f"{record.job} failed: it was never created, and {record.champion} serves no more"
-        return _idle(record).noted(Entry(seen.now, seen.day, "failed", text)), None
+        serves = seen.champion.id if seen.champion else ""
+        never = Entry(seen.now, seen.day, "failed", job=record.job, champion=record.champion, serves=serves)
+        return _idle(record).noted(never), None
     if job.status == "failed" or job.report is None:
         why = job.why or "it ended without a report"
-        return _idle(record).noted(Entry(seen.now, seen.day, "failed", f"{record.job} failed: {why}")), None
+        return _idle(record).noted(Entry(seen.now, seen.day, "failed", why, job=record.job)), None
     return _reported(record, seen, job.report), None
 
 
 def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
     numbers = dict(report.get("comparison") or {})
     if report["outcome"] != "better":
-        text = f"the champion stays, {record.job} gave no candidate: {report['why']}"
-        return _idle(record).noted(Entry(seen.now, seen.day, "kept", text, numbers))
+        return _idle(record).noted(Entry(seen.now, seen.day, "kept", report["why"], numbers, record.job))
     if seen.champion is None or seen.champion.id != record.champion:
-        now = seen.champion.id if seen.champion else "nothing"
-        text = f"{record.job} gave no candidate: it was held against {record.champion}, and {now} serves by now"
-        return _idle(record).noted(Entry(seen.now, seen.day, "kept", text, numbers))
+        serves = seen.champion.id if seen.champion else ""
+        late = Entry(
+            seen.now, seen.day, "kept", numbers=numbers, job=record.job, champion=record.champion, serves=serves
+        )
+        return _idle(record).noted(late)
     package = {name: report["package"][name] for name in PACKAGE}
     candidate = Candidate(
         through=report["through"],
@@ -278,13 +283,22 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
         why=record.trigger.why if record.trigger else "",
         champion=record.champion,
     )
-    text = f"{candidate.release}, trained on data to {candidate.through}, waits for its release: {report['why']}"
-    return _idle(record).with_candidate(candidate).noted(Entry(seen.now, seen.day, "candidate", text, numbers))
+    waits = Entry(
+        seen.now,
+        seen.day,
+        "candidate",
+        report["why"],
+        numbers,
+        job=record.job,
+        release=candidate.release,
+        through=candidate.through,
+    )
+    return _idle(record).with_candidate(candidate).noted(waits)
 
 
 def _idle(record: Record) -> Record:
     idle = replace(record, phase=Phase.IDLE, trigger=None, through="", job="", champion="")
-    return replace(idle, approved=False, stopping="", held="")
+    return replace(idle, approved=False, stopping="", held=None)
 
 
 def _days(earlier: str, later: str) -> int:

@@ -33,11 +33,10 @@ def message(entry: Entry, endpoint: str, commands: Commands) -> dict[str, Any]:
         endpoint: Whose retraining it is about.
         commands: How the commands of its stack are written.
     """
-    what, _, _ = entry.text.partition(": ")
     then = [line.format(**asdict(commands)) for line in _THEN.get(entry.kind, ())]
     text = "\n".join([f"{endpoint}: {entry.text}", "", *(f"- {line}" for line in then)]).rstrip()
-    document = json.dumps({"endpoint": endpoint, "event": asdict(entry), "next": then}, sort_keys=True)
-    subject = f"{endpoint}: {what}".encode("ascii", "replace").decode()[:_SUBJECT]
+    document = json.dumps({"endpoint": endpoint, "event": entry.as_dict(), "next": then}, sort_keys=True)
+    subject = f"{endpoint}: {entry.what}".encode("ascii", "replace").decode()[:_SUBJECT]
     return {
         "Subject": subject,
         "Message": json.dumps({"default": text, "email": text, "sqs": document, "lambda": document}),

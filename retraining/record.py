@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
+from retraining import words
+
 Kind = Literal["drift", "concept", "schedule", "person"]
 _STARTS = 32
 _ACCEPTED = 5
@@ -36,11 +38,57 @@ class Trigger:
 
     Attributes:
         kind: What asks for it.
-        why: In words.
+        said: A person's words, or those on an alarm without numbers; nothing reads them.
+        alarm: The alarm that rang; empty when none did.
+        variant: The variant that the alarm is about.
+        since: The day from which a schedule counts; empty when it is none.
+        numbers: `evidence` of an alarm; `days` and `every_days` of a schedule.
     """
 
     kind: Kind
-    why: str
+    said: str = ""
+    alarm: str = ""
+    variant: str = ""
+    since: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def why(self) -> str:
+        """The same in a sentence."""
+        return words.asked_for(self.said, self.alarm, self.since, self.numbers)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why nothing can be begun now.
+
+    Attributes:
+        kind: `nothing_serves`, `on_trial`, `cool_down` or `budget`.
+        release: The release on trial; empty when there is none.
+        numbers: What is counted, beside what is allowed.
+    """
+
+    kind: Literal["nothing_serves", "on_trial", "cool_down", "budget"]
+    release: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def text(self) -> str:
+        """The same in a sentence."""
+        return words.obstacle(self.kind, self.release, self.numbers)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A retraining that is wanted, and what stands in its way."""
+
+    trigger: Trigger
+    obstacle: Obstacle
+
+    @property
+    def text(self) -> str:
+        """The same in a sentence."""
+        return words.held(self.trigger.why, self.obstacle.text)
 
 
 @dataclass(frozen=True)
@@ -74,15 +122,48 @@ class Entry:
         at: Epoch seconds.
         day: The day of the requests.
         kind: `asked`, `approved`, `declined`, `started`, `candidate`, `kept`, `failed`, `stopped` or `forgotten`.
-        text: What happened, and after the first colon why.
+        said: Why, in the words of a person, of the job or of the platform; nothing reads them.
         numbers: The comparison of challenger and champion, if there was one.
+        job: The training job; empty when it is about none.
+        release: The candidate; empty when it is about none.
+        through: The day up to which the job took data.
+        trigger: What asked for it; None when nothing did.
+        champion: The release that the job started from, where it serves no more.
+        serves: The release that serves in its place, empty for none; None when nothing came between.
     """
 
     at: float
     day: str
     kind: str
-    text: str
+    said: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    job: str = ""
+    release: str = ""
+    through: str = ""
+    trigger: Trigger | None = None
+    champion: str = ""
+    serves: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What happened, in a line."""
+        return words.what(self.kind, self.job, self.release, self.through, self.serves)
+
+    @property
+    def why(self) -> str:
+        """Why, in a sentence."""
+        if self.serves is not None:
+            return words.overtaken(self.kind, self.champion, self.serves)
+        return self.trigger.why if self.trigger else self.said
+
+    @property
+    def text(self) -> str:
+        """What happened and why, in one sentence."""
+        return f"{self.what}: {self.why}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, and the sentence beside them, as plain JSON values."""
+        return {**asdict(self), "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -102,7 +183,7 @@ class Record:
         starts: The days on which a job was begun, or declined by a person, oldest first.
         since: The first day that was seen; a schedule counts from it.
         accepted: Candidates, newest first.
-        held: Why nothing is begun though something asks for it; empty when nothing does.
+        held: What asks for a retraining that is not begun, and why not; None when nothing does.
         history: Events, oldest first.
         untold: How many of the newest events were not told yet.
     """
@@ -119,7 +200,7 @@ class Record:
     starts: tuple[str, ...] = ()
     since: str = ""
     accepted: tuple[Candidate, ...] = ()
-    held: str = ""
+    held: Held | None = None
     history: tuple[Entry, ...] = ()
     untold: int = 0
 
@@ -159,8 +240,9 @@ class Record:
             known["phase"] = Phase(raw["phase"])
             for name in ("trigger", "requested"):
                 known[name] = _read(Trigger, raw[name]) if raw.get(name) else None
+            known["held"] = _held(raw["held"]) if raw.get("held") else None
             known["accepted"] = tuple(_read(Candidate, one) for one in raw["accepted"])
-            known["history"] = tuple(_read(Entry, one) for one in raw["history"])
+            known["history"] = tuple(_entry(one) for one in raw["history"])
             known["starts"] = tuple(raw["starts"])
             return cls(**known)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -196,6 +278,15 @@ def waiting(record: Record, rejected: Collection[str], champion: str, challenger
     """
     newest = standing(record, rejected, champion)
     return None if newest is None or newest.served or newest.release in {champion, challenger} else newest
+
+
+def _held(raw: Mapping[str, Any]) -> Held:
+    return Held(_read(Trigger, raw["trigger"]), _read(Obstacle, raw["obstacle"]))
+
+
+def _entry(raw: Mapping[str, Any]) -> Entry:
+    trigger = _read(Trigger, raw["trigger"]) if raw.get("trigger") else None
+    return replace(_read(Entry, raw), trigger=trigger)
 
 
 def _read(cls: type[_T], raw: Mapping[str, Any]) -> _T:

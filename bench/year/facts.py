@@ -42,7 +42,8 @@ class Retraining:
         began: When it was begun.
         ended: When its outcome was known; None if it was not.
         through: The day up to which it took data.
-        why: What asked for it.
+        why: What asked for it, in words.
+        asked: The alarm that asked for it, as its variant and measure; empty when none did.
         outcome: `candidate`, `kept` (the champion is not worse), `failed` or `stopped`; empty if it has not ended.
         text: The outcome in words.
         numbers: The comparison with the champion on the newest labelled days, if there was one.
@@ -59,6 +60,7 @@ class Retraining:
     numbers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     release: str = ""
     verdict: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True)

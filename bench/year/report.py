@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,6 @@ from cli.console.series import Series
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}
 _DAY = 86_400
-_RANG = re.compile(r"^\S*-(v-[0-9a-f]{12}-\w+) rang:.*$", re.DOTALL)
 _LOUDEST = 3.0  # powers of ten of evidence that are drawn, above 1 and below
 _WIDTH, _HEIGHT = 1000, 230
 
@@ -90,9 +88,9 @@ def interval(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
 
 
-def because(why: str) -> str:
+def because(one: Retraining) -> str:
     """Why a retraining was begun; of an alarm that rang, its own part of its name."""
-    return _RANG.sub(r"\1 rang", why)
+    return f"{one.asked} rang" if one.asked else one.why
 
 
 def _whole(year: Year, policy: str) -> float | None:

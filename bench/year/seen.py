@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -84,17 +85,19 @@ class Seen:
     def _retraining(self, begun: Entry, ended: Entry | None, clock: Clock) -> Retraining:
         candidate = self.candidates.get(begun.day) if ended and ended.kind == "candidate" else None
         release = candidate.release if candidate else ""
+        asked = begun.trigger
         verdicts = [one.outcome for one in self.verdicts.values() if one.release == release]
         return Retraining(
             began=clock.at(begun.at),
             ended=clock.at(ended.at) if ended else None,
             through=begun.day,
-            why=_after_colon(begun.text),
+            why=begun.why,
             outcome=ended.kind if ended else "",
-            text=_after_colon(ended.text) if ended else "",
+            text=ended.why if ended else "",
             numbers=ended.numbers if ended else {},
             release=release,
             verdict=verdicts[-1] if verdicts else "",
+            asked=f"{asked.variant}-{asked.kind}" if asked and asked.variant else "",
         )
 
     def rollouts(self, clock: Clock) -> list[Rollout]:
@@ -140,7 +143,7 @@ def rang(items: Iterable[Mapping[str, Any]], prefix: str, clock: Clock) -> Itera
         name, at = str(item["AlarmName"]), item["Timestamp"].timestamp()
         if not name.startswith(prefix):
             continue
-        if item["HistorySummary"].endswith("to ALARM"):
+        if json.loads(item["HistoryData"])["newState"]["stateValue"] == "ALARM":
             began.setdefault(name, at)
         elif name in began:
             found.append(_alarm(name.removeprefix(prefix), began.pop(name), at, clock))
@@ -187,8 +190,3 @@ def _points(target: Target, metric: tuple[str, str], variant: str, span: Span) -
     query = {"Id": "one", "MetricStat": {"Metric": asked, "Period": _PERIOD_S, "Stat": metric[1]}}
     for series in fetch(target, [query], span.start, span.end):
         yield from series.points
-
-
-def _after_colon(text: str) -> str:
-    """What an event's text says after what happened: why."""
-    return text.partition(": ")[2] or text

@@ -153,12 +153,9 @@ class AwsWorld:
         names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
         with calling("read the champion's alarms"):
             answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
-        alarms = [alarm for alarm in answer["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
-        found = {alarm["AlarmName"]: _reason(alarm) for alarm in alarms}
+        found = {item["AlarmName"]: item for item in answer["MetricAlarms"] if item["StateValue"] == "ALARM"}
         return tuple(
-            Trigger(measure, f"{name} rang: {found[name]}"[:_LONGEST_WHY])
-            for name, measure in names.items()
-            if name in found
+            _trigger(measure, found[name], champion.variant) for name, measure in names.items() if name in found
         )
 
     def _job(self, name: str) -> JobSeen:
@@ -206,10 +203,12 @@ def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
     }
 
 
-def _reason(alarm: Mapping[str, Any]) -> str:
-    """The evidence that an alarm rings on; of one that was set by hand, what was said then."""
+def _trigger(measure: Kind, alarm: Mapping[str, Any], variant: str) -> Trigger:
+    """What an alarm that rings asks for, with the evidence; of one that was set by hand, with what was said then."""
+    name = alarm["AlarmName"]
     try:
         points: list[Any] = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints", [])
-        return f"evidence {max(float(one) for one in points):.4g}, 1 is enough"
+        evidence = max(float(one) for one in points)
     except (ValueError, TypeError, AttributeError):
-        return alarm.get("StateReason", "")
+        return Trigger(measure, alarm.get("StateReason", "")[:_LONGEST_WHY], name, variant)
+    return Trigger(measure, alarm=name, variant=variant, numbers={"evidence": evidence})

@@ -26,7 +26,7 @@ from cli.errors import OperatorError
 from cli.target import ROOT, Target
 from model import data, parameters
 from model.data import Flight
-from retraining.record import Candidate, Entry
+from retraining.record import Candidate, Entry, Trigger
 from rollout.core.state import Verdict
 from rollout.reason import Reason
 
@@ -177,7 +177,8 @@ def test_each_policy_answers_every_flight_and_they_differ_from_the_first_retrain
 
 
 def changed(name: str, at: float, state: str) -> dict[str, Any]:
-    return {"AlarmName": name, "Timestamp": datetime.fromtimestamp(at, UTC), "HistorySummary": f"updated to {state}"}
+    data = json.dumps({"version": "1.0", "newState": {"stateValue": state}})
+    return {"AlarmName": name, "Timestamp": datetime.fromtimestamp(at, UTC), "HistoryData": data}
 
 
 def test_an_alarm_rings_from_its_state_to_the_next_and_others_endpoints_are_left_out() -> None:
@@ -205,23 +206,25 @@ def seen(*entries: Entry, candidates: Iterable[Candidate] = (), verdicts: Iterab
 def test_a_retraining_is_told_with_why_its_outcome_and_the_verdict_on_its_candidate() -> None:
     gained = {"gain": 0.01, "low": 0.002, "high": 0.02}
     found = seen(
-        Entry(10, "2013-03-11", "started", "training j on data to 2013-03-11: e-v-a-drift rings: value 2"),
-        Entry(12, "2013-03-13", "candidate", "b, trained on data to 2013-03-11, waits: surely better", gained),
-        Entry(40, "2013-04-10", "started", "training k on data to 2013-04-10: concept rings"),
-        Entry(41, "2013-04-11", "kept", "the champion stays, k gave no candidate: not surely better"),
-        Entry(50, "2013-04-20", "started", "training s on data to 2013-04-20: anna: to see"),
-        Entry(51, "2013-04-21", "stopped", "s is stopped, the champion stays: anna: bad labels"),
-        Entry(60, "2013-04-30", "started", "training l on data to 2013-04-30: concept rings"),
+        Entry(10, "2013-03-11", "started", trigger=Trigger("drift", "value 2", "e-v-a-drift", "v-a")),
+        Entry(12, "2013-03-13", "candidate", "surely better", gained, release="b", through="2013-03-11"),
+        Entry(40, "2013-04-10", "started", trigger=Trigger("concept", "concept rings")),
+        Entry(41, "2013-04-11", "kept", "not surely better", job="k"),
+        Entry(50, "2013-04-20", "started", trigger=Trigger("person", "anna: to see")),
+        Entry(51, "2013-04-21", "stopped", "anna: bad labels", job="s"),
+        Entry(60, "2013-04-30", "started", trigger=Trigger("concept", "concept rings")),
         candidates=[Candidate("2013-03-11", "recipe", "b", {})],
         verdicts=[Verdict("rolled_back", Reason("judge", "log_loss", "worse"), "r1", "b", "recipe", "", 20.0)],
     ).retrainings(clock())
     told = [(one.through, one.why, one.outcome, one.release, one.verdict) for one in found]
     assert told == [
-        ("2013-03-11", "e-v-a-drift rings: value 2", "candidate", "b", "rolled_back"),
+        ("2013-03-11", "e-v-a-drift rang: value 2", "candidate", "b", "rolled_back"),
         ("2013-04-10", "concept rings", "kept", "", ""),
         ("2013-04-20", "anna: to see", "stopped", "", ""),
         ("2013-04-30", "concept rings", "", "", ""),
     ]
+    assert [one.asked for one in found] == ["v-a-drift", "", "", ""]
+    assert [one.text for one in found] == ["surely better", "not surely better", "anna: bad labels", ""]
     assert found[0].numbers == gained
     assert found[0].ended == MARCH.timestamp() + 12 * DAY
     assert found[3].ended is None
@@ -283,9 +286,9 @@ def test_the_page_tells_gains_detections_retrainings_and_counts() -> None:
 
 
 def test_an_alarm_that_asked_for_a_retraining_is_told_by_its_own_part_of_its_name() -> None:
-    rings = "flight-delay-local-year-v-bdc7fda63b05-drift rang: Threshold Crossed: 2 datapoints"
-    assert report.because(rings) == "v-bdc7fda63b05-drift rang"
-    assert report.because("root: it rang: often") == "root: it rang: often"
+    said = Retraining(0.0, None, "2013-03-11", "root: it rang: often", "", "")
+    assert report.because(replace(said, asked="v-bdc7fda63b05-drift")) == "v-bdc7fda63b05-drift rang"
+    assert report.because(said) == "root: it rang: often"
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:

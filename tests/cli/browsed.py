@@ -62,7 +62,7 @@ class Paginator:
 
 
 CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {})
-TRAINED = Entry(NOON, "2013-06-16", "candidate", "bbbbbbbbbbbb waits for its release: log-loss <0.55>")
+TRAINED = Entry(NOON, "2013-06-16", "candidate", "log-loss <0.55>", release="b" * 12, through="2013-06-16")
 RETRAINING = Retraining(Record(accepted=(CANDIDATE,), history=(TRAINED,)), CANDIDATE, CANDIDATE)
 
 

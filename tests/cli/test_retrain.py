@@ -17,7 +17,7 @@ from cli import main
 from cli.errors import OperatorError
 from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
-from retraining.record import Candidate, Entry, Phase, Record, Trigger
+from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from rollout.controller.commands import Commands
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, Verdict
@@ -85,7 +85,7 @@ def test_an_interrupted_request_says_that_it_may_be_done_all_the_same(monkeypatc
     [
         (Retraining(Record(), None, None), ""),
         (
-            Retraining(Record(held="drift rings: not begun, as b is on trial"), None, None),
+            Retraining(Record(held=Held(DRIFT, Obstacle("on_trial", "b"))), None, None),
             "not begun, as b is on trial",
         ),
         (Retraining(TRAINING, None, None), "flight-delay-dev-20130616-3 trains on data to 2013-06-16: "),
@@ -111,7 +111,7 @@ def test_status_says_in_a_line_what_goes_on_or_waits_and_nothing_else(seen: Retr
 
 
 def test_the_page_tells_what_counts_what_waits_and_what_happened() -> None:
-    entry = Entry(1e9, "2013-06-16", "candidate", "bbbbbbbbbbbb waits for its release: log-loss 0.60 -> 0.55")
+    entry = Entry(1e9, "2013-06-16", "candidate", "log-loss 0.60 -> 0.55", release="b" * 12, through="2013-06-16")
     page = shown(Retraining(Record(accepted=(CANDIDATE,), history=(entry,)), CANDIDATE, CANDIDATE))
     for part in ("idle", "data to 2013-06-16, by bbbbbbbbbbbb", "type: pulumi up --stack dev", "0.60 -> 0.55"):
         assert part in page

@@ -143,7 +143,11 @@ def test_nothing_is_left_to_do_and_an_alarm_within_the_cool_down_begins_nothing(
     steps = json.loads(succeeded(stack.preview("--json")).output)["steps"]
     assert {step["op"] for step in steps} <= {"same", "read"}
     requests_of(target, "2013-06-04", "2013-06-05")  # later than the traffic of the trial has come
-    seen = until(target, lambda seen: "must pass" in seen.record.held, lambda: drifts(target))
+    seen = until(
+        target,
+        lambda seen: seen.record.held is not None and seen.record.held.obstacle.kind == "cool_down",
+        lambda: drifts(target),
+    )
     assert seen.record.phase is Phase.IDLE
     assert len(target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
 

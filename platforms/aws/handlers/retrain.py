@@ -45,8 +45,9 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     except NotNow as error:
         return {"refused": str(error)}
     latest = record.history[-1].text if record.history else ""
-    log("retraining", phase=record.phase.value, held=record.held, latest=latest)
-    return {"phase": record.phase.value, "held": record.held, "latest": latest}
+    held = record.held.text if record.held else ""
+    log("retraining", phase=record.phase.value, held=held, latest=latest)
+    return {"phase": record.phase.value, "held": held, "latest": latest}
 
 
 def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
