@@ -1,0 +1,291 @@
+"""Facts are data: with every sentence reworded, no program reads anything else than before.
+
+Stories are played twice, the second time with sentences that say nothing. Whatever a program may read of them must be
+the same but for the sentences themselves, and so must every decision, exit code and conclusion.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from inspect import getmembers, isfunction
+from typing import Any
+
+import pytest
+
+from cli.retrain import Retraining
+from cli.view import board, explain, trial
+from cli.view.watching import code_of
+from monitoring.alarms.alarm import Alarm, Said
+from monitoring.alarms.alike import Numbers
+from monitoring.alarms.outage import Outage
+from monitoring.alarms.response import respond
+from retraining import decision
+from retraining import words as of_retraining
+from retraining.notice import message
+from retraining.record import Record, Trigger
+from retraining.rules import Rules
+from rollout import words as of_rollouts
+from rollout.controller.commands import PLAIN
+from rollout.controller.notice import notice
+from rollout.controller.outbox import Outbox
+from rollout.core.failing import Counted
+from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.state import Replayed
+from rollout.judge.metrics import Metric
+from rollout.kinds import Kind
+from rollout.reason import Reason
+from tests.cli.conftest import METRICS, plan
+from tests.cli.played import look
+from tests.rollout.conftest import make_release, make_world
+from tests.simulator.platform import MemoryJournal, MemoryNotify, World
+
+SENTENCES = frozenset({
+    "text", "why", "what", "summary", "waits_for", "replayed", "decided_by", "next", "default", "email", "Subject",
+})  # fmt: skip
+"""The only keys of JSON outputs under which a sentence stands."""
+ADA = Reason("person", "ada", "looks odd", kind=Kind.TAKEN_BACK)
+RINGS = Alarm(
+    "v-b-5xx", "ALARM", Said("1 datapoint [0.5 (x)]", 0.5, 0.05), 1.5e9, "endpoint", "v-b", ("shop/Errors",), "errors"
+)
+ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
+
+
+@dataclass
+class Told:
+    """What programs were told in a story."""
+
+    outputs: list[Any] = field(default_factory=list[Any])
+    conclusions: list[Any] = field(default_factory=list[Any])
+
+    def look(self, world: World) -> None:
+        """Take down every output of a moment, as it goes over a wire."""
+        seen = look(world)
+        progress = world.controller().status()
+        state, now = progress.state, world.clock.time()
+        story = explain.explain(state, progress.decision, now)
+        self.outputs += [seen.as_dict(), story.as_dict(), json.loads(state.to_json())]
+        self.outputs += [notice(event, "endpoint").document for event in world.sent]
+        self.outputs += [notice(event, "endpoint").attributes for event in world.sent]
+        action = progress.decision.action if progress.decision else ""
+        self.conclusions += [
+            (code_of(seen, seen), story.outcome, story.source, story.name, state.phase, action),
+            [(alarm.name, alarm.value, alarm.threshold) for alarm in [story.alarm] if alarm],
+            [(bound.what, bound.within) for bound in (story.replay.bounds if story.replay else ())],
+            len(board.news(None, seen)),
+        ]
+
+
+def behind(numbers: Numbers) -> Any:
+    """The numbers behind every alarm."""
+    return type("Behind", (), {"read": lambda *_: numbers})()
+
+
+def begin(world: World, trial_plan: Plan, seconds: float) -> Told:
+    """Put release b on trial, and look twice on its way."""
+    told = Told()
+    shadow = "shadow-ab" if trial_plan.steps[0].shadow else None
+    world.controller().release(make_release("b"), "pair-ab", trial_plan, shadow_config=shadow)
+    for part in (0.25, 0.75):
+        world.controller().follow(part * seconds)
+        told.look(world)
+    return told
+
+
+def with_alarm(world: World, seconds: float, numbers: Numbers | None = None) -> Told:
+    told = begin(world, plan(Step(50, 600)), seconds)
+    outage = Outage(behind(numbers) if numbers else behind(ALIKE), Outbox(
+        MemoryJournal(world), MemoryNotify(world), world.clock))  # fmt: skip
+    rings = Alarm(**{**vars(RINGS), "at": world.clock.time()})
+    answer = respond(rings, "endpoint", world.controller(), outage, patience=10)
+    world.controller().follow(60)
+    told.look(world)
+    told.outputs.append(answer.as_dict())
+    told.conclusions.append((answer.alarm, answer.action))
+    return told
+
+
+def judged(world: World) -> Told:
+    world.correct["v-b"] = 0.1
+    return begin(world, plan(metrics=METRICS), 600)
+
+
+def promoted(world: World) -> Told:
+    told = begin(world, plan(Step(50, 60, shadow=True), Step(20, 20), metrics=METRICS[:2]), 900)
+    world.controller().roll_back(ADA)
+    world.controller().follow(60)
+    told.look(world)
+    return told
+
+
+def better(world: World) -> Told:
+    world.error_rates.update({"v-a": 0.2})
+    return begin(world, plan(promote_when="better"), 600)
+
+
+def rung(world: World) -> Told:
+    return with_alarm(world, 40, Numbers(0.05, Counted(20, 20), Counted(0, 180), champion_rings=False))
+
+
+def left(world: World) -> Told:
+    return with_alarm(world, 40, ALIKE)
+
+
+def replayed(world: World) -> Told:
+    world.replays["v-b"] = Replayed(100, 0, 30, 1.5, ("late is true, was false",), {"no JSON": 2})
+    return begin(world, plan(replay=ReplayGate()), 60)
+
+
+def too_few(world: World) -> Told:
+    world.replays["v-b"] = Replayed(3, 0, 0, None)
+    return begin(world, plan(replay=ReplayGate(), max_seconds=100), 300)
+
+
+def held(world: World) -> Told:
+    told = begin(world, plan(max_seconds=100, on_timeout="hold", min_requests=1_000_000), 300)
+    world.controller().approve(Reason("person", "ada", "", kind=Kind.APPROVED))
+    told.look(world)
+    return told
+
+
+def paused(world: World) -> Told:
+    told = begin(world, plan(Step(20, 20, approve=True), Step(50, 20)), 600)
+    world.controller().approve(Reason("person", "ada", "fine", kind=Kind.APPROVED))
+    world.controller().follow(600)
+    told.look(world)
+    return told
+
+
+def superseded(world: World) -> Told:
+    told = begin(world, plan(), 20)
+    world.controller().release(make_release("c"), "pair-ac", plan())
+    told.look(world)
+    world.controller().release(make_release("a"), None, plan())
+    world.controller().follow(60)
+    told.look(world)
+    return told
+
+
+def unstartable(world: World) -> Told:
+    world.unstartable.add("v-b")
+    told = begin(world, plan(), 60)
+    world.controller().clear_rejection("b")
+    told.look(world)
+    return told
+
+
+def broken(world: World) -> Told:
+    world.broken.add("pair-ab")
+    told = begin(world, plan(), 60)
+    world.controller().skip_trial("b", Reason("person", "ada", "the archive is lost", kind=Kind.TRIAL_SKIPPED))
+    told.look(world)
+    return told
+
+
+def out_of_range(world: World) -> Told:
+    return begin(world, plan(metrics=(*METRICS[:1], Metric("minutes", "mean", 0.1, metric="Minutes"))), 60)
+
+
+def unreachable(world: World) -> Told:
+    told = begin(world, plan(), 20)
+    world.metrics_problem = "no answer"
+    told.look(world)
+    return told
+
+
+STORIES: tuple[Callable[[World], Told], ...] = (
+    judged, promoted, better, rung, left, replayed, too_few, held, paused, superseded, unstartable, broken,
+    out_of_range, unreachable,
+)  # fmt: skip
+
+
+def retrained() -> Told:
+    """A retraining that waits, is agreed to, fails, and one that is declined."""
+    told, rules = Told(), Rules()
+    drift = Trigger("drift", alarm="e-v-a-drift", variant="v-a", numbers={"evidence": 1.2})
+    seen = decision.Seen(1e9, "2013-05-01", make_release("a"), ringing=(drift,))
+    record, _ = decision.decide(Record(), seen, rules, "e")
+    record = decision.approve(record, seen, "anna: yes")
+    record, _ = decision.decide(record, seen, rules, "e")
+    failed = decision.Seen(1e9, "2013-05-02", make_release("b"), job=decision.JobSeen("failed", "no memory"))
+    record, _ = decision.decide(record, failed, rules, "e")
+    soon, act = decision.decide(record, seen, rules, "e")
+    assert soon.held is not None
+    assert Record.from_json(soon.to_json()) == soon
+    told.conclusions += [act, soon.phase, soon.held.obstacle.kind, [entry.kind for entry in soon.history]]
+    told.outputs.append(Retraining(soon, None, None).as_dict())
+    for entry in soon.history:
+        sent = message(entry, "e", PLAIN)
+        told.outputs += [json.loads(json.loads(sent["Message"])["sqs"]), sent["MessageAttributes"]]
+    return told
+
+
+def fresh() -> World:
+    world = make_world(correct={"v-a": 0.9, "v-b": 0.9})
+    world.controller().release(make_release("a"), None, plan())
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
+    world.clock.sleep(120)
+    return world
+
+
+@pytest.fixture
+def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets every maker of sentences say nothing that anybody could read."""
+
+    def nonsense(*_: Any, **__: Any) -> str:
+        return "?"
+
+    def reword() -> None:
+        for module in (of_rollouts, of_retraining):
+            for name, made in getmembers(module, isfunction):
+                if made.__module__ == module.__name__ and not name.startswith("_"):
+                    monkeypatch.setattr(module, name, nonsense)
+        for table in (trial._GOES_ON, explain._DECIDERS):
+            for name in table:
+                monkeypatch.setitem(table, name, "?")
+
+    return reword
+
+
+def differences(one: Any, other: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ: the path, and both values."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name in one:
+            yield from differences(one[name], other[name], f"{at}.{name}")
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        for number, (left_one, right) in enumerate(zip(one, other, strict=True)):
+            yield from differences(left_one, right, f"{at}.{number}")
+    elif one != other:
+        yield at, one, other
+
+
+def assert_same_but_for_sentences(before: Told, after: Told) -> None:
+    assert after.conclusions == before.conclusions
+    found = list(differences(before.outputs, after.outputs))
+    assert found, "the sentences were not reworded"
+    for at, one, other in found:
+        keys = [part for part in at.split(".") if part and not part.isdigit()]
+        assert keys[-1] in SENTENCES, (at, one, other)
+        assert isinstance(one, str) and isinstance(other, str), (at, one, other)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_rollout(
+    story: Callable[[World], Told], reworded: Callable[[], None]
+) -> None:
+    before = story(fresh())
+    reworded()
+    assert_same_but_for_sentences(before, story(fresh()))
+
+
+def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_retraining(
+    reworded: Callable[[], None],
+) -> None:
+    before = retrained()
+    reworded()
+    assert_same_but_for_sentences(before, retrained())
+
+
+def test_every_kind_of_reason_has_a_sentence() -> None:
+    assert set(of_rollouts._CLAUSES) == set(Kind)
