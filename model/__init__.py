@@ -2,5 +2,3 @@
 
 This folder is what a team writes itself; README.md says what the rest of the repository asks of it.
 """
-
-NAME = "flight-delay"

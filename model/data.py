@@ -14,13 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model import sources
 from model.features import FEATURES, NAMES, Numeric
@@ -48,33 +46,6 @@ _WEATHER = {
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Rows with a known label, in order of event time.
-
-    Attributes:
-        id: Stable name of each row, such as `2013-03-01-UA1545-EWR`.
-        event_time: When the prediction is asked for (scheduled departure), UTC, datetime64[s].
-        label_at: When the label is known (arrival), UTC, datetime64[s].
-        label: True if the flight was late.
-        columns: Feature name -> values, shape (rows,): float64 with NaN for missing, or strings.
-    """
-
-    id: list[str]
-    event_time: NDArray[np.datetime64]
-    label_at: NDArray[np.datetime64]
-    label: NDArray[np.bool_]
-    columns: dict[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    @property
-    def table(self) -> NDArray[Any]:
-        """The estimator's input, shape (rows, features), dtype object."""
-        return np.column_stack([self.columns[name].astype(object) for name in NAMES])
-
-
-@dataclass(frozen=True)
 class Flight:
     """One flight of a replay; `label` (late or not) and `label_at` are None for a flight that never arrived."""
 
@@ -85,17 +56,17 @@ class Flight:
     label_at: datetime | None
 
 
-def training(parameters: Parameters) -> Dataset:
+def training(parameters: Parameters) -> Table:
     """Return the training period: flights whose label was known by its end."""
     return _known(parameters, parameters.train_until)
 
 
-def evaluation(parameters: Parameters) -> Dataset:
+def evaluation(parameters: Parameters) -> Table:
     """Return the evaluation period, by scheduled departure."""
-    return _dataset(_between(parameters.evaluate_from, parameters.evaluate_until))
+    return _labelled(_between(parameters.evaluate_from, parameters.evaluate_until))
 
 
-def refit(parameters: Parameters) -> Dataset | None:
+def refit(parameters: Parameters) -> Table | None:
     """Return what the model that serves is fitted on after it was evaluated: flights whose label was known by then.
 
     None where the model that was evaluated is to serve.
@@ -131,29 +102,22 @@ def _as_events(rows: Table) -> Iterator[Flight]:
         )
 
 
-def _between(since: str, until: str) -> Table:
+def _between(since: date | str, until: date | str) -> Table:
     rows = _flights()
-    first, last = rows["event_time"].searchsorted(pd.DatetimeIndex([since, until]))
+    first, last = rows["event_time"].searchsorted(pd.DatetimeIndex([pd.Timestamp(since), pd.Timestamp(until)]))
     return rows.iloc[first:last]
 
 
-def _known(parameters: Parameters, until: str) -> Dataset:
+def _known(parameters: Parameters, until: date) -> Table:
     rows = _between(parameters.train_from, until)
-    return _dataset(rows[rows["label_at"] < pd.Timestamp(until)])
+    return _labelled(rows[rows["label_at"] < pd.Timestamp(until)])
 
 
-def _dataset(rows: Table) -> Dataset:
+def _labelled(rows: Table) -> Table:
+    """Flights with a known label, in order of event time: `id`, such as `2013-03-01-UA1545-EWR`, times, label, features."""
     rows = rows[rows["late"].notna()]
-    return Dataset(
-        id=rows["id"].to_list(),
-        event_time=rows["event_time"].to_numpy("datetime64[s]"),
-        label_at=rows["label_at"].to_numpy("datetime64[s]"),
-        label=rows["late"].to_numpy(bool),
-        columns={
-            feature.name: rows[feature.name].to_numpy(float if feature.kind == "numeric" else object)
-            for feature in FEATURES
-        },
-    )
+    times = {name: rows[name].astype("datetime64[s]") for name in ("event_time", "label_at")}
+    return rows[["id", *NAMES]].assign(**times, label=rows["late"].astype(bool))
 
 
 @lru_cache(maxsize=1)

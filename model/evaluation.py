@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from model.data import Dataset
 from model.features import NAMES
-from model.serving import prediction
 
 BINS = 10
 METRICS = {
@@ -25,44 +21,29 @@ METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What evaluation found.
-
-    Attributes:
-        summary: Metric -> value; what gates bind to and the registry shows. See `summary`.
-        details: JSON values for a reader: metrics by month, the calibration table, importance of each feature.
-    """
-
-    summary: dict[str, float]
-    details: dict[str, Any]
-
-
-def evaluate(estimator: Any, data: Dataset) -> Evaluation:
-    """Score the estimator on a dataset.
+def evaluate(estimator: Any, rows: Any) -> dict[str, float]:
+    """Score the estimator.
 
     Raises:
-        ValueError: The data holds no row, or only one of the two labels.
+        ValueError: There is no row, or only one of the two labels.
     """
-    if len(np.unique(data.label)) < 2:
-        raise ValueError(f"cannot evaluate on {len(data)} flights: both late and punctual ones are needed")
-    probability = estimator.predict_proba(data.table)[:, 1]
-    month = data.event_time.astype("datetime64[M]")
-    details = {
+    if len(np.unique(rows.label)) < 2:
+        raise ValueError(f"cannot evaluate on {len(rows)} flights: both late and punctual ones are needed")
+    return summary(rows.label, estimator.predict_proba(rows.table)[:, 1])
+
+
+def details(estimator: Any, rows: Any) -> dict[str, Any]:
+    """Find more, for a reader: metrics by month, the calibration table, importance of each feature."""
+    probability = estimator.predict_proba(rows.table)[:, 1]
+    month = rows.event_time.astype("datetime64[M]")
+    return {
         "by_month": [
-            {"month": str(value), **summary(data.label[month == value], probability[month == value])}
+            {"month": str(value), **summary(rows.label[month == value], probability[month == value])}
             for value in np.unique(month)
         ],
-        "calibration": calibration(data.label, probability),
-        "importance": importance(estimator, data),
+        "calibration": calibration(rows.label, probability),
+        "importance": importance(estimator, rows),
     }
-    return Evaluation(summary(data.label, probability), details)
-
-
-def answers(estimator: Any, data: Dataset) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield for each flight what the server would answer, and whether it was late."""
-    for value, late in zip(estimator.predict_proba(data.table)[:, 1], data.label, strict=True):
-        yield prediction(value), bool(late)
 
 
 def summary(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:
@@ -92,7 +73,7 @@ def calibration(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> l
     ]
 
 
-def importance(estimator: Any, data: Dataset, rows: int = 5000) -> dict[str, float]:
+def importance(estimator: Any, data: Any, rows: int = 5000) -> dict[str, float]:
     """Rise in log-loss (nats) when one feature is shuffled: what a drift of that feature can cost at most.
 
     Source: Breiman, Random Forests (2001), section 10; on an even sample of at most `rows` rows, one fixed shuffle.

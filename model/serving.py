@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from itertools import count
@@ -87,10 +87,15 @@ def prediction(probability: float) -> dict[str, Any]:
     return {"late": bool(probability >= THRESHOLD), "probability": known}
 
 
+def answers(estimator: Any, rows: Any) -> Iterator[dict[str, Any]]:
+    """Yield for each flight of the pipeline's rows what would be answered."""
+    return (prediction(value) for value in estimator.predict_proba(rows.table)[:, 1])
+
+
 def metadata(model: Model) -> dict[str, Any]:
     """Return what is served."""
     return {
-        **{key: model.manifest[key] for key in ("model", "recipe", "parameters", "python", "libraries")},
+        **{key: model.manifest[key] for key in ("recipe", "parameters", "python", "libraries")},
         "metrics": model.metrics["summary"],
         "features": [
             {key: value for key, value in vars(feature).items() if key != "kind"} | {"kind": feature.kind}

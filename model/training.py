@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
@@ -21,7 +20,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
-from model.data import Dataset
 from model.features import FEATURES
 from model.parameters import Parameters
 
@@ -41,26 +39,26 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted estimator (`predict_proba` over `Dataset.table`) and the trials that led to it."""
+    """A fitted estimator (`predict_proba` over the rows' table) and the trials that led to it."""
 
     estimator: Pipeline
     trials: tuple[Trial, ...]
 
 
-def train(data: Dataset, parameters: Parameters, progress: Callable[[str], None] = print) -> Trained:
+def train(data: Any, parameters: Parameters, progress: Callable[[str], None] = print) -> Trained:
     """Choose the size of the trees, then fit on all of the data."""
     with threadpool_limits(limits=1):
         trials = tuple(_trials(data, parameters, progress))
     return _fitted(data, parameters, trials, progress)
 
 
-def refit(data: Dataset, parameters: Parameters, trained: Trained, progress: Callable[[str], None] = print) -> Trained:
+def refit(data: Any, parameters: Parameters, trained: Trained, progress: Callable[[str], None] = print) -> Trained:
     """Fit on more data, with the size of trees that was chosen on less."""
     return _fitted(data, parameters, trained.trials, progress)
 
 
 def _fitted(
-    data: Dataset, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]
+    data: Any, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]
 ) -> Trained:
     best = min(trials, key=lambda trial: trial.log_loss, default=Trial(leaves=15, rows_per_leaf=200, log_loss=np.nan))
     progress(f"fitting {parameters.max_iter} trees of {best.leaves} leaves on {len(data):,} flights")
@@ -69,17 +67,7 @@ def _fitted(
     return Trained(estimator, trials)
 
 
-def save(estimator: Pipeline, path: str) -> None:
-    """Write the estimator, uncompressed: the bytes then depend on no compression library."""
-    joblib.dump(estimator, path)
-
-
-def load(path: str) -> Any:
-    """Read an estimator. Unpickles: only for a file whose digest was checked."""
-    return joblib.load(path)
-
-
-def _trials(data: Dataset, parameters: Parameters, progress: Callable[[str], None]) -> Iterator[Trial]:
+def _trials(data: Any, parameters: Parameters, progress: Callable[[str], None]) -> Iterator[Trial]:
     table = data.table
     for leaves in LEAVES if parameters.folds else ():
         for rows_per_leaf in ROWS_PER_LEAF:

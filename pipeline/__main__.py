@@ -1,4 +1,4 @@
-"""Look inside: `python -m pipeline check | recipe | build | inspect FILE`."""
+"""Look inside: `python -m pipeline check | example | recipe | build | inspect FILE`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline import archive, outline
+from pipeline import archive, outline, step
 from pipeline.build import BuildError, build
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, GateRefused
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("check", "say what model/ lacks, as far as reading tells"),
+        ("check", "say what model/ has, what it lacks, and what each part buys"),
+        ("example", "print a request that the model answers"),
         ("recipe", "print the recipe"),
         ("build", "train, evaluate, gate and seal"),
     ):
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument(
             "--root", type=Path, default=Path.cwd(), help="the checkout; the current folder by default"
         )
-        if name != "check":
+        if name in ("recipe", "build"):
             command.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
         if name == "build":
             command.add_argument("--gates", type=json.loads, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     inspect.add_argument("file", type=Path)
     given = parser.parse_args(arguments)
     try:
-        print(json.dumps(_run(given), indent=2))
+        print(_run(given))
     except _REFUSALS as error:
         print(error, file=sys.stderr)
         return 1
@@ -52,30 +53,29 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(given: argparse.Namespace) -> dict[str, object]:
+def _run(given: argparse.Namespace) -> str:
     if given.command == "inspect":
-        sealed, manifest = describe(given.file), archive.verify(given.file).content
-        return {
-            "digest": sealed.digest,
-            "manifest_sha256": sealed.manifest_sha256,
-            "metrics": sealed.metrics,
-            **manifest,
-        }
+        return json.dumps(_inspected(given.file), indent=2)
     root: Path = given.root.resolve()
     outline.check(root)
     if given.command == "check":
-        return {"model": str(root / "model"), "problems": []}
+        return outline.listed(root)
+    if given.command == "example":
+        lines: list[str] = []
+        step.run(root, "pipeline.example", [], lines.append)
+        return "\n".join(lines)
     wanted = recipe(root, given.parameters)
     if given.command == "recipe":
-        return {"digest": wanted.digest, **wanted.parts}
+        return json.dumps({"digest": wanted.digest, **wanted.parts}, indent=2)
     sealed = build(root, wanted, None, given.gates, given.workdir, progress=lambda line: print(line, file=sys.stderr))
-    return {
-        "recipe": sealed.recipe,
-        "digest": sealed.digest,
-        "manifest_sha256": sealed.manifest_sha256,
-        "metrics": dict(sealed.metrics),
-        "path": str(sealed.path),
-    }
+    found = {"recipe": sealed.recipe, "digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256}
+    return json.dumps({**found, "metrics": dict(sealed.metrics), "path": str(sealed.path)}, indent=2)
+
+
+def _inspected(file: Path) -> dict[str, object]:
+    sealed, manifest = describe(file), archive.verify(file).content
+    found = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "metrics": sealed.metrics}
+    return {**found, **manifest}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How good the model was on the data that it was evaluated on, as `monitoring` sums up labels; it is sealed too.
 
-    found = baseline(model_folder, evaluation.answers(estimator, rows), seconds(rows))
+    form = form_of(folder)                              # what `pipeline.train` wrote
+    found = baseline(form, outcomes(form, answers, labels), seconds(rows))
     canonical(found.as_dict())          # baseline.json, read by monitoring.labels.baseline.Baseline.from_dict
 
 What later labels show is held against it. Its histogram of scores tells before labels come how likely an answer with a
@@ -10,7 +11,7 @@ score is right.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,51 +26,53 @@ from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import ContractBroken
 
 FILE = "baseline.json"
-_WHERE = "model/evaluation.py: answers(estimator, rows)"
+_WHERE = "model/serving.py: answers(estimator, rows)"
 
 
-def baseline(folder: Path, answers: Iterable[Any], times: NDArray[np.float64] | None = None) -> Baseline:
-    """Hold the model's answers against their labels.
+def baseline(form: Form, found: Sequence[Outcome], times: NDArray[np.float64] | None = None) -> Baseline:
+    """Sum up how good the model's answers were.
 
     Args:
-        folder: The model's, with its `answer.json`.
-        answers: A prediction, as the server gives it, and its label, for each row.
+        form: What their fields mean.
+        found: Each answer, held against its label.
         times: When each row happened, epoch seconds, shape (rows,); None when rows have no times.
-
-    Raises:
-        ContractBroken: There are none, or one is of another form than `answer.json` says.
     """
-    form, found, losses = form_of(folder), Performance(), list[float]()
+    whole = Performance()
     loss, high = form.loss
-    for outcome in outcomes(form, answers):
-        found.add(outcome)
-        losses.append(outcome.loss(loss))
-    if not losses or (times is not None and len(losses) != len(times)):
-        raise ContractBroken([f"{_WHERE}: found {len(losses) or 'no'} answers; expected one for each row"])
-    return Baseline(found, usual(np.array(losses), high, times))
+    for outcome in found:
+        whole.add(outcome)
+    return Baseline(whole, usual(np.array([outcome.loss(loss) for outcome in found]), high, times))
 
 
-def form_of(folder: Path) -> Form:
-    """What the fields of the model's predictions mean.
+def form_of(folder: Path) -> Form | None:
+    """What the fields of the model's predictions mean, out of a folder with its `answer.json`; None without.
 
     Raises:
-        ContractBroken: The model does not say, or in another form.
+        ContractBroken: It has another form.
     """
     try:
         return Form.from_dict(json.loads((folder / "answer.json").read_bytes()))
     except FileNotFoundError:
-        raise ContractBroken([f"model/answer.json: not found; {_WHERE} needs it"]) from None
+        return None
     except UnreadableForm as error:
         raise ContractBroken([f"model/{error}"]) from None
 
 
-def outcomes(form: Form, answers: Iterable[Any]) -> Iterator[Outcome]:
+def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[Outcome]:
     """Each answer held against its label.
 
+    Args:
+        form: What the fields of an answer mean.
+        answers: A prediction, as the server gives it, for each row.
+        labels: What each should have said, as JSON.
+
     Raises:
-        ContractBroken: One is of another form than `answer.json` says.
+        ContractBroken: One is of another form than `answer.json` says, or they are not as many as there are rows.
     """
-    return (_outcome(form, place, item) for place, item in enumerate(answers))
+    given = list(answers)
+    if len(given) != len(labels):
+        raise ContractBroken([f"{_WHERE}: found {len(given):,} answers of {len(labels):,} rows; expected one for each"])
+    return [_outcome(form, place, *item) for place, item in enumerate(zip(given, labels, strict=True))]
 
 
 def judged(baseline: Baseline) -> str:
@@ -82,11 +85,7 @@ def judged(baseline: Baseline) -> str:
     )
 
 
-def _outcome(form: Form, place: int, item: Any) -> Outcome:
-    try:
-        prediction, label = item
-    except (TypeError, ValueError):
-        raise _broken(place, f"found {item!r}; expected a prediction and its label") from None
+def _outcome(form: Form, place: int, prediction: Any, label: Any) -> Outcome:
     if not isinstance(prediction, Mapping):
         raise _broken(place, f"found a prediction {prediction!r}; expected an object as the server answers it")
     said = form.said(cast(Mapping[str, Any], prediction))

@@ -15,17 +15,17 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from pipeline import archive, outline, step
+from pipeline import archive, step
 from pipeline.build import build
 from pipeline.comparison import Comparison, compare
-from pipeline.contract import Refusal
+from pipeline.contract import KEPT, Refusal
 from pipeline.gate import GateRefused, Gates, check_gates
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, recipe, retrained
@@ -158,7 +158,7 @@ def retrain(
         before = _losses(root, parameters, sealed, progress)
         made = build(root, wanted, parameters, job.gates, workdir, progress=progress)
         archive.unpack(made.path, workdir / "challenger")
-        after = _losses(root, parameters, workdir / "challenger", progress, evaluated=True)
+        after = _losses(root, parameters, workdir / "challenger", progress, ["--evaluated"], sealed)
     except NothingNewer as error:
         return replace(begun, outcome="nothing_new", why=str(error))
     except (GateRefused, RecipeError, Refusal, StepFailed) as error:
@@ -203,7 +203,7 @@ def _unpacked(job: Job, path: Path, folder: Path) -> Mapping[str, Any]:
 def _lay_out(sealed: Path, root: Path) -> None:
     """A checkout of the champion's model and this pipeline, for the steps to run in."""
     shutil.copytree(sealed / "code" / "model", root / "model")
-    for name in outline.KEPT:
+    for name in KEPT:
         shutil.copyfile(ROOT / "model" / name, root / "model" / name)
     for room in ROOMS:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -214,12 +214,13 @@ def _losses(
     parameters: Mapping[str, Any],
     sealed: Path,
     progress: Callable[[str], None],
-    *,
-    evaluated: bool = False,
+    more: Sequence[str] = (),
+    answer: Path | None = None,
 ) -> dict[str, Any]:
+    """The losses of one of the two; both are told what an answer means by the champion's package."""
     out = sealed.with_suffix(".losses.json")
     words = ["--parameters", canonical(parameters), "--model", str(sealed), "--out", str(out)]
-    words += ["--evaluated"] * evaluated
+    words += ["--answer", str(answer or sealed), *more]
     step.run(root, "pipeline.losses", words, progress)
     return json.loads(out.read_text())
 

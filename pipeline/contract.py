@@ -1,15 +1,16 @@
-"""What `model/` has to give: a protocol for each of its files, and for what they return.
+"""What `model/` gives: two functions that it must give, and the parts that it may give.
 
-`MODULES` must be there, `OPTIONAL` may be. `docs/reference/model.md` lists both, `docs/how-to/own-model.md` goes
-through an example. `pipeline.outline` checks what reading the files can tell, `pipeline.rows` what only the data can
-show. Both do so before anything is fitted.
+    [part for part in PARTS if not part.optional]     # training(settings) in data.py, train(rows, settings) in training.py
+
+`python -m pipeline check` prints the list, `docs/reference/model.md` explains it. `pipeline.outline` checks what reading
+the files can tell, `pipeline.rows` what only the data can show. Both do so before anything is fitted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -26,59 +27,57 @@ class ContractBroken(Refusal):
         self.problems = list(problems)
 
 
-class Settings(Protocol):
-    """The parameters of one model version."""
+@dataclass(frozen=True)
+class Part:
+    """Something that a model gives.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every parameter, defaults included, as JSON values. They are part of the recipe."""
-        ...
-
-
-class Rows(Protocol):
-    """Rows with a known label. `columns` is what drift is measured on: the fields of a request's instance.
-
-    Beside it, either both times, UTC, shape (rows,), datetime64: `event_time` (when the prediction is asked for) and
-    `label_at` (when the label is known); or, for rows without a time, `id`: a name for each, shape (rows,). By these
-    the pipeline tells that no row to evaluate on was known to training.
-
+    Attributes:
+        file: The file in `model/`.
+        name: What the file defines; empty for the file itself.
+        buys: What it is for, in one line.
+        takes: The values that a function is called with, in this order; None for anything else.
+        optional: Whether the model works without.
     """
 
-    @property
-    def columns(self) -> Mapping[str, Any]:
-        """Feature -> values, shape (rows,): numbers with NaN for missing, or strings with None for missing."""
-        ...
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        ...
-
-
-class Trained(Protocol):
-    """A fitted model."""
+    file: str
+    name: str
+    buys: str
+    takes: tuple[str, ...] | None = None
+    optional: bool = True
 
     @property
-    def estimator(self) -> Any:
-        """What `save` writes and `evaluate` takes."""
-        ...
-
-    @property
-    def trials(self) -> Sequence[Any]:
-        """What was tried on the way, dataclasses of JSON values; empty if nothing was."""
-        ...
+    def shown(self) -> str:
+        """The part as a reader sees it, such as `train(rows, settings)`."""
+        return self.name + ("" if self.takes is None else f"({', '.join(self.takes)})")
 
 
-class Evaluation(Protocol):
-    """What evaluation found."""
+KEPT = ("Dockerfile", "entrypoint.py")
+"""Files of the image, the same for every model."""
 
-    @property
-    def summary(self) -> Mapping[str, float]:
-        """Metric -> a finite number, for each name in `METRICS`."""
-        ...
-
-    @property
-    def details(self) -> Any:
-        """Any JSON, for a reader."""
-        ...
+PARTS = (
+    Part("__init__.py", "", "makes the folder a package; may be empty", optional=False),
+    Part("data.py", "training", "the table to learn from", ("settings",), optional=False),
+    Part("training.py", "train", "the fitted estimator", ("rows", "settings"), optional=False),
+    Part("parameters.py", "Parameters", "settings in the stack's file; without it there are none"),
+    Part("parameters.py", "retrained", "retraining on newer data", ("settings", "through")),
+    Part("parameters.py", "variant", "`make demo` and `make bench`: a version about as good", ("settings", "number")),
+    Part("parameters.py", "FAULTY", "`make demo` and `make bench`: a version whose requests fail"),
+    Part("sources.py", "files", "a new version when a data file outside `model/` changes", ()),
+    Part("sources.py", "version", "a new version when data changes that is in no file", ()),
+    Part("data.py", "evaluation", "rows of your choice to evaluate on, not a fifth of the table", ("settings",)),
+    Part("data.py", "replay", "events of your choice for `modelstack replay`, not the table's", ("since", "until")),
+    Part("data.py", "refit", "a served model that knows the newest rows too", ("settings",)),
+    Part("training.py", "refit", "a second fit other than `train`", ("rows", "settings", "trained")),
+    Part("training.py", "save", "an estimator that joblib cannot write; needs `load` and `serving.py`", ("estimator", "path")),
+    Part("training.py", "load", "reads what `save` wrote", ("path",)),
+    Part("evaluation.py", "evaluate", "metrics of your choice; needs `METRICS`", ("estimator", "rows")),
+    Part("evaluation.py", "METRICS", "what your metrics mean; gates are checked against these names"),
+    Part("evaluation.py", "details", "findings for a reader, kept with the metrics", ("estimator", "rows")),
+    Part("serving.py", "main", "a server of your own", ("folder", "host", "port")),
+    Part("serving.py", "answers", "late labels and retraining with it; needs `answer.json`", ("estimator", "rows")),
+    Part("answer.json", "", "what the answers of a server of your own mean"),
+)
+"""Every part, the required ones first."""
 
 
 class Event(Protocol):
@@ -108,154 +107,3 @@ class Event(Protocol):
     def label_at(self) -> datetime | None:
         """When the label is known, UTC; None if that is never, or not told."""
         ...
-
-
-class _Name(Protocol):
-    NAME: str
-    """The model's name in its archives."""
-
-
-class _Parameters(Protocol):
-    """Standard library only: run by itself on every `pulumi preview`."""
-
-    ParameterError: type[Exception]
-    """Raised by `parse`; its message has a line `name: what is wrong` for each problem."""
-
-    @staticmethod
-    def parse(given: Mapping[str, Any]) -> Settings:
-        """Check what stands in the stack's file, and fill in the defaults."""
-        ...
-
-
-class _Versions(Protocol):
-    """For who makes versions of their own: `make demo` and `make bench` the first two, retraining the last."""
-
-    FAULTY: Mapping[str, Any]
-    """Parameters of a version whose requests fail, for the demo to roll back."""
-
-    @staticmethod
-    def variant(settings: Settings, number: int) -> Mapping[str, Any]:
-        """The parameters to change for version `number`, 1 to 1,000,000: each another recipe, about as good."""
-        ...
-
-    @staticmethod
-    def retrained(settings: Settings, through: str) -> Mapping[str, Any]:
-        """The parameters to change to use what is known at a day's beginning, YYYY-MM-DD; a later day, a later window.
-
-        Raises `ParameterError` for a day that gives nothing newer than the settings have.
-        """
-        ...
-
-
-class _Sources(Protocol):
-    """Standard library only: run by itself on every `pulumi preview`."""
-
-    READERS: Sequence[str]
-    """Packages, locked in requirements/app.txt, that turn the files into rows."""
-
-    @staticmethod
-    def files() -> Mapping[str, Path]:
-        """Name -> path of each raw file that the rows come from; raises OSError if one is missing."""
-        ...
-
-    @staticmethod
-    def version() -> str:
-        """The version of the data."""
-        ...
-
-
-class _Data(Protocol):
-    @staticmethod
-    def training(settings: Settings) -> Rows:
-        """The rows to train on."""
-        ...
-
-    @staticmethod
-    def evaluation(settings: Settings) -> Rows:
-        """The rows to evaluate on: later than training, or others where rows have no time."""
-        ...
-
-
-class _MoreData(Protocol):
-    """`replay` is for `modelstack replay`, which puts traffic on an endpoint; `refit` for what serves."""
-
-    @staticmethod
-    def replay(since: str | None, until: str | None) -> Iterator[Event]:
-        """Events in order of their time, from `since` to `until` (not included), ISO 8601, UTC; None leaves it open."""
-        ...
-
-    @staticmethod
-    def refit(settings: Settings) -> Rows | None:
-        """The rows to fit what serves on, after the evaluation; None where what was evaluated is to serve."""
-        ...
-
-
-class _Training(Protocol):
-    @staticmethod
-    def train(rows: Any, settings: Any) -> Trained:
-        """Fit; the same rows and settings give the same bytes."""
-        ...
-
-    @staticmethod
-    def save(estimator: Any, path: str) -> None:
-        """Write an estimator to a file."""
-        ...
-
-    @staticmethod
-    def load(path: str) -> Any:
-        """Read what `save` wrote."""
-        ...
-
-
-class _Refit(Protocol):
-    """For what serves, if it is to know the rows of the evaluation too."""
-
-    @staticmethod
-    def refit(rows: Any, settings: Any, trained: Any) -> Trained:
-        """Fit on what `data.refit` gives, as `train` has chosen: `trained` is what that returned."""
-        ...
-
-
-class _Evaluation(Protocol):
-    METRICS: Mapping[str, str]
-    """Metric -> meaning, written out: gates bind to these names."""
-
-    @staticmethod
-    def evaluate(estimator: Any, rows: Any) -> Evaluation:
-        """Score an estimator."""
-        ...
-
-
-class _Answers(Protocol):
-    """For what labels show later, which is held against it."""
-
-    @staticmethod
-    def answers(estimator: Any, rows: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
-        """A prediction, as the server gives it, and its label as JSON, for each row."""
-        ...
-
-
-class _Serving(Protocol):
-    """Only the packages of requirements/serving.in."""
-
-    @staticmethod
-    def main(folder: Path, host: str, port: int) -> None:
-        """Serve `GET /ping` and `POST /invocations` from an unpacked archive, until SIGTERM."""
-        ...
-
-
-MODULES: Mapping[str, type] = {
-    "__init__": _Name,
-    "parameters": _Parameters,
-    "sources": _Sources,
-    "data": _Data,
-    "training": _Training,
-    "evaluation": _Evaluation,
-    "serving": _Serving,
-}
-OPTIONAL: Mapping[str, type] = {
-    "parameters": _Versions,
-    "data": _MoreData,
-    "training": _Refit,
-    "evaluation": _Answers,
-}

@@ -4,7 +4,7 @@
 
 Reads what `train` wrote, of two estimators that which knows less (see `pipeline.refit`); writes `metrics.json`:
 `summary` (metric -> value, what gates bind to), `evaluation` (the model's own details) and `training` (what was trained
-on). And `baseline.json`, if the model tells its answers.
+on). And `baseline.json`, if its answers are known.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import model
-from model import data, evaluation, parameters, training
-from pipeline import refit
-from pipeline.baseline import FILE, baseline, judged
+from monitoring.labels.performance import Outcome
+from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
+from pipeline import parts, refit
+from pipeline.baseline import FILE, baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.rows import period, seconds
+from pipeline.rows import Rows, period, seconds, tables
 from pipeline.step import end_with_parent, in_words
+
+NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
 
 
 def check_evaluation(found: Any, names: Collection[str]) -> None:
-    """Refuse an outcome that is not of the form `contract.Evaluation`.
+    """Refuse metrics that gates cannot bind to.
 
     Args:
-        found: What the model's evaluation returned.
+        found: Metric -> value, as the model's evaluation returned it.
         names: The metrics that the model says it reports: gates were checked against these.
 
     Raises:
@@ -43,18 +45,22 @@ def check_evaluation(found: Any, names: Collection[str]) -> None:
 
 
 def _wrong(found: Any, names: Collection[str]) -> Iterator[str]:
-    if not hasattr(found, "summary") or not hasattr(found, "details"):
-        yield f"found {type(found).__name__}; expected an object with summary and details"
+    if not isinstance(found, Mapping):
+        yield f"found {type(found).__name__}; expected a mapping, metric -> number"
         return
-    if set(found.summary) != set(names):
-        yield f"found a summary of {', '.join(found.summary)}; expected the names in METRICS, {', '.join(names)}"
-    for name, value in found.summary.items():
+    values = cast(Mapping[str, Any], found)
+    if set(values) != set(names):
+        yield f"found {', '.join(values)}; expected the names in METRICS, {', '.join(names)}"
+    for name, value in values.items():
         if not isinstance(value, int | float) or not isfinite(value):
-            yield f"summary[{name!r}]: found {value!r}; expected a finite number (a float)"
-    try:
-        canonical(found.details)
-    except (TypeError, ValueError) as error:
-        yield f"details: found what is no JSON ({error}); expected JSON values"
+            yield f"{name}: found {value!r}; expected a finite number (a float)"
+
+
+def usual(form: Form, found: Sequence[Outcome]) -> dict[str, float]:
+    """The metrics of a model that has no evaluation of its own: those that labels of its answers show later."""
+    names = [ABSOLUTE_ERROR] if form.kind == "regression" else [ACCURACY, *([LOG_LOSS] if form.probability else [])]
+    means = {NAMES[name]: sum(one.losses[name] for one in found) / len(found) for name in names}
+    return {**means, "rows": float(len(found))}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,24 +71,50 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    settings = parameters.parse(json.loads(given.parameters))
     trained: dict[str, Any] = json.loads((given.trained / "training.json").read_text())
     stored = refit.evaluated(given.trained)
     if hashlib.sha256(stored.read_bytes()).hexdigest() != trained.get("evaluated", trained)["model_sha256"]:
         raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
-    rows = data.evaluation(settings)
+    rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
     print(f"evaluating on {len(rows):,} rows{period(rows)}")
-    estimator = training.load(str(stored))
-    found = evaluation.evaluate(estimator, rows)
-    check_evaluation(found, evaluation.METRICS)
+    estimator = parts.load(stored)
+    said = _outcomes(given.trained, estimator, rows)
+    own = getattr(parts.evaluation, "evaluate", None)
+    if own:
+        summary = own(estimator, rows)
+        check_evaluation(summary, parts.evaluation.METRICS)
+    elif said is None:
+        raise ContractBroken(["model/evaluation.py: found no evaluate; expected it, as the answers are not known"])
+    else:
+        summary = usual(*said)
+    details = getattr(parts.evaluation, "details", lambda *_: None)(estimator, rows)
     (given.out / "metrics.json").write_text(
-        canonical({"summary": found.summary, "evaluation": found.details, "training": trained})
+        canonical({"summary": summary, "evaluation": _as_json(details), "training": trained})
     )
-    if answers := getattr(evaluation, "answers", None):
-        kept = baseline(Path(model.__file__).parent, answers(estimator, rows), seconds(rows))
+    if said is not None:
+        kept = baseline(*said, seconds(rows))
         (given.out / FILE).write_text(canonical(kept.as_dict()))
         print(judged(kept))
-    print(", ".join(f"{name} {value:.4g}" for name, value in found.summary.items()))
+    print(", ".join(f"{name} {value:.4g}" for name, value in summary.items()))
+
+
+def _outcomes(folder: Path, estimator: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
+    """Each answer held against its label; None where what the server answers is not known."""
+    answers = parts.answers(estimator, rows)
+    form = form_of(folder) if answers is not None else None
+    if answers is None or form is None:
+        return None
+    return form, outcomes(form, answers, parts.labels(rows))
+
+
+def _as_json(details: Any) -> Any:
+    try:
+        canonical(details)
+    except (TypeError, ValueError) as error:
+        raise ContractBroken(
+            [f"model/evaluation.py: details(estimator, rows): found what is no JSON ({error}); expected JSON values"]
+        ) from None
+    return details
 
 
 if __name__ == "__main__":

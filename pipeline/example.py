@@ -1,16 +1,16 @@
 """A request that a model answers, out of its own training data: what a probe sends to see whether it still answers.
 
-request(rows)    # {"instances": [{"distance": 1068.0, "carrier": "B6", ...}]}
+    request(rows)                # {"instances": [{"distance": 1068.0, "carrier": "B6", ...}]}
+    python -m pipeline.example   # the same, for people; `python -m pipeline example` runs it
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+import json
+from typing import Any
 
-import numpy as np
-
-from pipeline.contract import Rows
+from pipeline.rows import Rows, as_json, tables
+from pipeline.step import end_with_parent, in_words
 
 FILE = "example.json"
 _LOOKED_AT = 1000
@@ -18,16 +18,20 @@ _LOOKED_AT = 1000
 
 def request(rows: Rows) -> dict[str, Any]:
     """The first of the rows that lacks nothing, or else the very first, as the body of a request."""
-    columns = rows.columns
-    first = [_instance(columns, row) for row in range(min(len(rows), _LOOKED_AT))]
-    return {"instances": [next((item for item in first if None not in item.values()), first[0])]}
+    found = [
+        {name: as_json(values[row]) for name, values in rows.columns.items()}
+        for row in range(min(len(rows), _LOOKED_AT))
+    ]
+    return {"instances": [next((item for item in found if None not in item.values()), found[0])]}
 
 
-def _instance(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
-    return {name: _plain(values[row]) for name, values in columns.items()}
+def main() -> None:
+    """Print a request that the model with its default parameters answers."""
+    from pipeline import parts  # noqa: PLC0415  it runs the model, which who only asks for `request` does not want
+
+    end_with_parent()
+    print(json.dumps(request(tables(parts.data, parts.settings({})).training), indent=2))
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: None for a missing one, a number or a text."""
-    plain: Any = cast(Any, value).item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and np.isnan(plain) else plain
+if __name__ == "__main__":
+    in_words(main)

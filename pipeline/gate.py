@@ -15,6 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 Gates = Mapping[str, Mapping[str, float]]
+USUAL = {
+    "accuracy": "share of right answers, 0 to 1",
+    "log_loss": "mean negative log-likelihood, nats, of each answer at most 5; lower is better",
+    "absolute_error": "mean absolute error, in the label's unit",
+    "rows": "number of rows",
+}
+"""The metrics of a model that has no evaluation of its own, as far as its kind of answer has them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,10 @@ class GateError(ValueError):
 
 
 def reported(root: Path) -> list[str]:
-    """The metrics that the model's evaluation reports: `METRICS` of `model/evaluation.py`, read without running it.
+    """The metrics that the model's evaluation reports, found without running it.
+
+    They are `METRICS` of `model/evaluation.py`; of a model without it those of its answers. Which of these it gives,
+    only a fitted estimator tells, unless `model/answer.json` does.
 
     Args:
         root: A checkout: holds `model/`.
@@ -66,16 +76,21 @@ def reported(root: Path) -> list[str]:
     path = root / "model" / "evaluation.py"
     try:
         statements = ast.parse(path.read_bytes()).body
-        named = [
-            statement.value
-            for statement in statements
-            if isinstance(statement, ast.Assign)
-            and [target.id for target in statement.targets if isinstance(target, ast.Name)] == ["METRICS"]
-        ]
-        return sorted(str(name) for name in ast.literal_eval(named[-1]))
+    except FileNotFoundError:
+        return sorted(USUAL)
     except OSError as error:
         raise GateError(f"cannot read {path}: {error.strerror}") from None
-    except (IndexError, SyntaxError, TypeError, ValueError):
+    except (SyntaxError, ValueError):
+        raise GateError(f"{path} is no Python") from None
+    named = [
+        statement.value
+        for statement in statements
+        if isinstance(statement, ast.Assign)
+        and [target.id for target in statement.targets if isinstance(target, ast.Name)] == ["METRICS"]
+    ]
+    try:
+        return sorted(str(name) for name in ast.literal_eval(named[-1])) if named else sorted(USUAL)
+    except (TypeError, ValueError):
         raise GateError(
             f"{path} does not say what it reports: expected METRICS = {{name: meaning}}, written out"
         ) from None

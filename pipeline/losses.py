@@ -1,10 +1,10 @@
 """Step: how wrong a sealed model is about each row that it is compared on.
 
-    python -m pipeline.losses --parameters JSON --model FOLDER [--evaluated] --out FILE
+    python -m pipeline.losses --parameters JSON --model FOLDER --answer FOLDER [--evaluated] --out FILE
 
 `FOLDER` is a sealed archive, verified and unpacked; its estimator is digested again before it is loaded: the one that
-serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are
-those to evaluate on with the parameters. Writes `loss` (which one), `losses` (of each row) and `days` (on which day it
+serves, or with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are those to evaluate on
+with the parameters. What an answer means, `answer.json` in the folder of `--answer` says: one for all that are compared. Writes `loss` (which one), `losses` (of each row) and `days` (on which day it
 was, UTC; null for rows without a time). Rows that the model has seen when it was trained are refused.
 """
 
@@ -19,14 +19,12 @@ from typing import Any
 
 import numpy as np
 
-import model
-from model import data, evaluation, parameters, training
 from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
-from pipeline import refit
+from pipeline import parts, refit
 from pipeline.baseline import form_of, outcomes
-from pipeline.contract import ContractBroken, Rows
+from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
-from pipeline.rows import SplitRefused, check_rows, check_split, have_times, period
+from pipeline.rows import Rows, SplitRefused, check_split, have_times, period, tables
 from pipeline.step import end_with_parent, in_words
 
 NAMES = {LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error", ERROR: "error"}
@@ -37,46 +35,39 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The loss of a sealed model on each row.")
     parser.add_argument("--parameters", required=True, help="JSON object; says which rows")
     parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--answer", required=True, type=Path)
     parser.add_argument("--evaluated", action="store_true")
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
     sealed: Path = given.model
     manifest = json.loads((sealed / "manifest.json").read_bytes())
-    rows = data.evaluation(parameters.parse(json.loads(given.parameters)))
-    check_rows(evaluation=rows)
+    rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
     stored = refit.evaluated(sealed) if given.evaluated else sealed / refit.SERVING
     trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
     _check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    loss, found = _losses(_estimator(stored, manifest), rows)
+    loss, found = _losses(_estimator(stored, manifest), rows, given.answer)
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
     given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
 
 
-def _losses(estimator: Any, rows: Rows) -> tuple[str, list[float]]:
+def _losses(estimator: Any, rows: Rows, folder: Path) -> tuple[str, list[float]]:
     """Which loss tells best how wrong an answer is, and what it is of each row."""
-    answers = getattr(evaluation, "answers", None)
-    if answers is None:
+    answers, form = parts.answers(estimator, rows), form_of(folder)
+    if answers is None or form is None:
         raise ContractBroken(
-            ["model/evaluation.py: found no answers; expected answers(estimator, rows), by which models are compared"]
+            ["model/serving.py: found no answers; expected answers(estimator, rows), by which models are compared"]
         )
-    form = form_of(Path(model.__file__).parent)
     name, _ = form.loss
-    found = [outcome.loss(name) for outcome in outcomes(form, answers(estimator, rows))]
-    if len(found) != len(rows):
-        raise ContractBroken(
-            [f"model/evaluation.py: answers(estimator, rows): found {len(found):,} answers of {len(rows):,} rows"]
-        )
-    return NAMES[name], found
+    return NAMES[name], [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]
 
 
-def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
+def _check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
     """Refuse rows that an estimator was trained on, by the times that it was sealed with, or by their names."""
     if not have_times(rows):
-        settings = parameters.parse(manifest["parameters"])
-        more = refit.rows(data, training, settings) if serves else None
-        check_split(data.training(settings) if more is None else more, rows)
+        known = tables(parts.data, parts.settings(manifest["parameters"]))
+        check_split(known.refit if serves and known.refit is not None else known.training, rows)
         return
     trained = trained if serves else trained["evaluated"]
     start = np.min(np.asarray(rows.event_time))
@@ -91,7 +82,7 @@ def _check_unseen(rows: Any, manifest: Mapping[str, Any], trained: Mapping[str, 
 def _estimator(stored: Path, manifest: Mapping[str, Any]) -> Any:
     if hashlib.sha256(stored.read_bytes()).hexdigest() != manifest["files"][stored.name]:
         raise ValueError(f"{stored} is not what the manifest names")
-    return training.load(str(stored))
+    return parts.load(stored)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Does `model/` keep its contract, as far as reading its files tells?
 
     broken(root)     # [] or a line for each problem: the file, what was found, and what is expected
+    listed(root)     # a table of every part: whether it is there, and what it buys
 
 Nothing of the model is run, so that every `pulumi preview` can afford it.
 """
@@ -8,16 +9,16 @@ Nothing of the model is run, so that every `pulumi preview` can afford it.
 from __future__ import annotations
 
 import ast
-import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.contract import MODULES, OPTIONAL, ContractBroken
+from pipeline.contract import KEPT, PARTS, ContractBroken, Part
 from pipeline.gate import GateError, reported
 
-KEPT = ("Dockerfile", "entrypoint.py")
 MAY_BE_FOLDERS = ("data", "training", "serving")
+Found = Mapping[str, Mapping[str, ast.stmt] | None]
+"""File -> what it defines; None for a file whose names only a run would tell."""
 
 
 def check(root: Path) -> None:
@@ -38,66 +39,119 @@ def broken(root: Path) -> list[str]:
     problems = [
         f"model/{name}: not found; keep the one of this repository" for name in KEPT if not (folder / name).is_file()
     ]
-    for name, protocol in MODULES.items():
-        problems += _wrong_module(folder, name, protocol, OPTIONAL.get(name))
-    if not any(line.startswith("model/evaluation") for line in problems):
+    found, unreadable = _read(folder)
+    problems += unreadable
+    for part in PARTS:
+        problems += _wrong(part, found, unread=any(line.startswith(f"model/{part.file}") for line in unreadable))
+    if not unreadable:
+        problems += _apart(found)
+    if has(found, "evaluation.py", "METRICS"):
         try:
             reported(root)
         except GateError as error:
             problems.append(str(error))
-    return problems + _wrong_answer(folder / "answer.json")
-
-
-def _wrong_answer(path: Path) -> list[str]:
-    """The form of answers is optional; what it means is for those who join labels."""
-    try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        return [f"model/{path.name}: found no JSON ({error}); expected what docs/reference/model.md shows"]
-    return []
-
-
-def _wrong_module(folder: Path, name: str, protocol: type, optional: type | None) -> list[str]:
-    path = folder / f"{name}.py"
-    if not path.is_file() and name in MAY_BE_FOLDERS:
-        path = folder / name / "__init__.py"
-    where = f"model/{path.relative_to(folder)}" if path.is_file() else f"model/{name}.py"
-    wanted = _wanted(protocol)
-    try:
-        found = _bound(ast.parse(path.read_bytes()).body)
-    except OSError:
-        return [f"{where}: not found; expected a file with {', '.join(_shown(*item) for item in wanted.items())}"]
-    except (SyntaxError, ValueError) as error:
-        line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        return [f"{where}: found no Python{line} ({getattr(error, 'msg', error)})"]
-    if "*" in found:
-        return []  # what a star brings in, only a run would tell
-    problems = [
-        f"{where}: found no {item}; expected {_shown(item, asked)}"
-        for item, asked in wanted.items()
-        if item not in found
-    ]
-    for item, asked in {**wanted, **(_wanted(optional) if optional else {})}.items():
-        given = found.get(item)
-        if asked is not None and given is not None and (text := _misfit(given, len(asked))):
-            problems.append(f"{where}: {item} {text}; expected {_shown(item, asked)}")
     return problems
 
 
-def _wanted(protocol: type) -> dict[str, list[str] | None]:
-    """Name -> the parameters of a function, or None for anything else."""
-    functions = {
-        name: list(inspect.signature(value.__func__).parameters)
-        for name, value in vars(protocol).items()
-        if isinstance(value, staticmethod)
-    }
-    return {**dict.fromkeys(inspect.get_annotations(protocol)), **functions}
+def listed(root: Path) -> str:
+    """Every part of the contract in a table: whether the model has it, and what it buys."""
+    found, _ = _read(root / "model")
+    rows = [(part.file, part.shown, "yes" if has(found, part.file, part.name) else "-", part.buys) for part in PARTS]
+    required = sum(not part.optional for part in PARTS)
+    rows[:required] = [*rows[:required], *((name, "", "yes", "the image; keep it") for name in KEPT)]
+    head = ("file", "part", "there", "what it buys")
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
+
+    def line(row: Sequence[str]) -> str:
+        return "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+
+    cut = required + len(KEPT)
+    return "\n".join(["required", line(head), *map(line, rows[:cut]), "", "optional", *map(line, rows[cut:])])
 
 
-def _shown(name: str, asked: list[str] | None) -> str:
-    return name if asked is None else f"{name}({', '.join(asked)})"
+def has(found: Found, file: str, name: str = "") -> bool:
+    """Whether a file is there and, as far as reading tells, defines a name."""
+    defined = found.get(file, {})
+    return file in found and (not name or defined is None or name in defined)
+
+
+def _read(folder: Path) -> tuple[Found, list[str]]:
+    """What each file of the contract defines, and a line for each that cannot be read."""
+    found: dict[str, Mapping[str, ast.stmt] | None] = {}
+    problems: list[str] = []
+    for file in dict.fromkeys(part.file for part in PARTS):
+        stem, _, kind = file.rpartition(".")
+        path = folder / file
+        if not path.is_file() and stem in MAY_BE_FOLDERS:
+            path = folder / stem / "__init__.py"
+        if not path.is_file():
+            continue
+        try:
+            if kind == "json":
+                json.loads(path.read_bytes())
+                found[file] = {}
+            else:
+                bound = _bound(ast.parse(path.read_bytes()).body)
+                found[file] = None if "*" in bound else bound
+        except (SyntaxError, ValueError) as error:
+            line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            problems.append(
+                f"model/{file}: found no {'JSON' if kind == 'json' else 'Python'}{line} ({getattr(error, 'msg', error)})"
+            )
+    return found, problems
+
+
+def _wrong(part: Part, found: Found, *, unread: bool) -> Iterator[str]:
+    if unread:
+        return
+    if not has(found, part.file, part.name):
+        if not part.optional and part.file not in found:
+            yield f"model/{part.file}: not found; expected a file{f' with {part.shown}' if part.name else ''}"
+        elif not part.optional:
+            yield f"model/{part.file}: found no {part.name}; expected {part.shown}"
+        return
+    given = (found[part.file] or {}).get(part.name)
+    if part.takes is not None and given is not None and (text := _misfit(given, len(part.takes))):
+        yield f"model/{part.file}: {part.name} {text}; expected {part.shown}"
+
+
+def _apart(found: Found) -> Iterator[str]:
+    """Parts that need each other, of which one is missing."""
+
+    def there(file: str, name: str = "") -> bool:
+        return has(found, file, name)
+
+    for file, one, other in (
+        ("evaluation.py", "evaluate", "METRICS"),
+        ("evaluation.py", "METRICS", "evaluate"),
+        ("training.py", "save", "load"),
+        ("training.py", "load", "save"),
+    ):
+        if there(file, one) and not there(file, other):
+            yield f"model/{file}: found no {other}; expected {_shown(file, other)}, as it has {one}"
+    if not there("serving.py"):
+        if there("training.py", "save"):
+            yield (
+                f"model/serving.py: not found; expected a file with {_shown('serving.py', 'main')}, as "
+                "model/training.py has a save of its own"
+            )
+        if there("answer.json"):
+            yield "model/answer.json: is found without model/serving.py; it is for a server of your own"
+        return
+    if not there("serving.py", "main"):
+        yield f"model/serving.py: found no main; expected {_shown('serving.py', 'main')}"
+    answers = there("serving.py", "answers")
+    if not answers and not there("evaluation.py", "evaluate"):
+        yield (
+            f"model/serving.py: found no answers; expected {_shown('serving.py', 'answers')}, or "
+            f"{_shown('evaluation.py', 'evaluate')} in model/evaluation.py"
+        )
+    if answers and not there("serving.py", "form") and not there("answer.json"):
+        yield f"model/answer.json: not found; {_shown('serving.py', 'answers')} in model/serving.py needs it"
+
+
+def _shown(file: str, name: str) -> str:
+    return next(part.shown for part in PARTS if (part.file, part.name) == (file, name))
 
 
 def _bound(body: Sequence[ast.stmt]) -> dict[str, ast.stmt]:

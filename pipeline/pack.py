@@ -1,9 +1,9 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, model, parameters, python, libraries, files), `model.joblib`, where another
-estimator was evaluated than the one that serves `evaluated.joblib`,
-`reference.json`, `example.json`, `metrics.json`, `baseline.json` of a model that tells its answers, and
-`code/model/...`, the model's folder as it was trained.
+The archive holds `manifest.json` (recipe, parameters, python, libraries, files), `model.joblib`, where another estimator
+was evaluated than the one that serves `evaluated.joblib`, `reference.json`, `features.json`, `example.json`,
+`metrics.json`, where answers are known `answer.json` and `baseline.json`, and `code/model/...`, the model's folder as it
+was trained, with the server that serves it.
 """
 
 from __future__ import annotations
@@ -75,23 +75,15 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
     Raises:
         ArchiveError: A file of the model has a name that cannot be sealed.
     """
-    files: dict[str, bytes | Path] = {
-        refit.SERVING: trained / refit.SERVING,
-        "reference.json": trained / "reference.json",
-        example.FILE: trained / example.FILE,
-        "metrics.json": evaluated / "metrics.json",
-    }
-    if (trained / refit.EVALUATED).exists():
-        files[refit.EVALUATED] = trained / refit.EVALUATED
-    if (evaluated / baseline.FILE).exists():
-        files[baseline.FILE] = evaluated / baseline.FILE
+    named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", example.FILE)]
+    may_be = [trained / refit.EVALUATED, trained / "answer.json", evaluated / baseline.FILE]
+    sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
+    files: dict[str, bytes | Path] = {path.name: path for path in sealed}
     # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.
     files |= {f"code/{name}": path.read_bytes() for name, path in model_files(root).items()}
-    facts = json.loads((trained / "training.json").read_text())
     manifest = canonical(
         {
             "recipe": recipe.digest,
-            "model": facts["model"],
             "parameters": recipe.parameters,
             "python": recipe.parts["python"],
             "libraries": locked(root / "requirements" / "serving.txt"),

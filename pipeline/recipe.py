@@ -5,10 +5,12 @@
 The canonical form is JSON with sorted keys, no spaces and ASCII only, of these parts; the digest is its sha256:
 
     code          sha256 over `<sha256>  <path>` lines, sorted, of every file in model/ but README.md, Dockerfile,
-                  entrypoint.py (part of the image), example_request.json, hidden files and caches
-    data          sha256 over `<sha256>  <name>` lines of the raw files that model/sources.py names, and their version
+                  entrypoint.py (part of the image), example_request.json, hidden files and caches; of a model without
+                  serving.py pipeline/server.py stands in its place
+    data          sha256 over `<sha256>  <name>` lines of the raw files that model/sources.py names, and the version
+                  that it names
     dependencies  sha256 over the sorted requirements (name, version, hashes) of requirements/serving.txt, and the
-                  version in requirements/app.txt of each package that model/sources.py reads the data with
+                  version in requirements/app.txt of each other package that the code imports
     format        version of the archive's form and of the steps: changed whenever the same inputs give other bytes
     parameters    the parameters as JSON, defaults filled in by model/parameters.py
     python        major.minor
@@ -19,6 +21,7 @@ kept in the user's cache under the files' size, times and inode, as git does it,
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -27,11 +30,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FORMAT = "5"
+from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
+
+FORMAT = "6"
+SERVER = Path(__file__).with_name("server.py")
+"""The server of a model that brings none of its own."""
 NOT_THE_MODEL = ("Dockerfile", "README.md", "entrypoint.py", "example_request.json")
 
 
@@ -76,11 +84,11 @@ def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: A parameter is not allowed, a file is missing, or `parameters.py` or `sources.py` fails.
     """
-    sources = _module(root / "model" / "sources.py")
+    files = model_files(root)
     parts = {
-        "code": listing_digest({name: sha256_of(path) for name, path in model_files(root).items()}),
-        "data": _data_digest(sources),
-        "dependencies": _dependencies(root / "requirements", tuple(sources.READERS)),
+        "code": listing_digest({name: sha256_of(path) for name, path in files.items()}),
+        "data": _data_digest(_module(root / "model" / "sources.py")),
+        "dependencies": _dependencies(root / "requirements", files),
         "format": FORMAT,
         "parameters": canonical(check_parameters(root, parameters)),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -113,6 +121,8 @@ def model_files(root: Path) -> dict[str, Path]:
             raise RecipeError(f"{path} is a symbolic link: put the file itself into the model's folder")
         if path.is_file():
             found[f"model/{inside.as_posix()}"] = path
+    if not {"model/serving.py", "model/serving/__init__.py"} & found.keys():
+        found["model/serving.py"] = SERVER
     return found
 
 
@@ -126,21 +136,12 @@ def locked(path: Path) -> dict[str, str]:
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters with the defaults filled in by `model/parameters.py`.
+    """Return the parameters with the defaults filled in that `model/parameters.py` declares.
 
     Raises:
         RecipeError: Parameters are not allowed, a line for each; or `parameters.py` cannot be read or fails.
     """
-    path = root / "model" / "parameters.py"
-    module = _module(path)
-    try:
-        parameters: dict[str, Any] = module.parse(given).as_dict()
-        canonical(parameters)
-    except module.ParameterError as error:
-        raise RecipeError(str(error)) from None
-    except Exception as error:
-        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
-    return parameters
+    return as_dict(_settings(_module(root / "model" / "parameters.py"), given))
 
 
 def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]
         RecipeError: The model names none, or `parameters.py` fails.
     """
     module = _module(root / "model" / "parameters.py")
-    return {**given, **_named(module, "variant")(module.parse(given), number)}
+    return {**given, **_called(module, "variant", _settings(module, given), number)}
 
 
 def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,36 +178,59 @@ def retrained(root: Path, given: Mapping[str, Any], through: str) -> dict[str, A
 
     Raises:
         NothingNewer: The model has no newer data for that day.
-        RecipeError: The model does not say how it is retrained, or `parameters.py` fails.
+        RecipeError: It is no such day, the model does not say how it is retrained, or `parameters.py` fails.
     """
-    path = root / "model" / "parameters.py"
-    settings = check_parameters(root, given)
-    module = _module(path)
-    change = _named(module, "retrained")
+    module = _module(root / "model" / "parameters.py")
+    settings = _settings(module, given)
     try:
-        return dict(change(module.parse(settings), through))
-    except module.ParameterError as error:
-        raise NothingNewer(str(error)) from None
+        at = day(through)
+    except (TypeError, ValueError):
+        raise RecipeError(f"through: {through!r} is not allowed: expected a day as YYYY-MM-DD") from None
+    changes = _called(module, "retrained", settings, at)
+    if not changes:
+        raise NothingNewer(f"through: {through!r} is not allowed: the model knows all that it can know on that day")
+    return changes
+
+
+def _settings(module: ModuleType | None, given: Mapping[str, Any]) -> Any:
+    declared = getattr(module, "Parameters", NoParameters)
+    try:
+        return parse(declared, given)
+    except ParameterError as error:
+        raise RecipeError(str(error)) from None
     except Exception as error:
-        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
+        raise RecipeError(f"{_file(module)} failed: {type(error).__name__}: {error}") from error
 
 
-def _named(module: ModuleType, name: str) -> Any:
+def _called(module: ModuleType | None, name: str, *values: Any) -> dict[str, Any]:
+    """The parameters to change that a function of the model names, as JSON values."""
+    function = _named(module, name)
+    try:
+        return {key: as_json(value) for key, value in (function(*values) or {}).items()}
+    except Exception as error:
+        raise RecipeError(f"{_file(module)} failed: {type(error).__name__}: {error}") from error
+
+
+def _file(module: ModuleType | None) -> str:
+    return str(module.__file__) if module else "model/parameters.py"
+
+
+def _named(module: ModuleType | None, name: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
         raise RecipeError(
-            f"{module.__file__} has no {name}, which says how other versions are made: see docs/how-to/own-model.md"
+            f"{_file(module)} has no {name}, which says how other versions are made: see docs/how-to/own-model.md"
         )
     return found
 
 
-def _data_digest(sources: ModuleType) -> str:
+def _data_digest(sources: ModuleType | None) -> str:
     try:
-        files: dict[str, Path] = sources.files()
-        version: str = sources.version()
+        files: dict[str, Path] = sources.files() if hasattr(sources, "files") else {}
+        version: str = sources.version() if hasattr(sources, "version") else ""
     except Exception as error:
         said = (
-            str(error) if isinstance(error, OSError) else f"{sources.__file__} failed: {type(error).__name__}: {error}"
+            str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
         )
         raise RecipeError(said) from error
     identity = [version]
@@ -241,14 +265,51 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelstack"
 
 
-def _dependencies(folder: Path, readers: tuple[str, ...]) -> str:
+def _dependencies(folder: Path, files: Mapping[str, Path]) -> str:
     lines = sorted(_lock_lines(folder / "serving.txt"))
-    versions = locked(folder / "app.txt") if readers else {}
-    for name in sorted(readers):
-        if name not in versions:
-            raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which model/sources.py reads the data with")
-        lines.append(f"reads data with {name}=={versions[name]}")
+    held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
+    for module, file in sorted(_imported(files).items()):
+        name = _package(module, held, versions)
+        if name is None:
+            raise RecipeError(
+                f"{folder / 'app.txt'} does not lock {module}, which {file} imports: add it to requirements/app.in and "
+                "run `make lock`"
+            )
+        if name not in held:
+            lines.append(f"imports {name}=={versions[name]}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _imported(files: Mapping[str, Path]) -> dict[str, str]:
+    """Each module that the model's code imports, beside Python's own and itself -> a file that does."""
+    found: dict[str, str] = {}
+    for name, path in files.items():
+        if not name.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise RecipeError(f"{path} is no Python: {error}") from None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0]: name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found[node.module.partition(".")[0]] = name
+    return {module: file for module, file in found.items() if module not in {"model", *sys.stdlib_module_names}}
+
+
+def _package(module: str, *locks: Mapping[str, str]) -> str | None:
+    """The locked package that a module is of: that of its name or, as installed, the one that holds it."""
+    name = re.sub("[-_.]+", "-", module).lower()
+    for lock in locks:
+        if name in lock:
+            return name
+    for other in dict.fromkeys(name for lock in locks for name in lock):
+        with suppress(metadata.PackageNotFoundError):
+            listing = f"\n{metadata.distribution(other).read_text('RECORD')}"
+            if f"\n{module}/__init__.py," in listing or f"\n{module}.py," in listing:
+                return other
+    return None
 
 
 def _lock_lines(path: Path) -> Iterator[str]:
@@ -271,14 +332,19 @@ def _hashes(words: list[str]) -> list[str]:
     return [word.removeprefix("--hash=") for word in words if word.startswith("--hash=")]
 
 
-def _module(path: Path) -> ModuleType:
-    """Run one file of the model by itself, from its source, apart from any `model` that is imported already."""
+def _module(path: Path) -> ModuleType | None:
+    """Run one file of the model by itself, from its source, apart from any `model` that is imported already.
+
+    None where there is no such file.
+    """
     name = f"_recipe_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module  # dataclasses look their module up here
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the team's own code
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from None
     except Exception as error:

@@ -5,16 +5,10 @@ canonical(reference(rows).as_dict())    # reference.json
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from monitoring.bulk import ROWS, sealed
 from monitoring.drift.reference import Reference
 from monitoring.statistics.conformal import FEWEST
-from pipeline.contract import Rows
-from pipeline.rows import seconds
+from pipeline.rows import Rows, seconds
 
 
 def reference(rows: Rows) -> Reference:
@@ -23,8 +17,7 @@ def reference(rows: Rows) -> Reference:
     Raises:
         ValueError: There are no rows.
     """
-    columns = {name: _as_requested(np.asarray(values)) for name, values in rows.columns.items()}
-    return Reference(*sealed(columns, seconds(rows)))
+    return Reference(*sealed(rows.columns, seconds(rows)))
 
 
 def judged(reference: Reference) -> str:
@@ -36,13 +29,3 @@ def judged(reference: Reference) -> str:
         f"drift is told and not judged, so its alarm never rings: training has fewer than {FEWEST} days of rows or, "
         f"where rows have no times, than {FEWEST * ROWS} rows"
     )
-
-
-def _as_requested(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers or codes, as a request will have them: an array of objects that are all numbers is one of numbers."""
-    if values.dtype.kind != "O":
-        return values
-    known = [value for value in values if value is not None and value == value]  # noqa: PLR0124  NaN, as pandas has it
-    if known and all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in known):
-        return values.astype(float)  # None becomes NaN
-    return values

@@ -1,57 +1,163 @@
-"""Are the model's rows such that training on them and evaluating on them means something?
+"""The model's tables as rows: of which form they are, and whether training on them and evaluating means something.
 
-    check_rows(training=data.training(settings), evaluation=data.evaluation(settings))
-    check_split(training, evaluation)
+    rows = Rows.of(table, "training(settings)")             # from a DataFrame, or a mapping of columns
+    both = tables(data, settings)                           # training, evaluation and refit, all checked
 
-Both stop a build before anything is fitted.
+All of it is checked before anything is fitted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import ContractBroken, Refusal, Rows
+from pipeline.contract import ContractBroken, Refusal
 
 TIMES = ("event_time", "label_at")
+BESIDE = ("id", "label", *TIMES)
+"""Columns of a table that are no features."""
+EVALUATED = 5  # one of so many rows is for evaluation, where the model does not choose
 
 
 class SplitRefused(Refusal):
     """Training may have known what the model is evaluated on."""
 
 
-def have_times(rows: Rows) -> bool:
-    """Whether the rows say when they happened."""
-    return getattr(rows, "event_time", None) is not None
+@dataclass(frozen=True)
+class Rows:
+    """Rows with a known label.
+
+    Attributes:
+        columns: Feature -> values, shape (rows,): numbers with NaN for missing, or texts with None for missing. They
+            are the fields of a request's instance, and what drift is measured on.
+        label: What each answer should say, shape (rows,); None where the table does not tell.
+        id: A name for each row, shape (rows,).
+        event_time: When each prediction is asked for, UTC, datetime64; None for rows without a time.
+        label_at: When each label is known, UTC, datetime64; None for rows without a time.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    label: NDArray[Any] | None
+    id: NDArray[Any]
+    event_time: NDArray[np.datetime64] | None = None
+    label_at: NDArray[np.datetime64] | None = None
+
+    @classmethod
+    def of(cls, table: Any, where: str = "table") -> Rows:
+        """Take a table apart.
+
+        Args:
+            table: A DataFrame or a mapping, column -> values.
+            where: The function of `model/data.py` that returned it.
+
+        Raises:
+            ContractBroken: Something is wrong with it; every problem is named.
+        """
+        if problems := [f"model/data.py: {where}: {text}" for text in _wrong(table)]:
+            raise ContractBroken(problems)
+        given = {name: np.asarray(table[name]) for name in table}
+        features = {name: _plain(values) for name, values in given.items() if name not in BESIDE}
+        names = given.get("id", np.arange(len(next(iter(features.values())))))
+        return cls(features, given.get("label"), names.astype(str), *(given.get(name) for name in TIMES))
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def table(self) -> NDArray[Any]:
+        """The estimator's input, shape (rows, features): floats, or objects if any feature is a text."""
+        if all(values.dtype.kind in "biuf" for values in self.columns.values()):
+            return np.column_stack([values.astype(float) for values in self.columns.values()])
+        return np.column_stack(
+            [(values.astype(float) if values.dtype.kind in "iu" else values).astype(object) for values in self.columns.values()]
+        )
+
+    @property
+    def features(self) -> list[dict[str, Any]]:
+        """What a request has to hold: name, kind (number, boolean or text) and whether it may be missing."""
+        return [
+            {"name": name, "kind": _kind(values), "optional": any(as_json(value) is None for value in values)}
+            for name, values in self.columns.items()
+        ]
+
+    def take(self, chosen: NDArray[np.bool_]) -> Rows:
+        """Only these rows."""
+        beside = (None if values is None else values[chosen] for values in (self.event_time, self.label_at))
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return Rows(columns, None if self.label is None else self.label[chosen], self.id[chosen], *beside)
 
 
-def seconds(rows: Any) -> NDArray[np.float64] | None:
-    """When each row happened, epoch seconds, shape (rows,); None when they have no times."""
-    if not have_times(rows):
-        return None
-    return np.asarray(rows.event_time).astype("datetime64[us]").astype(np.int64) / 1e6
+@dataclass(frozen=True)
+class Tables:
+    """The rows of a model: to train on, to evaluate on, and to fit what serves on if that is another fit."""
+
+    training: Rows
+    evaluation: Rows
+    refit: Rows | None
 
 
-def check_rows(**given: Rows) -> None:
-    """Refuse rows that are not of the form `contract.Rows`.
+def tables(data: Any, settings: Any) -> Tables:
+    """Ask the model for its rows, and check them.
 
     Args:
-        given: Function of `model/data.py` -> what it returned.
+        data: The model's module of this name.
+        settings: The model's parameters.
 
     Raises:
-        ContractBroken: Something is wrong with them; every problem is named.
+        ContractBroken: They are of another form.
+        SplitRefused: Training could have known rows to evaluate on.
     """
-    problems = [f"model/data.py: {name}(settings): {text}" for name, rows in given.items() for text in _wrong(rows)]
-    if not problems and len({have_times(rows) for rows in given.values()}) > 1:
-        problems.append(f"model/data.py: found event_time in one of {', '.join(given)}; expected it in all or in none")
-    if not problems and len({tuple(sorted(rows.columns)) for rows in given.values()}) > 1:
-        problems.append(f"model/data.py: found other columns in {' than in '.join(given)}; expected the same")
-    if problems:
-        raise ContractBroken(problems)
+    own, again = getattr(data, "evaluation", None), getattr(data, "refit", None)
+    asked = {"training": data.training(settings)}
+    if own:
+        asked["evaluation"] = own(settings)
+    if again and (more := again(settings)) is not None:
+        asked["refit"] = more
+    found = {name: Rows.of(table, f"{name}(settings)") for name, table in asked.items()}
+    _check_alike(found, asked)
+    training, evaluation = (found["training"], found["evaluation"]) if own else split(found["training"])
+    check_split(training, evaluation)
+    return Tables(training, evaluation, found.get("refit"))
+
+
+def split(rows: Rows) -> tuple[Rows, Rows]:
+    """Keep a fifth back for evaluation: the newest rows or, without times, one in five by its name.
+
+    Raises:
+        ContractBroken: That leaves none on either side.
+    """
+    if rows.event_time is None or rows.label_at is None:
+        late = np.array([_number(name) % EVALUATED == 0 for name in rows.id], bool)
+        early = ~late
+    else:
+        start = np.sort(rows.event_time)[len(rows) - max(1, len(rows) // EVALUATED)]
+        early, late = (rows.event_time < start) & (rows.label_at <= start), rows.event_time >= start
+    if not early.any() or not late.any():
+        raise ContractBroken(
+            [
+                f"model/data.py: training(settings): found {len(rows)} rows, of which no fifth can be kept for "
+                "evaluation; expected more rows, or evaluation(settings)"
+            ]
+        )
+    return rows.take(early), rows.take(late)
+
+
+def have_times(rows: Rows) -> bool:
+    """Whether the rows say when they happened."""
+    return rows.event_time is not None
+
+
+def seconds(rows: Rows) -> NDArray[np.float64] | None:
+    """When each row happened, epoch seconds, shape (rows,); None when they have no times."""
+    if rows.event_time is None:
+        return None
+    return rows.event_time.astype("datetime64[us]").astype(np.int64) / 1e6
 
 
 def check_split(training: Rows, evaluation: Rows) -> None:
@@ -61,14 +167,15 @@ def check_split(training: Rows, evaluation: Rows) -> None:
         SplitRefused: Evaluation starts before training ends or, where rows have no time, has rows of training.
     """
     if not have_times(training):
-        both = set(_names(training)) & set(_names(evaluation))
+        both = set(training.id.tolist()) & set(evaluation.id.tolist())
         if both:
             raise SplitRefused(
                 f"{len(both):,} of the rows to evaluate on are trained on too, such as {min(both)}: "
                 "metrics on data that training has seen would mean nothing"
             )
         return
-    start, end = np.min(_times(evaluation, "event_time")), max(np.max(_times(training, name)) for name in TIMES)
+    start = np.min(_times(evaluation, "event_time"))
+    end = max(np.max(_times(training, name)) for name in TIMES)
     if start < end:
         raise SplitRefused(
             f"evaluation starts {start}, before training ends {end} (UTC): "
@@ -93,54 +200,105 @@ def period(rows: Rows) -> str:
     return f", {found['first_event']} to {found['last_event']} UTC" if found else ""
 
 
-def _wrong(rows: Any) -> Iterator[str]:
-    columns: Any = getattr(rows, "columns", None)
-    if not isinstance(columns, Mapping) or not columns or not hasattr(rows, "__len__"):
-        yield f"found {type(rows).__name__}; expected an object with a length and columns, feature -> values"
+def as_json(value: Any) -> Any:
+    """A value as JSON has it: None for a missing one, else a number, a text, true or false."""
+    plain: Any = cast(Any, value).item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and np.isnan(plain) else plain
+
+
+def _check_alike(found: Mapping[str, Rows], asked: Mapping[str, Any]) -> None:
+    """Refuse tables of one model that differ in what they tell."""
+    problems: list[str] = []
+    if len({have_times(rows) for rows in found.values()}) > 1:
+        problems.append(f"model/data.py: found event_time in one of {', '.join(found)}; expected it in all or in none")
+    if len({tuple(rows.columns) for rows in found.values()}) > 1:
+        problems.append(f"model/data.py: found other columns in {' than in '.join(found)}; expected the same")
+    nameless = [name for name, rows in found.items() if not have_times(rows) and "id" not in asked[name]]
+    if len(found) > 1 and nameless:
+        problems.append(
+            f"model/data.py: {', '.join(nameless)}: found neither event_time nor id; expected event_time and label_at "
+            "or, for rows without a time, id"
+        )
+    if problems:
+        raise ContractBroken(problems)
+
+
+def _wrong(table: Any) -> Iterator[str]:
+    try:
+        given: dict[Any, Any] = {name: table[name] for name in table}
+        rows = len(next(iter(given.values())))
+    except (KeyError, IndexError, StopIteration, TypeError):
+        yield f"found {type(table).__name__}; expected a table: a DataFrame, or a mapping of columns to values"
         return
-    if not len(rows):
+    if not rows:
         yield "found no rows; expected at least one"
         return
-    yield from _misshapen(rows, rows.columns)
-    if have_times(rows):
-        for name in TIMES:
-            kind = np.asarray(getattr(rows, name, None)).dtype
-            if kind.kind != "M":
-                yield f"{name}: found {kind}; expected datetime64, UTC"
-            elif np.isnat(_times(rows, name)).any():
-                yield f"{name}: found rows without it; expected a time for each"
-    elif not hasattr(rows, "id"):
-        yield "found neither event_time nor id; expected event_time and label_at or, for rows without a time, id"
-    elif len(set(_names(rows))) < len(rows):
-        yield "id: found the same one twice; expected another one for each row"
+    for name, values in given.items():
+        if (shape := np.shape(values)) != (rows,):
+            yield f"{name!r}: found shape {shape}; expected ({rows},)"
+            return
+    if not any(name not in BESIDE for name in given):
+        yield f"found no column besides {', '.join(map(str, given))}; expected a feature"
+    yield from _wrong_features({name: values for name, values in given.items() if name not in BESIDE})
+    yield from _wrong_beside(given)
 
 
-def _misshapen(rows: Any, columns: Mapping[Any, Any]) -> Iterator[str]:
-    """Columns that differ in length from the rows, hold what no bin can count, or have a name no metric can have."""
-    beside = {name: getattr(rows, name) for name in (*TIMES, "id") if getattr(rows, name, None) is not None}
-    shaped = {**{f"columns[{name!r}]": values for name, values in columns.items()}, **beside}
-    for name, values in shaped.items():
-        shape = np.shape(values)
-        if shape != (len(rows),):
-            yield f"{name}: found shape {shape}; expected ({len(rows)},)"
-    for name in columns:
+def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
+    """Columns that hold what no bin can count, or have a name no metric can have."""
+    for name, values in given.items():
         if not isinstance(name, str) or not re.fullmatch("[!-~]([ -~]{0,198}[!-~])?", name) or name.startswith(":"):
-            yield f"columns: found the name {name!r}; expected up to 200 characters of ASCII, no colon first"
-    for name, values in columns.items():
+            yield f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
         array = np.asarray(values)
-        odd = next((one for one in array if not _countable(one)), None) if array.dtype.kind == "O" else None
+        known = [one for one in array if as_json(one) is not None] if array.dtype.kind == "O" else []
+        odd = next((one for one in known if not _countable(one)), None)
         if array.dtype.kind not in "biufUO" or odd is not None:
             found = f"a {type(odd).__name__}" if odd is not None else str(array.dtype)
-            yield f"columns[{name!r}]: found {found}; expected numbers (NaN if missing) or strings (None if missing)"
+            yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing)"
+        elif len({isinstance(one, str) for one in known}) > 1:
+            yield f"{name!r}: found texts and numbers; expected one of them"
+
+
+def _wrong_beside(given: Mapping[Any, Any]) -> Iterator[str]:
+    there = [name for name in TIMES if name in given]
+    if len(there) == 1:
+        yield f"found {there[0]} alone; expected event_time and label_at"
+    for name in there:
+        array = np.asarray(given[name])
+        if array.dtype.kind != "M":
+            yield f"{name!r}: found {array.dtype}; expected datetime64, UTC"
+        elif np.isnat(array).any():
+            yield f"{name!r}: found rows without it; expected a time for each"
+    if "id" in given and len(set(map(str, given["id"]))) < len(given["id"]):
+        yield "'id': found the same one twice; expected another one for each row"
 
 
 def _countable(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | np.number | np.bool_)
+    return isinstance(value, str | int | float | np.number | np.bool_)
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Texts with None for a missing one, whatever the table has there; objects that are all numbers as numbers."""
+    if values.dtype.kind == "U":
+        return values.astype(object)
+    if values.dtype.kind != "O":
+        return values
+    plain = [as_json(value) for value in values]
+    known = [value for value in plain if value is not None]
+    if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return np.array(plain, float)  # None becomes NaN
+    return np.array(plain, object)
+
+
+def _kind(values: NDArray[Any]) -> str:
+    if values.dtype.kind in "iuf":
+        return "number"
+    known = [value for value in values if value is not None]
+    return "boolean" if known and all(isinstance(value, bool | np.bool_) for value in known) else "text"
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
 
 
 def _times(rows: Any, name: str) -> Any:
     return np.asarray(getattr(rows, name))
-
-
-def _names(rows: Any) -> Iterator[str]:
-    return (str(name) for name in rows.id)

@@ -2,10 +2,10 @@
 
     python -m pipeline.train --parameters '{"max_iter": 80}' --out FOLDER
 
-Writes `model.joblib`, `reference.json`, `example.json` (a request that it answers) and `training.json` (what the model
-is called, and which rows it has seen). Of a model that is fitted once more after its evaluation, these are about what
-serves, and `evaluated.joblib` is the estimator to evaluate: see `pipeline.refit`.
-Nothing is fitted before all rows were checked.
+Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (what it is asked and what it answers),
+`example.json` (a request that it answers) and `training.json` (which rows it has seen). Of a model that is fitted once
+more after its evaluation, these are about what serves, and `evaluated.joblib` is the estimator to evaluate: see
+`pipeline.refit`. Nothing is fitted before all rows were checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import model
-from model import data, parameters, training
-from pipeline import example, refit
-from pipeline.contract import ContractBroken, Rows
+from pipeline import example, parts, refit
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference
-from pipeline.rows import check_rows, check_split, period, times
+from pipeline.rows import Rows, period, tables, times
 from pipeline.step import end_with_parent, in_words
+
+FEATURES = "features.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,53 +32,36 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    settings = parameters.parse(json.loads(given.parameters))
-    rows, later, more = data.training(settings), data.evaluation(settings), refit.rows(data, training, settings)
-    check_rows(training=rows, evaluation=later, **({} if more is None else {"refit": more}))
-    check_split(rows, later)
-    out: Path = given.out
-    print(f"read {len(rows):,} rows to train on{period(rows)}")
-    trained = training.train(rows, settings)
-    check_trained(trained, "train(rows, settings)")
-    facts: dict[str, Any] = {"model": model.NAME, "trials": [vars(trial) for trial in trained.trials]}
-    if more is None:
-        facts |= _saved(out / refit.SERVING, trained, rows)
+    settings = parts.settings(json.loads(given.parameters))
+    found = tables(parts.data, settings)
+    known, out = found.training, given.out
+    print(f"read {len(known):,} rows to train on{period(known)}")
+    trained = parts.training.train(known, settings)
+    fitted = parts.fitted(trained)
+    facts: dict[str, Any] = {"trials": [vars(trial) for trial in fitted.trials]}
+    if found.refit is None:
+        facts |= _saved(out / refit.SERVING, fitted, known)
     else:
-        facts["evaluated"] = _saved(out / refit.EVALUATED, trained, rows)
-        print(f"what serves is fitted once more, on {len(more):,} rows{period(more)}")
-        again = training.refit(more, settings, trained)
-        check_trained(again, "refit(rows, settings, trained)")
-        facts |= _saved(out / refit.SERVING, again, more)
+        facts["evaluated"] = _saved(out / refit.EVALUATED, fitted, known)
+        known = found.refit
+        print(f"what serves is fitted once more, on {len(known):,} rows{period(known)}")
+        again = getattr(parts.training, "refit", None)
+        fitted = parts.fitted(again(known, settings, trained) if again else parts.training.train(known, settings))
+        facts |= _saved(out / refit.SERVING, fitted, known)
     (out / "training.json").write_text(canonical(facts))
-    known = rows if more is None else more
+    (out / FEATURES).write_text(canonical(known.features))
+    if form := parts.form(fitted.estimator, known):
+        (out / parts.FORM).write_text(form)
     kept = reference(known)
     print(judged(kept))
     (out / "reference.json").write_text(canonical(kept.as_dict()))
     (out / example.FILE).write_text(canonical(example.request(known)))
 
 
-def _saved(path: Path, trained: Any, rows: Rows) -> dict[str, Any]:
+def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:
     """Write an estimator, and return what is to be known of it."""
-    training.save(trained.estimator, str(path))
+    parts.save(trained.estimator, path)
     return {"model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows), **times(rows)}
-
-
-def check_trained(trained: object, what: str) -> None:
-    """Refuse what is not of the form `contract.Trained`.
-
-    Args:
-        trained: What the model's function returned.
-        what: The function, as it was called.
-
-    Raises:
-        ContractBroken: It lacks something.
-    """
-    lacks = [name for name in ("estimator", "trials") if not hasattr(trained, name)]
-    if lacks:
-        found = f"{type(trained).__name__} without {' and '.join(lacks)}"
-        raise ContractBroken(
-            [f"model/training.py: {what}: found {found}; expected an object with estimator and trials"]
-        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,159 @@
+"""The model's own parts, and what stands in for those that it does not give. Only steps import it: it runs the model.
+
+    settings = parts.settings({"strength": 0.5})
+    trained = parts.fitted(parts.training.train(rows, settings))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+import numpy as np
+
+import model
+from pipeline import server
+from pipeline.contract import ContractBroken
+from pipeline.parameter_types import NoParameters, parse
+from pipeline.recipe import canonical
+from pipeline.rows import Rows, as_json, tables
+
+FORM = "answer.json"
+"""In a sealed package: what the fields of a prediction mean, as the model says or as it was found out."""
+
+
+def _optional(name: str) -> ModuleType | None:
+    return import_module(f"model.{name}") if find_spec(f"model.{name}") else None
+
+
+data, training = import_module("model.data"), import_module("model.training")
+parameters, evaluation, serving = (_optional(name) for name in ("parameters", "evaluation", "serving"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model.
+
+    Attributes:
+        estimator: The fitted estimator.
+        trials: What was tried on the way, dataclasses of JSON values; empty if nothing was.
+    """
+
+    estimator: Any
+    trials: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of the model's tables as an event of a replay."""
+
+    id: str
+    event_time: datetime | None
+    instance: Mapping[str, Any]
+    label: Any
+    label_at: datetime | None
+
+
+def settings(given: Mapping[str, Any]) -> Any:
+    """The model's parameters from JSON values."""
+    return parse(getattr(parameters, "Parameters", NoParameters), given)
+
+
+def fitted(found: Any) -> Trained:
+    """What `train` returned: an estimator, or an object with `estimator` and `trials`."""
+    whole = hasattr(found, "estimator") and hasattr(found, "trials")
+    return Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
+
+
+def save(estimator: Any, path: Path) -> None:
+    """Write an estimator. Without the model's own way uncompressed: the bytes then depend on no compression library."""
+    getattr(training, "save", joblib.dump)(estimator, str(path))
+
+
+def load(path: Path) -> Any:
+    """Read an estimator. Unpickles: only for a file whose digest was checked."""
+    return getattr(training, "load", joblib.load)(str(path))
+
+
+def form(estimator: Any, rows: Rows) -> str | None:
+    """What the fields of a prediction mean, as JSON: the model's word or, with the usual server, what can be found out.
+
+    None for a server of the model's own that does not say, and for rows without a label.
+    """
+    declared = Path(next(iter(model.__path__))) / FORM
+    if declared.is_file():
+        return canonical(json.loads(declared.read_bytes()))
+    found = getattr(serving or server, "form", None)
+    return None if found is None or rows.label is None else canonical(found(estimator, rows.label))
+
+
+def answers(estimator: Any, rows: Rows) -> Iterator[Any] | None:
+    """The prediction of each row as the server gives it; None for a server of the model's own that does not say."""
+    found = getattr(serving or server, "answers", None)
+    return None if found is None else found(estimator, rows)
+
+
+def labels(rows: Rows) -> list[Any]:
+    """The label of each row as JSON.
+
+    Raises:
+        ContractBroken: The table has none.
+    """
+    if rows.label is None:
+        raise ContractBroken(["model/data.py: found no column label; expected one, which answers are held against"])
+    return [as_json(value) for value in rows.label]
+
+
+def replay(since: str | None = None, until: str | None = None) -> Iterator[Any]:
+    """The model's events or, if it names none, its rows: in order of time or, without times, over and over.
+
+    Args:
+        since: First day or moment, ISO 8601, UTC; None is the first row that training has not seen.
+        until: End, not included; None is the end of the rows.
+    """
+    if own := getattr(data, "replay", None):
+        yield from own(since, until)
+        return
+    found = tables(data, settings({}))
+    if found.evaluation.event_time is None:
+        for number in count():
+            for rows in (found.training, found.evaluation):
+                yield from _events(rows, range(len(rows)), f"-{number}")
+    for rows in (found.training, found.evaluation) if since else (found.evaluation,):
+        at: Any = rows.event_time
+        low = at.min() if since is None else np.datetime64(since)
+        order = np.argsort(at, kind="stable")
+        chosen = (at[order] >= low) & (True if until is None else at[order] < np.datetime64(until))
+        yield from _events(rows, order[chosen])
+
+
+def _events(rows: Rows, places: Any, again: str = "") -> Iterator[Event]:
+    said = None if rows.label is None else labels(rows)
+    for place in places:
+        instance = {name: as_json(values[place]) for name, values in rows.columns.items()}
+        name = str(rows.id[place]) + again
+        if len(name) > 40:
+            name = hashlib.sha256(name.encode()).hexdigest()[:40]
+        yield Event(
+            name,
+            _moment(rows.event_time, place),
+            instance,
+            None if said is None else said[place],
+            _moment(rows.label_at, place),
+        )
+
+
+def _moment(times: Any, place: int) -> datetime | None:
+    if times is None:
+        return None
+    return times[place].astype("datetime64[us]").item().replace(tzinfo=UTC)
