@@ -9,7 +9,8 @@ flights of a day share.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from bench.flights import flights, picked, shuffled, windows
 from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours
 from model import data, training
-from model.parameters import parse
+from model.parameters import Parameters
 from monitoring.bulk import DAY, sealed, statistic
 from monitoring.drift.shift import Promise
 from monitoring.statistics.statistic import Statistic
+from pipeline.rows import seconds, tables
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,13 @@ def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Ala
 
 def losses(train_until: str = "2013-03-01") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Times and log-losses of the flights after training, by the model trained on those before."""
-    chosen = replace(
-        parse({"folds": 0}), train_until=train_until, evaluate_from=train_until, evaluate_until="2013-12-31"
-    )
-    trained, later = training.train(data.training(chosen), chosen, lambda _: None), data.evaluation(chosen)
+    start = date.fromisoformat(train_until)
+    chosen = Parameters(folds=0, train_until=start, evaluate_from=start, evaluate_until=date(2013, 12, 31))
+    rows = tables(data, chosen)
+    trained, later = training.train(rows.training, chosen, lambda _: None), rows.evaluation
     probability = trained.estimator.predict_proba(later.table)[:, 1]
     loss = -np.log(np.where(later.label, probability, 1 - probability))
-    return np.asarray(later.event_time.astype(np.int64), dtype=np.float64), loss
+    return np.asarray(seconds(later)), loss
 
 
 def beside_losses(alarms: Sequence[Alarm], days: int = 14) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import data
-from model.parameters import parse
+from model.parameters import Parameters
+from pipeline.rows import Rows, seconds
 
 TRAINING = 49_674  # rows: those of January and February
 Columns = Mapping[str, NDArray[Any]]
@@ -20,9 +21,9 @@ Columns = Mapping[str, NDArray[Any]]
 @lru_cache(maxsize=1)
 def flights() -> tuple[Columns, NDArray[np.float64]]:
     """The flights of the whole year and their times, epoch seconds."""
-    until = {"train_until": "2013-12-31", "evaluate_from": "2013-12-31"}
-    rows = data.training(replace(parse({}), **until))
-    return rows.columns, np.asarray(rows.event_time.astype(np.int64), dtype=np.float64)
+    end, after = date(2013, 12, 31), date(2014, 1, 1)
+    rows = Rows.of(data.training(Parameters(train_until=end, evaluate_from=end, evaluate_until=after)))
+    return rows.columns, np.asarray(seconds(rows))
 
 
 def picked(columns: Columns, places: NDArray[Any]) -> Columns:

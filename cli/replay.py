@@ -200,18 +200,11 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
     """The model's events from `since` to `until` (not included), ISO 8601, UTC; None leaves it to the model.
 
     Raises:
-        OperatorError: The model has no events, or none of that time, or they are of another form.
+        OperatorError: The model has no event of that time, or they are of another form.
     """
-    from model import data  # noqa: PLC0415 - what it loads, only a replay needs
+    from pipeline import parts  # noqa: PLC0415 - what it loads, only a replay needs
 
-    replay = getattr(data, "replay", None)
-    if replay is None:
-        raise OperatorError(
-            "this model has no events to replay: model/data.py has no replay(since, until)",
-            "docs/how-to/own-model.md says what it yields; or send requests of your own, with `modelstack invoke`.",
-            2,
-        )
-    found = iter(replay(since, until))
+    found = parts.replay(since, until)
     first = next(found, None)
     if first is None:
         period = " ".join(f"{word} {day}" for word, day in (("from", since), ("before", until)) if day)

@@ -13,13 +13,17 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import model
 from bench.year.losses import Losses, form, loss
 from bench.year.plan import Plan
-from model import data, evaluation, parameters, training
+from model import data, serving, training
+from model.parameters import Parameters
+from pipeline.parameter_types import parse
+from pipeline.rows import Rows, as_json
 from pipeline.step import end_with_parent
 
 FILE = "losses.json"
@@ -35,27 +39,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    settings = parameters.parse(json.loads(given.parameters))
+    settings = parse(Parameters, json.loads(given.parameters))
     found = both(settings, Plan(given.since, given.until))
     (given.out / FILE).write_text(json.dumps(found))
 
 
-def both(settings: parameters.Parameters, plan: Plan) -> dict[str, Losses]:
+def both(settings: Parameters, plan: Plan) -> dict[str, Losses]:
     """The losses of both policies over the plan's days."""
     found: dict[str, Losses] = {NEVER: {}, MONTHLY: {}}
     never = monthly = _fitted(settings)
     for since, until in plan.months:
-        window = replace(settings, train_until=since, evaluate_from=since, evaluate_until=until, refit=False)
-        if since.endswith("-01") and since != settings.known_until:
+        start, end = date.fromisoformat(since), date.fromisoformat(until)
+        window = replace(settings, train_until=start, evaluate_from=start, evaluate_until=end, refit=False)
+        if start.day == 1 and start != settings.known_until:
             monthly = _fitted(window)
-        rows = data.evaluation(window)
+        rows = Rows.of(data.evaluation(window))
         for policy, estimator in ((NEVER, never), (MONTHLY, monthly)):
             found[policy].update(_losses(estimator, rows))
     return found
 
 
-def _fitted(settings: parameters.Parameters) -> Any:
-    rows, more = data.training(settings), data.refit(settings)
+def _fitted(settings: Parameters) -> Any:
+    again = data.refit(settings)
+    rows, more = Rows.of(data.training(settings)), None if again is None else Rows.of(again)
     print(f"fitting on {len(rows if more is None else more):,} rows until {settings.known_until}")
     trained = training.train(rows, settings, progress=lambda text: None)
     return (trained if more is None else training.refit(more, settings, trained, lambda text: None)).estimator
@@ -63,8 +69,8 @@ def _fitted(settings: parameters.Parameters) -> Any:
 
 def _losses(estimator: Any, rows: Any) -> Iterator[tuple[str, float]]:
     said = form(Path(model.__file__).parent)
-    for name, (prediction, label) in zip(rows.id, evaluation.answers(estimator, rows), strict=True):
-        yield name, loss(said, prediction, label)
+    for name, label, prediction in zip(rows.id, rows.label, serving.answers(estimator, rows), strict=True):
+        yield str(name), loss(said, prediction, as_json(label))
 
 
 if __name__ == "__main__":

@@ -37,13 +37,18 @@ def check_model() -> None:
 
 
 def losses() -> list[str]:
-    """The metrics that late labels of the model's answers give; none when it does not say what an answer means."""
+    """The metrics that late labels of the model's answers may give.
+
+    Of a model without a server of its own only training tells which; of one with its own `answer.json` does, and
+    without that none are known.
+    """
     try:
         form = _form()
     except UnreadableForm:
         return []
     if form is None:
-        return []
+        own = any((ROOT / "model" / name).exists() for name in ("serving.py", "serving"))
+        return [] if own else ["absolute_error", "accuracy", "log_loss"]
     if form.kind == "regression":
         return ["absolute_error"]
     return ["accuracy", "log_loss"] if form.probability else ["accuracy"]
@@ -81,9 +86,8 @@ def parameters_through(parameters: Mapping[str, Any], through: str) -> dict[str,
 def can_retrain() -> bool:
     """Whether the model says how it is trained on newer data; read without running it."""
     path = ROOT / "model" / "parameters.py"
-    return any(
-        isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in ast.parse(path.read_bytes()).body
-    )
+    body = ast.parse(path.read_bytes()).body if path.is_file() else []
+    return any(isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in body)
 
 
 def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:

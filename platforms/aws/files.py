@@ -24,7 +24,7 @@ from platforms.aws.endpoint import Clients
 from platforms.aws.transient import gone
 from rollout.core.release import Release
 
-FORM = "code/model/answer.json"
+FORM = "answer.json"
 """Where an archive has the form of its predictions."""
 REJECTED = "capture-rejected"
 """Where what could not be read of captured files is kept."""
@@ -159,7 +159,7 @@ class Forms:
 
         Raises:
             DigestMismatch: The archive is not the one that was registered.
-            UnreadableForm: Its `model/answer.json` has another form.
+            UnreadableForm: Its `answer.json` has another form.
         """
         if release.package_digest not in self._known:
             found = sealed(self.clients, release, FORM)

@@ -24,8 +24,10 @@ from cli.console.chart import Look, Span, graph
 from cli.console.series import Series
 from cli.errors import OperatorError
 from cli.target import ROOT, Target
-from model import data, parameters
+from model import data
 from model.data import Flight
+from model.parameters import Parameters
+from pipeline.parameter_types import parse
 from retraining.record import Candidate, Entry, Trigger
 from rollout.core.state import Verdict
 from rollout.reason import Reason
@@ -159,7 +161,7 @@ def test_a_mean_of_days_weighs_them_by_their_events() -> None:
     [{}, {"train_until": "2013-02-20", "evaluate_from": "2013-02-20", "evaluate_until": "2013-03-01", "refit": True}],
 )
 def test_each_policy_answers_every_flight_and_they_differ_from_the_first_retraining_on(window: dict[str, Any]) -> None:
-    settings = parameters.parse({"max_iter": 3, "folds": 0, "train_from": "2013-02-15", **window})
+    settings = parse(Parameters, {"max_iter": 3, "folds": 0, "train_from": "2013-02-15", **window})
     found = policies.both(settings, Plan("2013-03-25", "2013-04-05"))
     never, monthly = found[policies.NEVER], found[policies.MONTHLY]
     labelled = {one.id for one in data.replay("2013-03-25", "2013-04-05") if one.label is not None}
@@ -167,7 +169,7 @@ def test_each_policy_answers_every_flight_and_they_differ_from_the_first_retrain
     before = {one.id for one in data.replay("2013-03-25", "2013-04-01") if one.label is not None}
     assert {name for name in labelled if never[name] != monthly[name]} & before == set()
     assert sum(never[name] != monthly[name] for name in labelled - before) > 0.9 * len(labelled - before)
-    known = parameters.parse({"max_iter": 3, "folds": 0, "train_from": "2013-02-15"})
+    known = parse(Parameters, {"max_iter": 3, "folds": 0, "train_from": "2013-02-15"})
     assert policies.both(known, Plan("2013-03-25", "2013-03-26"))[policies.NEVER].items() <= never.items(), (
         "all of February"
     )

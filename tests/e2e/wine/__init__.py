@@ -1,3 +1,1 @@
 """Which of three cultivars was this wine made of? An example of a model of one's own, see docs/how-to/own-model.md."""
-
-NAME = "wine"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from bench.concept import beside_losses, quiet_days, real_year
 from model import data
-from model.parameters import parse, retrained
+from model.parameters import Parameters, retrained
 from monitoring.bulk import usual
+from pipeline.rows import Rows, seconds
 
 
 @pytest.mark.slow
@@ -27,6 +30,6 @@ def test_days_of_the_year_in_random_order_do_not_ring() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("through", ["2013-04-03", "2013-06-16", "2013-09-22", "2013-11-30", "2014-01-01"])
 def test_a_retrained_version_of_the_default_model_is_judged_by_its_labels(through: str) -> None:
-    judged = data.evaluation(parse(retrained(parse({}), through)))
-    times = np.asarray(judged.event_time.astype("datetime64[s]").astype(np.int64), dtype=np.float64)
-    assert usual(np.where(judged.label, 1.0, 0.25), 5.0, times) is not None, "fewer than 20 days that are no short ones"
+    window = retrained(Parameters(), date.fromisoformat(through)) or {}
+    judged = Rows.of(data.evaluation(Parameters(**window)))
+    assert usual(np.where(judged.label, 1.0, 0.25), 5.0, seconds(judged)) is not None, "fewer than 20 days that are no short ones"

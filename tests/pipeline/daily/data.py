@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,7 @@ from model.parameters import EVALUATED, Parameters
 DAYS, ROWS, TURNS = 60, 200, 30
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows with a known label; times or, in a model without them, names."""
-
-    columns: dict[str, Any]
-    label: Any
-    event_time: Any = None
-    label_at: Any = None
-    id: Any = None
-
-    def __len__(self) -> int:
-        return len(self.label)
+Table = dict[str, Any]
 
 
 def training(parameters: Parameters) -> Table:
@@ -47,9 +35,9 @@ def _rows(parameters: Parameters, first: int, end: int) -> Table:
     day = np.repeat(np.arange(DAYS), ROWS)
     yes = (x * np.where(day < TURNS, 1, -1) + random.normal(size=len(x))) > 0
     chosen = (day >= first) & (day < end)
-    columns = {"x": x[chosen]}
+    table = {"x": x[chosen], "label": yes[chosen]}
     if not parameters.timed:
-        return Table(columns, yes[chosen], id=np.flatnonzero(chosen).astype(str))
+        return {**table, "id": np.flatnonzero(chosen).astype(str)}
     within = np.tile(np.arange(ROWS), DAYS) * np.timedelta64(60, "s")
     at = (np.datetime64("2013-01-01", "s") + day * np.timedelta64(86400, "s") + within)[chosen]
-    return Table(columns, yes[chosen], event_time=at, label_at=at + np.timedelta64(600, "s"))
+    return {**table, "event_time": at, "label_at": at + np.timedelta64(600, "s")}
