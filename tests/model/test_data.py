@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,23 @@ import pytest
 
 from model import data, sources
 from model.features import FEATURES, NAMES, check
-from model.parameters import parse, retrained
+from model.parameters import Parameters, retrained
+from pipeline.parameter_types import parse as parse_as
+from pipeline.rows import Rows
+
+
+def parse(given: dict) -> Parameters:
+    return parse_as(Parameters, given)
 
 
 @pytest.fixture(scope="module")
-def training() -> data.Dataset:
-    return data.training(parse({}))
+def training() -> Rows:
+    return Rows.of(data.training(parse({})))
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> data.Dataset:
-    return data.evaluation(parse({}))
+def evaluation() -> Rows:
+    return Rows.of(data.evaluation(parse({})))
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +34,21 @@ def raw() -> pd.DataFrame:
     return pd.read_csv(sources.files()["flights.csv.zip"])
 
 
-def test_training_knows_only_labels_that_were_known_by_its_end(training: data.Dataset):
+def test_training_knows_only_labels_that_were_known_by_its_end(training: Rows):
     assert training.event_time.min() >= np.datetime64("2013-01-01")
     assert training.label_at.max() < np.datetime64("2013-03-01")
     assert len(training) > 45_000
 
 
-def test_evaluation_begins_where_training_ends(training: data.Dataset, evaluation: data.Dataset):
+def test_evaluation_begins_where_training_ends(training: Rows, evaluation: Rows):
     assert evaluation.event_time.min() >= np.datetime64("2013-03-01") > training.event_time.max()
     assert not set(training.id) & set(evaluation.id)
 
 
 @pytest.mark.parametrize("through", ["2013-04-03", "2013-09-22", "2014-01-01"])
 def test_retraining_uses_nothing_that_came_to_be_known_after_its_day(through: str):
-    parameters = parse(retrained(parse({}), through))
-    learned, judged = data.training(parameters), data.evaluation(parameters)
+    parameters = parse(retrained(Parameters(), date.fromisoformat(through)) or {})
+    learned, judged = Rows.of(data.training(parameters)), Rows.of(data.evaluation(parameters))
     assert max(learned.label_at.max(), judged.label_at.max()) < np.datetime64(through)
     assert max(learned.event_time.max(), learned.label_at.max()) <= judged.event_time.min()
     served = data.refit(parameters)
@@ -57,8 +63,8 @@ def test_what_was_evaluated_serves_where_no_second_fit_is_asked_for():
 
 
 def test_every_label_of_the_year_is_known_a_day_after_the_day_of_its_flight():
-    year = data.evaluation(parse({"evaluate_from": "2013-03-01", "evaluate_until": "2013-12-31"}))
-    early = data.evaluation(parse({"train_until": "2013-01-02", "evaluate_from": "2013-01-02"}))
+    year = Rows.of(data.evaluation(parse({"evaluate_from": "2013-03-01", "evaluate_until": "2013-12-31"})))
+    early = Rows.of(data.evaluation(parse({"train_until": "2013-01-02", "evaluate_from": "2013-01-02"})))
     for rows in (early, year):
         known_by = rows.event_time.astype("datetime64[D]") + np.timedelta64(2, "D")
         assert (rows.label_at < known_by).all()
@@ -66,17 +72,17 @@ def test_every_label_of_the_year_is_known_a_day_after_the_day_of_its_flight():
 
 def test_on_the_day_before_its_own_a_retraining_would_know_of_too_few_late_flights():
     # Why the newest day is left out: what has landed by midnight is more punctual than the whole day.
-    day = data.evaluation(parse({"evaluate_from": "2013-07-10", "evaluate_until": "2013-07-11"}))
+    day = Rows.of(data.evaluation(parse({"evaluate_from": "2013-07-10", "evaluate_until": "2013-07-11"})))
     landed = day.label_at < np.datetime64("2013-07-11")
     assert day.label[landed].mean() < day.label.mean() - 0.02
 
 
-def test_rows_are_in_order_of_time_and_have_names_of_their_own(training: data.Dataset):
+def test_rows_are_in_order_of_time_and_have_names_of_their_own(training: Rows):
     assert (np.diff(training.event_time) >= np.timedelta64(0)).all()
     assert len(set(training.id)) == len(training)
 
 
-def test_late_is_more_than_fifteen_minutes(training: data.Dataset, raw: pd.DataFrame):
+def test_late_is_more_than_fifteen_minutes(training: Rows, raw: pd.DataFrame):
     delay = {
         f"2013-{row.month:02}-{row.day:02}-{row.carrier}{row.flight}-{row.origin}": row.arr_delay
         for row in raw[raw.month <= 2].itertuples()
@@ -109,7 +115,7 @@ def test_labels_come_when_the_flight_has_landed_in_winter_and_in_summer(day: str
     assert checked > 600
 
 
-def test_weather_is_the_last_observation_before_departure(evaluation: data.Dataset):
+def test_weather_is_the_last_observation_before_departure(evaluation: Rows):
     weather = pd.read_csv(sources.files()["weather.csv"])
     weather["at"] = pd.to_datetime(weather["time_hour"]).dt.tz_localize(None)
     by_origin = {origin: rows.sort_values("at") for origin, rows in weather.groupby("origin")}
@@ -126,7 +132,7 @@ def test_a_cancelled_flight_is_replayed_without_a_label_and_is_not_learned_from(
     without = [flight for flight in replayed if flight.label is None]
     assert len(without) == len(never_arrived) > 100
     assert all(flight.label_at is None for flight in without)
-    learned = data.evaluation(parse({"evaluate_from": "2013-03-06", "evaluate_until": "2013-03-07"}))
+    learned = Rows.of(data.evaluation(parse({"evaluate_from": "2013-03-06", "evaluate_until": "2013-03-07"})))
     assert len(learned) == len(replayed) - len(without)
 
 
@@ -139,12 +145,12 @@ def test_every_replayed_flight_is_a_request_that_the_check_accepts():
 
 def test_the_storm_that_never_blew_is_missing():
     # The source has a wind of 1,048 mph in Newark on 12 February, 03:00 local.
-    rows = data.training(parse({}))
+    rows = Rows.of(data.training(parse({})))
     at = (rows.event_time >= np.datetime64("2013-02-12")) & (rows.event_time < np.datetime64("2013-02-13"))
     assert np.nanmax(rows.columns["wind_speed"][at]) < 60
 
 
-def test_columns_are_the_features_in_their_types(training: data.Dataset):
+def test_columns_are_the_features_in_their_types(training: Rows):
     assert tuple(training.columns) == NAMES
     for feature in FEATURES:
         assert training.columns[feature.name].dtype == (float if feature.kind == "numeric" else object)

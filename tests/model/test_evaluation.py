@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
 from model import data
-from model.evaluation import METRICS, calibration, evaluate, summary
-from model.parameters import parse
+from model.evaluation import METRICS, calibration, details, evaluate, summary
+from model.parameters import Parameters
+from pipeline.rows import Rows
+
+
+def rows_of(since: date, until: date) -> Rows:
+    return Rows.of(data.evaluation(Parameters(evaluate_from=since, evaluate_until=until)))
 
 
 class Oracle:
@@ -62,20 +68,20 @@ def test_calibration_bins_are_equally_full_and_lose_no_row():
 
 
 def test_importance_is_of_the_feature_that_is_looked_at():
-    rows = data.evaluation(parse({"evaluate_until": "2013-03-08"}))
-    found = evaluate(Oracle(lambda row: min(0.95, 0.02 + row[3] / 40)), rows).details["importance"]
+    rows = rows_of(date(2013, 3, 1), date(2013, 3, 8))
+    found = details(Oracle(lambda row: min(0.95, 0.02 + row[3] / 40)), rows)["importance"]
     assert max(found, key=lambda name: abs(found[name])) == "departure_hour"
     assert found["pressure"] == 0
 
 
 def test_months_are_scored_apart():
-    rows = data.evaluation(parse({"evaluate_from": "2013-03-30", "evaluate_until": "2013-04-03"}))
-    months = evaluate(Oracle(lambda _: 0.2), rows).details["by_month"]
+    rows = rows_of(date(2013, 3, 30), date(2013, 4, 3))
+    months = details(Oracle(lambda _: 0.2), rows)["by_month"]
     assert [month["month"] for month in months] == ["2013-03", "2013-04"]
     assert sum(month["rows"] for month in months) == len(rows)
 
 
 def test_evaluation_without_late_flights_is_refused():
-    rows = data.evaluation(parse({"evaluate_until": "2013-03-03"}))
+    rows = rows_of(date(2013, 3, 1), date(2013, 3, 3))
     with pytest.raises(ValueError, match="both late and punctual"):
         evaluate(Oracle(lambda _: 0.2), replace(rows, label=np.zeros(len(rows), bool)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model import data, training
-from model.parameters import parse
+from model.parameters import Parameters
+from pipeline.rows import Rows
 
 moments = st.lists(st.integers(0, 10_000_000), min_size=2, max_size=200).map(
     lambda seconds: np.sort(np.array(seconds)).astype("datetime64[s]")
@@ -30,9 +33,9 @@ def test_the_folds_judge_all_of_the_second_half():
 
 
 def test_the_size_of_the_trees_is_the_one_with_the_lowest_loss():
-    settings = parse({"max_iter": 3, "folds": 2, "train_from": "2013-02-20"})
+    settings = Parameters(max_iter=3, folds=2, train_from=date(2013, 2, 20))
     said: list[str] = []
-    trained = training.train(data.training(settings), settings, said.append)
+    trained = training.train(Rows.of(data.training(settings)), settings, said.append)
     assert len(trained.trials) == len(training.LEAVES) * len(training.ROWS_PER_LEAF) == len(said) - 1
     best = min(trained.trials, key=lambda trial: trial.log_loss)
     trees = trained.estimator.named_steps["trees"]
@@ -40,11 +43,9 @@ def test_the_size_of_the_trees_is_the_one_with_the_lowest_loss():
 
 
 def test_a_second_fit_has_the_size_that_was_chosen_on_less():
-    settings = parse(
-        {"max_iter": 3, "folds": 0, "train_from": "2013-02-20", "evaluate_until": "2013-03-05", "refit": True}
-    )
-    more = data.refit(settings)
-    assert more is not None
+    start, end = date(2013, 2, 20), date(2013, 3, 5)
+    settings = Parameters(max_iter=3, folds=0, train_from=start, evaluate_until=end, refit=True)
+    more = Rows.of(data.refit(settings))
     chosen = training.Trial(leaves=7, rows_per_leaf=50, log_loss=0.5)
     worse = training.Trial(leaves=31, rows_per_leaf=200, log_loss=0.6)
     again = training.refit(more, settings, training.Trained(None, (worse, chosen)), lambda _: None)
@@ -54,8 +55,8 @@ def test_a_second_fit_has_the_size_that_was_chosen_on_less():
 
 
 def test_a_code_that_was_never_seen_is_predicted_all_the_same():
-    settings = parse({"max_iter": 3, "folds": 0, "train_from": "2013-02-20"})
-    rows = data.training(settings)
+    settings = Parameters(max_iter=3, folds=0, train_from=date(2013, 2, 20))
+    rows = Rows.of(data.training(settings))
     estimator = training.train(rows, settings, lambda _: None).estimator
     unseen = rows.table[:1].copy()
     unseen[0, :3] = ["ZZ", "ZZZ", "ZZZ"]
