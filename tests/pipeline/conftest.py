@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from pipeline import archive
 from pipeline.build import build
 from pipeline.candidate import Job, Report, retrain
+from pipeline.contract import KEPT
 from pipeline.pack import Registered, SealedPackage, describe
 from pipeline.recipe import canonical, recipe
 from platforms.aws.registry import Clients, publish
@@ -62,16 +63,26 @@ def moto_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the small model."""
-    root = tmp_path_factory.mktemp("daily") / "checkout"
-    shutil.copytree(ROOT / "tests" / "pipeline" / "daily", root / "model")
-    for name in ("Dockerfile", "entrypoint.py"):
+def checkout_of(model: Path, root: Path) -> Path:
+    """A checkout with another model."""
+    shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in KEPT:
         shutil.copyfile(ROOT / "model" / name, root / "model" / name)
     for room in ("pipeline", "monitoring", "requirements"):
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     return root
+
+
+@pytest.fixture(scope="session")
+def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the small model."""
+    return checkout_of(ROOT / "tests" / "pipeline" / "daily", tmp_path_factory.mktemp("daily") / "checkout")
+
+
+@pytest.fixture
+def wine(tmp_path: Path) -> Path:
+    """A checkout with the wine model, which gives little more than it must."""
+    return checkout_of(ROOT / "tests" / "e2e" / "wine", tmp_path / "wine")
 
 
 @pytest.fixture(scope="session")

@@ -12,51 +12,53 @@ import pytest
 
 from monitoring.bulk import DAY
 from monitoring.labels.baseline import Baseline
+from monitoring.labels.quality import Form
 from monitoring.statistics.blocks import Cut
 from pipeline import archive
-from pipeline.baseline import FILE, baseline, judged
+from pipeline.baseline import FILE, baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 
 LATE = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
 
-def folder(path: Path, form: Any = LATE) -> Path:
-    (path / "answer.json").write_text(json.dumps(form))
-    return path
+FORM = Form.from_dict(LATE)
 
 
-def test_the_bytes_of_a_baseline_never_change_without_the_format(tmp_path: Path):
+def summed(answers: list[Any], times: Any = None) -> Baseline:
+    return baseline(FORM, outcomes(FORM, [said for said, _ in answers], [label for _, label in answers]), times)
+
+
+def test_the_bytes_of_a_baseline_never_change_without_the_format():
     """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
     answers = [({"late": n % 3 == 0, "p": n % 97 / 97}, n % 5 == 0) for n in range(1000)]
-    times = np.repeat(np.arange(25) * DAY, 40)
-    text = canonical(baseline(folder(tmp_path), answers, times).as_dict())
+    text = canonical(summed(answers, np.repeat(np.arange(25) * DAY, 40)).as_dict())
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "a3caa0dd77207428c16e17f0a55e444755f91c168a0c0e969c439f071bb5be5a"
     )
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "labels", "said"),
     [
-        ([], "found no answers; expected one for each row"),
-        ([3], "answer 0: found 3; expected a prediction and its label"),
-        ([("late", True)], "answer 0: found a prediction 'late'; expected an object as the server answers it"),
-        ([({"late": True, "p": 0.5}, "yes")], "answer 0: label: got 'yes', expected one of false, true"),
-        ([({"late": True, "p": 1.5}, True)], "answer 0: found a prediction {'late': True, 'p': 1.5}"),
+        ([], [True], "found 0 answers of 1 rows; expected one for each"),
+        ([{"late": True, "p": 0.5}] * 2, [True], "found 2 answers of 1 rows; expected one for each"),
+        (["late"], [True], "answer 0: found a prediction 'late'; expected an object as the server answers it"),
+        ([{"late": True, "p": 0.5}], ["yes"], "answer 0: label: got 'yes', expected one of false, true"),
+        ([{"late": True, "p": 1.5}], [True], "answer 0: found a prediction {'late': True, 'p': 1.5}"),
     ],
 )
-def test_answers_of_another_form_are_refused_by_their_place(tmp_path: Path, answers: list[Any], said: str):
+def test_answers_of_another_form_are_refused_by_their_place(answers: list[Any], labels: list[Any], said: str):
     with pytest.raises(ContractBroken) as refused:
-        baseline(folder(tmp_path), answers)
-    assert f"model/evaluation.py: answers(estimator, rows): {said}" in str(refused.value)
+        outcomes(FORM, answers, labels)
+    assert f"model/serving.py: answers(estimator, rows): {said}" in str(refused.value)
 
 
-def test_without_the_form_of_answers_nothing_can_be_held_against_labels(tmp_path: Path):
-    with pytest.raises(ContractBroken, match=r"model/answer.json: not found"):
-        baseline(tmp_path, [])
+def test_without_the_form_of_answers_nothing_is_known_and_one_of_another_form_is_refused(tmp_path: Path):
+    assert form_of(tmp_path) is None
+    (tmp_path / "answer.json").write_text("{}")
     with pytest.raises(ContractBroken, match=r"model/answer.json: kind"):
-        baseline(folder(tmp_path, {}), [])
+        form_of(tmp_path)
 
 
 def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
@@ -69,22 +71,17 @@ def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
     assert found["AUC"].value == pytest.approx(metrics["auc"], abs=0.005)
 
 
-def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_them(tmp_path: Path):
+def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_them():
     answers = [({"late": True, "p": 0.5 + n // 100 % 5 / 10}, True) for n in range(2000)]
-    found = baseline(folder(tmp_path), answers, np.repeat(np.arange(20) * DAY, 100))
+    found = summed(answers, np.repeat(np.arange(20) * DAY, 100))
     assert found.usual is not None
     assert (found.usual.cut, found.usual.high, found.usual.means.blocks) == (Cut(DAY, 100), 5.0, 20)
     assert found.usual.means.usual == pytest.approx(found.performance.mean("LogLoss"), abs=1e-9)
     assert Baseline.from_dict(json.loads(canonical(found.as_dict()))).usual == found.usual
     assert judged(found) == "a moved concept is judged against 20 blocks of evaluation"
-    few = baseline(tmp_path, answers, np.repeat(np.arange(10) * DAY, 200))
+    few = summed(answers, np.repeat(np.arange(10) * DAY, 200))
     assert judged(few) == (
         "a moved concept is not judged, so its alarm never rings: evaluation has fewer than 20 days of rows or, where "
         "rows have no times, than 500 rows"
     )
     assert Baseline.from_dict(few.as_dict()).usual is None
-
-
-def test_an_answer_for_each_row_is_asked_for(tmp_path: Path):
-    with pytest.raises(ContractBroken, match="found 1 answers; expected one for each row"):
-        baseline(folder(tmp_path), [({"late": True, "p": 0.5}, True)], np.zeros(2))

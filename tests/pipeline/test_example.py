@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from model import features
 from pipeline import archive, example
-
-
-@dataclass
-class Table:
-    """Rows of any columns."""
-
-    columns: dict[str, Any]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+from pipeline.rows import Rows
 
 
 def test_the_first_row_that_lacks_nothing_is_asked() -> None:
-    rows = Table({"x": np.array([np.nan, 2.5, 3.5]), "name": np.array([None, "a", "b"], object), "n": np.arange(3)})
+    rows = Rows.of({"x": np.array([np.nan, 2.5, 3.5]), "name": np.array([None, "a", "b"], object), "n": np.arange(3)})
     assert example.request(rows) == {"instances": [{"x": 2.5, "name": "a", "n": 1}]}
 
 
 def test_where_every_row_lacks_something_the_first_is_asked_with_null() -> None:
-    rows = Table({"x": np.array([np.nan, np.nan], np.float32), "name": np.array(["a", "b"])})
+    rows = Rows.of({"x": np.array([np.nan, np.nan], np.float32), "name": np.array(["a", "b"])})
     assert json.loads(json.dumps(example.request(rows), allow_nan=False)) == {"instances": [{"x": None, "name": "a"}]}
 
 

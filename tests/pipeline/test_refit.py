@@ -69,9 +69,8 @@ def test_a_champion_that_was_fitted_on_the_rows_to_compare_on_is_refused(
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("training.py", "del refit", r"training.py: found no refit; expected refit\(rows, settings, trained\)"),
-        ("training.py", "refit = lambda *_: None", r"refit\(rows, settings, trained\): found NoneType without"),
-        ("data.py", "refit = lambda settings: Table({}, [])", r"data.py: refit\(settings\): found"),
+        ("training.py", "def refit(rows): ...", r"training.py: refit is found to take 1 values"),
+        ("data.py", "refit = lambda settings: {}", r"data.py: refit\(settings\): found dict; expected a table"),
     ],
 )
 def test_a_second_fit_that_breaks_the_contract_is_refused_in_words(
@@ -83,3 +82,13 @@ def test_a_second_fit_that_breaks_the_contract_is_refused_in_words(
         code.write(f"\n{text}\n")
     with pytest.raises((Refusal, StepFailed), match=said):
         build(root, recipe(root, {"refit": True}), progress=lambda _: None)
+
+
+def test_a_model_with_a_fit_of_its_own_for_what_serves_is_asked_for_it(daily: Path, tmp_path: Path):
+    root = tmp_path / "checkout"
+    shutil.copytree(daily, root, ignore=shutil.ignore_patterns(".modelstack", "__pycache__"))
+    with (root / "model" / "training.py").open("a") as code:
+        code.write("\n\ndef refit(rows, parameters, trained):\n    return {**trained, 'rows': len(rows)}\n")
+    made = build(root, recipe(root, {"refit": True}), progress=lambda _: None)
+    served, evaluated = (json.loads(archive.read(made.path, name)) for name in ("model.joblib", "evaluated.joblib"))
+    assert served == {**evaluated, "rows": 27 * 200}
