@@ -114,7 +114,7 @@ def _known(parameters: Parameters, until: date) -> Table:
 
 
 def _labelled(rows: Table) -> Table:
-    """Flights with a known label, in order of event time: `id`, such as `2013-03-01-UA1545-EWR`, times, label, features."""
+    """Flights with a known label, in order of event time. An `id` is such as `2013-03-01-UA1545-EWR`."""
     rows = rows[rows["late"].notna()]
     times = {name: rows[name].astype("datetime64[s]") for name in ("event_time", "label_at")}
     return rows[["id", *NAMES]].assign(**times, label=rows["late"].astype(bool))

@@ -57,9 +57,7 @@ def refit(data: Any, parameters: Parameters, trained: Trained, progress: Callabl
     return _fitted(data, parameters, trained.trials, progress)
 
 
-def _fitted(
-    data: Any, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]
-) -> Trained:
+def _fitted(data: Any, parameters: Parameters, trials: tuple[Trial, ...], progress: Callable[[str], None]) -> Trained:
     best = min(trials, key=lambda trial: trial.log_loss, default=Trial(leaves=15, rows_per_leaf=200, log_loss=np.nan))
     progress(f"fitting {parameters.max_iter} trees of {best.leaves} leaves on {len(data):,} flights")
     with threadpool_limits(limits=1):

@@ -15,7 +15,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -155,10 +155,11 @@ def retrain(
         wanted = recipe(root, parameters)
         begun = replace(begun, changes=changes, recipe=wanted.digest)
         progress(f"training {wanted.id} with {', '.join(f'{name} {value}' for name, value in changes.items())}")
-        before = _losses(root, parameters, sealed, progress)
+        asked = ["--parameters", canonical(parameters), "--answer", str(sealed)]
+        before = _losses(root, sealed, asked, progress)
         made = build(root, wanted, parameters, job.gates, workdir, progress=progress)
         archive.unpack(made.path, workdir / "challenger")
-        after = _losses(root, parameters, workdir / "challenger", progress, ["--evaluated"], sealed)
+        after = _losses(root, workdir / "challenger", [*asked, "--evaluated"], progress)
     except NothingNewer as error:
         return replace(begun, outcome="nothing_new", why=str(error))
     except (GateRefused, RecipeError, Refusal, StepFailed) as error:
@@ -209,19 +210,10 @@ def _lay_out(sealed: Path, root: Path) -> None:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _losses(
-    root: Path,
-    parameters: Mapping[str, Any],
-    sealed: Path,
-    progress: Callable[[str], None],
-    more: Sequence[str] = (),
-    answer: Path | None = None,
-) -> dict[str, Any]:
-    """The losses of one of the two; both are told what an answer means by the champion's package."""
+def _losses(root: Path, sealed: Path, asked: list[str], progress: Callable[[str], None]) -> dict[str, Any]:
+    """The losses of one of the two. What an answer means, the champion's package says for both."""
     out = sealed.with_suffix(".losses.json")
-    words = ["--parameters", canonical(parameters), "--model", str(sealed), "--out", str(out)]
-    words += ["--answer", str(answer or sealed), *more]
-    step.run(root, "pipeline.losses", words, progress)
+    step.run(root, "pipeline.losses", [*asked, "--model", str(sealed), "--out", str(out)], progress)
     return json.loads(out.read_text())
 
 

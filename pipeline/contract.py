@@ -1,9 +1,7 @@
 """What `model/` gives: two functions that it must give, and the parts that it may give.
 
-    [part for part in PARTS if not part.optional]     # training(settings) in data.py, train(rows, settings) in training.py
-
-`python -m pipeline check` prints the list, `docs/reference/model.md` explains it. `pipeline.outline` checks what reading
-the files can tell, `pipeline.rows` what only the data can show. Both do so before anything is fitted.
+`python -m pipeline check` prints the list, `docs/reference/model.md` explains it. `pipeline.outline` checks what
+reading the files can tell, `pipeline.rows` what only the data can show. Both do so before anything is fitted.
 """
 
 from __future__ import annotations
@@ -68,7 +66,7 @@ PARTS = (
     Part("data.py", "replay", "events of your choice for `modelstack replay`, not the table's", ("since", "until")),
     Part("data.py", "refit", "a served model that knows the newest rows too", ("settings",)),
     Part("training.py", "refit", "a second fit other than `train`", ("rows", "settings", "trained")),
-    Part("training.py", "save", "an estimator that joblib cannot write; needs `load` and `serving.py`", ("estimator", "path")),
+    Part("training.py", "save", "an estimator that joblib cannot write; needs `serving.py`", ("estimator", "path")),
     Part("training.py", "load", "reads what `save` wrote", ("path",)),
     Part("evaluation.py", "evaluate", "metrics of your choice; needs `METRICS`", ("estimator", "rows")),
     Part("evaluation.py", "METRICS", "what your metrics mean; gates are checked against these names"),

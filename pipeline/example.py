@@ -1,7 +1,7 @@
 """A request that a model answers, out of its own training data: what a probe sends to see whether it still answers.
 
-    request(rows)                # {"instances": [{"distance": 1068.0, "carrier": "B6", ...}]}
-    python -m pipeline.example   # the same, for people; `python -m pipeline example` runs it
+request(rows)                # {"instances": [{"distance": 1068.0, "carrier": "B6", ...}]}
+python -m pipeline.example   # the same, for people; `python -m pipeline example` runs it
 """
 
 from __future__ import annotations

@@ -95,9 +95,8 @@ def _read(folder: Path) -> tuple[Found, list[str]]:
                 found[file] = None if "*" in bound else bound
         except (SyntaxError, ValueError) as error:
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-            problems.append(
-                f"model/{file}: found no {'JSON' if kind == 'json' else 'Python'}{line} ({getattr(error, 'msg', error)})"
-            )
+            what = "JSON" if kind == "json" else "Python"
+            problems.append(f"model/{file}: found no {what}{line} ({getattr(error, 'msg', error)})")
     return found, problems
 
 

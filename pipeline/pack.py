@@ -1,9 +1,9 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, parameters, python, libraries, files), `model.joblib`, where another estimator
-was evaluated than the one that serves `evaluated.joblib`, `reference.json`, `features.json`, `example.json`,
-`metrics.json`, where answers are known `answer.json` and `baseline.json`, and `code/model/...`, the model's folder as it
-was trained, with the server that serves it.
+The archive holds `manifest.json` (recipe, parameters, python, libraries, files), `model.joblib`, `features.json`,
+`reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was trained, with the
+server that serves it. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves, and
+`answer.json` and `baseline.json` where answers are known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The model's own parts, and what stands in for those that it does not give. Only steps import it: it runs the model.
 
-    settings = parts.settings({"strength": 0.5})
-    trained = parts.fitted(parts.training.train(rows, settings))
+settings = parts.settings({"strength": 0.5})
+trained = parts.fitted(parts.training.train(rows, settings))
 """
 
 from __future__ import annotations
@@ -69,10 +69,22 @@ def settings(given: Mapping[str, Any]) -> Any:
     return parse(getattr(parameters, "Parameters", NoParameters), given)
 
 
-def fitted(found: Any) -> Trained:
-    """What `train` returned: an estimator, or an object with `estimator` and `trials`."""
+def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
+    """What a fit returned: an estimator, or an object with `estimator` and `trials`.
+
+    Args:
+        found: What the model's function returned.
+        what: The function, as it was called.
+
+    Raises:
+        ContractBroken: It is nothing that the usual server could serve, and the model has no server of its own.
+    """
     whole = hasattr(found, "estimator") and hasattr(found, "trials")
-    return Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
+    trained = Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
+    if serving is None and not hasattr(trained.estimator, "predict"):
+        name = type(trained.estimator).__name__
+        raise ContractBroken([f"model/training.py: {what}: found {name}; expected a fitted estimator with predict"])
+    return trained
 
 
 def save(estimator: Any, path: Path) -> None:
@@ -103,15 +115,19 @@ def answers(estimator: Any, rows: Rows) -> Iterator[Any] | None:
     return None if found is None else found(estimator, rows)
 
 
-def labels(rows: Rows) -> list[Any]:
-    """The label of each row as JSON.
+def check_labels(rows: Rows) -> None:
+    """Refuse rows without labels, unless nothing of the model is held against them here.
 
     Raises:
         ContractBroken: The table has none.
     """
-    if rows.label is None:
+    if rows.label is None and (hasattr(serving, "answers") or not hasattr(evaluation, "evaluate")):
         raise ContractBroken(["model/data.py: found no column label; expected one, which answers are held against"])
-    return [as_json(value) for value in rows.label]
+
+
+def labels(rows: Rows) -> list[Any]:
+    """The label of each row as JSON."""
+    return [] if rows.label is None else [as_json(value) for value in rows.label]
 
 
 def replay(since: str | None = None, until: str | None = None) -> Iterator[Any]:

@@ -229,9 +229,7 @@ def _data_digest(sources: ModuleType | None) -> str:
         files: dict[str, Path] = sources.files() if hasattr(sources, "files") else {}
         version: str = sources.version() if hasattr(sources, "version") else ""
     except Exception as error:
-        said = (
-            str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
-        )
+        said = str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
         raise RecipeError(said) from error
     identity = [version]
     for name, path in sorted(files.items()):

@@ -75,7 +75,10 @@ class Rows:
         if all(values.dtype.kind in "biuf" for values in self.columns.values()):
             return np.column_stack([values.astype(float) for values in self.columns.values()])
         return np.column_stack(
-            [(values.astype(float) if values.dtype.kind in "iu" else values).astype(object) for values in self.columns.values()]
+            [
+                (values.astype(float) if values.dtype.kind in "iu" else values).astype(object)
+                for values in self.columns.values()
+            ]
         )
 
     @property

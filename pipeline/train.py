@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     end_with_parent()
     settings = parts.settings(json.loads(given.parameters))
     found = tables(parts.data, settings)
+    parts.check_labels(found.training)
     known, out = found.training, given.out
     print(f"read {len(known):,} rows to train on{period(known)}")
     trained = parts.training.train(known, settings)
@@ -45,8 +46,11 @@ def main(arguments: list[str] | None = None) -> None:
         facts["evaluated"] = _saved(out / refit.EVALUATED, fitted, known)
         known = found.refit
         print(f"what serves is fitted once more, on {len(known):,} rows{period(known)}")
-        again = getattr(parts.training, "refit", None)
-        fitted = parts.fitted(again(known, settings, trained) if again else parts.training.train(known, settings))
+        if hasattr(parts.training, "refit"):
+            again = parts.training.refit(known, settings, trained)
+            fitted = parts.fitted(again, "refit(rows, settings, trained)")
+        else:
+            fitted = parts.fitted(parts.training.train(known, settings))
         facts |= _saved(out / refit.SERVING, fitted, known)
     (out / "training.json").write_text(canonical(facts))
     (out / FEATURES).write_text(canonical(known.features))

@@ -100,7 +100,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     (root / ".venv").symlink_to(ROOT / ".venv")
     path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     made = Checkout(root, {"PYTHONPATH": str(root), "PATH": path})
-    assert '"problems": []' in made.type(REPLACE)
+    assert made.type(REPLACE).startswith("required\n")
     made.configure(FIRST)
     return made
 
@@ -116,7 +116,7 @@ def test_the_page_says_what_a_broken_contract_looks_like(story: tuple[Bed, Check
     _, checkout = story
     training = checkout.root / "model" / "training.py"
     whole = training.read_text()
-    training.write_text(whole.replace("def save(", "def keep("))
+    training.write_text(whole.replace("def train(", "def fit("))
     said = checkout.type("pulumi preview --stack local", status=1)
     training.write_text(whole)
     (told,) = re.findall(r"nothing was changed: .*\n.*", PAGE)
@@ -128,7 +128,7 @@ def test_its_first_release_serves_answers_and_takes_requests_with_labels(story: 
     made, checkout = story
     said = checkout.type(RELEASE)
     assert "200: 150" in said
-    assert '"cultivar":"class_0"' in said
+    assert '"prediction":"class_0"' in said
     assert "150 labels sent" in said
     seen = checkout.status()
     assert seen["endpoint"] == "wine-local"
@@ -163,5 +163,5 @@ def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkou
 def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkout]) -> None:
     _, checkout = story
     said = checkout.type("python -m cli.local.demo", status=2)
-    assert "model/parameters.py has no FAULTY" in said
+    assert "model/parameters.py has no variant" in said
     assert "docs/how-to/own-model.md" in said

@@ -23,8 +23,14 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_model_that_keeps_its_contract_passes_with_and_without_a_form_of_its_answers(model: Path) -> None:
     checkout.check_model()
+    assert checkout.losses() == ["accuracy", "log_loss"]
     (model / "answer.json").unlink()
+    (model / "serving.py").unlink()
     checkout.check_model()
+    assert checkout.losses() == ["absolute_error", "accuracy", "log_loss"], "which of them, only training tells"
+    assert checkout.can_retrain()
+    (model / "parameters.py").unlink()
+    assert not checkout.can_retrain()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,7 @@ def test_a_model_that_keeps_its_contract_passes_with_and_without_a_form_of_its_a
 )
 def test_all_that_is_missing_is_told_with_the_form_of_the_answers(model: Path, form: object, said: str) -> None:
     (model / "answer.json").write_text(json.dumps(form))
-    (model / "serving.py").write_text("")
+    (model / "serving.py").write_text("def answers(estimator, rows): ...")
     with pytest.raises(pulumi.RunError) as caught:
         checkout.check_model()
     assert str(caught.value).splitlines() == [

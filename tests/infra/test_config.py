@@ -280,9 +280,12 @@ def test_parameters_are_judged_by_the_model_itself() -> None:
 
 def test_model_that_cannot_be_asked_is_a_line_of_the_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "parameters.py").write_text("1 / 0")
+    (tmp_path / "model" / "evaluation.py").write_text("METRICS = names()")
     parameters, gate = refusal(model={"gates": {"auc": {"min": 0.6}}})
-    assert parameters.startswith(f"modelstack:model.parameters: cannot read {tmp_path}/model/parameters.py")
-    assert gate.startswith(f"modelstack:model.gates.auc: cannot read {tmp_path}/model/evaluation.py")
+    assert parameters.startswith(f"modelstack:model.parameters: {tmp_path}/model/parameters.py failed: ZeroDivision")
+    assert gate.startswith(f"modelstack:model.gates.auc: {tmp_path}/model/evaluation.py does not say what it reports")
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])

@@ -16,7 +16,6 @@ from pipeline.parameter_types import parse as parse_as
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
 
-
 def parse(given: dict) -> Parameters:
     return parse_as(Parameters, given)
 
@@ -43,7 +42,10 @@ def test_a_whole_number_that_came_through_json_as_a_float_is_the_same_parameter(
         ({"folds": 1}, "folds: 1 is not allowed: expected an integer from 2 to 10, or 0"),
         ({"fault": "error"}, "fault: 'error' is not allowed: expected one of none, errors, slow, nan"),
         ({"fault": ["none"]}, "fault: ['none'] is not allowed"),
-        ({"train_from": "2012-12-31"}, "train_from: '2012-12-31' is not allowed: expected a day from 2013-01-01 to 2013-12-31 as YYYY-MM-DD"),
+        (
+            {"train_from": "2012-12-31"},
+            "train_from: '2012-12-31' is not allowed: expected a day from 2013-01-01 to 2013-12-31 as YYYY-MM-DD",
+        ),
         ({"train_from": "2013-13-01"}, "train_from: '2013-13-01' is not allowed"),
         ({"train_from": "20130101"}, "train_from: '20130101' is not allowed"),
         ({"train_from": "2013-W01-1"}, "train_from: '2013-W01-1' is not allowed"),
@@ -85,7 +87,10 @@ def test_other_versions_are_allowed_and_differ(rate: float):
     assert parse(FAULTY).fault != parse({}).fault
 
 
-def through(day: str, parameters: Parameters = Parameters()) -> Parameters:
+DEFAULTS = Parameters()
+
+
+def through(day: str, parameters: Parameters = DEFAULTS) -> Parameters:
     """The parameters of a retraining."""
     return replace(parameters, **(retrained(parameters, date.fromisoformat(day)) or {}))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import archive, losses
@@ -14,7 +15,7 @@ from pipeline.build import SealedPackage, build
 from pipeline.candidate import Job, JobError, _in_words
 from pipeline.comparison import Comparison
 from pipeline.recipe import recipe
-from pipeline.rows import SplitRefused
+from pipeline.rows import Rows, SplitRefused, Tables
 from platforms.aws.registry import Clients
 from tests.pipeline.conftest import IMAGE, appending, resealed
 
@@ -102,7 +103,7 @@ def test_a_day_without_newer_data_trains_nothing(run):
     said: list[str] = []
     report = run("2013-01-28", said=said.append)
     assert (report.outcome, report.recipe) == ("nothing_new", None)
-    assert report.why == "through: '2013-01-28' is not allowed: nothing is newer"
+    assert report.why == ("through: '2013-01-28' is not allowed: the model knows all that it can know on that day")
     assert not any("to train on" in line for line in said)
 
 
@@ -121,7 +122,7 @@ def test_changed_bytes_of_the_champion_are_refused_before_anything_of_it_runs(ru
 
 def test_an_estimator_that_is_not_the_sealed_one_is_not_loaded(champion, tmp_path: Path, monkeypatch):
     archive.unpack(champion.path, tmp_path / "sealed")
-    monkeypatch.setattr(losses.training, "load", lambda path: pytest.fail("it was loaded"))
+    monkeypatch.setattr(losses.parts, "load", lambda path: pytest.fail("it was loaded"))
     manifest = json.loads((tmp_path / "sealed/manifest.json").read_text())
     (tmp_path / "sealed/model.joblib").write_text('{"above": 1, "below": 0}')
     with pytest.raises(ValueError, match="is not what the manifest names"):
@@ -151,25 +152,22 @@ def test_rows_without_times_are_told_apart_by_their_names(run, daily: Path):
 
 
 def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.MonkeyPatch):
-    class Named:
-        def __init__(self, *names: str) -> None:
-            self.id = names
+    def named(*names: str) -> Rows:
+        return Rows.of({"x": np.zeros(len(names)), "id": names})
 
-    monkeypatch.setattr(losses.data, "training", lambda settings: Named("a", "b"))
-    monkeypatch.setattr(losses.parameters, "parse", lambda given: None)
-    monkeypatch.setattr(losses.data, "refit", lambda settings: None)
-    losses._check_unseen(Named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+    monkeypatch.setattr(losses, "tables", lambda data, settings: Tables(named("a", "b"), named("z"), None))
+    losses._check_unseen(named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
     with pytest.raises(SplitRefused, match="1 of the rows to evaluate on are trained on too, such as b"):
-        losses._check_unseen(Named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+        losses._check_unseen(named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("evaluation.py", "del answers"), "found no answers; expected answers(estimator, rows)"),
+        (("serving.py", "del answers"), "found no answers; expected answers(estimator, rows)"),
         (
             (
-                "evaluation.py",
+                "serving.py",
                 "all_of = answers\ndef answers(estimator, rows):\n    yield next(all_of(estimator, rows))",
             ),
             "found 1 answers of 1,400 rows",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.outline import listed
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import SMALL
 
@@ -52,12 +53,20 @@ def test_a_wrong_parameter_is_a_line_and_no_traceback(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.startswith("max_iter: 0 is not allowed")
 
 
-def test_check_tells_each_problem_of_a_model_and_a_status(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
+def test_check_shows_what_there_is_or_tells_each_problem_and_a_status(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+):
     root = checkout("checkout")
     assert main(["check", "--root", str(root)]) == 0
-    (root / "model" / "serving.py").unlink()
-    capsys.readouterr()
+    assert capsys.readouterr().out == listed(root) + "\n"
+    (root / "model" / "training.py").unlink()
     assert main(["check", "--root", str(root)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "  - model/serving.py: not found; expected a file with main(folder, host, port)" in said.err
+    assert "  - model/training.py: not found; expected a file with train(rows, settings)" in said.err
+
+
+def test_example_prints_a_request_out_of_the_training_rows(wine: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["example", "--root", str(wine)]) == 0
+    (instance,) = json.loads(capsys.readouterr().out)["instances"]
+    assert instance["alcohol"] == 14.23

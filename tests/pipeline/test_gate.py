@@ -74,7 +74,11 @@ def test_the_metrics_that_a_model_reports_are_known_without_running_it(tmp_path:
     assert reported(tmp_path) == ["rmse"]
 
 
-@pytest.mark.parametrize("text", ["", "METRICS = names()", "METRICS = 5", "METRICS ="])
+def test_a_model_without_metrics_of_its_own_may_report_those_of_its_answers(tmp_path: Path):
+    assert reported(tmp_path) == ["absolute_error", "accuracy", "log_loss", "rows"]
+
+
+@pytest.mark.parametrize("text", ["METRICS = names()", "METRICS = 5"])
 def test_a_model_that_does_not_say_what_it_reports_is_told_how_to(tmp_path: Path, text: str):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "evaluation.py").write_text(text)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.contract import MODULES, ContractBroken
-from pipeline.outline import broken, check
+from pipeline.contract import PARTS, ContractBroken
+from pipeline.outline import broken, check, listed
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
+TOGETHER = {"METRICS", "evaluate", "main", "save", "load"}
+"""Parts that need each other."""
 
 
 @pytest.fixture
@@ -42,24 +45,28 @@ def test_the_model_of_this_repository_keeps_the_contract():
     check(ROOT)
 
 
-@pytest.mark.parametrize("name", [f"{name}.py" for name in MODULES] + ["Dockerfile", "entrypoint.py"])
-def test_a_file_that_is_missing_is_named(folder: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("__init__.py", "not found; expected a file"),
+        ("data.py", "not found; expected a file with training(settings)"),
+        ("training.py", "not found; expected a file with train(rows, settings)"),
+        ("Dockerfile", "not found; keep the one of this repository"),
+        ("entrypoint.py", "not found; keep the one of this repository"),
+    ],
+)
+def test_a_required_file_that_is_missing_is_named(folder: Path, name: str, said: str):
     (folder / name).unlink()
-    (line,) = told(folder)
-    assert line.startswith(f"model/{name}: not found; ")
+    assert told(folder) == [f"model/{name}: {said}"]
 
 
 @pytest.mark.parametrize(
     ("module", "name", "said"),
     [
-        ("__init__", "NAME", "found no NAME; expected NAME"),
-        ("parameters", "parse", "found no parse; expected parse(given)"),
-        ("parameters", "ParameterError", "found no ParameterError; expected ParameterError"),
-        ("sources", "files", "found no files; expected files()"),
-        ("sources", "READERS", "found no READERS; expected READERS"),
-        ("data", "evaluation", "found no evaluation; expected evaluation(settings)"),
+        ("data", "training", "found no training; expected training(settings)"),
         ("training", "train", "found no train; expected train(rows, settings)"),
-        ("evaluation", "METRICS", "found no METRICS; expected METRICS"),
+        ("evaluation", "METRICS", "found no METRICS; expected METRICS, as it has evaluate"),
+        ("evaluation", "evaluate", "found no evaluate; expected evaluate(estimator, rows), as it has METRICS"),
         ("serving", "main", "found no main; expected main(folder, host, port)"),
     ],
 )
@@ -68,19 +75,66 @@ def test_what_a_module_lacks_is_named_with_its_form(folder: Path, module: str, n
     assert told(folder) == [f"model/{module}.py: {said}"]
 
 
+@pytest.mark.parametrize("file", ["parameters.py", "sources.py", "evaluation.py"])
+def test_an_optional_file_may_be_missing(folder: Path, file: str):
+    (folder / file).unlink()
+    assert told(folder) == []
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("data", "replay"),
-        ("parameters", "variant"),
-        ("parameters", "FAULTY"),
-        ("parameters", "retrained"),
-        ("evaluation", "answers"),
+        (part.file.removesuffix(".py"), part.name)
+        for part in PARTS
+        if part.optional and part.name and part.name not in TOGETHER
     ],
 )
-def test_what_only_a_replay_a_demo_a_retraining_or_labels_need_may_be_missing(folder: Path, module: str, name: str):
+def test_an_optional_part_may_be_missing(folder: Path, module: str, name: str):
     without(folder / f"{module}.py", name)
     assert told(folder) == []
+
+
+def test_a_server_of_ones_own_comes_with_what_its_answers_mean_and_how_good_they_are(folder: Path):
+    (folder / "answer.json").unlink()
+    assert told(folder) == ["model/answer.json: not found; answers(estimator, rows) in model/serving.py needs it"]
+    without(folder / "serving.py", "answers")
+    assert told(folder) == [], "it has an evaluation of its own"
+    (folder / "evaluation.py").unlink()
+    assert told(folder) == [
+        "model/serving.py: found no answers; expected answers(estimator, rows), or evaluate(estimator, rows) in "
+        "model/evaluation.py"
+    ]
+    (folder / "serving.py").unlink()
+    assert told(folder) == []
+
+
+def test_what_only_a_server_of_ones_own_can_use_is_refused_without_it(folder: Path):
+    (folder / "serving.py").unlink()
+    with (folder / "training.py").open("a") as file:
+        file.write("\ndef save(estimator, path): ...\n")
+    assert told(folder) == [
+        "model/training.py: found no load; expected load(path), as it has save",
+        "model/serving.py: not found; expected a file with main(folder, host, port), as model/training.py has a save "
+        "of its own",
+        "model/answer.json: is found without model/serving.py; it is for a server of your own",
+    ]
+
+
+def test_the_table_says_of_every_part_whether_it_is_there_and_what_it_buys(wine: Path):
+    shown = listed(wine)
+    cells = [re.split(" {2,}", line.strip()) for line in shown.splitlines()]
+    has = [("__init__.py", ""), ("data.py", "training"), ("training.py", "train"), ("parameters.py", "Parameters")]
+    for part in PARTS:
+        there = "yes" if (part.file, part.name) in has else "-"
+        assert [part.file, *([part.shown] if part.name else []), there, part.buys] in cells
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+def test_the_page_of_the_contract_tells_every_part_and_what_it_buys():
+    page = (ROOT / "docs" / "reference" / "model.md").read_text()
+    for part in PARTS:
+        assert f"`{part.shown or part.file}`" in page, part
+        assert part.buys in page, part
 
 
 @pytest.mark.parametrize(
@@ -135,14 +189,14 @@ def test_metrics_that_are_not_written_out_and_an_answer_that_is_no_json_are_told
     with (folder / "evaluation.py").open("a") as file:
         file.write("\nMETRICS = dict(METRICS)\n")
     (folder / "answer.json").write_text("{")
-    metrics, answer = told(folder)
+    answer, metrics = told(folder)
     assert "does not say what it reports: expected METRICS" in metrics
     assert answer.startswith("model/answer.json: found no JSON")
 
 
 def test_all_problems_come_in_one_list(folder: Path):
-    (folder / "serving.py").unlink()
-    without(folder / "training.py", "save")
+    (folder / "entrypoint.py").unlink()
+    without(folder / "training.py", "train")
     (folder / "data.py").write_text("def training(settings:\n")
     with pytest.raises(ContractBroken) as caught:
         check(folder.parent)

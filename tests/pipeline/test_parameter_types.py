@@ -54,7 +54,10 @@ def test_values_are_read_and_what_is_left_out_has_its_default():
         ({"size": False}, "size: False is not allowed: expected an integer from 2 to 4, or 0"),
         ({"kind": "c"}, "kind: 'c' is not allowed: expected one of a, b, 3"),
         ({"kind": []}, "kind: [] is not allowed: expected one of a, b, 3"),
-        ({"since": "2012-01-01"}, "since: '2012-01-01' is not allowed: expected a day from 2013-01-01 to 2013-12-31 as"),
+        (
+            {"since": "2012-01-01"},
+            "since: '2012-01-01' is not allowed: expected a day from 2013-01-01 to 2013-12-31 as",
+        ),
         ({"until": "2013-W01-1"}, "until: '2013-W01-1' is not allowed: expected a day as YYYY-MM-DD"),
         ({"until": 20130101}, "until: 20130101 is not allowed: expected a day as YYYY-MM-DD"),
         ({"name": 1}, "name: 1 is not allowed: expected a text"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
+from pipeline.recipe import SERVER, NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
@@ -109,15 +109,32 @@ def test_another_hash_of_a_library_is_another_model(checkout: Checkout):
     assert recipe(root, {}).digest != before.digest
 
 
-def test_another_version_of_what_reads_the_data_is_another_model(checkout: Checkout):
+def test_another_version_of_what_the_code_imports_is_another_model(checkout: Checkout):
     root = checkout("checkout")
     before = recipe(root, {})
     lock = root / "requirements/app.txt"
     lock.write_text(lock.read_text().replace("\npandas==", "\npandas==0."))
     assert recipe(root, {}).digest != before.digest
     lock.write_text(lock.read_text().replace("\npandas==", "\npolars=="))
-    with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas"):
+    with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas, which model/data\.py imports: add it to"):
         recipe(root, {})
+
+
+def test_another_version_of_what_the_code_does_not_import_is_the_same_model(checkout: Checkout):
+    root = checkout("checkout")
+    before = recipe(root, {})
+    lock = root / "requirements/app.txt"
+    lock.write_text(lock.read_text().replace("\nrich==", "\nrich==0."))
+    assert recipe(root, {}) == before
+
+
+def test_a_package_is_found_by_the_name_that_its_code_is_imported_by(checkout: Checkout):
+    root = checkout("checkout")
+    (root / "model/more.py").write_text("import yaml\n")
+    before = recipe(root, {})
+    lock = root / "requirements/app.txt"
+    lock.write_text(lock.read_text().replace("\npyyaml==", "\npyyaml==0."))
+    assert recipe(root, {}).digest != before.digest, "PyYAML gives the module yaml"
 
 
 def test_comments_options_and_the_order_of_a_lock_do_not_matter(checkout: Checkout):
@@ -168,8 +185,31 @@ def test_a_link_in_the_model_is_refused(checkout: Checkout):
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path):
     (tmp_path / "model").mkdir()
-    with pytest.raises(RecipeError, match=r"cannot read .*sources\.py"):
+    with pytest.raises(RecipeError, match=r"is not a model: it has no __init__\.py"):
         recipe(tmp_path, {})
+
+
+def test_a_model_without_a_server_has_the_usual_one_and_becomes_another_model_with_it(
+    wine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = recipe(wine, {})
+    assert model_files(wine)["model/serving.py"] == SERVER
+    (tmp_path / "server.py").write_text(SERVER.read_text() + "# changed\n")
+    monkeypatch.setattr("pipeline.recipe.SERVER", tmp_path / "server.py")
+    assert recipe(wine, {}).parts["code"] != before.parts["code"]
+    monkeypatch.undo()
+    (wine / "model" / "serving.py").write_bytes(SERVER.read_bytes())
+    assert recipe(wine, {}) == before, "as a retraining finds it, in the champion's package"
+
+
+def test_data_that_is_in_no_file_is_told_by_its_version(checkout: Checkout):
+    root = checkout("checkout")
+    (root / "model/sources.py").unlink()
+    none = recipe(root, {}).parts["data"]
+    (root / "model/sources.py").write_text("def version(): return 'snapshot 1'\n")
+    first = recipe(root, {}).parts["data"]
+    (root / "model/sources.py").write_text("def version(): return 'snapshot 2'\n")
+    assert len({none, first, recipe(root, {}).parts["data"]}) == 3
 
 
 def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
@@ -179,8 +219,7 @@ def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
     data.write_text("a,b\n1,2\n")
     root = checkout("checkout")
     (root / "model/sources.py").write_text(
-        f"from pathlib import Path\nREADERS = ()\ndef files(): return {{'data.csv': Path({str(data)!r})}}\n"
-        "def version(): return 'own 1'\n"
+        f"from pathlib import Path\ndef files(): return {{'data.csv': Path({str(data)!r})}}\n"
     )
     before = recipe(root, {}).parts["data"]
     assert len(list((own_cache / "data-digests").iterdir())) == 1
@@ -228,7 +267,7 @@ def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(checkout: Che
     path = root / "model/parameters.py"
     for default in range(60, 70):
         path.write_text(
-            (ROOT / "model/parameters.py").read_text().replace("max_iter: int = 60", f"max_iter: int = {default}")
+            (ROOT / "model/parameters.py").read_text().replace("(1, 1000)] = 60", f"(1, 1000)] = {default}")
         )
         assert recipe(root, {}).parameters["max_iter"] == default
 
@@ -253,6 +292,10 @@ def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retr
     root = checkout("checkout")
     with pytest.raises(NothingNewer, match="through: '2013-03-01' is not allowed"):
         retrained(root, {}, "2013-03-01")
+    for wrong in ("20130616", "2013-W24-7", "2013-13-01", ""):
+        with pytest.raises(RecipeError, match="is not allowed: expected a day as YYYY-MM-DD") as refused:
+            retrained(root, {}, wrong)
+        assert not isinstance(refused.value, NothingNewer)
     with (root / "model/parameters.py").open("a") as code:
         code.write("\ndef retrained(settings, through):\n    return 1 / 0\n")
     with pytest.raises(RecipeError, match=r"parameters\.py failed: ZeroDivisionError"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from math import nan
+
 import numpy as np
 
 from monitoring.bulk import DAY, ROWS
@@ -22,7 +23,9 @@ def two_months(rows: int = 40) -> Rows:
     number = 60 * rows
     carrier = source.choice(np.array(["UA", "B6", None], object), number, p=[0.6, 0.3, 0.1])
     times = np.datetime64("2013-01-01") + np.repeat(np.arange(60), rows).astype("timedelta64[D]")
-    return Rows.of({"distance": source.gamma(2, 500, number), "carrier": carrier, "event_time": times, "label_at": times})
+    return Rows.of(
+        {"distance": source.gamma(2, 500, number), "carrier": carrier, "event_time": times, "label_at": times}
+    )
 
 
 def test_any_array_of_numbers_is_numeric_and_any_of_codes_is_categorical():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract import ContractBroken
-from pipeline.rows import Rows, SplitRefused, check_split, period, split, tables, times
+from pipeline.rows import Rows, SplitRefused, as_json, check_split, period, split, tables, times
 
 
 def days(*numbers: int) -> Any:
@@ -53,8 +53,7 @@ def test_numbers_and_texts_in_any_array_are_features_of_a_kind(values: Any, kind
     rows = Rows.of({"x": values})
     assert rows.features == [{"name": "x", "kind": kind, "optional": optional}]
     assert len(rows) == len(rows.table) == 2
-    (missing,) = [place for place in range(2) if rows.table[place, 0] in (None,) or rows.table[place, 0] != rows.table[place, 0]] or [None]
-    assert (missing is not None) == optional
+    assert any(as_json(value) is None for value in rows.table[:, 0]) == optional
 
 
 def test_a_data_frame_and_a_mapping_are_the_same_table():
@@ -107,11 +106,14 @@ def test_times_come_both_and_names_differ():
 
 
 def test_tables_of_one_model_are_of_one_form():
-    assert "found event_time in one of training, evaluation" in problems(
-        training=timed(days(1, 2), days(1, 2)), evaluation=named("a", "b")
-    )[0]
+    assert (
+        "found event_time in one of training, evaluation"
+        in problems(training=timed(days(1, 2), days(1, 2)), evaluation=named("a", "b"))[0]
+    )
     other = {"y": np.zeros(2), "id": ["c", "d"]}
-    assert "found other columns in training than in evaluation" in problems(training=named("a", "b"), evaluation=other)[0]
+    assert (
+        "found other columns in training than in evaluation" in problems(training=named("a", "b"), evaluation=other)[0]
+    )
     nameless = problems(training={"x": np.zeros(2)}, evaluation=named("a", "b"))
     assert nameless[0].startswith("model/data.py: training: found neither event_time nor id; ")
 

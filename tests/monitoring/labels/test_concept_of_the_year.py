@@ -32,4 +32,6 @@ def test_days_of_the_year_in_random_order_do_not_ring() -> None:
 def test_a_retrained_version_of_the_default_model_is_judged_by_its_labels(through: str) -> None:
     window = retrained(Parameters(), date.fromisoformat(through)) or {}
     judged = Rows.of(data.evaluation(Parameters(**window)))
-    assert usual(np.where(judged.label, 1.0, 0.25), 5.0, seconds(judged)) is not None, "fewer than 20 days that are no short ones"
+    assert usual(np.where(judged.label, 1.0, 0.25), 5.0, seconds(judged)) is not None, (
+        "fewer than 20 days that are no short ones"
+    )
