@@ -117,7 +117,7 @@ def losses(train_until: str = "2013-03-01") -> tuple[NDArray[np.float64], NDArra
     rows = tables(data, chosen)
     trained, later = training.train(rows.training, chosen, lambda _: None), rows.evaluation
     probability = trained.estimator.predict_proba(later.table)[:, 1]
-    loss = -np.log(np.where(later.label, probability, 1 - probability))
+    loss = -np.log(np.where(np.asarray(later.label), probability, 1 - probability))
     return np.asarray(seconds(later)), loss
 
 

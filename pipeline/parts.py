@@ -16,9 +16,9 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
-import joblib
+import joblib  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 
 import model
@@ -89,12 +89,12 @@ def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
 
 def save(estimator: Any, path: Path) -> None:
     """Write an estimator. Without the model's own way uncompressed: the bytes then depend on no compression library."""
-    getattr(training, "save", joblib.dump)(estimator, str(path))
+    getattr(training, "save", cast(Any, joblib).dump)(estimator, str(path))
 
 
 def load(path: Path) -> Any:
     """Read an estimator. Unpickles: only for a file whose digest was checked."""
-    return getattr(training, "load", joblib.load)(str(path))
+    return getattr(training, "load", cast(Any, joblib).load)(str(path))
 
 
 def form(estimator: Any, rows: Rows) -> str | None:

@@ -206,7 +206,8 @@ def _called(module: ModuleType | None, name: str, *values: Any) -> dict[str, Any
     """The parameters to change that a function of the model names, as JSON values."""
     function = _named(module, name)
     try:
-        return {key: as_json(value) for key, value in (function(*values) or {}).items()}
+        found: Mapping[str, Any] = function(*values) or {}
+        return {key: as_json(value) for key, value in found.items()}
     except Exception as error:
         raise RecipeError(f"{_file(module)} failed: {type(error).__name__}: {error}") from error
 
@@ -226,8 +227,8 @@ def _named(module: ModuleType | None, name: str) -> Any:
 
 def _data_digest(sources: ModuleType | None) -> str:
     try:
-        files: dict[str, Path] = sources.files() if hasattr(sources, "files") else {}
-        version: str = sources.version() if hasattr(sources, "version") else ""
+        files: dict[str, Path] = getattr(sources, "files", dict)()
+        version: str = getattr(sources, "version", str)()
     except Exception as error:
         said = str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
         raise RecipeError(said) from error

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import joblib
+import joblib  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import uvicorn
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class BadRequest(ValueError):
 
 def main(folder: Path, host: str, port: int) -> None:
     """Serve the model of an unpacked, verified archive until SIGTERM."""
-    estimator = joblib.load(folder / "model.joblib")
+    estimator: Any = cast(Any, joblib).load(folder / "model.joblib")
     features = json.loads((folder / "features.json").read_bytes())
     uvicorn.run(app(estimator, features), host=host, port=port, log_level="warning", timeout_keep_alive=120)
 
@@ -77,11 +77,12 @@ def parse(body: bytes, features: Features) -> NDArray[Any]:
         BadRequest: Something is wrong with it.
     """
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document: Any = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadRequest(400, f"the body is not JSON: {error}") from None
-    instances = document.get("instances") if isinstance(document, dict) and len(document) == 1 else None
-    if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_INSTANCES:
+    given = cast(Any, document["instances"]) if isinstance(document, dict) and [*document] == ["instances"] else None
+    instances = cast(list[Any], given) if isinstance(given, list) else []
+    if not 1 <= len(instances) <= MAX_INSTANCES:
         raise BadRequest(400, f'expected {{"instances": [...]}} with 1 to {MAX_INSTANCES} objects')
     problems = [f"instances[{row}]{line}" for row, one in enumerate(instances) for line in _wrong(one, features)]
     if problems:
@@ -125,13 +126,14 @@ def _wrong(instance: Any, features: Features) -> Iterator[str]:
     if not isinstance(instance, dict):
         yield f": {_shown(instance)} is not allowed: expected an object with the fields {', '.join(names)}"
         return
-    for name in instance.keys() - set(names):
+    given = cast(dict[str, Any], instance)
+    for name in sorted(given.keys() - set(names)):
         yield f".{_shown(name)}: unknown field; allowed are {', '.join(names)}"
     for one in features:
-        value, kind = instance.get(one["name"]), one["kind"]
+        value, kind = given.get(one["name"]), one["kind"]
         if _fits(value, kind) or (value is None and one["optional"]):
             continue
-        found = f"{_shown(value)} is not allowed: " if one["name"] in instance else "missing; "
+        found = f"{_shown(value)} is not allowed: " if one["name"] in given else "missing; "
         yield f".{one['name']}: {found}expected {_ALLOWED[kind]}{', or null' if one['optional'] else ''}"
 
 
