@@ -270,12 +270,8 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(copied: Checkout,
         ),
         (
             "evaluation.py",
-            "
-summarised = evaluate
-def evaluate(*given):
-"
-            "    return {**summarised(*given), 'accuracy': float('nan')}
-",
+            "\nsummarised = evaluate\ndef evaluate(*given):\n"
+            "    return {**summarised(*given), 'accuracy': float('nan')}\n",
             "model/evaluation.py: evaluate(estimator, rows): accuracy: found nan; expected a finite number (a float)",
         ),
         (
