@@ -16,6 +16,7 @@ from rich.text import Text
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import journal_state
+from platforms.aws.clients import code_of
 from platforms.aws.training import DynamoBook
 from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.controller.commands import Commands
@@ -116,7 +117,7 @@ def ask(target: Target, action: str, reason: str) -> str:
         hint = f"Type: {target.commands.modelstack} retrain"
         raise OperatorError(f"interrupted; the function may do it all the same ({action})", hint, 130) from None
     except OperatorError as error:
-        if "ResourceNotFound" not in str(error):
+        if code_of(error.__cause__) != "ResourceNotFoundException":
             raise
         switch = "pulumi config set --path modelstack:retraining.enabled true"
         hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"

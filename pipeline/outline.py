@@ -39,11 +39,11 @@ def broken(root: Path) -> list[str]:
     problems = [
         f"model/{name}: not found; keep the one of this repository" for name in KEPT if not (folder / name).is_file()
     ]
-    found, unreadable = _read(folder)
-    problems += unreadable
+    found, unread = _read(folder)
+    problems += unread.values()
     for part in PARTS:
-        problems += _wrong(part, found, unread=any(line.startswith(f"model/{part.file}") for line in unreadable))
-    if not unreadable:
+        problems += _wrong(part, found, unread=part.file in unread)
+    if not unread:
         problems += _apart(found)
     if has(found, "evaluation.py", "METRICS"):
         try:
@@ -75,10 +75,15 @@ def has(found: Found, file: str, name: str = "") -> bool:
     return file in found and (not name or defined is None or name in defined)
 
 
-def _read(folder: Path) -> tuple[Found, list[str]]:
-    """What each file of the contract defines, and a line for each that cannot be read."""
+def unreadable(root: Path) -> Mapping[str, str]:
+    """The files of the contract that cannot be read: name -> a line on what was found."""
+    return _read(root / "model")[1]
+
+
+def _read(folder: Path) -> tuple[Found, dict[str, str]]:
+    """What each file of the contract defines, and by file a line for each that cannot be read."""
     found: dict[str, Mapping[str, ast.stmt] | None] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for file in dict.fromkeys(part.file for part in PARTS):
         stem, _, kind = file.rpartition(".")
         path = folder / file
@@ -96,7 +101,7 @@ def _read(folder: Path) -> tuple[Found, list[str]]:
         except (SyntaxError, ValueError) as error:
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
             what = "JSON" if kind == "json" else "Python"
-            problems.append(f"model/{file}: found no {what}{line} ({getattr(error, 'msg', error)})")
+            problems[file] = f"model/{file}: found no {what}{line} ({getattr(error, 'msg', error)})"
     return found, problems
 
 

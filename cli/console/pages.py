@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,16 +27,8 @@ from rollout.core.state import RolloutState
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
 _AT_ONCE = 4  # requests to AWS
-
-
-def _plain(description: str, runbook: str) -> str:
-    """What an alarm means, without what is shown beside it."""
-    return re.sub(r"^Severity: \w+\. ", "", description.replace(f"Runbook: {runbook}", "") if runbook else description)
-
-
 _CHANGES = 12  # of one alarm
 _VERSIONS = 50
-_RUNBOOK = re.compile(r"(?:https?://|docs/)\S+")
 _TELLING = frozenset(
     {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "left_to_judge"}
 )
@@ -222,16 +213,15 @@ def _epoch(moment: str) -> float:
 
 
 def _alarm(item: Mapping[str, Any], changes: tuple[Change, ...]) -> Alarm:
-    description = item.get("AlarmDescription", "")
-    runbook = _RUNBOOK.search(description)
+    description = alarms.description_of(item)
     return Alarm(
         name=item["AlarmName"],
         state=item["StateValue"],
-        severity=alarms.severity_of(item),
+        severity=description.severity,
         since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
         reason=alarms.reason_of(item).brief,
-        description=_plain(description, runbook.group() if runbook else ""),
-        runbook=runbook.group().rstrip(".") if runbook else "",
+        description=description.text,
+        runbook=description.runbook,
         composite="AlarmRule" in item,
         missing=item.get("TreatMissingData", ""),
         changes=changes,

@@ -10,12 +10,12 @@ from cli.errors import explained
 from cli.target import Target
 from monitoring.alarms.alarm import Said
 from platforms.aws.alarm_events import said
+from platforms.aws.descriptions import Description
 
 # As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
 _OWN = re.compile(
     r"v-[0-9a-f]+-[\w-]+|(rollback|functions)-failing|slo-(page|ticket)|probe-silent|burn-(fast|slow|still)"
 )
-_SEVERITY = re.compile(r"Severity: (page|ticket)\.")
 
 
 def read(target: Target) -> list[dict[str, Any]]:
@@ -39,10 +39,9 @@ def is_own(alarm: str, endpoint: str) -> bool:
     return _OWN.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
 
 
-def severity_of(item: Mapping[str, Any]) -> str:
-    """How urgent an alarm is, by its description; empty when that does not say."""
-    said = _SEVERITY.match(item.get("AlarmDescription", ""))
-    return said.group(1) if said else ""
+def description_of(item: Mapping[str, Any]) -> Description:
+    """How urgent an alarm is, what it means and where to look."""
+    return Description.read(item.get("AlarmDescription", ""))
 
 
 def reason_of(item: Mapping[str, Any]) -> Said:

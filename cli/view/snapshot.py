@@ -280,8 +280,7 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
 
 
 def _alarm(item: Mapping[str, Any]) -> AlarmView:
-    said = alarms.reason_of(item)
-    severity = alarms.severity_of(item)
+    said, severity = alarms.reason_of(item), alarms.description_of(item).severity
     return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitoring.objectives.slo import Severity
+from platforms.aws.descriptions import Description
 
 RUNBOOK = "docs/how-to/runbook.md"
 MEANINGS = "what-each-alarm-means"
@@ -19,6 +20,6 @@ def told(text: str, severity: Severity, section: str = MEANINGS) -> dict[str, An
         section: The anchor of the section of the runbook that says what to do.
     """
     return {
-        "alarm_description": f"Severity: {severity}. {text} Runbook: {RUNBOOK}#{section}",
+        "alarm_description": str(Description(severity, text, f"{RUNBOOK}#{section}")),
         "tags": {"severity": severity},
     }

@@ -14,7 +14,7 @@ from infra.config.allowed import Problem
 from monitoring.labels.quality import Form, UnreadableForm
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, reported
-from pipeline.outline import broken
+from pipeline.outline import broken, unreadable
 from pipeline.recipe import RecipeError, check_parameters, recipe, retrained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ def check_model() -> None:
         pulumi.RunError: The model's folder lacks something; the message lists every problem.
     """
     problems = broken(ROOT)
-    if not any("answer.json" in line for line in problems):
+    if "answer.json" not in unreadable(ROOT):
         try:
             _form()
         except UnreadableForm as error:
