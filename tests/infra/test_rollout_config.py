@@ -25,6 +25,8 @@ from infra.config.rollout_settings import (
     StepSettings,
 )
 from rollout.core import catalogue
+from rollout.core.plan import PlanError
+from rollout.judge.metrics import MetricError
 from tests.infra.refusals import constraints, kind_of, refusal
 from tests.infra.strategies import STEP, strategy
 
@@ -462,3 +464,19 @@ def test_everything_wrong_in_a_rollout_is_told_at_once() -> None:
         "modelstack:rollout.infrastructure.percent",
         "modelstack:rollout.on_timeout",
     ]
+
+
+def test_rewording_what_a_plan_refuses_leaves_every_path_and_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = {"errors": {"margin": 1}, "latencey_p99": {}, "absolute_error": {}, "log_loss": {"low": 2.0}}
+    wrong = {"judge": {"metrics": metrics}, "infrastructure": {"kind": "canary", "percent": 60}}
+    paths = [line.partition(": ")[0] for line in refusal(rollout=wrong)]
+    assert paths == [
+        "modelstack:rollout.judge.metrics.errors.margin = 1",
+        "modelstack:rollout.judge.metrics.latencey_p99",
+        "modelstack:rollout.judge.metrics.absolute_error.high",
+        "modelstack:rollout.judge.metrics.log_loss.low = 2",
+        "modelstack:rollout.infrastructure.percent = 60",
+    ]
+    for error in (MetricError, catalogue.UnknownMetric, PlanError):
+        monkeypatch.setattr(error, "__str__", lambda _: "?")
+    assert [line.partition(": ")[0] for line in refusal(rollout=wrong)] == paths
