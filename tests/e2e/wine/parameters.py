@@ -15,3 +15,8 @@ class Parameters:
     """
 
     strength: Annotated[float, (0.001, 1000)] = 1.0
+
+
+def variant(settings: Parameters, number: int) -> dict[str, float]:
+    """What to change for another version, about as good."""
+    return {"strength": max(settings.strength, 0.002) * (1 - number / 1e7)}
