@@ -287,8 +287,8 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
             continue
         try:
             tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError) as error:
-            raise RecipeError(f"{path} is no Python: {error}") from None
+        except (SyntaxError, ValueError):  # it imports nothing: who imports it is told
+            continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0]: name for alias in node.names}
