@@ -58,7 +58,7 @@ test: setup-dev ## All tests, with what they need of the machine where it may be
 	@$(TIMED) $(RUN) -m tests -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
-	@$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
+	@+$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
 
 checked-style:
 	@$(RUN) -m ruff format --check --quiet .
@@ -66,11 +66,11 @@ checked-style:
 
 checked-types:
 	@$(RUN) -m basedpyright
-	@$(CLOUD) types
+	@+$(CLOUD) types
 
 unit:
 	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 2 $(PYTEST_ARGS)
-	@$(if $(PYTEST_ARGS),,$(CLOUD) unit)
+	@+$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
 bench: setup-dev ## Measure, and write bench/results.json
 	@$(RUN) -m bench $(BENCH_ARGS)
@@ -87,7 +87,7 @@ lint: setup-dev ## The linter alone
 
 types: setup-dev ## The type checker alone
 	@$(RUN) -m basedpyright
-	@$(CLOUD) types
+	@+$(CLOUD) types
 
 STACK ?= local
 
