@@ -15,6 +15,8 @@ from platforms.aws.metrics import ROLLOUT, SEGMENT, Datum, datum, place
 
 _VALUES = 150
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)
+Side = tuple[str, str]
+"""A variant, and a rollout; empty for all that the variant answered."""
 
 
 def content(batch: Batch, rows: Mapping[str, Row], counts: Counter[str]) -> dict[str, Any]:
@@ -49,33 +51,35 @@ def answered_of(content: Mapping[str, Any]) -> Scores:
 
 def metric_data(content: Mapping[str, Any], endpoint: str, at: float) -> list[Datum]:
     """A batch as PutMetricData takes it: what is of a variant, what is of a trial once more by its id, and counts."""
-    losses: dict[tuple[str, str], list[float]] = {}
+    losses: dict[tuple[str, Side], list[float]] = {}
     for row in content["rows"]:
-        for trial in _trials(row):
+        for side in _sides(row):
             for name, values in row["losses"].items():
-                losses.setdefault((name, trial), []).extend(values)
+                losses.setdefault((name, side), []).extend(values)
                 if name in _SQUARED:
-                    losses.setdefault((f"{name}Squared", trial), []).extend(loss * loss for loss in values)
+                    losses.setdefault((f"{name}Squared", side), []).extend(loss * loss for loss in values)
 
-    def of(trial: str) -> dict[str, str]:
-        return place(endpoint, content["variant"], **{ROLLOUT: trial})
+    def of(side: Side) -> dict[str, str]:
+        variant, trial = side
+        return place(endpoint, variant, **{ROLLOUT: trial})
 
     data = [
-        datum(name, of(trial), values[start : start + _VALUES], "None", at)
-        for (name, trial), values in losses.items()
+        datum(name, of(side), values[start : start + _VALUES], "None", at)
+        for (name, side), values in losses.items()
         for start in range(0, len(values), _VALUES)
     ]
     data += [
-        datum(INVALID, of(trial), [item["invalid"]], "None", at, counts=[float(item["answers"])])
+        datum(INVALID, of(side), [item["invalid"]], "None", at, counts=[float(item["answers"])])
         for item in content["checked"]
-        for trial in _trials(item)
+        for side in _sides(item)
     ]
     return data + [datum(name, place(endpoint), [count], "Count", at) for name, count in content["counts"].items()]
 
 
-def _trials(item: Mapping[str, Any]) -> list[str]:
-    """By which rollouts a variant's values are published: by none, and by the one that they belong to."""
-    return ["", str(item["trial"])] if item["trial"] else [""]
+def _sides(item: Mapping[str, Any]) -> list[Side]:
+    """By what a variant's values are published: by the variant, and by the rollout that they belong to, too."""
+    variant, trial = str(item["variant"]), str(item["trial"] or "")
+    return [(variant, ""), (variant, trial)] if trial else [(variant, "")]
 
 
 def gauge_data(gauges: Iterable[Gauge], endpoint: str, variant: str, at: float) -> list[Datum]:

@@ -59,6 +59,6 @@ def test_it_is_told_with_where_the_reasons_lie() -> None:
 
 
 def test_the_dashboard_shows_whatever_is_kept_aside() -> None:
-    shown = dashboard(LOCAL, MonitoringSettings(), SloSettings().objective("local"))
+    shown = dashboard(LOCAL, MonitoringSettings(), SloSettings().objective("local"), ())
     for metric in (name for names in FOLDERS.values() for name in names):
         assert f'MetricName=\\"{metric}\\"' in shown
