@@ -51,6 +51,7 @@ def test_a_time_scale_that_is_none_is_refused(tmp_path, value):
 def test_the_command_lines_time_scale_goes_before_the_files(new_cloud):
     cloud = new_cloud()
     command = [sys.executable, "-m", "localcloud", "start", "--state", str(cloud.state), "--port", str(cloud.port)]
+    command += ["--python", str(cloud.python)]
     wrong = subprocess.run([*command, "--time-scale", "0"], capture_output=True, text=True, check=False)
     assert "'0' is no time scale, expected a number from 1 to 10000" in wrong.stderr
     subprocess.run([*command, "--time-scale", "90"], check=True)

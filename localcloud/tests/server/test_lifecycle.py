@@ -164,6 +164,7 @@ def test_a_read_only_state_folder_is_refused_before_anything_changes(fresh, tmp_
 
 def test_a_full_disk_is_refused_before_anything_changes(fresh):
     command = f'ulimit -f 8; exec "{sys.executable}" -m localcloud start --state "{fresh.state}" --port {fresh.port}'
+    command += f' --python "{fresh.python}"'
     refused = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "cannot be written: File too large" in refused.stderr
