@@ -35,7 +35,7 @@ def state(target: Target, alarm: str) -> str:
 
 
 def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
-    # All of training's days, since the more of them there are, the surer a difference is; few trees, as answers do not count.
+    # All of training's days: the more there are, the surer a difference is. Few trees, as answers do not count.
     succeeded(story.stack.with_parameters(story.folder, max_iter=5, folds=0).up())
     target = story.target()
     (variant,) = journal(target).weights
