@@ -55,7 +55,7 @@ export PYTEST_ARGS
 TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings "make $@")
 
 test: setup-dev ## All tests, with what they need of the machine where it may be installed; PYTEST_ARGS chooses some
-	@$(TIMED) $(RUN) -m tests -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(TIMED) $(RUN) -m tests -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
 	@+$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit

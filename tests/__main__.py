@@ -34,7 +34,9 @@ def _run(arguments: list[str]) -> int:
     with tempfile.TemporaryFile() as said:
         running = [subprocess.Popen([sys.executable, "-m", "pytest", *arguments])]
         if not os.environ.get("PYTEST_ARGS"):
+            # One worker is done before the others are, and more of them would only make the others late.
             cloud = ["make", "--no-print-directory", "-C", ROOT / "localcloud", "test", f"RUN={sys.executable}"]
+            cloud.append("PYTEST_ARGS=-n 1")
             running.append(subprocess.Popen(cloud, stdout=said, stderr=subprocess.STDOUT))
         try:
             statuses = [_ended(process) for process in running]
