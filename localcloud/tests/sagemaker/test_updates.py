@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.sagemaker.logs import ContainerLogs
+from localcloud.server.platform import SystemClock
 
 from .conftest import failure, gone, ours, run
 
@@ -250,5 +257,37 @@ def test_container_output_reaches_logs_under_the_variant_and_instance(inside):
             await asyncio.sleep(0.5)
             inside.aws.refused.clear()
         assert inside.aws.lines[group, stream] == ["e-a starts: ok", "POST /invocations", "POST /invocations"]
+
+    run(scenario())
+
+
+class _SlowToRefuse:
+    """Logs that refuses the first batch, after a while, and takes the rest."""
+
+    def __init__(self) -> None:
+        self.asked, self.taken = threading.Event(), list[str]()
+
+    def create_log_group(self, **_: object) -> None:
+        pass
+
+    create_log_stream = create_log_group
+
+    def put_log_events(self, logEvents: list[dict[str, Any]], **_: object) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            time.sleep(0.2)
+            raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "PutLogEvents")
+        self.taken += [event["message"] for event in logEvents]
+
+
+def test_lines_of_a_batch_that_is_refused_while_the_cloud_stops_are_put_after_all():
+    async def scenario():
+        logs = _SlowToRefuse()
+        collected = ContainerLogs(lambda: logs, SystemClock(), 0.01)
+        collected.start()
+        collected.stream("group", "stream")("said last")
+        await asyncio.to_thread(logs.asked.wait)
+        await collected.stop()
+        assert logs.taken == ["said last"]
 
     run(scenario())

@@ -55,6 +55,7 @@ class ContainerLogs:
         self._interval = interval
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin to put batches."""
@@ -62,10 +63,9 @@ class ContainerLogs:
 
     async def stop(self) -> None:
         """Put what is left."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self._stopping.set()
+        if self._task is not None:  # not cancelled: what a batch under way could not put would be lost
+            await self._task
         await self.flush()
 
     def stream(self, group: str, name: str) -> Callable[[str], None]:
@@ -87,8 +87,9 @@ class ContainerLogs:
             stream.waiting.extendleft(reversed(kept))
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._interval)
             await self.flush()
 
     def _put(self, stream: _Stream, lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
