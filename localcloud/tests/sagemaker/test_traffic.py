@@ -46,10 +46,12 @@ class Load:
         self.stopped = threading.Event()
         self.seen: list[str] = []
         self.errors: list[BaseException] = []
-        self.threads = [threading.Thread(target=self._run, args=(client,)) for client in self.clients]
+        self.asked = [0] * threads
+        self.threads = [threading.Thread(target=self._run, args=pair) for pair in enumerate(self.clients)]
 
-    def _run(self, client: Any) -> None:
+    def _run(self, thread: int, client: Any) -> None:
         while not self.stopped.is_set():
+            self.asked[thread] += 1
             try:
                 answer = client.invoke_endpoint(EndpointName=self.endpoint, ContentType="application/json", Body=b"{}")
                 self.seen.append(json.loads(answer["Body"].read())["name"])
@@ -66,9 +68,16 @@ class Load:
         for thread in self.threads:
             thread.join()
 
+    def drained(self) -> None:
+        """Wait until no request is on its way that was sent before the call."""
+        before = list(self.asked)
+        while any(now == then for now, then in zip(self.asked, before, strict=True)):
+            time.sleep(0.01)
+
     def next(self, answers: int = 30) -> list[str]:
         """Which models give the next answers, apart from requests that were on their way already."""
-        begun = len(self.seen) + len(self.threads)
+        self.drained()
+        begun = len(self.seen)
         while len(self.seen) < begun + answers:
             assert not self.errors, self.errors
             time.sleep(0.01)
