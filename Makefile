@@ -2,8 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types image docs lock clean \
-	checked-style checked-types unit
+.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types unit image docs pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -58,17 +57,9 @@ test: setup-dev ## All tests, with what they need of the machine where it may be
 	@$(TIMED) $(RUN) -m tests -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, two at a time
-	@+$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target checked-types checked-style unit
+	@+$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target types lint unit
 
-checked-style:
-	@$(RUN) -m ruff format --check --quiet .
-	@$(RUN) -m ruff check --quiet .
-
-checked-types:
-	@$(RUN) -m basedpyright
-	@+$(CLOUD) types
-
-unit:
+unit: setup-dev
 	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 2 $(PYTEST_ARGS)
 	@+$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
@@ -82,8 +73,9 @@ format: setup-dev ## Format, and fix what the linter can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-lint: setup-dev ## The linter alone
-	@$(RUN) -m ruff check .
+lint: setup-dev ## Format and lint, changing nothing
+	@$(RUN) -m ruff format --check --quiet .
+	@$(RUN) -m ruff check --quiet .
 
 types: setup-dev ## The type checker alone
 	@$(RUN) -m basedpyright

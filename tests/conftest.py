@@ -11,7 +11,10 @@ import pytest
 from botocore import loaders, session
 from hypothesis import settings
 
+from pipeline.build import SealedPackage, build
+from pipeline.recipe import recipe
 from tests.machine import NEEDS
+from tests.small import SMALL
 
 pytest_plugins = ["localcloud.testing.fixtures"]
 
@@ -82,6 +85,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         if why := lacking(mark.args[0]):
             (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not tested here: {why}")
+
+
+@pytest.fixture(scope="session")
+def sealed() -> SealedPackage:
+    """A real model on two weeks of flights, trained once on this machine."""
+    return build(ROOT, recipe(ROOT, SMALL))
 
 
 @pytest.fixture(scope="session")

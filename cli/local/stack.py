@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ class Stack:
         handle, name = tempfile.mkstemp(prefix=f"Pulumi.{self.name}.", suffix=".yaml", dir=folder)
         with os.fdopen(handle, "w") as copy:
             yaml.safe_dump(content, copy, sort_keys=False)
-        return Stack(self.name, self.environment, self.root, Path(name))
+        return replace(self, config=Path(name))
 
     def parameters(self) -> dict[str, Any]:
         """The model parameters of the stack's config file; empty where it sets none."""

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from localcloud.setup import Places, install_plugin, variables
+from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -62,9 +64,13 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """A checkout on which set-up was run and nothing else."""
+    """A checkout on which set-up was run and nothing else, with a model that is trained in seconds."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT, root, ignore=_NOT_COPIED)
+    stack = root / "stacks" / "Pulumi.local.yaml"
+    content = yaml.safe_load(stack.read_text())
+    content["config"]["modelstack:model"]["parameters"] |= SMALL
+    stack.write_text(yaml.safe_dump(content, sort_keys=False))
     (root / ".venv").symlink_to(ROOT / ".venv")
     places = Places.of(root)
     places.backend.mkdir(parents=True)
@@ -81,6 +87,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 
 def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(checkout: Checkout) -> None:
+    stack = (checkout.root / "stacks" / "Pulumi.local.yaml").read_text()
     process = checkout.start("up")
     assert process.stdout is not None
     seen = []
@@ -113,7 +120,7 @@ def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(
     environ = {**checkout.environ, **variables(Places.of(checkout.root))}
     listed = subprocess.check_output(["pulumi", "stack", "ls", "--json"], cwd=checkout.root, env=environ, text=True)
     assert json.loads(listed) == []
-    assert (checkout.root / "stacks/Pulumi.local.yaml").read_text() == (ROOT / "stacks/Pulumi.local.yaml").read_text()
+    assert (checkout.root / "stacks" / "Pulumi.local.yaml").read_text() == stack
 
 
 def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> None:

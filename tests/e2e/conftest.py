@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,7 @@ from cli.target import Target
 from cli.view.snapshot import Snapshot
 from platforms.aws.endpoint import controller
 from rollout.core.state import RolloutState
-
-SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
-"""A model that is trained in seconds, where its quality is not looked at; the tests of other rooms have it, too."""
-
+from tests.small import SMALL
 
 QUICK: dict[str, Any] = {
     "wait": True,
@@ -37,11 +34,22 @@ QUICK: dict[str, Any] = {
 """A trial of one short step that few requests decide."""
 
 
+RATE = 15  # requests a second: no more than a verdict needs
+
+
+class Unpreviewed(Stack):
+    """A stack whose updates show no preview first, which would run the whole program once more."""
+
+    def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:
+        """`pulumi up --skip-preview` without questions."""
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.name, *self._config(), on_line=on_line)
+
+
 @pytest.fixture(scope="module")
 def story() -> Iterator[Bed]:
     """An empty local cloud and stack; the tests of a module go through its life in order."""
     with bed() as made:
-        yield made
+        yield replace(made, stack=Unpreviewed(made.stack.name, made.stack.environment, made.stack.root))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +61,7 @@ def first(story: Bed) -> Stack:
 @pytest.fixture
 def traffic(story: Bed) -> Iterator[Report]:
     """The model's events at a constant rate while a test runs."""
-    with background(story.target(), 40) as report:
+    with background(story.target(), RATE) as report:
         yield report
 
 

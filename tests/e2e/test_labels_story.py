@@ -12,7 +12,8 @@ from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
 from cli.target import Target
-from tests.e2e.conftest import SMALL, succeeded
+from tests.e2e.conftest import succeeded
+from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterator
 from queue import SimpleQueue
 from urllib.request import urlopen
 
@@ -12,14 +13,15 @@ import httpx
 import pytest
 import yaml
 
-from bench.bed import Bed
+from bench.bed import Bed, bed
 from cli.console.pages import Pages
 from cli.console.serve import Serving
 from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import QUICK, SMALL, having, package, said, shares, succeeded, typed
+from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed
+from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -37,9 +39,16 @@ OUTPUTS = {
 
 
 @pytest.fixture(scope="module")
+def story() -> Iterator[Bed]:
+    """An empty local cloud and stack, whose updates show their preview first, as a person's do."""
+    with bed() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def versions(story: Bed) -> dict[str, Stack]:
     """Three versions of the model, small so that training is quick: a first, a good and a faulty one."""
-    steps = [{"weight": weight, "bake_seconds": 5} for weight in (10, 50)]
+    steps = [{"weight": weight, "bake_seconds": 5} for weight in (30, 60)]
     trial = {**QUICK, "strategy": {"kind": "steps", "steps": steps}}
     first = having(story.stack.with_parameters(story.folder, **SMALL), trial)
     good = first.with_parameters(story.folder, max_iter=6)
@@ -53,7 +62,7 @@ def left_to_its_alarm(stack: Stack) -> None:
     assert stack.config is not None
     content = yaml.safe_load(stack.config.read_text())
     rollout = content["config"]["modelstack:rollout"]
-    rollout["strategy"] = {"kind": "steps", "steps": [{"weight": 10, "bake_seconds": 600}]}
+    rollout["strategy"] = {"kind": "steps", "steps": [{"weight": 30, "bake_seconds": 600}]}
     rollout["judge"]["metrics"] = {"latency_p99": {"margin": 2, "prove": True}}
     stack.config.write_text(yaml.safe_dump(content))
 
@@ -117,7 +126,7 @@ def test_a_good_release_takes_over_in_steps_and_loses_no_request(
     done = succeeded(versions["good"].up())
     outputs = story.stack.outputs()
     assert outputs["champion"] == outputs["package_digest"] != before
-    assert "gets 10%" in done.output
+    assert "gets 30%" in done.output
     assert "not worse" in done.output
     assert package(story, outputs["champion"])["ModelApprovalStatus"] == "Approved"
     assert shares(take(story.target())) == {"champion": 100.0}

@@ -25,7 +25,7 @@ from cli.target import Target
 from monitoring.drift.record import newest_day
 from platforms.aws.drift_table import DynamoRecord
 from retraining.record import Phase
-from tests.e2e.conftest import journal, package, said, succeeded, typed
+from tests.e2e.conftest import RATE, journal, package, said, succeeded, typed
 from tests.e2e.test_drift_story import ask
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -126,7 +126,7 @@ def test_the_next_update_puts_the_very_package_on_trial_and_promotes_it(story: B
     assert candidate is not None
     planned = stack.preview("--json")
     assert f"release {candidate.release} was retrained on data to {DAY}" in said(planned)
-    with background(target, 40, since=DAY) as report:
+    with background(target, RATE, since=DAY) as report:
         done = succeeded(stack.up())
     assert report.failed == 0
     assert "trees of" not in done.output, "nothing is trained again"

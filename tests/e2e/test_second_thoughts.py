@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,13 +19,14 @@ from click.testing import Result
 
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
-from cli.replay import Report, background
+from cli.replay import Report
 from cli.view.snapshot import take
 from rollout.controller.notice import release_of
 from rollout.core.state import Phase
-from tests.e2e.conftest import QUICK, SMALL, having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import QUICK, having, journal, package, said, shares, succeeded, typed
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.aws.on_cloud import wait_for
+from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -41,13 +42,6 @@ LONG: dict[str, Any] = {**SHORT, "strategy": {"kind": "canary", "weight": 50, "b
 def versions(story: Bed) -> list[Stack]:
     """Four versions of a small model."""
     return [story.stack.with_parameters(story.folder, **SMALL | {"max_iter": trees}) for trees in (5, 6, 7, 8)]
-
-
-@pytest.fixture
-def traffic(story: Bed) -> Iterator[Report]:
-    """The model's events while a test runs, no more than a verdict needs."""
-    with background(story.target(), 15) as report:
-        yield report
 
 
 @pytest.fixture(scope="module")

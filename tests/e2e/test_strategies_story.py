@@ -21,7 +21,8 @@ from cli.target import Target
 from cli.view.snapshot import take
 from platforms.aws.endpoint import controller
 from rollout.core.state import Phase, RolloutState
-from tests.e2e.conftest import SMALL, package, said, shares, succeeded
+from tests.e2e.conftest import package, said, shares, succeeded
+from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import archive
-from pipeline.build import SealedPackage, build
-from pipeline.recipe import recipe
+from pipeline.build import SealedPackage
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
-
-
-@pytest.fixture(scope="session")
-def sealed() -> SealedPackage:
-    """A real model on two weeks of flights, trained once on this machine."""
-    return build(ROOT, recipe(ROOT, SMALL))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from pipeline.build import build
 from pipeline.recipe import recipe
 from platforms.aws.registry import Clients, Registered, publish
-from tests.model.conftest import SMALL
+from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
 

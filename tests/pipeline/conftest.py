@@ -25,13 +25,6 @@ from platforms.aws.registry import Clients, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
-SMALL: dict[str, Any] = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
-
-
-@pytest.fixture(scope="session")
-def sealed() -> SealedPackage:
-    """A real model on two weeks of flights, trained once on this machine."""
-    return build(ROOT, recipe(ROOT, SMALL))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pipeline.build import BuildError, GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
-from tests.pipeline.conftest import SMALL
+from tests.small import SMALL
 
 pytestmark = pytest.mark.e2e  # each trains a real model, or takes apart what one left behind
 

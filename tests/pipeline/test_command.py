@@ -11,7 +11,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.outline import listed
 from pipeline.recipe import recipe
-from tests.pipeline.conftest import SMALL
+from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]

@@ -19,7 +19,8 @@ import pytest
 from pipeline.build import SealedPackage, build
 from pipeline.recipe import recipe
 from platforms.aws.registry import Clients
-from tests.pipeline.conftest import SMALL, appending, resealed
+from tests.pipeline.conftest import appending, resealed
+from tests.small import SMALL
 
 pytestmark = pytest.mark.e2e  # each runs the program, and steps in processes of their own
 
