@@ -87,7 +87,7 @@ MODELS: tuple[Row, ...] = (
         "replay gate turns it back.",
         see="`rolled back`, source `replay`, with the ratio of the medians of latency.",
         do="Profile the model, or raise `max_latency_ratio` if it is worth the time.",
-        challenger={"delay": 0.5},
+        challenger={"delay": 1.0},
         plan=GATED,
         captures=True,
         before=FaultStage.captured,

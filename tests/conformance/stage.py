@@ -317,7 +317,7 @@ class FaultStage(Stage):
         """Release, and follow to the verdict; nothing goes on while `watch` looks at a tick."""
 
         def over() -> RolloutState | None:
-            state = self.controller().follow(20, poll=0.5, progress=watch)
+            state = self.controller().follow(20, poll=1, progress=watch)
             return None if state.challenger else state
 
         wait_for(lambda: self._released(role, plan), PATIENCE, f"the release of {role} begins")
@@ -339,7 +339,7 @@ class FaultStage(Stage):
         """Follow what is still under way to its end."""
 
         def ended() -> RolloutState | None:
-            state = self.controller().follow(20, poll=0.5)
+            state = self.controller().follow(20, poll=1)
             return state if state.at_rest else None
 
         return wait_for(ended, PATIENCE, "the end")
