@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 # While something is under way a day takes so long that a training and a trial have theirs on a busy machine too.
 WEEKS = Plan(
-    "2013-03-01", "2013-04-01", day_s=1.0, trial_day_s=40.0, training_day_s=60.0, look_s=3.0, last_release_days=3
+    "2013-03-01", "2013-03-20", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, look_s=3.0, last_release_days=3
 )
 THREE_DAYS_OF_JANUARY = {
     "max_iter": 60, "folds": 0, "train_from": "2013-01-01", "train_until": "2013-01-04",
