@@ -10,7 +10,8 @@ import pytest
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.release import Release
 from rollout.judge.metrics import Metric
-from tests.rollout.conftest import make_release, make_world
+from tests.rollout.worlds import fresh as make_world
+from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
 
 METRICS = (

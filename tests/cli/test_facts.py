@@ -38,7 +38,8 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look
-from tests.rollout.conftest import make_release, make_world
+from tests.rollout.worlds import fresh as make_world
+from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 SENTENCES = frozenset({

@@ -21,7 +21,7 @@ from rollout.controller.notice import waiting
 from rollout.core.errors import Unreachable
 from rollout.core.state import Replayed
 from rollout.reason import Reason
-from tests.rollout.conftest import make_release
+from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
 
 AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}

@@ -52,7 +52,6 @@ def test_retraining_uses_nothing_that_came_to_be_known_after_its_day(through: st
     assert max(learned.label_at.max(), judged.label_at.max()) < np.datetime64(through)
     assert max(learned.event_time.max(), learned.label_at.max()) <= judged.event_time.min()
     served = data.refit(parameters)
-    assert served is not None
     assert served.label_at.max() < np.datetime64(parameters.known_until) < np.datetime64(through)
     assert {*learned.id} < {*served.id}
     assert len(served) > len(learned) + 0.9 * len(judged)

@@ -74,7 +74,6 @@ def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
 def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_them():
     answers = [({"late": True, "p": 0.5 + n // 100 % 5 / 10}, True) for n in range(2000)]
     found = summed(answers, np.repeat(np.arange(20) * DAY, 100))
-    assert found.usual is not None
     assert (found.usual.cut, found.usual.high, found.usual.means.blocks) == (Cut(DAY, 100), 5.0, 20)
     assert found.usual.means.usual == pytest.approx(found.performance.mean("LogLoss"), abs=1e-9)
     assert Baseline.from_dict(json.loads(canonical(found.as_dict()))).usual == found.usual

@@ -35,12 +35,10 @@ def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_appr
     assert report.changes == {"until": 43}
     assert report.recipe == recipe(daily, {"until": 43}).digest, "what the plan would want with these parameters"
     found = report.comparison
-    assert found is not None
     assert (found.loss, found.rows, found.days, found.since, found.until) == (
         *("log_loss", 1400, 7, "2013-02-13", "2013-02-20"),
     )
     assert 0 < found.low < found.gain < found.high
-    assert report.package is not None
     package = clients.sagemaker.describe_model_package(ModelPackageName=report.package.model_package_arn)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["InferenceSpecification"]["Containers"][0]["Image"] == IMAGE
@@ -60,7 +58,6 @@ def test_the_same_job_again_has_the_same_bytes_and_registers_nothing_more(run, c
 def test_the_package_is_the_one_that_a_build_with_these_parameters_gives(run, daily: Path):
     report = run(AFTER_THE_TURN)
     built = build(daily, recipe(daily, {"until": 43}), progress=lambda _: None)
-    assert report.package is not None
     assert report.package.package_digest == built.digest
 
 
@@ -147,7 +144,6 @@ def test_rows_without_times_are_told_apart_by_their_names(run, daily: Path):
     timeless = build(daily, recipe(daily, {"timed": False}), progress=lambda _: None)
     report = run(AFTER_THE_TURN, timeless)
     assert report.outcome == "better"
-    assert report.comparison is not None
     assert (report.comparison.rows, report.comparison.days, report.comparison.since) == (1400, None, None)
 
 

@@ -65,7 +65,6 @@ def test_an_alarm_with_numbers_is_told_by_these_and_its_words_are_kept(world: Wo
     rings = replace(ALARM, said=Said("1 datapoint [0.5 (x)] was too much", 0.5, 0.05))
     answer = respond(rings, "endpoint", world.controller(), outage(world), patience=10)
     assert answer.why.endswith("alarm v-b-5xx: value 0.5, threshold 0.05")
-    assert answer.reason is not None
     assert answer.reason.numbers == {"value": 0.5, "threshold": 0.05}
     assert answer.reason.said == "1 datapoint [0.5 (x)] was too much"
     assert json.loads(json.dumps(answer.as_dict()))["reason"]["kind"] == "alarm"
@@ -75,7 +74,6 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
     answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
     assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
     state = world.controller().follow(60)
-    assert state.verdict is not None
     assert (state.verdict.reason.source, state.verdict.reason.name) == ("alarm", "v-b-5xx")
 
 

@@ -162,7 +162,6 @@ def test_a_window_with_one_row_is_not_judged_and_goes_on() -> None:
         assert cut.add({}, DAY + 20.0 + place) is None
     assert cut.add({}, 5.0) is None, "late"
     ended = cut.add({}, 2 * DAY)
-    assert ended is not None
     assert (ended.rows, cut.seen.rows) == (63, 1)
     empty = judged([{"wind": np.array([3.0])}])[0]
     assert empty.problems == [Problem("distance", "vanished", 1), Problem("carrier", "vanished", 1)]

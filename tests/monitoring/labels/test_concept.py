@@ -156,7 +156,6 @@ def test_too_few_days_are_nothing_to_judge_by() -> None:
     assert usual(np.full(1900, 0.5), 5.0, np.repeat(np.arange(19) * DAY, 100)) is None
     assert usual(np.full(499 - 25, 0.5), 5.0) is None
     found = usual(np.tile([0.2, 0.6], 1000), 5.0, np.repeat(np.arange(20) * DAY, 100))
-    assert found is not None
     assert (found.cut, found.means.blocks, found.means.usual) == (Cut(DAY, 100), 20, pytest.approx(0.4))
     assert found == Usual.from_dict(json.loads(json.dumps(found.as_dict())))
 

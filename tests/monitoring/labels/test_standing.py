@@ -56,7 +56,6 @@ def losses(rows: int = 3000) -> NDArray[np.float64]:
 
 SEALED = sealed()
 USUAL = usual(losses(), 5.0)
-assert USUAL is not None
 PROMISED = Promised(FORM, SEALED, Tolerated(USUAL.means, Cut(25.0, 25), rise=0.01, bound=10_000, late=0.0))
 """Blocks of 25 seconds, with a label a second."""
 DAILY = Baseline(SEALED, usual(losses(750), 5.0, np.repeat(np.arange(30) * DAY, 25)))

@@ -1,9 +1,28 @@
 """What tests of the adapters share with those of the rooms whose ports they are."""
 
-from tests.pipeline.conftest import champion, clients, daily, moto_url, own_cache, place, run
-from tests.rollout.conftest import fresh, plan, release, served
+from collections.abc import Callable
 
-__all__ = [
-    "champion", "clients", "daily", "fresh", "moto_url", "own_cache", "place", "plan", "release", "run",
-    "served",
-]  # fmt: skip
+import pytest
+
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+from tests.pipeline.conftest import champion, clients, daily, moto_url, own_cache, place, run
+from tests.rollout import worlds
+from tests.simulator.platform import World
+
+__all__ = ["champion", "clients", "daily", "moto_url", "own_cache", "place", "run"]
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return worlds.PLAN
+
+
+@pytest.fixture
+def release() -> Callable[[str], Release]:
+    return worlds.release
+
+
+@pytest.fixture
+def served() -> Callable[..., World]:
+    return worlds.served

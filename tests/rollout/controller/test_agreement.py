@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from rollout.controller.agreement import change
 from rollout.core import endings
 from rollout.core.endings import Ignored
 from rollout.core.errors import Conflict
-from rollout.core.plan import Plan
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
-from tests.simulator.platform import MemoryJournal, World
-
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
+from tests.rollout.worlds import PLAN, release, served
+from tests.simulator.platform import MemoryJournal
 
 
 def noted(state: RolloutState, release: str) -> RolloutState:
     return state.noting(0.0, "cleared", release)
 
 
-def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand(served: Worlds) -> None:
+def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand() -> None:
     world, seen = served(), list[int]()
 
     def decide(state: RolloutState) -> RolloutState:
@@ -38,7 +32,7 @@ def test_one_whose_state_was_overtaken_decides_anew_and_both_changes_stand(serve
     assert (world.state, seen) == (written, [written.revision - 2, written.revision - 1])
 
 
-def test_nothing_is_written_when_nothing_changes_or_an_answer_says_why_not(served: Worlds) -> None:
+def test_nothing_is_written_when_nothing_changes_or_an_answer_says_why_not() -> None:
     world = served()
     before = world.state.revision
     assert change(MemoryJournal(world), lambda state: state).revision == before
@@ -46,7 +40,7 @@ def test_nothing_is_written_when_nothing_changes_or_an_answer_says_why_not(serve
     assert world.state.revision == before
 
 
-def test_a_journal_that_keeps_changing_is_given_up(served: Worlds) -> None:
+def test_a_journal_that_keeps_changing_is_given_up() -> None:
     world = served()
 
     def decide(state: RolloutState) -> RolloutState:
@@ -58,11 +52,9 @@ def test_a_journal_that_keeps_changing_is_given_up(served: Worlds) -> None:
     assert "mine" not in {event.release for event in world.state.history}
 
 
-def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(
-    served: Worlds, release: Make, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     world.controller().follow(40)
     assert world.state.phase is Phase.BAKING
     read, reads = MemoryJournal.read, list[Phase]()
@@ -77,7 +69,7 @@ def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(
         return state
 
     monkeypatch.setattr(MemoryJournal, "read", meeting)
-    world.controller().release(release("c"), "pair-ac", plan)
+    world.controller().release(release("c"), "pair-ac", PLAN)
     kinds = [event.kind for event in world.state.history if event.kind in {"rolled_back", "superseded", "preparing"}]
     assert kinds[-2:] == ["rolled_back", "preparing"], "the rollback ended before the release began"
     assert (world.state.challenger, set(world.state.rejected)) == (release("c"), {"b"})

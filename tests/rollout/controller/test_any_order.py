@@ -14,7 +14,7 @@ from rollout.core.plan import Guard, Plan, ReplayGate, Step
 from rollout.core.state import Phase, Replayed
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
-from tests.rollout.conftest import make_release, make_world
+from tests.rollout.worlds import fresh, release
 
 NAMES = st.sampled_from("abcd")
 ERRORS = (Metric("errors", "rate", 0.05),)
@@ -37,7 +37,7 @@ class Anything(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 1000))
     def begin(self, seed: int) -> None:
-        self.world = make_world(seed=seed, requests_per_second=40)
+        self.world = fresh(seed=seed, requests_per_second=40)
         for x in "abcd":
             self.world.configs[f"solo-{x}-large"] = {f"v-{x}": 1.0}
             for y in "abcd":
@@ -45,7 +45,7 @@ class Anything(RuleBasedStateMachine):
                     self.world.configs[f"shadow-{x}{y}"] = {f"v-{x}": 1.0}
                     self.world.shadows[f"shadow-{x}{y}"] = (f"v-{y}", 50)
         self.begun = self.world.clock.time()
-        self.attempt(lambda: self.world.controller().release(make_release("a"), None, Plan(steps=(Step(50, 5),))))
+        self.attempt(lambda: self.world.controller().release(release("a"), None, Plan(steps=(Step(50, 5),))))
 
     def attempt(self, call: Any) -> None:
         """What a person gets as an error changes nothing that the invariants below do not allow."""
@@ -62,7 +62,7 @@ class Anything(RuleBasedStateMachine):
         at = "solo-d" if stale else champion.config_name if champion else None
         self.attempt(
             lambda: self.world.controller().release(
-                make_release(name), pair, plan, shadow_config=shadow, beside=at, patience=20
+                release(name), pair, plan, shadow_config=shadow, beside=at, patience=20
             )
         )
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,46 +8,36 @@ from rollout.controller.controller import Progress
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.plan import LONGEST, Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
+from tests.rollout.worlds import PLAN, challenge, challenged, fresh, release, served
 from tests.simulator.platform import World
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
-
-
-def challenge(world: World, release: Make, plan: Plan, name: str = "b", seconds: float = 40) -> None:
-    """Put a release on trial against a, and follow it for a while."""
-    world.controller().release(release(name), f"pair-a{name}", plan)
-    world.controller().follow(seconds, poll=1)
 
 
 def outcome(world: World) -> str:
     return world.state.verdict.outcome if world.state.verdict else ""
 
 
-def test_a_first_release_becomes_champion_at_once_and_is_approved(fresh: Worlds, release: Make, plan: Plan) -> None:
+def test_a_first_release_becomes_champion_at_once_and_is_approved() -> None:
     world = fresh()
-    state = world.controller().release(release("a"), None, plan).state
+    state = world.controller().release(release("a"), None, PLAN).state
     assert (state.phase, state.champion, state.challenger) == (Phase.IDLE, release("a"), None)
     assert world.approvals == {"arn:a": "Approved"}
 
 
-def test_a_first_release_waits_for_an_endpoint_that_is_still_being_made(
-    fresh: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_first_release_waits_for_an_endpoint_that_is_still_being_made() -> None:
     world = fresh()
     world.change("solo-a", {"v-a": 1})
-    assert world.controller().release(release("a"), None, plan).state.phase is Phase.MOVING
+    assert world.controller().release(release("a"), None, PLAN).state.phase is Phase.MOVING
     assert world.controller().follow(30).champion == release("a")
 
 
-def test_a_good_challenger_goes_through_its_steps_and_is_promoted(served: Worlds, release: Make, plan: Plan) -> None:
+def test_a_good_challenger_goes_through_its_steps_and_is_promoted() -> None:
     world = served()
     seen: list[tuple[float, ...]] = []
 
@@ -57,7 +46,7 @@ def test_a_good_challenger_goes_through_its_steps_and_is_promoted(served: Worlds
         if not seen or seen[-1] != shares:
             seen.append(shares)
 
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     world.controller().follow(1000, poll=1, progress=look)
     assert seen == [(100.0,), (100.0, 0.0), (90.0, 10.0), (50.0, 50.0), (0.0, 100.0), (100.0,)]
     assert outcome(world) == "promoted"
@@ -65,47 +54,39 @@ def test_a_good_challenger_goes_through_its_steps_and_is_promoted(served: Worlds
     assert (world.serving, world.approvals["arn:b"]) == ("solo-b", "Approved")
 
 
-def test_a_bad_challenger_is_rolled_back_and_rejected_by_the_judge(served: Worlds, release: Make, plan: Plan) -> None:
+def test_a_bad_challenger_is_rolled_back_and_rejected_by_the_judge() -> None:
     world = served()
     world.error_rates["v-b"] = 0.5
-    challenge(world, release, plan, seconds=200)
+    challenge(world, seconds=200)
     assert outcome(world) == "rolled_back"
     assert (world.serving, world.approvals["arn:b"]) == ("solo-a", "Rejected")
     assert world.state.champion == release("a")
-    assert world.state.verdict is not None
     assert world.state.verdict.reason.source == "judge"
 
 
-def test_challenger_with_no_traffic_is_never_promoted(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served(requests_per_second=0)
-    challenge(world, release, plan, seconds=2000)
+def test_challenger_with_no_traffic_is_never_promoted() -> None:
+    world = challenged(seconds=2000, requests_per_second=0)
     assert outcome(world) == "rolled_back"
     assert "no verdict within 1200 s: not yet known" in world.state.history[-1].text
 
 
-def test_out_of_time_holds_the_weights_for_a_person_when_so_configured(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(requests_per_second=0)
-    challenge(world, release, replace(plan, on_timeout="hold"), seconds=2000)
+def test_out_of_time_holds_the_weights_for_a_person_when_so_configured() -> None:
+    world = challenged(plan=replace(PLAN, on_timeout="hold"), seconds=2000, requests_per_second=0)
     assert (world.state.phase, world.live().shares()) == (Phase.HELD, {"v-a": 90.0, "v-b": 10.0})
     world.controller().roll_back(PERSON)
     world.controller().follow(60)
     assert (outcome(world), world.serving) == ("rolled_back", "solo-a")
 
 
-def held(served: Worlds, release: Make, plan: Plan, **changes: object) -> World:
+def held() -> World:
     """A world whose trial ran out of time without a request."""
-    world = served(requests_per_second=0)
-    challenge(world, release, replace(plan, on_timeout="hold", **changes), seconds=2000)
+    world = challenged(plan=replace(PLAN, on_timeout="hold"), seconds=2000, requests_per_second=0)
     assert world.state.phase is Phase.HELD
     return world
 
 
-def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only_by_the_judge(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = held(served, release, plan)
+def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only_by_the_judge() -> None:
+    world = held()
     progress = world.controller().approve(PERSON)
     assert (progress.state.phase, world.live().shares()) == (Phase.BAKING, {"v-a": 90.0, "v-b": 10.0})
     approved = world.state.history[-1]
@@ -113,7 +94,7 @@ def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only
         "approved",
         "the trial of b goes on for another 1200 s",
     )
-    world.controller().follow(plan.max_seconds - 60)
+    world.controller().follow(PLAN.max_seconds - 60)
     assert world.state.phase is Phase.BAKING, "its time is counted from the approval"
     world.controller().follow(120)
     assert world.state.phase is Phase.HELD, "no traffic is never a pass, however often a person gives it time"
@@ -123,51 +104,44 @@ def test_a_held_trial_gets_as_much_time_again_from_a_person_and_is_promoted_only
     assert world.controller().follow(1100).champion == release("b")
 
 
-def test_a_held_trial_that_gets_more_time_is_rolled_back_when_it_is_worse(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = held(served, release, plan)
+def test_a_held_trial_that_gets_more_time_is_rolled_back_when_it_is_worse() -> None:
+    world = held()
     world.controller().approve(PERSON)
     world.requests_per_second, world.error_rates["v-b"] = 60, 0.5
     world.controller().follow(300)
     assert (outcome(world), world.serving, world.approvals["arn:b"]) == ("rolled_back", "solo-a", "Rejected")
 
 
-def test_a_held_trial_gets_no_more_time_than_its_metrics_are_kept(served: Worlds, release: Make, plan: Plan) -> None:
-    world = held(served, release, plan)
-    world.clock.sleep(LONGEST - (world.clock.time() - world.state.started_at) - plan.max_seconds + 1)
+def test_a_held_trial_gets_no_more_time_than_its_metrics_are_kept() -> None:
+    world = held()
+    world.clock.sleep(LONGEST - (world.clock.time() - world.state.started_at) - PLAN.max_seconds + 1)
     before = world.state
     with pytest.raises(RolloutError, match=f"would last {LONGEST + 1} s in all, allowed is at most {LONGEST} s"):
         world.controller().approve(PERSON)
     assert world.state == before
 
 
-def test_unreachable_metrics_hold_and_are_said(served: Worlds, release: Make, plan: Plan) -> None:
+def test_unreachable_metrics_hold_and_are_said() -> None:
     world = served(metrics_problem="CloudWatch says Forbidden")
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     doing: list[str] = []
     world.controller().follow(300, progress=lambda seen: doing.append(seen.doing))
     assert (world.state.phase, world.state.step) == (Phase.BAKING, 0)
     assert "the metrics are unreachable: CloudWatch says Forbidden" in doing
 
 
-def test_an_alarm_rolls_back_within_the_call_that_it_makes(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_an_alarm_rolls_back_within_the_call_that_it_makes() -> None:
+    world = challenged()
     assert world.live().shares()["v-b"] == 10
     world.controller().roll_back(ALARM, variant="v-b")
     assert world.live().shares(desired=True) == {"v-a": 100, "v-b": 0}
     assert world.approvals["arn:b"] == "Rejected"
     state = world.controller().follow(60)
-    assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason) == ("rolled_back", ALARM)
 
 
-def test_an_alarm_that_meets_an_updating_endpoint_keeps_trying_until_it_lands(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_an_alarm_that_meets_an_updating_endpoint_keeps_trying_until_it_lands() -> None:
+    world = challenged()
     world.change_seconds = 20
     world.change("pair-ab", {"v-a": 50, "v-b": 50})  # a step forward that is just under way
     world.change_seconds = 3
@@ -175,11 +149,8 @@ def test_an_alarm_that_meets_an_updating_endpoint_keeps_trying_until_it_lands(
     assert world.live().shares(desired=True) == {"v-a": 100, "v-b": 0}
 
 
-def test_a_rollback_that_cannot_land_in_time_raises_and_the_next_tick_goes_on(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_a_rollback_that_cannot_land_in_time_raises_and_the_next_tick_goes_on() -> None:
+    world = challenged()
     world.change_seconds = 100
     world.change("pair-ab", {"v-a": 50, "v-b": 50})
     world.change_seconds = 3
@@ -189,9 +160,8 @@ def test_a_rollback_that_cannot_land_in_time_raises_and_the_next_tick_goes_on(
     assert (outcome(world), world.serving) == ("rolled_back", "solo-a")
 
 
-def test_duplicate_alarm_events_make_one_rollback(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_duplicate_alarm_events_make_one_rollback() -> None:
+    world = challenged()
     for _ in range(3):
         world.controller().roll_back(ALARM, variant="v-b")
     world.controller().follow(60)
@@ -201,24 +171,19 @@ def test_duplicate_alarm_events_make_one_rollback(served: Worlds, release: Make,
     assert [event.kind for event in world.sent].count("rolled_back") == 1
 
 
-def test_two_alarms_at_once_make_one_rollback_and_the_first_is_its_reason(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_two_alarms_at_once_make_one_rollback_and_the_first_is_its_reason() -> None:
+    world = challenged()
     world.controller().roll_back(ALARM, variant="v-b")
     world.controller().roll_back(Reason("alarm", "v-b-p99", "too slow"), variant="v-b")
     world.controller().follow(60)
-    assert world.state.verdict is not None
     assert world.state.verdict.reason.name == "v-b-5xx"
     assert [event.kind for event in world.sent].count("rolled_back") == 1
 
 
-def test_an_event_for_a_superseded_rollout_does_nothing(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_an_event_for_a_superseded_rollout_does_nothing() -> None:
+    world = challenged()
     first = world.state.rollout_id
-    challenge(world, release, plan, "c")
+    challenge(world, "c")
     before = world.state
     controller = world.controller()
     by_variant = controller.roll_back(ALARM, variant="v-b")
@@ -230,21 +195,20 @@ def test_an_event_for_a_superseded_rollout_does_nothing(served: Worlds, release:
     assert world.state == before
 
 
-def test_an_alarm_on_the_champion_does_not_stop_a_trial(served: Worlds, release: Make, plan: Plan) -> None:
+def test_an_alarm_on_the_champion_does_not_stop_a_trial() -> None:
     # Rolling forward must stay possible when the champion is what is bad.
     world = served()
     world.error_rates["v-a"] = 0.4
-    challenge(world, release, plan)
+    challenge(world)
     assert isinstance(world.controller().roll_back(ALARM, variant="v-a"), Ignored)
     world.controller().follow(1000)
     assert outcome(world) == "promoted"
 
 
-def test_a_newer_release_supersedes_and_the_judge_starts_again(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_a_newer_release_supersedes_and_the_judge_starts_again() -> None:
+    world = challenged()
     old = world.state.rollout_id
-    world.controller().release(release("c"), "pair-ac", plan)
+    world.controller().release(release("c"), "pair-ac", PLAN)
     assert (outcome(world), world.state.step, world.state.step_starts) == ("superseded", -1, ())
     assert world.state.rollout_id > old
     world.controller().follow(1000)
@@ -253,31 +217,28 @@ def test_a_newer_release_supersedes_and_the_judge_starts_again(served: Worlds, r
     assert world.state.retiring == ()
 
 
-def test_asking_again_for_what_is_on_trial_changes_nothing(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_asking_again_for_what_is_on_trial_changes_nothing() -> None:
+    world = challenged()
     before = world.state
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     assert world.state == before
 
 
-def test_a_rejected_release_is_not_tried_again_until_a_person_clears_it(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_rejected_release_is_not_tried_again_until_a_person_clears_it() -> None:
     world = served()
     world.error_rates["v-b"] = 0.5
-    challenge(world, release, plan, seconds=200)
+    challenge(world, seconds=200)
     with pytest.raises(Rejected, match="release b was rolled back before: errors worse by more than"):
-        world.controller().release(release("b"), "pair-ab", plan)
+        world.controller().release(release("b"), "pair-ab", PLAN)
     with pytest.raises(RolloutError, match="'x' is not rejected; rejected are: b"):
         world.controller().clear_rejection("x")
     world.controller().clear_rejection("b")
     world.error_rates["v-b"] = 0.01
-    challenge(world, release, plan, seconds=1000)
+    challenge(world, seconds=1000)
     assert outcome(world) == "promoted"
 
 
-def test_a_rollback_with_nothing_to_go_back_to_says_so(fresh: Worlds, served: Worlds) -> None:
+def test_a_rollback_with_nothing_to_go_back_to_says_so() -> None:
     with pytest.raises(RolloutError, match="nothing to roll back to on endpoint endpoint: no release was ever"):
         fresh().controller().roll_back(PERSON)
     with pytest.raises(RolloutError, match="there is no previous champion to bring back"):
@@ -287,36 +248,29 @@ def test_a_rollback_with_nothing_to_go_back_to_says_so(fresh: Worlds, served: Wo
     )
 
 
-def test_after_a_promotion_a_person_brings_the_previous_champion_back_at_any_time(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan, seconds=1000)
-    world.clock.sleep(plan.watch_seconds * 2)
+def test_after_a_promotion_a_person_brings_the_previous_champion_back_at_any_time() -> None:
+    world = challenged(seconds=1000)
+    world.clock.sleep(PLAN.watch_seconds * 2)
     world.controller().roll_back(PERSON)
     state = world.controller().follow(60)
     assert (state.champion, state.previous, world.serving) == (release("a"), None, "solo-a")
     assert (outcome(world), world.approvals["arn:b"], set(state.rejected)) == ("rolled_back", "Rejected", {"b"})
 
 
-def test_after_a_promotion_an_alarm_brings_the_previous_champion_back_for_a_time_only(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan, seconds=1000)
-    world.clock.sleep(plan.watch_seconds - 60 - (world.clock.time() - world.state.promoted_at))
+def test_after_a_promotion_an_alarm_brings_the_previous_champion_back_for_a_time_only() -> None:
+    world = challenged(seconds=1000)
+    world.clock.sleep(PLAN.watch_seconds - 60 - (world.clock.time() - world.state.promoted_at))
     assert isinstance(world.controller().roll_back(ALARM, variant="v-b"), Progress)
     assert world.controller().follow(60).champion == release("a")
 
-    world = served()
-    challenge(world, release, plan, seconds=1000)
-    world.clock.sleep(plan.watch_seconds + 60)
+    world = challenged(seconds=1000)
+    world.clock.sleep(PLAN.watch_seconds + 60)
     assert world.controller().roll_back(ALARM, variant="v-b") == Ignored("champion b was promoted more than 3600 s ago")
 
 
-def test_an_alarm_in_the_middle_of_a_promotion_still_rolls_back(served: Worlds, release: Make, plan: Plan) -> None:
+def test_an_alarm_in_the_middle_of_a_promotion_still_rolls_back() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     while world.state.phase is not Phase.PROMOTING:
         world.controller().tick()
         world.clock.sleep(1)
@@ -325,105 +279,82 @@ def test_an_alarm_in_the_middle_of_a_promotion_still_rolls_back(served: Worlds, 
     assert (outcome(world), world.serving, world.approvals["arn:b"]) == ("rolled_back", "solo-a", "Rejected")
 
 
-def test_a_previous_champion_that_does_not_come_up_leaves_the_present_one(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan, seconds=1000)
+def test_a_previous_champion_that_does_not_come_up_leaves_the_present_one() -> None:
+    world = challenged(seconds=1000)
     world.broken.add("solo-a")
     world.controller().roll_back(PERSON)
     state = world.controller().follow(120)
     assert (state.phase, state.champion, outcome(world)) == (Phase.IDLE, release("b"), "failed")
 
 
-def test_a_challenger_that_never_comes_up_gets_no_request_and_is_rolled_back(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-b"})
-    challenge(world, release, plan, seconds=120)
+def test_a_challenger_that_never_comes_up_gets_no_request_and_is_rolled_back() -> None:
+    world = challenged(seconds=120, unstartable={"v-b"})
     assert (outcome(world), world.serving, world.served.get("v-b", 0)) == ("rolled_back", "solo-a", 0)
     assert (world.approvals["arn:b"], "b" in world.state.rejected) == ("Rejected", True)
-    assert world.state.verdict is not None
     assert world.state.verdict.reason.text.startswith("release b does not come up: ")
     assert "did not pass the ping health check" in world.state.verdict.reason.text
 
 
-def test_the_champion_on_other_instances_takes_over_without_a_trial(served: Worlds, release: Make, plan: Plan) -> None:
+def test_the_champion_on_other_instances_takes_over_without_a_trial() -> None:
     world = served()
     large = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(large, None, plan)
+    world.controller().release(large, None, PLAN)
     state = world.controller().follow(60)
     assert (state.champion, state.previous, world.serving) == (large, None, "solo-a-large")
     assert state.rejected == {}
 
 
-def test_wanting_the_champion_again_withdraws_the_challenger_without_rejecting_it(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
-    world.controller().release(release("a"), None, plan)
+def test_wanting_the_champion_again_withdraws_the_challenger_without_rejecting_it() -> None:
+    world = challenged()
+    world.controller().release(release("a"), None, PLAN)
     state = world.controller().follow(60)
     assert (outcome(world), state.rejected, world.serving) == ("withdrawn", {}, "solo-a")
     assert "arn:b" not in world.approvals
 
 
-def test_a_release_waits_for_a_rollback_under_way(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_a_release_waits_for_a_rollback_under_way() -> None:
+    world = challenged()
     world.controller().roll_back(ALARM, variant="v-b")
     assert world.state.phase is Phase.ROLLING_BACK
-    world.controller().release(release("c"), "pair-ac", plan)
+    world.controller().release(release("c"), "pair-ac", PLAN)
     assert [event.kind for event in world.state.history][-2:] == ["rolled_back", "preparing"]
 
 
-def test_a_challenger_without_a_pair_config_is_refused_before_anything_changes(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_challenger_without_a_pair_config_is_refused_before_anything_changes() -> None:
     world = served()
     before = world.state
     with pytest.raises(RolloutError, match="pair_config: got None, expected the endpoint config that serves"):
-        world.controller().release(release("b"), None, plan)
+        world.controller().release(release("b"), None, PLAN)
     assert world.state == before
 
 
-def test_status_has_no_effect(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_status_has_no_effect() -> None:
+    world = challenged()
     before, sent = world.state, len(world.sent)
     progress = world.controller().status()
     assert (world.state, len(world.sent)) == (before, sent)
     assert progress.decision is not None
-    assert progress.live is not None
     assert progress.live.shares() == {"v-a": 90.0, "v-b": 10.0}
 
 
-def test_an_event_stays_until_it_can_be_sent(served: Worlds, release: Make, plan: Plan) -> None:
+def test_an_event_stays_until_it_can_be_sent() -> None:
     world = served()
     world.unsendable = True
-    challenge(world, release, plan)
+    challenge(world)
     assert world.sent[-1].kind == "promoted"
     world.unsendable = False
     world.controller().tick()
     assert [event.kind for event in world.sent][-2:] == ["preparing", "weights"]
 
 
-def test_a_single_large_step_is_a_plan_too(served: Worlds, release: Make) -> None:
-    world = served()
-    challenge(
-        world,
-        release,
-        Plan(steps=(Step(90, 1),), window_seconds=10, metrics=(Metric("errors", "rate", 0.05),)),
-        seconds=400,
-    )
+def test_a_single_large_step_is_a_plan_too() -> None:
+    plan = Plan(steps=(Step(90, 1),), window_seconds=10, metrics=(Metric("errors", "rate", 0.05),))
+    world = challenged(plan=plan, seconds=400)
     assert outcome(world) == "promoted"
 
 
-def test_a_rollback_whose_record_cannot_be_written_moves_the_traffic_all_the_same(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_a_rollback_whose_record_cannot_be_written_moves_the_traffic_all_the_same() -> None:
+    world = challenged()
     world.unwritable = True
     with pytest.raises(RolloutError, match="the journal does not answer"):
         world.controller().roll_back(ALARM, variant="v-b")
@@ -434,11 +365,8 @@ def test_a_rollback_whose_record_cannot_be_written_moves_the_traffic_all_the_sam
     assert outcome(world) == "rolled_back"
 
 
-def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves_nothing(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan, seconds=1000)
+def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves_nothing() -> None:
+    world = challenged(seconds=1000)
     assert world.state.champion == release("b")
     world.controller().roll_back(ALARM, variant="v-b")
     world.controller().follow(60, poll=1)
@@ -446,9 +374,9 @@ def test_a_release_planned_beside_a_champion_that_an_alarm_took_back_since_moves
     with pytest.raises(
         RolloutError, match=r"the champion is now a \(config solo-a\).*planned beside another \(config solo-b\)"
     ):
-        world.controller().release(release("c"), "pair-bc", plan, beside="solo-b")
+        world.controller().release(release("c"), "pair-bc", PLAN, beside="solo-b")
     assert (world.serving, world.state.challenger) == ("solo-a", None)
-    world.controller().release(release("c"), "pair-ac", plan, beside="solo-a")
+    world.controller().release(release("c"), "pair-ac", PLAN, beside="solo-a")
     assert world.state.challenger == release("c")
 
 
@@ -464,15 +392,13 @@ class Outage:
         self._world.unwritable = now < self._until
 
 
-def test_a_release_outlasts_a_short_outage_and_says_of_a_long_one_what_does_not_answer(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_release_outlasts_a_short_outage_and_says_of_a_long_one_what_does_not_answer() -> None:
     world = served()
     Outage(world, 20)
-    assert world.controller().release(release("b"), "pair-ab", plan).state.challenger == release("b")
+    assert world.controller().release(release("b"), "pair-ab", PLAN).state.challenger == release("b")
     assert world.controller().follow(900).champion == release("b")
 
     Outage(world, 500)
     with pytest.raises(Unreachable, match="the journal does not answer"):
-        world.controller().release(release("c"), "pair-bc", plan)
+        world.controller().release(release("c"), "pair-bc", PLAN)
     assert world.state.challenger is None

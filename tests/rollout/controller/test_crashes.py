@@ -14,14 +14,13 @@ from rollout.controller.controller import Controller
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard, Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Event, RolloutState
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
+from tests.rollout.worlds import PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
-Make = Callable[[str], Release]
 Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 
@@ -93,19 +92,19 @@ FAST = Plan(
 # Each story goes on from where the world stands: what called a controller that was killed calls again.
 
 
-def promotion(controller: Controller, world: World, release: Make) -> None:
+def promotion(controller: Controller, world: World) -> None:
     controller.release(release("b"), "pair-ab", FAST)
     controller.follow(300)
 
 
-def judged_rollback(controller: Controller, world: World, release: Make) -> None:
+def judged_rollback(controller: Controller, world: World) -> None:
     world.error_rates["v-b"] = 0.6
     with suppress(Rejected):
         controller.release(release("b"), "pair-ab", FAST)
     controller.follow(300)
 
 
-def alarmed_rollback(controller: Controller, world: World, release: Make) -> None:
+def alarmed_rollback(controller: Controller, world: World) -> None:
     with suppress(Rejected):
         controller.release(release("b"), "pair-ab", FAST)
         controller.follow(10)
@@ -113,7 +112,7 @@ def alarmed_rollback(controller: Controller, world: World, release: Make) -> Non
     controller.follow(60)
 
 
-def superseding(controller: Controller, world: World, release: Make) -> None:
+def superseding(controller: Controller, world: World) -> None:
     if release("c") not in {world.state.champion, world.state.challenger}:
         controller.release(release("b"), "pair-ab", FAST)
         controller.follow(10)
@@ -121,7 +120,7 @@ def superseding(controller: Controller, world: World, release: Make) -> None:
     controller.follow(300)
 
 
-def restoring(controller: Controller, world: World, release: Make) -> None:
+def restoring(controller: Controller, world: World) -> None:
     with suppress(Rejected):
         controller.release(release("b"), "pair-ab", FAST)
         controller.follow(300)
@@ -130,7 +129,7 @@ def restoring(controller: Controller, world: World, release: Make) -> None:
 
 
 @pytest.fixture
-def quick(served: Worlds) -> Worlds:
+def quick() -> Worlds:
     """Makes a world where release a is champion, and everything is over soon."""
     return partial(served, requests_per_second=25, change_seconds=2.0)
 
@@ -148,8 +147,6 @@ END = {
 def check_end(world: World, story: str) -> None:
     champion, outcome, serving, approvals = END[story]
     state = world.state
-    assert state.champion is not None
-    assert state.verdict is not None
     assert (state.champion.id, state.verdict.outcome, world.serving) == (champion, outcome, serving)
     assert world.approvals == approvals
     assert (state.phase.value, state.challenger, state.outbox, state.retiring) == ("idle", None, (), ())
@@ -158,16 +155,16 @@ def check_end(world: World, story: str) -> None:
     assert [event for event in world.sent if event == ends[-1]], "nobody was told"
 
 
-def effects_of(world: World, story: Callable[..., None], release: Make) -> list[str]:
+def effects_of(world: World, story: Callable[..., None]) -> list[str]:
     meddler = Meddler()
-    story(Ports(world, meddler).controller(), world, release)
+    story(Ports(world, meddler).controller(), world)
     return meddler.done
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_undisturbed_each_story_ends_as_told(quick: Worlds, release: Make, story: Callable[..., None]) -> None:
+def test_undisturbed_each_story_ends_as_told(quick: Worlds, story: Callable[..., None]) -> None:
     world = quick()
-    effects = effects_of(world, story, release)
+    effects = effects_of(world, story)
     assert {"journal", "config", "notify"} <= set(effects)
     check_end(world, story.__name__)
 
@@ -175,9 +172,9 @@ def test_undisturbed_each_story_ends_as_told(quick: Worlds, release: Make, story
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_controller_killed_between_any_two_effects_is_finished_by_another(
-    quick: Worlds, release: Make, story: Callable[..., None], when: str
+    quick: Worlds, story: Callable[..., None], when: str
 ) -> None:
-    count = len(effects_of(quick(), story, release))
+    count = len(effects_of(quick(), story))
     assert count > 8
     for at in range(count):
         world = quick()
@@ -187,18 +184,18 @@ def test_controller_killed_between_any_two_effects_is_finished_by_another(
                 raise Killed
 
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(**{when: kill})).controller(), world, release)
+            story(Ports(world, Meddler(**{when: kill})).controller(), world)
         # What called it calls again: the update is run again, the alarm is delivered again, the schedule ticks.
-        story(world.controller(), world, release)
+        story(world.controller(), world)
         world.controller().tick()
         check_end(world, story.__name__)
 
 
 @pytest.mark.parametrize("story", [judged_rollback, alarmed_rollback], ids=lambda story: story.__name__)
 def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
-    quick: Worlds, release: Make, story: Callable[..., None]
+    quick: Worlds, story: Callable[..., None]
 ) -> None:
-    count = len(effects_of(quick(), story, release))
+    count = len(effects_of(quick(), story))
     finished = 0
     for at in range(count):
         world = quick()
@@ -208,7 +205,7 @@ def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
                 raise Killed
 
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(after=kill)).controller(), world, release)
+            story(Ports(world, Meddler(after=kill)).controller(), world)
         if world.state.phase.value == "rolling_back" or world.state.verdict != quick().state.verdict:
             world.controller().follow(60)
             world.controller().tick()
@@ -219,9 +216,9 @@ def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_another_controller_that_ticks_before_any_effect_changes_no_end(
-    quick: Worlds, release: Make, story: Callable[..., None]
+    quick: Worlds, story: Callable[..., None]
 ) -> None:
-    count = len(effects_of(quick(), story, release))
+    count = len(effects_of(quick(), story))
     assert count
     for at in range(count):
         world = quick()
@@ -231,16 +228,16 @@ def test_another_controller_that_ticks_before_any_effect_changes_no_end(
                 world.controller().tick()
 
         try:
-            story(Ports(world, Meddler(before=tick)).controller(), world, release)
+            story(Ports(world, Meddler(before=tick)).controller(), world)
         except (Busy, Conflict):
             world.controller().follow(600)
         world.controller().tick()
         check_end(world, story.__name__)
 
 
-def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds, release: Make) -> None:
+def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds) -> None:
     # The controller that steps forward was overtaken: its stale weights and configs must not stay.
-    count = len(effects_of(quick(), promotion, release))
+    count = len(effects_of(quick(), promotion))
     rolled_back = 0
     for at in range(count):
         world = quick()
@@ -249,7 +246,7 @@ def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds, relea
             if number == at and world.state.challenger is not None:
                 world.controller().roll_back(ALARM, variant="v-b")
 
-        promotion(Ports(world, Meddler(before=alarm)).controller(), world, release)
+        promotion(Ports(world, Meddler(before=alarm)).controller(), world)
         world.controller().tick()
         if world.state.rejected:
             check_end(world, "alarmed_rollback")
@@ -259,10 +256,10 @@ def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds, relea
 
 @pytest.mark.parametrize("gone", [False, True], ids=["config-kept", "config-gone"])
 def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_verdict_too(
-    quick: Worlds, release: Make, gone: bool
+    quick: Worlds, gone: bool
 ) -> None:
     # The variant that was to get weight, or the config that was to serve, is not there any more: SageMaker refuses.
-    count = len(effects_of(quick(), promotion, release))
+    count = len(effects_of(quick(), promotion))
     refusable, overtaken = {"weights", "config", "journal", "approval"}, set[str]()
     for at in range(count):
         world, meddler = quick(), Meddler()
@@ -277,7 +274,7 @@ def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_ver
 
         meddler.before = finish
         before = set(overtaken)
-        promotion(Ports(world, meddler).controller(), world, release)
+        promotion(Ports(world, meddler).controller(), world)
         if world.state.rejected:
             check_end(world, "alarmed_rollback")
         else:
@@ -285,7 +282,7 @@ def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_ver
     assert overtaken == refusable
 
 
-def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once(quick: Worlds, release: Make) -> None:
+def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once(quick: Worlds) -> None:
     meddler, world = Meddler(), quick()
     del world.configs["pair-ab"]
     with pytest.raises(RolloutError, match="no endpoint config pair-ab"):
@@ -293,7 +290,7 @@ def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_onc
     assert meddler.done.count("config") == 1
 
 
-def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks(quick: Worlds, release: Make) -> None:
+def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks(quick: Worlds) -> None:
     world = quick()
     meddler = Meddler()
 
@@ -311,8 +308,8 @@ def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, release: Make, story: Callable[..., None]) -> None:
-    count = len(effects_of(quick(), story, release))
+def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, story: Callable[..., None]) -> None:
+    count = len(effects_of(quick(), story))
     for at in range(count):
         world = quick()
         error = (Busy, Unreachable)[at % 2]
@@ -323,9 +320,9 @@ def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, release: Mak
 
         controller = Ports(world, Meddler(before=refuse)).controller()
         try:
-            story(controller, world, release)
+            story(controller, world)
         except (Busy, Unreachable):
-            story(controller, world, release)
+            story(controller, world)
         world.controller().tick()
         check_end(world, story.__name__)
 
@@ -339,16 +336,16 @@ def test_of_two_writers_on_one_revision_the_journal_takes_one(quick: Worlds) -> 
         first.write(read)
 
 
-def test_no_request_is_lost_through_any_story(quick: Worlds, release: Make) -> None:
+def test_no_request_is_lost_through_any_story(quick: Worlds) -> None:
     for story in STORIES:
         world = quick()
         start = world.clock.time()
-        story(world.controller(), world, release)
+        story(world.controller(), world)
         asked = int((world.clock.time() - start) * world.requests_per_second)
         assert abs(sum(world.served.values()) - asked) <= 1
 
 
-def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds, release: Make) -> None:
+def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds) -> None:
     world = quick()
     world.controller().release(release("b"), "pair-ab", FAST)
     world.controller().follow(20, poll=1)
@@ -363,11 +360,9 @@ def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds,
     assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
 
 
-def test_a_journal_that_does_not_answer_for_a_while_does_not_end_an_update_that_waits(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_journal_that_does_not_answer_for_a_while_does_not_end_an_update_that_waits() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     reading, failures = MemoryJournal.read, iter([False, False, True, True, True, True, True])
 
     def unsteady(journal: MemoryJournal) -> RolloutState:
@@ -378,6 +373,5 @@ def test_a_journal_that_does_not_answer_for_a_while_does_not_end_an_update_that_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryJournal, "read", unsteady)
         state = world.controller().follow(900)
-    assert state.verdict is not None
     assert state.verdict.outcome == "promoted"
     assert not next(failures, False), "the journal never failed"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +13,12 @@ from rollout.controller.commands import Commands
 from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.release import Release
 from rollout.core.state import Event, Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from tests.simulator.platform import World
+from tests.rollout.worlds import release, served
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 WORSE = Reason("judge", "errors", "errors worse: 50% \u2260 2%", {"margin": 0.02})
 ROLLED_BACK = Event(0.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 100, "v-b": 0})
 NUMBERS = {"step": 1.0, "percent": 10.0}
@@ -106,7 +102,7 @@ def test_a_subject_is_one_line_of_ascii_that_sns_takes(text: str, subject: str) 
     assert len(subject_of(text)) <= SUBJECT < 100
 
 
-def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served: Worlds, release: Make) -> None:
+def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice() -> None:
     plan = Plan(
         steps=(Step(20, 20, approve=True), Step(50, 20)), replay=ReplayGate(), window_seconds=10, max_seconds=1200
     )
@@ -134,14 +130,13 @@ def test_every_event_of_whole_stories_can_be_sent_and_says_nothing_twice(served:
             assert event.text.count(word) <= 1, event.text
 
 
-def test_a_release_that_replaces_another_on_trial_says_so_once(served: Worlds, release: Make) -> None:
+def test_a_release_that_replaces_another_on_trial_says_so_once() -> None:
     world = served()
     plan = Plan(steps=(Step(20, 20),))
     world.controller().release(release("b"), "pair-ab", plan)
     first = world.state.rollout_id
     world.controller().release(release("c"), "pair-ac", plan)
     verdict = world.state.verdict
-    assert verdict is not None
     assert f"{verdict.outcome}: {verdict.reason.text}" == "superseded: release c is wanted instead"
     (ended,) = [event for event in world.sent if event.kind == "superseded"]
     told = notice(ended, "e")
@@ -150,9 +145,7 @@ def test_a_release_that_replaces_another_on_trial_says_so_once(served: Worlds, r
     assert (release_of(first), world.state.rollout_id != first) == ("b", True)
 
 
-def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itself(
-    served: Worlds, release: Make
-) -> None:
+def test_a_release_that_is_tried_again_is_not_said_to_be_wanted_instead_of_itself() -> None:
     world = served()
     plan = Plan(steps=(Step(20, 20),))
     world.configs["pair-ab-large"] = world.configs["pair-ab"]
@@ -177,7 +170,7 @@ def test_after_every_turn_a_person_is_told_what_to_do(kind: str) -> None:
     assert not any("{" in step for step in next_steps(kind, "b"))
 
 
-def baking(release: Make, *metrics: Metric) -> RolloutState:
+def baking(*metrics: Metric) -> RolloutState:
     plan = Plan(steps=(Step(20, 0),), metrics=metrics or (Metric("errors", "rate", 0.02),))
     return RolloutState(
         "e", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=plan, step=0,
@@ -197,19 +190,17 @@ def window(**tallies: Tally) -> Window:
         ((window(errors=Tally(60), accuracy=Tally(5, 4)),), "requests"),
     ],
 )
-def test_a_trial_says_whether_it_waits_for_requests_or_for_labels(
-    release: Make, windows: tuple[Window, ...], what: Any
-) -> None:
+def test_a_trial_says_whether_it_waits_for_requests_or_for_labels(windows: tuple[Window, ...], what: Any) -> None:
     accuracy = Metric("accuracy", "rate", 0.02, better="higher", metric="Accuracy")
-    state = baking(release, Metric("errors", "rate", 0.02), accuracy)
+    state = baking(Metric("errors", "rate", 0.02), accuracy)
     assert state.plan is not None
     decision = decide(state.plan, state, Seen(windows), 100.0)
     assert lack(decision) == what
     assert doing(decision.reason.text, decision) == waiting(what) + decision.reason.text
 
 
-def test_what_needs_only_time_is_not_marked_as_waiting_for_requests(release: Make) -> None:
-    state = baking(release)
+def test_what_needs_only_time_is_not_marked_as_waiting_for_requests() -> None:
+    state = baking()
     plan = Plan(steps=(Step(20, 300),))
     for seen, at in ((Seen(()), 10.0), (Seen.unknown("no answer"), 400.0)):
         decision = decide(plan, state, seen, at)
@@ -218,9 +209,9 @@ def test_what_needs_only_time_is_not_marked_as_waiting_for_requests(release: Mak
     assert doing("the endpoint is changing", None) == "the endpoint is changing"
 
 
-def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels(release: Make) -> None:
+def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels() -> None:
     loss = Metric("loss", "mean", 0.1, prove=False)
-    state = baking(release, Metric("errors", "rate", 0.02), loss)
+    state = baking(Metric("errors", "rate", 0.02), loss)
     assert state.plan is not None
     windows = tuple(Window(60.0 * at, 60, seen, seen) for at, seen in enumerate([{
         "errors": Tally(500), "loss": Tally(5, 300, 18_000)}] * 9))  # fmt: skip
@@ -229,8 +220,8 @@ def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels(release: M
     assert decision.reason.text.startswith("not known: loss: the challenger's mean of 5 values is 60, but")
 
 
-def test_a_decision_tells_the_requests_of_its_step(release: Make) -> None:
-    state = baking(release)
+def test_a_decision_tells_the_requests_of_its_step() -> None:
+    state = baking()
     assert state.plan is not None
     assert decide(state.plan, state, Seen((window(errors=Tally(60)),)), 100.0).requests == 60
     assert decide(state.plan, state, Seen.unknown("no answer"), 100.0).requests is None

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from unittest.mock import Mock
 
 import pytest
 
 from rollout.controller.outbox import Outbox
 from rollout.core.errors import Conflict, RolloutError
-from rollout.core.plan import Plan
-from rollout.core.release import Release
 from rollout.core.state import Event, RolloutState
 from rollout.reason import Reason
-from tests.simulator.platform import MemoryJournal, MemoryNotify, World
+from tests.rollout.worlds import challenge, challenged, release, served
+from tests.simulator.platform import MemoryJournal, MemoryNotify
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 BOTH_FAIL = Reason("alarm", "v-b-5xx", "both fail")
 
 
-def challenge(world: World, release: Make, plan: Plan) -> None:
-    world.controller().release(release("b"), "pair-ab", plan)
-    world.controller().follow(40, poll=1)
-
-
-def test_two_controllers_that_end_a_rollout_together_tell_of_it_once(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_two_controllers_that_end_a_rollout_together_tell_of_it_once() -> None:
+    world = challenged()
     other, sending = world.controller(), MemoryNotify.send
 
     def meanwhile(notify: MemoryNotify, event: Event) -> None:
@@ -43,22 +33,19 @@ def test_two_controllers_that_end_a_rollout_together_tell_of_it_once(served: Wor
     assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
 
 
-def test_a_topic_that_refuses_the_news_stops_no_rollout(served: Worlds, release: Make, plan: Plan) -> None:
+def test_a_topic_that_refuses_the_news_stops_no_rollout() -> None:
     world = served()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryNotify, "send", Mock(side_effect=RolloutError("Publish: AuthorizationError")))
-        challenge(world, release, plan)
+        challenge(world)
         assert world.controller().follow(1200).champion == release("b")
     assert world.state.outbox[-1].kind == "promoted"  # it is told once the topic takes it
     world.controller().tick()
     assert world.state.outbox == ()
 
 
-def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_another() -> None:
+    world = challenged()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryNotify, "send", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -68,11 +55,8 @@ def test_what_a_controller_had_begun_to_send_when_it_was_killed_is_sent_by_anoth
     assert (kinds.count("rolling_back"), kinds.count("rolled_back"), world.state.outbox) == (1, 1, ())
 
 
-def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout() -> None:
+    world = challenged()
     box = Outbox(MemoryJournal(world), MemoryNotify(world), world.clock)
     before, trial = world.state, world.state.rollout_id
     for rollout_id in (trial, trial, "000000-older"):
@@ -81,11 +65,8 @@ def test_news_that_change_nothing_are_told_once_and_only_of_the_present_rollout(
     assert (world.state.phase, world.state.weights) == (before.phase, before.weights)
 
 
-def test_news_are_told_though_another_controller_writes_at_the_same_time(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served()
-    challenge(world, release, plan)
+def test_news_are_told_though_another_controller_writes_at_the_same_time() -> None:
+    world = challenged()
     journal = MemoryJournal(world)
     writing, refused = journal.write, list[str]()
 

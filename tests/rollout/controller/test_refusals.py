@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,13 +11,11 @@ from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard, Plan
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
+from tests.rollout.worlds import PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryRegistry, MemoryTraffic, World
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
 
@@ -68,7 +66,7 @@ def until(world: World, phase: Phase) -> None:
         world.clock.sleep(1)
 
 
-def baking(world: World, release: Make, plan: Plan) -> None:
+def baking(world: World, plan: Plan) -> None:
     """Put b on trial, and follow it until it has traffic."""
     world.controller().release(release("b"), "pair-ab", plan)
     until(world, Phase.BAKING)
@@ -76,11 +74,9 @@ def baking(world: World, release: Make, plan: Plan) -> None:
     assert world.live().shares()["v-b"] > 0
 
 
-def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     world.controller().follow(1200)
     throttled = world.controller(traffic=Throttled(world, 20))
     throttled.roll_back(ALARM, variant="v-b", at=world.clock.time())
@@ -88,14 +84,14 @@ def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back(
     assert (world.serving, world.approvals["arn:b"]) == ("solo-a", "Rejected")
 
 
-def test_throttled_calls_fail_no_trial(served: Worlds, release: Make, plan: Plan) -> None:
+def test_throttled_calls_fail_no_trial() -> None:
     world = served()
     throttled = world.controller(traffic=Throttled(world, 20))
-    throttled.release(release("b"), "pair-ab", plan)
+    throttled.release(release("b"), "pair-ab", PLAN)
     assert throttled.follow(1200).champion == release("b")
 
 
-def test_throttled_calls_leave_no_endpoint_astray(served: Worlds) -> None:
+def test_throttled_calls_leave_no_endpoint_astray() -> None:
     world = served()
     world.change("pair-ab", {"v-a": 1, "v-b": 1})
     throttled = world.controller(traffic=Throttled(world, 20))
@@ -105,35 +101,29 @@ def test_throttled_calls_leave_no_endpoint_astray(served: Worlds) -> None:
     assert world.live().config == "solo-a"
 
 
-def test_a_registry_that_fails_does_not_keep_the_traffic_from_going_back(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_registry_that_fails_does_not_keep_the_traffic_from_going_back() -> None:
     world = served()
-    baking(world, release, plan)
+    baking(world, PLAN)
     with pytest.raises(RolloutError, match="arn:b does not exist"):
         world.controller(registry=NoRegistry(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
 
 
-def test_a_throttled_journal_does_not_keep_the_traffic_from_going_back(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_throttled_journal_does_not_keep_the_traffic_from_going_back() -> None:
     world = served()
-    baking(world, release, plan)
+    baking(world, PLAN)
     with pytest.raises(Busy):
         world.controller(journal=BusyJournal(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
 
 
-def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic() -> None:
     world = served()
     world.broken.add("solo-a-large")
     large = replace(release("a"), config_name="solo-a-large")
-    guarded = replace(plan, guard=Guard("canary", 50, 60, ("alarm",)))
+    guarded = replace(PLAN, guard=Guard("canary", 50, 60, ("alarm",)))
     blind = Blind(world)
     world.controller(traffic=blind).release(large, None, guarded)
     state = world.controller(traffic=blind).follow(300)
@@ -142,7 +132,7 @@ def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic(
     assert (state.phase, world.live().config, shares(world)) == (Phase.IDLE, "solo-a", {"v-a": 100})
 
 
-def test_at_rest_a_champion_without_weight_gets_it_back(served: Worlds) -> None:
+def test_at_rest_a_champion_without_weight_gets_it_back() -> None:
     world = served()
     MemoryTraffic(world).set_weights({"v-a": 0})
     world.clock.sleep(10)
@@ -153,26 +143,22 @@ def test_at_rest_a_champion_without_weight_gets_it_back(served: Worlds) -> None:
     assert shares(world) == {"v-a": 100}
 
 
-def test_other_instances_do_not_prolong_the_time_in_which_an_alarm_takes_the_model_back(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_other_instances_do_not_prolong_the_time_in_which_an_alarm_takes_the_model_back() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     promoted = world.controller().follow(1200).promoted_at
-    world.clock.sleep(2 * plan.watch_seconds)
+    world.clock.sleep(2 * PLAN.watch_seconds)
     world.configs["solo-b-large"] = {"v-b": 1.0}
-    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan)
+    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, PLAN)
     assert world.controller().follow(60).promoted_at == promoted
     assert isinstance(world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time()), Ignored)
 
 
-def test_a_person_who_meant_a_challenger_does_not_take_back_the_champion_that_won(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
+def test_a_person_who_meant_a_challenger_does_not_take_back_the_champion_that_won() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     world.controller().follow(1200)
-    world.controller().release(release("c"), "pair-bc", plan)
+    world.controller().release(release("c"), "pair-bc", PLAN)
     world.controller().follow(20)
     world.controller().roll_back(ALARM, variant="v-c", at=world.clock.time())
     world.controller().follow(60)

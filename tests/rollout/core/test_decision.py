@@ -7,14 +7,9 @@ from hypothesis import strategies as st
 
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.release import Release
 from rollout.core.state import ON_TRIAL, Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
-
-
-def release(name: str) -> Release:
-    return Release(name, name, "sha256:x", "s3://x", "image", "x", "arn:x", "model", f"v-{name}", f"solo-{name}")
-
+from tests.rollout.worlds import release
 
 PLAN = Plan(steps=(Step(10, 30), Step(50, 60)), min_requests=50, window_seconds=10, max_seconds=1000)
 BAKING = RolloutState(

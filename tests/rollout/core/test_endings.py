@@ -11,24 +11,10 @@ from rollout.core.errors import RolloutError
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState, Verdict
 from rollout.reason import Reason
+from tests.rollout.worlds import release
 
 PERSON = Reason("person", "anna", "customers complain")
 ALARM = Reason("alarm", "5xx", "52% of 40 requests failed")
-
-
-def release(name: str) -> Release:
-    return Release(
-        id=name * 12,
-        recipe=name * 64,
-        package_digest=f"sha256:{name * 64}",
-        archive_uri=f"s3://bucket/{name}",
-        image_uri="image",
-        manifest_sha256=name * 64,
-        model_package_arn=f"arn:{name}",
-        model_name=f"m-{name}",
-        variant=f"v-{name}",
-        config_name=f"c-{name}",
-    )
 
 
 def ended(challenger: Release, outcome: str) -> RolloutState:

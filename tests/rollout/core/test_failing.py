@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from rollout.core.decision import Seen, decide
 from rollout.core.failing import FAILED, Counted, both_fail, clearly_worse
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
-from tests.rollout.conftest import make_release
+from tests.rollout.worlds import release, served
 from tests.simulator.platform import World
 
 TOLERATED = 0.05
@@ -25,13 +24,11 @@ PLAN = Plan(
 )
 ONE = replace(PLAN, steps=(Step(10, 30),), max_seconds=5000)
 BAKING = RolloutState(
-    "endpoint", rollout_id="1", phase=Phase.BAKING, champion=make_release("a"), challenger=make_release("b"), plan=ONE,
+    "endpoint", rollout_id="1", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=ONE,
     step=0, started_at=0.0, step_starts=(0.0,),
 )  # fmt: skip
 WELL, DOWN = ((180, 1), (20, 0)), ((180, 180), (20, 20))
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 Pair = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -51,7 +48,6 @@ def seen(*pairs: Pair) -> tuple[Window, ...]:
 def test_windows_in_which_both_fail_more_than_is_tolerated_do_not_count() -> None:
     windows = seen(WELL, DOWN, DOWN, WELL)
     found = both_fail(windows, TOLERATED)
-    assert found is not None
     assert found.others == (windows[0], windows[3])
     assert (found.challenger, found.champion) == (Counted(40, 40), Counted(360, 360))
     assert not found.lasts
@@ -79,7 +75,6 @@ def test_chance_makes_no_outage_of_a_few_failures() -> None:
 def test_an_outage_is_told_from_windows_with_few_requests_taken_together() -> None:
     well, down = ((5, 0), (2, 0)), ((5, 3), (2, 1))
     found = both_fail(seen(*[well] * 20, *[down] * 20, *[well] * 20), TOLERATED)
-    assert found is not None
     assert (found.windows, found.lasts) == (20, False)
 
 
@@ -87,7 +82,6 @@ def test_failing_a_little_more_than_is_tolerated_is_told_from_all_windows_togeth
     a_little = ((180, 16), (20, 2))
     assert both_fail(seen(a_little), TOLERATED) is None
     found = both_fail(seen(*[a_little] * 20), TOLERATED)
-    assert found is not None
     assert (found.others, found.lasts) == ((), True)
 
 
@@ -100,7 +94,6 @@ def test_a_challenger_that_mends_a_part_counts_also_where_each_window_has_few_re
 def test_it_lasts_while_the_champion_fails_and_nobody_asks_the_challenger() -> None:
     for newest, lasts in ((DOWN, True), (((180, 180), (0, 0)), True), (((180, 180), (20, 0)), False), (WELL, False)):
         found = both_fail(seen(WELL, DOWN, newest, ((0, 0), (0, 0))), TOLERATED)
-        assert found is not None
         assert found.lasts is lasts
 
 
@@ -199,7 +192,7 @@ def test_every_window_counts_or_is_of_the_outage(pairs: list[Pair], tolerated: f
 
 def follow(world: World, then: Callable[[World], None] = lambda _: None, **changes: Any) -> RolloutState:
     """A trial of b, with something that happens after its first minute."""
-    world.controller().release(make_release("b"), "pair-ab", replace(PLAN, **changes))
+    world.controller().release(release("b"), "pair-ab", replace(PLAN, **changes))
     world.controller().follow(60)
     then(world)
     return world.controller().follow(1500)
@@ -211,16 +204,15 @@ def fail(*names: str, share: float) -> Callable[[World], None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 1.0])
-def test_a_trial_in_an_outage_of_both_is_never_promoted(served: Worlds, share: float) -> None:
+def test_a_trial_in_an_outage_of_both_is_never_promoted(share: float) -> None:
     world = served()
     state = follow(world, fail("v-a", "v-b", share=share))
-    assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
     assert "both versions failed (5XX)" in state.verdict.reason.text
-    assert state.champion == make_release("a")
+    assert state.champion == release("a")
 
 
-def test_a_trial_goes_on_after_an_outage(served: Worlds) -> None:
+def test_a_trial_goes_on_after_an_outage() -> None:
     world = served()
 
     def outage(world: World) -> None:
@@ -229,10 +221,10 @@ def test_a_trial_goes_on_after_an_outage(served: Worlds) -> None:
         assert during.on_trial
         fail("v-a", "v-b", share=0.01)(world)
 
-    assert follow(world, outage).champion == make_release("b")
+    assert follow(world, outage).champion == release("b")
 
 
-def test_a_challenger_that_mends_a_champion_that_fails_is_promoted(served: Worlds) -> None:
+def test_a_challenger_that_mends_a_champion_that_fails_is_promoted() -> None:
     for share in (0.0, 0.4):
         world = served(error_rates={"v-a": 0.9, "v-b": share})
-        assert follow(world).champion == make_release("b")
+        assert follow(world).champion == release("b")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from rollout.core.errors import RolloutError
 from rollout.core.fault import at_fault
-from rollout.core.plan import Plan
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
+from tests.rollout.worlds import PLAN, challenge, challenged, release, served
 from tests.simulator.platform import World
 
-Make = Callable[[str], Release]
-Worlds = Callable[..., World]
 PING = "The primary container for production variant {} did not pass the ping health check."
 EXTRACT = 'Failed to extract model data archive for container "container_1" from URL: "{}". Please ensure that'
 PERSON = Reason("person", "ada", "ada skipped the trial: the champion's archive is lost")
@@ -23,14 +18,8 @@ PERSON = Reason("person", "ada", "ada skipped the trial: the champion's archive 
 
 def failed(world: World) -> RolloutState:
     """The state, which has a verdict of outcome `failed`."""
-    assert world.state.verdict is not None
     assert world.state.verdict.outcome == "failed"
     return world.state
-
-
-def challenge(world: World, target: Release, plan: Plan, pair: str | None = "pair-ab", seconds: float = 200) -> None:
-    world.controller().release(target, pair, plan, beside="solo-a")
-    world.controller().follow(seconds)
 
 
 @pytest.mark.parametrize(
@@ -47,108 +36,88 @@ def challenge(world: World, target: Release, plan: Plan, pair: str | None = "pai
         ("", None),
     ],
 )
-def test_the_release_that_the_platform_names_first_is_at_fault(words: str, whose: str | None, release: Make) -> None:
+def test_the_release_that_the_platform_names_first_is_at_fault(words: str, whose: str | None) -> None:
     found = at_fault(words, (release("b"), release("a")))
     assert (found.id if found else None) == whose
 
 
-def test_a_champion_that_cannot_start_again_is_named_and_the_challenger_may_be_released_again(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_a_champion_that_cannot_start_again_is_named_and_the_challenger_may_be_released_again() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     state = failed(world)
     assert (state.phase, state.champion, world.serving) == (Phase.IDLE, release("a"), "solo-a")
     assert (state.rejected, "arn:b" in world.approvals) == ({}, False)
-    assert state.verdict is not None
     assert state.verdict.reason.name == "v-a"
     assert "a new instance of the champion, a, does not come up" in state.verdict.reason.text
     assert "b was not tried and is not rejected" in state.verdict.reason.text
 
     world.unstartable.clear()  # somebody put the archive right
-    challenge(world, release("b"), plan, seconds=1000)
+    challenge(world, seconds=1000)
     assert world.state.champion == release("b")
 
 
-def test_a_failure_that_names_nobody_rejects_nobody(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served(broken={"pair-ab"})
-    challenge(world, release("b"), plan)
+def test_a_failure_that_names_nobody_rejects_nobody() -> None:
+    world = challenged(seconds=200, broken={"pair-ab"})
     state = failed(world)
     assert (state.rejected, "arn:b" in world.approvals) == ({}, False)
-    assert state.verdict is not None
     assert "does not tell whose instance failed: " in state.verdict.reason.text
     assert "no capacity" in state.verdict.reason.text
 
 
-def test_a_person_lets_a_release_past_a_champion_that_cannot_start_again(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_a_person_lets_a_release_past_a_champion_that_cannot_start_again() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     world.controller().skip_trial("b", PERSON)
     assert world.serving == "solo-a"  # nothing moves before the release
-    world.controller().release(release("b"), "pair-ab", plan, beside="solo-a")
-    world.controller().release(release("b"), "pair-ab", plan, beside="solo-a")  # the update was run twice
+    world.controller().release(release("b"), "pair-ab", PLAN, beside="solo-a")
+    world.controller().release(release("b"), "pair-ab", PLAN, beside="solo-a")  # the update was run twice
     state = world.controller().follow(100)
     assert (state.champion, state.previous, world.serving) == (release("b"), release("a"), "solo-b")
     assert (world.approvals["arn:b"], state.skip_trial) == ("Approved", None)
-    assert state.verdict is not None
     assert (state.verdict.outcome, state.verdict.reason) == ("promoted", PERSON)
 
 
-def test_a_release_that_skips_its_trial_and_does_not_come_up_is_rejected_and_the_champion_serves_on(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_a_release_that_skips_its_trial_and_does_not_come_up_is_rejected_and_the_champion_serves_on() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     world.controller().skip_trial("b-recipe", PERSON)
     world.unstartable.add("v-b")
-    challenge(world, release("b"), plan)
+    challenge(world, seconds=200)
     assert (world.serving, world.state.champion, "b" in world.state.rejected) == ("solo-a", release("a"), True)
     assert world.approvals["arn:b"] == "Rejected"
 
 
-def test_leave_to_skip_a_trial_is_used_up_by_the_next_rollout_whosever_it_is(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_leave_to_skip_a_trial_is_used_up_by_the_next_rollout_whosever_it_is() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     world.controller().skip_trial("b", PERSON)
-    challenge(world, release("c"), plan, "pair-ac")
-    challenge(world, release("b"), plan)
+    challenge(world, "c", seconds=200)
+    challenge(world, seconds=200)
     failed(world)
     assert (world.serving, world.state.skip_trial) == ("solo-a", None)
 
 
-def test_only_a_release_that_was_not_tried_may_skip_its_trial(served: Worlds, release: Make, plan: Plan) -> None:
+def test_only_a_release_that_was_not_tried_may_skip_its_trial() -> None:
     world = served()
     with pytest.raises(RolloutError, match="b cannot skip its trial: only a release that failed to come up through no"):
         world.controller().skip_trial("b", PERSON)
     world.unstartable.add("v-a")
-    challenge(world, release("b"), plan)
+    challenge(world, seconds=200)
     with pytest.raises(RolloutError, match="c cannot skip its trial: the one that was not tried is b"):
         world.controller().skip_trial("c", PERSON)
     world.unstartable = {"v-b"}
-    challenge(world, release("b"), plan)
+    challenge(world, seconds=200)
     with pytest.raises(RolloutError, match="the last verdict is: b rolled back"):
         world.controller().skip_trial("b", PERSON)
     assert world.state.skip_trial is None
 
 
-def test_leave_to_skip_a_trial_does_not_outlive_the_champion_that_it_was_given_beside(
-    served: Worlds, release: Make, plan: Plan
-) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_leave_to_skip_a_trial_does_not_outlive_the_champion_that_it_was_given_beside() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     world.controller().skip_trial("b", PERSON)
     with pytest.raises(RolloutError, match="the champion is now a"):
-        world.controller().release(release("b"), "pair-cb", plan, beside="solo-c")
+        world.controller().release(release("b"), "pair-cb", PLAN, beside="solo-c")
     assert world.serving == "solo-a"
 
 
-def test_a_state_in_which_a_trial_may_be_skipped_survives_json(served: Worlds, release: Make, plan: Plan) -> None:
-    world = served(unstartable={"v-a"})
-    challenge(world, release("b"), plan)
+def test_a_state_in_which_a_trial_may_be_skipped_survives_json() -> None:
+    world = challenged(seconds=200, unstartable={"v-a"})
     state = world.controller().skip_trial("b", PERSON)
     assert RolloutState.from_json(state.to_json()) == state
     with pytest.raises(ValueError, match="skip_trial"):

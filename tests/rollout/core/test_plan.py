@@ -72,7 +72,6 @@ def test_a_plan_survives_json() -> None:
 
 def test_no_more_requests_are_waited_for_than_are_replayed() -> None:
     plan = Plan.from_dict({**GOOD, "replay": {"requests": 5}})  # as an older journal may have it
-    assert plan.replay is not None
     assert (plan.replay.least, plan.replay.waits(4), plan.replay.waits(5)) == (5, True, False)
 
 

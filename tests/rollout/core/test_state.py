@@ -1,23 +1,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
-from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import HISTORY, RolloutState, StateError, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from tests.simulator.platform import World
+from tests.rollout.worlds import PLAN, release, served
 
 
-def test_every_state_of_a_rollout_survives_json(
-    served: Callable[..., World], release: Callable[[str], Release], plan: Plan
-) -> None:
+def test_every_state_of_a_rollout_survives_json() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     states = [world.state]
     world.controller().follow(900, progress=lambda seen: states.append(seen.state))
     world.controller().roll_back(Reason("person", "ada", "enough"))
@@ -39,7 +35,7 @@ def test_what_is_no_state_is_refused_with_its_text(text: str) -> None:
         RolloutState.from_json(text)
 
 
-def test_a_release_without_a_name_is_refused_by_field(release: Callable[[str], Release]) -> None:
+def test_a_release_without_a_name_is_refused_by_field() -> None:
     value = release("a").as_dict()
     with pytest.raises(ValueError, match=r"release\.variant: got ''"):
         Release.from_dict({**value, "variant": ""})
@@ -56,14 +52,12 @@ def test_history_keeps_its_tail_only() -> None:
     assert state.history[-1].release == str(HISTORY + 4)
 
 
-def test_releases_and_configs_list_all_that_a_rollback_would_need(
-    served: Callable[..., World], release: Callable[[str], Release], plan: Plan
-) -> None:
+def test_releases_and_configs_list_all_that_a_rollback_would_need() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     world.controller().follow(900)
-    world.controller().release(release("c"), "pair-bc", plan)
-    world.controller().release(release("d"), "pair-bd", plan)
+    world.controller().release(release("c"), "pair-bc", PLAN)
+    world.controller().release(release("d"), "pair-bd", PLAN)
     state = world.state
     assert [item.id for item in state.releases()] == ["b", "d", "a", "c"]
     assert state.configs() == ("solo-b", "solo-d", "solo-a", "solo-c", "pair-bd", "pair-bc")

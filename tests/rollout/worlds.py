@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -14,7 +11,8 @@ from tests.simulator.platform import World
 PLAN = Plan(steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=1200)
 
 
-def make_release(name: str) -> Release:
+def release(name: str) -> Release:
+    """A release by its short name."""
     return Release(
         id=name,
         recipe=f"{name}-recipe",
@@ -29,7 +27,8 @@ def make_release(name: str) -> Release:
     )
 
 
-def make_world(**changes: Any) -> World:
+def fresh(**changes: Any) -> World:
+    """A world where nothing was ever released; the endpoint serves release a's own config."""
     configs = {f"solo-{name}": {f"v-{name}": 1.0} for name in "abcd"}
     configs |= {f"pair-{x}{y}": {f"v-{x}": 1.0, f"v-{y}": 0.0} for x in "abcd" for y in "abcd" if x != y}
     configs["solo-a-large"] = {"v-a": 1.0}
@@ -38,30 +37,21 @@ def make_world(**changes: Any) -> World:
     return World(**{**values, **changes})
 
 
-@pytest.fixture
-def plan() -> Plan:
-    return PLAN
+def served(**changes: Any) -> World:
+    """A world where release a is champion."""
+    world = fresh(**changes)
+    world.controller().release(release("a"), None, PLAN)
+    return world
 
 
-@pytest.fixture
-def release() -> Callable[[str], Release]:
-    """Makes a release by its short name."""
-    return make_release
+def challenge(world: World, name: str = "b", *, plan: Plan = PLAN, seconds: float = 40) -> None:
+    """Put a release on trial beside a, and follow it for a while."""
+    world.controller().release(release(name), f"pair-a{name}", plan, beside="solo-a")
+    world.controller().follow(seconds, poll=1)
 
 
-@pytest.fixture
-def fresh() -> Callable[..., World]:
-    """Makes a world where nothing was ever released; the endpoint serves release a's own config."""
-    return make_world
-
-
-@pytest.fixture
-def served() -> Callable[..., World]:
-    """Makes a world where release a is champion."""
-
-    def make(**changes: Any) -> World:
-        world = make_world(**changes)
-        world.controller().release(make_release("a"), None, PLAN)
-        return world
-
-    return make
+def challenged(*, plan: Plan = PLAN, seconds: float = 40, **changes: Any) -> World:
+    """A world where release b is, or was, on trial beside a."""
+    world = served(**changes)
+    challenge(world, plan=plan, seconds=seconds)
+    return world
