@@ -3,6 +3,8 @@
     record.phase                        # Phase.TRAINING
     standing(record, rejected, champion)    # the retrained window that counts, or None
 
+Its sentences are made here, from the fields, and read by people alone: no program takes one apart.
+
 Days are those of the requests, `YYYY-MM-DD`: of a replay the days that it tells, else today's. A record written by a
 newer version is read; what is unknown in it is left out.
 """
@@ -15,13 +17,31 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
-from retraining import words
-
 Kind = Literal["drift", "concept", "schedule", "person"]
 _STARTS = 32
 _ACCEPTED = 5
 _HISTORY = 50
 _T = TypeVar("_T")
+_OBSTACLES = {
+    "nothing_serves": "nothing serves that could be trained anew",
+    "on_trial": "{release} is on trial",
+    "cool_down": "the last one was begun {days:.0f} days before, and {cool_down_days:.0f} must pass",
+    "budget": "{begun:.0f} were begun within a week, which is all that is allowed",
+}
+_WHAT = {
+    "asked": "retraining waits for a person",
+    "approved": "retraining approved",
+    "declined": "retraining declined",
+    "candidate declined": "candidate {0.release} declined",
+    "started": "training {0.job} on data to {0.through}",
+    "candidate": "{0.release}, trained on data to {0.through}, waits for its release",
+    "kept": "the champion stays, {0.job} gave no candidate",
+    "overtaken": "{0.job} gave no candidate",
+    "failed": "{0.job} failed",
+    "stopped": "{0.job} is stopped, the champion stays",
+    "forgotten": "retrained windows forgotten, the config's counts again",
+}
+"""What happened, in a line without the reason."""
 
 
 class Phase(Enum):
@@ -55,7 +75,12 @@ class Trigger:
     @property
     def why(self) -> str:
         """The same in a sentence."""
-        return words.asked_for(self.said, self.alarm, self.since, self.numbers)
+        if self.since:
+            days, every = self.numbers["days"], self.numbers["every_days"]
+            return f"{days:.0f} days since {self.since}, by schedule after {every:.0f}"
+        evidence = self.numbers.get("evidence")
+        said = self.said if evidence is None else f"evidence {evidence:.4g}, 1 is enough"
+        return f"{self.alarm} rang: {said}" if self.alarm else said
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,7 @@ class Obstacle:
     @property
     def text(self) -> str:
         """The same in a sentence."""
-        return words.obstacle(self.kind, self.release, self.numbers)
+        return _OBSTACLES[self.kind].format(release=self.release, **self.numbers)
 
 
 @dataclass(frozen=True)
@@ -88,7 +113,7 @@ class Held:
     @property
     def text(self) -> str:
         """The same in a sentence."""
-        return words.held(self.trigger.why, self.obstacle.text)
+        return f"{self.trigger.why}: not begun, as {self.obstacle.text}"
 
 
 @dataclass(frozen=True)
@@ -147,13 +172,20 @@ class Entry:
     @property
     def what(self) -> str:
         """What happened, in a line."""
-        return words.what(self.kind, self.job, self.release, self.through, self.serves)
+        kind = self.kind
+        if kind == "kept" and self.serves is not None:
+            kind = "overtaken"
+        if kind == "declined" and self.release:
+            kind = "candidate declined"
+        return _WHAT[kind].format(self)
 
     @property
     def why(self) -> str:
         """Why, in a sentence."""
+        if self.serves is not None and self.kind == "failed":
+            return f"it was never created, and {self.champion} serves no more"
         if self.serves is not None:
-            return words.overtaken(self.kind, self.champion, self.serves)
+            return f"it was held against {self.champion}, and {self.serves or 'nothing'} serves by now"
         return self.trigger.why if self.trigger else self.said
 
     @property

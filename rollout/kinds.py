@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a reason says. `rollout.words` has the sentence of each."""
+    """What a reason says. `rollout.reason` has the sentence of each."""
 
     SAID = "said"  # the words of whoever decided, and no more
 

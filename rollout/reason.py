@@ -1,15 +1,23 @@
-"""Why a rollout goes forward or back: who says so, and on what grounds."""
+"""Why a rollout goes forward or back: who says so, and on what grounds.
+
+    reason.text         # "errors worse by more than 2.00%: 52.00% of 40 requests failed, ..."
+
+The sentence is made here, from the fields, and read by people alone. No program takes it apart: what it needs of it is
+a field of the reason.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from rollout import words
 from rollout.kinds import Kind
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
+
+_MOST = 1e6  # more observations lacking than this are a guess without worth
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,16 @@ class Reason:
     @property
     def text(self) -> str:
         """One sentence for a person."""
-        return words.reason(self)
+        return "; ".join(_clauses(self))
+
+    def brief(self, width: int) -> str:
+        """As much of the sentence as a line holds, and always its last clause, which has the evidence."""
+        parts = _clauses(self)
+        whole, last = "; ".join(parts), parts[-1]
+        if len(whole) <= width or len(parts) == 1 or len(last) > width * 2 // 3:
+            return textwrap.shorten(whole, width, placeholder=" ...")
+        head = textwrap.shorten("; ".join(parts[:-1]), width - len(last) - 1, placeholder=" ...")
+        return f"{head} {last}"
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, and the sentence beside them, as plain JSON values."""
@@ -49,3 +66,250 @@ class Reason:
         beside = cls.from_dict(value["beside"]) if value["beside"] else None
         parts: dict[str, Any] = {name: value[name] for name in ("source", "name", "said", "numbers", "facts")}
         return cls(**parts, kind=Kind(value["kind"]), beside=beside)
+
+
+def _clauses(given: Reason) -> list[str]:
+    """The sentence of a reason in its parts, the evidence last."""
+    made = _SENTENCES[given.kind]
+    first, *rest = [_filled(made, given)] if isinstance(made, str) else made(given)
+    parts = [f"{_before(given)}{first}", *rest]
+    if "outage_windows" in given.numbers and given.kind is not Kind.BOTH_FAIL:
+        parts[-1] += f". Not counted is an outage: {_outage(given.numbers)}"
+    told_with = given.beside if given.kind not in _RESTS_ON else None
+    return [*parts, *_clauses(told_with)] if told_with is not None else parts
+
+
+def _filled(template: str, given: Reason) -> str:
+    return template.format(name=given.name, said=given.said, **given.numbers, **given.facts)
+
+
+def _before(given: Reason) -> str:
+    """What the whole trial's answer adds to that of the metric which decides it."""
+    metrics, better = given.numbers.get("metrics"), given.facts.get("better")
+    if better is not None:
+        evidence = f"evidence for better {_of(given.numbers, 'better')}"
+        if not better:
+            return f"not yet known: {given.name} better, {evidence}; "
+        others = ", nothing worse by more than its margin" if metrics is not None and metrics > 1 else ""
+        return f"{given.name} better{others}: {evidence}; "
+    return f"none of {metrics:.0f} metrics worse; the least certain: " if metrics is not None and metrics > 1 else ""
+
+
+def _on_metric(given: Reason) -> list[str]:
+    numbers, name = given.numbers, given.name
+    by, seen = _seen(given)
+    alone = " in this step alone" if given.facts.get("this_step") else ""
+    if given.kind is Kind.NOT_YET_KNOWN:
+        evidence = f"evidence for worse {_of(numbers, 'worse')}, for not worse {_of(numbers, 'not_worse')}{alone}"
+        return [f"not yet known: {name}: {seen}", *_lacking(given), evidence]
+    answer = "worse" if given.kind is Kind.WORSE else "not worse"
+    evidence = _of(numbers, given.kind.value) + (alone if given.kind is Kind.NOT_WORSE else "")
+    return [f"{name} {answer} by more than {by}: {seen}", f"evidence {evidence}"]
+
+
+def _seen(given: Reason) -> tuple[str, str]:
+    """The margin, and what was seen of both versions."""
+    numbers, name = given.numbers, given.name
+    margin, n0, n1 = numbers["margin"], numbers["champion_count"], numbers["challenger_count"]
+    match given.facts["metric_kind"]:
+        case "quantile":
+            by, one, other = f"{margin:.0%}", numbers["challenger_slower"], numbers["champion_slower"]
+            longer = f"{1 + margin:g} times " if margin else ""
+            seen = f"{one:.2%} of {n1:.0f} took over {longer}the pivot, of the champion's {n0:.0f} {other:.2%} over it"
+        case "mean":
+            by, one, other = f"{margin:.4g}", numbers["challenger_mean"], numbers["champion_mean"]
+            seen = f"mean {one:.4g} of {n1:.0f}, of the champion's {n0:.0f} {other:.4g}"
+        case _:
+            by, one, other = f"{margin:.2%}", numbers["challenger_rate"], numbers["champion_rate"]
+            failed = f"of {n1:.0f} requests failed" if name == "errors" else f"of {n1:.0f}"
+            seen = f"{one:.2%} {failed}, of the champion's {n0:.0f} {other:.2%}"
+    return by, seen + (" (in the whole trial)" if given.facts.get("this_step") else "")
+
+
+def _of(numbers: Mapping[str, float], answer: str) -> str:
+    return f"{numbers[f'evidence_{answer}']:.3g} of {numbers[f'evidence_needed_{answer}']:.3g}"
+
+
+def _lacking(given: Reason) -> list[str]:
+    more = given.numbers.get("lacking", 0.0)
+    if not 0 < more < _MOST:
+        return []
+    things = "requests" if given.name == "errors" or given.facts["metric_kind"] == "quantile" else "observations"
+    return [f"about {float(f'{more:.1g}'):.0f} more {things} are needed"]
+
+
+def _no_data(given: Reason) -> list[str]:
+    missing = [who for who in ("champion", "challenger") if not given.numbers[f"{who}_count"]]
+    name = f"not yet known: {given.name}"
+    if len(missing) == 2 and given.facts["metric_kind"] == "quantile":
+        known = f"known after {given.numbers['requests_to_cut']:.0f} of its requests within an hour"
+        return [f"{name}: waits for the champion's quantile to compare with, {known}"]
+    of = "either version" if len(missing) == 2 else f"the {missing[0]}"
+    return [f"{name}: no data of {of} (looked for in {_place(given.facts)})"]
+
+
+def _out_of_range(given: Reason) -> list[str]:
+    numbers, facts = given.numbers, given.facts
+    first: Mapping[str, Any] = facts["first"]
+    which = "sum" if "sum" in first else "mean"
+    values = f"the {first['version']}'s {which} of {first['count']} values is {first[which]}"
+    if "squares" in first:
+        where = f" (metric {facts['stored_as']}Squared)" if which == "mean" and facts["stored_as"] else ""
+        values += f", of their squares{where} {first['squares']}"
+    allowed = f"its values are to lie within {numbers['low']:g} to {numbers['high']:g}"
+    many = f"windows like this: {numbers['windows_out_of_range']:.0f}"
+    return [f"not known: {given.name}: {values}, but {allowed} ({many}; looked for in {_place(facts)})"]
+
+
+def _place(facts: Mapping[str, Any]) -> str:
+    return (
+        f"metric {facts['stored_as']} in {facts['namespace']}" if facts["stored_as"] else "the platform's own metrics"
+    )
+
+
+def _counted(numbers: Mapping[str, float], bad: str, requests: str) -> str:
+    """How many of a version's requests were bad."""
+    of = numbers[requests]
+    return f"{numbers[bad]:.0f} of {of:.0f} ({numbers[bad] / of if of else 0:.1%})"
+
+
+def _outage(numbers: Mapping[str, float]) -> str:
+    challenger = _counted(numbers, "outage_challenger_failed", "outage_challenger_requests")
+    champion = _counted(numbers, "outage_champion_failed", "outage_champion_requests")
+    return (
+        f"in {numbers['outage_windows']:.0f} of {numbers['windows']:.0f} windows both versions failed (5XX) more than "
+        f"the tolerated {numbers['tolerated']:.1%}: {challenger} requests of the challenger, {champion} of the champion"
+    )
+
+
+def _both_fail(given: Reason) -> list[str]:
+    outage = _outage(given.numbers)
+    return [f"not yet known, as both versions fail: {outage}. The challenger is not moved on while that lasts"]
+
+
+def _shared_outage(given: Reason) -> list[str]:
+    numbers, facts = given.numbers, given.facts
+    bad = {"errors": "failed (5XX)", "latency": "were slow"}.get(facts["measure"], "were bad")
+    challenger = _counted(numbers, "challenger_bad", "challenger_requests")
+    champion = _counted(numbers, "champion_bad", "champion_requests")
+    return [
+        f"alarm {given.name} rings, and the champion fails alike. In the same periods {bad}: {challenger} requests of "
+        f"the challenger {facts['challenger']}, {champion} of the champion {facts['champion']}; tolerated are "
+        f"{numbers['tolerated']:.1%}"
+    ]
+
+
+def _starting(given: Reason) -> list[str]:
+    then = f", and for {_REPLAY_FIRST}" if given.facts.get("replay_ahead") else ""
+    return [f"waiting for the challenger's instances to start{then}"]
+
+
+def _replayed(given: Reason) -> list[str]:
+    numbers = given.numbers
+    whys: Mapping[str, int] = given.facts.get("unreadable", {})
+    why = ", ".join(f"{count} times {why}" for why, count in whys.items())
+    passed_over = f" ({sum(whys.values())} captured records cannot be read: {why})" if whys else ""
+    if not numbers["requests"]:
+        return [f"no captured requests to replay{passed_over}"]
+    ratio = f", median latency {numbers['latency_ratio']:.2f} times" if "latency_ratio" in numbers else ""
+    found = f"{numbers['errors']:.0f} errors, {numbers['changed']:.0f} other decisions"
+    return [f"{numbers['requests']:.0f} captured requests replayed: {found}{ratio}{passed_over}"]
+
+
+def _replay_unchecked(given: Reason) -> list[str]:
+    needed = "only {requests:.0f} captured requests were there to replay, at least {min_requests:.0f} are needed"
+    then = "on_too_few: pass lets it through" if given.facts["on_too_few"] == "pass" else "it waits for more"
+    return [_filled(f"the replay gate could not be checked: {needed} (replay.min_requests)", given), then]
+
+
+def _replay_share(got: str) -> Callable[[Reason], list[str]]:
+    def told(given: Reason) -> list[str]:
+        shown = ": {example}" if given.facts.get("example") else ""
+        template = "{value:.1%} of {requests:.0f} replayed requests got " + got + ", allowed are {bound:.1%}"
+        return [_filled(template + shown, given)]
+
+    return told
+
+
+def _alarm(given: Reason) -> list[str]:
+    value, threshold = given.numbers.get("value"), given.numbers.get("threshold")
+    known = f"value {value:.4g}" if value is not None else given.said or "no reason given"
+    more = f", threshold {threshold:.4g}" if value is not None and threshold is not None else ""
+    return [f"alarm {given.name}: {known}{more}"]
+
+
+def _resting(given: Reason) -> list[str]:
+    """A sentence that ends with another: its last clause stays the last."""
+    first, *rest = _clauses(given.beside) if given.beside is not None else ["nothing is known"]
+    return [f"{_filled(_RESTS_ON[given.kind], given)}: {first}", *rest]
+
+
+_REPLAY_FIRST = "captured requests to be replayed to the challenger, before it gets live traffic"
+_NOT_TRIED = (
+    ": {said}. Release {release} was not tried and is not rejected: put right what failed and release it again, or let "
+    "it take over without a trial (skip-trial {release})"
+)
+_RESTS_ON = {
+    Kind.NO_VERDICT: "no verdict within {max_seconds:.0f} s",
+    Kind.NO_LIVE_TRAFFIC: "the challenger never got live traffic",
+}
+"""These sentences have that of `beside` in them."""
+_SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
+    Kind.SAID: lambda given: [given.said],
+    Kind.WORSE: _on_metric,
+    Kind.NOT_WORSE: _on_metric,
+    Kind.NOT_YET_KNOWN: _on_metric,
+    Kind.NO_DATA: _no_data,
+    Kind.OUT_OF_RANGE: _out_of_range,
+    Kind.BOTH_FAIL: _both_fail,
+    Kind.NONE_PROVES: "no metric is to be proven, so none can promote",
+    Kind.NONE_CAN_BE_BETTER: "no metric can be shown better: of a quantile with a margin only `not worse` can be shown",
+    Kind.METRICS_UNREACHABLE: lambda given: [f"the metrics are unreachable: {given.said or 'no answer'}"],
+    Kind.NOT_ON_TRIAL: "nothing is on trial ({phase})",
+    Kind.STARTING: _starting,
+    Kind.AWAITS_REPLAY: f"waiting for {_REPLAY_FIRST}",
+    Kind.UNCONFIRMED: "waiting for the endpoint to confirm the weights",
+    Kind.BAKING: "baked {baked_seconds:.0f} s of {bake_seconds:.0f} s",
+    Kind.FEW_REQUESTS: (
+        "too little traffic: the challenger answered {requests:.0f} of at least {min_requests:.0f} requests in this "
+        "step"
+    ),
+    Kind.AWAITS_APPROVAL: "step {step:.0f} is passed and waits for an approval",
+    Kind.AWAITS_PERSON: "held until a person decides",
+    Kind.READY: "the endpoint is ready",
+    Kind.BAKED: "no alarm in {bake_seconds:.0f} s at 100%",
+    Kind.STEP_APPROVED: "step {step:.0f} was approved",
+    **dict.fromkeys(_RESTS_ON, _resting),
+    Kind.NEVER_REPLAYED: "the challenger never got traffic: captured requests could not be replayed to it",
+    Kind.NEVER_READY: "the challenger never got traffic: the endpoint was not ready for it",
+    Kind.NEVER_CONFIRMED: "the endpoint did not confirm that the challenger serves everything",
+    Kind.REPLAYED: _replayed,
+    Kind.REPLAY_UNCHECKED: _replay_unchecked,
+    Kind.REPLAY_ERRORS: _replay_share("an error or another schema"),
+    Kind.REPLAY_CHANGED: _replay_share("another decision"),
+    Kind.REPLAY_LATENCY: (
+        "the median latency of {requests:.0f} replayed requests is {value:.2f} times the champion's, allowed is "
+        "{bound:g} times"
+    ),
+    Kind.RELEASE_DOWN: "release {release} does not come up: {said}",
+    Kind.CHAMPION_DOWN: (
+        "a new instance of the champion, {champion}, does not come up, so nothing can be tried beside it" + _NOT_TRIED
+    ),
+    Kind.ENDPOINT_DOWN: (
+        "the endpoint does not come up, and its reason does not tell whose instance failed" + _NOT_TRIED
+    ),
+    Kind.MOVE_DOWN: "the champion, {champion}, does not come up on its other instances: {said}",
+    Kind.PREVIOUS_DOWN: "the previous champion, {previous}, does not come up: {said}",
+    Kind.FIRST: "the first release serves at once",
+    Kind.MOVED: "the champion serves from another endpoint config",
+    Kind.WANTED_AGAIN: "release {champion}, the champion, is wanted again",
+    Kind.REPLACED: "release {release} is wanted instead",
+    Kind.MOVES_ALONE: "the champion, {champion}, is wanted alone, on other instances",
+    Kind.OTHER_INSTANCES: "it is tried again on other instances",
+    Kind.OTHER_SETTINGS: "it is tried again with other settings",
+    Kind.ALARM: _alarm,
+    Kind.SHARED_OUTAGE: _shared_outage,
+    Kind.TAKEN_BACK: "asked for by {name}: {said}",
+    Kind.APPROVED: lambda given: [f"{given.name}: {given.said}" if given.said else f"by {given.name}"],
+    Kind.TRIAL_SKIPPED: "{name} skipped the trial: {said}",
+}

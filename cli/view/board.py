@@ -14,7 +14,6 @@ from cli.view.render import approve_line
 from cli.view.snapshot import Happened, Snapshot, VariantView
 from cli.view.timeline import brief, brief_verdict, changes
 from cli.view.trial import Evidence, Proof, Trial
-from rollout import words
 from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
 from rollout.reason import Reason
@@ -256,4 +255,4 @@ def _waits(trial: Trial, width: int) -> str:
     if trial.reason is None or trial.lacks is None:
         return brief(trial.waits_for, width)
     before = waiting(trial.lacks)
-    return before + words.brief(Reason.from_dict(trial.reason), width - len(before))
+    return before + Reason.from_dict(trial.reason).brief(width - len(before))

@@ -16,8 +16,9 @@ from cli.view.trial import Evidence, Trial, evidence_of, replay_bounds, trial
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
+from rollout.core.event import Event
 from rollout.core.replay import outcome as replay_outcome
-from rollout.core.state import Event, Outcome, Phase, RolloutState, Verdict
+from rollout.core.state import Outcome, Phase, RolloutState, Verdict
 from rollout.reason import Reason
 
 _BEGIN = ("preparing", "moving")

@@ -14,7 +14,7 @@ from cli.view.snapshot import Snapshot
 from cli.view.trial import Evidence
 from rollout.controller.notice import release_of
 from rollout.core.catalogue import KNOWN
-from rollout.words import latency
+from rollout.core.event import latency
 
 
 def told(story: Story, seen: Snapshot) -> RenderableType:

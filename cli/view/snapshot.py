@@ -19,8 +19,9 @@ from cli.view.trial import Trial, trial
 from monitoring.alarms.alarm import Said
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
+from rollout.core.event import Event
 from rollout.core.release import release_id
-from rollout.core.state import Event, RolloutState, Verdict
+from rollout.core.state import RolloutState, Verdict
 
 _METRIC = "metric."  # how platforms.aws.registry names a metric among a package's properties
 

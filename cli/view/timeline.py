@@ -12,7 +12,6 @@ from typing import Any
 from cli.errors import OperatorError
 from cli.target import Target
 from cli.view.snapshot import Snapshot, take
-from rollout import words
 from rollout.reason import Reason
 
 _LINE = 110
@@ -101,7 +100,7 @@ def brief(text: str, width: int = _LINE) -> str:
 
 def brief_verdict(verdict: Mapping[str, Any], width: int = _LINE) -> str:
     """As much of a verdict's reason as a line holds, and always the evidence; `explain` has the whole."""
-    return words.brief(Reason.from_dict(verdict["reason"]), width)
+    return Reason.from_dict(verdict["reason"]).brief(width)
 
 
 def _weights(seen: Snapshot) -> str:

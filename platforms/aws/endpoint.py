@@ -18,9 +18,9 @@ from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.controller import Controller
 from rollout.controller.notice import notice
 from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.event import Event
 from rollout.core.live import Approval, Live, Status, Variant
 from rollout.core.plan import Guard
-from rollout.core.state import Event
 
 _READY = frozenset({"InService"})
 _FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})

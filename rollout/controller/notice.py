@@ -17,7 +17,8 @@ from typing import Any, Literal, get_args
 
 from rollout.controller.commands import PLAIN, Commands
 from rollout.core.decision import REQUESTS, Decision
-from rollout.core.state import Event, Outcome, Phase
+from rollout.core.event import Event
+from rollout.core.state import Outcome, Phase
 from rollout.kinds import Kind
 
 Lack = Literal["requests", "labels"]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from rollout.controller.ports import Clock, Journal, Notify
 from rollout.core.errors import Conflict, RolloutError
-from rollout.core.state import Event, RolloutState
+from rollout.core.event import Event
+from rollout.core.state import RolloutState
 from rollout.reason import Reason
 
 CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it

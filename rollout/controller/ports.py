@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from rollout.core.event import Event
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
-from rollout.core.state import Event, Pivot, Replayed, RolloutState
+from rollout.core.state import Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
 
 if TYPE_CHECKING:  # what reads the journal alone needs no judge

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from rollout import words
+from rollout.core.event import Event
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.reason import Reason
@@ -77,48 +77,6 @@ class Verdict:
         """Read back what `dataclasses.asdict` wrote."""
         evidence = tuple(Reason.from_dict(item) for item in value["evidence"])
         parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]), "evidence": evidence}
-        return cls(**parts)
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, for the history and for notifications.
-
-    Attributes:
-        at: When, in epoch seconds.
-        rollout_id: Of which rollout.
-        kind: One of the phases' and verdicts' names, or another that `rollout.words` has a sentence for.
-        release: The id of the release that it is about; empty when it is about none.
-        champion: The id of the release that serves, or will, where that matters.
-        reason: Why; None where there is nothing to say.
-        numbers: Further numbers: `step`, from 1; `percent` and `copies` of the requests; `seconds` more; a metric's
-            pivot.
-        weights: The percent of traffic per variant that was asked for then.
-    """
-
-    at: float
-    rollout_id: str
-    kind: str
-    release: str = ""
-    champion: str = ""
-    reason: Reason | None = None
-    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
-    weights: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def what(self) -> str:
-        """What happened, in a line for a person."""
-        return words.what(self)
-
-    @property
-    def text(self) -> str:
-        """What happened and why, in one sentence for a person."""
-        return words.happened(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Event:
-        """Read back what `dataclasses.asdict` wrote."""
-        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]) if value["reason"] else None}
         return cls(**parts)
 
 

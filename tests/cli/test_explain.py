@@ -14,13 +14,13 @@ from rich.console import Console
 from cli.errors import OperatorError
 from cli.view.explain import Story, explain
 from cli.view.narrate import told
+from rollout.core.event import latency
 from rollout.core.plan import ReplayGate, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, Replayed
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from rollout.words import latency
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look
 from tests.simulator.platform import World

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from inspect import getmembers, isfunction
 from typing import Any
 
 import pytest
@@ -22,14 +21,14 @@ from monitoring.alarms.alike import Numbers
 from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import respond
 from retraining import decision
-from retraining import words as of_retraining
 from retraining.notice import message
-from retraining.record import Record, Trigger
+from retraining.record import Entry, Held, Obstacle, Record, Trigger
 from retraining.rules import Rules
-from rollout import words as of_rollouts
+from rollout import reason
 from rollout.controller.commands import PLAIN
 from rollout.controller.notice import notice
 from rollout.controller.outbox import Outbox
+from rollout.core.event import Event
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.state import Replayed
@@ -234,14 +233,11 @@ def fresh() -> World:
 def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets every maker of sentences say nothing that anybody could read."""
 
-    def nonsense(*_: Any, **__: Any) -> str:
-        return "?"
-
     def reword() -> None:
-        for module in (of_rollouts, of_retraining):
-            for name, made in getmembers(module, isfunction):
-                if made.__module__ == module.__name__ and not name.startswith("_"):
-                    monkeypatch.setattr(module, name, nonsense)
+        for made in (Reason, Event, Trigger, Obstacle, Held, Entry):
+            for name in {"text", "what", "why"} & vars(made).keys():
+                monkeypatch.setattr(made, name, property(lambda _: "?"))
+        monkeypatch.setattr(Reason, "brief", lambda *_: "?")
         for table in (trial._GOES_ON, explain._DECIDERS):
             for name in table:
                 monkeypatch.setitem(table, name, "?")
@@ -289,4 +285,4 @@ def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_retr
 
 
 def test_every_kind_of_reason_has_a_sentence() -> None:
-    assert set(of_rollouts._CLAUSES) == set(Kind)
+    assert set(reason._SENTENCES) == set(Kind)

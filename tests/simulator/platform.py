@@ -19,10 +19,11 @@ from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
 from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.event import Event
 from rollout.core.failing import FAILED
 from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import ERRORS, Guard
-from rollout.core.state import Event, Replayed, RolloutState
+from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Tally, Window
 from tests.simulator.answers import Answered
 

@@ -20,9 +20,10 @@ from platforms.aws.guardrails import guardrail
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.ports import Ask
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.event import Event
 from rollout.core.live import Live, Variant
 from rollout.core.release import Release
-from rollout.core.state import Event, Phase, RolloutState
+from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Tally
 from rollout.reason import Reason
 

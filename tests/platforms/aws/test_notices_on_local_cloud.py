@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from platforms.aws.endpoint import SnsNotify
-from rollout.core.state import Event
+from rollout.core.event import Event
 from rollout.reason import Reason
 
 pytestmark = pytest.mark.e2e

@@ -12,9 +12,10 @@ import pytest
 
 from rollout.controller.controller import Controller
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.event import Event
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard, Plan, Step
-from rollout.core.state import Event, RolloutState
+from rollout.core.state import RolloutState
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason

@@ -12,8 +12,9 @@ import pytest
 from rollout.controller.commands import Commands
 from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
 from rollout.core.decision import Seen, decide
+from rollout.core.event import Event
 from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.state import Event, Phase, RolloutState
+from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
 from rollout.reason import Reason

@@ -8,7 +8,8 @@ import pytest
 
 from rollout.controller.outbox import Outbox
 from rollout.core.errors import Conflict, RolloutError
-from rollout.core.state import Event, RolloutState
+from rollout.core.event import Event
+from rollout.core.state import RolloutState
 from rollout.reason import Reason
 from tests.rollout.worlds import challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify

@@ -1,0 +1,117 @@
+"""What happened in a rollout, as data, and in a sentence for people.
+
+    event.what          # "b rolled back"
+    event.text          # the same, with the reason
+
+The sentences are made here, from the fields. No program takes one apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout.reason import Reason
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for the history and for notifications.
+
+    Attributes:
+        at: When, in epoch seconds.
+        rollout_id: Of which rollout.
+        kind: One of the phases' and verdicts' names, or another that there is a sentence for below.
+        release: The id of the release that it is about; empty when it is about none.
+        champion: The id of the release that serves, or will, where that matters.
+        reason: Why; None where there is nothing to say.
+        numbers: Further numbers: `step`, from 1; `percent` and `copies` of the requests; `seconds` more; a metric's
+            pivot.
+        weights: The percent of traffic per variant that was asked for then.
+    """
+
+    at: float
+    rollout_id: str
+    kind: str
+    release: str = ""
+    champion: str = ""
+    reason: Reason | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def what(self) -> str:
+        """What happened, in a line for a person."""
+        made = _WHAT[self.kind]
+        return made.format(self) if isinstance(made, str) else made(self)
+
+    @property
+    def text(self) -> str:
+        """What happened and why, in one sentence for a person."""
+        return f"{self.what}: {self.reason.text}" if self.reason is not None else self.what
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Event:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]) if value["reason"] else None}
+        return cls(**parts)
+
+
+def latency(microseconds: float) -> str:
+    """A latency as a person says it: the unit is the microsecond."""
+    return f"{microseconds / 1e6:.3g} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.3g} ms"
+
+
+def _begins(event: Event) -> str:
+    if event.champion == event.release:
+        return f"the champion, {event.champion}, moves to other instances, without a trial"
+    same = ", the champion's model in another image," if event.numbers.get("same_model") else ""
+    beside = f" beside champion {event.champion}" if event.champion else ""
+    return f"release {event.release}{same} begins{beside}"
+
+
+def _share(event: Event) -> str:
+    if "copies" in event.numbers:
+        return f"{event.release} gets copies of {event.numbers['copies']:.0f}% of the requests"
+    return f"{event.release} gets {event.numbers['percent']:.0f}%"
+
+
+def _pivots(event: Event) -> str:
+    each = ", ".join(f"of {name} {latency(value)}" for name, value in event.numbers.items())
+    return f"latencies are compared from now on; the pivot, which is the champion's by now, is {each}"
+
+
+def _approved(event: Event) -> str:
+    if "seconds" in event.numbers:
+        return f"the trial of {event.release} goes on for another {event.numbers['seconds']:.0f} s"
+    return f"step {event.numbers['step']:.0f} of {event.release} is approved"
+
+
+def _ended(event: Event) -> str:
+    """A trial that ended, or a champion that was taken back for the one before it."""
+    kind = event.kind.replace("_", " ")
+    return f"{event.champion} is champion again" if event.champion else f"{event.release} {kind}"
+
+
+_WHAT: Mapping[str, str | Callable[[Event], str]] = {
+    "preparing": _begins,
+    "moving": _begins,
+    "replayed": "{0.release} was sent captured requests",
+    "weights": _share,
+    "pivots": _pivots,
+    "paused": "step {0.numbers[step]:.0f} of {0.release} waits for an approval",
+    "held": "{0.release} is held",
+    "approved": _approved,
+    "promoting": "{0.release} goes to 100%",
+    "rolling_back": "{0.champion} gets 100% back",
+    "restoring": "{0.champion} comes back",
+    "promoted": "{0.release} is champion",
+    "rolled_back": _ended,
+    "withdrawn": _ended,
+    "failed": _ended,
+    "superseded": _ended,
+    "cleared": "{0.release} may be tried again",
+    "skip_trial": "{0.release} may take over without a trial",
+    "left_to_judge": "{0.release} is left to the judge, as both versions fail",
+}
