@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+
+from rollout.stored import read
 
 Kind = Literal["drift", "concept", "schedule", "person"]
 _STARTS = 32
 _ACCEPTED = 5
 _HISTORY = 50
-_T = TypeVar("_T")
 _OBSTACLES = {
     "nothing_serves": "nothing serves that could be trained anew",
     "on_trial": "{release} is on trial",
@@ -267,16 +268,7 @@ class Record:
             ValueError: It is no such record.
         """
         try:
-            raw: dict[str, Any] = json.loads(text)
-            known = _known(cls, raw)
-            known["phase"] = Phase(raw["phase"])
-            for name in ("trigger", "requested"):
-                known[name] = _read(Trigger, raw[name]) if raw.get(name) else None
-            known["held"] = _held(raw["held"]) if raw.get("held") else None
-            known["accepted"] = tuple(_read(Candidate, one) for one in raw["accepted"])
-            known["history"] = tuple(_entry(one) for one in raw["history"])
-            known["starts"] = tuple(raw["starts"])
-            return cls(**known)
+            return read(cls, json.loads(text), newer=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
 
@@ -310,20 +302,3 @@ def waiting(record: Record, rejected: Collection[str], champion: str, challenger
     """
     newest = standing(record, rejected, champion)
     return None if newest is None or newest.served or newest.release in {champion, challenger} else newest
-
-
-def _held(raw: Mapping[str, Any]) -> Held:
-    return Held(_read(Trigger, raw["trigger"]), _read(Obstacle, raw["obstacle"]))
-
-
-def _entry(raw: Mapping[str, Any]) -> Entry:
-    trigger = _read(Trigger, raw["trigger"]) if raw.get("trigger") else None
-    return replace(_read(Entry, raw), trigger=trigger)
-
-
-def _read(cls: type[_T], raw: Mapping[str, Any]) -> _T:
-    return cls(**_known(cls, raw))
-
-
-def _known(cls: Any, raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: raw[one.name] for one in fields(cls) if one.name in raw}

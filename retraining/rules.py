@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rollout import stored
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -63,5 +65,4 @@ def written(rules: Rules, job: JobSettings) -> str:
 def read(text: str) -> tuple[Rules, JobSettings]:
     """Read back what `written` wrote."""
     raw: dict[str, Any] = json.loads(text)
-    rules: dict[str, Any] = {**raw["rules"], "on": tuple(raw["rules"]["on"])}
-    return Rules(**rules), JobSettings(**raw["job"])
+    return stored.read(Rules, raw["rules"]), stored.read(JobSettings, raw["job"])

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rollout.kinds import Kind
+from rollout.stored import read
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 
@@ -63,9 +64,7 @@ class Reason:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Reason:
         """Read back what `as_dict` or `dataclasses.asdict` wrote."""
-        beside = cls.from_dict(value["beside"]) if value["beside"] else None
-        parts: dict[str, Any] = {name: value[name] for name in ("source", "name", "said", "numbers", "facts")}
-        return cls(**parts, kind=Kind(value["kind"]), beside=beside)
+        return read(cls, value, newer=True)  # all but the sentence
 
 
 def _clauses(given: Reason) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rollout.reason import Reason
 
@@ -50,12 +49,6 @@ class Event:
     def text(self) -> str:
         """What happened and why, in one sentence for a person."""
         return f"{self.what}: {self.reason.text}" if self.reason is not None else self.what
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Event:
-        """Read back what `dataclasses.asdict` wrote."""
-        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]) if value["reason"] else None}
-        return cls(**parts)
 
 
 def latency(microseconds: float) -> str:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from rollout.judge.metrics import Metric
+from rollout.stored import read
 
 OnTimeout = Literal["roll_back", "hold"]
 PromoteWhen = Literal["not_worse", "better"]
@@ -230,10 +231,7 @@ class Plan:
         if "replay" in parts:
             parts["replay"] = _part("replay", parts["replay"], ReplayGate)
         if "guard" in parts:
-            guard = _part("guard", parts["guard"], Guard)
-            parts["guard"] = Guard(
-                guard.kind, guard.percent, guard.bake_seconds, tuple(guard.alarms), guard.max_seconds
-            )
+            parts["guard"] = _part("guard", parts["guard"], Guard)
         return cls(**parts)
 
 
@@ -267,7 +265,7 @@ def _part(field: str, value: object, kind: type[_T]) -> _T:
     if not isinstance(value, Mapping):
         raise _refuse(field, value, _shape(kind))
     try:
-        return kind(**cast(Mapping[str, Any], value))
+        return read(kind, value)
     except TypeError as error:
         raise _refuse(field, cast(object, value), _shape(kind)) from error
     except PlanError:

@@ -18,6 +18,7 @@ from rollout.core.event import Event
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.reason import Reason
+from rollout.stored import read
 
 VERSION = 1
 HISTORY = 40
@@ -72,13 +73,6 @@ class Verdict:
     at: float
     evidence: tuple[Reason, ...] = ()
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
-        """Read back what `dataclasses.asdict` wrote."""
-        evidence = tuple(Reason.from_dict(item) for item in value["evidence"])
-        parts: dict[str, Any] = {**value, "reason": Reason.from_dict(value["reason"]), "evidence": evidence}
-        return cls(**parts)
-
 
 @dataclass(frozen=True)
 class Pivot:
@@ -113,12 +107,6 @@ class Replayed:
     examples: tuple[str, ...] = ()
     unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Replayed:
-        """Read back what `dataclasses.asdict` wrote."""
-        parts: dict[str, Any] = {**value, "examples": tuple(value["examples"])}
-        return cls(**parts)
-
 
 @dataclass(frozen=True)
 class Retiring:
@@ -140,11 +128,6 @@ class SkipTrial:
 
     release: str
     reason: Reason
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> SkipTrial:
-        """Read back what `dataclasses.asdict` wrote."""
-        return cls(value["release"], Reason.from_dict(value["reason"]))
 
 
 @dataclass(frozen=True)
@@ -296,41 +279,8 @@ class RolloutState:
             version = value.pop("version")
             if version != VERSION:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            return cls(**{**value, **_parts(value)})
+            return read(cls, value)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
-
-
-def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
-    def release(name: str) -> Release | None:
-        return Release.from_dict(value[name]) if value[name] else None
-
-    def verdict(name: str) -> Verdict | None:
-        return Verdict.from_dict(value[name]) if value[name] else None
-
-    return {
-        "phase": Phase(value["phase"]),
-        "champion": release("champion"),
-        "challenger": release("challenger"),
-        "previous": release("previous"),
-        "plan": Plan.from_dict(value["plan"]) if value["plan"] else None,
-        "step_starts": tuple(value["step_starts"]),
-        "weights": dict(value["weights"]),
-        "step_reason": Reason.from_dict(value["step_reason"]) if value["step_reason"] else None,
-        "pivots": {name: Pivot(**item) for name, item in value["pivots"].items()},
-        "replayed": Replayed.from_dict(value["replayed"]) if value["replayed"] else None,
-        "decided": verdict("decided"),
-        "verdict": verdict("verdict"),
-        "moved": verdict("moved"),
-        "rejected": {name: Verdict.from_dict(item) for name, item in value["rejected"].items()},
-        "retiring": tuple(_retiring(item) for item in value["retiring"]),
-        "skip_trial": SkipTrial.from_dict(value["skip_trial"]) if value["skip_trial"] else None,
-        "outbox": tuple(Event.from_dict(item) for item in value["outbox"]),
-        "history": tuple(Event.from_dict(item) for item in value["history"]),
-    }
-
-
-def _retiring(value: Mapping[str, Any]) -> Retiring:
-    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value["shadow_config"])
