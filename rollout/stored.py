@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from enum import Enum
+from enum import EnumType
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
 
@@ -39,15 +39,15 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
 
 
 def _value(hint: Any, stored: Any, newer: bool) -> Any:
-    parts = get_args(hint)
+    parts, origin = get_args(hint), get_origin(hint)
     if NoneType in parts:
         return None if stored is None else _value(next(part for part in parts if part is not NoneType), stored, newer)
-    if get_origin(hint) is tuple:
+    if origin is tuple:
         return tuple(_value(parts[0], item, newer) for item in stored)
-    if get_origin(hint) is Mapping:
+    if origin is Mapping:
         return {name: _value(parts[1], item, newer) for name, item in stored.items()}
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(stored)
     if hasattr(hint, "from_dict"):
         return hint.from_dict(stored)
-    return read(hint, stored, newer=newer) if is_dataclass(hint) and isinstance(hint, type) else stored
+    if is_dataclass(hint):
+        return read(cast(type[Any], hint), stored, newer=newer)
+    return hint(stored) if isinstance(hint, EnumType) else stored
