@@ -21,7 +21,7 @@ from monitoring.drift.shift import Null, scores
 from monitoring.labels.concept import Usual
 from monitoring.statistics.blocks import Cut
 from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
-from monitoring.statistics.statistic import FARTHEST, Codes, Numbers, Statistic
+from monitoring.statistics.statistic import Codes, Numbers, Statistic
 from monitoring.statistics.texts import counted
 
 BINS = 20
@@ -29,7 +29,6 @@ CODES = 30
 NAMED_RARE = 2000  # rare codes that are named; with more, none is
 ROWS = 25  # rows a block when rows have no times, and so are taken for independent
 DAY = 86_400.0
-_CHUNK = 2**14  # squares of 24 bits each, summed up to fewer than 2**63
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -39,7 +38,6 @@ def sealed(
     times: NDArray[np.float64] | None = None,
     *,
     span: float = DAY,
-    importance: Mapping[str, float] | None = None,
 ) -> tuple[Profile, Null]:
     """Take the profile of the training data, and how its blocks differ from one another.
 
@@ -47,7 +45,6 @@ def sealed(
         columns: Feature -> values, shape (rows,): numbers with NaN for missing, or an object array of codes with None.
         times: When each row was asked, epoch seconds, ascending, shape (rows,). None: rows are independent.
         span: Seconds a block, when there are times.
-        importance: Feature -> how much the model depends on it, 0 or more.
 
     Raises:
         ValueError: There are no rows, or columns or times differ in length.
@@ -57,7 +54,7 @@ def sealed(
     kept = np.flatnonzero(sizes >= cut.rows)
     found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}
     judged = {name: [each[place] for place in kept] for name, each in found.items()}
-    return profile, Null.of(judged, cut, importance)
+    return profile, Null.of(judged, cut)
 
 
 def usual(
@@ -156,18 +153,8 @@ def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> Non
     # One pass for each edge is several times faster than to sort, or to search for each value's bin.
     over = [int(np.count_nonzero(known > edge)) for edge in column.edges]
     tally.bins = [before - after for before, after in pairwise([len(known), *over, 0])]
-    tally.low, tally.high = float(known.min()) + 0.0, float(known.max()) + 0.0  # -0.0 is 0.0
-    if tally.low < column.low:
-        tally.below = int(np.count_nonzero(known < column.low))
-    if tally.high > column.high:
-        tally.above = int(np.count_nonzero(known > column.high))
-    with np.errstate(over="ignore"):
-        scaled = known - column.origin
-        scaled *= column.per_unit
-    np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
-    units = np.rint(scaled, out=scaled).astype(np.int64)
-    tally.total = int(units.sum())
-    tally.squares = sum(np.add.reduceat(units * units, np.arange(0, len(units), _CHUNK)).tolist())
+    tally.below = int(np.count_nonzero(known < column.low))
+    tally.above = int(np.count_nonzero(known > column.high))
 
 
 def _count_codes(tally: Codes, values: NDArray[Any]) -> None:

@@ -137,19 +137,12 @@ class Null:
         return YEAR / self.cut.span if self.cut.span else None
 
     @classmethod
-    def of(
-        cls,
-        blocks: Mapping[str, Sequence[Mapping[str, float]]],
-        cut: Cut,
-        importance: Mapping[str, float] | None = None,
-    ) -> Null:
+    def of(cls, blocks: Mapping[str, Sequence[Mapping[str, float]]], cut: Cut) -> Null:
         """Calibrate on training's blocks.
 
         Args:
             blocks: Feature -> the `scores` of each block, in order.
             cut: How they were cut.
-            importance: Feature -> how much the model depends on it, 0 or more. Half of the weights follow it, the other
-                half is equal. Without it, all are equal.
 
         Returns:
             The null; features of fewer than 20 blocks are not in it.
@@ -164,10 +157,7 @@ class Null:
                 if len(values) >= FEWEST
             }
         found = {feature: each for feature, each in found.items() if each}
-        asked = {feature: max((importance or {}).get(feature, 0.0), 0.0) for feature in found}
-        equal, total = 1 / len(found) if found else 0.0, sum(asked.values())
-        weights = {name: 0.5 * (equal + asked[name] / total) if total else equal for name in found}
-        return cls(cut, found, weights)
+        return cls(cut, found, {feature: 1 / len(found) for feature in found})
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""

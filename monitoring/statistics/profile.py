@@ -32,7 +32,6 @@ from typing import Any, cast
 
 OTHER = "other"
 _NORMAL = NormalDist()
-_FINENESS = 20  # sums are of values rounded to a millionth (2**-20) of the range of training, so that they are exact
 
 
 class UnreadableProfile(ValueError):
@@ -61,20 +60,6 @@ class Numeric:
     def bins(self) -> int:
         """How many bins there are."""
         return len(self.counts)
-
-    @cached_property
-    def origin(self) -> float:
-        """What is taken off a value before it is summed up: the middle of the range."""
-        known = [value for value in (self.low, self.high, *self.edges) if math.isfinite(value)]
-        return 0.5 * min(known) + 0.5 * max(known) if known else 0.0
-
-    @cached_property
-    def per_unit(self) -> float:
-        """Units in one: a power of two, so that the multiplication is exact."""
-        known = [value for value in (self.low, self.high, *self.edges) if math.isfinite(value)]
-        width = max(known) - min(known) if known else 0.0
-        size = width if 0 < width < math.inf else max(map(abs, known), default=1.0) or 1.0
-        return 2.0 ** min(max(_FINENESS - math.frexp(size)[1], -900), 900)
 
     @cached_property
     def normal_scores(self) -> tuple[float, ...]:

@@ -6,8 +6,8 @@
     Statistic.from_dict(profile, json.loads(json.dumps(seen.as_dict())))
     seen.problems()                         # [Problem("dest", "vanished", 1)]
 
-Everything is a count, a whole number of units, or a least or greatest value. So the order in which rows are added and
-statistics are merged makes no difference, to the last bit; `monitoring.bulk` fills the same one from columns.
+Everything is a count. So the order in which rows are added and statistics are merged makes no difference;
+`monitoring.bulk` fills the same one from columns.
 
 Each value of a feature is counted in one of: a bin, `missing` (null or NaN), `absent` (the row has no such field),
 `wrong` (of another type, or infinite). Numbers out of training's range, and codes that training never saw (`new`, in
@@ -21,9 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, a_number, an_object
+from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, an_object
 
-FARTHEST = 2.0**24  # units from the origin; a value farther away is summed up as if it lay there
 NAMED = 10  # names of new codes and unknown fields that are kept
 _LONGEST = 60  # characters of such a name
 _LARGEST = 1.7e308  # what an int too large for a float counts as
@@ -141,23 +140,17 @@ class Numbers(Tally):
     """What was seen of a numeric feature.
 
     Attributes:
-        total: Sum of the values, in units from the column's origin.
-        squares: Sum of their squares, in squared units.
-        low: Least value; None before the first.
-        high: Greatest value; None before the first.
         below: Rows under the least value of training.
         above: Rows over the greatest one.
     """
 
-    __slots__ = ("_column", "above", "below", "high", "low", "squares", "total")
-    _COUNTS = (*Tally._COUNTS, "below", "above", "squares")
+    __slots__ = ("_column", "above", "below")
+    _COUNTS = (*Tally._COUNTS, "below", "above")
 
     def __init__(self, column: Numeric) -> None:
         super().__init__(column)
         self._column = column
-        self.below = self.above = self.total = self.squares = 0
-        self.low: float | None = None
-        self.high: float | None = None
+        self.below = self.above = 0
 
     def add(self, value: object) -> None:
         """Count one value."""
@@ -171,7 +164,7 @@ class Numbers(Tally):
             self.wrong += 1
             return
         try:
-            number = float(value) + 0.0  # -0.0 is 0.0
+            number = float(value)
         except OverflowError:
             number = _LARGEST if value > 0 else -_LARGEST
         if number - number != 0.0:
@@ -186,50 +179,6 @@ class Numbers(Tally):
             self.below += 1
         elif number > column.high:
             self.above += 1
-        if self.low is None or number < self.low:
-            self.low = number
-        if self.high is None or number > self.high:
-            self.high = number
-        units = round(min(max((number - column.origin) * column.per_unit, -FARTHEST), FARTHEST))
-        self.total += units
-        self.squares += units * units
-
-    @property
-    def mean(self) -> float | None:
-        """The mean of the known values; None without one."""
-        known = self.known
-        return self._column.origin + self.total / known / self._column.per_unit if known else None
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation of the known values (divided by n); None without one."""
-        known = self.known
-        if not known:
-            return None
-        return max(known * self.squares - self.total**2, 0) ** 0.5 / known / self._column.per_unit
-
-    def merge(self, other: Numbers) -> None:
-        """Add another's counts."""
-        super().merge(other)
-        self.total += other.total
-        self.low = min((end for end in (self.low, other.low) if end is not None), default=None)
-        self.high = max((end for end in (self.high, other.high) if end is not None), default=None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {**super().as_dict(), "total": self.total, "low": self.low, "high": self.high}
-
-    def read(self, value: object, name: str) -> None:
-        """Take over `as_dict`."""
-        super().read(value, name)
-        body = an_object(value, name)
-        total = body.get("total")
-        if not isinstance(total, int):
-            raise ValueError(f"{name}.total: got {total!r}, expected a whole number")
-        self.total = total
-        self.low, self.high = (
-            None if body.get(end) is None else a_number(body[end], f"{name}.{end}") for end in ("low", "high")
-        )
 
 
 class Codes(Tally):
