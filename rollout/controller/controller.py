@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from rollout.controller.agreement import change
 from rollout.controller.look import Looker
-from rollout.controller.loop import Loop, Progress
+from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Registry, Replay, Signals, Traffic
 from rollout.core import endings, transitions
@@ -32,14 +32,8 @@ class Controller:
     """Drives one endpoint's rollouts.
 
     Args:
-        traffic: Reads and sets what the endpoint serves.
-        signals: Observations per variant and window.
-        journal: Keeps the state.
-        registry: Keeps approval statuses.
-        replay: Sends captured requests to a challenger.
-        clock: Time and waiting.
+        traffic, signals, journal, registry, replay, clock: See `rollout.controller.ports`.
         notify: Tells people; None leaves the events to a controller that can.
-        poll_seconds: The pause between two attempts while something is waited for.
     """
 
     def __init__(
@@ -52,12 +46,10 @@ class Controller:
         replay: Replay,
         clock: Clock,
         notify: Notify | None,
-        poll_seconds: float = 1.0,
     ) -> None:
         self._journal, self._clock, self._looker = journal, clock, Looker(signals, clock)
-        self._loop = Loop(traffic, self._looker, journal, registry, replay, clock, poll_seconds)
+        self._loop = Loop(traffic, self._looker, journal, registry, replay, clock)
         self._outbox = Outbox(journal, notify, clock)
-        self._poll = poll_seconds
 
     def release(
         self,
@@ -72,17 +64,8 @@ class Controller:
         """Put a release on trial (or make it champion, when there is none), and take the first step.
 
         Asking again for what is champion or on trial changes nothing. A release in mid-trial supersedes the trial; a
-        promotion or rollback under way is finished first.
-
-        Args:
-            target: The release that is wanted.
-            pair_config: The endpoint config that serves champion and target together; None for a first release.
-            plan: How the target earns its traffic.
-            shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when
-                the plan begins with a shadow step.
-            beside: The champion's own config that `pair_config` was made for. A champion that an alarm or a person
-                brought back since then has another one: the release is refused, and nothing is moved.
-            patience: How long to wait for a promotion or rollback under way, seconds.
+        promotion or rollback under way is finished first, which is waited for `patience` seconds. What else is given is
+        told at `transitions.begin`.
 
         Raises:
             Rejected: The target was rolled back before, and nobody cleared it.
@@ -106,7 +89,7 @@ class Controller:
             except (Busy, Unreachable):
                 if self._clock.time() >= again:
                     raise
-                self._clock.sleep(self._poll)
+                self._clock.sleep(POLL)
         try:
             return self.tick()
         except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
@@ -136,16 +119,9 @@ class Controller:
     ) -> Progress | Ignored:
         """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
 
-        The traffic is moved first. Returns when the endpoint has taken it; later ticks finish the rest.
-
-        Args:
-            reason: Who asks and why.
-            variant: The variant that an alarm is about: it acts only on the challenger's, or, for a time after a
-                promotion, on the champion's. None when a person asks.
-            at: When the event happened, epoch seconds; events older than the rollout are ignored.
-            rollout_id: The rollout that is meant; events of others are ignored.
-            meant: The id of the release that a person wants to be taken back; nothing is done if by now it is another.
-            patience: How long to keep trying while the endpoint does not take it, seconds.
+        The traffic is moved first. Returns when the endpoint has taken it, which is tried for `patience` seconds; later
+        ticks finish the rest. An event of another rollout than `rollout_id` is ignored. What else is given is told at
+        `endings.turn_back`.
 
         Returns:
             The progress, or why nothing was done.
@@ -204,25 +180,14 @@ class Controller:
             self._clock.sleep(poll)
 
     def clear_rejection(self, release: str) -> RolloutState:
-        """Let a rejected release be tried again.
-
-        Args:
-            release: Its id, or a recipe digest: then every image of it.
-
-        Raises:
-            RolloutError: No such release was rejected.
-        """
+        """Let a rejected release be tried again; see `transitions.clear`."""
         now = self._clock.time()
         return self._outbox.send(change(self._journal, lambda state: transitions.clear(state, release, now)))
 
     def approve(self, reason: Reason) -> Progress:
         """Let a trial that waits for an approval go on, or give one that is held as much time again.
 
-        Args:
-            reason: Who approves and why.
-
-        Raises:
-            RolloutError: Nothing waits for a person, or there is no more time to give.
+        See `transitions.approve`.
         """
         change(self._journal, lambda state: transitions.approve(state, reason, self._clock.time()))
         return self.tick()
@@ -230,12 +195,7 @@ class Controller:
     def skip_trial(self, release: str, reason: Reason) -> RolloutState:
         """Let a release that could not be put beside the champion take over without a trial when it is released next.
 
-        Args:
-            release: The release's short id, or its recipe digest.
-            reason: Who wants it and why.
-
-        Raises:
-            RolloutError: The last rollout was not that release's, or it had its trial.
+        See `transitions.skip_trial`.
         """
         now = self._clock.time()
         return self._outbox.send(
@@ -283,7 +243,7 @@ class Controller:
                 )
             state = self.tick().state
             if state.phase in _ENDING:
-                self._clock.sleep(self._poll)
+                self._clock.sleep(POLL)
 
     def _read_or(self, known: RolloutState | None) -> RolloutState:
         """The journal, or what was known of it while it does not answer: for a while it may not."""

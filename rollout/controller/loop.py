@@ -31,6 +31,7 @@ from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.state import RolloutState
 
+POLL = 1.0  # seconds between two attempts while something is waited for
 _EFFECTS = 30  # the most effects of one run; a rollout needs at most a handful
 _REFUSALS = 5  # of one run, each after somebody else's change; a rollout ends after a handful of those
 
@@ -57,13 +58,8 @@ class Loop:
     """Performs effects on one endpoint.
 
     Attributes:
-        traffic: Reads and sets what the endpoint serves.
+        traffic, journal, registry, replay, clock: See `rollout.controller.ports`.
         looker: Looks at the signals and decides.
-        journal: Keeps the state.
-        registry: Keeps approval statuses.
-        replay: Sends captured requests to a challenger.
-        clock: Time and waiting.
-        poll: The pause between two attempts while something is waited for, seconds.
     """
 
     traffic: Traffic
@@ -72,7 +68,6 @@ class Loop:
     registry: Registry
     replay: Replay
     clock: Clock
-    poll: float
 
     def run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
         """Perform effects until nothing is left, or only waiting, and the time is over."""
@@ -111,7 +106,7 @@ class Loop:
                     raise
             if self.clock.time() >= until:
                 return Progress(state, live, doing or "waiting for the endpoint")
-            self.clock.sleep(self.poll)
+            self.clock.sleep(POLL)
 
     def live(self) -> Live | None:
         """What the endpoint says of itself; None when it cannot be read."""

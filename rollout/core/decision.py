@@ -44,9 +44,6 @@ class Decision:
         action: `hold` keeps collecting; `pause` waits for an approval of the step; `wait_for_person` stops advancing,
             at the present weight, for good.
         reason: Why.
-        step: The step to be at after this decision.
-        champion_weight: The champion's percent after this decision.
-        challenger_weight: The challenger's percent; both together are 100.
         findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
         requests: How many requests the challenger answered in this step, without those of windows in which both
             versions failed; None when it has not begun, or is not known.
@@ -54,9 +51,6 @@ class Decision:
 
     action: Action
     reason: Reason
-    step: int
-    champion_weight: int
-    challenger_weight: int
     findings: Findings | None = None
     requests: int | None = None
 
@@ -78,12 +72,7 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
     """
     known = _Known.of(plan, state, seen)
     action, reason = _answer(plan, state, known, now)
-    step = state.step
-    if action == "advance":
-        step += 1
-    weight = {"promote": 100, "roll_back": 0}.get(action, plan.weight(step))
-    step = -1 if action == "roll_back" else step
-    return Decision(action, reason, step, 100 - weight, weight, known.findings, known.answered)
+    return Decision(action, reason, known.findings, known.answered)
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:

@@ -36,9 +36,11 @@ def turn_back(
         state: The present state.
         reason: Who wants it and why.
         now: Epoch seconds.
-        variant: The variant that an alarm is about; None when a person asks.
-        at: When the event happened, epoch seconds.
-        meant: The id of the release that a person wants to be taken back; None when they did not say.
+        variant: The variant that an alarm is about: it acts only on the challenger's, or, for a time after a promotion,
+            on the champion's. None when a person asks.
+        at: When the event happened, epoch seconds; events older than the rollout are ignored.
+        meant: The id of the release that a person wants to be taken back, and nothing is done if by now it is another;
+            None when they did not say.
 
     Returns:
         The next state (`state` itself when it is already under way), or why nothing is to be done.

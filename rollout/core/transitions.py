@@ -47,7 +47,8 @@ def begin(
         now: Epoch seconds.
         shadow_config: The endpoint config that serves the champion and copies requests to the target; needed when the
             plan begins with a shadow step.
-        beside: The champion's own config that `pair_config` was made for; None when that cannot have changed.
+        beside: The champion's own config that `pair_config` was made for; None when that cannot have changed. A
+            champion that an alarm or a person brought back since then has another one: the release is refused.
 
     Returns:
         The next state; `state` itself when the target is already champion or on trial.
@@ -162,7 +163,7 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
         verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
         promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
         return promoting.noting(now, Phase.PROMOTING.value, challenger.id, reason)
-    return to_step(going, decision.step, decision.reason)
+    return to_step(going, state.step + 1, decision.reason)
 
 
 def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
