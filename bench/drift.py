@@ -25,7 +25,6 @@ from model import data, training
 from model.parameters import Parameters
 from monitoring.bulk import DAY, sealed, statistic
 from monitoring.drift.shift import Promise
-from monitoring.statistics.statistic import Statistic
 from pipeline.rows import seconds, tables
 
 
@@ -97,12 +96,12 @@ def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Ala
     ends = [*(np.flatnonzero(np.diff(np.floor_divide(times[first:], DAY))) + first + 1).tolist(), len(times)]
     on: set[str] = set()
     found: list[Alarm] = []
-    waiting = Statistic(profile)
-    for start, end in zip([first, *ends[:-1]], ends, strict=True):
-        waiting.merge(statistic(profile, {name: values[start:end] for name, values in columns.items()}))
-        if waiting.rows < null.cut.rows:
+    start = first
+    for end in ends:
+        if end - start < null.cut.rows:
             continue
-        finding, waiting = watcher.judge(waiting), Statistic(profile)
+        finding = watcher.judge(statistic(profile, {name: values[start:end] for name, values in columns.items()}))
+        start = end
         now = {*finding.drifted, *([""] if finding.alarm else [])}
         day = str(np.datetime64(int(times[end - 1]), "s").astype("datetime64[D]"))
         found += [Alarm(day, name, name in now) for name in sorted(now ^ on)]

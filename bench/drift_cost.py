@@ -12,7 +12,6 @@ from bench.flights import TRAINING, Columns, flights, twenty
 from bench.rows import Row
 from monitoring.bulk import sealed, statistic
 from monitoring.drift.shift import DriftDetector, Promise
-from monitoring.statistics.statistic import Statistic
 
 _PROMISE = Promise(0.05, 1000)
 _LATER = 100_000
@@ -59,11 +58,11 @@ def cost_ms(known: Columns, later: Columns, times: int = 7) -> float:
 def rss_growth_mb(fewer: int = 10_000, more: int = 10_000_000, chunk: int = 100_000) -> float:
     """How much resident memory grows from so few rows to so many, counted chunk by chunk, MB."""
     columns, _ = flights()
-    profile, _ = sealed(twenty(columns, TRAINING))
-    rows, whole, process = twenty(columns, chunk), Statistic(profile), psutil.Process()
-    whole.merge(statistic(profile, {name: values[:fewer] for name, values in rows.items()}))
-    whole.merge(statistic(profile, rows))  # one chunk's own memory is not growth
+    profile, null = sealed(twenty(columns, TRAINING))
+    rows, detector, process = twenty(columns, chunk), DriftDetector(profile, null, _PROMISE), psutil.Process()
+    detector.take(statistic(profile, {name: values[:fewer] for name, values in rows.items()}))
+    detector.take(statistic(profile, rows))  # one chunk's own memory is not growth
     before = process.memory_info().rss
-    while whole.rows < more:
-        whole.merge(statistic(profile, rows))
+    for _ in range(fewer + chunk, more, chunk):
+        detector.take(statistic(profile, rows))
     return (process.memory_info().rss - before) / 1e6

@@ -1,13 +1,12 @@
-"""What a stretch of rows looked like: a statistic of constant size that merges exactly.
+"""What a stretch of rows looked like: a statistic of constant size.
 
     seen = Statistic(profile)
     seen.add({"distance": 1400.0, "carrier": "UA"})
-    seen.merge(other)                       # of another instance, another hour: as if its rows had been added here
     Statistic.from_dict(profile, json.loads(json.dumps(seen.as_dict())))
     seen.problems()                         # [Problem("dest", "vanished", 1)]
 
-Everything is a count. So the order in which rows are added and statistics are merged makes no difference;
-`monitoring.bulk` fills the same one from columns.
+Everything is a count, so the order in which rows are added makes no difference; `monitoring.bulk` fills the same one
+from columns.
 
 Each value of a feature is counted in one of: a bin, `missing` (null or NaN), `absent` (the row has no such field),
 `wrong` (of another type, or infinite). Numbers out of training's range, and codes that training never saw (`new`, in
@@ -48,7 +47,7 @@ class Problem:
 class Names:
     """Counts by name, of the first ten names in the alphabet only.
 
-    These are the same whatever the order: a name among the first ten of the whole is among the first ten of each part.
+    These are the same whatever the order: a name among the first ten of the whole is among the first ten before, too.
     """
 
     __slots__ = ("by_name", "total")
@@ -67,13 +66,6 @@ class Names:
             self.by_name[name] = count
             if len(self.by_name) > NAMED:
                 del self.by_name[max(self.by_name)]
-
-    def merge(self, other: Names) -> None:
-        """Count another's names too."""
-        total = self.total + other.total
-        for name, count in other.by_name.items():
-            self.add(name, count)
-        self.total = total
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -113,13 +105,6 @@ class Tally:
     def unknown(self) -> int:
         """Rows that are in none."""
         return self.missing + self.absent + self.wrong
-
-    def merge(self, other: Any) -> None:
-        """Add another's counts."""
-        for place, count in enumerate(other.bins):
-            self.bins[place] += count
-        for name in self._COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -213,11 +198,6 @@ class Codes(Tally):
         else:
             self.wrong += count
 
-    def merge(self, other: Codes) -> None:
-        """Add another's counts."""
-        super().merge(other)
-        self.new.merge(other.new)
-
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {**super().as_dict(), "new": self.new.as_dict()}
@@ -263,20 +243,6 @@ class Statistic:
             for name in values:
                 if name not in self.features:
                     self.fields.add(str(name))
-
-    def merge(self, other: Statistic) -> None:
-        """Count another's rows too.
-
-        Raises:
-            ValueError: It is of another profile.
-        """
-        if other.profile is not self.profile and other.profile != self.profile:
-            raise ValueError("two statistics over different profiles cannot be merged")
-        self.rows += other.rows
-        self.no_objects += other.no_objects
-        self.fields.merge(other.fields)
-        for name, tally in self.features.items():
-            tally.merge(cast(Any, other.features[name]))
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""

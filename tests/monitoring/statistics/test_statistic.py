@@ -42,20 +42,11 @@ def seen_of(rows: list[Any]) -> Statistic:
     return seen
 
 
-def merged(*parts: Statistic) -> dict[str, Any]:
-    whole = Statistic(PROFILE)
-    for part in parts:
-        whole.merge(part)
-    return whole.as_dict()
-
-
-@given(ROWS, ROWS, ROWS)
-def test_merging_is_as_adding_whatever_the_order_and_the_grouping(a: list[Any], b: list[Any], c: list[Any]) -> None:
-    parts = [seen_of(rows) for rows in (a, b, c)]
-    together = seen_of([*a, *b, *c]).as_dict()
-    assert merged(*parts) == merged(*parts[::-1]) == together
-    last_two = Statistic.from_dict(PROFILE, merged(parts[1], parts[2]))
-    assert merged(parts[0], last_two) == together
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_makes_no_difference(rows: list[Any], source: random.Random) -> None:
+    shuffled = list(rows)
+    source.shuffle(shuffled)
+    assert seen_of(shuffled).as_dict() == seen_of(rows).as_dict()
 
 
 @given(ROWS)
@@ -109,21 +100,17 @@ def test_problems_name_the_field_and_what_is_wrong() -> None:
     assert seen_of([]).problems() == []
 
 
-@given(st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=60), st.integers(0, 60))
-def test_the_first_names_are_counted_exactly(names: list[str], cut: int) -> None:
-    parts = Names(), Names()
-    for place, name in enumerate(names):
-        parts[place >= cut].add(name)
-    parts[0].merge(parts[1])
-    kept = sorted(set(names))[:10]
-    assert parts[0].by_name == {name: names.count(name) for name in kept}
-    assert parts[0].total == len(names)
+@given(st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=60))
+def test_the_first_names_are_counted_exactly(names: list[str]) -> None:
+    seen = Names()
+    for name in names:
+        seen.add(name)
+    assert seen.by_name == {name: names.count(name) for name in sorted(set(names))[:10]}
+    assert seen.total == len(names)
 
 
-def test_statistics_of_different_profiles_do_not_merge() -> None:
+def test_a_statistic_of_another_profile_is_refused() -> None:
     other = Profile({"distance": PROFILE.columns["distance"]}, 1000)
-    with pytest.raises(ValueError, match="different profiles"):
-        Statistic(PROFILE).merge(Statistic(other))
     with pytest.raises(ValueError, match="features: got"):
         Statistic.from_dict(other, Statistic(PROFILE).as_dict())
     wider = Profile({**PROFILE.columns, "dest": Categorical(("LAX", "ORD"), (1, 2, 3), 0)}, 1000)
