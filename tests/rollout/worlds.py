@@ -31,10 +31,10 @@ def fresh(**changes: Any) -> World:
     """A world where nothing was ever released; the endpoint serves release a's own config."""
     configs = {f"solo-{name}": {f"v-{name}": 1.0} for name in "abcd"}
     configs |= {f"pair-{x}{y}": {f"v-{x}": 1.0, f"v-{y}": 0.0} for x in "abcd" for y in "abcd" if x != y}
-    configs["solo-a-large"] = {"v-a": 1.0}
+    configs |= {"solo-a-large": {"v-a": 1.0}, "shadow-ab": {"v-a": 1.0}}
     rates = {f"v-{name}": 0.01 for name in "abcd"}
     values: dict[str, Any] = {"configs": configs, "serving": "solo-a", "error_rates": rates, "requests_per_second": 60}
-    return World(**{**values, **changes})
+    return World(**{**values, "shadows": {"shadow-ab": ("v-b", 50)}, **changes})
 
 
 def served(**changes: Any) -> World:

@@ -24,6 +24,12 @@ def plan(*steps: Step, **more: Any) -> Plan:
     return Plan(**{"steps": steps or (Step(20, 20),), "window_seconds": 10, "max_seconds": 1200, **more})
 
 
+def tried(world: World, asked: Plan, *, seconds: float = 1500, **configs: str) -> RolloutState:
+    """What a trial of b beside a has come to after a while."""
+    world.controller().release(release("b"), "pair-ab", asked, **configs)
+    return follow(world, seconds)
+
+
 def follow(world: World, seconds: float = 1500) -> RolloutState:
     return world.controller().follow(seconds)
 
@@ -32,8 +38,7 @@ def test_a_clean_replay_comes_before_any_live_traffic_and_is_told() -> None:
     world = served()
     world.clock.sleep(30)
     world.replays["v-b"] = Replayed(100, 0, 3, 1.2, ("predictions[0].late is true, was false",))
-    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
-    state = follow(world)
+    state = tried(world, plan(replay=ReplayGate()))
     assert (state.champion, state.replayed) == (release("b"), world.replays["v-b"])
     kinds = [event.kind for event in world.sent]
     assert kinds.index("replayed") < kinds.index("weights")
@@ -51,8 +56,7 @@ def test_a_clean_replay_comes_before_any_live_traffic_and_is_told() -> None:
 def test_a_replay_beyond_the_gate_rolls_back_before_any_live_traffic(seen: Replayed, words: str) -> None:
     world = served()
     world.replays["v-b"] = seen
-    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
-    state = follow(world)
+    state = tried(world, plan(replay=ReplayGate()))
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "replay")
     assert words in state.verdict.reason.text
     assert (world.served.get("v-b"), world.approvals["arn:b"]) == (None, "Rejected")
@@ -60,8 +64,7 @@ def test_a_replay_beyond_the_gate_rolls_back_before_any_live_traffic(seen: Repla
 
 def test_requests_that_cannot_be_replayed_never_let_a_challenger_through() -> None:
     world = served(replay_problem="S3 does not answer")
-    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate(), max_seconds=100))
-    state = follow(world, 90)
+    state = tried(world, plan(replay=ReplayGate(), max_seconds=100), seconds=90)
     assert (state.phase, world.served.get("v-b")) == (Phase.PREPARING, None)
     state = follow(world)
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
@@ -72,8 +75,7 @@ def test_requests_that_cannot_be_replayed_never_let_a_challenger_through() -> No
 def test_a_gate_waits_for_captured_requests_and_tells_it_once(captured: int) -> None:
     world = served()
     world.replays["v-b"] = Replayed(captured, 0, 0, None)
-    world.controller().release(release("b"), "pair-ab", plan(replay=ReplayGate()))
-    state = follow(world, 300)
+    state = tried(world, plan(replay=ReplayGate()), seconds=300)
     assert (state.phase, world.served.get("v-b")) == (Phase.PREPARING, None)
     doing = world.controller().status().doing
     assert f"only {captured} captured requests were there to replay, at least 20 are needed" in doing
@@ -104,12 +106,10 @@ def test_a_gate_that_waits_looks_once_a_window() -> None:
 @pytest.mark.parametrize("shadow", [False, True])
 def test_a_gate_that_waits_in_vain_ends_in_a_rollback_without_live_traffic(on_timeout: Any, shadow: bool) -> None:
     world = served()
-    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
     world.replays["v-b"] = Replayed(3, 0, 0, None)
     steps = (Step(50, 30, shadow=True), Step(20, 20)) if shadow else (Step(20, 20),)
     gated = plan(*steps, replay=ReplayGate(), max_seconds=400, on_timeout=on_timeout)
-    world.controller().release(release("b"), "pair-ab", gated, shadow_config="shadow-ab")
-    state = follow(world)
+    state = tried(world, gated, shadow_config="shadow-ab")
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
     assert "the challenger never got live traffic: the replay gate could not be checked" in state.verdict.reason.text
     assert "v-b" not in world.served
@@ -120,8 +120,7 @@ def test_a_gate_that_may_pass_unchecked_lets_an_idle_endpoint_be_released_and_th
     world.requests_per_second = 0
     world.replays["v-b"] = Replayed(0, 0, 0, None)
     at_once = plan(Step(100, 20), replay=ReplayGate(on_too_few="pass"))
-    world.controller().release(release("b"), "pair-ab", at_once)
-    state = follow(world)
+    state = tried(world, at_once)
     assert state.champion == release("b")
     assert state.verdict.reason.text.endswith(
         "; the replay gate could not be checked: only 0 captured requests were there to replay, at least 20 are "
@@ -141,7 +140,6 @@ def test_traffic_that_a_challenger_was_given_by_hand_before_the_gate_is_taken_ba
 
 def test_a_shadow_gets_copies_only_and_is_then_given_live_traffic() -> None:
     world = served()
-    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
     shadowed = plan(Step(50, 30, shadow=True), Step(20, 20), replay=ReplayGate())
     world.controller().release(release("b"), "pair-ab", shadowed, shadow_config="shadow-ab")
     follow(world, 20)
@@ -177,11 +175,9 @@ def test_a_share_is_told_when_the_endpoint_gives_it_and_not_when_it_is_asked_for
 
 def test_a_challenger_turned_back_by_a_gate_after_copies_was_never_told_to_have_had_a_share() -> None:
     world = served()
-    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
     world.replays["v-b"] = Replayed(100, 50, 0, 1.0)
     gated = plan(Step(50, 30, shadow=True), Step(20, 20), replay=ReplayGate())
-    world.controller().release(release("b"), "pair-ab", gated, shadow_config="shadow-ab")
-    state = follow(world)
+    state = tried(world, gated, shadow_config="shadow-ab")
     assert (state.verdict is not None, state.champion) == (True, release("a"))
     shares = [event.text.partition(":")[0] for event in state.history if event.kind == "weights"]
     assert shares == ["b gets copies of 50% of the requests"]
@@ -189,9 +185,7 @@ def test_a_challenger_turned_back_by_a_gate_after_copies_was_never_told_to_have_
 
 def test_a_shadow_that_fails_is_rolled_back_and_answered_nobody() -> None:
     world = served(error_rates={"v-a": 0.01, "v-b": 0.5})
-    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
-    world.controller().release(release("b"), "pair-ab", plan(Step(50, 30, shadow=True)), shadow_config="shadow-ab")
-    state = follow(world)
+    state = tried(world, plan(Step(50, 30, shadow=True)), shadow_config="shadow-ab")
     assert (state.verdict.outcome, state.champion, world.serving) == ("rolled_back", release("a"), "solo-a")
     assert "v-b" not in world.served
 
@@ -211,8 +205,7 @@ def test_a_shadow_step_needs_its_config() -> None:
 def test_a_step_that_asks_for_an_approval_waits_for_it_however_long() -> None:
     world = served()
     approved = plan(Step(20, 20, approve=True), Step(50, 20))
-    world.controller().release(release("b"), "pair-ab", approved)
-    state = follow(world)
+    state = tried(world, approved)
     assert (state.phase, state.at_rest, world.live().shares()["v-b"]) == (Phase.PAUSED, True, 20)
     world.clock.sleep(2 * approved.max_seconds)
     assert world.controller().tick().state.phase is Phase.PAUSED
@@ -237,8 +230,7 @@ def test_a_breach_while_waiting_for_an_approval_rolls_back() -> None:
 
 def test_all_at_once_is_promoted_after_its_bake_and_an_alarm_brings_everything_back() -> None:
     world = served()
-    world.controller().release(release("b"), "pair-ab", plan(Step(100, 60)))
-    state = follow(world, 30)
+    state = tried(world, plan(Step(100, 60)), seconds=30)
     assert (state.phase, world.live().shares()) == (Phase.BAKING, {"v-a": 0.0, "v-b": 100.0})
     assert follow(world).champion == release("b")
 
@@ -254,8 +246,7 @@ def test_a_latency_is_compared_at_the_champions_own_quantile() -> None:
     world.clock.sleep(60)
     world.latencies["v-b"] = 25.0
     metrics = (Metric("errors", "rate", 0.02), Metric("latency_p50", "quantile", 0.5, quantile=0.5, prove=False))
-    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics))
-    state = follow(world)
+    state = tried(world, plan(metrics=metrics))
     assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "latency_p50")
     assert {reason.name for reason in state.verdict.evidence} == {"errors", "latency_p50"}
     assert not state.rejected["b"].evidence
@@ -264,16 +255,14 @@ def test_a_latency_is_compared_at_the_champions_own_quantile() -> None:
 def test_labels_that_come_late_are_judged_when_they_come() -> None:
     world = served(label_seconds=40, correct={"v-a": 0.8, "v-b": 0.3})
     metrics = (Metric("errors", "rate", 0.02), Metric("accuracy", "rate", 0.05, better="higher"))
-    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics))
-    state = follow(world)
+    state = tried(world, plan(metrics=metrics))
     assert (state.verdict.outcome, state.verdict.reason.name) == ("rolled_back", "accuracy")
 
 
 def test_a_metric_that_nobody_publishes_never_lets_a_challenger_through() -> None:
     world = served()
     metrics = (Metric("errors", "rate", 0.02), Metric("clikcs", "rate", 0.05, namespace="shop", metric="Clikcs"))
-    world.controller().release(release("b"), "pair-ab", plan(metrics=metrics, max_seconds=200))
-    state = follow(world)
+    state = tried(world, plan(metrics=metrics, max_seconds=200))
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
     assert "clikcs" in state.verdict.reason.text
 
