@@ -40,6 +40,12 @@ def checkout(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def root(checkout: Callable[[str], Path]) -> Path:
+    """A copy of this checkout, to change."""
+    return checkout("checkout")
+
+
+@pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's cache of the test's own."""
     monkeypatch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -100,14 +106,16 @@ def resealed(sealed: SealedPackage, folder: Path, change: Callable[[Path], None]
     return describe(to)
 
 
+def append(path: Path, text: str) -> None:
+    """Add to a file, which is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(text)
+
+
 def appending(name: str, text: str) -> Callable[[Path], None]:
     """A change of an unpacked package: more code in a file of the model."""
-
-    def change(inside: Path) -> None:
-        with (inside / "code" / "model" / name).open("a") as code:
-            code.write(f"\n{text}\n")
-
-    return change
+    return lambda inside: append(inside / "code" / "model" / name, f"\n{text}\n")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from pipeline.build import BuildError, GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
+from tests.pipeline.conftest import append
 from tests.small import SMALL
 
 pytestmark = pytest.mark.e2e  # each trains a real model, or takes apart what one left behind
@@ -30,9 +31,9 @@ Checkout = Callable[[str], Path]
 
 
 @pytest.fixture
-def copied(daily: Path, tmp_path: Path) -> Checkout:
-    """Copies of the checkout with the small model, each in a folder of its own name."""
-    return lambda name: Path(shutil.copytree(daily, tmp_path / name))
+def root(daily: Path, tmp_path: Path) -> Path:
+    """A copy of the checkout with the small model."""
+    return Path(shutil.copytree(daily, tmp_path / "checkout"))
 
 
 def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:
@@ -86,8 +87,7 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
     assert any("sealed" in line for line in said)
     said.clear()
     assert (build(other, recipe(other, {}), progress=said.append), said) == (first, [])
-    with (other / "pipeline" / "train.py").open("a") as code:
-        code.write("# another pipeline\n")
+    append(other / "pipeline" / "train.py", "# another pipeline\n")
     another = build(other, recipe(other, {}), progress=said.append)
     assert (another.digest, another.path == first.path) == (first.digest, False), "trained twice, the same bytes"
     assert any("sealed" in line for line in said)
@@ -160,10 +160,8 @@ def test_a_build_that_was_killed_before_it_named_its_archive_seals_again(
     assert [line.split()[0] for line in said] == ["sealed"]
 
 
-def test_a_build_that_is_killed_leaves_no_training_behind(copied: Checkout):
-    root = copied("checkout")
-    with (root / "model/training.py").open("a") as code:
-        code.write("\ndef train(*_):\n    import time; time.sleep(1000)\n")
+def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
+    append(root / "model/training.py", "\ndef train(*_):\n    import time; time.sleep(1000)\n")
     process = subprocess.Popen(command(root / "work", {}), cwd=root, stderr=subprocess.PIPE, text=True)
     assert "to train on" in process.stderr.readline()
     (child,) = children(process.pid)
@@ -225,8 +223,15 @@ def test_two_builds_at_once_train_once(daily: Path, tmp_path: Path):
     assert "another process builds the same model: waiting for it" in said
 
 
-def test_evaluation_that_starts_before_training_ends_is_refused(copied: Checkout):
-    root = copied("checkout")
+def refusal(root: Path, name: str, text: str) -> str:
+    """Why a build is refused when a file of the model has more text."""
+    append(root / "model" / name, text)
+    with pytest.raises(StepFailed) as refused:
+        build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)
+    return str(refused.value)
+
+
+def test_evaluation_that_starts_before_training_ends_is_refused(root: Path):
     path = root / "model/data.py"
     path.write_text(
         path.read_text().replace(
@@ -250,14 +255,10 @@ def test_evaluation_that_starts_before_training_ends_is_refused(copied: Checkout
         ("training.py", "\ndef train(*_):\n    import os; os._exit(7)\n", "train ended with status 7 and said nothing"),
     ],
 )
-def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(copied: Checkout, name: str, text: str, said: str):
-    root = copied("checkout")
-    with (root / "model" / name).open("a") as code:
-        code.write(text)
-    with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)
-    assert str(refused.value).startswith(said)
-    assert name in str(refused.value) or "status 7" in said
+def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(root: Path, name: str, text: str, said: str):
+    told = refusal(root, name, text)
+    assert told.startswith(said)
+    assert name in told or "status 7" in said
 
 
 @pytest.mark.parametrize(
@@ -288,26 +289,19 @@ def test_a_model_whose_code_fails_is_a_refusal_with_its_reason(copied: Checkout,
         ),
     ],
 )
-def test_what_breaks_the_contract_is_told_in_words(copied: Checkout, name: str, text: str, said: str):
-    root = copied("checkout")
-    with (root / "model" / name).open("a") as code:
-        code.write(text)
-    with pytest.raises(StepFailed) as refused:
-        build(root, recipe(root, {}), workdir=root / "work", progress=lambda _: None)
-    told = f"the model does not give what docs/how-to/own-model.md asks for:\n  - {said}"
-    assert str(refused.value) == told
+def test_what_breaks_the_contract_is_told_in_words(root: Path, name: str, text: str, said: str):
+    asked = "the model does not give what docs/how-to/own-model.md asks for"
+    assert refusal(root, name, text) == f"{asked}:\n  - {said}"
 
 
-def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(copied: Checkout):
-    root = copied("checkout")
+def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(root: Path):
     wanted = recipe(root, {})
     (root / "model" / "training.py").write_text("def train(\n")
     with pytest.raises(ContractBroken, match=r"model/training\.py: found no Python in line 1"):
         build(root, wanted, workdir=root / "work", progress=pytest.fail)
 
 
-def test_other_libraries_than_those_locked_are_refused_before_training(copied: Checkout):
-    root = copied("checkout")
+def test_other_libraries_than_those_locked_are_refused_before_training(root: Path):
     lock = root / "requirements/serving.txt"
     lock.write_text(lock.read_text().replace("joblib==", "joblib==9."))
     with pytest.raises(
@@ -316,16 +310,14 @@ def test_other_libraries_than_those_locked_are_refused_before_training(copied: C
         build(root, recipe(root, {}), workdir=root / "work", progress=pytest.fail)
 
 
-def test_a_checkout_that_changed_after_its_recipe_is_refused(copied: Checkout):
-    root = copied("checkout")
+def test_a_checkout_that_changed_after_its_recipe_is_refused(root: Path):
     wanted = recipe(root, {})
     (root / "model/more.py").touch()
     with pytest.raises(BuildError, match="changed after its recipe"):
         build(root, wanted, {}, workdir=root / "work", progress=pytest.fail)
 
 
-def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(copied: Checkout):
-    root = copied("checkout")
+def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(root: Path):
     wanted = recipe(root, {})
 
     def change(line: str) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.contract import PARTS, ContractBroken
 from pipeline.outline import broken, check, listed
+from tests.pipeline.conftest import append
 
 ROOT = Path(__file__).resolve().parents[2]
-Checkout = Callable[[str], Path]
 TOGETHER = {"METRICS", "evaluate", "main", "save", "load"}
 """Parts that need each other."""
 
 
 @pytest.fixture
-def folder(checkout: Checkout) -> Path:
+def folder(root: Path) -> Path:
     """A copy of the model's folder, to break."""
-    return checkout("checkout") / "model"
+    return root / "model"
 
 
 def told(folder: Path) -> list[str]:
@@ -110,8 +109,7 @@ def test_a_server_of_ones_own_comes_with_what_its_answers_mean_and_how_good_they
 
 def test_what_only_a_server_of_ones_own_can_use_is_refused_without_it(folder: Path):
     (folder / "serving.py").unlink()
-    with (folder / "training.py").open("a") as file:
-        file.write("\ndef save(estimator, path): ...\n")
+    append(folder / "training.py", "\ndef save(estimator, path): ...\n")
     assert told(folder) == [
         "model/training.py: found no load; expected load(path), as it has save",
         "model/serving.py: not found; expected a file with main(folder, host, port), as model/training.py has a save "
@@ -151,8 +149,7 @@ def test_the_page_of_the_contract_tells_every_part_and_what_it_buys():
     ],
 )
 def test_a_function_that_cannot_be_called_so_is_told(folder: Path, code: str, said: str):
-    with (folder / "training.py").open("a") as file:
-        file.write(f"\n{code}\n")
+    append(folder / "training.py", f"\n{code}\n")
     assert told(folder) == [f"model/training.py: {said}"]
 
 
@@ -168,8 +165,7 @@ def test_a_function_that_cannot_be_called_so_is_told(folder: Path, code: str, sa
 )
 def test_a_function_may_be_made_in_any_way_that_can_be_called_so(folder: Path, code: str):
     without(folder / "training.py", "train")
-    with (folder / "training.py").open("a") as file:
-        file.write(f"\n{code}\n")
+    append(folder / "training.py", f"\n{code}\n")
     assert told(folder) == []
 
 
@@ -181,14 +177,12 @@ def test_a_module_may_be_a_folder_and_bring_its_names_in_by_a_star(folder: Path)
 
 
 def test_an_optional_function_is_checked_where_it_is(folder: Path):
-    with (folder / "data.py").open("a") as file:
-        file.write("\ndef replay(since): ...\n")
+    append(folder / "data.py", "\ndef replay(since): ...\n")
     assert told(folder) == ["model/data.py: replay is found to take 1 values; expected replay(since, until)"]
 
 
 def test_metrics_that_are_not_written_out_and_an_answer_that_is_no_json_are_told(folder: Path):
-    with (folder / "evaluation.py").open("a") as file:
-        file.write("\nMETRICS = dict(METRICS)\n")
+    append(folder / "evaluation.py", "\nMETRICS = dict(METRICS)\n")
     (folder / "answer.json").write_text("{")
     answer, metrics = told(folder)
     assert "does not say what it reports: expected METRICS" in metrics

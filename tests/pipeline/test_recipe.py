@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.recipe import SERVER, NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
+from tests.pipeline.conftest import append
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
@@ -23,10 +25,6 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
-
-
-def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
 
 
 def test_two_checkouts_in_two_folders_have_one_recipe(checkout: Checkout):
@@ -43,42 +41,26 @@ def test_defaults_and_the_order_of_parameters_do_not_matter():
     assert recipe(ROOT, {"max_iter": 60, "fault": "none"}) == recipe(ROOT, {})
 
 
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        ("model/training.py", "code"),
-        ("model/features.py", "code"),
-        ("model/serving.py", "code"),
-        ("model/parameters.py", "code"),
-        ("model/words/list.txt", "code"),
-    ],
-)
-def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(checkout: Checkout, name: str, part: str):
-    root = checkout("checkout")
+@pytest.mark.parametrize("name", ["training.py", "features.py", "serving.py", "parameters.py", "words/list.txt"])
+def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(root: Path, name: str):
     before = recipe(root, {})
-    (root / name).parent.mkdir(exist_ok=True)
-    with (root / name).open("a") as file:
-        file.write("# changed\n")
+    append(root / "model" / name, "# changed\n")
     after = recipe(root, {})
     assert after.digest != before.digest
-    assert [part for part in before.parts if before.parts[part] != after.parts[part]] == [part]
+    assert [part for part in before.parts if before.parts[part] != after.parts[part]] == ["code"]
 
 
 @pytest.mark.parametrize(
     "name",
     ["README.md", "Dockerfile", "entrypoint.py", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"],
 )
-def test_a_file_that_is_not_the_model_changes_nothing(checkout: Checkout, name: str):
-    root = checkout("checkout")
+def test_a_file_that_is_not_the_model_changes_nothing(root: Path, name: str):
     before = recipe(root, {})
-    (root / "model" / name).parent.mkdir(parents=True, exist_ok=True)
-    with (root / "model" / name).open("a") as file:
-        file.write("changed\n")
+    append(root / "model" / name, "changed\n")
     assert recipe(root, {}) == before
 
 
-def test_a_renamed_file_is_another_model(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_renamed_file_is_another_model(root: Path):
     (root / "model/a.txt").write_text("x")
     before = recipe(root, {})
     (root / "model/a.txt").rename(root / "model/b.txt")
@@ -91,54 +73,42 @@ def test_another_parameter_is_another_model():
     assert after.parameters == {**before.parameters, "max_iter": 61}
 
 
-def test_another_library_is_another_model(checkout: Checkout):
-    root = checkout("checkout")
-    before = recipe(root, {})
-    lock = root / "requirements/serving.txt"
-    lock.write_text(lock.read_text().replace("joblib==", "joblib==0."))
-    assert recipe(root, {}).digest != before.digest
+@pytest.mark.parametrize(
+    ("lock", "old", "new", "same"),
+    [
+        ("serving.txt", "joblib==", "joblib==0.", False),
+        ("serving.txt", "sha256:.", "sha256:x", False),
+        ("app.txt", "\npandas==", "\npandas==0.", False),
+        ("app.txt", "\npyyaml==", "\npyyaml==0.", False),
+        ("app.txt", "\nrich==", "\nrich==0.", True),
+    ],
+    ids=[
+        "a library",
+        "a hash of it",
+        "what the code imports",
+        "the package of another name",
+        "what it does not import",
+    ],
+)
+def test_another_version_of_what_the_model_needs_is_another_model(
+    root: Path, lock: str, old: str, new: str, same: bool
+):
+    (root / "model/more.py").write_text("import yaml\n")  # which the package PyYAML gives
+    before, path = recipe(root, {}), root / "requirements" / lock
+    text, found = re.subn(old, new, path.read_text(), count=1)
+    assert found
+    path.write_text(text)
+    assert (recipe(root, {}) == before) is same
 
 
-def test_another_hash_of_a_library_is_another_model(checkout: Checkout):
-    root = checkout("checkout")
-    before = recipe(root, {})
-    lock = root / "requirements/serving.txt"
-    text = lock.read_text()
-    start = text.index("sha256:") + len("sha256:")
-    lock.write_text(text[:start] + ("0" if text[start] != "0" else "1") + text[start + 1 :])
-    assert recipe(root, {}).digest != before.digest
-
-
-def test_another_version_of_what_the_code_imports_is_another_model(checkout: Checkout):
-    root = checkout("checkout")
-    before = recipe(root, {})
+def test_what_the_code_imports_and_no_lock_has_is_refused(root: Path):
     lock = root / "requirements/app.txt"
-    lock.write_text(lock.read_text().replace("\npandas==", "\npandas==0."))
-    assert recipe(root, {}).digest != before.digest
     lock.write_text(lock.read_text().replace("\npandas==", "\npolars=="))
     with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas, which model/data\.py imports: add it to"):
         recipe(root, {})
 
 
-def test_another_version_of_what_the_code_does_not_import_is_the_same_model(checkout: Checkout):
-    root = checkout("checkout")
-    before = recipe(root, {})
-    lock = root / "requirements/app.txt"
-    lock.write_text(lock.read_text().replace("\nrich==", "\nrich==0."))
-    assert recipe(root, {}) == before
-
-
-def test_a_package_is_found_by_the_name_that_its_code_is_imported_by(checkout: Checkout):
-    root = checkout("checkout")
-    (root / "model/more.py").write_text("import yaml\n")
-    before = recipe(root, {})
-    lock = root / "requirements/app.txt"
-    lock.write_text(lock.read_text().replace("\npyyaml==", "\npyyaml==0."))
-    assert recipe(root, {}).digest != before.digest, "PyYAML gives the module yaml"
-
-
-def test_comments_options_and_the_order_of_a_lock_do_not_matter(checkout: Checkout):
-    root = checkout("checkout")
+def test_comments_options_and_the_order_of_a_lock_do_not_matter(root: Path):
     before = recipe(root, {})
     lock = root / "requirements/serving.txt"
     blocks = lock.read_text().replace("\\\n", "\0").splitlines()
@@ -147,8 +117,7 @@ def test_comments_options_and_the_order_of_a_lock_do_not_matter(checkout: Checko
     assert recipe(root, {}) == before
 
 
-def test_a_lock_that_pins_nothing_is_refused(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_lock_that_pins_nothing_is_refused(root: Path):
     append(root / "requirements/serving.txt", "\nnumpy>=2\n")
     with pytest.raises(RecipeError, match=r"serving\.txt: 'numpy>=2' pins no version: expected name==version"):
         recipe(root, {})
@@ -169,15 +138,13 @@ def test_a_wrong_parameter_is_refused_by_name():
         recipe(ROOT, {"max_iter": 0})
 
 
-def test_a_model_whose_code_raises_is_refused_with_its_file_and_reason(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_model_whose_code_raises_is_refused_with_its_file_and_reason(root: Path):
     append(root / "model/parameters.py", "\n1 / 0\n")
     with pytest.raises(RecipeError, match=r"model/parameters\.py failed: ZeroDivisionError: division by zero"):
         recipe(root, {})
 
 
-def test_a_link_in_the_model_is_refused(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_link_in_the_model_is_refused(root: Path):
     (root / "model/words.txt").symlink_to("/etc/hostname")
     with pytest.raises(RecipeError, match="symbolic link"):
         recipe(root, {})
@@ -202,8 +169,7 @@ def test_a_model_without_a_server_has_the_usual_one_and_becomes_another_model_wi
     assert recipe(wine, {}) == before, "as a retraining finds it, in the champion's package"
 
 
-def test_data_that_is_in_no_file_is_told_by_its_version(checkout: Checkout):
-    root = checkout("checkout")
+def test_data_that_is_in_no_file_is_told_by_its_version(root: Path):
     (root / "model/sources.py").unlink()
     none = recipe(root, {}).parts["data"]
     (root / "model/sources.py").write_text("def version(): return 'snapshot 1'\n")
@@ -213,11 +179,10 @@ def test_data_that_is_in_no_file_is_told_by_its_version(checkout: Checkout):
 
 
 def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
-    checkout: Checkout, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     data = tmp_path / "data.csv"
     data.write_text("a,b\n1,2\n")
-    root = checkout("checkout")
     (root / "model/sources.py").write_text(
         f"from pathlib import Path\ndef files(): return {{'data.csv': Path({str(data)!r})}}\n"
     )
@@ -262,8 +227,7 @@ def test_a_recipe_loads_no_library():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(root: Path):
     path = root / "model/parameters.py"
     for default in range(60, 70):
         path.write_text(
@@ -288,20 +252,17 @@ def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
     }
 
 
-def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retrained(checkout: Checkout):
-    root = checkout("checkout")
+def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retrained(root: Path):
     with pytest.raises(NothingNewer, match="through: '2013-03-01' is not allowed"):
         retrained(root, {}, "2013-03-01")
     for wrong in ("20130616", "2013-W24-7", "2013-13-01", ""):
         with pytest.raises(RecipeError, match="is not allowed: expected a day as YYYY-MM-DD") as refused:
             retrained(root, {}, wrong)
         assert not isinstance(refused.value, NothingNewer)
-    with (root / "model/parameters.py").open("a") as code:
-        code.write("\ndef retrained(settings, through):\n    return 1 / 0\n")
+    append(root / "model/parameters.py", "\ndef retrained(settings, through):\n    return 1 / 0\n")
     with pytest.raises(RecipeError, match=r"parameters\.py failed: ZeroDivisionError"):
         retrained(root, {}, "2013-06-16")
-    with (root / "model/parameters.py").open("a") as code:
-        code.write("\ndel retrained\n")
+    append(root / "model/parameters.py", "\ndel retrained\n")
     with pytest.raises(RecipeError, match=r"parameters\.py has no retrained.*docs/how-to/own-model\.md") as refused:
         retrained(root, {}, "2013-06-16")
     assert not isinstance(refused.value, NothingNewer)
