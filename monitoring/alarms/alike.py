@@ -1,6 +1,6 @@
 """Does an alarm on the challenger say something about it? Not when the champion fails in the same way. Pure.
 
-    pair = judged(state, alarm)                 # challenger and champion; None: the alarm decides alone
+    judged(state, alarm)                        # challenger and champion; None: the alarm decides alone
     numbers = Numbers(0.05, challenger=Counted(10, 20), champion=Counted(93, 180), champion_rings=True)
     fails_alike(numbers)                        # True: a dependency of both is down, say; the judge compares them
 
@@ -36,16 +36,8 @@ class Numbers:
     champion_rings: bool
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What the judge compares."""
-
-    challenger: Release
-    champion: Release
-
-
-def judged(state: RolloutState, alarm: Alarm) -> Pair | None:
-    """The alarm's variant and the champion, when the judge compares them by the alarm's own measure.
+def judged(state: RolloutState, alarm: Alarm) -> tuple[Release, Release] | None:
+    """Challenger and champion, when the judge compares them by the alarm's own measure.
 
     None when the alarm is not about the challenger that is on trial, and where no judge would find out: nothing is
     compared in an all-at-once release and after a promotion, and no measure that the plan does not name.
@@ -57,7 +49,7 @@ def judged(state: RolloutState, alarm: Alarm) -> Pair | None:
         return None
     if alarm.at is None or alarm.at < state.started_at or not _judges(plan, alarm):
         return None
-    return Pair(challenger, champion)
+    return challenger, champion
 
 
 def fails_alike(numbers: Numbers) -> bool:

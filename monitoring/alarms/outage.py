@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from monitoring.alarms.alarm import Alarm
-from monitoring.alarms.alike import Numbers, Pair, fails_alike, judged
+from monitoring.alarms.alike import Numbers, fails_alike, judged
 from monitoring.log import log
 from rollout.controller.outbox import Outbox
+from rollout.core.release import Release
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
 LEFT = "left_to_judge"
-
-
-class Reads(Protocol):
-    """Reads the numbers behind an alarm."""
-
-    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
-        """Of the alarm's variant and of the champion; None when they cannot be compared."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -28,11 +21,12 @@ class Outage:
     """Finds out whether champion and challenger fail alike.
 
     Attributes:
-        numbers: Reads what is behind an alarm.
+        numbers: What is behind an alarm, of its variant and of the champion, which is given; None when they cannot be
+            compared.
         outbox: Tells people.
     """
 
-    numbers: Reads
+    numbers: Callable[[Alarm, str], Numbers | None]
     outbox: Outbox
 
     def shared(self, alarm: Alarm) -> Reason | None:
@@ -55,16 +49,16 @@ class Outage:
         try:
             state = self.outbox.journal.read()
             pair = judged(state, alarm)
-            numbers = self.numbers.read(alarm, pair.champion.variant) if pair else None
+            numbers = self.numbers(alarm, pair[1].variant) if pair else None
             if pair is None or numbers is None or not fails_alike(numbers):
                 return None
-            return state.rollout_id, pair.challenger.id, _reason(alarm, pair, numbers)
+            return state.rollout_id, pair[0].id, _reason(alarm, *pair, numbers)
         except Exception as error:  # whatever it is, no rollback waits for it
             log("champion not compared", alarm=alarm.name, error=repr(error))
             return None
 
 
-def _reason(alarm: Alarm, pair: Pair, numbers: Numbers) -> Reason:
+def _reason(alarm: Alarm, challenger: Release, champion: Release, numbers: Numbers) -> Reason:
     counted = {
         "challenger_bad": numbers.challenger.bad,
         "challenger_requests": numbers.challenger.requests,
@@ -72,5 +66,5 @@ def _reason(alarm: Alarm, pair: Pair, numbers: Numbers) -> Reason:
         "champion_requests": numbers.champion.requests,
         "tolerated": numbers.tolerated,
     }
-    names = {"challenger": pair.challenger.variant, "champion": pair.champion.variant, "measure": alarm.measure}
+    names = {"challenger": challenger.variant, "champion": champion.variant, "measure": alarm.measure}
     return Reason("alarm", alarm.name, numbers=counted, kind=Kind.SHARED_OUTAGE, facts=names)

@@ -77,11 +77,6 @@ class Told:
         ]
 
 
-def behind(numbers: Numbers) -> Any:
-    """The numbers behind every alarm."""
-    return type("Behind", (), {"read": lambda *_: numbers})()
-
-
 def begin(world: World, trial_plan: Plan, seconds: float) -> Told:
     """Put release b on trial, and look twice on its way."""
     told = Told()
@@ -93,10 +88,9 @@ def begin(world: World, trial_plan: Plan, seconds: float) -> Told:
     return told
 
 
-def with_alarm(world: World, seconds: float, numbers: Numbers | None = None) -> Told:
+def with_alarm(world: World, seconds: float, numbers: Numbers = ALIKE) -> Told:
     told = begin(world, plan(Step(50, 600)), seconds)
-    outage = Outage(behind(numbers) if numbers else behind(ALIKE), Outbox(
-        MemoryJournal(world), MemoryNotify(world), world.clock))  # fmt: skip
+    outage = Outage(lambda *_: numbers, Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
     rings = Alarm(**{**vars(RINGS), "at": world.clock.time()})
     answer = respond(rings, "endpoint", world.controller(), outage, patience=10)
     world.controller().follow(60)

@@ -9,6 +9,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.rollout.worlds import release
 
 BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
@@ -111,10 +113,7 @@ class World:
         sealed = gzip.compress(plain.getvalue(), mtime=0)
         digest, key = hashlib.sha256(sealed).hexdigest(), f"packages/{name}/model.tar.gz"
         self.real("s3").put_object(Bucket=BUCKET, Key=key, Body=sealed)
-        uri = f"s3://{BUCKET}/{key}"
-        return Release(
-            name, name, f"sha256:{digest}", uri, "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-        )
+        return replace(release(name), package_digest=f"sha256:{digest}", archive_uri=f"s3://{BUCKET}/{key}")
 
     def state(self) -> RolloutState:
         return DynamoJournal(self.real, "rollouts", "e").read()

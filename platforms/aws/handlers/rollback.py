@@ -47,7 +47,7 @@ def _outage(settings: Settings, commands: Commands) -> Outage:
     make = _hasty()
     notify = SnsNotify(make, settings.topic, settings.endpoint, commands) if settings.topic else None
     journal = DynamoJournal(make, settings.journal, settings.endpoint)
-    return Outage(AlarmNumbers(make, settings.endpoint), Outbox(journal, notify, SystemClock()))
+    return Outage(AlarmNumbers(make, settings.endpoint).read, Outbox(journal, notify, SystemClock()))
 
 
 _clients = lru_cache(clients)

@@ -12,20 +12,14 @@ from monitoring.alarms.alike import Numbers, fails_alike, judged
 from rollout.core.catalogue import metric
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric
+from tests.rollout.worlds import release
 
 FAILURES = "AWS/SageMaker/Invocation5XXErrors"
 ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", 200.0, "endpoint", "v-b", (FAILURES,), "errors")
 SLOW = replace(ALARM, name="v-b-p99", metrics=("AWS/SageMaker/ModelLatency",), measure="latency")
 PLAN = Plan(steps=(Step(10, 300),), metrics=(Metric("errors", "rate", 0.02), metric("latency_p99")))
-
-
-def release(name: str) -> Release:
-    return Release(
-        name, name, f"sha256:{name}", "s3://x", "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-    )
 
 
 TRIAL = RolloutState(
@@ -101,8 +95,7 @@ def test_chance_makes_an_equal_challenger_look_clearly_worse_in_less_than_one_ou
 def test_the_challenger_on_trial_is_judged_against_the_champion() -> None:
     for phase in (Phase.BAKING, Phase.PAUSED, Phase.HELD):
         for alarm in (ALARM, SLOW):
-            pair = judged(replace(TRIAL, phase=phase), alarm)
-            assert (pair.challenger.variant, pair.champion.variant) == ("v-b", "v-a")
+            assert judged(replace(TRIAL, phase=phase), alarm) == (release("b"), release("a"))
 
 
 @pytest.mark.parametrize(

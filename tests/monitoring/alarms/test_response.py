@@ -9,12 +9,12 @@ import pytest
 from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
 from monitoring.alarms.alike import Numbers
 from monitoring.alarms.outage import LEFT, Outage
-from monitoring.alarms.response import respond
+from monitoring.alarms.response import Answer, respond
 from rollout.controller.outbox import Outbox
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
+from tests.rollout.worlds import challenged, release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
@@ -26,44 +26,33 @@ ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
 CLEARLY_WORSE = replace(ALIKE, challenger=Counted(20, 20), champion=Counted(36, 180))
 
 
-class Behind:
-    """The numbers behind every alarm; an exception is raised."""
-
-    def __init__(self, numbers: Numbers | Exception | None) -> None:
-        self.numbers = numbers
-
-    def read(self, alarm: Alarm, champion: str) -> Numbers | None:
-        assert champion == "v-a"
-        if isinstance(self.numbers, Exception):
-            raise self.numbers
-        return self.numbers
+def respond_to(alarm: Alarm | NotAnAlarm, world: World, numbers: Numbers | Exception | None = None) -> Answer:
+    return respond(alarm, "endpoint", world.controller(), outage(world, numbers), patience=10)
 
 
 def outage(world: World, numbers: Numbers | Exception | None = None) -> Outage:
-    return Outage(Behind(numbers), Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
+    """Finds these numbers behind every alarm; an exception is raised."""
 
+    def behind(_: Alarm, champion: str) -> Numbers | None:
+        assert champion == "v-a"
+        if isinstance(numbers, Exception):
+            raise numbers
+        return numbers
 
-def release(name: str) -> Release:
-    return Release(
-        name, name, f"sha256:{name}", "s3://x", "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-    )
+    return Outage(behind, Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
 
 
 @pytest.fixture
 def world() -> World:
     """Release b is on trial against a, at 10%."""
-    configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair": {"v-a": 1.0, "v-b": 0.0}}
-    world = World(configs, "solo-a")
-    world.controller().release(release("a"), None, PLAN)
-    world.controller().release(release("b"), "pair", PLAN)
-    world.controller().follow(20, poll=1)
+    world = challenged(plan=PLAN, seconds=20)
     assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
     return world
 
 
 def test_an_alarm_with_numbers_is_told_by_these_and_its_words_are_kept(world: World) -> None:
     rings = replace(ALARM, said=Said("1 datapoint [0.5 (x)] was too much", 0.5, 0.05))
-    answer = respond(rings, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(rings, world)
     assert answer.why.endswith("alarm v-b-5xx: value 0.5, threshold 0.05")
     assert answer.reason.numbers == {"value": 0.5, "threshold": 0.05}
     assert answer.reason.said == "1 datapoint [0.5 (x)] was too much"
@@ -71,7 +60,7 @@ def test_an_alarm_with_numbers_is_told_by_these_and_its_words_are_kept(world: Wo
 
 
 def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: World) -> None:
-    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(ALARM, world)
     assert (answer.action, answer.why) == ("rolled back", "rollout 000005-b: alarm v-b-5xx: 0.5 > 0.05")
     state = world.controller().follow(60)
     assert (state.verdict.reason.source, state.verdict.reason.name) == ("alarm", "v-b-5xx")
@@ -93,7 +82,7 @@ def test_an_alarm_on_the_challenger_rolls_back_with_its_name_and_reason(world: W
 )
 def test_other_alarms_are_ignored_with_the_reason(world: World, alarm: Alarm | NotAnAlarm, why: str) -> None:
     before = world.state
-    answer = respond(alarm, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(alarm, world)
     assert (answer.action, answer.why) == ("ignored", why)
     assert world.state == before
 
@@ -109,9 +98,7 @@ def test_an_alarm_on_drift_or_on_what_could_not_be_measured_tells_people_and_rol
     world: World, metric: str
 ) -> None:
     before = world.state
-    answer = respond(
-        replace(ALARM, metrics=(f"modelstack/{metric}",)), "endpoint", world.controller(), outage(world), patience=10
-    )
+    answer = respond_to(replace(ALARM, metrics=(f"modelstack/{metric}",)), world)
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 
@@ -122,7 +109,7 @@ def test_an_alarm_on_the_objective_rolls_nothing_back_even_when_it_counts_one_ve
     before = world.state
     counted = ("AWS/SageMaker/Invocations", "AWS/SageMaker/Invocation5XXErrors", "AWS/SageMaker/ModelLatency")
     burning = replace(ALARM, name=name, metrics=counted)
-    answer = respond(burning, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(burning, world)
     assert (answer.action, "people are told" in answer.why, world.state) == ("ignored", True, before)
 
 
@@ -131,19 +118,19 @@ def test_the_alarms_on_functions_that_fail_roll_nothing_back(world: World) -> No
     before = world.state
     metrics = ("AWS/Lambda/Errors", "modelstack/DriftUnmeasured", "modelstack/LabelsDelay")
     failing = replace(ALARM, name="endpoint-functions-failing", variant=None, metrics=metrics)
-    answer = respond(failing, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(failing, world)
     assert (answer.action, world.state) == ("ignored", before)
 
 
 def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
     wrong = replace(ALARM, metrics=("modelstack/Accuracy",))
-    assert respond(wrong, "endpoint", world.controller(), outage(world), patience=10).action == "rolled back"
+    assert respond_to(wrong, world).action == "rolled back"
 
 
 def test_the_second_of_two_deliveries_finds_nothing_left_to_do(world: World) -> None:
-    respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    respond_to(ALARM, world)
     world.controller().follow(60)
-    answer = respond(ALARM, "endpoint", world.controller(), outage(world), patience=10)
+    answer = respond_to(ALARM, world)
     assert (answer.action, answer.why) == ("ignored", "the event is about variant v-b, serving is v-a")
     assert [event.kind for event in world.sent].count("rolled_back") == 1
 
@@ -156,7 +143,7 @@ def ringing(world: World) -> Alarm:
 
 
 def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_people_are_told(world: World) -> None:
-    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    answer = respond_to(ringing(world), world, ALIKE)
     assert answer.action == "left to the judge"
     assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
     assert world.state.on_trial
@@ -172,7 +159,7 @@ def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_p
 def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) -> None:
     alarm = ringing(world)
     for _ in range(2):
-        respond(alarm, "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+        respond_to(alarm, world, ALIKE)
         world.clock.sleep(5)
     assert [event.kind for event in world.sent].count(LEFT) == 1
 
@@ -193,7 +180,7 @@ def test_people_are_told_once_of_an_alarm_that_is_delivered_twice(world: World) 
 def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rolled_back(
     world: World, numbers: Any
 ) -> None:
-    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, numbers), patience=10)
+    answer = respond_to(ringing(world), world, numbers)
     assert answer.action == "rolled back"
     assert LEFT not in [event.kind for event in world.sent]
 
@@ -201,7 +188,7 @@ def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rol
 def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_back_unasked(world: World) -> None:
     state = world.controller().follow(1200)
     assert state.champion == release("b")
-    answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    answer = respond_to(ringing(world), world, ALIKE)
     assert answer.action == "rolled back"
     assert world.controller().follow(60).champion == release("a")
 
@@ -209,7 +196,7 @@ def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_
 def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:
     world.unwritable = True
     with pytest.raises(RolloutError):
-        respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+        respond_to(ringing(world), world, ALIKE)
     world.unwritable = False
-    respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
+    respond_to(ringing(world), world, ALIKE)
     assert [event.kind for event in world.sent].count(LEFT) == 1
