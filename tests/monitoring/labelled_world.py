@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from platforms.aws.baselines import FILE
 from platforms.aws.clients import clients
@@ -24,9 +19,9 @@ from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.monitoring.on_moto import BUCKET, make_journal, make_labels, on_moto, put_package
 from tests.rollout.worlds import release
 
-BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
 
@@ -55,8 +50,8 @@ class World:
         monkeypatch.setattr(labels, "_clients", lambda: self.client)
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
         monkeypatch.setattr(labels.time, "time", lambda: self.now)
-        for table, key in (("rollouts", "endpoint"), ("labels", "id")):
-            self.table(table, key)
+        make_journal(self.real("dynamodb"))
+        make_labels(self.real("dynamodb"))
         self.real("s3").create_bucket(Bucket=BUCKET)
         a, b = self.release("a", DECLARED), self.release("b", DECLARED)
         self.write_state(
@@ -65,32 +60,6 @@ class World:
                 plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now,),
             )
         )  # fmt: skip
-
-    def table(self, name: str, key: str) -> None:
-        index = {
-            "AttributeDefinitions": [
-                {"AttributeName": key, "AttributeType": "S"},
-                {"AttributeName": "waiting", "AttributeType": "S"},
-                {"AttributeName": "since", "AttributeType": "N"},
-            ],
-            "GlobalSecondaryIndexes": [
-                {
-                    "IndexName": "waiting",
-                    "KeySchema": [
-                        {"AttributeName": "waiting", "KeyType": "HASH"},
-                        {"AttributeName": "since", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            ],
-        }
-        plain = {"AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}]}
-        self.real("dynamodb").create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-            **(index if name == "labels" else plain),
-        )
 
     def client(self, service: str) -> Any:
         return _Counting(self, self.real(service))
@@ -102,18 +71,9 @@ class World:
                 raise Killed
 
     def release(self, name: str, form: Any, baseline: Any = None) -> Release:
-        plain = io.BytesIO()
-        with tarfile.open(fileobj=plain, mode="w") as tar:
-            for path, content in ((FORM, form), ("reference.json", {}), (FILE, baseline)):
-                if content is not None:
-                    body = json.dumps(content).encode()
-                    entry = tarfile.TarInfo(path)
-                    entry.size = len(body)
-                    tar.addfile(entry, io.BytesIO(body))
-        sealed = gzip.compress(plain.getvalue(), mtime=0)
-        digest, key = hashlib.sha256(sealed).hexdigest(), f"packages/{name}/model.tar.gz"
-        self.real("s3").put_object(Bucket=BUCKET, Key=key, Body=sealed)
-        return replace(release(name), package_digest=f"sha256:{digest}", archive_uri=f"s3://{BUCKET}/{key}")
+        given = {FORM: form, "reference.json": {}, FILE: baseline}
+        files = {path: json.dumps(content).encode() for path, content in given.items() if content is not None}
+        return replace(release(name), **put_package(self.real("s3"), name, files))
 
     def state(self) -> RolloutState:
         return DynamoJournal(self.real, "rollouts", "e").read()
@@ -204,13 +164,5 @@ class _Counting:
 @contextmanager
 def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world with the environment of the labels function."""
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "e", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET, "LABELS_TABLE": "labels",
-        "LABELS_WAIT_SECONDS": "3600",
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with on_moto(monkeypatch, ENDPOINT_NAME="e", LABELS_TABLE="labels", LABELS_WAIT_SECONDS="3600"):
         yield World(monkeypatch)

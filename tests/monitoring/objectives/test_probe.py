@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto import mock_aws
 
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
 from platforms.aws.endpoint import DynamoJournal, clients
 from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import probe as handler
-from rollout.core.release import Release
+from tests.monitoring.on_moto import BUCKET, make_journal, on_moto, put_package
+from tests.rollout.worlds import release
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
-BUCKET = "artifacts"
-
-
-def archive(name: str, content: bytes) -> bytes:
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    return gzip.compress(plain.getvalue(), mtime=0)
 
 
 class Runtime:
@@ -58,13 +45,11 @@ class World:
         self.runtime = Runtime()
         self.clients = clients("us-east-1")
 
-    def release(self, sealed: bytes) -> None:
-        digest = hashlib.sha256(sealed).hexdigest()
-        uri = f"s3://{BUCKET}/packages/{digest}/model.tar.gz"
-        self.clients("s3").put_object(Bucket=BUCKET, Key=uri.split("/", 3)[3], Body=sealed)
-        champion = Release("a", "a", f"sha256:{digest}", uri, "image", "x", "arn:a", "model", "v-a", "solo-a")
+    def release(self, sample: bytes = SAMPLE) -> None:
+        """Let a package with a request be the champion's."""
+        package = put_package(self.clients("s3"), "a", {probe.SAMPLE: sample})
         journal = DynamoJournal(self.clients, "rollouts", "endpoint")
-        assert journal.write(replace(journal.read(), champion=champion))
+        assert journal.write(replace(journal.read(), champion=replace(release("a"), **package)))
 
     def counted(self) -> dict[str, float]:
         """The sum of each metric of the endpoint."""
@@ -81,24 +66,12 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET,
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with on_moto(monkeypatch, ENDPOINT_NAME="endpoint"):
         made = World()
         monkeypatch.setattr(handler, "_clients", lambda: made.clients)
         monkeypatch.setattr(handler, "_once", lambda _: made.runtime)
         handler._sample.cache_clear()
-        made.clients("dynamodb").create_table(
-            TableName="rollouts",
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        make_journal(made.clients("dynamodb"))
         made.clients("s3").create_bucket(Bucket=BUCKET)
         yield made
 
@@ -135,7 +108,7 @@ def test_a_package_without_a_request_says_so(content: bytes | None) -> None:
 
 
 def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release()
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     (asked,) = world.runtime.asked
     assert (asked["EndpointName"], asked["Body"]) == ("endpoint", SAMPLE)
@@ -154,14 +127,14 @@ def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world:
     ],
 )
 def test_an_error_and_a_time_out_are_counted_as_failures(world: World, error: Exception) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release()
     world.runtime.said = error
     assert handler.handler({}, None) == {"probed": True, "ok": False}
     assert world.counted() == {"ProbeSuccess": 0}
 
 
 def test_whoever_serves_is_asked_when_a_promotion_has_just_taken_the_champion_away(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release()
     world.runtime.serves = "v-b"
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     assert [asked.get("TargetVariant") for asked in world.runtime.asked] == ["v-a", None]
@@ -173,9 +146,8 @@ def test_before_the_first_release_nothing_is_asked_and_nothing_counted(world: Wo
 
 
 def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
-    (item,) = world.clients("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
-    world.clients("s3").put_object(Bucket=BUCKET, Key=item["Key"], Body=archive("example.json", b"{}"))
+    world.release()
+    put_package(world.clients("s3"), "a", {probe.SAMPLE: b"{}"})
     with pytest.raises(DigestMismatch):
         handler.handler({}, None)
     assert (world.runtime.asked, world.counted()) == ([], {}), "no probe is missing data, which rings too"
@@ -183,7 +155,7 @@ def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
 
 def test_a_new_champions_request_is_asked_after_a_promotion(world: World) -> None:
     for content in (SAMPLE, b'{"instances":[{"y":"b"}]}'):
-        world.release(archive("example.json", content))
+        world.release(content)
         handler.handler({}, None)
         assert world.runtime.asked[-1]["Body"] == content
 
