@@ -63,6 +63,15 @@ class Seen:
     ringing: tuple[Trigger, ...] = ()
     job: JobSeen | None = None
 
+    @property
+    def serves(self) -> str:
+        """The id of the release that serves; empty before the first."""
+        return self.champion.id if self.champion else ""
+
+    def entry(self, kind: str, said: str = "", **more: Any) -> Entry:
+        """An event of this look; `more` are further fields of it."""
+        return Entry(self.now, self.day, kind, said, **more)
+
 
 @dataclass(frozen=True)
 class Start:
@@ -118,7 +127,7 @@ def decide(record: Record, seen: Seen, rules: Rules, endpoint: str) -> tuple[Rec
         return replace(record, held=Held(trigger, obstacle or _NOTHING_SERVES)), None
     if rules.ask and trigger.kind != "person" and not record.approved:
         asking = replace(record, phase=Phase.ASKING, trigger=trigger, through=seen.day, held=None)
-        return asking.noted(Entry(seen.now, seen.day, "asked", trigger=trigger)), None
+        return asking.noted(seen.entry("asked", trigger=trigger)), None
     return _begun(record, seen, seen.champion, trigger, endpoint)
 
 
@@ -148,7 +157,7 @@ def approve(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow("nothing waits for a person")
     if record.approved:
         raise NotNow("it is approved already")
-    return replace(record, approved=True).noted(Entry(seen.now, seen.day, "approved", reason))
+    return replace(record, approved=True).noted(seen.entry("approved", reason))
 
 
 def decline(record: Record, seen: Seen, reason: str) -> Record:
@@ -158,14 +167,14 @@ def decline(record: Record, seen: Seen, reason: str) -> Record:
         NotNow: Nothing is asked, and no candidate waits.
     """
     newest = record.accepted[0] if record.accepted else None
-    live = {seen.on_trial, seen.champion.id if seen.champion else ""}
+    live = {seen.on_trial, seen.serves}
     if record.phase is Phase.ASKING:
         release, after = "", _idle(record)
     elif newest is not None and not newest.served and newest.release not in live:
         release, after = newest.release, replace(record, accepted=record.accepted[1:])
     else:
         raise NotNow("nothing waits for a person")
-    return after.begun(seen.day).noted(Entry(seen.now, seen.day, "declined", reason, release=release))
+    return after.begun(seen.day).noted(seen.entry("declined", reason, release=release))
 
 
 def stop(record: Record, seen: Seen, reason: str) -> Record:
@@ -179,7 +188,7 @@ def stop(record: Record, seen: Seen, reason: str) -> Record:
     if record.stopping:
         raise NotNow(f"{record.job} is being stopped: {record.stopping}")
     stopping = replace(record, stopping=reason)
-    return stopping.noted(Entry(seen.now, seen.day, "stopped", reason, job=record.job))
+    return stopping.noted(seen.entry("stopped", reason, job=record.job))
 
 
 def forget(record: Record, seen: Seen, reason: str) -> Record:
@@ -192,7 +201,7 @@ def forget(record: Record, seen: Seen, reason: str) -> Record:
         raise NotNow(f"{seen.on_trial} is on trial, with a retrained window: forget after its verdict, or roll it back")
     if not record.accepted:
         raise NotNow("no retrained version counts: the window of the config does")
-    return replace(record, accepted=()).noted(Entry(seen.now, seen.day, "forgotten", reason))
+    return replace(record, accepted=()).noted(seen.entry("forgotten", reason))
 
 
 def _wish(record: Record, seen: Seen, rules: Rules) -> Trigger | None:
@@ -228,7 +237,7 @@ def _paced(record: Record, day: str, rules: Rules) -> Obstacle | None:
 def _begun(record: Record, seen: Seen, champion: Release, trigger: Trigger, endpoint: str) -> tuple[Record, Start]:
     # The second tells it from those of a stack of this name that was destroyed: platforms forget no job name.
     job = f"{endpoint}-{seen.day.replace('-', '')}-{int(seen.now):x}"
-    started = Entry(seen.now, seen.day, "started", job=job, through=seen.day, trigger=trigger)
+    started = seen.entry("started", job=job, through=seen.day, trigger=trigger)
     training = replace(
         record,
         phase=Phase.TRAINING,
@@ -253,26 +262,22 @@ def _of_job(record: Record, seen: Seen) -> tuple[Record, Start | Stop | None]:
     if record.stopping:
         return _idle(record), None
     if job.status == "missing":
-        if seen.champion and seen.champion.id == record.champion:
+        if seen.champion and seen.serves == record.champion:
             return record, Start(record.job, seen.champion, record.through)
-        serves = seen.champion.id if seen.champion else ""
-        never = Entry(seen.now, seen.day, "failed", job=record.job, champion=record.champion, serves=serves)
+        never = seen.entry("failed", job=record.job, champion=record.champion, serves=seen.serves)
         return _idle(record).noted(never), None
     if job.status == "failed" or job.report is None:
         why = job.why or "it ended without a report"
-        return _idle(record).noted(Entry(seen.now, seen.day, "failed", why, job=record.job)), None
+        return _idle(record).noted(seen.entry("failed", why, job=record.job)), None
     return _reported(record, seen, job.report), None
 
 
 def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
     numbers = dict(report.get("comparison") or {})
     if report["outcome"] != "better":
-        return _idle(record).noted(Entry(seen.now, seen.day, "kept", report["why"], numbers, record.job))
-    if seen.champion is None or seen.champion.id != record.champion:
-        serves = seen.champion.id if seen.champion else ""
-        late = Entry(
-            seen.now, seen.day, "kept", numbers=numbers, job=record.job, champion=record.champion, serves=serves
-        )
+        return _idle(record).noted(seen.entry("kept", report["why"], numbers=numbers, job=record.job))
+    if seen.champion is None or seen.serves != record.champion:
+        late = seen.entry("kept", numbers=numbers, job=record.job, champion=record.champion, serves=seen.serves)
         return _idle(record).noted(late)
     package = {name: report["package"][name] for name in PACKAGE}
     candidate = Candidate(
@@ -283,16 +288,8 @@ def _reported(record: Record, seen: Seen, report: Mapping[str, Any]) -> Record:
         why=record.trigger.why if record.trigger else "",
         champion=record.champion,
     )
-    waits = Entry(
-        seen.now,
-        seen.day,
-        "candidate",
-        report["why"],
-        numbers,
-        job=record.job,
-        release=candidate.release,
-        through=candidate.through,
-    )
+    about = {"job": record.job, "release": candidate.release, "through": candidate.through}
+    waits = seen.entry("candidate", report["why"], numbers=numbers, **about)
     return _idle(record).with_candidate(candidate).noted(waits)
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from rollout.judge import figures
 from rollout.judge.blocks import Column, blocks
 from rollout.judge.evidence import Evidence, Favour, log_mixture
-from rollout.judge.figures import Answer
 from rollout.judge.means import Means
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
 from rollout.judge.scale import fit, scaled, span, unfit
 from rollout.kinds import Kind
 from rollout.reason import Reason
+
+Answer = Literal["worse", "not worse", "unknown"]
 
 LIKELY = 10.0
 """The evidence for "not worse" at which a metric that need not be proven no longer holds up the promotion.
@@ -91,9 +91,9 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
     """Judge one metric from all windows of a trial, step by step, in their order."""
     seen = _Seen.of(metric, steps)
     needed, awaited = stage.needed(metric), _awaited(metric, seen, stage)
-    numbers = figures.numbers(metric, seen.champion, seen.challenger)
+    numbers = _numbers(metric, seen.champion, seen.challenger)
     if seen.wrong:
-        return _not_known(metric, seen.wrong, numbers | figures.proofs(needed))
+        return _not_known(metric, seen.wrong, numbers | _proofs(needed))
     evidence = _evidence(metric, seen, stage)
     worse, not_worse, better = evidence.worse, _counted(evidence, stage), evidence.whole.better
     proof = math.log(needed["not_worse"])
@@ -102,7 +102,7 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
         answer = "worse"
     elif not_worse >= proof:
         answer = "not worse"
-    numbers |= figures.proofs(needed, worse=worse, not_worse=not_worse, better=better)
+    numbers |= _proofs(needed, worse=worse, not_worse=not_worse, better=better)
     if min(seen.champion.count, seen.challenger.count) == 0:
         finding = Finding(metric.name, "unknown", _reason(metric, Kind.NO_DATA, numbers))
         return Judged(metric, finding, worse, better, math.inf, math.inf, awaited)
@@ -221,3 +221,30 @@ def _reason(metric: Metric, kind: Kind, numbers: Mapping[str, float], **facts: A
     known = {"requests_to_cut": float(metric.requests_to_cut)} if metric.kind == "quantile" else {}
     given = {"metric_kind": metric.kind, "namespace": metric.namespace, "stored_as": metric.metric, **facts}
     return Reason("judge", metric.name, numbers={**numbers, **known}, kind=kind, facts=given)
+
+
+def _proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
+    """The evidence for each answer that is asked for, with what is needed of it."""
+    found: dict[str, float] = {}
+    for name, least in needed.items():
+        found |= {f"evidence_{name}": _e_value(logs.get(name, 0.0)), f"evidence_needed_{name}": least}
+    return found
+
+
+def _numbers(metric: Metric, champion: Tally, challenger: Tally) -> dict[str, float]:
+    """Counts and means of both, in the metric's own unit and direction."""
+    label = {"rate": "rate", "quantile": "slower", "mean": "mean"}[metric.kind]
+    found = {"margin": metric.margin}
+    for who, tally in (("champion", champion), ("challenger", challenger)):
+        value = tally.total / tally.count if tally.count else 0.0
+        if metric.better == "higher":
+            value = 1 - value
+        if metric.kind == "mean":
+            value = metric.low + value * (metric.high - metric.low)
+        found |= {f"{who}_count": float(tally.count), f"{who}_{label}": value if tally.count else 0.0}
+    return found
+
+
+def _e_value(log: float) -> float:
+    """The e-value, capped so that it stays a number that JSON can hold."""
+    return math.exp(min(log, 300.0))

@@ -10,8 +10,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Literal
 
-from rollout.judge.figures import Answer
-from rollout.judge.finding import Finding, Judged, Stage, can_be_better, on_metric
+from rollout.judge.finding import Answer, Finding, Judged, Stage, can_be_better, on_metric
 from rollout.judge.metrics import Metric, Window
 from rollout.kinds import Kind
 from rollout.reason import Reason
