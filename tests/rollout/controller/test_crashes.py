@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -28,6 +29,20 @@ ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 
 class Killed(BaseException):
     """The process ends here: nothing may catch this."""
+
+
+def die() -> None:
+    raise Killed
+
+
+def nth(number: int, do: Callable[[], Any]) -> Callable[[int], None]:
+    """Does something at one effect."""
+
+    def at(effect: int) -> None:
+        if effect == number:
+            do()
+
+    return at
 
 
 @dataclass
@@ -179,13 +194,8 @@ def test_controller_killed_between_any_two_effects_is_finished_by_another(
     assert count > 8
     for at in range(count):
         world = quick()
-
-        def kill(number: int, at: int = at) -> None:
-            if number == at:
-                raise Killed
-
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(**{when: kill})).controller(), world)
+            story(Ports(world, Meddler(**{when: nth(at, die)})).controller(), world)
         # What called it calls again: the update is run again, the alarm is delivered again, the schedule ticks.
         story(world.controller(), world)
         world.controller().tick()
@@ -200,13 +210,8 @@ def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
     finished = 0
     for at in range(count):
         world = quick()
-
-        def kill(number: int, at: int = at) -> None:
-            if number == at:
-                raise Killed
-
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(after=kill)).controller(), world)
+            story(Ports(world, Meddler(after=nth(at, die))).controller(), world)
         if world.state.phase.value == "rolling_back" or world.state.verdict != quick().state.verdict:
             world.controller().follow(60)
             world.controller().tick()
@@ -223,13 +228,8 @@ def test_another_controller_that_ticks_before_any_effect_changes_no_end(
     assert count
     for at in range(count):
         world = quick()
-
-        def tick(number: int, at: int = at, world: World = world) -> None:
-            if number == at:
-                world.controller().tick()
-
         try:
-            story(Ports(world, Meddler(before=tick)).controller(), world)
+            story(Ports(world, Meddler(before=nth(at, world.controller().tick))).controller(), world)
         except (Busy, Conflict):
             world.controller().follow(600)
         world.controller().tick()
@@ -313,13 +313,8 @@ def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, story: Calla
     count = len(effects_of(quick(), story))
     for at in range(count):
         world = quick()
-        error = (Busy, Unreachable)[at % 2]
-
-        def refuse(number: int, at: int = at, error: type[RolloutError] = error) -> None:
-            if number == at:
-                raise error("throttled")
-
-        controller = Ports(world, Meddler(before=refuse)).controller()
+        refuse = Mock(side_effect=(Busy, Unreachable)[at % 2]("throttled"))
+        controller = Ports(world, Meddler(before=nth(at, refuse))).controller()
         try:
             story(controller, world)
         except (Busy, Unreachable):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard, Plan
+from rollout.core.plan import Guard
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release, served
@@ -66,9 +67,9 @@ def until(world: World, phase: Phase) -> None:
         world.clock.sleep(1)
 
 
-def baking(world: World, plan: Plan) -> None:
+def baking(world: World) -> None:
     """Put b on trial, and follow it until it has traffic."""
-    world.controller().release(release("b"), "pair-ab", plan)
+    world.controller().release(release("b"), "pair-ab", PLAN)
     until(world, Phase.BAKING)
     world.controller().follow(10)
     assert world.live().shares()["v-b"] > 0
@@ -101,20 +102,17 @@ def test_throttled_calls_leave_no_endpoint_astray() -> None:
     assert world.live().config == "solo-a"
 
 
-def test_a_registry_that_fails_does_not_keep_the_traffic_from_going_back() -> None:
+@pytest.mark.parametrize(
+    ("port", "made", "why"),
+    [("registry", NoRegistry, "arn:b does not exist"), ("journal", BusyJournal, "the table is throttled")],
+)
+def test_a_registry_or_a_journal_that_fails_does_not_keep_the_traffic_from_going_back(
+    port: str, made: Callable[[World], Any], why: str
+) -> None:
     world = served()
-    baking(world, PLAN)
-    with pytest.raises(RolloutError, match="arn:b does not exist"):
-        world.controller(registry=NoRegistry(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
-    world.clock.sleep(10)
-    assert world.live().shares()["v-b"] == 0
-
-
-def test_a_throttled_journal_does_not_keep_the_traffic_from_going_back() -> None:
-    world = served()
-    baking(world, PLAN)
-    with pytest.raises(Busy):
-        world.controller(journal=BusyJournal(world)).roll_back(ALARM, variant="v-b", at=world.clock.time())
+    baking(world)
+    with pytest.raises(RolloutError, match=why):
+        world.controller(**{port: made(world)}).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
 
