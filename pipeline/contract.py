@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 
 class Refusal(Exception):
@@ -78,30 +78,20 @@ PARTS = (
 """Every part, the required ones first."""
 
 
-class Event(Protocol):
-    """One request of a replay."""
+@dataclass(frozen=True)
+class Event:
+    """One request of a replay; a model may give objects of its own with these attributes.
 
-    @property
-    def id(self) -> str:
-        """Its name, at most 40 characters, another one for each event."""
-        ...
+    Attributes:
+        id: Its name, at most 40 characters, another one for each event.
+        event_time: When it is asked, UTC; None for all events if they have no time.
+        instance: The one instance of the request, a JSON object.
+        label: What the answer should say, as JSON; None when it will never be known.
+        label_at: When the label is known, UTC; None if that is never, or not told.
+    """
 
-    @property
-    def event_time(self) -> datetime | None:
-        """When it is asked, UTC; None for all events if they have no time."""
-        ...
-
-    @property
-    def instance(self) -> Mapping[str, Any]:
-        """The one instance of the request, a JSON object."""
-        ...
-
-    @property
-    def label(self) -> Any:
-        """What the answer should say, as JSON; None when it will never be known."""
-        ...
-
-    @property
-    def label_at(self) -> datetime | None:
-        """When the label is known, UTC; None if that is never, or not told."""
-        ...
+    id: str
+    event_time: datetime | None
+    instance: Mapping[str, Any]
+    label: Any
+    label_at: datetime | None

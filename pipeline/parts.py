@@ -23,7 +23,7 @@ import numpy as np
 
 import model
 from pipeline import server
-from pipeline.contract import ContractBroken
+from pipeline.contract import ContractBroken, Event
 from pipeline.parameter_types import NoParameters, parse
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, as_json, tables
@@ -51,17 +51,6 @@ class Trained:
 
     estimator: Any
     trials: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Event:
-    """A row of the model's tables as an event of a replay."""
-
-    id: str
-    event_time: datetime | None
-    instance: Mapping[str, Any]
-    label: Any
-    label_at: datetime | None
 
 
 def settings(given: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of eac
 - `code:UA` and so on, the shares of the eight most frequent codes of a categorical one among its known values;
 - `unknown`: the share of rows without a value: missing, absent, of a wrong type.
 
-A code that training never saw is one of the others here, and counted apart (`Finding.problems`), as is a number out of
+A code that training never saw is one of the others here, and counted apart (`Finding.unusual`), as is a number out of
 range: how often a stretch meets its first flight to a summer resort has no distribution that two months can tell.
 
 The same scores of training's own blocks, each against the rest of training, are sealed into the package. How a score
@@ -43,7 +43,7 @@ from monitoring.drift.unusual import Unusual, unusual
 from monitoring.statistics.blocks import Cut, Cutter
 from monitoring.statistics.conformal import FEWEST, Calibration, Detector
 from monitoring.statistics.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
-from monitoring.statistics.statistic import Problem, Statistic, Tally
+from monitoring.statistics.statistic import Statistic, Tally
 
 YEAR = 365.25 * 86_400
 _CODE = "code:"
@@ -229,15 +229,13 @@ class Finding:
         evidence: Of the whole; 1 or more is an alarm.
         by_feature: The share of it that comes from each feature; 1 or more is an alarm of that feature.
         distance: Feature -> root of the Jensen-Shannon divergence from training, 0 to 0.833: how far, not how surely.
-        problems: What the block should not hold.
-        unusual: The same as counts, by metric and feature.
+        unusual: What the block should not hold, as counts by metric and feature.
     """
 
     rows: int
     evidence: float
     by_feature: Mapping[str, float]
     distance: Mapping[str, float]
-    problems: Sequence[Problem]
     unusual: Unusual = field(default_factory=Unusual)
 
     @property
@@ -295,7 +293,7 @@ class DriftDetector:
                 distance[feature] = found["shape"]
             if feature in self._detectors:
                 by_feature[feature] = self._judged(feature, found)
-        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, block.problems(), unusual(block))
+        return Finding(block.rows, sum(by_feature.values()), by_feature, distance, unusual(block))
 
     def _judged(self, feature: str, found: Mapping[str, float]) -> float:
         detectors, shares, drifted = self._detectors[feature], self._shares[feature], feature in self._drifted

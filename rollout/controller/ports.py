@@ -1,4 +1,7 @@
-"""The ports: what a rollout needs from the world. An adapter for a platform implements these six and a clock."""
+"""The ports: what a rollout needs from the world. An adapter for a platform implements these six and a clock.
+
+Every call but those of the signals and the clock raises Unreachable when the platform does not answer.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,17 @@ if TYPE_CHECKING:  # what reads the journal alone needs no judge
 
 
 class Traffic(Protocol):
-    """Reads and sets what the endpoint serves. Every call may be repeated."""
+    """Reads and sets what the endpoint serves. Every call may be repeated.
+
+    What sets something raises Busy when the endpoint is changing, or the API throttles.
+    """
 
     def read(self) -> Live:
-        """What is live now.
-
-        Raises:
-            Unreachable: The platform does not answer.
-        """
+        """What is live now."""
         ...
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """Ask for these weights; returns when the platform has taken the request.
-
-        Raises:
-            Busy: The endpoint is changing, or the API throttles.
-            Unreachable: The platform does not answer.
-        """
+        """Ask for these weights; returns when the platform has taken the request."""
         ...
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
@@ -42,10 +39,6 @@ class Traffic(Protocol):
         Args:
             name: The config.
             guard: How the platform is to move the traffic, when only the instances change.
-
-        Raises:
-            Busy: The endpoint is changing, or the API throttles.
-            Unreachable: The platform does not answer.
         """
         ...
 
@@ -112,7 +105,6 @@ class Replay(Protocol):
 
         Raises:
             Busy: The endpoint or an API does not take the calls now.
-            Unreachable: A platform does not answer.
         """
         ...
 
@@ -142,19 +134,11 @@ class Registry(Protocol):
     """Keeps a package's approval status."""
 
     def approval(self, package: str) -> Approval:
-        """The status of a package.
-
-        Raises:
-            Unreachable: The registry does not answer.
-        """
+        """The status of a package."""
         ...
 
     def set_approval(self, package: str, approval: Approval, why: str) -> None:
-        """Set the status of a package, with the reason.
-
-        Raises:
-            Unreachable: The registry does not answer.
-        """
+        """Set the status of a package, with the reason."""
         ...
 
 
@@ -162,11 +146,7 @@ class Notify(Protocol):
     """Tells people."""
 
     def send(self, event: Event) -> None:
-        """Send one event. It may be sent twice, never not at all.
-
-        Raises:
-            Unreachable: The platform does not answer.
-        """
+        """Send one event. It may be sent twice, never not at all."""
         ...
 
 

@@ -106,7 +106,7 @@ def test_a_drift_that_stays_does_not_become_usual() -> None:
 
 
 def test_the_evidence_of_the_whole_is_that_of_its_features_and_both_ring_at_one() -> None:
-    finding = Finding(10, 1.25, {"a": 0.25, "b": 1.0}, {}, [])
+    finding = Finding(10, 1.25, {"a": 0.25, "b": 1.0}, {})
     assert (finding.alarm, finding.drifted) == (True, ["b"])
     found = judged(days(3, 9))[-1]
     assert found.evidence == pytest.approx(sum(found.by_feature.values()))
@@ -161,8 +161,8 @@ def test_a_window_with_one_row_is_not_judged_and_goes_on() -> None:
     assert cut.add({}, 5.0) is None, "late"
     ended = cut.add({}, 2 * DAY)
     assert (ended.rows, cut.seen.rows) == (63, 1)
-    empty = judged([{"wind": np.array([3.0])}])[0]
-    assert empty.problems == [Problem("distance", "vanished", 1), Problem("carrier", "vanished", 1)]
+    empty = statistic(PROFILE, {"wind": np.array([3.0])})
+    assert empty.problems() == [Problem("distance", "vanished", 1), Problem("carrier", "vanished", 1)]
 
 
 def test_blocks_without_a_span_have_so_many_rows() -> None:
@@ -179,7 +179,7 @@ def test_a_feature_that_vanishes_or_is_all_null_is_a_problem_at_once_and_drift_s
             if value is not None:
                 day["wind"] = value
         found = judged(later)
-        assert Problem("wind", what, 120) in found[0].problems
+        assert Problem("wind", what, 120) in statistic(PROFILE, later[0]).problems()
         assert found[7].drifted == ["wind"]
         assert "wind" in found[0].distance
 

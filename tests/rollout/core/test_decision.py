@@ -45,14 +45,6 @@ def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
     assert decision.reason.numbers["challenger_rate"] == 0.9
 
 
-def test_challenger_with_no_traffic_is_never_promoted() -> None:
-    for now in (41.0, 500.0, 999.0):
-        decision = decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), now)
-        assert decision.action == "hold"
-        assert "0 of at least 50 requests" in decision.reason.text
-    assert decide(PLAN, BAKING, windows(90, Tally(1000, 0), Tally(0, 0)), 1001).action == "roll_back"
-
-
 def test_until_a_step_begins_it_is_said_what_it_waits_for() -> None:
     gated = replace(PLAN, replay=ReplayGate())
     after_copies = replace(gated, steps=(Step(50, 30, shadow=True), Step(10, 30)))
@@ -70,7 +62,10 @@ def test_until_a_step_begins_it_is_said_what_it_waits_for() -> None:
         assert decide(plan, replace(state, plan=plan), GOOD, 40).reason.text == words
 
 
-def test_no_traffic_counts_for_neither_success_nor_failure() -> None:
+def test_no_traffic_counts_for_neither_success_nor_failure_until_the_time_is_over() -> None:
+    unasked = windows(90, Tally(1000, 0), Tally(0, 0))
+    assert [decide(PLAN, BAKING, unasked, now).action for now in (41, 999, 1001)] == ["hold", "hold", "roll_back"]
+    assert "0 of at least 50 requests" in decide(PLAN, BAKING, unasked, 41).reason.text
     assert decide(PLAN, BAKING, windows(9, Tally(0, 0), Tally(0, 0)), 100).action == "hold"
     assert decide(PLAN, BAKING, Seen(()), 100).action == "hold"
 
