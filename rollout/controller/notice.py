@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from rollout.controller.commands import PLAIN, Commands
 from rollout.core.decision import REQUESTS, Decision
 from rollout.core.event import Event
-from rollout.core.state import Outcome, Phase
+from rollout.core.state import Outcome
 from rollout.kinds import Kind
 
 Lack = Literal["requests", "labels"]
@@ -33,21 +33,17 @@ _REJECTED = (
     "`{modelstack} clear {release}` lets the same release be tried again",
 )
 _STEPS: Mapping[str, tuple[str, ...]] = {
-    Phase.PREPARING.value: ("`{modelstack} watch` follows the trial",),
-    "weights": ("`{modelstack} watch` follows the trial",),
-    "replayed": ("`{modelstack} watch` follows the trial",),
-    Phase.PAUSED.value: (
+    **dict.fromkeys(("preparing", "weights", "replayed"), ("`{modelstack} watch` follows the trial",)),
+    "paused": (
         '`{modelstack} approve --reason "..."` lets it go on',
         '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge, while it waits',
     ),
-    Phase.HELD.value: (
+    "held": (
         "it keeps its current share of traffic, and goes no further",
         '`{modelstack} approve --reason "..."` gives it as much time again; it decides nothing',
         '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge',
     ),
-    Phase.PROMOTING.value: ("nothing to do: the endpoint is changing",),
-    Phase.ROLLING_BACK.value: ("nothing to do: the endpoint is changing",),
-    Phase.RESTORING.value: ("nothing to do: the endpoint is changing",),
+    **dict.fromkeys(("promoting", "rolling_back", "restoring"), ("nothing to do: the endpoint is changing",)),
     "promoted": (
         "nothing to do",
         '`{modelstack} rollback --previous --reason "..."` takes it back for the champion before it, if there is one',

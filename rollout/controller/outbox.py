@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from rollout.controller.agreement import change
 from rollout.controller.ports import Clock, Journal, Notify
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.event import Event
@@ -59,14 +60,14 @@ class Outbox:
             Conflict: The journal keeps changing.
             Unreachable: The journal does not answer.
         """
-        for _ in range(_CONFLICTS):
-            state = self.journal.read()
+
+        def noted(state: RolloutState) -> RolloutState:
             told = [item.reason for item in state.history if (item.rollout_id, item.kind) == (rollout_id, kind)]
             if reason in told or state.rollout_id != rollout_id:
-                return self.send(state)
-            with suppress(Conflict):
-                return self.send(self.journal.write(state.noting(self.clock.time(), kind, release, reason)))
-        raise Conflict("the journal keeps changing: call again")
+                return state
+            return state.noting(self.clock.time(), kind, release, reason)
+
+        return self.send(change(self.journal, noted))
 
     def being_sent(self, state: RolloutState) -> bool:
         """Whether another controller sends what is in the outbox just now."""
