@@ -9,8 +9,6 @@ import pytest
 from pipeline import archive
 from pipeline.build import SealedPackage
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
 def unpacked(sealed: SealedPackage, tmp_path: Path) -> Path:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Plan
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState, Verdict
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release
@@ -70,7 +69,6 @@ def test_a_bake_begins_when_the_endpoint_serves_the_weights_not_when_it_was_aske
     asked = live(now={"v-a": 1.0, "v-b": 0.0}, going={"v-a": 90, "v-b": 10})
     assert due(baking, asked, None, 100) == Look()
     served = due(baking, live(now={"v-a": 90, "v-b": 10}), None, 107)
-    assert isinstance(served, Record)
     assert served.state.step_started_at == 107
 
 
@@ -96,7 +94,6 @@ def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: R
     moving = live(now={"v-a": 100, "v-b": 0}, status="changing")
     assert isinstance(due(back, moving, "Rejected", 0), Wait)
     done = due(back, live("solo-a", {"v-a": 1.0}), "Rejected", 0)
-    assert isinstance(done, Record)
     assert (done.state.phase, done.state.rejected["b"].reason.name) == (Phase.IDLE, "5xx")
 
 
@@ -136,14 +133,12 @@ def test_a_superseded_challenger_loses_its_traffic_before_the_endpoint_moves(bak
 def test_a_config_that_never_comes_up_is_given_up(baking: RolloutState) -> None:
     tried = replace(baking, phase=Phase.PREPARING, step=-1, moves=MAX_MOVES)
     effect = due(tried, live("solo-a", {"v-a": 1.0}), None, 0)
-    assert isinstance(effect, Record)
     assert effect.state.phase is Phase.ROLLING_BACK
     assert "does not come up" in effect.state.decided.reason.text
 
 
 def test_a_failed_endpoint_in_mid_trial_rolls_back(baking: RolloutState) -> None:
     effect = due(baking, live(status="failed"), None, 0)
-    assert isinstance(effect, Record)
     assert effect.state.phase is Phase.ROLLING_BACK
 
 
@@ -155,12 +150,9 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     asked = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100})
     assert isinstance(due(going, asked, None, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
-    assert due(going, alone, None, 0) == SetApproval(
-        "arn:b", "Approved", RINGS, going.challenger.id if going.challenger else None
-    )
+    assert due(going, alone, None, 0) == SetApproval("arn:b", "Approved", RINGS, "b")
     assert isinstance(due(going, alone, "Approved", 0), UseConfig)
     done = due(going, live("solo-b", {"v-b": 1.0}), "Approved", 9)
-    assert isinstance(done, Record)
     assert (done.state.champion, done.state.previous) == (baking.challenger, baking.champion)
 
 
@@ -200,9 +192,6 @@ lives = st.one_of(
 def test_every_state_and_endpoint_has_a_next_effect_and_weights_are_never_all_zero(
     *, phase: Phase, live: Live | None, approval: str | None, whole: bool, moves: int
 ) -> None:
-    def release(name: str) -> Release:
-        return Release(name, name, "d", "s3://x", "i", "m", f"arn:{name}", "model", f"v-{name}", f"solo-{name}")
-
     state = RolloutState(
         "endpoint", phase=phase, champion=release("a"), challenger=release("b") if whole else None,
         previous=release("c") if whole else None, pair_config="pair-ab", step=0, moves=moves,
