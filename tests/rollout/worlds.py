@@ -6,8 +6,11 @@ from typing import Any
 
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
+from rollout.reason import Reason
 from tests.simulator.platform import World
 
+ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
+PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
 PLAN = Plan(steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=1200)
 
 

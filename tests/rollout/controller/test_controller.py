@@ -12,11 +12,8 @@ from rollout.core.state import Phase
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
-from tests.rollout.worlds import PLAN, challenge, challenged, fresh, release, served
+from tests.rollout.worlds import ALARM, PERSON, PLAN, challenge, challenged, fresh, release, served
 from tests.simulator.platform import World
-
-ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
-PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
 
 
 def outcome(world: World) -> str:

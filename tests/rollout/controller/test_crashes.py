@@ -20,11 +20,10 @@ from rollout.core.state import RolloutState
 from rollout.core.transitions import Rejected
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
-from tests.rollout.worlds import PLAN, release, served
+from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
 Worlds = Callable[..., World]
-ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 
 
 class Killed(BaseException):

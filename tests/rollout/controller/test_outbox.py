@@ -11,10 +11,9 @@ from rollout.core.errors import Conflict, RolloutError
 from rollout.core.event import Event
 from rollout.core.state import RolloutState
 from rollout.reason import Reason
-from tests.rollout.worlds import challenge, challenged, release, served
+from tests.rollout.worlds import ALARM, challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify
 
-ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
 BOTH_FAIL = Reason("alarm", "v-b-5xx", "both fail")
 
 

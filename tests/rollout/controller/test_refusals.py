@@ -13,12 +13,8 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
-from tests.rollout.worlds import PLAN, release, served
+from tests.rollout.worlds import ALARM, PERSON, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryRegistry, MemoryTraffic, World
-
-ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")
-PERSON = Reason("person", "ada", "rolled back by ada: looks odd")
 
 
 @dataclass
