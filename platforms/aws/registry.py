@@ -4,8 +4,9 @@
     registered = publish(sealed, bucket="...", group="...", image="<uri>", clients=clients)
     same = copy(champion, bucket="other", group="other", image="<uri>", clients=clients)   # promotion: same bytes
 
-A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with `reference.json` and `metrics.json` beside it,
-and is registered as a version of the group, waiting for approval. Every call may be repeated, and goes on where an
+A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with its manifest and the other JSON files of its top
+beside it, so that `platforms.aws.packages` reads one without the archive. It is registered as a version of the group,
+waiting for approval. Every call may be repeated, and goes on where an
 interrupted one ended: an object that is there is read back and compared, a version with the digest is used as it is.
 """
 
@@ -14,11 +15,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws.packages import METRICS, REFERENCE, beside
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
@@ -165,20 +165,6 @@ def _fetched(source: ReleaseRecord, s3: Any) -> Generator[SealedPackage]:
         yield describe(path, source.package_digest)
 
 
-def metrics_of(archive_uri: str, s3: Any) -> dict[str, float]:
-    """The metrics of the evaluation of a package, as they lie beside its archive.
-
-    Raises:
-        RegistryError: They cannot be read.
-    """
-    bucket, _, key = archive_uri.removeprefix("s3://").partition("/")
-    beside = f"{key.rpartition('/')[0]}/metrics.json"
-    try:
-        return json.loads(s3.get_object(Bucket=bucket, Key=beside)["Body"].read())["summary"]
-    except (s3.exceptions.ClientError, KeyError, ValueError) as error:
-        raise RegistryError(f"cannot read s3://{bucket}/{beside}: {error}") from error
-
-
 def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
     """Download an archive; the file appears only if its bytes have the digest.
 
@@ -222,17 +208,9 @@ class _Place:
 
 
 def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | None = None) -> Registered:
-    folder = f"packages/{sealed.digest.removeprefix('sha256:')}"
-    reference, metrics = archive.read(sealed.path, "reference.json"), archive.read(sealed.path, "metrics.json")
-    upload = partial(_upload, place.clients.s3, place.bucket)
-    # The archive is sent last: where it is, everything beside it is too.
-    reference_uri = upload(f"{folder}/reference.json", reference, CONTENT_TYPE)
-    metrics_uri = upload(f"{folder}/metrics.json", metrics, CONTENT_TYPE)
-    archive_uri = upload(f"{folder}/model.tar.gz", sealed.path, "application/gzip")
     registered = Registered(
         model_package_arn="",
-        archive_uri=archive_uri,
-        reference_uri=reference_uri,
+        archive_uri=store(sealed.path, sealed.digest, place.bucket, place.clients.s3),
         package_digest=sealed.digest,
         manifest_sha256=sealed.manifest_sha256,
         recipe=sealed.recipe,
@@ -240,7 +218,20 @@ def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | N
         metrics=sealed.metrics,
     )
     arn = find(place.group, sealed.digest, place.image, place.clients)
-    return replace(registered, model_package_arn=arn or _create(registered, metrics_uri, place, extra or {}))
+    return replace(registered, model_package_arn=arn or _create(registered, place, extra or {}))
+
+
+def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
+    """Upload an archive under its digest, and the JSON files of its top beside it; returns the archive's URI.
+
+    Raises:
+        RegistryError: An object is there under one of these names with other bytes.
+    """
+    folder = f"packages/{digest.removeprefix('sha256:')}"
+    for name, content in archive.documents(path).items():
+        _upload(s3, bucket, f"{folder}/{name}", content, CONTENT_TYPE)
+    # The archive is sent last: where it is, everything beside it is too.
+    return _upload(s3, bucket, f"{folder}/model.tar.gz", path, "application/gzip")
 
 
 def find(group: str, package_digest: str, image: str, clients: Clients) -> str | None:
@@ -267,7 +258,7 @@ def _versions(group: str, clients: Clients) -> Iterator[dict[str, Any]]:
         request["NextToken"] = page["NextToken"]
 
 
-def _create(package: Registered, metrics_uri: str, place: _Place, extra: Mapping[str, str]) -> str:
+def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str:
     # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
     token = hashlib.sha256(f"{place.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
     answer = place.clients.sagemaker.create_model_package(
@@ -286,8 +277,8 @@ def _create(package: Registered, metrics_uri: str, place: _Place, extra: Mapping
             "SupportedResponseMIMETypes": [CONTENT_TYPE],
         },
         ModelMetrics={
-            "ModelQuality": {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": metrics_uri}},
-            "ModelDataQuality": {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": package.reference_uri}},
+            measure: {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": beside(package.archive_uri, name)}}
+            for measure, name in (("ModelQuality", METRICS), ("ModelDataQuality", REFERENCE))
         },
         CustomerMetadataProperties={
             "recipe": package.recipe,

@@ -22,7 +22,6 @@ from platforms.aws.registry import Registered, RegistryError
 REGISTERED = Registered(
     model_package_arn="arn:1",
     archive_uri="s3://bucket/packages/d/model.tar.gz",
-    reference_uri="s3://bucket/packages/d/reference.json",
     package_digest="sha256:d",
     manifest_sha256="m",
     recipe="r",

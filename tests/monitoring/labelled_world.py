@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,14 +11,14 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from platforms.aws.baselines import FILE
 from platforms.aws.clients import clients
-from platforms.aws.files import FORM
 from platforms.aws.handlers import labels
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.packages import BASELINE, FORM
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
@@ -48,8 +44,8 @@ class World:
         self.refuse: Exception | None = None
         self.names = 0
         self.sent: list[dict[str, Any]] = []
-        labels._forms.cache_clear()
-        labels._baselines.cache_clear()
+        labels._form.cache_clear()
+        labels._baseline.cache_clear()
         monkeypatch.setattr(labels, "_clients", lambda: self.client)
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
         monkeypatch.setattr(labels.time, "time", lambda: self.now)
@@ -100,21 +96,7 @@ class World:
                 raise Killed
 
     def release(self, name: str, form: Any, baseline: Any = None) -> Release:
-        plain = io.BytesIO()
-        with tarfile.open(fileobj=plain, mode="w") as tar:
-            for path, content in ((FORM, form), ("reference.json", {}), (FILE, baseline)):
-                if content is not None:
-                    body = json.dumps(content).encode()
-                    entry = tarfile.TarInfo(path)
-                    entry.size = len(body)
-                    tar.addfile(entry, io.BytesIO(body))
-        sealed = gzip.compress(plain.getvalue(), mtime=0)
-        digest, key = hashlib.sha256(sealed).hexdigest(), f"packages/{name}/model.tar.gz"
-        self.real("s3").put_object(Bucket=BUCKET, Key=key, Body=sealed)
-        uri = f"s3://{BUCKET}/{key}"
-        return Release(
-            name, name, f"sha256:{digest}", uri, "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-        )
+        return sealed_release(name, self.real("s3"), BUCKET, {FORM: form, "of.json": name, BASELINE: baseline})
 
     def state(self) -> RolloutState:
         return DynamoJournal(self.real, "rollouts", "e").read()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,21 +15,13 @@ from moto import mock_aws
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
 from platforms.aws.endpoint import DynamoJournal, clients
-from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import probe as handler
+from platforms.aws.packages import DigestMismatch, beside
 from rollout.core.release import Release
+from tests.platforms.aws.sealing import put, sealed_release
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
 BUCKET = "artifacts"
-
-
-def archive(name: str, content: bytes) -> bytes:
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    return gzip.compress(plain.getvalue(), mtime=0)
 
 
 class Runtime:
@@ -58,13 +47,12 @@ class World:
         self.runtime = Runtime()
         self.clients = clients("us-east-1")
 
-    def release(self, sealed: bytes) -> None:
-        digest = hashlib.sha256(sealed).hexdigest()
-        uri = f"s3://{BUCKET}/packages/{digest}/model.tar.gz"
-        self.clients("s3").put_object(Bucket=BUCKET, Key=uri.split("/", 3)[3], Body=sealed)
-        champion = Release("a", "a", f"sha256:{digest}", uri, "image", "x", "arn:a", "model", "v-a", "solo-a")
+    def release(self, example: bytes) -> Release:
+        """The champion's package holds this request."""
+        champion = sealed_release("a", self.clients("s3"), BUCKET, {probe.SAMPLE: example})
         journal = DynamoJournal(self.clients, "rollouts", "endpoint")
         assert journal.write(replace(journal.read(), champion=champion))
+        return champion
 
     def counted(self) -> dict[str, float]:
         """The sum of each metric of the endpoint."""
@@ -135,7 +123,7 @@ def test_a_package_without_a_request_says_so(content: bytes | None) -> None:
 
 
 def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release(SAMPLE)
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     (asked,) = world.runtime.asked
     assert (asked["EndpointName"], asked["Body"]) == ("endpoint", SAMPLE)
@@ -154,14 +142,14 @@ def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world:
     ],
 )
 def test_an_error_and_a_time_out_are_counted_as_failures(world: World, error: Exception) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release(SAMPLE)
     world.runtime.said = error
     assert handler.handler({}, None) == {"probed": True, "ok": False}
     assert world.counted() == {"ProbeSuccess": 0}
 
 
 def test_whoever_serves_is_asked_when_a_promotion_has_just_taken_the_champion_away(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
+    world.release(SAMPLE)
     world.runtime.serves = "v-b"
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     assert [asked.get("TargetVariant") for asked in world.runtime.asked] == ["v-a", None]
@@ -173,9 +161,8 @@ def test_before_the_first_release_nothing_is_asked_and_nothing_counted(world: Wo
 
 
 def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
-    world.release(archive("example.json", SAMPLE))
-    (item,) = world.clients("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
-    world.clients("s3").put_object(Bucket=BUCKET, Key=item["Key"], Body=archive("example.json", b"{}"))
+    champion = world.release(SAMPLE)
+    put(world.clients("s3"), beside(champion.archive_uri, probe.SAMPLE), b"{}")
     with pytest.raises(DigestMismatch):
         handler.handler({}, None)
     assert (world.runtime.asked, world.counted()) == ([], {}), "no probe is missing data, which rings too"
@@ -183,7 +170,7 @@ def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
 
 def test_a_new_champions_request_is_asked_after_a_promotion(world: World) -> None:
     for content in (SAMPLE, b'{"instances":[{"y":"b"}]}'):
-        world.release(archive("example.json", content))
+        world.release(content)
         handler.handler({}, None)
         assert world.runtime.asked[-1]["Body"] == content
 

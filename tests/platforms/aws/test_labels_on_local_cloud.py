@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,11 +18,12 @@ from infra.aws.function import RUNTIME
 from infra.aws.labels import FOLDERS
 from infra.aws.lambda_zip import seal
 from platforms.aws.endpoint import DynamoJournal, clients
-from platforms.aws.files import FORM
 from platforms.aws.names import Names
+from platforms.aws.packages import FORM
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.sealing import sealed_release
 
 pytestmark = pytest.mark.e2e
 
@@ -133,23 +131,14 @@ class Stage:
         return name
 
     def _release(self, name: str, *, right: bool) -> Release:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            for path, body in (("behaviour.json", json.dumps({"right": right}).encode()), (FORM, DECLARED)):
-                entry = tarfile.TarInfo(path)
-                entry.size = len(body)
-                archive.addfile(entry, io.BytesIO(body))
-        key = f"packages/{name}/model.tar.gz"
-        self.client("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=buffer.getvalue())
-        uri, digest = f"s3://{NAMES.bucket}/{key}", f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+        members = {"behaviour.json": {"right": right}, FORM: DECLARED}
+        made = sealed_release(name, self.client("s3"), NAMES.bucket, members)
         self.client("sagemaker").create_model(
-            ModelName=f"model-{name}",
+            ModelName=made.model_name,
             ExecutionRoleArn="arn:aws:iam::000000000000:role/model-serving",
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": uri},
+            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": made.archive_uri},
         )
-        return Release(
-            name, name, digest, uri, IMAGE, "x", f"arn:{name}", f"model-{name}", f"v-{name}", f"solo-{name}"
-        )  # fmt: skip
+        return made
 
     def _endpoint(self) -> None:
         releases = [self._release("a", right=True), self._release("b", right=False)]

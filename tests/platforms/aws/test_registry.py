@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,11 @@ from botocore.config import Config
 from pipeline import archive
 from pipeline.gate import GateRefused
 from platforms.aws import registry
-from platforms.aws.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish, take
+from platforms.aws.packages import METRICS, REFERENCE, DigestMismatch, beside, member
+from platforms.aws.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, publish, take
+from rollout.core.release import Release
+from tests.platforms.aws.sealing import put
+from tests.rollout.conftest import make_release
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 
@@ -60,7 +65,8 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     digest = sealed.digest.removeprefix("sha256:")
     assert published.archive_uri == f"s3://{at['bucket']}/packages/{digest}/model.tar.gz"
     assert hashlib.sha256(stored(clients, published.archive_uri)).hexdigest() == digest
-    assert stored(clients, published.reference_uri) == archive.read(sealed.path, "reference.json")
+    for name, content in archive.documents(sealed.path).items():
+        assert stored(clients, beside(published.archive_uri, name)) == content
     package = clients.sagemaker.describe_model_package(ModelPackageName=published.model_package_arn)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     (container,) = package["InferenceSpecification"]["Containers"]
@@ -71,8 +77,75 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     assert metadata["recipe"] == sealed.recipe
     assert metadata["package_digest"] == sealed.digest
     assert float(metadata["metric.auc"]) == pytest.approx(sealed.metrics["auc"], rel=1e-5)
-    metrics_uri = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
-    assert json.loads(stored(clients, metrics_uri))["summary"] == dict(sealed.metrics)
+    measured = {name: item["Statistics"]["S3Uri"] for name, item in package["ModelMetrics"].items()}
+    assert json.loads(stored(clients, measured["ModelQuality"]))["summary"] == dict(sealed.metrics)
+    assert stored(clients, measured["ModelDataQuality"]) == archive.read(sealed.path, REFERENCE)
+
+
+TOLD = {
+    *("answer.json", "baseline.json", "example.json", "features.json", "manifest.json", "metrics.json"),
+    "reference.json",
+}
+"""What lies beside an archive: all that is asked of a package, and neither its weights nor its code."""
+
+
+class Counting:
+    """Gives S3, and notes the object that each GET asks for."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3, self.keys = s3, list[str]()
+
+    def __call__(self, service: str) -> Any:
+        assert service == "s3"
+        return self
+
+    def get_object(self, **asked: str) -> Any:
+        self.keys.append(asked["Key"].rpartition("/")[2])
+        return self.s3.get_object(**asked)
+
+
+def release_of(published: registry.Registered) -> Release:
+    """The release of a registered package, as the journal keeps it."""
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
+    return replace(make_release("a"), **{name: getattr(published, name) for name in facts})
+
+
+def test_every_member_that_is_asked_for_is_read_without_the_archive(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    promoted = copy(record_of(first), **target)
+    taken = take(record_of(promoted), sealed.recipe, **target)
+    for published in (first, promoted, taken):
+        for name in sorted(TOLD - {"manifest.json"}):
+            s3 = Counting(clients.s3)
+            assert member(s3, release_of(published), name) == archive.read(sealed.path, name)
+            assert s3.keys == ["manifest.json", name]
+    s3 = Counting(clients.s3)
+    assert member(s3, release_of(first), "other.json") is None
+    assert s3.keys == ["manifest.json"]
+
+
+@pytest.mark.parametrize("changed", ["manifest.json", METRICS])
+def test_a_changed_manifest_or_member_is_refused_by_its_key_and_both_digests(sealed, clients, place, changed: str):
+    release = release_of(publish(sealed, **place()))
+    uri, other = beside(release.archive_uri, changed), b'{"files": {}, "summary": {}}'
+    put(clients.s3, uri, other)
+    was = hashlib.sha256(archive.read(sealed.path, changed)).hexdigest()
+    s3 = Counting(clients.s3)
+    with pytest.raises(DigestMismatch) as refused:
+        member(s3, release, METRICS)
+    assert f"{uri}: got sha256:{hashlib.sha256(other).hexdigest()}, expected sha256:{was}" in str(refused.value)
+    assert s3.keys[-1] == changed, "nothing is asked for after it"
+
+
+@pytest.mark.parametrize("name", sorted(TOLD))
+def test_other_bytes_beside_an_archive_are_neither_taken_nor_written_over(sealed, clients, place, name: str):
+    at = place()
+    uri = beside(publish(sealed, **at).archive_uri, name)
+    put(clients.s3, uri, b"other")
+    with pytest.raises(RegistryError, match=f"{name} is there with digest"):
+        publish(sealed, **at)
+    assert stored(clients, uri) == b"other"
 
 
 def test_publishing_twice_registers_once(sealed, clients, place):
@@ -132,7 +205,8 @@ def test_the_archive_is_sent_after_everything_beside_it(sealed, clients, place, 
     upload = registry._upload
     monkeypatch.setattr(registry, "_upload", lambda *given: sent.append(given[2]) or upload(*given))
     publish(sealed, **place())
-    assert [key.rpartition("/")[2] for key in sent] == ["reference.json", "metrics.json", "model.tar.gz"]
+    assert {key.rpartition("/")[2] for key in sent[:-1]} == TOLD
+    assert sent[-1].endswith("/model.tar.gz")
 
 
 def test_other_bytes_under_the_packages_name_are_refused_with_both_digests(sealed, clients, place):
@@ -147,8 +221,6 @@ def test_other_bytes_under_the_packages_name_are_refused_with_both_digests(seale
 
 
 def test_an_archive_that_was_changed_on_disk_is_not_sent(sealed, clients, place, tmp_path: Path):
-    from dataclasses import replace
-
     at = place()
     changed = tmp_path / "model.tar.gz"
     changed.write_bytes(sealed.path.read_bytes() + b"x")
@@ -236,13 +308,6 @@ def test_a_candidate_of_other_bytes_another_recipe_or_below_its_gates_is_refused
     clients.s3.delete_object(Bucket=at["bucket"], Key=key)
     with pytest.raises(RegistryError, match="cannot read s3://"):
         take(record_of(first), sealed.recipe, **at)
-
-
-def test_metrics_of_a_registered_package_are_read_back_exactly(sealed, clients, place):
-    published = publish(sealed, **place())
-    assert metrics_of(published.archive_uri, clients.s3) == dict(sealed.metrics)
-    with pytest.raises(RegistryError, match=r"cannot read s3://.*/none/metrics\.json"):
-        metrics_of(published.archive_uri.replace(published.package_digest[7:], "none"), clients.s3)
 
 
 def test_a_package_that_is_gone_is_named(sealed, clients, place, tmp_path: Path):
