@@ -120,7 +120,7 @@ def _release(cloud: _Cloud, reference: Reference) -> Release:
     manifest = json.dumps({"files": {REFERENCE: hashlib.sha256(body).hexdigest()}}).encode()
     cloud.objects |= {f"packages/{MANIFEST}": manifest, f"packages/{REFERENCE}": body}
     uri, proof = "s3://bucket/packages/model.tar.gz", hashlib.sha256(manifest).hexdigest()
-    return Release("a", "a", "sha256:x", uri, "image", proof, "arn:a", "model", "v-a", "solo-a")
+    return Release("a", "a", "sha256:x", uri, "image", proof, "arn:a", "model", "v-a", "solo-a", "1 x ml.m5.large")
 
 
 def _captured(columns: Mapping[str, Any], first: int, day: int) -> bytes:

@@ -164,11 +164,19 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Retiring:
-    """A superseded challenger that the endpoint may still use: not to be deleted yet."""
+    """A superseded challenger that the endpoint may still use: not to be deleted yet.
+
+    Attributes:
+        release: The challenger.
+        pair_config: The endpoint config that serves it beside the champion.
+        shadow_config: The endpoint config that copies requests to it.
+        copied: How many percent of them; None without such a config.
+    """
 
     release: Release
     pair_config: str | None
-    shadow_config: str | None = None
+    shadow_config: str | None
+    copied: int | None
 
 
 @dataclass(frozen=True)
@@ -273,6 +281,11 @@ class RolloutState:
         return self.phase in AT_REST
 
     @property
+    def copied(self) -> int | None:
+        """How many percent of the requests `shadow_config` copies to the challenger; None without one."""
+        return self.plan.steps[0].weight if self.plan and self.shadow_config else None
+
+    @property
     def last(self) -> Verdict | None:
         """How the last rollout ended, be it of a release, or a move of the champion to other instances."""
         ended = [item for item in (self.verdict, self.moved) if item is not None]
@@ -375,4 +388,4 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _retiring(value: Mapping[str, Any]) -> Retiring:
-    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value["shadow_config"])
+    return Retiring(Release.from_dict(value["release"]), value["pair_config"], value["shadow_config"], value["copied"])

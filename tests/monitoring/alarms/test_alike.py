@@ -12,9 +12,9 @@ from monitoring.alarms.alike import Numbers, fails_alike, judged
 from rollout.core.catalogue import metric
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Metric
+from tests.rollout.conftest import make_release
 
 FAILURES = "AWS/SageMaker/Invocation5XXErrors"
 ALARM = Alarm("v-b-5xx", "ALARM", "0.5 > 0.05", 200.0, "endpoint", "v-b", (FAILURES,), "errors")
@@ -22,15 +22,9 @@ SLOW = replace(ALARM, name="v-b-p99", metrics=("AWS/SageMaker/ModelLatency",), m
 PLAN = Plan(steps=(Step(10, 300),), metrics=(Metric("errors", "rate", 0.02), metric("latency_p99")))
 
 
-def release(name: str) -> Release:
-    return Release(
-        name, name, f"sha256:{name}", "s3://x", "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-    )
-
-
 TRIAL = RolloutState(
-    "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN,
-    started_at=100.0,
+    "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=make_release("a"),
+    challenger=make_release("b"), plan=PLAN, started_at=100.0,
 )  # fmt: skip
 
 
@@ -110,13 +104,13 @@ def test_the_challenger_on_trial_is_judged_against_the_champion() -> None:
     "state",
     [
         replace(TRIAL, champion=None),
-        replace(TRIAL, champion=release("b"), challenger=None, phase=Phase.IDLE, previous=release("a")),
+        replace(TRIAL, champion=make_release("b"), challenger=None, phase=Phase.IDLE, previous=make_release("a")),
         replace(TRIAL, phase=Phase.PROMOTING),
         replace(TRIAL, plan=replace(PLAN, steps=(Step(100, 300),))),
         replace(TRIAL, plan=replace(PLAN, metrics=(metric("accuracy", prove=True),))),
         replace(TRIAL, started_at=300.0),
-        replace(TRIAL, challenger=release("c")),
-        replace(TRIAL, champion=replace(release("a"), variant="v-b")),
+        replace(TRIAL, challenger=make_release("c")),
+        replace(TRIAL, champion=replace(make_release("a"), variant="v-b")),
     ],
     ids=["first release", "promoted", "promoting", "all at once", "not judged by it", "older", "other", "same variant"],
 )

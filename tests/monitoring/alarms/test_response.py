@@ -14,7 +14,7 @@ from rollout.controller.outbox import Outbox
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
+from tests.rollout.conftest import make_release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
 PLAN = Plan(steps=(Step(10, 300),), window_seconds=10)
@@ -43,19 +43,13 @@ def outage(world: World, numbers: Numbers | Exception | None = None) -> Outage:
     return Outage(Behind(numbers), Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
 
 
-def release(name: str) -> Release:
-    return Release(
-        name, name, f"sha256:{name}", "s3://x", "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-    )
-
-
 @pytest.fixture
 def world() -> World:
     """Release b is on trial against a, at 10%."""
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair": {"v-a": 1.0, "v-b": 0.0}}
     world = World(configs, "solo-a")
-    world.controller().release(release("a"), None, PLAN)
-    world.controller().release(release("b"), "pair", PLAN)
+    world.controller().release(make_release("a"), None, PLAN)
+    world.controller().release(make_release("b"), "pair", PLAN)
     world.controller().follow(20, poll=1)
     assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
     return world
@@ -202,10 +196,10 @@ def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rol
 
 def test_after_a_promotion_an_alarm_of_the_new_champion_brings_the_previous_one_back_unasked(world: World) -> None:
     state = world.controller().follow(1200)
-    assert state.champion == release("b")
+    assert state.champion == make_release("b")
     answer = respond(ringing(world), "endpoint", world.controller(), outage(world, ALIKE), patience=10)
     assert answer.action == "rolled back"
-    assert world.controller().follow(60).champion == release("a")
+    assert world.controller().follow(60).champion == make_release("a")
 
 
 def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:

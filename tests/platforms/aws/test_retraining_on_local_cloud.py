@@ -51,6 +51,7 @@ def released(sealed: SealedPackage, names: Names, clients: Clients) -> Release:
         manifest_sha256=sealed.manifest_sha256,
         model_package_arn=package.model_package_arn,
         **{"model_name": f"daily-{name}", "variant": f"v-{name}", "config_name": f"daily-{name}-one"},
+        instances="1 x ml.m5.large",
     )
 
 

@@ -7,18 +7,13 @@ from hypothesis import strategies as st
 
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.release import Release
 from rollout.core.state import ON_TRIAL, Phase, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
-
-
-def release(name: str) -> Release:
-    return Release(name, name, "sha256:x", "s3://x", "image", "x", "arn:x", "model", f"v-{name}", f"solo-{name}")
-
+from tests.rollout.conftest import make_release
 
 PLAN = Plan(steps=(Step(10, 30), Step(50, 60)), min_requests=50, window_seconds=10, max_seconds=1000)
 BAKING = RolloutState(
-    "endpoint", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN, step=0,
+    "endpoint", phase=Phase.BAKING, champion=make_release("a"), challenger=make_release("b"), plan=PLAN, step=0,
     started_at=0.0, step_starts=(10.0,),
 )  # fmt: skip
 
@@ -147,8 +142,8 @@ states = st.builds(
     RolloutState,
     endpoint=st.just("endpoint"),
     phase=st.sampled_from(list(Phase)),
-    champion=st.sampled_from([None, release("a")]),
-    challenger=st.sampled_from([None, release("b")]),
+    champion=st.sampled_from([None, make_release("a")]),
+    challenger=st.sampled_from([None, make_release("b")]),
     step=st.integers(-1, 5),
     started_at=st.floats(0, 500),
     step_starts=st.lists(st.floats(0, 500), max_size=5).map(lambda items: tuple(sorted(items))),

@@ -15,6 +15,7 @@ from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState, Verdict
 from rollout.reason import Reason
+from tests.rollout.conftest import make_release
 
 Make = Callable[[str], Release]
 RINGS = Reason("alarm", "5xx", "too many")
@@ -201,12 +202,9 @@ lives = st.one_of(
 def test_every_state_and_endpoint_has_a_next_effect_and_weights_are_never_all_zero(
     *, phase: Phase, live: Live | None, approval: str | None, whole: bool, moves: int
 ) -> None:
-    def release(name: str) -> Release:
-        return Release(name, name, "d", "s3://x", "i", "m", f"arn:{name}", "model", f"v-{name}", f"solo-{name}")
-
     state = RolloutState(
-        "endpoint", phase=phase, champion=release("a"), challenger=release("b") if whole else None,
-        previous=release("c") if whole else None, pair_config="pair-ab", step=0, moves=moves,
+        "endpoint", phase=phase, champion=make_release("a"), challenger=make_release("b") if whole else None,
+        previous=make_release("c") if whole else None, pair_config="pair-ab", step=0, moves=moves,
         plan=Plan.from_dict({"steps": [{"weight": 10, "bake_seconds": 1}]}), weights={"v-a": 90, "v-b": 10},
     )  # fmt: skip
     effect = due(state, live, approval, 0)  # pyright: ignore[reportArgumentType]

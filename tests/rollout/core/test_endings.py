@@ -28,6 +28,7 @@ def release(name: str) -> Release:
         model_name=f"m-{name}",
         variant=f"v-{name}",
         config_name=f"c-{name}",
+        instances="1 x ml.m5.large",
     )
 
 
