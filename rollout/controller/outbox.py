@@ -9,13 +9,13 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from rollout.controller.agreement import change
 from rollout.controller.ports import Clock, Journal, Notify
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.state import Event, RolloutState
 from rollout.reason import Reason
 
 CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
-_CONFLICTS = 20
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,23 @@ class Outbox:
         """Send what is in the outbox, unless another controller does; what cannot be sent now stays there."""
         if self.notify is None or not state.outbox:
             return state
-        claimed = self._claim(state)
-        if claimed is None:
+        try:
+            claimed = change(self.journal, self._claim)
+            if claimed is None:
+                return self.journal.read()
+            sent: list[Event] = []
+            with suppress(RolloutError):  # that nobody can be told stops no rollout
+                for event in claimed.outbox:
+                    self.notify.send(event)
+                    sent.append(event)
+
+            def rest(state: RolloutState) -> RolloutState:
+                left = tuple(event for event in state.outbox if event not in sent)
+                return replace(state, outbox=left, claimed_at=0.0)
+
+            return change(self.journal, rest)
+        except Conflict:  # others write all the time: a later call sends what is left
             return self.journal.read()
-        sent: list[Event] = []
-        with suppress(RolloutError):  # that nobody can be told stops no rollout
-            for event in claimed.outbox:
-                self.notify.send(event)
-                sent.append(event)
-        for _ in range(_CONFLICTS):
-            left = tuple(event for event in claimed.outbox if event not in sent)
-            with suppress(Conflict):
-                return self.journal.write(replace(claimed, outbox=left, claimed_at=0.0))
-            claimed = self.journal.read()
-        return claimed
 
     def note(self, rollout_id: str, kind: str, release: str, reason: Reason) -> RolloutState:
         """Tell people something that changes nothing of a rollout; once, however often it is asked for.
@@ -58,25 +61,21 @@ class Outbox:
             Conflict: The journal keeps changing.
             Unreachable: The journal does not answer.
         """
-        for _ in range(_CONFLICTS):
-            state = self.journal.read()
+
+        def noting(state: RolloutState) -> RolloutState:
             told = [item.reason for item in state.history if (item.rollout_id, item.kind) == (rollout_id, kind)]
             if reason in told or state.rollout_id != rollout_id:
-                return self.send(state)
-            with suppress(Conflict):
-                return self.send(self.journal.write(state.noting(self.clock.time(), kind, release, reason)))
-        raise Conflict("the journal keeps changing: call again")
+                return state
+            return state.noting(self.clock.time(), kind, release, reason)
+
+        return self.send(change(self.journal, noting))
 
     def being_sent(self, state: RolloutState) -> bool:
         """Whether another controller sends what is in the outbox just now."""
         return bool(state.outbox) and self.clock.time() < state.claimed_at + CLAIM_SECONDS
 
     def _claim(self, state: RolloutState) -> RolloutState | None:
-        """The state once only this controller sends what is in its outbox; None when there is nothing to send by it."""
-        for _ in range(_CONFLICTS):
-            if not state.outbox or self.being_sent(state):
-                return None
-            with suppress(Conflict):
-                return self.journal.write(replace(state, claimed_at=self.clock.time()))
-            state = self.journal.read()
-        return None
+        """The state in which only this controller sends what is in its outbox; None when there is nothing to send."""
+        if not state.outbox or self.being_sent(state):
+            return None
+        return replace(state, claimed_at=self.clock.time())
