@@ -36,6 +36,7 @@ from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from tests.platforms.aws.inbox import Inbox, Message
+from tests.platforms.aws.mocked import labels_table
 from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, Stage, wait_for
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
@@ -241,19 +242,7 @@ class FaultStage(Stage):
 
     def _ledger(self) -> DynamoLedger:
         names = self.names
-        keys = [{"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
-        self.clients("dynamodb").create_table(
-            TableName=names.labels,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("id", "S"), ("waiting", "S"), ("since", "N"))
-            ],
-            GlobalSecondaryIndexes=[
-                {"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        labels_table(self.clients, names.labels)
         table = Table(self.clients, names.labels, time.time)
         return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
 

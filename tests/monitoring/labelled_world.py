@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from platforms.aws.clients import clients
+from platforms.aws.clients import Clients
 from platforms.aws.handlers import labels
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import BASELINE, FORM
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.mocked import journal_table, labels_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
@@ -37,8 +37,8 @@ class World:
         refuse: What the next PutMetricData raises.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.real = clients("us-east-1")
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, real: Clients) -> None:
+        self.real = real
         self.now = float(int(datetime.now(UTC).timestamp()))
         self.kill_after: int | None = None
         self.refuse: Exception | None = None
@@ -49,8 +49,8 @@ class World:
         monkeypatch.setattr(labels, "_clients", lambda: self.client)
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
         monkeypatch.setattr(labels.time, "time", lambda: self.now)
-        for table, key in (("rollouts", "endpoint"), ("labels", "id")):
-            self.table(table, key)
+        journal_table(real)
+        labels_table(real)
         self.real("s3").create_bucket(Bucket=BUCKET)
         a, b = self.release("a", DECLARED), self.release("b", DECLARED)
         self.write_state(
@@ -59,32 +59,6 @@ class World:
                 plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now,),
             )
         )  # fmt: skip
-
-    def table(self, name: str, key: str) -> None:
-        index = {
-            "AttributeDefinitions": [
-                {"AttributeName": key, "AttributeType": "S"},
-                {"AttributeName": "waiting", "AttributeType": "S"},
-                {"AttributeName": "since", "AttributeType": "N"},
-            ],
-            "GlobalSecondaryIndexes": [
-                {
-                    "IndexName": "waiting",
-                    "KeySchema": [
-                        {"AttributeName": "waiting", "KeyType": "HASH"},
-                        {"AttributeName": "since", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            ],
-        }
-        plain = {"AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}]}
-        self.real("dynamodb").create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-            **(index if name == "labels" else plain),
-        )
 
     def client(self, service: str) -> Any:
         return _Counting(self, self.real(service))
@@ -187,13 +161,8 @@ class _Counting:
 @contextmanager
 def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world with the environment of the labels function."""
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "e", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET, "LABELS_TABLE": "labels",
-        "LABELS_WAIT_SECONDS": "3600",
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield World(monkeypatch)
+    with mocked_aws(
+        monkeypatch, ENDPOINT_NAME="e", JOURNAL_TABLE="rollouts", ARTIFACT_BUCKET=BUCKET, LABELS_TABLE="labels",
+        LABELS_WAIT_SECONDS="3600",
+    ) as real:  # fmt: skip
+        yield World(monkeypatch, real)

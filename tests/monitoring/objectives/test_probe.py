@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto import mock_aws
 
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
-from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.clients import Clients
+from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import probe as handler
 from platforms.aws.packages import DigestMismatch, beside
 from rollout.core.release import Release
+from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.platforms.aws.sealing import put, sealed_release
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
@@ -43,9 +44,9 @@ class Runtime:
 class World:
     """A champion's package in the bucket, an endpoint, and what was counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients) -> None:
         self.runtime = Runtime()
-        self.clients = clients("us-east-1")
+        self.clients = clients
 
     def release(self, example: bytes) -> Release:
         """The champion's package holds this request."""
@@ -69,24 +70,13 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET,
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        made = World()
+    environment = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET}
+    with mocked_aws(monkeypatch, **environment) as real:
+        made = World(real)
         monkeypatch.setattr(handler, "_clients", lambda: made.clients)
         monkeypatch.setattr(handler, "_once", lambda _: made.runtime)
         handler._sample.cache_clear()
-        made.clients("dynamodb").create_table(
-            TableName="rollouts",
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        journal_table(real)
         made.clients("s3").create_bucket(Bucket=BUCKET)
         yield made
 

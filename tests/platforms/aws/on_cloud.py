@@ -23,6 +23,7 @@ from platforms.aws.packages import FORM
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
+from tests.platforms.aws.mocked import journal_table
 from tests.platforms.aws.sealing import sealed_release
 
 REGION, ACCOUNT = "us-east-1", "000000000000"
@@ -151,12 +152,7 @@ class Stage:
         self.releases: dict[str, Release] = {}
         self.clients("s3").create_bucket(Bucket=self.names.bucket)
         self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
-        self.clients("dynamodb").create_table(
-            TableName=self.names.journal,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        journal_table(self.clients, self.names.journal)
 
     def release(self, role: str, **behaviour: Any) -> Release:
         """Everything that one release is in the cloud; see localcloud's `served_model.py` for how it may behave."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
@@ -19,6 +18,7 @@ from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
@@ -65,26 +65,16 @@ def release(name: str, content: Any, member: str = REFERENCE) -> Release:
 @contextmanager
 def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     """Release b is on trial against a; the handlers' clients are moto's but for SageMaker's."""
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET,
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
+    for name in ("ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
         monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        fake, real = Endpoint(), clients("us-east-1")
+    environment = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET}
+    with mocked_aws(monkeypatch, **environment) as real:
+        fake = Endpoint()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
         monkeypatch.setattr(rollback, "_hasty", lambda: real)
         drift._reference.cache_clear()
-        real("dynamodb").create_table(
-            TableName="rollouts",
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        journal_table(real)
         real("s3").create_bucket(Bucket=BUCKET)
         a, b = release("a", TRAINED_ON), release("b", TRAINED_ON)
         plan = Plan(steps=(Step(10, 300),), max_seconds=86_400)

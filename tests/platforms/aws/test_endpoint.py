@@ -25,6 +25,7 @@ from rollout.core.release import Release
 from rollout.core.state import Event, Phase, RolloutState
 from rollout.judge.metrics import Tally
 from rollout.reason import Reason
+from tests.platforms.aws.mocked import journal_table, lead_to_mocks
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
 PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1"
@@ -33,10 +34,7 @@ NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    lead_to_mocks(monkeypatch)
 
 
 @pytest.fixture
@@ -194,12 +192,7 @@ def aws() -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture
 def journal(aws: Callable[[str], Any]) -> DynamoJournal:
-    aws("dynamodb").create_table(
-        TableName="rollouts",
-        KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    journal_table(aws)
     return DynamoJournal(aws, "rollouts", "endpoint")
 
 

@@ -23,6 +23,7 @@ from platforms.aws.packages import FORM
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.mocked import journal_table, labels_table
 from tests.platforms.aws.sealing import sealed_release
 
 pytestmark = pytest.mark.e2e
@@ -52,34 +53,10 @@ class Stage:
                 ]
             },
         )
-        self._tables()
+        journal_table(self.client, NAMES.journal)
+        labels_table(self.client, NAMES.labels)
         self.function = self._function(code)
         self._endpoint()
-
-    def _tables(self) -> None:
-        dynamo = self.client("dynamodb")
-        dynamo.create_table(
-            TableName=NAMES.journal,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        keys = [
-            {"AttributeName": "waiting", "KeyType": "HASH"},
-            {"AttributeName": "since", "KeyType": "RANGE"},
-        ]
-        dynamo.create_table(
-            TableName=NAMES.labels,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("id", "S"), ("waiting", "S"), ("since", "N"))
-            ],
-            GlobalSecondaryIndexes=[
-                {"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
 
     def _function(self, code: bytes) -> str:
         name = NAMES.function("labels")

@@ -11,7 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from monitoring.drift.record import Reading
 from platforms.aws.clients import clients
@@ -25,6 +24,7 @@ from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
+from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
@@ -37,16 +37,8 @@ DAY = 1_367_366_400.0  # 2013-05-01
 
 @pytest.fixture(autouse=True)
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        make = clients("us-east-1")
-        make("dynamodb").create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    with mocked_aws(monkeypatch) as make:
+        journal_table(make, TABLE)
         make("s3").create_bucket(Bucket=BUCKET)
         make("s3").put_object(Bucket=BUCKET, Key="packages/b/model.tar.gz", Body=b"x")
         topic = make("sns").create_topic(Name="alerts")["TopicArn"]
