@@ -9,9 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.captured import Malformed
 from monitoring.labels.answered import Reader
@@ -150,6 +148,4 @@ def _baseline(release: Release) -> Baseline | None:
 @lru_cache
 def _cloudwatch() -> Any:
     """A client that sends once: a repeated PutMetricData counts twice."""
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15)
-    session: Any = boto3.Session()
-    return session.client("cloudwatch", config=once)
+    return clients(attempts=1)("cloudwatch")

@@ -7,9 +7,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.captured import PROBED
 from monitoring.log import log
@@ -80,6 +78,4 @@ _clients = lru_cache(clients)
 @lru_cache
 def _once(service: str) -> Any:
     """A client that asks once: a second attempt would hide that the first one failed."""
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=20)
-    session: Any = boto3.Session()
-    return session.client(service, config=config)
+    return clients(attempts=1, answer_within=20)(service)
