@@ -102,14 +102,7 @@ def _built(props: Values) -> dict[str, Any]:
         raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
     sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
     progress(f"registering {sealed.digest}")
-    registered = publish(
-        sealed,
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-    )
-    return _facts(registered)
+    return _facts(publish(sealed, **_place(props)))
 
 
 def _copied(props: Values) -> dict[str, Any]:
@@ -117,16 +110,8 @@ def _copied(props: Values) -> dict[str, Any]:
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
-    registered = copy(
-        _record(source),
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-        source_clients=_clients(source["region"]),
-        gates=props["gates"],
-    )
-    return _facts(registered)
+    theirs = _clients(source["region"])
+    return _facts(copy(_record(source), **_place(props), source_clients=theirs, gates=props["gates"]))
 
 
 def _taken(props: Values) -> dict[str, Any]:
@@ -134,16 +119,13 @@ def _taken(props: Values) -> dict[str, Any]:
 
     candidate = props["candidate"]
     Progress(props["urn"])(f"taking {candidate['package_digest']}, which a training job has registered")
-    registered = take(
-        _record(candidate),
-        props["recipe"],
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-        gates=props["gates"],
-    )
-    return _facts(registered)
+    return _facts(take(_record(candidate), props["recipe"], **_place(props), gates=props["gates"]))
+
+
+def _place(props: Values) -> dict[str, Any]:
+    """Where the package is registered, and with which image."""
+    clients = _clients(props["region"])
+    return {"bucket": props["bucket"], "group": props["group"], "image": props["image_uri"], "clients": clients}
 
 
 def _record(package: Values) -> Any:

@@ -25,6 +25,7 @@ from rollout.core.release import Release
 from rollout.core.state import Event, Phase, RolloutState
 from rollout.judge.metrics import Tally
 from rollout.reason import Reason
+from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, lead_to_mocks
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
@@ -307,9 +308,7 @@ def inbox(aws: Callable[[str], Any]) -> Callable[[str], Callable[[], list[dict[s
     topic = aws("sns").create_topic(Name="alerts")["TopicArn"]
 
     def made(policy: str) -> Callable[[], list[dict[str, Any]]]:
-        queue = aws("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-        arn = "arn:aws:sqs:us-east-1:123456789012:inbox"
-        aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": policy})
+        queue = subscribed(aws, "inbox", topic, FilterPolicy=policy)
         return lambda: [
             json.loads(item["Body"])
             for item in aws("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])

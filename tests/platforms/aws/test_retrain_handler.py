@@ -24,6 +24,7 @@ from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
+from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
@@ -42,14 +43,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         make("s3").create_bucket(Bucket=BUCKET)
         make("s3").put_object(Bucket=BUCKET, Key="packages/b/model.tar.gz", Body=b"x")
         topic = make("sns").create_topic(Name="alerts")["TopicArn"]
-        queue = make("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-        make("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
         for name, value in {
             "ENDPOINT_NAME": ENDPOINT,
             "JOURNAL_TABLE": TABLE,
             "ALERTS_TOPIC": topic,
             "MODELSTACK_STACK": "dev",
-            "INBOX": queue,
+            "INBOX": subscribed(make, "inbox", topic),
         }.items():
             monkeypatch.setenv(name, value)
         rules(monkeypatch)
