@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -94,16 +94,36 @@ def told() -> list[dict[str, Any]]:
     return found
 
 
+def sagemaker_says(monkeypatch: pytest.MonkeyPatch, **answers: Callable[..., Any]) -> None:
+    """Have SageMaker answer some operations so, and the others as moto does."""
+    make = clients("us-east-1")
+
+    class Says:
+        def __getattr__(self, name: str) -> Any:
+            return answers.get(name) or getattr(make("sagemaker"), name)
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Says() if name == "sagemaker" else make(name))
+
+
+def running(**_: str) -> dict[str, str]:
+    return {"TrainingJobStatus": "InProgress"}
+
+
+def refusal(code: str, message: str = "no") -> Callable[..., None]:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "Refused")
+
+    return refuse
+
+
 def ended(job: str, monkeypatch: pytest.MonkeyPatch, status: str = "Completed", **more: str) -> None:
     """Have SageMaker say that the job has ended; moto's jobs have no program."""
 
-    class Ended:
-        def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
-            assert TrainingJobName == job
-            return {"TrainingJobStatus": status, **more}
+    def describe(TrainingJobName: str) -> dict[str, Any]:
+        assert TrainingJobName == job
+        return {"TrainingJobStatus": status, **more}
 
-    make = clients("us-east-1")
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Ended() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, describe_training_job=describe)
 
 
 @pytest.mark.parametrize(
@@ -196,24 +216,20 @@ def test_a_job_without_an_outcome_is_told_with_its_reason(
     assert not book().accepted
 
 
-@pytest.mark.parametrize("refusal", ["", "ValidationException", "ResourceNotFound"])
+@pytest.mark.parametrize("code", ["", "ValidationException", "ResourceNotFound"])
 def test_a_person_stops_the_job_and_one_that_has_ended_meanwhile_is_no_error(
-    refusal: str, monkeypatch: pytest.MonkeyPatch
+    code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alarm("drift", "ALARM")
     retrain.handler({}, None)
-    make, asked = clients("us-east-1"), list[str]()
+    asked: list[str] = []
 
-    class Running:
-        def describe_training_job(self, **_: str) -> dict[str, Any]:
-            return {"TrainingJobStatus": "InProgress"}
+    def stop(TrainingJobName: str) -> None:
+        asked.append(TrainingJobName)
+        if code:
+            refusal(code)()
 
-        def stop_training_job(self, TrainingJobName: str) -> None:
-            asked.append(TrainingJobName)
-            if refusal:
-                raise ClientError({"Error": {"Code": refusal, "Message": "no"}}, "StopTrainingJob")
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Running() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, describe_training_job=running, stop_training_job=stop)
     answer = retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
     assert answer["latest"] == f"{book().job} is stopped, the champion stays: anna: bad labels"
     assert (asked, answer["phase"]) == ([book().job], "training"), "until it has ended"
@@ -225,16 +241,8 @@ def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again
 ) -> None:
     alarm("drift", "ALARM")
     retrain.handler({}, None)
-    make = clients("us-east-1")
-
-    class Refuses:
-        def describe_training_job(self, **_: str) -> dict[str, Any]:
-            return {"TrainingJobStatus": "InProgress"}
-
-        def stop_training_job(self, **_: str) -> None:
-            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StopTrainingJob")
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    refused = refusal("AccessDeniedException")
+    sagemaker_says(monkeypatch, describe_training_job=running, stop_training_job=refused)
     with pytest.raises(RolloutError, match="stop training job"):
         retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
     assert book().stopping == "anna: bad labels"
@@ -254,17 +262,7 @@ def test_a_job_of_that_name_is_the_same_job() -> None:
 def test_what_sagemaker_refuses_is_an_error_and_the_next_call_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
     alarm("drift", "ALARM")
     make = clients("us-east-1")
-
-    class Refuses:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(make("sagemaker"), name)
-
-        def create_training_job(self, **_: Any) -> None:
-            raise make("sagemaker").exceptions.ClientError(
-                {"Error": {"Code": "ResourceLimitExceeded", "Message": "no instances"}}, "CreateTrainingJob"
-            )
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, create_training_job=refusal("ResourceLimitExceeded", "no instances"))
     with pytest.raises(RolloutError, match="no instances"):
         retrain.handler({}, None)
     monkeypatch.setattr(retrain, "_clients", lambda: make)
