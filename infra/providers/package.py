@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class PackageProvider(ResourceProvider):
         """
         arn = props.get("model_package_arn")
         with _in_one_line():
-            if arn and not _exists(_clients(props["region"]).sagemaker, arn):
+            if arn and not _exists(_clients(props["region"])("sagemaker"), arn):
                 return ReadResult(None, {})
         return ReadResult(id_, props)
 
@@ -57,7 +58,7 @@ class PackageProvider(ResourceProvider):
         """When the stack goes: empty the group, which AWS does not delete otherwise, unless packages are retained."""
         if props["retain"]:
             return
-        sagemaker = _clients(props["region"]).sagemaker
+        sagemaker = _clients(props["region"])("sagemaker")
         with _in_one_line():
             for arn in _packages(sagemaker, props["group"]):
                 sagemaker.delete_model_package(ModelPackageName=arn)
@@ -153,9 +154,7 @@ def _in_one_line() -> Generator[None]:
 def _clients(region: str) -> Any:
     import boto3  # noqa: PLC0415  see outcome
 
-    from platforms.aws.registry import Clients  # noqa: PLC0415
-
-    return Clients.of(boto3.Session(region_name=region))
+    return cache(boto3.Session(region_name=region).client)
 
 
 def _exists(sagemaker: Any, arn: str) -> bool:

@@ -1,6 +1,6 @@
 """Put a sealed package where a stack finds it, and get it back, believing nothing but digests.
 
-    clients = Clients.of(boto3.Session())
+    clients = cache(boto3.Session().client)
     registered = publish(sealed, bucket="...", group="...", image="<uri>", clients=clients)
     same = copy(champion, bucket="other", group="other", image="<uri>", clients=clients)   # promotion: same bytes
 
@@ -20,12 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
 from platforms.aws.packages import METRICS, REFERENCE, beside
+
+if TYPE_CHECKING:  # a training job has no rollout, which that needs
+    from platforms.aws.clients import Clients
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
@@ -33,19 +36,6 @@ MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
 
 class RegistryError(Exception):
     """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
-
-
-@dataclass(frozen=True)
-class Clients:
-    """boto3 clients of one account and region."""
-
-    s3: Any
-    sagemaker: Any
-
-    @classmethod
-    def of(cls, session: Any) -> Clients:
-        """Make the clients of a `boto3.Session`; `AWS_ENDPOINT_URL` says where they point."""
-        return cls(session.client("s3"), session.client("sagemaker"))
 
 
 @dataclass(frozen=True)
@@ -115,7 +105,7 @@ def copy(
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    with _fetched(source, (source_clients or clients).s3) as sealed:
+    with _fetched(source, (source_clients or clients)("s3")) as sealed:
         gate(sealed.metrics, gates or {})
         place = _Place(bucket, group, image, clients)
         return _register(sealed, place, {"promoted_from": source.model_package_arn})
@@ -149,7 +139,7 @@ def take(
         GateError: A gate is not understood.
         GateRefused: At least one bound is not kept.
     """
-    with _fetched(candidate, clients.s3) as sealed:
+    with _fetched(candidate, clients("s3")) as sealed:
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
@@ -210,7 +200,7 @@ class _Place:
 def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | None = None) -> Registered:
     registered = Registered(
         model_package_arn="",
-        archive_uri=store(sealed.path, sealed.digest, place.bucket, place.clients.s3),
+        archive_uri=store(sealed.path, sealed.digest, place.bucket, place.clients("s3")),
         package_digest=sealed.digest,
         manifest_sha256=sealed.manifest_sha256,
         recipe=sealed.recipe,
@@ -240,7 +230,7 @@ def find(group: str, package_digest: str, image: str, clients: Clients) -> str |
         if package_digest not in summary.get("ModelPackageDescription", package_digest):
             continue
         arn: str = summary["ModelPackageArn"]
-        package = clients.sagemaker.describe_model_package(ModelPackageName=arn)
+        package = clients("sagemaker").describe_model_package(ModelPackageName=arn)
         containers = package.get("InferenceSpecification", {}).get("Containers", [{}])
         named = package.get("CustomerMetadataProperties", {}).get("package_digest")
         if named == package_digest and containers[0].get("Image") == image:
@@ -251,7 +241,7 @@ def find(group: str, package_digest: str, image: str, clients: Clients) -> str |
 def _versions(group: str, clients: Clients) -> Iterator[dict[str, Any]]:
     request = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
     while True:
-        page = clients.sagemaker.list_model_packages(**request)
+        page = clients("sagemaker").list_model_packages(**request)
         yield from page["ModelPackageSummaryList"]
         if not page.get("NextToken"):
             return
@@ -261,7 +251,7 @@ def _versions(group: str, clients: Clients) -> Iterator[dict[str, Any]]:
 def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str:
     # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
     token = hashlib.sha256(f"{place.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
-    answer = place.clients.sagemaker.create_model_package(
+    answer = place.clients("sagemaker").create_model_package(
         ModelPackageGroupName=place.group,
         ModelPackageDescription=f"recipe {package.recipe[:12]}, archive {package.package_digest}",
         ModelApprovalStatus="PendingManualApproval",

@@ -119,7 +119,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(platforms.aws.registry, "publish", lambda sealed, **options: REGISTERED)
     monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
     monkeypatch.setattr(platforms.aws.registry, "take", made.take)
-    monkeypatch.setattr(package, "_clients", lambda region: made)
+    monkeypatch.setattr(package, "_clients", lambda region: lambda service: made.sagemaker)
     return made
 
 
