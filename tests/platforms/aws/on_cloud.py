@@ -33,10 +33,10 @@ DECLARED = {"kind": "classification", "classes": [False, True], "decision": "lat
 PREDICTION = '{"predictions": [{"late": true, "probability": 0.9}]}'
 
 
-def configured(folder: Path) -> Path:
-    """A localcloud.toml by which every serving image runs the tiny model server."""
+def configured(folder: Path, server: Path = MODEL_SERVER) -> Path:
+    """A localcloud.toml by which every serving image runs a model server; the tiny one where none is named."""
     toml = folder / "localcloud.toml"
-    command = json.dumps([sys.executable, str(MODEL_SERVER), "serve"])
+    command = json.dumps([sys.executable, str(server), "serve"])
     toml.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
     return toml
 
