@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import ANY
 
 import numpy as np
@@ -44,7 +44,9 @@ def capture_file(name: str, body: bytes) -> None:
     clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def told(*dimensions: tuple[str, str], metric: str = "DriftEvidence") -> list[float]:
+def told(
+    *dimensions: tuple[str, str], metric: str = "DriftEvidence", statistic: Literal["Maximum", "Sum"] = "Maximum"
+) -> list[float]:
     answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName=metric,
@@ -52,9 +54,9 @@ def told(*dimensions: tuple[str, str], metric: str = "DriftEvidence") -> list[fl
         StartTime=datetime.now(UTC) - timedelta(minutes=5),
         EndTime=datetime.now(UTC) + timedelta(minutes=5),
         Period=3600,
-        Statistics=["Maximum"],
+        Statistics=[statistic],
     )
-    return [point["Maximum"] for point in answer["Datapoints"]]
+    return [point[statistic] for point in answer["Datapoints"]]
 
 
 def arrival(*names: str, folder: str = "capture/endpoint/v-b") -> dict[str, Any]:
@@ -157,18 +159,9 @@ def test_nothing_in_a_reference_of_other_bytes_is_read(endpoint: Endpoint, capsy
     assert "reference not read" in capsys.readouterr().out
 
 
-def unmeasured() -> int:
+def unmeasured() -> float:
     """How often `DriftUnmeasured` was counted."""
-    answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
-        Namespace="modelstack",
-        MetricName="DriftUnmeasured",
-        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}],
-        StartTime=datetime.now(UTC) - timedelta(minutes=5),
-        EndTime=datetime.now(UTC) + timedelta(minutes=5),
-        Period=3600,
-        Statistics=["Sum"],
-    )
-    return sum(int(point["Sum"]) for point in answer["Datapoints"])
+    return sum(told(("EndpointName", "endpoint"), metric="DriftUnmeasured", statistic="Sum"))
 
 
 @pytest.mark.parametrize("what", ["gone", "without reference.json", "with another form of it"])
