@@ -5,13 +5,11 @@ The handler and its adapters as they are deployed, over clients that answer from
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
 import os
 import statistics
-import tarfile
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from monitoring.bulk import DAY, sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import drift
+from platforms.aws.packages import MANIFEST, REFERENCE
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
@@ -98,7 +97,7 @@ def _calls() -> tuple[list[float], int]:
     spent: list[float] = []
     sent = 0
     with patch.dict(os.environ, _SETTINGS), patch.object(drift, "_clients", lambda: cloud):
-        drift._cache.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        drift._reference.cache_clear()  # pyright: ignore[reportPrivateUsage]
         for call in range(_CALLS):
             key = f"capture/endpoint/{release.variant}/{call:04}.jsonl"
             cloud.objects = {**cloud.objects, key: _captured(columns, TRAINING + call * ROWS, call)}
@@ -107,7 +106,7 @@ def _calls() -> tuple[list[float], int]:
                 drift.handler(_arrival(key), None)
             spent.append(1000 * (time.perf_counter() - begun))
             sent = cloud.values - before
-        drift._cache.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        drift._reference.cache_clear()  # pyright: ignore[reportPrivateUsage]
     return spent[1:], sent
 
 
@@ -117,16 +116,11 @@ def _arrival(key: str) -> dict[str, Any]:
 
 
 def _release(cloud: _Cloud, reference: Reference) -> Release:
-    plain, body = io.BytesIO(), json.dumps(reference.as_dict()).encode()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        entry = tarfile.TarInfo("reference.json")
-        entry.size = len(body)
-        tar.addfile(entry, io.BytesIO(body))
-    archive = gzip.compress(plain.getvalue(), mtime=0)
-    cloud.objects["packages/model.tar.gz"] = archive
-    digest = f"sha256:{hashlib.sha256(archive).hexdigest()}"
-    uri = "s3://bucket/packages/model.tar.gz"
-    return Release("a", "a", digest, uri, "image", "x", "arn:a", "model", "v-a", "solo-a")
+    body = json.dumps(reference.as_dict()).encode()
+    manifest = json.dumps({"files": {REFERENCE: hashlib.sha256(body).hexdigest()}}).encode()
+    cloud.objects |= {f"packages/{MANIFEST}": manifest, f"packages/{REFERENCE}": body}
+    uri, proof = "s3://bucket/packages/model.tar.gz", hashlib.sha256(manifest).hexdigest()
+    return Release("a", "a", "sha256:x", uri, "image", proof, "arn:a", "model", "v-a", "solo-a", "1 x ml.m5.large")
 
 
 def _captured(columns: Mapping[str, Any], first: int, day: int) -> bytes:

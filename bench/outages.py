@@ -55,7 +55,7 @@ def _trial(source: Random, last: int, outage: range) -> tuple[Window, ...]:
 
 def _promoted(plan: Plan, windows: Sequence[Window]) -> bool:
     """Whether a trial in its last step would now be promoted."""
-    old, new = (Release(*[n] * 10) for n in ("old", "new"))
+    old, new = (Release(*[n] * 11) for n in ("old", "new"))
     starts = tuple(float(at) for at in range(0, _LAST + 1, _STEP))
     state = RolloutState(
         "bench", phase=Phase.BAKING, champion=old, challenger=new, step=len(WEIGHTS) - 1, step_starts=starts, plan=plan

@@ -55,7 +55,7 @@ async def main() -> None:
     looks = settings.monitoring
     verdict.tell_retrained(here.candidate, wanted, plan)
     verdict.tell(plan, here.state, way.plan(looks.period_seconds, max_failed=looks.max_5xx_rate))
-    instances.tell(plan, here.state, settings.serving, alike=here.alike(settings))
+    instances.tell(plan, here.state, settings.serving)
     package = Package(
         "package",
         here.names,

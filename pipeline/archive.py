@@ -126,6 +126,17 @@ def read(path: Path, name: str) -> bytes:
     raise ArchiveError(f"{path} holds no {name}")
 
 
+def documents(path: Path) -> dict[str, bytes]:
+    """Return the JSON files at an archive's top, name -> content: all that it tells of a model without its weights.
+
+    Raises:
+        ArchiveError: The archive cannot be read.
+    """
+    with _reading(path):
+        tells = (one for one in _entries(path) if "/" not in one[0] and one[0].endswith(".json"))
+        return {name: source.read() for name, source in tells}
+
+
 def unpack(path: Path, folder: Path) -> None:
     """Write an archive's files into an empty folder, which is made if need be.
 

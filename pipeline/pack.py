@@ -43,8 +43,7 @@ class Registered:
 
     Attributes:
         model_package_arn: The version in its group.
-        archive_uri: `s3://bucket/packages/<digest>/model.tar.gz`.
-        reference_uri: The reference bins beside it.
+        archive_uri: `s3://bucket/packages/<digest>/model.tar.gz`; its JSON files lie beside it.
         package_digest: `sha256:<hex>` of the archive.
         manifest_sha256: sha256 of the archive's manifest, hexadecimal; what the container checks.
         recipe: The recipe's digest.
@@ -54,7 +53,6 @@ class Registered:
 
     model_package_arn: str
     archive_uri: str
-    reference_uri: str
     package_digest: str
     manifest_sha256: str
     recipe: str

@@ -146,8 +146,8 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     for room in ("pipeline", "monitoring", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    for name in ("platforms/__init__.py", "platforms/aws/__init__.py", "platforms/aws/registry.py"):
-        _copy(root / name, folder / "checkout" / name)
+    for name in ("__init__.py", "aws/__init__.py", "aws/packages.py", "aws/registry.py"):
+        _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
     for name in ("model/Dockerfile", "model/entrypoint.py", "requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)

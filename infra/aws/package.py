@@ -103,5 +103,6 @@ class Package(Resource, module="modelstack", name="Package"):
                 "model_name": wanted.model_name,
                 "variant": wanted.variant,
                 "config_name": wanted.config_name,
+                "instances": wanted.instances,
             }
         )

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.journal import recorded
-from infra.aws.serving import CAPTURED, instances_of, wanted_release
+from infra.aws.serving import shape_of, wanted_release
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.settings import ModelSettings, Settings
 from infra.config.target import is_local
@@ -72,18 +72,8 @@ class Place:
         champion = self.state.champion
         if champion is None:
             return None
-        return replace(champion, config_name=self._config_of(champion, instances_of(settings.serving)))
-
-    def alike(self, settings: Settings) -> bool:
-        """Whether the champion has the type and number of instances that the config asks for, whatever is captured."""
-        champion, instances = self.state.champion, instances_of(settings.serving)
-        return champion is None or any(  # its config's name is a digest of them
-            champion.config_name == self._config_of(champion, {**instances, CAPTURED: percent})
-            for percent in range(101)
-        )
-
-    def _config_of(self, release: Release, instances: dict[str, Any]) -> str:
-        return self.names.config_of(release.model_name, release.variant, instances)
+        config = self.names.config_of(champion.model_name, champion.variant, shape_of(settings.serving))
+        return replace(champion, config_name=config, instances=settings.serving.instances)
 
 
 async def here(settings: Settings, stack: str) -> Place:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from monitoring.objectives.probe import SAMPLE
 from platforms.aws.names import Names
+from platforms.aws.packages import BASELINE, FORM, MANIFEST, REFERENCE
 
 METRIC_NAMESPACES = ("modelstack",)
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
@@ -199,7 +201,7 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
     actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", *_members(names, REFERENCE)]),
         allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
         allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
@@ -216,7 +218,7 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
     """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
     return [
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/packages/*"]),
+        allow(["s3:GetObject"], _members(names, SAMPLE)),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
@@ -227,7 +229,7 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
     bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", f"{bucket}/packages/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", *_members(names, FORM, BASELINE)]),
         allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
@@ -272,6 +274,11 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
         allow(["kms:Decrypt"], [key_arn]),
         *_tell(names),
     ]
+
+
+def _members(names: Names, *members: str) -> list[str]:
+    """The named members of packages, and the manifest that proves them; no archive."""
+    return [f"{_bucket(names)}/packages/*/{name}" for name in (MANIFEST, *members)]
 
 
 def _pull(names: Names, images: Iterable[str]) -> list[Statement]:

@@ -17,18 +17,17 @@ from platforms.aws.names import Names, variant
 from rollout.core.release import release_id
 
 CAPTURE = "capture"
-CAPTURED = "capture_percent"
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
 # was released with, whatever the config says by now.
 UNCHANGING = ["*"]
 
 
-def instances_of(settings: ServingSettings) -> dict[str, Any]:
+def shape_of(settings: ServingSettings) -> dict[str, Any]:
     """All that shapes a release's variant and capture, besides its model."""
     return {
         "instance_type": settings.instance_type,
         "instance_count": settings.instance_count,
-        CAPTURED: settings.capture_percent,
+        "capture_percent": settings.capture_percent,
     }
 
 
@@ -37,7 +36,8 @@ def wanted_release(names: Names, recipe: str, image: str, settings: ServingSetti
     model = names.model_of(recipe, image)
     id_ = release_id(recipe, image)
     name = variant(id_)
-    return Wanted(id_, recipe, name, model, names.config_of(model, name, instances_of(settings)))
+    config = names.config_of(model, name, shape_of(settings))
+    return Wanted(id_, recipe, name, model, config, settings.instances)
 
 
 class Serving(pulumi.ComponentResource):

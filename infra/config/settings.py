@@ -134,6 +134,11 @@ class ServingSettings(Section):
         description="Percent of requests whose copies are kept (captured), for drift, labels and the replay gate.",
     )
 
+    @property
+    def instances(self) -> str:
+        """Number and type, as `Release` has them."""
+        return f"{self.instance_count} x {self.instance_type}"
+
 
 class MonitoringSettings(Section):
     """When an alarm rings."""

@@ -10,21 +10,20 @@ from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState
 
 
-def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings, *, alike: bool) -> None:
+def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings) -> None:
     """Say which instances a champion is moved to, that a trial begins again for them, and that one is unequal.
 
     Args:
         plan: What the program declares for serving.
         state: The journal at the program's start.
         settings: The instances that the config asks for.
-        alike: Whether the champion has as many of the same type.
     """
     champion = state.champion
     if champion is None or not plan.starts:
         return
     target = next(item.variant for item in plan.releases if item.config_name == plan.target)
     on_trial = state.challenger if state.on_trial else None
-    there = f"{settings.instance_count} x {settings.instance_type}, {settings.capture_percent}% of requests captured"
+    there = f"{settings.instances}, {settings.capture_percent}% of requests captured"
     if plan.moves:
         ends = f"; the trial of {on_trial.id} ends first" if on_trial else ""
         pulumi.info(f"the champion, {champion.id}, moves to other instances ({there}) without a trial{ends}")
@@ -34,11 +33,11 @@ def tell(plan: ServingPlan, state: RolloutState, settings: ServingSettings, *, a
             f"instances ({there}): what it has shown so far no longer counts. To go on with it, set modelstack:serving "
             "back, and change it after the verdict"
         )
-    if plan.pair is not None and not alike:
+    if plan.pair is not None and champion.instances != settings.instances:
         pulumi.warn(
-            f"the trial compares unequal instances: the challenger has {settings.instance_count} x "
-            f"{settings.instance_type}, the champion, {champion.id}, keeps others, so a slower model may pass, or an "
-            "equal one be rolled back, for its instances. To compare like with like, set modelstack:serving back; or "
+            f"the trial compares unequal instances: the challenger has {settings.instances}, the champion, "
+            f"{champion.id}, keeps others, so a slower model may pass, or an equal one be rolled back, for its "
+            "instances. To compare like with like, set modelstack:serving back; or "
             "move the champion first: its code and parameters with these instances, then "
             f"`{Commands.of_stack(pulumi.get_stack()).pulumi_up}`"
         )

@@ -14,13 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import permutations
 
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, Verdict
 
 PairName = Callable[[str, str, int | None], str]
-PERCENTS = range(1, 101)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Wanted:
         variant: Its production variant.
         model_name: Its SageMaker model.
         config_name: The endpoint config that serves it alone.
+        instances: What it runs on there, as `Release` has it.
     """
 
     id: str
@@ -40,6 +39,7 @@ class Wanted:
     variant: str
     model_name: str
     config_name: str
+    instances: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def plan_serving(
     if moves and waits and state.challenger is None and not state.retiring:
         live = [release for release in live if release != champion]
 
-    pairs = list(_live_pairs(state, live, pair_of))
+    pairs = list(_live_pairs(state))
     ways = (None,) if copied is None else (None, copied)
     if champion is not None and trial:
         pairs += [_pair(champion.config_name, target.config_name, pair_of, way) for way in ways]
@@ -193,16 +193,13 @@ def _kept(state: RolloutState, resized: Release | None) -> Release | None:
     return None if other else resized
 
 
-def _live_pairs(state: RolloutState, live: list[Release], pair_of: PairName) -> Iterable[Pair]:
-    """The configs of two releases that the journal names, told from those that its releases can make."""
-    users = (state, *state.retiring)
-    live_pairs = {item.pair_config for item in users if item.pair_config}
-    shadows = {item.shadow_config for item in users if item.shadow_config}
-    for first, second in permutations(live, 2):
-        for way in (None, *(PERCENTS if shadows else ())):
-            pair = _pair(first.config_name, second.config_name, pair_of, way)
-            if pair.name in (live_pairs if way is None else shadows):
-                yield pair
+def _live_pairs(state: RolloutState) -> Iterable[Pair]:
+    """The configs of the champion and another that the journal names; the champion stays as long as it names one."""
+    tried = [(state.challenger, state), *((item.release, item) for item in state.retiring)]
+    for challenger, item in tried:
+        for name, copied in ((item.pair_config, None), (item.shadow_config, item.copied)):
+            if name and challenger and state.champion:
+                yield Pair(name, state.champion.config_name, challenger.config_name, copied)
 
 
 def _pair(champion_config: str, challenger_config: str, pair_of: PairName, copied: int | None) -> Pair:

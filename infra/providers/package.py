@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class PackageProvider(ResourceProvider):
         """
         arn = props.get("model_package_arn")
         with _in_one_line():
-            if arn and not _exists(_clients(props["region"]).sagemaker, arn):
+            if arn and not _exists(_clients(props["region"])("sagemaker"), arn):
                 return ReadResult(None, {})
         return ReadResult(id_, props)
 
@@ -57,7 +58,7 @@ class PackageProvider(ResourceProvider):
         """When the stack goes: empty the group, which AWS does not delete otherwise, unless packages are retained."""
         if props["retain"]:
             return
-        sagemaker = _clients(props["region"]).sagemaker
+        sagemaker = _clients(props["region"])("sagemaker")
         with _in_one_line():
             for arn in _packages(sagemaker, props["group"]):
                 sagemaker.delete_model_package(ModelPackageName=arn)
@@ -102,14 +103,7 @@ def _built(props: Values) -> dict[str, Any]:
         raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
     sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
     progress(f"registering {sealed.digest}")
-    registered = publish(
-        sealed,
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-    )
-    return _facts(registered)
+    return _facts(publish(sealed, **_place(props)))
 
 
 def _copied(props: Values) -> dict[str, Any]:
@@ -117,16 +111,8 @@ def _copied(props: Values) -> dict[str, Any]:
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
-    registered = copy(
-        _record(source),
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-        source_clients=_clients(source["region"]),
-        gates=props["gates"],
-    )
-    return _facts(registered)
+    theirs = _clients(source["region"])
+    return _facts(copy(_record(source), **_place(props), source_clients=theirs, gates=props["gates"]))
 
 
 def _taken(props: Values) -> dict[str, Any]:
@@ -134,16 +120,13 @@ def _taken(props: Values) -> dict[str, Any]:
 
     candidate = props["candidate"]
     Progress(props["urn"])(f"taking {candidate['package_digest']}, which a training job has registered")
-    registered = take(
-        _record(candidate),
-        props["recipe"],
-        bucket=props["bucket"],
-        group=props["group"],
-        image=props["image_uri"],
-        clients=_clients(props["region"]),
-        gates=props["gates"],
-    )
-    return _facts(registered)
+    return _facts(take(_record(candidate), props["recipe"], **_place(props), gates=props["gates"]))
+
+
+def _place(props: Values) -> dict[str, Any]:
+    """Where the package is registered, and with which image."""
+    clients = _clients(props["region"])
+    return {"bucket": props["bucket"], "group": props["group"], "image": props["image_uri"], "clients": clients}
 
 
 def _record(package: Values) -> Any:
@@ -171,9 +154,7 @@ def _in_one_line() -> Generator[None]:
 def _clients(region: str) -> Any:
     import boto3  # noqa: PLC0415  see outcome
 
-    from platforms.aws.registry import Clients  # noqa: PLC0415
-
-    return Clients.of(boto3.Session(region_name=region))
+    return cache(boto3.Session(region_name=region).client)
 
 
 def _exists(sagemaker: Any, arn: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,20 +128,20 @@ def standing(state: Any, region: str) -> dict[str, Any]:
         "champion": champion.package_digest if champion else "",
         "challenger": challenger.package_digest if challenger else "",
         "release": champion.as_dict() if champion else {},
-        "metrics": registered_metrics(champion.archive_uri, region) if champion else {},
+        "metrics": registered_metrics(champion, region) if champion else {},
     }
 
 
-def registered_metrics(archive_uri: str, region: str) -> dict[str, float]:
-    """The metrics of a registered package; empty when they cannot be read: they decide nothing any more."""
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  see RolloutProvider.read
+def registered_metrics(release: Any, region: str) -> dict[str, float]:
+    """The metrics of a release's package; empty when they cannot be had or proven: they decide nothing any more."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see RolloutProvider.read
 
     from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.registry import RegistryError, metrics_of  # noqa: PLC0415
+    from platforms.aws.packages import METRICS, DigestMismatch, member  # noqa: PLC0415
 
     try:
-        return metrics_of(archive_uri, clients(region)("s3"))
-    except (BotoCoreError, RegistryError):
+        return json.loads(member(clients(region), release, METRICS) or b"{}").get("summary", {})
+    except (BotoCoreError, ClientError, DigestMismatch):
         return {}
 
 

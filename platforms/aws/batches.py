@@ -16,7 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
@@ -24,14 +24,14 @@ from monitoring.labels.pairs import LOST, Batch
 from monitoring.labels.standing import Promised, Standing
 from monitoring.log import log
 from platforms.aws.batch_metrics import answered_of, content, gauge_data, metric_data, rows_of
+from platforms.aws.clients import AWS_DOWN, code_of, status_of
 from platforms.aws.metrics import parts, put
 from platforms.aws.revisions import on_revision
-from platforms.aws.table import Item, Table, code
+from platforms.aws.table import Item, Table
 
 STANDING = "standing#"
 _PENDING_SECONDS = 60  # a batch this old was left by a call that was killed
 _SENDING_SECONDS = 900  # the longest that a Lambda function runs
-_AWS_DOWN = 500
 _TOGETHER = 50  # batches of one transaction, which DynamoDB allows 100 actions
 
 
@@ -81,8 +81,7 @@ class Batches:
                 put(self.cloudwatch, part)
                 sent += 1
         except ClientError as error:
-            status = cast(Any, error).response.get("ResponseMetadata", {}).get("HTTPStatusCode", _AWS_DOWN)
-            if status < _AWS_DOWN and not sent:  # certainly not taken
+            if 0 < status_of(error) < AWS_DOWN and not sent:  # certainly not taken
                 self._mark(name, "sending", "pending")
             raise
         self.table.transact([self._sent(name, body)])
@@ -118,7 +117,7 @@ class Batches:
                 ReturnValues="ALL_NEW",
             )
         except ClientError as error:
-            if code(error) == "ConditionalCheckFailedException":
+            if code_of(error) == "ConditionalCheckFailedException":
                 return None
             raise
         return answer["Attributes"]["content"]["S"]
@@ -174,7 +173,7 @@ class Batches:
         try:
             return standing if self.table.transact([put, *taken]) is None else None
         except ClientError as error:
-            if code(error) == "TransactionCanceledException":
+            if code_of(error) == "TransactionCanceledException":
                 return None
             raise
 

@@ -31,7 +31,8 @@ THROTTLED = frozenset(
     }
 )
 """Codes of what a service does not take now, and may take a little later."""
-_AWS_DOWN = 500
+AWS_DOWN = 500
+"""From this HTTP status on the service failed, and not the request."""
 
 
 class SystemClock:
@@ -76,12 +77,9 @@ def calling(doing: str) -> Generator[None]:
     try:
         yield
     except ClientError as error:
-        answer: Mapping[str, Any] = cast(Any, error).response
-        code = str(answer.get("Error", {}).get("Code", ""))
-        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in THROTTLED:
+        if code_of(error) in THROTTLED:
             raise Busy(f"{doing}: throttled: {error}") from error
-        if status >= _AWS_DOWN:
+        if status_of(error) >= AWS_DOWN:
             raise Unreachable(f"{doing}: {error}") from error
         raise RolloutError(f"{doing}: {error}") from error
     except BotoCoreError as error:
@@ -91,6 +89,12 @@ def calling(doing: str) -> Generator[None]:
 def code_of(error: BaseException | None) -> str:
     """AWS's code of an error; empty when it is none of AWS's."""
     return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status of AWS's answer; 0 when there was none."""
+    answer: Mapping[str, Any] = cast(Any, error).response if isinstance(error, ClientError) else {}
+    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def count_event(clients: Clients, endpoint: str, kind: str, at: float) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from monitoring.drift.record import Datum, Reading
 from platforms.aws.clients import Clients
+from platforms.aws.revisions import on_revision
 from platforms.aws.table import Table
 
 _UNSENT = "unsent#"
-_READ = 100  # items in one BatchGetItem
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,20 @@ class DynamoRecord:
     def counted(self, keys: Collection[str]) -> set[str]:
         """Those of some files that were counted, by consistent reads."""
         known = {_file(key)["endpoint"]["S"]: key for key in keys}
-        found: set[str] = set()
-        names = list(known)
-        for start in range(0, len(names), _READ):
-            wanted = [{"endpoint": {"S": name}} for name in names[start : start + _READ]]
-            while wanted:
-                answer = self.clients("dynamodb").batch_get_item(
-                    RequestItems={self.table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-                found |= {known[item["endpoint"]["S"]] for item in answer["Responses"].get(self.table, [])}
-                wanted = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
-        return found
+        return {known[item["endpoint"]["S"]] for item in self._table.many([_file(key) for key in known.values()])}
 
     def write(
         self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
     ) -> Reading | None:
         """Put the successor of the revision that was read, in one transaction with the files' items."""
         revision, table = reading.revision + 1, self._table
+        change, condition = "SET revision = :revision, reading = :reading", on_revision(reading.revision, "endpoint")
         values = {
+            **condition.get("ExpressionAttributeValues", {}),
             ":revision": {"N": str(revision)},
             ":reading": _packed({"after": reading.after, "state": reading.state}),
         }
-        change, condition = "SET revision = :revision, reading = :reading", "attribute_not_exists(endpoint)"
-        if reading.revision:
-            condition, values[":seen"] = "revision = :seen", {"N": str(reading.revision)}
-        update: dict[str, Any] = {"TableName": self.table, "Key": self._key(variant), "ConditionExpression": condition}
+        update = {"TableName": self.table, "Key": self._key(variant), **condition}
         if unsent:
             change += ", #unsent = :unsent"
             values[":unsent"] = _packed([asdict(item) for item in unsent])

@@ -1,38 +1,26 @@
-"""Captures, labels and packages in S3, and drift in CloudWatch."""
+"""Captures and labels in S3, and drift in CloudWatch."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import tarfile
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum
-from monitoring.drift.reference import Reference
-from monitoring.labels.quality import Form
 from platforms.aws import metrics
 from platforms.aws.captures import traffic
 from platforms.aws.endpoint import Clients
 from platforms.aws.transient import gone
-from rollout.core.release import Release
 
-FORM = "answer.json"
-"""Where an archive has the form of its predictions."""
 REJECTED = "capture-rejected"
 """Where what could not be read of captured files is kept."""
 _CHUNK = 1 << 20
-
-
-class DigestMismatch(Exception):
-    """An archive's bytes are not those that were registered: nothing in it is read."""
 
 
 @dataclass(frozen=True)
@@ -118,80 +106,6 @@ class CloudWatchMetrics:
 
     def _place(self, item: Datum) -> Mapping[str, str]:
         return metrics.place(self.endpoint, item.variant, **{metrics.FEATURE: item.feature or ""})
-
-
-@dataclass
-class References:
-    """The reference of each release, out of its own archive: its bytes are checked before anything in it is read."""
-
-    clients: Clients
-
-    def __post_init__(self) -> None:
-        self._known: dict[str, Reference] = {}
-
-    def of(self, release: Release) -> Reference:
-        """What the release was trained on.
-
-        Raises:
-            DigestMismatch: The archive is not the one that was registered.
-            UnreadableProfile: Its `reference.json` is missing or has another form.
-        """
-        if release.package_digest not in self._known:
-            self._known[release.package_digest] = self._fetch(release)
-        return self._known[release.package_digest]
-
-    def _fetch(self, release: Release) -> Reference:
-        found = sealed(self.clients, release, "reference.json")
-        return Reference.from_dict(json.loads(found) if found else None)
-
-
-@dataclass
-class Forms:
-    """The form of each release's predictions, out of its own archive."""
-
-    clients: Clients
-
-    def __post_init__(self) -> None:
-        self._known: dict[str, Form | None] = {}
-
-    def of(self, release: Release) -> Form | None:
-        """What the fields of the release's predictions mean; None when it does not say.
-
-        Raises:
-            DigestMismatch: The archive is not the one that was registered.
-            UnreadableForm: Its `answer.json` has another form.
-        """
-        if release.package_digest not in self._known:
-            found = sealed(self.clients, release, FORM)
-            self._known[release.package_digest] = Form.from_dict(json.loads(found)) if found else None
-        return self._known[release.package_digest]
-
-
-def sealed(clients: Clients, release: Release, name: str) -> bytes | None:
-    """One file of a release's archive; None when there is none of that name.
-
-    Raises:
-        DigestMismatch: The archive is not the one that was registered: nothing in it is read.
-    """
-    place = urlsplit(release.archive_uri)
-    body = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
-    digest = hashlib.sha256()
-    with tempfile.TemporaryFile() as file:
-        while chunk := body.read(_CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-        if f"sha256:{digest.hexdigest()}" != release.package_digest:
-            raise DigestMismatch(
-                f"{release.archive_uri}: got sha256:{digest.hexdigest()}, expected {release.package_digest}; "
-                "nothing in it was read"
-            )
-        file.seek(0)
-        with tarfile.open(fileobj=file, mode="r:gz") as archive:
-            try:
-                member = archive.extractfile(name)
-            except KeyError:
-                member = None
-            return member.read() if member else None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from platforms.aws.batch_metrics import content, holds
 from platforms.aws.batches import Batches
 from platforms.aws.table import Item, Table
 
-_READ, _BYTES = 100, 1_000_000
+_ACTIONS, _BYTES = 100, 1_000_000
 _ANSWER, _JOINED, _UNUSABLE = "answer#", "joined#", "unusable#"
 
 
@@ -124,16 +124,8 @@ class DynamoLedger:
         }
 
     def _read(self, ids: Sequence[str]) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
-        for start in range(0, len(ids), _READ):
-            keys = [{"id": {"S": f"id#{key}"}} for key in ids[start : start + _READ]]
-            while keys:
-                answer = self.table.dynamodb.batch_get_item(
-                    RequestItems={self.table.name: {"Keys": keys, "ConsistentRead": True}}
-                )
-                found |= {entry.id: entry for entry in map(_entry, answer["Responses"].get(self.table.name, []))}
-                keys = answer.get("UnprocessedKeys", {}).get(self.table.name, {}).get("Keys", [])
-        return found
+        found = map(_entry, self.table.many([{"id": {"S": f"id#{key}"}} for key in ids]))
+        return {entry.id: entry for entry in found}
 
     def seen(self, once: str) -> bool:
         """Whether a batch with this name was taken."""
@@ -211,7 +203,7 @@ def _groups(items: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
     """Items in groups that a transaction takes: of 100 actions and 4 MB."""
     group, size = list[tuple[str, str]](), 0
     for item in items:
-        if group and (len(group) == _READ or size + len(item[1]) > _BYTES):
+        if group and (len(group) == _ACTIONS or size + len(item[1]) > _BYTES):
             yield group
             group, size = [], 0
         group.append(item)

@@ -1,11 +1,12 @@
 """Put a sealed package where a stack finds it, and get it back, believing nothing but digests.
 
-    clients = Clients.of(boto3.Session())
+    clients = cache(boto3.Session().client)
     registered = publish(sealed, bucket="...", group="...", image="<uri>", clients=clients)
     same = copy(champion, bucket="other", group="other", image="<uri>", clients=clients)   # promotion: same bytes
 
-A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with `reference.json` and `metrics.json` beside it,
-and is registered as a version of the group, waiting for approval. Every call may be repeated, and goes on where an
+A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with its manifest and the other JSON files of its top
+beside it, so that `platforms.aws.packages` reads one without the archive. It is registered as a version of the group,
+waiting for approval. Every call may be repeated, and goes on where an
 interrupted one ended: an object that is there is read back and compared, a version with the digest is used as it is.
 """
 
@@ -14,18 +15,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws.packages import METRICS, REFERENCE, beside
+
+if TYPE_CHECKING:  # a training job has no rollout, which that needs
+    from platforms.aws.clients import Clients
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
@@ -33,19 +36,6 @@ MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
 
 class RegistryError(Exception):
     """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
-
-
-@dataclass(frozen=True)
-class Clients:
-    """boto3 clients of one account and region."""
-
-    s3: Any
-    sagemaker: Any
-
-    @classmethod
-    def of(cls, session: Any) -> Clients:
-        """Make the clients of a `boto3.Session`; `AWS_ENDPOINT_URL` says where they point."""
-        return cls(session.client("s3"), session.client("sagemaker"))
 
 
 @dataclass(frozen=True)
@@ -115,7 +105,7 @@ def copy(
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    with _fetched(source, (source_clients or clients).s3) as sealed:
+    with _fetched(source, (source_clients or clients)("s3")) as sealed:
         gate(sealed.metrics, gates or {})
         place = _Place(bucket, group, image, clients)
         return _register(sealed, place, {"promoted_from": source.model_package_arn})
@@ -149,7 +139,7 @@ def take(
         GateError: A gate is not understood.
         GateRefused: At least one bound is not kept.
     """
-    with _fetched(candidate, clients.s3) as sealed:
+    with _fetched(candidate, clients("s3")) as sealed:
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
@@ -163,20 +153,6 @@ def _fetched(source: ReleaseRecord, s3: Any) -> Generator[SealedPackage]:
         path = Path(folder) / "model.tar.gz"
         fetch(source.archive_uri, source.package_digest, path, s3)
         yield describe(path, source.package_digest)
-
-
-def metrics_of(archive_uri: str, s3: Any) -> dict[str, float]:
-    """The metrics of the evaluation of a package, as they lie beside its archive.
-
-    Raises:
-        RegistryError: They cannot be read.
-    """
-    bucket, _, key = archive_uri.removeprefix("s3://").partition("/")
-    beside = f"{key.rpartition('/')[0]}/metrics.json"
-    try:
-        return json.loads(s3.get_object(Bucket=bucket, Key=beside)["Body"].read())["summary"]
-    except (s3.exceptions.ClientError, KeyError, ValueError) as error:
-        raise RegistryError(f"cannot read s3://{bucket}/{beside}: {error}") from error
 
 
 def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
@@ -222,17 +198,9 @@ class _Place:
 
 
 def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | None = None) -> Registered:
-    folder = f"packages/{sealed.digest.removeprefix('sha256:')}"
-    reference, metrics = archive.read(sealed.path, "reference.json"), archive.read(sealed.path, "metrics.json")
-    upload = partial(_upload, place.clients.s3, place.bucket)
-    # The archive is sent last: where it is, everything beside it is too.
-    reference_uri = upload(f"{folder}/reference.json", reference, CONTENT_TYPE)
-    metrics_uri = upload(f"{folder}/metrics.json", metrics, CONTENT_TYPE)
-    archive_uri = upload(f"{folder}/model.tar.gz", sealed.path, "application/gzip")
     registered = Registered(
         model_package_arn="",
-        archive_uri=archive_uri,
-        reference_uri=reference_uri,
+        archive_uri=store(sealed.path, sealed.digest, place.bucket, place.clients("s3")),
         package_digest=sealed.digest,
         manifest_sha256=sealed.manifest_sha256,
         recipe=sealed.recipe,
@@ -240,7 +208,20 @@ def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | N
         metrics=sealed.metrics,
     )
     arn = find(place.group, sealed.digest, place.image, place.clients)
-    return replace(registered, model_package_arn=arn or _create(registered, metrics_uri, place, extra or {}))
+    return replace(registered, model_package_arn=arn or _create(registered, place, extra or {}))
+
+
+def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
+    """Upload an archive under its digest, and the JSON files of its top beside it; returns the archive's URI.
+
+    Raises:
+        RegistryError: An object is there under one of these names with other bytes.
+    """
+    folder = f"packages/{digest.removeprefix('sha256:')}"
+    for name, content in archive.documents(path).items():
+        _upload(s3, bucket, f"{folder}/{name}", content, CONTENT_TYPE)
+    # The archive is sent last: where it is, everything beside it is too.
+    return _upload(s3, bucket, f"{folder}/model.tar.gz", path, "application/gzip")
 
 
 def find(group: str, package_digest: str, image: str, clients: Clients) -> str | None:
@@ -249,7 +230,7 @@ def find(group: str, package_digest: str, image: str, clients: Clients) -> str |
         if package_digest not in summary.get("ModelPackageDescription", package_digest):
             continue
         arn: str = summary["ModelPackageArn"]
-        package = clients.sagemaker.describe_model_package(ModelPackageName=arn)
+        package = clients("sagemaker").describe_model_package(ModelPackageName=arn)
         containers = package.get("InferenceSpecification", {}).get("Containers", [{}])
         named = package.get("CustomerMetadataProperties", {}).get("package_digest")
         if named == package_digest and containers[0].get("Image") == image:
@@ -260,17 +241,17 @@ def find(group: str, package_digest: str, image: str, clients: Clients) -> str |
 def _versions(group: str, clients: Clients) -> Iterator[dict[str, Any]]:
     request = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
     while True:
-        page = clients.sagemaker.list_model_packages(**request)
+        page = clients("sagemaker").list_model_packages(**request)
         yield from page["ModelPackageSummaryList"]
         if not page.get("NextToken"):
             return
         request["NextToken"] = page["NextToken"]
 
 
-def _create(package: Registered, metrics_uri: str, place: _Place, extra: Mapping[str, str]) -> str:
+def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str:
     # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
     token = hashlib.sha256(f"{place.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
-    answer = place.clients.sagemaker.create_model_package(
+    answer = place.clients("sagemaker").create_model_package(
         ModelPackageGroupName=place.group,
         ModelPackageDescription=f"recipe {package.recipe[:12]}, archive {package.package_digest}",
         ModelApprovalStatus="PendingManualApproval",
@@ -286,8 +267,8 @@ def _create(package: Registered, metrics_uri: str, place: _Place, extra: Mapping
             "SupportedResponseMIMETypes": [CONTENT_TYPE],
         },
         ModelMetrics={
-            "ModelQuality": {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": metrics_uri}},
-            "ModelDataQuality": {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": package.reference_uri}},
+            measure: {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": beside(package.archive_uri, name)}}
+            for measure, name in (("ModelQuality", METRICS), ("ModelDataQuality", REFERENCE))
         },
         CustomerMetadataProperties={
             "recipe": package.recipe,

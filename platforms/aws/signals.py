@@ -124,13 +124,11 @@ class CloudWatchSignals:
             more = {"NextToken": answer["NextToken"]}
 
     def _query(self, key: str, series: Series, period: int) -> dict[str, Any]:
-        names = {"EndpointName": self.endpoint, "VariantName": series.variant}
-        if series.rollout_id:
-            names["RolloutId"] = series.rollout_id
+        place = metrics.place(self.endpoint, series.variant, **{metrics.ROLLOUT: series.rollout_id})
         metric = {
             "Namespace": series.namespace,
             "MetricName": series.metric,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in names.items()],
+            "Dimensions": metrics.dimensions(place),
         }
         return {"Id": key, "MetricStat": {"Metric": metric, "Period": period, "Stat": series.stat}}
 

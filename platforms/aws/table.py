@@ -10,12 +10,13 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
-from platforms.aws.clients import Clients
+from platforms.aws.clients import Clients, code_of
 
 INDEX = "waiting"
 KEPT_SECONDS = 45 * 86_400
 """How long an item is kept."""
 _ATTEMPTS = 6
+_READ = 100  # items in one BatchGetItem
 Item = Mapping[str, Any]
 
 
@@ -42,12 +43,23 @@ class Table:
         """One item, by a consistent read."""
         return self.dynamodb.get_item(TableName=self.name, Key={"id": {"S": key}}, ConsistentRead=True).get("Item")
 
+    def many(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """Those of some items, by their keys, that are there, by consistent reads and in any order."""
+        for start in range(0, len(keys), _READ):
+            wanted = list(keys[start : start + _READ])
+            while wanted:
+                answer = self.dynamodb.batch_get_item(
+                    RequestItems={self.name: {"Keys": wanted, "ConsistentRead": True}}
+                )
+                yield from answer["Responses"].get(self.name, [])
+                wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+
     def transact(self, actions: Sequence[Mapping[str, Any]]) -> list[int] | None:
         """None when all was done; else which conditions did not hold."""
         try:
             _patiently(lambda: self.dynamodb.transact_write_items(TransactItems=actions))
         except ClientError as error:
-            if code(error) != "TransactionCanceledException":
+            if code_of(error) != "TransactionCanceledException":
                 raise
             reasons = cast(Any, error).response.get("CancellationReasons", [])
             refused = [n for n, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"]
@@ -88,14 +100,9 @@ def _patiently(call: Callable[[], Any]) -> Any:
             return call()
         except ClientError as error:
             reasons = cast(Any, error).response.get("CancellationReasons", [])
-            codes = {code(error), *(reason.get("Code") for reason in reasons)}
+            codes = {code_of(error), *(reason.get("Code") for reason in reasons)}
             busy = codes & {"TransactionConflict", "TransactionConflictException"}
             if not busy or "ConditionalCheckFailed" in codes or attempt == _ATTEMPTS - 1:
                 raise
         time.sleep(0.05 * 2**attempt)
     return None
-
-
-def code(error: ClientError) -> str:
-    """AWS's code of an error."""
-    return str(cast(Any, error).response.get("Error", {}).get("Code", ""))

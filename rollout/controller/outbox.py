@@ -17,7 +17,6 @@ from rollout.core.state import RolloutState
 from rollout.reason import Reason
 
 CLAIM_SECONDS = 10.0  # how long others leave the outbox to the controller that began to send it
-_CONFLICTS = 20
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,23 @@ class Outbox:
         """Send what is in the outbox, unless another controller does; what cannot be sent now stays there."""
         if self.notify is None or not state.outbox:
             return state
-        claimed = self._claim(state)
-        if claimed is None:
+        try:
+            claimed = change(self.journal, self._claim)
+            if claimed is None:
+                return self.journal.read()
+            sent: list[Event] = []
+            with suppress(RolloutError):  # that nobody can be told stops no rollout
+                for event in claimed.outbox:
+                    self.notify.send(event)
+                    sent.append(event)
+
+            def rest(state: RolloutState) -> RolloutState:
+                left = tuple(event for event in state.outbox if event not in sent)
+                return replace(state, outbox=left, claimed_at=0.0)
+
+            return change(self.journal, rest)
+        except Conflict:  # others write all the time: a later call sends what is left
             return self.journal.read()
-        sent: list[Event] = []
-        with suppress(RolloutError):  # that nobody can be told stops no rollout
-            for event in claimed.outbox:
-                self.notify.send(event)
-                sent.append(event)
-        for _ in range(_CONFLICTS):
-            left = tuple(event for event in claimed.outbox if event not in sent)
-            with suppress(Conflict):
-                return self.journal.write(replace(claimed, outbox=left, claimed_at=0.0))
-            claimed = self.journal.read()
-        return claimed
 
     def note(self, rollout_id: str, kind: str, release: str, reason: Reason) -> RolloutState:
         """Tell people something that changes nothing of a rollout; once, however often it is asked for.
@@ -74,11 +76,7 @@ class Outbox:
         return bool(state.outbox) and self.clock.time() < state.claimed_at + CLAIM_SECONDS
 
     def _claim(self, state: RolloutState) -> RolloutState | None:
-        """The state once only this controller sends what is in its outbox; None when there is nothing to send by it."""
-        for _ in range(_CONFLICTS):
-            if not state.outbox or self.being_sent(state):
-                return None
-            with suppress(Conflict):
-                return self.journal.write(replace(state, claimed_at=self.clock.time()))
-            state = self.journal.read()
-        return None
+        """The state in which only this controller sends what is in its outbox; None when there is nothing to send."""
+        if not state.outbox or self.being_sent(state):
+            return None
+        return replace(state, claimed_at=self.clock.time())

@@ -47,6 +47,7 @@ class Release:
         model_name: The model in the serving platform.
         variant: The production variant that serves this release, `v-<id>`.
         config_name: The endpoint config that serves this release alone.
+        instances: What it runs on there, as a person reads it, such as `2 x ml.m5.large`; the config's name hides it.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Release:
     model_name: str
     variant: str
     config_name: str
+    instances: str
 
     def __post_init__(self) -> None:
         for field in fields(self):

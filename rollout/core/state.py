@@ -110,11 +110,19 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Retiring:
-    """A superseded challenger that the endpoint may still use: not to be deleted yet."""
+    """A superseded challenger that the endpoint may still use: not to be deleted yet.
+
+    Attributes:
+        release: The challenger.
+        pair_config: The endpoint config that serves it beside the champion.
+        shadow_config: The endpoint config that copies requests to it.
+        copied: How many percent of them; None without such a config.
+    """
 
     release: Release
     pair_config: str | None
-    shadow_config: str | None = None
+    shadow_config: str | None
+    copied: int | None
 
 
 @dataclass(frozen=True)
@@ -212,6 +220,11 @@ class RolloutState:
     def at_rest(self) -> bool:
         """Whether nothing moves without a new release, an alarm or a person."""
         return self.phase in AT_REST
+
+    @property
+    def copied(self) -> int | None:
+        """How many percent of the requests `shadow_config` copies to the challenger; None without one."""
+        return self.plan.steps[0].weight if self.plan and self.shadow_config else None
 
     @property
     def last(self) -> Verdict | None:

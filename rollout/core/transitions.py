@@ -99,7 +99,7 @@ def _start(
     champion, old = state.champion, state.challenger
     retiring = state.retiring
     if old is not None:
-        retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config))
+        retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
         kind, facts = Kind.REPLACED, {"release": target.id}
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
             kind, facts = Kind.MOVES_ALONE, {"champion": champion.id}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli.target import Target
 from cli.view.kept_aside import FOLDERS, line, read
@@ -15,14 +14,12 @@ from infra.aws.dashboard import dashboard
 from infra.config.settings import MonitoringSettings
 from infra.config.slo_settings import SloSettings
 from tests.infra.recorded import LOCAL
+from tests.platforms.aws.mocked import mocked_aws
 
 
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with mocked_aws(monkeypatch):
         yield Target("local", "endpoint", "us-east-1", {})
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import CliRunner
-from moto import mock_aws
 
 from cli import labels as ops_labels
 from cli import main
@@ -23,6 +22,7 @@ from cli.replay import Pace, Report, Sender, run
 from cli.target import Target
 from model import data
 from model.data import Flight
+from tests.platforms.aws.mocked import mocked_aws
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 LINE = b'{"inference_id": "order-17", "label": true}'
@@ -47,10 +47,7 @@ class Stack:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    with mock_aws():
+    with mocked_aws(monkeypatch):
         yield Stack()
 
 

@@ -19,8 +19,8 @@ from cli.local.progress import Follower, follow
 from rollout.controller.notice import doing, waiting
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.rollout.worlds import release as make_release
 
 URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
 
@@ -103,9 +103,7 @@ def test_the_summary_counts_what_changed(console: Console) -> None:
 def without_traffic(seconds: float) -> str:
     """What a trial says that has had no requests for so long."""
     plan = Plan(steps=(Step(10, 30), Step(50, 30)), min_requests=50)
-    champion, challenger = (
-        Release(x, x, f"sha256:{x}", "uri", "image", "m", "arn", "model", f"v-{x}", f"solo-{x}") for x in "ab"
-    )
+    champion, challenger = map(make_release, "ab")
     state = RolloutState(
         "e", phase=Phase.BAKING, champion=champion, challenger=challenger, plan=plan, step=0, step_starts=(100.0,),
         started_at=100.0,

@@ -26,8 +26,9 @@ PACKAGES = {"old": "sha256:d612256132a5" + "3" * 52, "bad": "sha256:c8b8bc87b3b6
 def release(name: str) -> Release:
     id_ = RECIPES[name][:12]
     return Release(
-        id_, RECIPES[name], PACKAGES[name], "uri", "image", "m", f"arn:{name}", "model", f"v-{id_}", f"solo-{id_}"
-    )
+        id_, RECIPES[name], PACKAGES[name], "uri", "image", "m", f"arn:{name}", "model", f"v-{id_}", f"solo-{id_}",
+        "1 x ml.m5.large",
+    )  # fmt: skip
 
 
 VERDICT = Verdict(

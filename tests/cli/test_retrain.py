@@ -19,9 +19,9 @@ from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from rollout.controller.commands import Commands
-from rollout.core.release import Release
 from rollout.core.state import RolloutState, Verdict
 from rollout.reason import Reason
+from tests.rollout.worlds import release as make_release
 
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
@@ -36,22 +36,18 @@ def shown(seen: Retraining) -> str:
     return text.getvalue()
 
 
-def release(name: str) -> Release:
-    return Release(name, name, f"sha256:{name}", "s3://b/k", "image", "x", "arn", "model", f"v-{name}", f"solo-{name}")
-
-
 REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", "b" * 12, "r", "p", 0.0)
 
 
 @pytest.mark.parametrize(
     ("state", "newest", "said"),
     [
-        ({"champion": release("a"), "challenger": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb is on trial"),
-        ({"champion": release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb serves"),
+        ({"champion": make_release("a"), "challenger": make_release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb is on trial"),
+        ({"champion": make_release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb serves"),
         ({"rejected": {"b" * 12: REJECTED}}, CANDIDATE, "bbbbbbbbbbbb was rejected: 5xx rings"),
-        ({"champion": release("c")}, replace(CANDIDATE, served=True), "bbbbbbbbbbbb has served before"),
+        ({"champion": make_release("c")}, replace(CANDIDATE, served=True), "bbbbbbbbbbbb has served before"),
         (
-            {"champion": release("c")},
+            {"champion": make_release("c")},
             replace(CANDIDATE, champion="a"),
             "bbbbbbbbbbbb does not count any more: it was held against a, which serves no more",
         ),

@@ -34,7 +34,7 @@ def _tail_is_known(stage: FaultStage) -> None:
 
 def _archive_breaks(stage: FaultStage) -> None:
     """New instances of the champion do not start any more; the one that serves goes on."""
-    stage.archive("champion", start="raise")
+    stage.replace_archive("champion", start="raise")
 
 
 def _skip_trial(stage: FaultStage) -> None:

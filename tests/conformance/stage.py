@@ -23,10 +23,11 @@ from infra.plan import beyond_chance
 from monitoring.labels.answered import Reader
 from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Trial
+from monitoring.labels.quality import Form
 from platforms.aws.batches import Batches
 from platforms.aws.captures import traffic
 from platforms.aws.endpoint import DynamoJournal
-from platforms.aws.files import Forms, S3Files
+from platforms.aws.files import S3Files
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.table import Table
 from rollout.controller.controller import Progress
@@ -35,7 +36,8 @@ from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from tests.platforms.aws.inbox import Inbox, Message
-from tests.platforms.aws.on_cloud import REGION, Clients, Stage, wait_for
+from tests.platforms.aws.mocked import labels_table
+from tests.platforms.aws.on_cloud import DECLARED, REGION, Clients, Stage, wait_for
 
 PATIENCE = 150  # seconds for anything; loose, for the machine may be busy
 _LATE = 2.0  # seconds from an answer to its label
@@ -240,24 +242,12 @@ class FaultStage(Stage):
 
     def _ledger(self) -> DynamoLedger:
         names = self.names
-        keys = [{"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
-        self.clients("dynamodb").create_table(
-            TableName=names.labels,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("id", "S"), ("waiting", "S"), ("since", "N"))
-            ],
-            GlobalSecondaryIndexes=[
-                {"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        labels_table(self.clients, names.labels)
         table = Table(self.clients, names.labels, time.time)
         return DynamoLedger(table, Batches(table, names.endpoint, self.clients("cloudwatch")))
 
     def _label(self, label: bool | None, stop: threading.Event, ledger: DynamoLedger) -> None:
-        files, forms, seen = S3Files(self.clients, self.names.bucket), Forms(self.clients), set[str]()
+        files, seen = S3Files(self.clients, self.names.bucket), set[str]()
         waiting: list[tuple[float, str]] = []
         while not stop.wait(0.5):
             state = self.state()
@@ -267,9 +257,7 @@ class FaultStage(Stage):
                     seen.add(key)
                     with files.read(key) as file:
                         lines = list(file.lines)
-                    form = forms.of(release)
-                    assert form is not None
-                    join.answers(key, Reader(release.variant, form), traffic(lines))
+                    join.answers(key, Reader(release.variant, Form.from_dict(DECLARED)), traffic(lines))
                     names = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
                     waiting += [(time.time() + _LATE, name) for name in names]
             due, waiting = (

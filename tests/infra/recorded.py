@@ -146,6 +146,7 @@ def release(names: Names, recipe: str = RECIPE, image: str | None = None, **chan
         "model_name": wanted.model_name,
         "variant": wanted.variant,
         "config_name": wanted.config_name,
+        "instances": wanted.instances,
     }
     return Release(**{**known, **changes})
 

@@ -22,7 +22,6 @@ from platforms.aws.registry import Registered, RegistryError
 REGISTERED = Registered(
     model_package_arn="arn:1",
     archive_uri="s3://bucket/packages/d/model.tar.gz",
-    reference_uri="s3://bucket/packages/d/reference.json",
     package_digest="sha256:d",
     manifest_sha256="m",
     recipe="r",
@@ -120,7 +119,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(platforms.aws.registry, "publish", lambda sealed, **options: REGISTERED)
     monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
     monkeypatch.setattr(platforms.aws.registry, "take", made.take)
-    monkeypatch.setattr(package, "_clients", lambda region: made)
+    monkeypatch.setattr(package, "_clients", lambda region: lambda service: made.sagemaker)
     return made
 
 

@@ -339,6 +339,22 @@ def test_the_drift_function_may_write_into_the_bucket_only_what_it_keeps_aside()
     assert [arn.partition("/")[2] for arn in may["Resource"]] == ["capture-rejected/*"]
 
 
+@pytest.mark.parametrize(
+    ("function", "asked"),
+    [
+        ("advance", set()),
+        ("drift", {"manifest.json", "reference.json"}),
+        ("labels", {"manifest.json", "answer.json", "baseline.json"}),
+        ("probe", {"manifest.json", "example.json"}),
+    ],
+)
+def test_functions_may_read_of_packages_just_the_members_that_they_ask_for(function: str, asked: set[str]) -> None:
+    found = statements(run().one(":RolePolicy", function).inputs["policy"])
+    may = [arn for item in found if "s3:GetObject" in item["Action"] for arn in item["Resource"]]
+    inside = {arn.partition("/packages/")[2] for arn in may if "/packages/" in arn}
+    assert inside == {f"*/{name}" for name in asked}
+
+
 @pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
     for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from infra.plan.releases import ServingPlan, Wanted, plan_serving
 from platforms.aws.names import Names
+from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, Retiring, RolloutState, Verdict
 from rollout.reason import Reason
@@ -32,12 +33,13 @@ def release(number: int, shape: int = 0) -> Release:
         model_name=f"model-{number}",
         variant=f"v-{recipe[:12]}",
         config_name=f"config-{number}-{shape}",
+        instances=f"{shape + 1} x ml.m5.large",
     )
 
 
 def wanted(number: int, shape: int = 0) -> Wanted:
     made = release(number, shape)
-    return Wanted(made.id, made.recipe, made.variant, made.model_name, made.config_name)
+    return Wanted(made.id, made.recipe, made.variant, made.model_name, made.config_name, made.instances)
 
 
 def verdict(of: Release) -> Verdict:
@@ -46,9 +48,7 @@ def verdict(of: Release) -> Verdict:
 
 def resized(state: RolloutState, shape: int) -> Release | None:
     champion = state.champion
-    return (
-        replace(champion, config_name=f"{champion.model_name.replace('model', 'config')}-{shape}") if champion else None
-    )
+    return release(int(champion.model_name.removeprefix("model-")), shape) if champion else None
 
 
 def plan(
@@ -76,6 +76,12 @@ def pair(champion: Release, challenger: Release, copied: int | None = None) -> s
     return pair_of(champion.config_name, challenger.config_name, copied)
 
 
+def copying(percent: int | None) -> Plan:
+    """The plan of a trial whose first step copies so many percent of the requests; None copies none."""
+    first = () if percent is None else (Step(percent, 10, shadow=True),)
+    return Plan(steps=(*first, Step(10, 10)))
+
+
 thorough = settings(max_examples=150, deadline=None)
 
 
@@ -88,14 +94,15 @@ def journals(draw: st.DrawFn) -> RolloutState:
     on_trial = has_champion and draw(st.booleans())
     percents = st.none() | st.integers(1, 100)
 
-    def shadow(of: Release) -> str | None:
-        percent = draw(percents)
+    def shadow(of: Release, percent: int | None) -> str | None:
         return pair(champion, of, percent) if percent is not None else None
 
     retiring = tuple(
-        Retiring(item, pair(champion, item), shadow(item))
+        Retiring(item, pair(champion, item), shadow(item, percent), percent)
         for item in (old[: draw(st.integers(0, 2))] if has_champion else [])
+        for percent in [draw(percents)]
     )
+    percent = draw(percents) if on_trial else None
     return RolloutState(
         "flight-delay-local",
         phase=Phase.BAKING if on_trial else Phase.IDLE if has_champion else Phase.NONE,
@@ -103,7 +110,8 @@ def journals(draw: st.DrawFn) -> RolloutState:
         challenger=challenger if on_trial else None,
         previous=previous if has_champion and draw(st.booleans()) else None,
         pair_config=pair(champion, challenger) if on_trial else None,
-        shadow_config=shadow(challenger) if on_trial else None,
+        shadow_config=shadow(challenger, percent),
+        plan=copying(percent) if on_trial else None,
         retiring=retiring,
         rejected={item.id: verdict(item) for item in (old[2:] if draw(st.booleans()) else [])},
     )
@@ -243,6 +251,7 @@ def test_copying_config_that_serves_stays_when_the_strategy_is_another_by_now() 
         challenger=V2,
         pair_config=pair(V1, V2),
         shadow_config=pair(V1, V2, 50),
+        plan=copying(50),
         phase=Phase.BAKING,
     )
     made = plan(state, wanted(3), copied=None)
@@ -328,7 +337,10 @@ def test_rejected_release_goes_when_another_is_wanted() -> None:
 
 def test_rejected_image_leaves_the_champions_model_and_the_next_image_alone() -> None:
     in_image = {name: replace(V1, id=name, variant=f"v-{name}", config_name=f"config-{name}-0") for name in ("x", "y")}
-    bad, next_ = (Wanted(item.id, item.recipe, item.variant, "model", item.config_name) for item in in_image.values())
+    bad, next_ = (
+        Wanted(item.id, item.recipe, item.variant, "model", item.config_name, item.instances)
+        for item in in_image.values()
+    )
     state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={bad.id: verdict(in_image["x"])})
     assert (plan(state, bad).starts, plan(state, bad).verdict) == (False, verdict(in_image["x"]))
     assert plan(state, wanted(1)).verdict is None

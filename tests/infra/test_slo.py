@@ -120,7 +120,8 @@ def test_probe_may_do_no_more_than_it_needs() -> None:
     here = f"us-east-1:{ACCOUNT}"
     assert allowed == {
         ("dynamodb:GetItem", f"arn:aws:dynamodb:{here}:table/{LOCAL.journal}"),
-        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*"),
+        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/manifest.json"),
+        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/example.json"),
         ("kms:Decrypt", f"arn:aws:kms/key:{here}:artifacts"),
         ("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:{here}:endpoint/{LOCAL.endpoint}"),
         ("cloudwatch:PutMetricData", "*"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,20 +12,21 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 
 import platforms.aws.endpoint
-import platforms.aws.registry
+import platforms.aws.packages
 from infra.config.rollout_settings import RolloutSettings, Steps, StepSettings
 from infra.providers import trial as provider
 from infra.providers.trial import RolloutProvider, commands_of
 from platforms.aws.guardrails import guardrail
-from platforms.aws.registry import RegistryError
+from platforms.aws.packages import DigestMismatch
 from rollout.controller.notice import waiting
 from rollout.core.errors import Unreachable
+from rollout.core.release import Release
 from rollout.core.state import Replayed
 from rollout.reason import Reason
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
 
-AUC = {"s3://bucket/packages/a/model.tar.gz": 0.7, "s3://bucket/packages/b/model.tar.gz": 0.8}
+AUC = {"a": 0.7, "b": 0.8}
 SEEN = {"champion": "", "challenger": "", "revision": 0}
 
 
@@ -61,7 +63,12 @@ def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
     monkeypatch.setattr(platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
-    monkeypatch.setattr(platforms.aws.registry, "metrics_of", lambda archive_uri, s3: {"auc": AUC[archive_uri]})
+
+    def measured(_: Any, of: Release, name: str) -> bytes:
+        assert name == "metrics.json"
+        return json.dumps({"summary": {"auc": AUC[of.id]}}).encode()
+
+    monkeypatch.setattr(platforms.aws.packages, "member", measured)
     return made
 
 
@@ -222,11 +229,11 @@ def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) 
     assert outs["champion"] == "sha256:a"
 
 
-def test_metrics_that_cannot_be_read_fail_no_update(released: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(archive_uri: str, s3: Any) -> dict[str, float]:
-        raise RegistryError("cannot read it")
+def test_metrics_that_cannot_be_proven_fail_no_update(released: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(*_: Any) -> bytes:
+        raise DigestMismatch("other bytes")
 
-    monkeypatch.setattr(platforms.aws.registry, "metrics_of", gone)
+    monkeypatch.setattr(platforms.aws.packages, "member", changed)
     outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["metrics"]) == ("sha256:b", {})
 

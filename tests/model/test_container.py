@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,7 @@ import pytest
 
 from pipeline.build import build
 from pipeline.recipe import recipe
-from platforms.aws.registry import Clients, Registered, publish
+from platforms.aws.registry import Registered, publish
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
@@ -90,8 +91,7 @@ def place(cloud) -> str:
 @pytest.fixture(scope="module")
 def published(image: str, cloud, place: str, sealed) -> Registered:
     """The sealed model, registered with the image that serves."""
-    clients = Clients(cloud.client("s3"), cloud.client("sagemaker"))
-    return publish(sealed, bucket=place, group=place, image=image, clients=clients)
+    return publish(sealed, bucket=place, group=place, image=image, clients=cache(cloud.client))
 
 
 def role_arn(cloud, name: str) -> str:

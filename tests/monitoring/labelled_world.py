@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from platforms.aws.baselines import FILE
-from platforms.aws.clients import clients
-from platforms.aws.files import FORM
+from platforms.aws.clients import Clients
 from platforms.aws.handlers import labels
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.packages import BASELINE, FORM
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
-from tests.monitoring.on_moto import BUCKET, make_journal, make_labels, on_moto, put_package
-from tests.rollout.worlds import release
+from tests.platforms.aws.mocked import journal_table, labels_table, mocked_aws
+from tests.platforms.aws.sealing import sealed_release
 
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
@@ -38,20 +36,20 @@ class World:
         refuse: What the next PutMetricData raises.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.real = clients("us-east-1")
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, real: Clients) -> None:
+        self.real = real
         self.now = float(int(datetime.now(UTC).timestamp()))
         self.kill_after: int | None = None
         self.refuse: Exception | None = None
         self.names = 0
         self.sent: list[dict[str, Any]] = []
-        labels._forms.cache_clear()
-        labels._baselines.cache_clear()
+        labels._form.cache_clear()
+        labels._baseline.cache_clear()
         monkeypatch.setattr(labels, "_clients", lambda: self.client)
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
         monkeypatch.setattr(labels.time, "time", lambda: self.now)
-        make_journal(self.real("dynamodb"))
-        make_labels(self.real("dynamodb"))
+        journal_table(real)
+        labels_table(real)
         self.real("s3").create_bucket(Bucket=BUCKET)
         a, b = self.release("a", DECLARED), self.release("b", DECLARED)
         self.write_state(
@@ -71,9 +69,7 @@ class World:
                 raise Killed
 
     def release(self, name: str, form: Any, baseline: Any = None) -> Release:
-        given = {FORM: form, "reference.json": {}, FILE: baseline}
-        files = {path: json.dumps(content).encode() for path, content in given.items() if content is not None}
-        return replace(release(name), **put_package(self.real("s3"), name, files))
+        return sealed_release(name, self.real("s3"), BUCKET, {FORM: form, "of.json": name, BASELINE: baseline})
 
     def state(self) -> RolloutState:
         return DynamoJournal(self.real, "rollouts", "e").read()
@@ -164,5 +160,8 @@ class _Counting:
 @contextmanager
 def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world with the environment of the labels function."""
-    with on_moto(monkeypatch, ENDPOINT_NAME="e", LABELS_TABLE="labels", LABELS_WAIT_SECONDS="3600"):
-        yield World(monkeypatch)
+    with mocked_aws(
+        monkeypatch, ENDPOINT_NAME="e", JOURNAL_TABLE="rollouts", ARTIFACT_BUCKET=BUCKET, LABELS_TABLE="labels",
+        LABELS_WAIT_SECONDS="3600",
+    ) as real:  # fmt: skip
+        yield World(monkeypatch, real)

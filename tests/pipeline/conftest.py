@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,8 @@ from pipeline.candidate import Job, Report, retrain
 from pipeline.contract import KEPT
 from pipeline.pack import Registered, SealedPackage, describe
 from pipeline.recipe import canonical, recipe
-from platforms.aws.registry import Clients, publish
+from platforms.aws.clients import Clients
+from platforms.aws.registry import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
@@ -121,15 +123,15 @@ def appending(name: str, text: str) -> Callable[[Path], None]:
 @pytest.fixture
 def clients(moto_url: str) -> Clients:
     session = boto3.Session("test", "test", region_name="us-east-1")
-    return Clients(*(session.client(name, endpoint_url=moto_url) for name in ("s3", "sagemaker")))
+    return cache(partial(session.client, endpoint_url=moto_url))
 
 
 @pytest.fixture
 def place(clients: Clients) -> str:
     """The name of a bucket and of a group of the test's own."""
     name = f"retraining-{uuid4().hex[:12]}"
-    clients.s3.create_bucket(Bucket=name)
-    clients.sagemaker.create_model_package_group(ModelPackageGroupName=name)
+    clients("s3").create_bucket(Bucket=name)
+    clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
     return name
 
 

@@ -60,6 +60,8 @@ def test_what_is_sealed_is_what_is_unpacked(files: dict[str, bytes]):
         }
         assert found == {**files, "manifest.json": manifest_of(files)}
         assert all(archive.read(path, one) == files[one] for one in files)
+        told = archive.documents(path)
+        assert told == {one: found[one] for one in found if "/" not in one and one.endswith(".json")}
 
 
 @given(contents.filter(sealable), st.randoms())

@@ -16,7 +16,7 @@ from pipeline.candidate import Job, JobError, _in_words
 from pipeline.comparison import Comparison
 from pipeline.recipe import recipe
 from pipeline.rows import Rows, SplitRefused, Tables
-from platforms.aws.registry import Clients
+from platforms.aws.clients import Clients
 from tests.pipeline.conftest import IMAGE, appending, resealed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
 
 
 def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
-    return clients.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    return clients("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
 
 
 def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_approval(
@@ -39,7 +39,7 @@ def test_a_challenger_that_learned_the_turn_is_better_and_is_registered_for_appr
         *("log_loss", 1400, 7, "2013-02-13", "2013-02-20"),
     )
     assert 0 < found.low < found.gain < found.high
-    package = clients.sagemaker.describe_model_package(ModelPackageName=report.package.model_package_arn)
+    package = clients("sagemaker").describe_model_package(ModelPackageName=report.package.model_package_arn)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["InferenceSpecification"]["Containers"][0]["Image"] == IMAGE
     lineage = package["CustomerMetadataProperties"]

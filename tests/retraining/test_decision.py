@@ -29,6 +29,7 @@ CHAMPION = Release(
     model_name="flight-delay-local-m",
     variant=f"v-{'a' * 12}",
     config_name="flight-delay-local-c",
+    instances="1 x ml.m5.large",
 )
 DRIFT = Trigger("drift", "flight-delay-local-v-drift rang: 1.2")
 CONCEPT = Trigger("concept", "flight-delay-local-v-concept rings: 1.1")

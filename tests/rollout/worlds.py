@@ -27,6 +27,7 @@ def release(name: str) -> Release:
         model_name=f"model-{name}",
         variant=f"v-{name}",
         config_name=f"solo-{name}",
+        instances="1 x ml.m5.large",
     )
 
 

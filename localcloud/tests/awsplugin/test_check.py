@@ -33,15 +33,9 @@ LEAST: dict[str, dict[str, Any]] = {
     },
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {"bucket": "b"},
     "aws:s3/bucketPolicy:BucketPolicy": {"bucket": "b", "policy": POLICY},
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": {
-        "bucket": "b",
-        "rule": {"objectOwnership": "BucketOwnerEnforced"},
-    },
     "aws:s3/bucketNotification:BucketNotification": {"bucket": "b", "eventbridge": True},
     "aws:kms/key:Key": {},
-    "aws:kms/alias:Alias": {"targetKeyId": "k"},
     "aws:ecr/repository:Repository": {},
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy": {"repository": "r", "policy": '{"rules": []}'},
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": {"modelPackageGroupName": "g"},
     "aws:sagemaker/model:Model": {"executionRoleArn": "arn", "primaryContainer": {"image": "i"}},
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": {"productionVariants": [VARIANT]},
@@ -53,10 +47,8 @@ LEAST: dict[str, dict[str, Any]] = {
     "aws:lambda/permission:Permission": {"action": "lambda:InvokeFunction", "function": "f", "principal": "p"},
     "aws:lambda/eventSourceMapping:EventSourceMapping": {"eventSourceArn": "arn:aws:sqs:r:1:q", "functionName": "f"},
     "aws:sqs/queue:Queue": {},
-    "aws:sqs/queuePolicy:QueuePolicy": {"queueUrl": "http://q", "policy": POLICY},
     "aws:sns/topic:Topic": {},
     "aws:sns/topicSubscription:TopicSubscription": {"topic": "arn", "protocol": "sqs", "endpoint": "arn"},
-    "aws:sns/topicPolicy:TopicPolicy": {"arn": "arn", "policy": POLICY},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {**ALARM, **METRIC},
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": {"alarmName": "a", "alarmRule": "TRUE"},
     "aws:cloudwatch/dashboard:Dashboard": {"dashboardName": "d", "dashboardBody": '{"widgets": []}'},
@@ -151,7 +143,6 @@ REFUSED = [
     ("aws:iam/role:Role", {"assumeRolePolicy": "{"}, "assumeRolePolicy", "is not valid JSON"),
     ("aws:kms/key:Key", {"deletionWindowInDays": 3}, "deletionWindowInDays", "is not one of 7, 8"),
     ("aws:kms/key:Key", {"rotationPeriodInDays": 90}, "rotationPeriodInDays", "enableKeyRotation"),
-    ("aws:kms/alias:Alias", {"name": "key"}, "name", "must start with 'alias/'"),
     (
         "aws:lambda/eventSourceMapping:EventSourceMapping",
         {"eventSourceArn": "arn:aws:kinesis:r:1:stream/s"},
@@ -292,7 +283,6 @@ def test_an_automatic_name_stays_until_one_is_given() -> None:
 
 
 def test_names_keep_to_the_form_of_their_service() -> None:
-    assert inputs("aws:kms/alias:Alias", {"targetKeyId": "k"})["name"].startswith("alias/thing-")
     assert re.fullmatch(r"data-[0-9a-f]{7}", inputs("aws:s3/bucket:Bucket", {"bucketPrefix": "data-"})["bucket"])
     assert inputs("aws:sqs/queue:Queue", {}, naming=Naming("enforce", "exact"))["name"] == "exact"
     assert "disabled" in failures("aws:sqs/queue:Queue", {}, naming=Naming("disable", ""))["name"]

@@ -63,12 +63,6 @@ SAME = [
         id="a variant's name that the service chose",
     ),
     pytest.param(
-        "aws:kms/alias:Alias",
-        {"targetKeyId": "1234"},
-        {"targetKeyId": "arn:aws:kms:us-east-1:000000000000:key/1234"},
-        id="a key by id and by ARN",
-    ),
-    pytest.param(
         "aws:sqs/queue:Queue",
         {"redrivePolicy": '{"deadLetterTargetArn":"arn","maxReceiveCount":"3"}'},
         {"redrivePolicy": '{"deadLetterTargetArn":"arn","maxReceiveCount":3}'},

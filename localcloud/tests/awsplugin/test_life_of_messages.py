@@ -12,12 +12,6 @@ pytestmark = pytest.mark.e2e
 TAGS = {"team": "models", "stage": "test"}
 
 
-def policy(action: str, resource: str = "*", **more: Any) -> str:
-    return json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource, **more}]}
-    )
-
-
 def query(name: str, metric: str) -> dict[str, Any]:
     where = {"EndpointName": "orders", "VariantName": "v1"}
     inner = {"metricName": metric, "namespace": "AWS/SageMaker", "period": 60, "stat": "Sum", "dimensions": where}
@@ -62,20 +56,6 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"name": w.name("other")},
     },
     {
-        "token": "aws:sqs/queuePolicy:QueuePolicy",
-        "inputs": lambda w: {
-            "queueUrl": (queue := w.queue())["url"],
-            "policy": policy("sqs:SendMessage", queue["arn"], Principal={"Service": "events.amazonaws.com"}),
-        },
-        "ident": lambda s: s["queueUrl"],
-        "drift": lambda w, s: w.client("sqs").set_queue_attributes(
-            QueueUrl=s["queueUrl"], Attributes={"Policy": policy("sqs:*", "*", Principal="*")}
-        ),
-        "drifted": {"policy"},
-        "change": lambda w: {"policy": policy("sqs:SendMessage", "*", Principal={"Service": "sns.amazonaws.com"})},
-        "replace": lambda w: {"queueUrl": "http://127.0.0.1:1/000000000000/other"},
-    },
-    {
         "token": "aws:sns/topic:Topic",
         "inputs": lambda w: {
             "name": w.name("alerts"),
@@ -107,20 +87,6 @@ CASES: list[dict[str, Any]] = [
         "drifted": {"rawMessageDelivery"},
         "change": lambda w: {"rawMessageDelivery": None, "filterPolicy": None},
         "replace": lambda w: {"endpoint": "arn:aws:sqs:us-east-1:000000000000:other"},
-    },
-    {
-        "token": "aws:sns/topicPolicy:TopicPolicy",
-        "inputs": lambda w: {
-            "arn": (arn := w.topic()["arn"]),
-            "policy": policy("sns:Publish", arn, Principal={"Service": "cloudwatch.amazonaws.com"}),
-        },
-        "ident": lambda s: s["arn"],
-        "drift": lambda w, s: w.client("sns").set_topic_attributes(
-            TopicArn=s["arn"], AttributeName="Policy", AttributeValue=policy("sns:*", s["arn"], Principal="*")
-        ),
-        "drifted": {"policy"},
-        "change": lambda w: {"policy": policy("sns:Publish", "*", Principal={"Service": "events.amazonaws.com"})},
-        "replace": lambda w: {"arn": "arn:aws:sns:us-east-1:000000000000:other"},
     },
     {
         "token": "aws:cloudwatch/metricAlarm:MetricAlarm",

@@ -19,11 +19,6 @@ def policy(action: str, resource: str = "*", **more: Any) -> str:
     )
 
 
-def expire(count: int) -> str:
-    selection = {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": count}
-    return json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
-
-
 CASES: list[dict[str, Any]] = [
     {
         "token": "aws:s3/bucket:Bucket",
@@ -110,17 +105,6 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"bucket": w.name("other")},
     },
     {
-        "token": "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-        "inputs": lambda w: {"bucket": w.bucket(), "rule": {"objectOwnership": "BucketOwnerEnforced"}},
-        "ident": lambda s: s["bucket"],
-        "drift": lambda w, s: w.client("s3").put_bucket_ownership_controls(
-            Bucket=s["bucket"], OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
-        ),
-        "drifted": {"rule.objectOwnership"},
-        "change": lambda w: {"rule": {"objectOwnership": "BucketOwnerPreferred"}},
-        "replace": lambda w: {"bucket": w.name("other")},
-    },
-    {
         "token": "aws:s3/bucketNotification:BucketNotification",
         "inputs": lambda w: {
             "bucket": w.bucket(),
@@ -164,15 +148,6 @@ CASES: list[dict[str, Any]] = [
         "unread": {"deletionWindowInDays"},
     },
     {
-        "token": "aws:kms/alias:Alias",
-        "inputs": lambda w: {"name": f"alias/{w.name('key')}", "targetKeyId": w.key()["arn"]},
-        "ident": lambda s: s["name"],
-        "drift": lambda w, s: w.client("kms").update_alias(AliasName=s["name"], TargetKeyId=w.key()["keyId"]),
-        "drifted": {"targetKeyId"},
-        "change": lambda w: {"targetKeyId": w.key()["keyId"]},
-        "replace": lambda w: {"name": f"alias/{w.name('other')}"},
-    },
-    {
         "token": "aws:ecr/repository:Repository",
         "inputs": lambda w: {
             "name": w.name("images"),
@@ -191,17 +166,6 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"encryptionConfigurations": None},
         "first": True,
         "unread": {"forceDelete"},
-    },
-    {
-        "token": "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-        "inputs": lambda w: {"repository": w.repository(), "policy": expire(5)},
-        "ident": lambda s: s["repository"],
-        "drift": lambda w, s: w.client("ecr").put_lifecycle_policy(
-            repositoryName=s["repository"], lifecyclePolicyText=expire(9)
-        ),
-        "drifted": {"policy"},
-        "change": lambda w: {"policy": expire(7)},
-        "replace": lambda w: {"repository": w.name("other")},
     },
     {
         "token": "aws:dynamodb/table:Table",

@@ -62,11 +62,6 @@ CASES: list[tuple[str, str, Callable[[World], dict[str, Any]]]] = [
         },
     ),
     ("a key of many regions", "aws:kms/key:Key", lambda w: {"multiRegion": True, "deletionWindowInDays": 7}),
-    (
-        "an alias by its prefix",
-        "aws:kms/alias:Alias",
-        lambda w: {"namePrefix": f"alias/{w.name('key')}", "targetKeyId": w.key()["keyId"]},
-    ),
     ("a list of containers", "aws:sagemaker/model:Model", containers),
     (
         "a model in a network",

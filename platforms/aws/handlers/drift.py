@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from tarfile import TarError
 from typing import Any
 
 from monitoring.drift.reference import Reference
@@ -14,10 +14,12 @@ from monitoring.log import log
 from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import clients
 from platforms.aws.drift_table import DynamoRecord
-from platforms.aws.files import CloudWatchMetrics, DigestMismatch, References, S3Captures
+from platforms.aws.files import CloudWatchMetrics, S3Captures
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.packages import REFERENCE, DigestMismatch, member
 from platforms.aws.transient import PASSING, gone, passes
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 _RESERVE = 60.0  # seconds that reading some more files may take
@@ -35,7 +37,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
         For messages, those that the queue is to give again; for a sweep, what was found.
 
     Raises:
-        DigestMismatch: At the end of a sweep, when an archive is not the one that was registered.
+        DigestMismatch: At the end of a sweep, when a package is not the one that was sealed.
     """
     settings, now = Settings.from_environment(), time.time()
     arrived = Arrivals.read(event, settings.endpoint) if "Records" in event else None
@@ -97,7 +99,7 @@ def _tell(variant: str, found: Measured) -> None:
 def _references(
     state: RolloutState, variants: Collection[str] | None
 ) -> tuple[dict[str, Reference], list[str], DigestMismatch | None]:
-    """The references that can be had of live variants, those without one, and the last archive that was changed.
+    """The references that can be had of live variants, those without one, and the last package that was changed.
 
     Args:
         state: What is live.
@@ -110,8 +112,8 @@ def _references(
         if release is None or (variants is not None and release.variant not in variants):
             continue
         try:
-            found[release.variant] = _cache().of(release)
-        except (DigestMismatch, ValueError, OSError, EOFError, TarError, *PASSING) as error:
+            found[release.variant] = _reference(release)
+        except (DigestMismatch, ValueError, *PASSING) as error:
             if isinstance(error, PASSING) and not (gone(error) or passes(error)):
                 raise
             log("reference not read", variant=release.variant, error=str(error))
@@ -123,6 +125,13 @@ def _references(
 _clients = lru_cache(clients)
 
 
-@lru_cache
-def _cache() -> References:
-    return References(_clients())
+@lru_cache(maxsize=4)
+def _reference(release: Release) -> Reference:
+    """What a release was trained on, read once.
+
+    Raises:
+        DigestMismatch: The package is not the one that was sealed.
+        UnreadableProfile: Its `reference.json` is missing or has another form.
+    """
+    found = member(_clients(), release, REFERENCE)
+    return Reference.from_dict(json.loads(found) if found else None)

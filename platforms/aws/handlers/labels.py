@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.captured import Malformed
 from monitoring.labels.answered import Reader
+from monitoring.labels.baseline import Baseline
 from monitoring.labels.concept import Tolerated
 from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import DELAY, Trial
 from monitoring.labels.quality import Form
 from monitoring.labels.standing import Promised
 from monitoring.log import log
-from platforms.aws.baselines import Baselines
 from platforms.aws.batches import Batches
 from platforms.aws.captures import traffic
 from platforms.aws.clients import clients
-from platforms.aws.files import DigestMismatch, Forms, S3Files
+from platforms.aws.files import S3Files
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.metrics import datum, place, put
+from platforms.aws.packages import BASELINE, FORM, DigestMismatch, member
 from platforms.aws.table import Table
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -87,26 +87,26 @@ def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settin
         if folder == _CAPTURE and owner == settings.endpoint:
             variant = rest.partition("/")[0]
             reader = Reader(
-                variant, _form(state, variant), written=file.written, now=time.time(), segments=settings.segments
+                variant, _form_of(state, variant), written=file.written, now=time.time(), segments=settings.segments
             )
             return join.answers(key, reader, traffic(file.lines)), file.written
         return 0, file.written
 
 
-def _form(state: RolloutState, variant: str) -> Form | Malformed:
+def _form_of(state: RolloutState, variant: str) -> Form | Malformed:
     """The form of a variant's predictions, or why it is not known."""
     release = _release(state, variant)
     if release is None:
         return Malformed("the rollout knows no release of this variant, or no longer")
-    return _forms().of(release) or Malformed("the release has no answer.json")
+    return _form(release) or Malformed("the release has no answer.json")
 
 
 def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised | None:
-    """What a variant's release was sealed with; None for one that is forgotten, or whose archive cannot be used."""
+    """What a variant's release was sealed with; None for one that is forgotten, or whose package cannot be used."""
     release = _release(state, variant)
     try:
-        form = _forms().of(release) if release else None
-        sealed = _baselines().of(release) if release else None
+        form = _form(release) if release else None
+        sealed = _baseline(release) if release else None
     except (ClientError, BotoCoreError, DigestMismatch, ValueError) as error:
         log("baseline not read", variant=variant, error=repr(error))
         return None
@@ -131,19 +131,21 @@ def _release(state: RolloutState, variant: str) -> Release | None:
 _clients = lru_cache(clients)
 
 
-@lru_cache
-def _forms() -> Forms:
-    return Forms(_clients())
+@lru_cache(maxsize=8)
+def _form(release: Release) -> Form | None:
+    """What the fields of a release's predictions mean, read once; None when it does not say."""
+    found = member(_clients(), release, FORM)
+    return Form.from_dict(json.loads(found)) if found else None
 
 
-@lru_cache
-def _baselines() -> Baselines:
-    return Baselines(_clients())
+@lru_cache(maxsize=8)
+def _baseline(release: Release) -> Baseline | None:
+    """What a release's labels are held against, read once; None when its model tells no answers."""
+    found = member(_clients(), release, BASELINE)
+    return Baseline.from_dict(json.loads(found)) if found else None
 
 
 @lru_cache
 def _cloudwatch() -> Any:
     """A client that sends once: a repeated PutMetricData counts twice."""
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15)
-    session: Any = boto3.Session()
-    return session.client("cloudwatch", config=once)
+    return clients(attempts=1)("cloudwatch")

@@ -7,18 +7,16 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from monitoring.captured import PROBED
 from monitoring.log import log
 from monitoring.objectives import probe
 from platforms.aws.clients import code_of
 from platforms.aws.endpoint import DynamoJournal, clients
-from platforms.aws.files import sealed
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.metrics import datum, place, put
+from platforms.aws.packages import member
 from rollout.core.release import Release
 
 _JSON = "application/json"
@@ -30,7 +28,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
 
     Raises:
         UnreadableSample: The champion's package has no request to probe with.
-        DigestMismatch: The champion's archive is not the one that was registered.
+        DigestMismatch: The champion's package is not the one that was sealed.
     """
     settings = Settings.from_environment()
     champion = DynamoJournal(_clients(), settings.journal, settings.endpoint).read().champion
@@ -71,7 +69,7 @@ def _count(endpoint: str, outcome: probe.Outcome) -> None:
 @lru_cache(maxsize=2)
 def _sample(champion: Release) -> bytes:
     """The request in the champion's package, which is read once a champion."""
-    return probe.sample(sealed(_clients(), champion, probe.SAMPLE))
+    return probe.sample(member(_clients(), champion, probe.SAMPLE))
 
 
 _clients = lru_cache(clients)
@@ -80,6 +78,4 @@ _clients = lru_cache(clients)
 @lru_cache
 def _once(service: str) -> Any:
     """A client that asks once: a second attempt would hide that the first one failed."""
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=20)
-    session: Any = boto3.Session()
-    return session.client(service, config=config)
+    return clients(attempts=1, answer_within=20)(service)

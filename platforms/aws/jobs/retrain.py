@@ -16,16 +16,20 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from pipeline.candidate import Job, JobError, retrain
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import canonical
-from platforms.aws.registry import Clients, RegistryError, publish
+from platforms.aws.registry import RegistryError, publish
+
+if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
+    from platforms.aws.clients import Clients
 
 TOLD = (JobError, RegistryError)
 LONGEST_REASON = 1024
@@ -53,13 +57,14 @@ def _run(folder: Path) -> str:
     except (OSError, ValueError) as error:
         raise JobError(f"hyperparameters: {error}") from None
     job = Job.from_dict(given)
-    clients = Clients.of(boto3.Session(region_name=job.region))
+    session: Any = boto3.Session(region_name=job.region)
+    clients: Clients = cache(session.client)
     champion = folder / "input/data/champion" / job.champion["archive_uri"].rpartition("/")[2]
     with TemporaryDirectory(prefix="retrain-", dir=folder) as workdir:
         register = partial(_register, job=job, clients=clients)
         report = retrain(job, champion, Path(workdir), register, progress=lambda line: print(line, flush=True))
     body = canonical(report.as_dict()).encode()
-    clients.s3.put_object(Bucket=job.bucket, Key=job.report, Body=body, ContentType="application/json")
+    clients("s3").put_object(Bucket=job.bucket, Key=job.report, Body=body, ContentType="application/json")
     return f"{report.outcome}: {report.why}"
 
 

@@ -23,8 +23,8 @@ PLAN = Plan(steps=(Step(10, 300),), metrics=(Metric("errors", "rate", 0.02), met
 
 
 TRIAL = RolloutState(
-    "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN,
-    started_at=100.0,
+    "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=release("a"),
+    challenger=release("b"), plan=PLAN, started_at=100.0,
 )  # fmt: skip
 
 

@@ -18,11 +18,12 @@ from monitoring.labels.lines import parse
 from monitoring.labels.pairs import Batch, Entry, Given, Row, Trial
 from platforms.aws.batch_metrics import metric_data
 from platforms.aws.batches import Batches
-from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import labels
+from platforms.aws.packages import FORM, DigestMismatch, beside
 from platforms.aws.table import KEPT_SECONDS, Table
 from rollout.core.state import Phase
 from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
+from tests.platforms.aws.sealing import put
 
 
 @pytest.fixture
@@ -302,8 +303,10 @@ def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: 
     assert world.deliver(world.labelled(("x", True), ("y", True))) == {"joined": 0}
 
 
-def test_nothing_in_an_archive_of_other_bytes_is_read(world: World) -> None:
-    world.file("packages/b/model.tar.gz", "other bytes")
+def test_nothing_in_a_form_of_other_bytes_is_read(world: World) -> None:
+    challenger = world.state().challenger
+    assert challenger is not None
+    put(world.real("s3"), beside(challenger.archive_uri, FORM), b"{}")
     good = world.captured("v-a", ("x", True, 0.9))
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         world.deliver(world.captured("v-b", ("y", True, 0.9)), good)

@@ -13,13 +13,16 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
-from platforms.aws.endpoint import DynamoJournal, clients
-from platforms.aws.files import DigestMismatch
+from platforms.aws.clients import Clients
+from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import probe as handler
-from tests.monitoring.on_moto import BUCKET, make_journal, on_moto, put_package
-from tests.rollout.worlds import release
+from platforms.aws.packages import DigestMismatch, beside
+from rollout.core.release import Release
+from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.platforms.aws.sealing import put, sealed_release
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
+BUCKET = "artifacts"
 
 
 class Runtime:
@@ -41,15 +44,16 @@ class Runtime:
 class World:
     """A champion's package in the bucket, an endpoint, and what was counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients) -> None:
         self.runtime = Runtime()
-        self.clients = clients("us-east-1")
+        self.clients = clients
 
-    def release(self, sample: bytes = SAMPLE) -> None:
-        """Let a package with a request be the champion's."""
-        package = put_package(self.clients("s3"), "a", {probe.SAMPLE: sample})
+    def release(self, example: bytes) -> Release:
+        """The champion's package holds this request."""
+        champion = sealed_release("a", self.clients("s3"), BUCKET, {probe.SAMPLE: example})
         journal = DynamoJournal(self.clients, "rollouts", "endpoint")
-        assert journal.write(replace(journal.read(), champion=replace(release("a"), **package)))
+        assert journal.write(replace(journal.read(), champion=champion))
+        return champion
 
     def counted(self) -> dict[str, float]:
         """The sum of each metric of the endpoint."""
@@ -66,12 +70,13 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with on_moto(monkeypatch, ENDPOINT_NAME="endpoint"):
-        made = World()
+    environment = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET}
+    with mocked_aws(monkeypatch, **environment) as real:
+        made = World(real)
         monkeypatch.setattr(handler, "_clients", lambda: made.clients)
         monkeypatch.setattr(handler, "_once", lambda _: made.runtime)
         handler._sample.cache_clear()
-        make_journal(made.clients("dynamodb"))
+        journal_table(real)
         made.clients("s3").create_bucket(Bucket=BUCKET)
         yield made
 
@@ -108,7 +113,7 @@ def test_a_package_without_a_request_says_so(content: bytes | None) -> None:
 
 
 def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world: World) -> None:
-    world.release()
+    world.release(SAMPLE)
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     (asked,) = world.runtime.asked
     assert (asked["EndpointName"], asked["Body"]) == ("endpoint", SAMPLE)
@@ -127,14 +132,14 @@ def test_the_champions_own_sealed_request_is_asked_and_marked_as_a_probes(world:
     ],
 )
 def test_an_error_and_a_time_out_are_counted_as_failures(world: World, error: Exception) -> None:
-    world.release()
+    world.release(SAMPLE)
     world.runtime.said = error
     assert handler.handler({}, None) == {"probed": True, "ok": False}
     assert world.counted() == {"ProbeSuccess": 0}
 
 
 def test_whoever_serves_is_asked_when_a_promotion_has_just_taken_the_champion_away(world: World) -> None:
-    world.release()
+    world.release(SAMPLE)
     world.runtime.serves = "v-b"
     assert handler.handler({}, None) == {"probed": True, "ok": True}
     assert [asked.get("TargetVariant") for asked in world.runtime.asked] == ["v-a", None]
@@ -146,8 +151,8 @@ def test_before_the_first_release_nothing_is_asked_and_nothing_counted(world: Wo
 
 
 def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
-    world.release()
-    put_package(world.clients("s3"), "a", {probe.SAMPLE: b"{}"})
+    champion = world.release(SAMPLE)
+    put(world.clients("s3"), beside(champion.archive_uri, probe.SAMPLE), b"{}")
     with pytest.raises(DigestMismatch):
         handler.handler({}, None)
     assert (world.runtime.asked, world.counted()) == ([], {}), "no probe is missing data, which rings too"

@@ -19,6 +19,20 @@ class Message:
     content: Mapping[str, Any]
 
 
+def subscribed(clients: Callable[[str], Any], name: str, topic: str, **attributes: str) -> str:
+    """The URL of a new queue that a topic may send to; the attributes are those of its subscription."""
+    sqs = clients("sqs")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    send = {
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
+        "Resource": [arn], "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }  # fmt: skip
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policies.document(send)})
+    clients("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+    return queue
+
+
 class Inbox:
     """A queue of its own, subscribed to a topic.
 
@@ -29,16 +43,7 @@ class Inbox:
     """
 
     def __init__(self, clients: Callable[[str], Any], name: str, topic: str) -> None:
-        self._sqs = clients("sqs")
-        self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
-        asked = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        arn = asked["Attributes"]["QueueArn"]
-        send = {
-            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": ["sqs:SendMessage"],
-            "Resource": [arn],
-        }  # fmt: skip
-        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policies.document(send)})
-        clients("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._sqs, self._queue = clients("sqs"), subscribed(clients, name, topic)
         self._messages: list[Message] = []
         self._reading = threading.Lock()
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
 import sys
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +18,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.testing import MODEL_SERVER
 from platforms.aws.endpoint import SageMakerTraffic, clients, controller_with
-from platforms.aws.files import FORM
 from platforms.aws.names import Names
+from platforms.aws.packages import FORM
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
+from tests.platforms.aws.mocked import journal_table
+from tests.platforms.aws.sealing import sealed_release
 
 REGION, ACCOUNT = "us-east-1", "000000000000"
 SERVICES = ("cloudwatch", "dynamodb", "iam", "lambda", "s3", "sagemaker", "sagemaker-runtime", "sns", "sqs")
@@ -34,10 +33,10 @@ DECLARED = {"kind": "classification", "classes": [False, True], "decision": "lat
 PREDICTION = '{"predictions": [{"late": true, "probability": 0.9}]}'
 
 
-def configured(folder: Path) -> Path:
-    """A localcloud.toml by which every serving image runs the tiny model server."""
+def configured(folder: Path, server: Path = MODEL_SERVER) -> Path:
+    """A localcloud.toml by which every serving image runs a model server; the tiny one where none is named."""
     toml = folder / "localcloud.toml"
-    command = json.dumps([sys.executable, str(MODEL_SERVER), "serve"])
+    command = json.dumps([sys.executable, str(server), "serve"])
     toml.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
     return toml
 
@@ -153,19 +152,13 @@ class Stage:
         self.releases: dict[str, Release] = {}
         self.clients("s3").create_bucket(Bucket=self.names.bucket)
         self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
-        self.clients("dynamodb").create_table(
-            TableName=self.names.journal,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        journal_table(self.clients, self.names.journal)
 
     def release(self, role: str, **behaviour: Any) -> Release:
         """Everything that one release is in the cloud; see localcloud's `served_model.py` for how it may behave."""
         names, sagemaker = self.names, self.clients("sagemaker")
-        digest = self.archive(role, **behaviour)
-        uri, image, prefix = f"s3://{names.bucket}/packages/{role}/model.tar.gz", names.process_image, names.prefix
-        container = {"Image": image, "ModelDataUrl": uri}
+        made = sealed_release(role, self.clients("s3"), names.bucket, _members(role, behaviour))
+        container = {"Image": names.process_image, "ModelDataUrl": made.archive_uri}
         package = sagemaker.create_model_package(
             ModelPackageGroupName=names.package_group,
             ModelApprovalStatus="PendingManualApproval",
@@ -175,30 +168,21 @@ class Stage:
                 "SupportedResponseMIMETypes": ["application/json"],
             },
         )["ModelPackageArn"]
-        model = f"{prefix}-{role}"
+        model = f"{names.prefix}-{role}"
         sagemaker.create_model(ModelName=model, ExecutionRoleArn=names.serving_role_arn, PrimaryContainer=container)
-        self.releases[role] = made = Release(
-            id=role, recipe=f"{role}-recipe", package_digest=digest, archive_uri=uri, image_uri=image,
-            manifest_sha256=role, model_package_arn=package, model_name=model, variant=f"v-{role}",
-            config_name=f"{prefix}-solo-{role}",
+        self.releases[role] = made = replace(
+            made, image_uri=names.process_image, model_package_arn=package, model_name=model,
+            config_name=f"{names.prefix}-solo-{role}",
         )  # fmt: skip
         self._config(made.config_name, {role: 1})
         return made
 
-    def archive(self, role: str, **behaviour: Any) -> str:
-        """Put the archive of a release into the bucket; returns its digest."""
-        parts = {"behaviour.json": {"name": f"v-{role}", "answer": PREDICTION, **behaviour}, FORM: DECLARED}
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            for name, content in parts.items():
-                body = json.dumps(content).encode()
-                entry = tarfile.TarInfo(name)
-                entry.size = len(body)
-                archive.addfile(entry, io.BytesIO(body))
-        self.clients("s3").put_object(
-            Bucket=self.names.bucket, Key=f"packages/{role}/model.tar.gz", Body=buffer.getvalue()
-        )
-        return f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    def replace_archive(self, role: str, **behaviour: Any) -> None:
+        """Put other bytes where the archive of a release lies."""
+        s3, uri = self.clients("s3"), self.releases[role].archive_uri
+        other = sealed_release(role, s3, self.names.bucket, _members(role, behaviour)).archive_uri
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        s3.copy_object(Bucket=bucket, Key=key, CopySource=other.removeprefix("s3://"))
 
     def pair(self, champion: str, challenger: str) -> str:
         """The endpoint config that serves two releases together, all traffic to the first."""
@@ -258,6 +242,10 @@ class Stage:
     def load(self, rate: float = 20, target: str | None = None) -> Load:
         """A constant load on the endpoint, not started yet."""
         return Load(self.shared.asking, self.names.endpoint, rate, target)
+
+
+def _members(role: str, behaviour: Mapping[str, Any]) -> dict[str, Any]:
+    return {"behaviour.json": {"name": f"v-{role}", "answer": PREDICTION, **behaviour}, FORM: DECLARED}
 
 
 def wait_for(question: Callable[[], Any], seconds: float = 300, doing: str = "") -> Any:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
-import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,18 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.endpoint import DynamoJournal, clients
 from platforms.aws.handlers import advance, drift, rollback
+from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
-REFERENCE = Reference(*sealed({"x": np.random.default_rng(1).uniform(0, 4, 1000)})).as_dict()
+TRAINED_ON = Reference(*sealed({"x": np.random.default_rng(1).uniform(0, 4, 1000)})).as_dict()
 
 
 class Endpoint:
@@ -60,51 +57,26 @@ class Endpoint:
         self.calls.append("approval")
 
 
-def archive(content: dict[str, Any], name: str = "reference.json") -> bytes:
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        body = json.dumps(content).encode()
-        entry = tarfile.TarInfo(name)
-        entry.size = len(body)
-        tar.addfile(entry, io.BytesIO(body))
-    return gzip.compress(plain.getvalue(), mtime=0)
-
-
-def release(name: str, sealed: bytes) -> Release:
-    digest = hashlib.sha256(sealed).hexdigest()
-    uri = f"s3://{BUCKET}/packages/{digest}/model.tar.gz"
-    return Release(
-        name, name, f"sha256:{digest}", uri, "image", "x", f"arn:{name}", "model", f"v-{name}", f"solo-{name}"
-    )
+def release(name: str, content: Any, member: str = REFERENCE) -> Release:
+    """A release whose package in the bucket holds one member."""
+    return sealed_release(name, clients("us-east-1")("s3"), BUCKET, {member: content})
 
 
 @contextmanager
 def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     """Release b is on trial against a; the handlers' clients are moto's but for SageMaker's."""
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET,
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
+    for name in ("ALERTS_TOPIC", "DRIFT_FALSE_ALARMS", "DRIFT_MINUTES"):
         monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        fake, real = Endpoint(), clients("us-east-1")
+    environment = {"ENDPOINT_NAME": "endpoint", "JOURNAL_TABLE": "rollouts", "ARTIFACT_BUCKET": BUCKET}
+    with mocked_aws(monkeypatch, **environment) as real:
+        fake = Endpoint()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
         monkeypatch.setattr(rollback, "_hasty", lambda: real)
-        drift._cache.cache_clear()
-        real("dynamodb").create_table(
-            TableName="rollouts",
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        drift._reference.cache_clear()
+        journal_table(real)
         real("s3").create_bucket(Bucket=BUCKET)
-        sealed = archive(REFERENCE)
-        a, b = release("a", sealed), release("b", sealed)
-        real("s3").put_object(Bucket=BUCKET, Key=a.archive_uri.split("/", 3)[3], Body=sealed)
+        a, b = release("a", TRAINED_ON), release("b", TRAINED_ON)
         plan = Plan(steps=(Step(10, 300),), max_seconds=86_400)
         state = RolloutState(
             "endpoint", rollout_id="000001-b", phase=Phase.BAKING, champion=a, challenger=b, pair_config="pair",

@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import ANY
 
 import numpy as np
 import pytest
 
 from platforms.aws.endpoint import clients
-from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import drift
-from tests.platforms.aws.stubbed_endpoint import BUCKET, Endpoint, an_endpoint, archive, journal, release
+from platforms.aws.packages import REFERENCE, DigestMismatch, beside
+from tests.platforms.aws.sealing import put
+from tests.platforms.aws.stubbed_endpoint import BUCKET, TRAINED_ON, Endpoint, an_endpoint, journal, release
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def capture_file(name: str, body: bytes) -> None:
     clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def told(*dimensions: tuple[str, str], metric: str = "DriftEvidence") -> list[float]:
+def told(
+    *dimensions: tuple[str, str], metric: str = "DriftEvidence", statistic: Literal["Maximum", "Sum"] = "Maximum"
+) -> list[float]:
     answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName=metric,
@@ -51,9 +54,9 @@ def told(*dimensions: tuple[str, str], metric: str = "DriftEvidence") -> list[fl
         StartTime=datetime.now(UTC) - timedelta(minutes=5),
         EndTime=datetime.now(UTC) + timedelta(minutes=5),
         Period=3600,
-        Statistics=["Maximum"],
+        Statistics=[statistic],
     )
-    return [point["Maximum"] for point in answer["Datapoints"]]
+    return [point[statistic] for point in answer["Datapoints"]]
 
 
 def arrival(*names: str, folder: str = "capture/endpoint/v-b") -> dict[str, Any]:
@@ -147,40 +150,29 @@ def test_a_file_leaves_a_mark_that_expires_when_no_message_can_come_any_more(end
     assert days_left > 2 * 14, "as long as two queues, one after the other, keep a message"
 
 
-def test_nothing_in_an_archive_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
-    key = journal().read().champion.archive_uri.split("/", 3)[3]  # pyright: ignore[reportOptionalMemberAccess]
-    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"rows": 1, "features": {}}))
+def test_nothing_in_a_reference_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    champion = journal().read().champion
+    assert champion is not None
+    put(clients("us-east-1")("s3"), beside(champion.archive_uri, REFERENCE), b'{"rows": 1, "features": {}}')
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         drift.handler({}, None)
     assert "reference not read" in capsys.readouterr().out
 
 
-def unmeasured() -> int:
+def unmeasured() -> float:
     """How often `DriftUnmeasured` was counted."""
-    answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
-        Namespace="modelstack",
-        MetricName="DriftUnmeasured",
-        Dimensions=[{"Name": "EndpointName", "Value": "endpoint"}],
-        StartTime=datetime.now(UTC) - timedelta(minutes=5),
-        EndTime=datetime.now(UTC) + timedelta(minutes=5),
-        Period=3600,
-        Statistics=["Sum"],
-    )
-    return sum(int(point["Sum"]) for point in answer["Datapoints"])
+    return sum(told(("EndpointName", "endpoint"), metric="DriftUnmeasured", statistic="Sum"))
 
 
 @pytest.mark.parametrize("what", ["gone", "without reference.json", "with another form of it"])
 def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    sealed = {
-        "gone": b"x",
-        "without reference.json": archive({}, name="other.json"),
-        "with another form of it": archive({"rows": "many"}),
+    b = {
+        "gone": replace(release("b", TRAINED_ON), archive_uri=f"s3://{BUCKET}/packages/gone/model.tar.gz"),
+        "without reference.json": release("b", {}, "other.json"),
+        "with another form of it": release("b", {"rows": "many"}),
     }[what]
-    b = release("b", sealed)
-    if what != "gone":
-        clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=b.archive_uri.split("/", 3)[3], Body=sealed)
     journal().write(replace(journal().read(), challenger=b))
     capture_file("a", captured([9.0] * 40))
 
@@ -194,7 +186,8 @@ def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
 def test_a_late_file_of_a_release_whose_reference_cannot_be_had_is_told_again(endpoint: Endpoint) -> None:
     capture_file("b", captured([9.0] * 40))
     drift.handler(arrival("b"), None)
-    journal().write(replace(journal().read(), challenger=release("b", b"gone")))
+    gone = replace(release("b", TRAINED_ON), archive_uri=f"s3://{BUCKET}/packages/gone/model.tar.gz")
+    journal().write(replace(journal().read(), challenger=gone))
     capture_file("a", captured([9.0] * 40))
     assert again(drift.handler(arrival("a", "b"), None)) == ["a"], "no list will show it"
 

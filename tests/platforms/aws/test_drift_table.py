@@ -6,28 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from moto import mock_aws
 
 from monitoring.drift.record import Datum, Reading
-from platforms.aws.clients import clients
 from platforms.aws.drift_table import DynamoRecord
+from tests.platforms.aws.mocked import journal_table, mocked_aws
 
 UNSENT = (Datum("CaptureRows", "v-a", 3, "Count", 100.0), Datum("OutOfRange", "v-a", 1, "Count", 100.0, "x"))
 
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoRecord]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        made = clients("us-east-1")
-        made("dynamodb").create_table(
-            TableName="rollouts",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-        )
+    with mocked_aws(monkeypatch) as made:
+        journal_table(made)
         yield DynamoRecord(made, "rollouts", "endpoint")
 
 

@@ -26,6 +26,8 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Tally
 from rollout.reason import Reason
+from tests.platforms.aws.inbox import subscribed
+from tests.platforms.aws.mocked import journal_table, lead_to_mocks
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
 PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1"
@@ -34,10 +36,7 @@ NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    lead_to_mocks(monkeypatch)
 
 
 @pytest.fixture
@@ -195,12 +194,7 @@ def aws() -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture
 def journal(aws: Callable[[str], Any]) -> DynamoJournal:
-    aws("dynamodb").create_table(
-        TableName="rollouts",
-        KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    journal_table(aws)
     return DynamoJournal(aws, "rollouts", "endpoint")
 
 
@@ -315,9 +309,7 @@ def inbox(aws: Callable[[str], Any]) -> Callable[[str], Callable[[], list[dict[s
     topic = aws("sns").create_topic(Name="alerts")["TopicArn"]
 
     def made(policy: str) -> Callable[[], list[dict[str, Any]]]:
-        queue = aws("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-        arn = "arn:aws:sqs:us-east-1:123456789012:inbox"
-        aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": policy})
+        queue = subscribed(aws, "inbox", topic, FilterPolicy=policy)
         return lambda: [
             json.loads(item["Body"])
             for item in aws("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])

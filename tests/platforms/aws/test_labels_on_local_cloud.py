@@ -2,95 +2,57 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from infra.aws import policies
 from infra.aws.function import RUNTIME
 from infra.aws.labels import FOLDERS
 from infra.aws.lambda_zip import seal
-from platforms.aws.endpoint import DynamoJournal, clients
-from platforms.aws.files import FORM
-from platforms.aws.names import Names
+from platforms.aws.endpoint import DynamoJournal
 from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.platforms.aws.mocked import labels_table
+from tests.platforms.aws.on_cloud import Clients, Stage, configured, wait_for
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = Names("truth", "local", "000000000000", "us-east-1")
-IMAGE = NAMES.process_image
 ROLLOUT = "000002-b"
-DECLARED = (ROOT / "model" / "answer.json").read_bytes()
 
 
-class Stage:
+class Labelled(Stage):
     """An endpoint with two variants, v-a right and v-b wrong, on trial; and the path of labels as infra declares it."""
 
-    def __init__(self, cloud: Any, code: bytes) -> None:
-        self.client = cloud.client
-        self.key = self.client("kms").create_key()["KeyMetadata"]["Arn"]
-        self.client("s3").create_bucket(Bucket=NAMES.bucket)
-        self.client("s3").put_bucket_encryption(
-            Bucket=NAMES.bucket,
+    def __init__(self, code: bytes) -> None:
+        super().__init__(Clients(), "truth")
+        self.captures = True
+        self.key = self.clients("kms").create_key()["KeyMetadata"]["Arn"]
+        encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self.key}
+        self.clients("s3").put_bucket_encryption(
+            Bucket=self.names.bucket,
             ServerSideEncryptionConfiguration={
-                "Rules": [
-                    {
-                        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self.key},
-                        "BucketKeyEnabled": True,
-                    }
-                ]
+                "Rules": [{"ApplyServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}]
             },
         )
-        self._tables()
+        labels_table(self.clients, self.names.labels)
         self.function = self._function(code)
-        self._endpoint()
-
-    def _tables(self) -> None:
-        dynamo = self.client("dynamodb")
-        dynamo.create_table(
-            TableName=NAMES.journal,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        keys = [
-            {"AttributeName": "waiting", "KeyType": "HASH"},
-            {"AttributeName": "since", "KeyType": "RANGE"},
-        ]
-        dynamo.create_table(
-            TableName=NAMES.labels,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("id", "S"), ("waiting", "S"), ("since", "N"))
-            ],
-            GlobalSecondaryIndexes=[
-                {"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        self._on_trial()
 
     def _function(self, code: bytes) -> str:
-        name = NAMES.function("labels")
-        self.client("sqs").create_queue(QueueName=NAMES.labels_dead_letters)
-        iam = self.client("iam")
+        name = self.names.function("labels")
+        self.clients("sqs").create_queue(QueueName=self.names.labels_dead_letters)
+        iam = self.clients("iam")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
-        statements = [policies.function_logs(NAMES), *policies.labels(NAMES, self.key)]
+        statements = [policies.function_logs(self.names), *policies.labels(self.names, self.key)]
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policies.document(*statements))
-        made = self.client("lambda").create_function(
+        made = self.clients("lambda").create_function(
             FunctionName=name,
             Role=role,
             Runtime=RUNTIME,
@@ -98,26 +60,26 @@ class Stage:
             Code={"ZipFile": code},
             Timeout=300,
             MemorySize=256,
-            DeadLetterConfig={"TargetArn": NAMES.arn("sqs", NAMES.labels_dead_letters)},
+            DeadLetterConfig={"TargetArn": self.names.arn("sqs", self.names.labels_dead_letters)},
             Environment={
                 "Variables": {
-                    "ENDPOINT_NAME": NAMES.endpoint,
-                    "JOURNAL_TABLE": NAMES.journal,
-                    "ARTIFACT_BUCKET": NAMES.bucket,
-                    "LABELS_TABLE": NAMES.labels,
+                    "ENDPOINT_NAME": self.names.endpoint,
+                    "JOURNAL_TABLE": self.names.journal,
+                    "ARTIFACT_BUCKET": self.names.bucket,
+                    "LABELS_TABLE": self.names.labels,
                     "LABELS_WAIT_SECONDS": "1",
                 }
             },
         )
-        self.client("lambda").add_permission(
+        self.clients("lambda").add_permission(
             FunctionName=name,
             StatementId="called-by-s3",
             Action="lambda:InvokeFunction",
             Principal="s3.amazonaws.com",
-            SourceArn=f"arn:aws:s3:::{NAMES.bucket}",
+            SourceArn=f"arn:aws:s3:::{self.names.bucket}",
         )
-        self.client("s3").put_bucket_notification_configuration(
-            Bucket=NAMES.bucket,
+        self.clients("s3").put_bucket_notification_configuration(
+            Bucket=self.names.bucket,
             NotificationConfiguration={
                 "LambdaFunctionConfigurations": [
                     {
@@ -132,60 +94,21 @@ class Stage:
         )
         return name
 
-    def _release(self, name: str, *, right: bool) -> Release:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            for path, body in (("behaviour.json", json.dumps({"right": right}).encode()), (FORM, DECLARED)):
-                entry = tarfile.TarInfo(path)
-                entry.size = len(body)
-                archive.addfile(entry, io.BytesIO(body))
-        key = f"packages/{name}/model.tar.gz"
-        self.client("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=buffer.getvalue())
-        uri, digest = f"s3://{NAMES.bucket}/{key}", f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
-        self.client("sagemaker").create_model(
-            ModelName=f"model-{name}",
-            ExecutionRoleArn="arn:aws:iam::000000000000:role/model-serving",
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": uri},
-        )
-        return Release(
-            name, name, digest, uri, IMAGE, "x", f"arn:{name}", f"model-{name}", f"v-{name}", f"solo-{name}"
-        )  # fmt: skip
-
-    def _endpoint(self) -> None:
-        releases = [self._release("a", right=True), self._release("b", right=False)]
-        self.client("sagemaker").create_endpoint_config(
-            EndpointConfigName="pair",
-            ProductionVariants=[
-                {
-                    "VariantName": release.variant, "ModelName": release.model_name, "InitialVariantWeight": 1,
-                    "InstanceType": "ml.m5.large", "InitialInstanceCount": 1,
-                }
-                for release in releases
-            ],
-            DataCaptureConfig={
-                "EnableCapture": True,
-                "InitialSamplingPercentage": 100,
-                "DestinationS3Uri": f"s3://{NAMES.bucket}/capture",
-                "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-                "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
-            },
-        )  # fmt: skip
-        self.client("sagemaker").create_endpoint(EndpointName=NAMES.endpoint, EndpointConfigName="pair")
-        self.client("sagemaker").get_waiter("endpoint_in_service").wait(
-            EndpointName=NAMES.endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
-        champion, challenger = releases
+    def _on_trial(self) -> None:
+        champion, challenger = self.release("a", right=True), self.release("b", right=False)
+        pair = self._config("pair", {"a": 1, "b": 1})
+        self.clients("sagemaker").create_endpoint(EndpointName=self.names.endpoint, EndpointConfigName=pair)
+        wait_for(lambda: self.live().status == "ready")
         state = RolloutState(
-            NAMES.endpoint, rollout_id=ROLLOUT, phase=Phase.BAKING, champion=champion, challenger=challenger,
-            pair_config="pair", plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0,
+            self.names.endpoint, rollout_id=ROLLOUT, phase=Phase.BAKING, champion=champion, challenger=challenger,
+            pair_config=pair, plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0,
             step_starts=(time.time(),),
         )  # fmt: skip
-        session = boto3.Session("test", "test", region_name="us-east-1")
-        DynamoJournal(clients("us-east-1", session), NAMES.journal, NAMES.endpoint).write(state)
+        DynamoJournal(self.clients, self.names.journal, self.names.endpoint).write(state)
 
     def ask(self, inference_id: str, truth: bool, variant: str) -> None:
-        self.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName=NAMES.endpoint,
+        self.clients("sagemaker-runtime").invoke_endpoint(
+            EndpointName=self.names.endpoint,
             ContentType="application/json",
             Body=json.dumps({"instances": [{"truth": truth}]}),
             InferenceId=inference_id,
@@ -194,23 +117,23 @@ class Stage:
 
     def label(self, name: str, truths: dict[str, bool]) -> None:
         lines = [json.dumps({"inference_id": key, "label": value}) for key, value in truths.items()]
-        self.client("s3").put_object(Bucket=NAMES.bucket, Key=f"labels/{name}", Body="\n".join(lines).encode())
+        self.clients("s3").put_object(Bucket=self.names.bucket, Key=f"labels/{name}", Body="\n".join(lines).encode())
 
     def call(self, event: dict[str, Any]) -> dict[str, Any]:
-        answer = self.client("lambda").invoke(FunctionName=self.function, Payload=json.dumps(event).encode())
+        answer = self.clients("lambda").invoke(FunctionName=self.function, Payload=json.dumps(event).encode())
         body = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, body
         return body
 
     def keys(self, *prefixes: str) -> list[str]:
-        s3 = self.client("s3")
-        found = [s3.list_objects_v2(Bucket=NAMES.bucket, Prefix=prefix).get("Contents", []) for prefix in prefixes]
+        s3 = self.clients("s3")
+        found = [s3.list_objects_v2(Bucket=self.names.bucket, Prefix=prefix).get("Contents", []) for prefix in prefixes]
         return [item["Key"] for items in found for item in items]
 
     def seen(self, name: str, *dimensions: str) -> tuple[float, float]:
         """How many values, and their sum."""
-        place = zip(("EndpointName", "VariantName", "RolloutId"), (NAMES.endpoint, *dimensions), strict=False)
-        points = self.client("cloudwatch").get_metric_statistics(
+        place = zip(("EndpointName", "VariantName", "RolloutId"), (self.names.endpoint, *dimensions), strict=False)
+        points = self.clients("cloudwatch").get_metric_statistics(
             Namespace="modelstack",
             MetricName=name,
             Dimensions=[{"Name": key, "Value": value} for key, value in place],
@@ -221,37 +144,29 @@ class Stage:
         )["Datapoints"]
         return sum(point["SampleCount"] for point in points), sum(point["Sum"] for point in points)
 
-    def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 300
-        while not holds():
-            assert time.monotonic() < end, "the labels did not arrive"
-            time.sleep(0.5)
-
 
 @pytest.fixture(scope="module")
-def stage(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    toml = tmp_path_factory.mktemp("config") / "localcloud.toml"
-    command = json.dumps([sys.executable, str(Path(__file__).parent / "truthful_model.py"), "serve"])
-    toml.write_text(f'[[image]]\nrepository = "*-serving"\ncommand = {command}\n')
-    cloud = new_cloud(toml)
+def stage(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
+    server = Path(__file__).parent / "truthful_model.py"
+    cloud = new_cloud(configured(tmp_path_factory.mktemp("config"), server))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", cloud.url)
-        yield Stage(cloud, seal(ROOT, tmp_path_factory.mktemp("code")).path.read_bytes())
+        yield Labelled(seal(ROOT, tmp_path_factory.mktemp("code")).path.read_bytes())
 
 
-def test_late_early_and_repeated_labels_show_once_which_variant_is_wrong(stage: Stage) -> None:
+def test_late_early_and_repeated_labels_show_once_which_variant_is_wrong(stage: Labelled) -> None:
     truths = {f"order-{number}": number % 3 == 0 for number in range(40)}
     asked = list(truths.items())
     stage.label("before.jsonl", dict(asked[:10]))  # before their answers
     for number, (inference_id, truth) in enumerate(asked):
         stage.ask(inference_id, truth, "v-a" if number % 2 else "v-b")
     stage.label("after.jsonl", dict(reversed(asked[10:30])))
-    stage.until(lambda: stage.seen("Accuracy", "v-a")[0] + stage.seen("Accuracy", "v-b")[0] >= 30)
+    wait_for(lambda: stage.seen("Accuracy", "v-a")[0] + stage.seen("Accuracy", "v-b")[0] >= 30)
     stage.label("again.jsonl", dict(asked[:30]))  # as a drop that overlaps
     stage.label("last.jsonl", {**dict(asked[30:]), "order-0": not truths["order-0"], "ghost": True})
-    stage.until(lambda: stage.seen("LabelsContradicting")[0] >= 1)
-    stage.until(lambda: stage.seen("LabelsDuplicate")[0] >= 1)
+    wait_for(lambda: stage.seen("LabelsContradicting")[0] >= 1)
+    wait_for(lambda: stage.seen("LabelsDuplicate")[0] >= 1)
 
     files = stage.keys("capture/", "labels/")
     for _ in range(2):  # every event once more, in another order
@@ -271,9 +186,9 @@ def test_late_early_and_repeated_labels_show_once_which_variant_is_wrong(stage: 
     assert stage.seen("LabelsUnknown")[1] == 1
     assert stage.seen("LabelsLost") == stage.seen("AnswersUnreadable") == (0, 0)
 
-    s3, kinds = stage.client("s3"), list[str]()
+    s3, kinds = stage.clients("s3"), list[str]()
     for key in stage.keys("labels-rejected/"):
-        body = s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read()
+        body = s3.get_object(Bucket=stage.names.bucket, Key=key)["Body"].read()
         kinds += [json.loads(line)["kind"] for line in body.splitlines()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "LabelsDuplicate": 30, "LabelsContradicting": 1, "LabelsUnknown": 1

@@ -11,6 +11,7 @@ import pytest
 from platforms.aws.endpoint import SnsNotify
 from rollout.core.event import Event
 from rollout.reason import Reason
+from tests.platforms.aws.inbox import subscribed
 
 pytestmark = pytest.mark.e2e
 
@@ -21,19 +22,7 @@ ENDS = Event(1.0, "000002-b", "rolled_back", "b", reason=WORSE, weights={"v-a": 
 
 def inbox(cloud: Any, topic: str, name: str, **attributes: str) -> Callable[[], list[dict[str, Any]]]:
     """A queue that the topic may send to; gives the messages that it holds."""
-    sqs = cloud.client("sqs")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allowed = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+    sqs, url = cloud.client("sqs"), subscribed(cloud.client, name, topic, **attributes)
     asked = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 2, "MessageAttributeNames": ["All"]}
     return lambda: sqs.receive_message(QueueUrl=url, **asked).get("Messages", [])
 

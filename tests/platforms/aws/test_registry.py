@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +18,12 @@ from botocore.config import Config
 from pipeline import archive
 from pipeline.gate import GateRefused
 from platforms.aws import registry
-from platforms.aws.registry import Clients, RegistryError, ReleaseRecord, copy, fetch, metrics_of, publish, take
+from platforms.aws.clients import Clients
+from platforms.aws.packages import METRICS, REFERENCE, DigestMismatch, beside, member
+from platforms.aws.registry import RegistryError, ReleaseRecord, copy, fetch, publish, take
+from rollout.core.release import Release
+from tests.platforms.aws.sealing import put
+from tests.rollout.worlds import release as make_release
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
 
@@ -25,11 +32,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:proce
 def clients(request: pytest.FixtureRequest) -> Clients:
     url = request.getfixturevalue("moto_url") if request.param == "moto" else request.getfixturevalue("cloud").url
     session = boto3.Session("test", "test", region_name="us-east-1")
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=url, config=Config(retries={"max_attempts": 1}))
-
-    return Clients(client("s3"), client("sagemaker"))
+    return cache(partial(session.client, endpoint_url=url, config=Config(retries={"max_attempts": 1})))
 
 
 @pytest.fixture
@@ -38,20 +41,20 @@ def place(clients: Clients) -> Callable[[], dict[str, Any]]:
 
     def make() -> dict[str, Any]:
         name = f"registry-{uuid4().hex[:12]}"
-        clients.s3.create_bucket(Bucket=name)
-        clients.sagemaker.create_model_package_group(ModelPackageGroupName=name)
+        clients("s3").create_bucket(Bucket=name)
+        clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
         return {"bucket": name, "group": name, "image": IMAGE, "clients": clients}
 
     return make
 
 
 def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
-    return clients.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    return clients("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
 
 
 def stored(clients: Clients, uri: str) -> bytes:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clients, place):
@@ -60,8 +63,9 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     digest = sealed.digest.removeprefix("sha256:")
     assert published.archive_uri == f"s3://{at['bucket']}/packages/{digest}/model.tar.gz"
     assert hashlib.sha256(stored(clients, published.archive_uri)).hexdigest() == digest
-    assert stored(clients, published.reference_uri) == archive.read(sealed.path, "reference.json")
-    package = clients.sagemaker.describe_model_package(ModelPackageName=published.model_package_arn)
+    for name, content in archive.documents(sealed.path).items():
+        assert stored(clients, beside(published.archive_uri, name)) == content
+    package = clients("sagemaker").describe_model_package(ModelPackageName=published.model_package_arn)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     (container,) = package["InferenceSpecification"]["Containers"]
     assert container["Image"] == IMAGE
@@ -71,8 +75,75 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     assert metadata["recipe"] == sealed.recipe
     assert metadata["package_digest"] == sealed.digest
     assert float(metadata["metric.auc"]) == pytest.approx(sealed.metrics["auc"], rel=1e-5)
-    metrics_uri = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
-    assert json.loads(stored(clients, metrics_uri))["summary"] == dict(sealed.metrics)
+    measured = {name: item["Statistics"]["S3Uri"] for name, item in package["ModelMetrics"].items()}
+    assert json.loads(stored(clients, measured["ModelQuality"]))["summary"] == dict(sealed.metrics)
+    assert stored(clients, measured["ModelDataQuality"]) == archive.read(sealed.path, REFERENCE)
+
+
+TOLD = {
+    *("answer.json", "baseline.json", "example.json", "features.json", "manifest.json", "metrics.json"),
+    "reference.json",
+}
+"""What lies beside an archive: all that is asked of a package, and neither its weights nor its code."""
+
+
+class Counting:
+    """Gives S3, and notes the object that each GET asks for."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3, self.keys = s3, list[str]()
+
+    def __call__(self, service: str) -> Any:
+        assert service == "s3"
+        return self
+
+    def get_object(self, **asked: str) -> Any:
+        self.keys.append(asked["Key"].rpartition("/")[2])
+        return self.s3.get_object(**asked)
+
+
+def release_of(published: registry.Registered) -> Release:
+    """The release of a registered package, as the journal keeps it."""
+    facts = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn")
+    return replace(make_release("a"), **{name: getattr(published, name) for name in facts})
+
+
+def test_every_member_that_is_asked_for_is_read_without_the_archive(sealed, clients, place):
+    source, target = place(), place()
+    first = publish(sealed, **source)
+    promoted = copy(record_of(first), **target)
+    taken = take(record_of(promoted), sealed.recipe, **target)
+    for published in (first, promoted, taken):
+        for name in sorted(TOLD - {"manifest.json"}):
+            s3 = Counting(clients("s3"))
+            assert member(s3, release_of(published), name) == archive.read(sealed.path, name)
+            assert s3.keys == ["manifest.json", name]
+    s3 = Counting(clients("s3"))
+    assert member(s3, release_of(first), "other.json") is None
+    assert s3.keys == ["manifest.json"]
+
+
+@pytest.mark.parametrize("changed", ["manifest.json", METRICS])
+def test_a_changed_manifest_or_member_is_refused_by_its_key_and_both_digests(sealed, clients, place, changed: str):
+    release = release_of(publish(sealed, **place()))
+    uri, other = beside(release.archive_uri, changed), b'{"files": {}, "summary": {}}'
+    put(clients("s3"), uri, other)
+    was = hashlib.sha256(archive.read(sealed.path, changed)).hexdigest()
+    s3 = Counting(clients("s3"))
+    with pytest.raises(DigestMismatch) as refused:
+        member(s3, release, METRICS)
+    assert f"{uri}: got sha256:{hashlib.sha256(other).hexdigest()}, expected sha256:{was}" in str(refused.value)
+    assert s3.keys[-1] == changed, "nothing is asked for after it"
+
+
+@pytest.mark.parametrize("name", sorted(TOLD))
+def test_other_bytes_beside_an_archive_are_neither_taken_nor_written_over(sealed, clients, place, name: str):
+    at = place()
+    uri = beside(publish(sealed, **at).archive_uri, name)
+    put(clients("s3"), uri, b"other")
+    with pytest.raises(RegistryError, match=f"{name} is there with digest"):
+        publish(sealed, **at)
+    assert stored(clients, uri) == b"other"
 
 
 def test_publishing_twice_registers_once(sealed, clients, place):
@@ -85,12 +156,12 @@ def test_a_verdict_survives_publishing_again(sealed, clients, place):
     at = place()
     arn = publish(sealed, **at).model_package_arn
     # AWS merges metadata on an update; moto takes what is not given as none, so it is given again.
-    metadata = clients.sagemaker.describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
-    clients.sagemaker.update_model_package(
+    metadata = clients("sagemaker").describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
+    clients("sagemaker").update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Rejected", CustomerMetadataProperties=metadata
     )
     assert publish(sealed, **at).model_package_arn == arn
-    assert clients.sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Rejected"
+    assert clients("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Rejected"
 
 
 def test_another_image_is_another_version_of_the_same_bytes(sealed, clients, place):
@@ -118,7 +189,7 @@ def test_publishing_goes_on_where_it_was_interrupted(sealed, clients, place, los
                     raise KeyboardInterrupt
             return getattr(self.client, name)
 
-    cut_off = Clients(Interrupting(clients.s3), Interrupting(clients.sagemaker))
+    cut_off = cache(lambda service: Interrupting(clients(service)))
     with pytest.raises(KeyboardInterrupt):
         publish(sealed, **{**at, "clients": cut_off})
     assert versions(clients, at["group"]) == []
@@ -132,13 +203,14 @@ def test_the_archive_is_sent_after_everything_beside_it(sealed, clients, place, 
     upload = registry._upload
     monkeypatch.setattr(registry, "_upload", lambda *given: sent.append(given[2]) or upload(*given))
     publish(sealed, **place())
-    assert [key.rpartition("/")[2] for key in sent] == ["reference.json", "metrics.json", "model.tar.gz"]
+    assert {key.rpartition("/")[2] for key in sent[:-1]} == TOLD
+    assert sent[-1].endswith("/model.tar.gz")
 
 
 def test_other_bytes_under_the_packages_name_are_refused_with_both_digests(sealed, clients, place):
     at = place()
     key = f"packages/{sealed.digest.removeprefix('sha256:')}/model.tar.gz"
-    clients.s3.put_object(Bucket=at["bucket"], Key=key, Body=b"other")
+    clients("s3").put_object(Bucket=at["bucket"], Key=key, Body=b"other")
     with pytest.raises(RegistryError) as refused:
         publish(sealed, **at)
     assert f"sha256:{hashlib.sha256(b'other').hexdigest()}, expected {sealed.digest}" in str(refused.value)
@@ -147,14 +219,12 @@ def test_other_bytes_under_the_packages_name_are_refused_with_both_digests(seale
 
 
 def test_an_archive_that_was_changed_on_disk_is_not_sent(sealed, clients, place, tmp_path: Path):
-    from dataclasses import replace
-
     at = place()
     changed = tmp_path / "model.tar.gz"
     changed.write_bytes(sealed.path.read_bytes() + b"x")
     with pytest.raises(archive.ArchiveError, match="has digest"):
         publish(replace(sealed, path=changed), **at)
-    assert "Contents" not in clients.s3.list_objects_v2(Bucket=at["bucket"])
+    assert "Contents" not in clients("s3").list_objects_v2(Bucket=at["bucket"])
 
 
 def test_promotion_registers_the_same_bytes_and_where_they_came_from(sealed, clients, place):
@@ -165,7 +235,7 @@ def test_promotion_registers_the_same_bytes_and_where_they_came_from(sealed, cli
     assert stored(clients, second.archive_uri) == stored(clients, first.archive_uri) == sealed.path.read_bytes()
     same = ("package_digest", "manifest_sha256", "recipe", "metrics")
     assert [getattr(second, name) for name in same] == [getattr(first, name) for name in same]
-    package = clients.sagemaker.describe_model_package(ModelPackageName=second.model_package_arn)
+    package = clients("sagemaker").describe_model_package(ModelPackageName=second.model_package_arn)
     assert package["CustomerMetadataProperties"]["promoted_from"] == first.model_package_arn
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
 
@@ -175,12 +245,12 @@ def test_promotion_of_changed_bytes_is_refused_with_both_digests_and_registers_n
     first = publish(sealed, **source)
     key = first.archive_uri.removeprefix(f"s3://{source['bucket']}/")
     changed = sealed.path.read_bytes()[:-9] + b"!" + sealed.path.read_bytes()[-8:]
-    clients.s3.put_object(Bucket=source["bucket"], Key=key, Body=changed)
+    clients("s3").put_object(Bucket=source["bucket"], Key=key, Body=changed)
     with pytest.raises(RegistryError) as refused:
         copy(ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn), **target)
     assert f"sha256:{hashlib.sha256(changed).hexdigest()}, expected {sealed.digest}" in str(refused.value)
     assert versions(clients, target["group"]) == []
-    assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+    assert "Contents" not in clients("s3").list_objects_v2(Bucket=target["bucket"])
 
 
 def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, clients, place):
@@ -190,7 +260,7 @@ def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, 
     with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
         copy(record, **target, gates={"auc": {"min": 0.99}})
     assert versions(clients, target["group"]) == []
-    assert "Contents" not in clients.s3.list_objects_v2(Bucket=target["bucket"])
+    assert "Contents" not in clients("s3").list_objects_v2(Bucket=target["bucket"])
     assert copy(record, **target, gates={"auc": {"min": 0.5}}).package_digest == first.package_digest
 
 
@@ -230,25 +300,18 @@ def test_a_candidate_of_other_bytes_another_recipe_or_below_its_gates_is_refused
     with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
         take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.99}})
     key = first.archive_uri.removeprefix(f"s3://{at['bucket']}/")
-    clients.s3.put_object(Bucket=at["bucket"], Key=key, Body=b"other")
+    clients("s3").put_object(Bucket=at["bucket"], Key=key, Body=b"other")
     with pytest.raises(RegistryError, match=f"expected {sealed.digest}"):
         take(record_of(first), sealed.recipe, **at)
-    clients.s3.delete_object(Bucket=at["bucket"], Key=key)
+    clients("s3").delete_object(Bucket=at["bucket"], Key=key)
     with pytest.raises(RegistryError, match="cannot read s3://"):
         take(record_of(first), sealed.recipe, **at)
-
-
-def test_metrics_of_a_registered_package_are_read_back_exactly(sealed, clients, place):
-    published = publish(sealed, **place())
-    assert metrics_of(published.archive_uri, clients.s3) == dict(sealed.metrics)
-    with pytest.raises(RegistryError, match=r"cannot read s3://.*/none/metrics\.json"):
-        metrics_of(published.archive_uri.replace(published.package_digest[7:], "none"), clients.s3)
 
 
 def test_a_package_that_is_gone_is_named(sealed, clients, place, tmp_path: Path):
     uri = f"s3://{place()['bucket']}/packages/none/model.tar.gz"
     with pytest.raises(RegistryError, match=f"cannot read {uri}"):
-        fetch(uri, sealed.digest, tmp_path / "model.tar.gz", clients.s3)
+        fetch(uri, sealed.digest, tmp_path / "model.tar.gz", clients("s3"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -256,7 +319,7 @@ def test_what_is_fetched_appears_only_with_its_digest(sealed, clients, place, tm
     at = place()
     published = publish(sealed, **at)
     with pytest.raises(RegistryError, match="expected sha256:0000"):
-        fetch(published.archive_uri, "sha256:" + "0" * 64, tmp_path / "model.tar.gz", clients.s3)
+        fetch(published.archive_uri, "sha256:" + "0" * 64, tmp_path / "model.tar.gz", clients("s3"))
     assert list(tmp_path.iterdir()) == []
-    fetch(published.archive_uri, sealed.digest, tmp_path / "model.tar.gz", clients.s3)
+    fetch(published.archive_uri, sealed.digest, tmp_path / "model.tar.gz", clients("s3"))
     assert archive.package_digest(tmp_path / "model.tar.gz") == sealed.digest

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from monitoring.drift.record import Reading
 from platforms.aws.clients import clients
@@ -25,6 +24,8 @@ from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
+from tests.platforms.aws.inbox import subscribed
+from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
@@ -37,27 +38,17 @@ DAY = 1_367_366_400.0  # 2013-05-01
 
 @pytest.fixture(autouse=True)
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        make = clients("us-east-1")
-        make("dynamodb").create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "endpoint", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "endpoint", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    with mocked_aws(monkeypatch) as make:
+        journal_table(make, TABLE)
         make("s3").create_bucket(Bucket=BUCKET)
         make("s3").put_object(Bucket=BUCKET, Key="packages/b/model.tar.gz", Body=b"x")
         topic = make("sns").create_topic(Name="alerts")["TopicArn"]
-        queue = make("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-        make("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
         for name, value in {
             "ENDPOINT_NAME": ENDPOINT,
             "JOURNAL_TABLE": TABLE,
             "ALERTS_TOPIC": topic,
             "MODELSTACK_STACK": "dev",
-            "INBOX": queue,
+            "INBOX": subscribed(make, "inbox", topic),
         }.items():
             monkeypatch.setenv(name, value)
         rules(monkeypatch)
@@ -103,16 +94,36 @@ def told() -> list[dict[str, Any]]:
     return found
 
 
+def sagemaker_says(monkeypatch: pytest.MonkeyPatch, **answers: Callable[..., Any]) -> None:
+    """Have SageMaker answer some operations so, and the others as moto does."""
+    make = clients("us-east-1")
+
+    class Says:
+        def __getattr__(self, name: str) -> Any:
+            return answers.get(name) or getattr(make("sagemaker"), name)
+
+    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Says() if name == "sagemaker" else make(name))
+
+
+def running(**_: str) -> dict[str, str]:
+    return {"TrainingJobStatus": "InProgress"}
+
+
+def refusal(code: str, message: str = "no") -> Callable[..., None]:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "Refused")
+
+    return refuse
+
+
 def ended(job: str, monkeypatch: pytest.MonkeyPatch, status: str = "Completed", **more: str) -> None:
     """Have SageMaker say that the job has ended; moto's jobs have no program."""
 
-    class Ended:
-        def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
-            assert TrainingJobName == job
-            return {"TrainingJobStatus": status, **more}
+    def describe(TrainingJobName: str) -> dict[str, Any]:
+        assert TrainingJobName == job
+        return {"TrainingJobStatus": status, **more}
 
-    make = clients("us-east-1")
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Ended() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, describe_training_job=describe)
 
 
 @pytest.mark.parametrize(
@@ -205,24 +216,20 @@ def test_a_job_without_an_outcome_is_told_with_its_reason(
     assert not book().accepted
 
 
-@pytest.mark.parametrize("refusal", ["", "ValidationException", "ResourceNotFound"])
+@pytest.mark.parametrize("code", ["", "ValidationException", "ResourceNotFound"])
 def test_a_person_stops_the_job_and_one_that_has_ended_meanwhile_is_no_error(
-    refusal: str, monkeypatch: pytest.MonkeyPatch
+    code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alarm("drift", "ALARM")
     retrain.handler({}, None)
-    make, asked = clients("us-east-1"), list[str]()
+    asked: list[str] = []
 
-    class Running:
-        def describe_training_job(self, **_: str) -> dict[str, Any]:
-            return {"TrainingJobStatus": "InProgress"}
+    def stop(TrainingJobName: str) -> None:
+        asked.append(TrainingJobName)
+        if code:
+            refusal(code)()
 
-        def stop_training_job(self, TrainingJobName: str) -> None:
-            asked.append(TrainingJobName)
-            if refusal:
-                raise ClientError({"Error": {"Code": refusal, "Message": "no"}}, "StopTrainingJob")
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Running() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, describe_training_job=running, stop_training_job=stop)
     answer = retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
     assert answer["latest"] == f"{book().job} is stopped, the champion stays: anna: bad labels"
     assert (asked, answer["phase"]) == ([book().job], "training"), "until it has ended"
@@ -234,16 +241,8 @@ def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again
 ) -> None:
     alarm("drift", "ALARM")
     retrain.handler({}, None)
-    make = clients("us-east-1")
-
-    class Refuses:
-        def describe_training_job(self, **_: str) -> dict[str, Any]:
-            return {"TrainingJobStatus": "InProgress"}
-
-        def stop_training_job(self, **_: str) -> None:
-            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StopTrainingJob")
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    refused = refusal("AccessDeniedException")
+    sagemaker_says(monkeypatch, describe_training_job=running, stop_training_job=refused)
     with pytest.raises(RolloutError, match="stop training job"):
         retrain.handler({"do": "stop", "reason": "anna: bad labels"}, None)
     assert book().stopping == "anna: bad labels"
@@ -263,17 +262,7 @@ def test_a_job_of_that_name_is_the_same_job() -> None:
 def test_what_sagemaker_refuses_is_an_error_and_the_next_call_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
     alarm("drift", "ALARM")
     make = clients("us-east-1")
-
-    class Refuses:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(make("sagemaker"), name)
-
-        def create_training_job(self, **_: Any) -> None:
-            raise make("sagemaker").exceptions.ClientError(
-                {"Error": {"Code": "ResourceLimitExceeded", "Message": "no instances"}}, "CreateTrainingJob"
-            )
-
-    monkeypatch.setattr(retrain, "_clients", lambda: lambda name: Refuses() if name == "sagemaker" else make(name))
+    sagemaker_says(monkeypatch, create_training_job=refusal("ResourceLimitExceeded", "no instances"))
     with pytest.raises(RolloutError, match="no instances"):
         retrain.handler({}, None)
     monkeypatch.setattr(retrain, "_clients", lambda: make)

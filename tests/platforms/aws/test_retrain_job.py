@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,6 @@ import pytest
 
 from pipeline.build import SealedPackage, build
 from pipeline.recipe import recipe
-from platforms.aws.registry import Clients
 from tests.pipeline.conftest import appending, resealed
 from tests.small import SMALL
 
@@ -35,9 +35,9 @@ class JobFolder:
         self.folder, self.name = folder, f"retrain-{uuid4().hex[:12]}"
         self.keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": url}
         session = boto3.Session("test", "test", region_name="us-east-1")
-        self.clients = Clients(*(session.client(name, endpoint_url=url) for name in ("s3", "sagemaker")))
-        self.clients.s3.create_bucket(Bucket=self.name)
-        self.clients.sagemaker.create_model_package_group(ModelPackageGroupName=self.name)
+        self.clients = cache(partial(session.client, endpoint_url=url))
+        self.clients("s3").create_bucket(Bucket=self.name)
+        self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.name)
 
     def lay_out(self, champion: SealedPackage, through: str, **more: str) -> None:
         facts = {"package_digest": champion.digest, "manifest_sha256": champion.manifest_sha256}
@@ -67,11 +67,11 @@ class JobFolder:
         return process.returncode, said, wrong
 
     def report(self) -> dict[str, Any]:
-        body = self.clients.s3.get_object(Bucket=self.name, Key="retraining/j/report.json")["Body"]
+        body = self.clients("s3").get_object(Bucket=self.name, Key="retraining/j/report.json")["Body"]
         return json.loads(body.read())
 
     def versions(self) -> list[dict[str, Any]]:
-        listed = self.clients.sagemaker.list_model_packages(ModelPackageGroupName=self.name)
+        listed = self.clients("sagemaker").list_model_packages(ModelPackageGroupName=self.name)
         return listed["ModelPackageSummaryList"]
 
     @property
@@ -131,7 +131,7 @@ def test_changed_bytes_are_a_failure_with_its_reason_and_no_report(job: JobFolde
     assert job.failure.startswith("the champion's archive is refused, nothing of it was run: ")
     assert f"expected {champion.digest}" in job.failure
     assert wrong == job.failure + "\n", "in words, without a traceback"
-    assert job.clients.s3.list_objects_v2(Bucket=job.name)["KeyCount"] == 0
+    assert job.clients("s3").list_objects_v2(Bucket=job.name)["KeyCount"] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,9 @@ import pytest
 
 from infra.aws import policies
 from pipeline.build import SealedPackage
+from platforms.aws.clients import Clients
 from platforms.aws.names import Names
-from platforms.aws.registry import Clients, publish
+from platforms.aws.registry import publish
 from platforms.aws.training import hyperparameters, report_key
 from retraining.decision import Start
 from retraining.rules import JobSettings
@@ -51,11 +53,12 @@ def released(sealed: SealedPackage, names: Names, clients: Clients) -> Release:
         manifest_sha256=sealed.manifest_sha256,
         model_package_arn=package.model_package_arn,
         **{"model_name": f"daily-{name}", "variant": f"v-{name}", "config_name": f"daily-{name}-one"},
+        instances="1 x ml.m5.large",
     )
 
 
 def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(cloud, names: Names, champion):
-    clients = Clients(cloud.client("s3"), cloud.client("sagemaker"))
+    clients = cache(cloud.client)
     release = released(champion, names, clients)
     settings = JobSettings(
         role=role(cloud, names),
@@ -70,7 +73,7 @@ def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(clou
     start = Start(f"{names.prefix}-20130220-1", release, "2013-02-20")
     source = {"S3DataType": "S3Prefix", "S3Uri": release.archive_uri, "S3DataDistributionType": "FullyReplicated"}
     channel = {"ChannelName": "champion", "ContentType": "application/gzip", "DataSource": {"S3DataSource": source}}
-    clients.sagemaker.create_training_job(
+    clients("sagemaker").create_training_job(
         TrainingJobName=start.job,
         AlgorithmSpecification={"TrainingImage": settings.image, "TrainingInputMode": "File"},
         RoleArn=settings.role,
@@ -80,14 +83,14 @@ def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(clou
         ResourceConfig={"InstanceType": settings.instance_type, "InstanceCount": 1, "VolumeSizeInGB": 30},
         StoppingCondition={"MaxRuntimeInSeconds": settings.max_seconds},
     )
-    clients.sagemaker.get_waiter("training_job_completed_or_stopped").wait(
+    clients("sagemaker").get_waiter("training_job_completed_or_stopped").wait(
         TrainingJobName=start.job, WaiterConfig={"Delay": 1, "MaxAttempts": 600}
     )
-    described: dict[str, Any] = clients.sagemaker.describe_training_job(TrainingJobName=start.job)
+    described: dict[str, Any] = clients("sagemaker").describe_training_job(TrainingJobName=start.job)
     assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
-    body = clients.s3.get_object(Bucket=names.bucket, Key=report_key(start.job))["Body"].read()
+    body = clients("s3").get_object(Bucket=names.bucket, Key=report_key(start.job))["Body"].read()
     report = json.loads(body)
     assert report["outcome"] == "better", report["why"]
-    listed = clients.sagemaker.list_model_packages(ModelPackageGroupName=names.package_group)
+    listed = clients("sagemaker").list_model_packages(ModelPackageGroupName=names.package_group)
     registered = {one["ModelPackageArn"] for one in listed["ModelPackageSummaryList"]}
     assert registered == {release.model_package_arn, report["package"]["model_package_arn"]}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from rollout.core.plan import Step
 from rollout.core.release import Release
 from rollout.core.state import HISTORY, RolloutState, StateError, Verdict
 from rollout.kinds import Kind
@@ -61,6 +63,21 @@ def test_releases_and_configs_list_all_that_a_rollback_would_need() -> None:
     state = world.state
     assert [item.id for item in state.releases()] == ["b", "d", "a", "c"]
     assert state.configs() == ("solo-b", "solo-d", "solo-a", "solo-c", "pair-bd", "pair-bc")
+
+
+def test_how_much_is_copied_is_kept_of_a_trial_and_of_one_that_was_superseded() -> None:
+    world = served()
+    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 40)
+    copying = replace(PLAN, steps=(Step(40, 10, shadow=True), *PLAN.steps))
+    world.controller().release(release("b"), "pair-ab", copying, shadow_config="shadow-ab")
+    assert RolloutState.from_json(world.state.to_json()).copied == 40
+    world.controller().release(release("c"), "pair-ac", PLAN)
+    state = RolloutState.from_json(world.state.to_json())
+    (old,) = state.retiring
+    assert (old.shadow_config, old.copied, state.copied) == ("shadow-ab", 40, None)
+    text = world.state.to_json().replace('"copied": 40, ', "")
+    with pytest.raises(StateError, match="copied"):
+        RolloutState.from_json(text)
 
 
 def test_a_verdict_survives_json_with_its_numbers() -> None:

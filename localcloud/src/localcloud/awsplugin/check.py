@@ -178,7 +178,7 @@ def _auto_name(
     elif naming and naming.proposed:
         chosen = naming.proposed
     else:
-        chosen = _compose(name, name.before + resource, seed, joint="-")
+        chosen = _compose(name, resource, seed, joint="-")
     inputs[name.prop] = chosen
     inputs["__defaults"] = [name.prop]
 

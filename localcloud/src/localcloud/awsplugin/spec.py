@@ -55,7 +55,7 @@ class Prop:
     without: tuple[str, ...] = ()
     """Members of the object, by dotted path, that are not served."""
     same: Callable[[Any, Any], bool] | None = None
-    """Further equality of a wanted and a live value, such as a key's id and its ARN."""
+    """Further equality of a wanted and a live value, such as a count as number and as text."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,6 @@ class Name:
     prop: str = "name"
     limit: int = 255
     lower: bool = False
-    before: str = ""
-    """A fixed start, such as `alias/`."""
     prefix: str | None = None
     """The input that gives a prefix instead."""
 

@@ -84,29 +84,4 @@ RESOURCE_REPOSITORY = Resource(
 )
 
 
-def _put_lifecycle(s: Scope, p: Props) -> None:
-    s("ecr").put_lifecycle_policy(repositoryName=p["repository"], lifecyclePolicyText=p["policy"])
-
-
-def _read_lifecycle(s: Scope, k: Props) -> Props:
-    live = s("ecr").get_lifecycle_policy(repositoryName=k["repository"])
-    return {
-        "repository": live["repositoryName"],
-        "registryId": live["registryId"],
-        "policy": live["lifecyclePolicyText"],
-    }
-
-
-LIFECYCLE_POLICY = Resource(
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-    props={"repository": Prop(replace=True), "policy": Prop(json=True)},
-    ident="repository",
-    identity=("repository",),
-    outputs=("registryId",),
-    create=_put_lifecycle,
-    read=_read_lifecycle,
-    update=lambda s, k, p, _: _put_lifecycle(s, p),
-    delete=lambda s, k: s("ecr").delete_lifecycle_policy(repositoryName=k["repository"]),
-)
-
-RESOURCES = (RESOURCE_REPOSITORY, LIFECYCLE_POLICY)
+RESOURCES = (RESOURCE_REPOSITORY,)

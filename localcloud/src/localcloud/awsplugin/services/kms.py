@@ -1,11 +1,11 @@
-"""AWS KMS keys and aliases."""
+"""AWS KMS keys."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
-from localcloud.awsplugin.spec import Change, Failures, Name, Names, Prop, Resource, TagApi
+from localcloud.awsplugin.spec import Change, Failures, Names, Prop, Resource, TagApi
 from localcloud.awsplugin.wire import Props
 
 KEY = Names(
@@ -115,56 +115,4 @@ RESOURCE_KEY = Resource(
 )
 
 
-def _create_alias(s: Scope, p: Props) -> None:
-    s("kms").create_alias(AliasName=p["name"], TargetKeyId=p["targetKeyId"])
-
-
-def _read_alias(s: Scope, k: Props) -> Props | None:
-    for page in s("kms").get_paginator("list_aliases").paginate():
-        for alias in page["Aliases"]:
-            if alias["AliasName"] == k["name"] and "TargetKeyId" in alias:
-                key = s("kms").describe_key(KeyId=alias["TargetKeyId"])["KeyMetadata"]
-                return {
-                    "name": alias["AliasName"],
-                    "arn": alias["AliasArn"],
-                    "targetKeyId": alias["TargetKeyId"],
-                    "targetKeyArn": key["Arn"],
-                }
-    return None
-
-
-def same_key(wanted: Any, live: Any) -> bool:
-    """Whether two texts name the same key, one by id and one by ARN."""
-    return str(wanted).rpartition("/")[2] == str(live).rpartition("/")[2]
-
-
-def _check_alias(p: Props) -> Failures:
-    name = p["name"]
-    if isinstance(name, str) and not name.startswith("alias/"):
-        return [("name", f"{name!r} must start with 'alias/'")]
-    return []
-
-
-def _delete_alias(s: Scope, k: Props) -> None:
-    s("kms").delete_alias(AliasName=k["name"])
-
-
-ALIAS = Resource(
-    "aws:kms/alias:Alias",
-    props={
-        "name": Prop(replace=True, computed=True),
-        "namePrefix": Prop(replace=True, local=True),
-        "targetKeyId": Prop(same=same_key),
-    },
-    ident="name",
-    outputs=("arn", "targetKeyArn"),
-    name=Name(limit=256, before="alias/", prefix="namePrefix"),
-    check=_check_alias,
-    moves={"targetKeyId": ("targetKeyArn",)},
-    create=_create_alias,
-    read=_read_alias,
-    update=lambda s, k, p, _: s("kms").update_alias(AliasName=k["name"], TargetKeyId=p["targetKeyId"]),
-    delete=_delete_alias,
-)
-
-RESOURCES = (RESOURCE_KEY, ALIAS)
+RESOURCES = (RESOURCE_KEY,)

@@ -264,28 +264,6 @@ BUCKET_POLICY = Resource(
 )
 
 
-def _put_ownership(s: Scope, p: Props) -> None:
-    rules = [{"ObjectOwnership": p["rule"]["objectOwnership"]}]
-    s("s3").put_bucket_ownership_controls(Bucket=p["bucket"], OwnershipControls={"Rules": rules})
-
-
-def _read_ownership(s: Scope, k: Props) -> Props:
-    live = s("s3").get_bucket_ownership_controls(Bucket=k["bucket"])["OwnershipControls"]["Rules"]
-    return {"bucket": k["bucket"], "rule": {"objectOwnership": live[0]["ObjectOwnership"]} if live else None}
-
-
-BUCKET_OWNERSHIP_CONTROLS = Resource(
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    props={"bucket": Prop(replace=True), "rule": Prop()},
-    ident="bucket",
-    identity=("bucket",),
-    create=_put_ownership,
-    read=_read_ownership,
-    update=lambda s, k, p, _: _put_ownership(s, p),
-    delete=lambda s, k: s("s3").delete_bucket_ownership_controls(Bucket=k["bucket"]),
-)
-
-
 # Property -> what the service calls the list, and a target's address in it.
 _NOTIFIED = {
     "lambdaFunctions": ("LambdaFunctionConfigurations", "LambdaFunctionArn", "lambdaFunctionArn"),
@@ -366,6 +344,5 @@ RESOURCES = (
     BUCKET_ENCRYPTION,
     BUCKET_PUBLIC_ACCESS_BLOCK,
     BUCKET_POLICY,
-    BUCKET_OWNERSHIP_CONTROLS,
     BUCKET_NOTIFICATION,
 )

@@ -1,18 +1,15 @@
-"""Amazon SNS topics, their policies and subscriptions."""
+"""Amazon SNS topics and subscriptions."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
 from localcloud.awsplugin.failures import InvalidError
 from localcloud.awsplugin.services.sqs import same_count
 from localcloud.awsplugin.spec import Change, Failures, Name, Prop, Resource, TagApi
-from localcloud.awsplugin.values import canonical_json
 from localcloud.awsplugin.wire import UNKNOWN, Props
 
-_DEFAULT_POLICY = "__default_policy_ID"
 _TAGS = TagApi("list_tags_for_resource", "tag_resource", "untag_resource", "ResourceArn")
 _TOPIC = {
     "displayName": "DisplayName",
@@ -80,46 +77,6 @@ TOPIC = Resource(
     delete=lambda s, k: s("sns").delete_topic(TopicArn=k["arn"]),
 )
 
-
-def _put_policy(s: Scope, topic: str, policy: str) -> None:
-    s("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
-
-
-def _read_policy(s: Scope, k: Props) -> Props | None:
-    live = s("sns").get_topic_attributes(TopicArn=k["arn"])["Attributes"]
-    if not live.get("Policy") or json.loads(live["Policy"]).get("Id") == _DEFAULT_POLICY:
-        return None  # the policy that every topic starts with is nobody's
-    return {"arn": k["arn"], "owner": live.get("Owner"), "policy": live["Policy"]}
-
-
-def _reset_policy(s: Scope, k: Props) -> None:
-    """A topic always has a policy: back to the one it is created with, its owner's."""
-    owner = k.get("owner") or s.account
-    actions = ("GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic")
-    more = ("Subscribe", "ListSubscriptionsByTopic", "Publish")
-    statement = {
-        "Sid": "__default_statement_ID",
-        "Effect": "Allow",
-        "Principal": {"AWS": "*"},
-        "Action": [f"SNS:{action}" for action in (*actions, *more)],
-        "Resource": k["arn"],
-        "Condition": {"StringEquals": {"AWS:SourceOwner": owner}},
-    }
-    document = {"Version": "2008-10-17", "Id": _DEFAULT_POLICY, "Statement": [statement]}
-    _put_policy(s, k["arn"], canonical_json(document))
-
-
-TOPIC_POLICY = Resource(
-    "aws:sns/topicPolicy:TopicPolicy",
-    props={"arn": Prop(replace=True), "policy": Prop(json=True)},
-    ident="arn",
-    identity=("arn",),
-    outputs=("owner",),
-    create=lambda s, p: _put_policy(s, p["arn"], p["policy"]),
-    read=_read_policy,
-    update=lambda s, k, p, _: _put_policy(s, k["arn"], p["policy"]),
-    delete=_reset_policy,
-)
 
 _SUBSCRIPTION = {
     "rawMessageDelivery": "RawMessageDelivery",
@@ -206,4 +163,4 @@ TOPIC_SUBSCRIPTION = Resource(
     delete=lambda s, k: s("sns").unsubscribe(SubscriptionArn=k["arn"]),
 )
 
-RESOURCES = (TOPIC, TOPIC_POLICY, TOPIC_SUBSCRIPTION)
+RESOURCES = (TOPIC, TOPIC_SUBSCRIPTION)

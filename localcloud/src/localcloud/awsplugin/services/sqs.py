@@ -1,8 +1,7 @@
-"""Amazon SQS queues and their policies."""
+"""Amazon SQS queues."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
@@ -106,26 +105,4 @@ QUEUE = Resource(
 )
 
 
-def _put_policy(s: Scope, queue: str, policy: str) -> None:
-    s("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-
-
-def _read_policy(s: Scope, k: Props) -> Props | None:
-    live = s("sqs").get_queue_attributes(QueueUrl=k["queueUrl"], AttributeNames=["Policy"]).get("Attributes", {})
-    if not live.get("Policy") or not json.loads(live["Policy"]):
-        return None
-    return {"queueUrl": k["queueUrl"], "policy": live["Policy"]}
-
-
-QUEUE_POLICY = Resource(
-    "aws:sqs/queuePolicy:QueuePolicy",
-    props={"queueUrl": Prop(replace=True), "policy": Prop(json=True)},
-    ident="queueUrl",
-    identity=("queueUrl",),
-    create=lambda s, p: _put_policy(s, p["queueUrl"], p["policy"]),
-    read=_read_policy,
-    update=lambda s, k, p, _: _put_policy(s, k["queueUrl"], p["policy"]),
-    delete=lambda s, k: _put_policy(s, k["queueUrl"], ""),
-)
-
-RESOURCES = (QUEUE, QUEUE_POLICY)
+RESOURCES = (QUEUE,)

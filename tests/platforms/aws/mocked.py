@@ -1,0 +1,54 @@
+"""AWS as moto mocks it, and the tables of a stack, there or on a local cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from platforms.aws.clients import Clients, clients
+
+REGION = "us-east-1"
+
+
+@contextmanager
+def mocked_aws(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[Clients]:
+    """Clients of a mocked AWS, in an environment that leads there and has these variables too."""
+    lead_to_mocks(monkeypatch, **environment)
+    with mock_aws():
+        yield clients(REGION)
+
+
+def lead_to_mocks(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
+    """Set keys and a region that are nobody's, and these variables; no local cloud is asked."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+    for name, value in {**keys, **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+def journal_table(clients: Clients, name: str = "rollouts") -> None:
+    """The table of the journal, and of what lies beside it."""
+    clients("dynamodb").create_table(**_keyed(name, "endpoint"), AttributeDefinitions=_attributes(endpoint="S"))
+
+
+def labels_table(clients: Clients, name: str = "labels") -> None:
+    """The table where answers and labels wait for each other."""
+    keys = [{"AttributeName": "waiting", "KeyType": "HASH"}, {"AttributeName": "since", "KeyType": "RANGE"}]
+    clients("dynamodb").create_table(
+        **_keyed(name, "id"),
+        AttributeDefinitions=_attributes(id="S", waiting="S", since="N"),
+        GlobalSecondaryIndexes=[{"IndexName": "waiting", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}],
+    )
+
+
+def _keyed(name: str, key: str) -> dict[str, Any]:
+    schema = [{"AttributeName": key, "KeyType": "HASH"}]
+    return {"TableName": name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": schema}
+
+
+def _attributes(**kinds: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()]

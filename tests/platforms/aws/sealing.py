@@ -1,0 +1,40 @@
+"""Seals packages of a few members, and puts them into a bucket as a stack does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline import archive
+from platforms.aws.packages import MANIFEST
+from platforms.aws.registry import store
+from rollout.core.release import Release
+from tests.rollout.worlds import release as make_release
+
+
+def sealed_release(name: str, s3: Any, bucket: str, members: Mapping[str, Any]) -> Release:
+    """A release whose package holds these members: bytes, or what becomes JSON; None leaves one out."""
+    files = {
+        path: body if isinstance(body, bytes) else json.dumps(body).encode()
+        for path, body in members.items()
+        if body is not None
+    }
+    digests = {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
+    manifest = json.dumps({"files": digests}).encode()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tar.gz"
+        digest = archive.seal({**files, MANIFEST: manifest}, path)
+        uri = store(path, digest, bucket, s3)
+    proof = hashlib.sha256(manifest).hexdigest()
+    return replace(make_release(name), package_digest=digest, archive_uri=uri, manifest_sha256=proof)
+
+
+def put(s3: Any, uri: str, content: bytes) -> None:
+    """Put other bytes where an object of a package lies."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3.put_object(Bucket=bucket, Key=key, Body=content)
