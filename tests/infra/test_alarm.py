@@ -10,9 +10,6 @@ from infra.aws.alarm import RUNBOOK
 from tests.infra.recorded import OLD, ROOT, Declared, World, idle
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 PAGES = {"slo-page", "probe-silent", "rollback-failing"}
 
 

@@ -9,9 +9,6 @@ import pytest
 from tests.infra.recorded import World, statements
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:flight-delay-local-captures"
 
 

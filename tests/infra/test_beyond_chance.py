@@ -22,9 +22,6 @@ from localcloud.testing.cloudwatch import Condition, Datum, Local, running
 from tests.infra.queries import as_put
 from tests.infra.recorded import RECIPE, run_program, stack_config
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 VARIANT = f"v-{RECIPE[:12]}"
 PLACE = {"EndpointName": "flight-delay-local", "VariantName": VARIANT}
 LIMIT = 250_000.0  # microseconds

@@ -19,9 +19,6 @@ from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 NAME = f"{OLD.variant}-concept"
 HOUR = 3600.0
 USUAL = Usual.of([0.45 + day % 7 / 50 for day in range(30)], Cut(HOUR, 1), 5.0)

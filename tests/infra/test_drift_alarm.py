@@ -13,9 +13,6 @@ from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, idle
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 SWEEP = 120
 
 

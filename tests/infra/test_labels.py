@@ -11,9 +11,6 @@ from platforms.aws.table import INDEX
 from tests.infra.recorded import World
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def world() -> World:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,11 +13,21 @@ from infra.config.whole_numbers import whole
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
-from tests.infra.recorded import DIGEST, FACTS, LOCAL, OLD, World, config_of, idle, release, statements, verdict
+from tests.infra.recorded import (
+    DIGEST,
+    FACTS,
+    LOCAL,
+    OLD,
+    Answers,
+    World,
+    config_of,
+    idle,
+    release,
+    statements,
+    stopped,
+    verdict,
+)
 from tests.infra.recorded import run_program as run
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
 
@@ -176,13 +185,14 @@ def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
 
 
 def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
-    world = World(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed")
-    with pytest.raises(pulumi.RunError, match="rolled back: alarm 5xx: 52% of 40 requests failed"):
-        run(world=world, state=idle(OLD))
+    world, why = stopped(
+        answers=Answers(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed"), state=idle(OLD)
+    )
+    assert "rolled back: alarm 5xx: 52% of 40 requests failed" in why
     assert world.exported["champion"] == OLD.package_digest
     assert world.exported["challenger"]["value"] is None
     assert world.exported["package_digest"] == OLD.package_digest, "the package that serves, not the rejected one"
-    assert world.exported["metrics"] == world.registered
+    assert world.exported["metrics"] == world.answers.registered
 
 
 def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
@@ -191,9 +201,9 @@ def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
 
 
 def test_trial_that_nobody_waits_for_is_no_failure() -> None:
-    run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": False})
+    run(answers=Answers(outcome="running"), state=idle(OLD), rollout={"wait": False})
     with pytest.raises(pulumi.RunError, match="running"):
-        run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
+        run(answers=Answers(outcome="running"), state=idle(OLD), rollout={"wait": True})
 
 
 OUT_OF_TIME = "no verdict within 1800 s: too little traffic"
@@ -202,27 +212,23 @@ HELD = f"{OUT_OF_TIME}. It keeps its share of traffic: type modelstack approve"
 
 def test_trial_that_is_held_fails_an_update_that_waits_for_its_verdict_and_says_what_to_type() -> None:
     with pytest.raises(pulumi.RunError, match="the release was not promoted: held: no verdict within 1800 s") as told:
-        run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
+        run(answers=Answers(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
     assert "modelstack approve" in str(told.value)
-    run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": False})
+    run(answers=Answers(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": False})
 
 
-def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_rejected_release_is_told_and_not_tried_again() -> None:
     new = release(LOCAL)
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
-    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
+    world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
+    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in world.warned
     assert world.one(":Rollout").inputs["acts"] is False
 
 
-def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected() -> None:
     new = release(LOCAL)
     champion = replace(OLD, archive_uri="s3://bucket/packages/of-the-champion/model.tar.gz")
     state = idle(champion, rejected={new.id: verdict(new)})
-    with caplog.at_level(logging.INFO, logger="engine"):
-        world = run(state=state, serving={"instance_count": 2})
+    world = run(state=state, serving={"instance_count": 2})
     inputs = world.one(":Rollout").inputs
     target = inputs["target"]
     assert {**target, "config_name": champion.config_name} == champion.as_dict(), (
@@ -236,92 +242,76 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
     assert (variant["variantName"], variant["initialInstanceCount"]) == (champion.variant, 2)
     model = next(item for item in world.all(":Model") if item.inputs["name"] == champion.model_name)
     assert model.inputs["primaryContainer"]["modelDataUrl"] == champion.archive_uri
-    assert f"release {new.id} was rolled back and is not tried again" in caplog.text
-    assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in caplog.text
+    assert f"release {new.id} was rolled back and is not tried again" in world.told
+    assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in world.told
 
-    caplog.clear()
     moved = replace(champion, config_name=target["config_name"])
-    with caplog.at_level(logging.INFO, logger="engine"):
-        again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
+    again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
     assert again.one(":Rollout").inputs["acts"] is False
-    assert "moves to other instances" not in caplog.text
+    assert "moves to other instances" not in again.told
 
 
 def test_champion_that_does_not_come_up_on_other_instances_fails_the_update() -> None:
     new = release(LOCAL)
-    failed = World(outcome="failed", why="the champion does not come up on its other instances")
+    failed = Answers(outcome="failed", why="the champion does not come up on its other instances")
     told = "the champion did not move to other instances, and serves: failed: the champion does not come up on"
     with pytest.raises(pulumi.RunError, match=told):
-        run(world=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
+        run(answers=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
 
 
-def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it() -> None:
     rolled_back = verdict(release(LOCAL, "2" * 64))
     reason = Reason("endpoint", OLD.variant, "no capacity")
     failed = replace(verdict(OLD), outcome="failed", reason=reason, rollout_id="000003", at=1.0)
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=idle(OLD, verdict=rolled_back, moved=failed))
-    assert f"last verdict: release {rolled_back.release} rolled back: {rolled_back.reason.text}" in caplog.text
-    assert f"the champion, {OLD.id}, did not move to other instances: no capacity" in caplog.text
-    assert "skip-trial" not in caplog.text, "a move is no trial"
-
-    caplog.clear()
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=idle(OLD, verdict=replace(rolled_back, at=2.0), moved=failed))
-    assert "did not move" not in caplog.text, "a release came after it"
+    told = run(state=idle(OLD, verdict=rolled_back, moved=failed)).told
+    assert f"last verdict: release {rolled_back.release} rolled back: {rolled_back.reason.text}" in told
+    assert f"the champion, {OLD.id}, did not move to other instances: no capacity" in told
+    assert "skip-trial" not in told, "a move is no trial"
+    later = run(state=idle(OLD, verdict=replace(rolled_back, at=2.0), moved=failed)).told
+    assert "did not move" not in later, "a release came after it"
 
 
 UNEQUAL = "the trial compares unequal instances"
 
 
-def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=on_trial(Phase.BAKING))
-    assert "instances" not in caplog.text, "they are the same"
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=on_trial(Phase.BAKING), serving={"instance_count": 2})
+def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal() -> None:
+    assert "instances" not in run(state=on_trial(Phase.BAKING)).told, "they are the same"
+    warned = run(state=on_trial(Phase.BAKING), serving={"instance_count": 2}).warned
     begins = f"the trial of {release(LOCAL).id} ends, and begins again at its first step with the challenger on other"
-    assert f"{begins} instances (2 x ml.m5.large, 100% of requests captured)" in caplog.text
-    assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in caplog.text
+    assert f"{begins} instances (2 x ml.m5.large, 100% of requests captured)" in warned
+    assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in warned
 
 
-def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=idle(OLD), serving={"instance_type": "ml.m5.xlarge"})
-        assert caplog.text.count(UNEQUAL) == 1
-        run(state=idle(OLD), serving={"capture_percent": 50})
-        captured = {"instance_type": "ml.m5.large", "instance_count": 1, "capture_percent": 50}
-        run(state=idle(replace(OLD, config_name=LOCAL.config_of(OLD.model_name, OLD.variant, captured))))
-        run(state=idle(OLD))
-        run(serving={"instance_count": 2})
-    assert caplog.text.count(UNEQUAL) == 1
+def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture() -> (
+    None
+):
+    assert run(state=idle(OLD), serving={"instance_type": "ml.m5.xlarge"}).warned.count(UNEQUAL) == 1
+    captured = {"instance_type": "ml.m5.large", "instance_count": 1, "capture_percent": 50}
+    other = replace(OLD, config_name=LOCAL.config_of(OLD.model_name, OLD.variant, captured))
+    for world in (
+        run(state=idle(OLD), serving={"capture_percent": 50}),
+        run(state=idle(other)),
+        run(state=idle(OLD)),
+        run(serving={"instance_count": 2}),
+    ):
+        assert UNEQUAL not in world.warned
 
 
-def test_champion_that_moves_to_other_instances_in_mid_trial_is_told_to_end_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=on_trial(Phase.BAKING), recipe=OLD.recipe, serving={"instance_count": 2})
-    assert "moves to other instances (2 x ml.m5.large, 100% of requests captured) without a trial; the trial of " in (
-        caplog.text
+def test_champion_that_moves_to_other_instances_in_mid_trial_is_told_to_end_it() -> None:
+    told = run(state=on_trial(Phase.BAKING), recipe=OLD.recipe, serving={"instance_count": 2}).told
+    assert (
+        "moves to other instances (2 x ml.m5.large, 100% of requests captured) without a trial; the trial of " in told
     )
-    assert UNEQUAL not in caplog.text
+    assert UNEQUAL not in told
 
 
-def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+def test_trial_that_waits_for_a_person_is_told_with_what_to_type() -> None:
     new = release(LOCAL)
     pair = LOCAL.pair_of(OLD.config_name, new.config_name)
     paused = idle(OLD, challenger=new, pair_config=pair, phase=Phase.PAUSED, step=0, paused_at=1.0)
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=paused, rollout={"wait": False})
-    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in caplog.text
-    assert "modelstack approve" in caplog.text
+    told = run(state=paused, rollout={"wait": False}).told
+    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in told
+    assert "modelstack approve" in told
 
 
 def on_trial(phase: Phase, **changes: Any) -> RolloutState:
@@ -333,55 +323,45 @@ def on_trial(phase: Phase, **changes: Any) -> RolloutState:
     return idle(OLD, **{**began, **changes})
 
 
-def test_trial_that_is_held_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+def test_trial_that_is_held_is_told_with_what_to_type() -> None:
     state = on_trial(Phase.HELD).noting(1.0, "held", release(LOCAL).id, Reason("timeout", "max_seconds", OUT_OF_TIME))
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=state, rollout={"wait": False})
-    assert f"release {release(LOCAL).id} is on trial and waits: {HELD}" in caplog.text
+    assert (
+        f"release {release(LOCAL).id} is on trial and waits: {HELD}" in run(state=state, rollout={"wait": False}).told
+    )
 
 
-def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release() -> None:
     state = on_trial(Phase.BAKING)
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=state)
-    assert "keeps the plan" not in caplog.text, "it is the same"
+    assert "keeps the plan" not in run(state=state).warned, "it is the same"
     other = {"max_minutes": 40, "strategy": {"kind": "canary", "weight": 5, "bake_seconds": 60}}
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=state, rollout=other)
+    world = run(state=state, rollout=other)
     id_ = release(LOCAL).id
     assert f"the trial of {id_} keeps the plan that it began with: the change of rollout.strategy, rollout.max_min" in (
-        caplog.text
+        world.warned
     )
-    assert f"modelstack clear {id_}" in caplog.text
+    assert f"modelstack clear {id_}" in world.warned
     assert world.one(":Rollout").inputs["acts"] is True
 
 
-def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told() -> None:
     state = on_trial(Phase.BAKING)
     assert state.plan is not None
     assert state.plan.max_failed == 0.05
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=state, monitoring={"max_5xx_rate": 0.2})
+    world = run(state=state, monitoring={"max_5xx_rate": 0.2})
     assert world.one(":Rollout").inputs["plan"]["max_failed"] == 0.2
-    assert "the change of monitoring.max_5xx_rate counts from the next release" in caplog.text
+    assert "the change of monitoring.max_5xx_rate counts from the next release" in world.warned
 
 
-def test_without_captures_a_trial_without_replay_gate_is_no_other_plan(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_captures_a_trial_without_replay_gate_is_no_other_plan() -> None:
     state = on_trial(Phase.BAKING)
     assert state.plan is not None
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=replace(state, plan=replace(state.plan, replay=None)), serving={"capture_percent": 0})
-    assert "keeps the plan" not in caplog.text
+    state = replace(state, plan=replace(state.plan, replay=None))
+    assert "keeps the plan" not in run(state=state, serving={"capture_percent": 0}).warned
 
 
-def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
-    assert "keeps the plan" not in caplog.text
+def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now() -> None:
+    world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
+    assert "keeps the plan" not in world.warned
     assert world.one(":Rollout").inputs["plan"]["max_seconds"] == 2400
 
 

@@ -14,12 +14,9 @@ from infra.config.retraining_settings import RetrainingSettings
 from retraining.record import Candidate, Record
 from retraining.rules import read
 from rollout.core.release import release_id
-from tests.infra.recorded import FACTS, LOCAL, OLD, World, idle, statements, verdict
+from tests.infra.recorded import FACTS, LOCAL, OLD, Answers, World, idle, statements, verdict
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import constraints, kind_of, refusal
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 ON = "a list of drift and concept, without repetition"
 DAYS = "a whole number from 0 to 366"
@@ -190,7 +187,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
     assert place.standing(RECORD, (), OLD.id) == CANDIDATE
     source = {"region": "us-east-1", "release": OLD.as_dict()}
-    world = run("local-staging", World(source=source), state=idle(OLD), record=RECORD)
+    world = run("local-staging", answers=Answers(source=source), state=idle(OLD), record=RECORD)
     package = world.one(":Package").inputs
     assert package["parameters"] == {}
     assert package.get("candidate") is None

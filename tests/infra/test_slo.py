@@ -19,12 +19,9 @@ from infra.plan import beyond_chance
 from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from monitoring.objectives.slo import SLIS, rules
 from tests.infra.queries import as_put
-from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, World, idle, release, statements
+from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, Answers, idle, release, statements
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 VARIANTS = (OLD.variant, release(LOCAL).variant)
 PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250, "probe_minutes": 1}
@@ -90,7 +87,9 @@ def test_every_alarm_on_the_objective_has_a_severity_and_a_runbook_that_is_there
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
 def test_an_alarm_keeps_to_what_cloudwatch_takes(stack: str) -> None:
     source = {"region": "us-east-1", "release": release(LOCAL, "2" * 64).as_dict()}
-    world = run(stack, state=None, serving={"image": IMAGE}, world=World(source=source)) if stack != "local" else run()
+    world = (
+        run(stack, state=None, serving={"image": IMAGE}, answers=Answers(source=source)) if stack != "local" else run()
+    )
     for name in WINDOWS:
         inputs = world.one(":MetricAlarm", name).inputs
         read = [query["metric"] for query in inputs["metricQueries"] if "metric" in query]
