@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ CLOUD = {"boto3", "botocore"}
 PULUMI = {"pulumi", "pulumi_aws"}
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the rooms, by its dotted name."""
     return {
@@ -38,14 +40,22 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """What a file says."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
     """The dotted names that a file imports; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:  # no relative name leaves its room
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def first_names(room: str) -> set[tuple[str, str]]:
@@ -75,7 +85,7 @@ def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
 
 def test_no_files_and_no_folders_import_each_other_in_a_circle() -> None:
     known = modules()
-    files = {module: set(imports(path)) & known.keys() for module, path in known.items()}
+    files = {module: imports(path) & known.keys() for module, path in known.items()}
     assert circle(files) == []
 
     def place(module: str) -> str:
