@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -136,6 +137,40 @@ def test_the_page_on_design_names_every_folder_of_the_rooms() -> None:
     for room in ("rollout", "monitoring", "retraining", "platforms", "infra"):
         for path in (ROOT / room).glob("*/*.py"):
             assert f"`{path.parent.name}/`" in page, f"{room}/{path.parent.name}"
+
+
+NAMED = {
+    "monitoring.published": r"[A-Z][a-z]+[A-Z]\w+",
+    "platforms.aws.metrics": r"AWS/\w+|Invocation\w*|ModelLatency|ApproximateNumber\w+|\w+Name",
+    "platforms.aws.names": r"5xx|\w+-rejected",
+}
+"""The homes of names in the cloud, and which of their texts stand for nothing else."""
+ASKED_OF_AWS = {"EndpointName", "VariantName", "FunctionName"}
+"""Dimensions that are parameters of AWS's operations too, which the program never calls."""
+
+
+def strings(path: Path) -> set[str]:
+    """The texts in the code of a file, and the parts of formatted ones, without the slashes at their ends."""
+    texts = {node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)}
+    return {text.strip("/") for text in texts if isinstance(text, str)}
+
+
+def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
+    named = {
+        text
+        for home, pattern in NAMED.items()
+        for text in strings(modules()[home])
+        if re.fullmatch(pattern, text) and text != "MetricName"
+    }
+    assert {"DriftEvidence", "ProbeSuccess", "AWS/SageMaker", "VariantName", "5xx", "capture-rejected"} <= named
+    elsewhere = {
+        (module, text)
+        for module, path in modules().items()
+        if module.partition(".")[0] in {"monitoring", "platforms", "infra", "cli", "bench"} and module not in NAMED
+        for text in named & strings(path)
+        if text not in ASKED_OF_AWS or module.startswith("infra.")
+    }
+    assert elsewhere == set()
 
 
 FACE = ("localcloud.process", "localcloud.setup", "localcloud.testing")

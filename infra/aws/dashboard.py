@@ -10,15 +10,14 @@ from typing import Any
 from infra.aws.own_alarms import LATE_MINUTES
 from infra.config.settings import MonitoringSettings
 from infra.plan import beyond_chance
-from monitoring.labels.pairs import DELAY, INVALID, UNUSABLE
-from monitoring.labels.standing import EVIDENCE, SEGMENT_ERROR
+from monitoring import published
 from monitoring.objectives.slo import SLIS, Objective
-from platforms.aws.metrics import slower_than
+from platforms.aws import metrics
 from platforms.aws.names import Names
-from rollout.core.catalogue import EVENTS
+from rollout.core.catalogue import EVENTS, OWN
 
 WIDTH, HEIGHT = 12, 6
-UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
+UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 
 
 def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, scheduled: Sequence[str]) -> str:
@@ -47,25 +46,21 @@ def _service(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]
     """Who answers, how fast, and what became of releases."""
     period = _period(settings)
     return [
-        _graph("Requests", names, {"": _search(names, "AWS/SageMaker", "Invocations", "Sum", period)}),
+        _graph("Requests", names, {"": _served(names, metrics.INVOCATIONS, "Sum", period)}),
         _graph("Share of traffic, %", names, _shares(names, period)),
-        _graph(
-            "What happened to releases",
-            names,
-            {"": _search(names, "modelstack", EVENTS, "Sum", period, by="Event")},
-        ),
+        _graph("What happened to releases", names, {"": _search(names, EVENTS, "Sum", period, by=metrics.EVENT)}),
         _graph(
             "Model latency, µs",
             names,
-            {stat: _search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p90", "p99")},
+            {stat: _served(names, metrics.LATENCY, stat, period) for stat in ("p50", "p90", "p99")},
             line=settings.max_p99_ms * 1000,
         ),
         _graph(
             "Errors",
             names,
             {
-                kind: _search(names, "AWS/SageMaker", f"Invocation{kind}Errors", "Sum", period)
-                for kind in ("5XX", "4XX")
+                kind: _served(names, metric, "Sum", period)
+                for kind, metric in (("5XX", metrics.FAILED), ("4XX", metrics.REFUSED))
             },
         ),
     ]
@@ -78,18 +73,22 @@ def _input(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
         _graph(
             "Drift: evidence that requests differ from training",
             names,
-            {"": _search(names, "modelstack", "DriftEvidence", "Maximum", period)},
+            {"": _search(names, published.DRIFT_EVIDENCE, "Maximum", period)},
             line=1,
         ),
         _graph(
             "Drift: distance from training, by feature",
             names,
-            {"": _search(names, "modelstack", "DriftDistance", "Maximum", period, by="VariantName,Feature")},
+            {
+                "": _search(
+                    names, published.DRIFT_DISTANCE, "Maximum", period, by=f"{metrics.VARIANT},{metrics.FEATURE}"
+                )
+            },
         ),
         _graph(
             "Rows unlike training's, by what is unlike",
             names,
-            {metric: _search(names, "modelstack", metric, "Sum", period) for metric in (*UNUSUAL, "CaptureUnreadable")},
+            {metric: _search(names, metric, "Sum", period) for metric in (*UNUSUAL, published.CAPTURE_UNREADABLE)},
         ),
     ]
 
@@ -97,30 +96,30 @@ def _input(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
 def _labels(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
     """How right the answers were, and what was made of the labels that came."""
     period = _period(settings)
-    errors = _search(names, "modelstack", SEGMENT_ERROR, "Average", period, by="VariantName,Segment")
+    errors = _search(names, published.SEGMENT_ERROR, "Average", period, by=f"{metrics.VARIANT},{metrics.SEGMENT}")
     segments = _graph("Error by segment, by the newest labels", names, {"": errors})
 
-    def interval(title: str, *metrics: str) -> dict[str, Any]:
-        curves = {key: text for metric in metrics for key, text in _interval(names, metric, period).items()}
+    def interval(title: str, *measures: str, kind: str = published.REALISED) -> dict[str, Any]:
+        curves = {key: text for one in measures for key, text in _interval(names, f"{kind}{one}", period).items()}
         return _graph(f"{title}, with its interval", names, curves)
 
     return [
-        interval("Accuracy by the newest labels", "RealisedAccuracy"),
-        interval("Log-loss or absolute error by the newest labels", "RealisedLogLoss", "RealisedAbsoluteError"),
-        interval("AUC by the newest labels", "RealisedAUC"),
-        interval("Calibration error", "RealisedCalibrationError"),
+        interval("Accuracy by the newest labels", "Accuracy"),
+        interval("Log-loss or absolute error by the newest labels", "LogLoss", "AbsoluteError"),
+        interval("AUC by the newest labels", "AUC"),
+        interval("Calibration error", "CalibrationError"),
         *([segments] if settings.segments else []),
-        interval("Accuracy, estimated before labels come", "EstimatedAccuracy"),
+        interval("Accuracy, estimated before labels come", "Accuracy", kind=published.ESTIMATED),
         _graph(
             "Evidence that the concept has moved",
             names,
-            {"": _search(names, "modelstack", EVIDENCE, "Maximum", period)},
+            {"": _search(names, published.CONCEPT_EVIDENCE, "Maximum", period)},
             line=1,
         ),
         _graph(
             "Labels and answers that could not be used, by what is wrong",
             names,
-            {name: _search(names, "modelstack", name, "Sum", period, by="") for name in UNUSABLE},
+            {name: _search(names, name, "Sum", period, by="") for name in published.UNUSABLE},
         ),
     ]
 
@@ -131,8 +130,8 @@ def _contract(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]
             "Answers that break the contract, and values that are missing",
             names,
             {
-                INVALID: _search(names, "modelstack", INVALID, "Sum", _period(settings)),
-                "MissingValues": _search(names, "modelstack", "MissingValues", "Sum", _drift_period(settings)),
+                published.INVALID: _search(names, published.INVALID, "Sum", _period(settings)),
+                published.MISSING: _search(names, published.MISSING, "Sum", _drift_period(settings)),
             },
         ),
     ]
@@ -141,21 +140,21 @@ def _contract(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]
 def _own(names: Names, handlers: Sequence[str]) -> list[dict[str, Any]]:
     """What does not do its work: the metrics of `own_alarms`."""
     queues = (names.dead_letters, names.captures_dead_letters, names.labels_dead_letters)
-    depth, endpoint = "ApproximateNumberOfMessagesVisible", ["EndpointName", names.endpoint]
+    endpoint, failed = [metrics.ENDPOINT, names.endpoint], [metrics.LAMBDA, metrics.ERRORS, metrics.FUNCTION]
     return [
         _lines(
             "Functions that fail, and events that none could handle",
             names,
             [
-                *(["AWS/Lambda", "Errors", "FunctionName", names.function(one), {"stat": "Sum"}] for one in handlers),
-                *(["AWS/SQS", depth, "QueueName", queue, {"stat": "Maximum"}] for queue in queues),
-                ["modelstack", "DriftUnmeasured", *endpoint, {"stat": "Sum"}],
+                *([*failed, names.function(one), {"stat": "Sum"}] for one in handlers),
+                *([metrics.SQS, metrics.DEPTH, metrics.QUEUE, queue, {"stat": "Maximum"}] for queue in queues),
+                [OWN, published.DRIFT_UNMEASURED, *endpoint, {"stat": "Sum"}],
             ],
         ),
         _lines(
             "How late captures and labels are counted, seconds",
             names,
-            [["modelstack", DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
+            [[OWN, published.DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
             line=60 * LATE_MINUTES,
         ),
     ]
@@ -180,29 +179,35 @@ def _text(markdown: str) -> dict[str, Any]:
     return {"type": "text", "properties": {"markdown": markdown}}
 
 
-def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *, by: str = "VariantName") -> str:
-    schema = f"{{{','.join(filter(None, (namespace, 'EndpointName', by)))}}}"
-    return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
+def _served(names: Names, metric: str, stat: str, period: int) -> str:
+    """A search for a metric that SageMaker publishes of each variant."""
+    return _search(names, metric, stat, period, namespace=metrics.SAGEMAKER)
+
+
+def _search(
+    names: Names, metric: str, stat: str, period: int, *, by: str = metrics.VARIANT, namespace: str = OWN
+) -> str:
+    schema = f"{{{','.join(filter(None, (namespace, metrics.ENDPOINT, by)))}}}"
+    return f"SEARCH('{schema} MetricName=\"{metric}\" {metrics.ENDPOINT}=\"{names.endpoint}\"', '{stat}', {period})"
 
 
 def _interval(names: Names, metric: str, period: int) -> dict[str, str]:
     """The searches for a metric and for the ends of its interval, by their names."""
-    metrics = metric, f"{metric}Low", f"{metric}High"
-    return {name: _search(names, "modelstack", name, "Average", period) for name in metrics}
+    return {f"{metric}{end}": _search(names, f"{metric}{end}", "Average", period) for end in ("", "Low", "High")}
 
 
 def _shares(names: Names, period: int) -> dict[str, str]:
-    found = _search(names, "AWS/SageMaker", "Invocations", "Sum", period)
+    found = _served(names, metrics.INVOCATIONS, "Sum", period)
     return {"": f"100 * {found} / SUM({found})"}
 
 
 def _budget(names: Names, objective: Objective) -> dict[str, Any]:
     """What is left of the error budgets, in percent, over the objective's window."""
     window = 60 * math.ceil(objective.window_seconds / 60)
-    requests = f"SUM({_search(names, 'AWS/SageMaker', 'Invocations', 'Sum', window)})"
+    requests = f"SUM({_served(names, metrics.INVOCATIONS, 'Sum', window)})"
     counts = {
-        "availability": _search(names, "AWS/SageMaker", "Invocation5XXErrors", "Sum", window),
-        "latency": _search(names, "AWS/SageMaker", "ModelLatency", slower_than(objective.latency_ms), window),
+        "availability": _served(names, metrics.FAILED, "Sum", window),
+        "latency": _served(names, metrics.LATENCY, metrics.slower_than(objective.latency_ms), window),
     }
     left = {
         sli: f"100 * (1 - SUM({counts[sli]}) / {requests} / {beyond_chance.plain(objective.tolerated(sli))})"

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from platforms.aws.names import Names
+from platforms.aws.metrics import SAGEMAKER
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, PACKAGES, RETRAINING, Names
+from rollout.core.catalogue import OWN
 
-METRIC_NAMESPACES = ("modelstack",)
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
@@ -134,8 +135,8 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     """
     bucket = _bucket(names)
     return document(
-        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{CAPTURE}/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         *_pull(names, images),
@@ -143,7 +144,7 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
         ),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", "AWS/SageMaker")),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
         _watched_alarms(names),
     )
 
@@ -180,7 +181,7 @@ def controller(names: Names) -> list[Statement]:
 
 def replay(names: Names, key_arn: str) -> list[Statement]:
     """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
-    bucket, captures = _bucket(names), f"capture/{names.endpoint}/*"
+    bucket, captures = _bucket(names), f"{CAPTURE}/{names.endpoint}/*"
     return [
         allow(["s3:GetObject"], [f"{bucket}/{captures}"]),
         allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [captures]}}),
@@ -199,16 +200,16 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
     actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
-        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{CAPTURE_ASIDE}/*"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [f"{CAPTURE}/*", f"{PACKAGES}/*"]}}),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(actions, [table]),
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
         allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 
@@ -216,10 +217,10 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
     """The probe: find the champion, read the request in its package, ask the endpoint, and count the answer."""
     return [
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/packages/*"]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{PACKAGES}/*"]),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 
@@ -227,13 +228,13 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
     bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{LABELS_ASIDE}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
-        allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["dynamodb:Query"], [f"{ledger}/index/{INDEX}"]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
     ]
 
@@ -245,8 +246,8 @@ def training(names: Names, key_arn: str, image: str) -> list[Statement]:
     packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
     log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/packages/*", f"{bucket}/retraining/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
@@ -266,9 +267,9 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
         _watched_alarms(names),
         allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
         allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/retraining/*"]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
         # Without it, a report that is not there looks like one that may not be read.
-        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": ["retraining/*"]}}),
+        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": [f"{RETRAINING}/*"]}}),
         allow(["kms:Decrypt"], [key_arn]),
         *_tell(names),
     ]
@@ -291,7 +292,7 @@ def _tell(names: Names) -> list[Statement]:
     """Tell people what happened, and count it for the dashboard."""
     return [
         allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 

@@ -26,6 +26,7 @@ from typing import Any
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws.names import PACKAGES
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
@@ -222,7 +223,7 @@ class _Place:
 
 
 def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | None = None) -> Registered:
-    folder = f"packages/{sealed.digest.removeprefix('sha256:')}"
+    folder = f"{PACKAGES}/{sealed.digest.removeprefix('sha256:')}"
     reference, metrics = archive.read(sealed.path, "reference.json"), archive.read(sealed.path, "metrics.json")
     upload = partial(_upload, place.clients.s3, place.bucket)
     # The archive is sent last: where it is, everything beside it is too.

@@ -13,7 +13,7 @@ from infra.aws.alarm import RUNBOOK
 from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from monitoring.labels.concept import Bets, Tolerated, Usual
 from monitoring.labels.settling import Labelled
-from monitoring.labels.standing import EVIDENCE
+from monitoring.published import CONCEPT_EVIDENCE
 from monitoring.statistics.blocks import Cut
 from tests.infra.queries import as_put
 from tests.infra.recorded import LOCAL, OLD, ROOT, World, idle
@@ -64,7 +64,7 @@ class Told:
         self.hours += 1
         place = {"EndpointName": LOCAL.endpoint, "VariantName": OLD.variant}
         value = self.bets.evidence(TOLERATED)
-        self.local.service.put("modelstack", [Datum(EVIDENCE, place, value, "None", self.local.clock.now)])
+        self.local.service.put("modelstack", [Datum(CONCEPT_EVIDENCE, place, value, "None", self.local.clock.now)])
         await self.local.advance(30)
 
     async def state(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.table import INDEX
+from platforms.aws.names import INDEX
 from tests.infra.recorded import World
 from tests.infra.recorded import run_program as run
 
