@@ -31,22 +31,38 @@ def document(*statements: Statement) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
 
 
+def _by(service: str, action: str, resource: str = "", condition: dict[str, Any] | None = None) -> Statement:
+    """One statement that allows one AWS service, such as `lambda`, an action."""
+    statement: Statement = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": [action]}
+    if resource:
+        statement["Resource"] = [resource]
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _tls_only(service: str, *resources: str) -> Statement:
+    """Nobody uses a resource without TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": f"{service}:*",
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def _of_account(names: Names) -> dict[str, Any]:
+    return {"StringEquals": {"aws:SourceAccount": names.account}}
+
+
 def trust(service: str) -> str:
-    """Who may assume a role: one AWS service, such as `lambda`."""
-    principal = {"Service": f"{service}.amazonaws.com"}
-    return document({"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": principal})
+    """Who may assume a role: one AWS service."""
+    return document(_by(service, "sts:AssumeRole"))
 
 
 def schedules_trust(names: Names) -> str:
     """Who may assume the role of schedules: EventBridge Scheduler, for schedules of this account."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Action": ["sts:AssumeRole"],
-            "Principal": {"Service": "scheduler.amazonaws.com"},
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        }
-    )
+    return document(_by("scheduler", "sts:AssumeRole", condition=_of_account(names)))
 
 
 def schedules(names: Names, handlers: Iterable[str]) -> str:
@@ -58,74 +74,30 @@ def schedules(names: Names, handlers: Iterable[str]) -> str:
 
 def tls_only(names: Names) -> str:
     """The bucket's policy: nobody reads or writes without TLS."""
-    bucket = _bucket(names)
-    return document(
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket, f"{bucket}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    )
-
-
-def queue_tls_only(names: Names, queue: str) -> Statement:
-    """Nobody sends to a queue or reads it without TLS."""
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": [names.arn("sqs", queue)],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    return document(_tls_only("s3", _bucket(names), f"{_bucket(names)}/*"))
 
 
 def captures_dead_letters(names: Names) -> str:
     """The policy of the queue of captured files that could not be handled."""
-    return document(queue_tls_only(names, names.captures_dead_letters))
+    return document(_tls_only("sqs", names.arn("sqs", names.captures_dead_letters)))
 
 
 def captures(names: Names) -> str:
     """The policy of the queue of captured files: the rule may fill it."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": ["sqs:SendMessage"],
-            "Resource": [names.arn("sqs", names.captures)],
-            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("events", f"rule/{names.captures}")}},
-        },
-        queue_tls_only(names, names.captures),
-    )
+    queue, rule = names.arn("sqs", names.captures), names.arn("events", f"rule/{names.captures}")
+    fills = _by("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
+    return document(fills, _tls_only("sqs", queue))
 
 
 def dead_letters(names: Names) -> str:
     """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": ["sqs:SendMessage"],
-            "Resource": [names.arn("sqs", names.dead_letters)],
-            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}},
-        }
-    )
+    topic = {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}}
+    return document(_by("sns", "sqs:SendMessage", names.arn("sqs", names.dead_letters), topic))
 
 
 def alerts(names: Names) -> str:
     """The topic's policy: CloudWatch alarms of this account may publish."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudwatch.amazonaws.com"},
-            "Action": ["sns:Publish"],
-            "Resource": [names.arn("sns", names.alerts)],
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        }
-    )
+    return document(_by("cloudwatch", "sns:Publish", names.arn("sns", names.alerts), _of_account(names)))
 
 
 def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
