@@ -16,7 +16,6 @@ from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
 from platforms.aws.names import CAPTURE, Names, variant
 from rollout.core.release import release_id
 
-
 CAPTURED = "capture_percent"
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
 # was released with, whatever the config says by now.

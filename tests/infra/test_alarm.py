@@ -54,11 +54,6 @@ def test_what_wakes_somebody_is_little(world: World) -> None:
     assert {name for name in waking if not name.startswith("burn-")} == PAGES
 
 
-def test_every_alarm_on_a_metric_says_what_missing_data_means(world: World) -> None:
-    for item in world.all(":MetricAlarm"):
-        assert item.inputs["treatMissingData"] in {"breaching", "notBreaching", "ignore"}, item.name
-
-
 def test_every_alarm_has_its_row_in_the_runbook_with_its_severity(world: World) -> None:
     rows = re.findall(r"^\| (`.+?) \| (page|ticket|as above) \| ", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
     severities = {name: severity for names, severity in rows for name in re.findall(r"`([^`]+)`", names)[:2]}
