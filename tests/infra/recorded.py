@@ -122,6 +122,29 @@ class World:
         """The inputs of the alarm on metrics of a name."""
         return self.one(":MetricAlarm", name).inputs
 
+    def function(self, name: str) -> dict[str, Any]:
+        """The inputs of the function of a name."""
+        return self.one("lambda/function:Function", name).inputs
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        """The inputs of the rollout."""
+        return self.one(":Rollout").inputs
+
+    @property
+    def package(self) -> dict[str, Any]:
+        """The inputs of the package."""
+        return self.one(":Package").inputs
+
+    def config(self, name: str) -> dict[str, Any]:
+        """The inputs of the endpoint config of a name in the cloud."""
+        (found,) = (item.inputs for item in self.all(":EndpointConfiguration") if item.inputs["name"] == name)
+        return found
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The container of each model, by the model's name in the cloud."""
+        return {item.inputs["name"]: item.inputs["primaryContainer"] for item in self.all(":Model")}
+
     def allows(self, role: str) -> list[dict[str, Any]]:
         """The statements of a role's policy."""
         return statements(self.one(":RolePolicy", role).inputs["policy"])
@@ -233,11 +256,6 @@ def verdict(of: Release) -> Verdict:
 def statements(policy: str) -> list[dict[str, Any]]:
     """The statements of a policy."""
     return json.loads(policy)["Statement"]
-
-
-def config_of(world: World, name: str) -> Declared:
-    """The endpoint config of a name."""
-    return next(item for item in world.all(":EndpointConfiguration") if item.inputs["name"] == name)
 
 
 _RUNS: dict[str, World] = {}

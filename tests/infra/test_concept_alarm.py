@@ -37,7 +37,7 @@ def test_each_variant_has_an_alarm_that_tells_people_and_keeps_its_state_without
 
 
 def test_the_function_is_told_what_is_tolerated_and_which_segments_there_are(world: World) -> None:
-    variables = world.one("lambda/function:Function", "labels").inputs["environment"]["variables"]
+    variables = world.function("labels")["environment"]["variables"]
     assert variables["LABELS_SEGMENTS"] == '["carrier"]'
     assert (variables["LABELS_LOSS_RISE"], variables["CONCEPT_FALSE_ALARMS"]) == ("0.25", "0.1")
     assert (float(variables["LABELS_DAYS"]), variables["DRIFT_MINUTES"]) == (3, "2")

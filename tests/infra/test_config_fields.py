@@ -130,27 +130,19 @@ def _by_words(words: str) -> tuple[list[Any], list[Any]]:
     return bad, good or [0.5]
 
 
-CASES = [
-    (row, value)
-    for row in ROWS
-    for value in outside_and_within(row.allowed)[0]
-    if value is not None or row.path not in Settings.model_fields  # an empty section in the file has the defaults
-]
-
-
-@pytest.mark.parametrize(("row", "value"), CASES, ids=[f"{row.kind}{row.path}={value!r:.20}" for row, value in CASES])
-def test_what_a_row_does_not_allow_is_told_with_the_field_the_value_and_what_is_allowed(row: Row, value: Any) -> None:
-    (line,) = refusal(**row.config(value))
-    told, _, rule = line.partition(": allowed is ")
-    shown = told.removeprefix(f"modelstack:{row.path} = ")
-    assert json.dumps(value).startswith(shown.rstrip("…"))
-    assert len(shown) <= 80
-    assert rule == row.allowed
-
-
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}{row.path}" for row in ROWS])
-def test_what_a_row_allows_passes_up_to_its_ends(row: Row) -> None:
-    for value in outside_and_within(row.allowed)[1]:
+def test_a_row_says_what_is_allowed_and_what_is_not_is_told_with_field_and_value(row: Row) -> None:
+    bad, good = outside_and_within(row.allowed)
+    for value in bad:
+        if value is None and row.path in Settings.model_fields:
+            continue  # an empty section in the file has the defaults
+        (line,) = refusal(**row.config(value))
+        told, _, rule = line.partition(": allowed is ")
+        shown = told.removeprefix(f"modelstack:{row.path} = ")
+        assert json.dumps(value).startswith(shown.rstrip("…")), line
+        assert len(shown) <= 80
+        assert rule == row.allowed
+    for value in good:
         try:
             load(**row.config(value))
         except pulumi.RunError as error:  # it may not go together with other values, which is told in other words

@@ -22,7 +22,6 @@ from tests.infra.recorded import (
     RECIPE,
     Answers,
     World,
-    config_of,
     idle,
     record_run,
     release,
@@ -78,7 +77,7 @@ def test_only_local_stacks_throw_their_packages_away(stack: str, kept: bool) -> 
     world = run(stack, serving={"image": IMAGE})
     assert world.one(":Bucket").inputs["forceDestroy"] is not kept
     assert world.one(":Repository").inputs["forceDelete"] is not kept
-    assert world.one(":Package").inputs["retain"] is kept
+    assert world.package["retain"] is kept
 
 
 # --- the package
@@ -155,18 +154,23 @@ def test_what_is_live_never_changes_under_its_name() -> None:
         assert item.ignores == ["*"]
 
 
+def weights(world: World, config: str) -> dict[str, float]:
+    """The share of each variant in an endpoint config."""
+    return {item["variantName"]: item["initialVariantWeight"] for item in world.config(config)["productionVariants"]}
+
+
 def test_challenger_begins_without_traffic_beside_the_champion() -> None:
     world = run(state=idle(OLD))
-    pair = config_of(world, LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name))
-    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
-    assert weights == {OLD.variant: 1, release(LOCAL).variant: 0}
+    assert weights(world, LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name)) == {
+        OLD.variant: 1,
+        release(LOCAL).variant: 0,
+    }
 
 
 def test_champion_keeps_its_own_archive_and_image() -> None:
     world = run(state=idle(replace(OLD, archive_uri="s3://old/model.tar.gz", image_uri="old-image")))
-    model = next(item for item in world.all(":Model") if item.inputs["name"] == OLD.model_name)
-    assert model.inputs["primaryContainer"]["image"] == "old-image"
-    assert model.inputs["primaryContainer"]["modelDataUrl"] == "s3://old/model.tar.gz"
+    container = world.models()[OLD.model_name]
+    assert (container["image"], container["modelDataUrl"]) == ("old-image", "s3://old/model.tar.gz")
 
 
 # --- monitors
@@ -185,14 +189,14 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
     world = run(state=idle(OLD))
     for variant in (OLD.variant, release(LOCAL).variant):
         wanted = {"EndpointName": "flight-delay-local", "VariantName": variant}
-        assert world.one(":MetricAlarm", f"{variant}-drift").inputs["dimensions"] == wanted
+        assert world.alarm(f"{variant}-drift")["dimensions"] == wanted
         for measure in ("5xx", "p99"):
-            for query in world.one(":MetricAlarm", f"{variant}-{measure}").inputs["metricQueries"]:
+            for query in world.alarm(f"{variant}-{measure}")["metricQueries"]:
                 assert "metric" not in query or query["metric"]["dimensions"] == wanted
 
 
 def test_error_rate_is_a_share_and_not_a_count() -> None:
-    alarm = run().one(":MetricAlarm", f"v-{RECIPE[:12]}-5xx").inputs
+    alarm = run().alarm(f"v-{RECIPE[:12]}-5xx")
     queries = {query["id"]: query for query in alarm["metricQueries"]}
     assert "part / whole" in queries["rate"]["expression"]
     assert [query["id"] for query in alarm["metricQueries"] if query["returnData"]] == ["rate"]
@@ -202,7 +206,7 @@ def test_error_rate_is_a_share_and_not_a_count() -> None:
 
 
 def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundred_may_be() -> None:
-    alarm = run(monitoring={"max_p99_ms": 250}).one(":MetricAlarm", f"v-{RECIPE[:12]}-p99").inputs
+    alarm = run(monitoring={"max_p99_ms": 250}).alarm(f"v-{RECIPE[:12]}-p99")
     counted = {query["id"]: query["metric"]["stat"] for query in alarm["metricQueries"] if "metric" in query}
     assert counted == {"part": "TC(250000:)", "whole": "SampleCount"}
     assert alarm["threshold"] == 0.01
@@ -211,7 +215,7 @@ def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundr
 def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None:
     world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
     for variant in (OLD.variant, release(LOCAL).variant):
-        alarm = world.one(":MetricAlarm", f"{variant}-drift").inputs
+        alarm = world.alarm(f"{variant}-drift")
         assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == (
             "modelstack",
             "DriftEvidence",
@@ -223,7 +227,7 @@ def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None
 
 def test_drift_is_judged_as_surely_and_as_often_as_the_config_says() -> None:
     world = run(monitoring={"drift_false_alarms": 0.2, "drift_minutes": 7})
-    variables = world.one("lambda/function:Function", "drift").inputs["environment"]["variables"]
+    variables = world.function("drift")["environment"]["variables"]
     assert (variables["DRIFT_FALSE_ALARMS"], variables["DRIFT_MINUTES"]) == ("0.2", "7")
 
 
@@ -278,14 +282,14 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
     subscription = world.one(":TopicSubscription").inputs
     assert subscription["protocol"] == "lambda"
     assert "deadLetterTargetArn" in subscription["redrivePolicy"], "an alarm that SNS cannot deliver must not vanish"
-    assert world.one("lambda/function:Function", "rollback").inputs["deadLetterConfig"]["targetArn"]
+    assert world.function("rollback")["deadLetterConfig"]["targetArn"]
     permission = world.one(":Permission", "rollback-sns").inputs
     assert permission["principal"] == "sns.amazonaws.com"
     assert permission["sourceArn"], "without it any topic of any account could call the function"
 
 
 def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
-    alarm = run().one(":MetricAlarm", "rollback-failing").inputs
+    alarm = run().alarm("rollback-failing")
     read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][:2]}
     assert read == {
         "Errors": {"FunctionName": "flight-delay-local-rollback"},
@@ -303,7 +307,7 @@ def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> Non
             "arn", f"arn:aws:iam/role:us-east-1:{ACCOUNT}:schedules"
         )
         assert any("RolePolicy" in urn for urn in item.depends), "a call that comes earlier would be refused"
-    (allowed,) = statements(world.one(":RolePolicy", "schedules").inputs["policy"])
+    (allowed,) = world.allows("schedules")
     assert allowed["Action"] == ["lambda:InvokeFunction"]
     assert {arn.rpartition(":flight-delay-local-")[2] for arn in allowed["Resource"]} == scheduled
     (trust,) = statements(world.one("iam/role:Role", "schedules").inputs["assumeRolePolicy"])
@@ -316,14 +320,14 @@ def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> N
     assert world.one(":LogGroup").inputs["retentionInDays"] == 30
     for item in world.all("lambda/function:Function"):
         assert item.inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": "/aws/lambda/flight-delay-local"}
-        found = statements(world.one(":RolePolicy", item.name).inputs["policy"])
+        found = world.allows(item.name)
         (logs,) = (one for one in found if any(action.startswith("logs:") for action in one["Action"]))
         assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
         assert [arn.partition(":log-group:")[2] for arn in logs["Resource"]] == ["/aws/lambda/flight-delay-local:*"]
 
 
 def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
-    found = statements(run().one(":RolePolicy", "rollback").inputs["policy"])
+    found = run().allows("rollback")
     (may,) = (item for item in found if "cloudwatch:DescribeAlarms" in item["Action"])
     assert may["Action"] == ["cloudwatch:DescribeAlarms"]
     assert [arn.rsplit(":alarm:", 1)[1] for arn in may["Resource"]] == ["flight-delay-local-*"]
@@ -331,14 +335,14 @@ def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
 
 
 def test_the_drift_function_may_write_into_the_bucket_only_what_it_keeps_aside() -> None:
-    found = statements(run().one(":RolePolicy", "drift").inputs["policy"])
+    found = run().allows("drift")
     (may,) = (item for item in found if "s3:PutObject" in item["Action"])
     assert [arn.partition("/")[2] for arn in may["Resource"]] == ["capture-rejected/*"]
 
 
 @pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
-    for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):
+    for statement in run().allows(function):
         assert all("*" not in action for action in statement["Action"]), statement
         if "*" in statement["Resource"]:
             (action,) = statement["Action"]
@@ -347,7 +351,7 @@ def test_functions_may_do_no_more_than_they_do(function: str) -> None:
 
 
 def test_serving_role_reads_packages_and_writes_captures_only() -> None:
-    allowed = statements(run().one(":RolePolicy", "serving").inputs["policy"])
+    allowed = run().allows("serving")
     s3 = {action: item["Resource"] for item in allowed for action in item["Action"] if action.startswith("s3:")}
     assert s3["s3:GetObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/packages/*"]
     assert s3["s3:PutObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/capture/*"]
@@ -370,7 +374,7 @@ def test_every_stack_has_every_output(stack: str) -> None:
 
 
 def test_promotion_copies_the_champion_and_trains_nothing() -> None:
-    package = run("local-staging", answers=Answers(source=SOURCE)).one(":Package").inputs
+    package = run("local-staging", answers=Answers(source=SOURCE)).package
     assert package["recipe"] == SOURCE["release"]["recipe"]
     assert package["source"]["package_digest"] == DIGEST
     assert package["bucket"] == "flight-delay-local-staging-artifacts-000000000000"
@@ -383,7 +387,7 @@ def test_promotion_from_a_stack_without_a_champion_says_what_to_do() -> None:
 
 def pulled(world: World) -> list[str]:
     """The repositories that the model containers' role may pull from."""
-    allowed = statements(world.one(":RolePolicy", "serving").inputs["policy"])
+    allowed = world.allows("serving")
     return next(item["Resource"] for item in allowed if "ecr:BatchGetImage" in item["Action"])
 
 
@@ -398,13 +402,13 @@ def test_new_image_of_the_champions_model_is_put_on_trial_beside_it_and_both_ima
     champion = release(LOCAL, RECIPE, "000000000000.dkr.ecr.us-east-1.amazonaws.com/other-serving:1")
     challenger = release(LOCAL, RECIPE, IMAGE)
     world = run(state=idle(champion), serving={"image": IMAGE})
-    images = {item.inputs["name"]: item.inputs["primaryContainer"]["image"] for item in world.all(":Model")}
-    assert images == {champion.model_name: champion.image_uri, challenger.model_name: IMAGE}
-    pair = config_of(world, LOCAL.pair_of(champion.config_name, challenger.config_name))
-    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
-    assert weights == {champion.variant: 1, challenger.variant: 0}
-    rollout = world.one(":Rollout").inputs
-    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair.inputs["name"])
+    assert {name: container["image"] for name, container in world.models().items()} == {
+        champion.model_name: champion.image_uri,
+        challenger.model_name: IMAGE,
+    }
+    pair, rollout = LOCAL.pair_of(champion.config_name, challenger.config_name), world.rollout
+    assert weights(world, pair) == {champion.variant: 1, challenger.variant: 0}
+    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair)
     assert rollout["plan"]["guard"] is None, "SageMaker's guardrails are for a change of instances alone"
     assert {"flight-delay-dev-serving", "other-serving"} <= {arn.rpartition("/")[2] for arn in pulled(world)}, (
         "an instance of the champion may have to start again in mid-trial"

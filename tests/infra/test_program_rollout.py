@@ -20,10 +20,8 @@ from tests.infra.recorded import (
     OLD,
     Answers,
     World,
-    config_of,
     idle,
     release,
-    statements,
     stopped,
     verdict,
 )
@@ -35,13 +33,13 @@ SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
 def test_shadow_gets_copies_beside_one_production_variant_and_by_the_share_that_is_asked_for() -> None:
     world = run(state=idle(OLD), rollout={"strategy": SHADOW})
     own = release(LOCAL)
-    config = config_of(world, LOCAL.pair_of(OLD.config_name, own.config_name, 20)).inputs
+    config = world.config(LOCAL.pair_of(OLD.config_name, own.config_name, 20))
     (production,), (shadow,) = config["productionVariants"], config["shadowProductionVariants"]
     assert (production["variantName"], shadow["variantName"]) == (OLD.variant, own.variant)
     assert shadow["initialVariantWeight"] / production["initialVariantWeight"] == pytest.approx(0.2)
     assert (shadow["instanceType"], shadow["initialInstanceCount"]) == ("ml.m5.large", 1)
-    assert world.one(":Rollout").inputs["shadow_config"] == config["name"]
-    assert world.one(":Rollout").inputs["plan"]["steps"][0] == {
+    assert world.rollout["shadow_config"] == config["name"]
+    assert world.rollout["plan"]["steps"][0] == {
         "weight": 20,
         "bake_seconds": 30,
         "shadow": True,
@@ -62,7 +60,7 @@ def test_endpoint_goes_before_the_config_that_copies_requests() -> None:
 
 def allowed_to(world: World, function: str) -> dict[str, list[str]]:
     """Action -> resources of a function's role."""
-    found = statements(world.one(":RolePolicy", function).inputs["policy"])
+    found = world.allows(function)
     return {action: item["Resource"] for item in found for action in item["Action"]}
 
 
@@ -74,11 +72,7 @@ def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
     assert advance["sagemaker:InvokeEndpoint"] == [endpoint]
     assert advance["s3:GetObject"] == [f"{bucket}/capture/flight-delay-local/*"]
     assert advance["s3:ListBucket"] == [bucket]
-    (listing,) = (
-        item
-        for item in statements(world.one(":RolePolicy", "advance").inputs["policy"])
-        if "s3:ListBucket" in item["Action"]
-    )
+    (listing,) = (item for item in world.allows("advance") if "s3:ListBucket" in item["Action"])
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["capture/flight-delay-local/*"]}}
     assert advance["kms:Decrypt"] != ["*"]
     rollback = allowed_to(world, "rollback")
@@ -89,8 +83,8 @@ def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
 def test_replay_fits_into_the_time_of_the_function_that_runs_it() -> None:
     world = run()
     waits, retried = 20 + 60, 2 * 4 * 15  # following and replaying; the last two requests with all their attempts
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] >= waits + retried
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] <= 900, "the most that Lambda has"
+    assert world.function("advance")["timeout"] >= waits + retried
+    assert world.function("advance")["timeout"] <= 900, "the most that Lambda has"
 
 
 @pytest.mark.parametrize("role", ["advance", "rollback", "serving"])
@@ -129,7 +123,7 @@ STRATEGIES: list[tuple[dict[str, Any], list[tuple[int, float, bool, bool]]]] = [
 def test_strategy_of_the_config_is_what_the_controller_gets(
     strategy: dict[str, Any], steps: list[tuple[int, float, bool, bool]]
 ) -> None:
-    inputs = run(state=idle(OLD), rollout={"strategy": strategy}).one(":Rollout").inputs
+    inputs = run(state=idle(OLD), rollout={"strategy": strategy}).rollout
     names = ("weight", "bake_seconds", "shadow", "approve")
     assert [tuple(step[name] for name in names) for step in inputs["plan"]["steps"]] == steps
     assert Plan.from_dict(whole(inputs["plan"])).steps[0].weight == steps[0][0]
@@ -140,7 +134,7 @@ def test_strategy_of_the_config_is_what_the_controller_gets(
 
 def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion() -> None:
     champion = release(LOCAL)
-    inputs = run(state=idle(champion), serving={"instance_count": 2}).one(":Rollout").inputs
+    inputs = run(state=idle(champion), serving={"instance_count": 2}).rollout
     world = run(state=idle(champion))
     guard = inputs["plan"]["guard"]
     assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("canary", 50, 20)
@@ -151,7 +145,7 @@ def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion
 
 def test_release_of_another_model_is_moved_by_the_controller_alone() -> None:
     def guard(world: World) -> Any:
-        return world.one(":Rollout").inputs["plan"]["guard"]
+        return world.rollout["plan"]["guard"]
 
     assert guard(run(state=idle(OLD))) is None
     assert guard(run()) is None, "the first release has nothing to go back to"
@@ -172,16 +166,16 @@ def test_what_a_rollback_needs_stays_while_an_approval_may_outlast_the_update() 
 
 
 def test_new_release_acts_and_settled_one_does_not() -> None:
-    assert run(state=idle(OLD)).one(":Rollout").inputs["acts"] is True
-    assert run(state=idle(release(LOCAL))).one(":Rollout").inputs["acts"] is False
+    assert run(state=idle(OLD)).rollout["acts"] is True
+    assert run(state=idle(release(LOCAL))).rollout["acts"] is False
 
 
 def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
     new = release(LOCAL)
     pair = LOCAL.pair_of(OLD.config_name, new.config_name)
     trial = idle(OLD, challenger=new, pair_config=pair, phase=Phase.BAKING)
-    assert run(state=trial, rollout={"wait": False}).one(":Rollout").inputs["acts"] is False
-    assert run(state=trial, rollout={"wait": True}).one(":Rollout").inputs["acts"] is True
+    assert run(state=trial, rollout={"wait": False}).rollout["acts"] is False
+    assert run(state=trial, rollout={"wait": True}).rollout["acts"] is True
 
 
 def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
@@ -221,7 +215,7 @@ def test_rejected_release_is_told_and_not_tried_again() -> None:
     new = release(LOCAL)
     world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
     assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in world.warned
-    assert world.one(":Rollout").inputs["acts"] is False
+    assert world.rollout["acts"] is False
 
 
 def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected() -> None:
@@ -229,7 +223,7 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
     champion = replace(OLD, archive_uri="s3://bucket/packages/of-the-champion/model.tar.gz")
     state = idle(champion, rejected={new.id: verdict(new)})
     world = run(state=state, serving={"instance_count": 2})
-    inputs = world.one(":Rollout").inputs
+    inputs = world.rollout
     target = inputs["target"]
     assert {**target, "config_name": champion.config_name} == champion.as_dict(), (
         "the champion as it is, and not the package of now"
@@ -238,16 +232,15 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
     assert inputs["plan"]["guard"]["alarms"] == [
         f"flight-delay-local-{champion.variant}-{name}" for name in ("5xx", "p99")
     ]
-    (variant,) = config_of(world, target["config_name"]).inputs["productionVariants"]
+    (variant,) = world.config(target["config_name"])["productionVariants"]
     assert (variant["variantName"], variant["initialInstanceCount"]) == (champion.variant, 2)
-    model = next(item for item in world.all(":Model") if item.inputs["name"] == champion.model_name)
-    assert model.inputs["primaryContainer"]["modelDataUrl"] == champion.archive_uri
+    assert world.models()[champion.model_name]["modelDataUrl"] == champion.archive_uri
     assert f"release {new.id} was rolled back and is not tried again" in world.told
     assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in world.told
 
     moved = replace(champion, config_name=target["config_name"])
     again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
-    assert again.one(":Rollout").inputs["acts"] is False
+    assert again.rollout["acts"] is False
     assert "moves to other instances" not in again.told
 
 
@@ -317,7 +310,7 @@ def test_trial_that_waits_for_a_person_is_told_with_what_to_type() -> None:
 def on_trial(phase: Phase, **changes: Any) -> RolloutState:
     """The journal of a local stack with the wanted release on trial, by the plan of its committed config."""
     new = release(LOCAL)
-    trial = run(state=idle(OLD)).one(":Rollout").inputs
+    trial = run(state=idle(OLD)).rollout
     plan = Plan.from_dict(whole(trial["plan"]))
     began = {"challenger": new, "pair_config": trial["pair_config"], "plan": plan, "phase": phase, "step": 0}
     return idle(OLD, **{**began, **changes})
@@ -340,7 +333,7 @@ def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
         world.warned
     )
     assert f"modelstack clear {id_}" in world.warned
-    assert world.one(":Rollout").inputs["acts"] is True
+    assert world.rollout["acts"] is True
 
 
 def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told() -> None:
@@ -348,7 +341,7 @@ def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told(
     assert state.plan is not None
     assert state.plan.max_failed == 0.05
     world = run(state=state, monitoring={"max_5xx_rate": 0.2})
-    assert world.one(":Rollout").inputs["plan"]["max_failed"] == 0.2
+    assert world.rollout["plan"]["max_failed"] == 0.2
     assert "the change of monitoring.max_5xx_rate counts from the next release" in world.warned
 
 
@@ -362,7 +355,7 @@ def test_without_captures_a_trial_without_replay_gate_is_no_other_plan() -> None
 def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now() -> None:
     world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
     assert "keeps the plan" not in world.warned
-    assert world.one(":Rollout").inputs["plan"]["max_seconds"] == 2400
+    assert world.rollout["plan"]["max_seconds"] == 2400
 
 
 def test_every_part_of_a_plan_that_a_config_sets_is_told_by_its_field() -> None:
