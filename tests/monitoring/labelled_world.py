@@ -16,13 +16,13 @@ import pytest
 from moto import mock_aws
 
 from platforms.aws.baselines import FILE
-from platforms.aws.clients import clients
 from platforms.aws.files import FORM
 from platforms.aws.handlers import labels
 from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.mocked import clients
 
 BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}

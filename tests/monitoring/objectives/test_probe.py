@@ -17,10 +17,11 @@ from moto import mock_aws
 
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
-from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import probe as handler
 from rollout.core.release import Release
+from tests.mocked import clients
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
 BUCKET = "artifacts"

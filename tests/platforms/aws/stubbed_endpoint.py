@@ -18,11 +18,12 @@ from moto import mock_aws
 
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
-from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import advance, drift, rollback
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from tests.mocked import clients
 
 BUCKET = "artifacts"
 REFERENCE = Reference(*sealed({"x": np.random.default_rng(1).uniform(0, 4, 1000)})).as_dict()

@@ -14,9 +14,9 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 
-from platforms.aws.endpoint import clients
 from platforms.aws.files import DigestMismatch
 from platforms.aws.handlers import drift
+from tests.mocked import clients
 from tests.platforms.aws.stubbed_endpoint import BUCKET, Endpoint, an_endpoint, archive, journal, release
 
 

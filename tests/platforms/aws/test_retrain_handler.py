@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from monitoring.drift.record import Reading
-from platforms.aws.clients import clients
 from platforms.aws.drift_table import DynamoRecord
 from platforms.aws.handlers import retrain
 from platforms.aws.journal import DynamoJournal
@@ -25,6 +24,7 @@ from retraining.rules import JobSettings, Rules, written
 from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
+from tests.mocked import clients
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
