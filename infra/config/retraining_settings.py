@@ -22,7 +22,7 @@ class RetrainingSettings(Section):
     )
     on: Annotated[list[Literal["drift", "concept"]], Allowed("a list of drift and concept, without repetition")] = (
         Field(
-            default_factory=lambda: [*Rules.on],
+            default_factory=lambda: ["drift", "concept"],
             description="Which of the champion's alarms ask for it. drift: the requests have moved. concept: the loss "
             "has risen. With none, and without a schedule, only `modelstack retrain start` begins one.",
         )
