@@ -21,6 +21,7 @@ from typing import Any
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from monitoring.labels.lines import parse
+from platforms.aws.names import LABELS
 
 LINES_PER_FILE = 5000  # which the labels function takes in well within its time
 _EVERY_SECONDS = 1.0
@@ -67,7 +68,7 @@ def upload(target: Target, lines: Sequence[bytes]) -> list[str]:
     made: list[str] = []
     for start in range(0, len(lines), LINES_PER_FILE):
         content = b"\n".join(lines[start : start + LINES_PER_FILE]) + b"\n"
-        key = f"labels/{day}/{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
+        key = f"{LABELS}/{day}/{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
         with explained(f"sending labels to {bucket}"):
             target.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
         made.append(f"s3://{bucket}/{key}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ CLOUD = {"boto3", "botocore"}
 PULUMI = {"pulumi", "pulumi_aws"}
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the rooms, by its dotted name."""
     return {
@@ -38,14 +41,22 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """What a file says."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
     """The dotted names that a file imports; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:  # no relative name leaves its room
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def first_names(room: str) -> set[tuple[str, str]]:
@@ -75,7 +86,7 @@ def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
 
 def test_no_files_and_no_folders_import_each_other_in_a_circle() -> None:
     known = modules()
-    files = {module: set(imports(path)) & known.keys() for module, path in known.items()}
+    files = {module: imports(path) & known.keys() for module, path in known.items()}
     assert circle(files) == []
 
     def place(module: str) -> str:
@@ -126,6 +137,40 @@ def test_the_page_on_design_names_every_folder_of_the_rooms() -> None:
     for room in ("rollout", "monitoring", "retraining", "platforms", "infra"):
         for path in (ROOT / room).glob("*/*.py"):
             assert f"`{path.parent.name}/`" in page, f"{room}/{path.parent.name}"
+
+
+NAMED = {
+    "monitoring.published": r"[A-Z][a-z]+[A-Z]\w+",
+    "platforms.aws.metrics": r"AWS/\w+|Invocation\w*|ModelLatency|ApproximateNumber\w+|\w+Name",
+    "platforms.aws.names": r"5xx|\w+-rejected",
+}
+"""The homes of names in the cloud, and which of their texts stand for nothing else."""
+ASKED_OF_AWS = {"EndpointName", "VariantName", "FunctionName"}
+"""Dimensions that are parameters of AWS's operations too, which the program never calls."""
+
+
+def strings(path: Path) -> set[str]:
+    """The texts in the code of a file, and the parts of formatted ones, without the slashes at their ends."""
+    texts = {node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)}
+    return {text.strip("/") for text in texts if isinstance(text, str)}
+
+
+def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
+    named = {
+        text
+        for home, pattern in NAMED.items()
+        for text in strings(modules()[home])
+        if re.fullmatch(pattern, text) and text != "MetricName"
+    }
+    assert {"DriftEvidence", "ProbeSuccess", "AWS/SageMaker", "VariantName", "5xx", "capture-rejected"} <= named
+    elsewhere = {
+        (module, text)
+        for module, path in modules().items()
+        if module.partition(".")[0] in {"monitoring", "platforms", "infra", "cli", "bench"} and module not in NAMED
+        for text in named & strings(path)
+        if text not in ASKED_OF_AWS or module.startswith("infra.")
+    }
+    assert elsewhere == set()
 
 
 FACE = ("localcloud.process", "localcloud.setup", "localcloud.testing")

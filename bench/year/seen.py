@@ -17,11 +17,15 @@ from cli.errors import explained
 from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state
+from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from platforms.aws.metrics import dimensions, place
+from platforms.aws.names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase
+from rollout.core.catalogue import OWN
 from rollout.core.state import Verdict
 
-MEASURES = ("drift", "concept")
-_EVIDENCE = {"drift": "DriftEvidence", "concept": "ConceptEvidence"}
+_EVIDENCE = {DRIFT: DRIFT_EVIDENCE, CONCEPT: CONCEPT_EVIDENCE}
+MEASURES = tuple(_EVIDENCE)
 _ENDS = frozenset({"candidate", "kept", "failed", "stopped"})
 _PERIOD_S = 10
 
@@ -184,9 +188,7 @@ def joined(target: Target, variants: Iterable[str], span: Span) -> int:
 
 
 def _points(target: Target, metric: tuple[str, str], variant: str, span: Span) -> Iterator[tuple[float, float]]:
-    names = {"EndpointName": target.endpoint, "VariantName": variant}
-    dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
-    asked = {"Namespace": "modelstack", "MetricName": metric[0], "Dimensions": dimensions}
+    asked = {"Namespace": OWN, "MetricName": metric[0], "Dimensions": dimensions(place(target.endpoint, variant))}
     query = {"Id": "one", "MetricStat": {"Metric": asked, "Period": _PERIOD_S, "Stat": metric[1]}}
     for series in fetch(target, [query], span.start, span.end):
         yield from series.points

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,7 @@ from cli.target import Target
 from monitoring.alarms.alarm import Said
 from platforms.aws.alarm_events import said
 from platforms.aws.descriptions import Description
-
-# As platforms.aws.names makes them: the names of stack `local-staging` begin with those of `local`.
-_OWN = re.compile(
-    r"v-[0-9a-f]+-[\w-]+|(rollback|functions)-failing|slo-(page|ticket)|probe-silent|burn-(fast|slow|still)"
-)
+from platforms.aws.names import ALARM
 
 
 def read(target: Target) -> list[dict[str, Any]]:
@@ -36,7 +31,7 @@ def read(target: Target) -> list[dict[str, Any]]:
 
 def is_own(alarm: str, endpoint: str) -> bool:
     """Whether an alarm is this endpoint's, and not that of a stack whose name begins alike."""
-    return _OWN.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
+    return ALARM.fullmatch(alarm.removeprefix(f"{endpoint}-")) is not None
 
 
 def description_of(item: Mapping[str, Any]) -> Description:

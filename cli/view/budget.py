@@ -9,7 +9,7 @@ from typing import Any
 from cli.errors import explained
 from cli.target import Target
 from monitoring.objectives.slo import Objective, budgets
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, slower_than
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, dimensions, place, slower_than
 
 _PERIODS = 60  # that the window is read in
 
@@ -45,7 +45,7 @@ def read(target: Target) -> tuple[BudgetView, ...]:
             sli=sli,
             objective=promised[sli],
             days=objective.window_seconds / 86400,
-            requests=counts["Invocations"],
+            requests=counts[INVOCATIONS],
             bad=item.bad,
             tolerated=item.tolerated,
             left=item.left,
@@ -58,7 +58,7 @@ def _counts(target: Target, objective: Objective) -> dict[str, float]:
     """The sums of the objective's window by metric."""
     stats = {INVOCATIONS: "Sum", FAILED: "Sum", LATENCY: slower_than(objective.latency_ms)}
     client = target.client("cloudwatch")
-    mine = [{"Name": "EndpointName", "Value": target.endpoint}]
+    mine = dimensions(place(target.endpoint))
     pages = client.get_paginator("list_metrics").paginate(Namespace=SAGEMAKER, Dimensions=mine)
     found = [item for page in pages for item in page["Metrics"] if item["MetricName"] in stats]
     period = 60 * max(1, objective.window_seconds // _PERIODS // 60)

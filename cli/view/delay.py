@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from cli.errors import explained
 from cli.target import Target
-from monitoring.labels.pairs import DELAY
+from monitoring.published import DELAY
+from platforms.aws.metrics import dimensions, place
+from rollout.core.catalogue import OWN
 
 TOLD_FROM = 60.0
 """Seconds below which nothing is said: a file is counted some seconds after it was written."""
@@ -19,8 +21,7 @@ def read(target: Target) -> float:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    dimensions = [{"Name": "EndpointName", "Value": target.endpoint}]
-    metric = {"Namespace": "modelstack", "MetricName": DELAY, "Dimensions": dimensions}
+    metric = {"Namespace": OWN, "MetricName": DELAY, "Dimensions": dimensions(place(target.endpoint))}
     query = {"Id": "delay", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
     end = datetime.now(UTC)
     with explained("reading how late captures are counted"):

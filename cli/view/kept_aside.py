@@ -8,11 +8,13 @@ from typing import Any
 
 from cli.errors import explained
 from cli.target import Target
-from monitoring.labels.pairs import INVALID, UNUSABLE
+from monitoring.published import CAPTURE_UNREADABLE, INVALID, UNUSABLE
+from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
+from platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
 from rollout.core.catalogue import OWN
 
 HOURS = 24
-FOLDERS = {"labels-rejected/": (*UNUSABLE, INVALID), "capture-rejected/": ("CaptureUnreadable",)}
+FOLDERS = {f"{LABELS_ASIDE}/": (*UNUSABLE, INVALID), f"{CAPTURE_ASIDE}/": (CAPTURE_UNREADABLE,)}
 """Where the reasons lie in the bucket, and the metrics that count what lies there."""
 _METRICS = frozenset(name for names in FOLDERS.values() for name in names)
 _HOUR = 3600
@@ -24,7 +26,7 @@ def read(target: Target) -> dict[str, int]:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    client, mine = target.client("cloudwatch"), [{"Name": "EndpointName", "Value": target.endpoint}]
+    client, mine = target.client("cloudwatch"), dimensions(place(target.endpoint))
     with explained("reading what was kept aside"):
         pages = client.get_paginator("list_metrics").paginate(Namespace=OWN, Dimensions=mine)
         found = [item for page in pages for item in page["Metrics"] if _counts(item)]
@@ -57,4 +59,4 @@ def line(counts: dict[str, int]) -> str:
 def _counts(item: dict[str, Any]) -> bool:
     """Whether it counts over all of a variant or of the endpoint, and not a part of that."""
     names = {pair["Name"] for pair in item["Dimensions"]}
-    return item["MetricName"] in _METRICS and names <= {"EndpointName", "VariantName"}
+    return item["MetricName"] in _METRICS and names <= {ENDPOINT, VARIANT}

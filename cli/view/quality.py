@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.target import Target
-from monitoring.labels.standing import EVIDENCE, PAIRS, SEGMENT_ERROR
+from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from platforms.aws.batches import STANDING
 
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
@@ -38,7 +38,7 @@ class QualityView:
     @property
     def evidence(self) -> float | None:
         """That its concept has moved: 1 and more is an alarm; None when it is not judged."""
-        return self.values.get(EVIDENCE)
+        return self.values.get(CONCEPT_EVIDENCE)
 
     @property
     def worst_segments(self) -> list[str]:
@@ -48,7 +48,7 @@ class QualityView:
     @property
     def measures(self) -> list[str]:
         """What is known of it, by labels or by an estimate."""
-        return [name for name in MEASURES if {f"Realised{name}", f"Estimated{name}"} & self.values.keys()]
+        return [name for name in MEASURES if {f"{REALISED}{name}", f"{ESTIMATED}{name}"} & self.values.keys()]
 
 
 def read(target: Target, variants: Sequence[str]) -> tuple[QualityView, ...]:

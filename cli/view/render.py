@@ -16,7 +16,7 @@ from cli.view.kept_aside import line as kept_aside
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
 from cli.view.snapshot import AlarmView, PackageView, Snapshot, VariantView
-from monitoring.labels.standing import SEGMENT_ERROR
+from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
 from rollout.controller.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
@@ -151,9 +151,9 @@ def quality(row: QualityView) -> RenderableType:
     for column in ("measure", "by labels", "estimated for the same", "estimated for the newest"):
         table.add_column(column)
     for name in row.measures:
-        miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"Realised{name}")
+        miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"{REALISED}{name}")
         shown = "-" if miss is None or realised is None else f"{realised + miss:.3f}"
-        table.add_row(name, _range(row.values, f"Realised{name}"), shown, _range(row.values, f"Estimated{name}"))
+        table.add_row(name, _range(row.values, f"{REALISED}{name}"), shown, _range(row.values, f"{ESTIMATED}{name}"))
     for segment in row.worst_segments[:_SEGMENTS]:
         table.add_row(f"error of {segment}", _range(row.by_segment[segment], SEGMENT_ERROR), "", "")
     return Group(table, _concept(row))

@@ -9,9 +9,10 @@ from typing import Any
 
 from cli.errors import explained
 from cli.target import Target
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
 
 QUANTILES = ("p50", "p90", "p99")
-_COUNTS = ("Invocations", "Invocation5XXErrors", "Invocation4XXErrors")
+_COUNTS = (INVOCATIONS, FAILED, REFUSED)
 _HOUR = timedelta(hours=1)
 
 
@@ -44,7 +45,7 @@ def read(target: Target, variants: Sequence[str]) -> tuple[ServedView, ...]:
     if not variants:
         return ()
     asked = [(variant, metric, "Sum") for variant in variants for metric in _COUNTS]
-    asked += [(variant, "ModelLatency", quantile) for variant in variants for quantile in QUANTILES]
+    asked += [(variant, LATENCY, quantile) for variant in variants for quantile in QUANTILES]
     with explained("reading how the variants answered"):
         values = _values(target, asked)
     found = [_view(variant, values) for variant in variants]
@@ -56,7 +57,7 @@ _Asked = tuple[str, str, str]
 
 def _view(variant: str, values: dict[_Asked, list[float]]) -> ServedView:
     requests, failed, refused = (round(sum(values[variant, metric, "Sum"])) for metric in _COUNTS)
-    slow = {quantile: values[variant, "ModelLatency", quantile] for quantile in QUANTILES}
+    slow = {quantile: values[variant, LATENCY, quantile] for quantile in QUANTILES}
     # Should the hour fall into two periods, the slower one is told: quantiles do not add up.
     latency = {quantile: max(found) / 1000 for quantile, found in slow.items() if found}
     return ServedView(variant, requests, failed, refused, latency)
@@ -66,9 +67,7 @@ def _values(target: Target, asked: Sequence[_Asked]) -> dict[_Asked, list[float]
     """One value each, as long as periods begin where the question does, as CloudWatch says of its start times."""
     queries: list[dict[str, Any]] = []
     for number, (variant, metric, statistic) in enumerate(asked):
-        names = {"EndpointName": target.endpoint, "VariantName": variant}
-        dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
-        of = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+        of = {"Namespace": SAGEMAKER, "MetricName": metric, "Dimensions": dimensions(place(target.endpoint, variant))}
         stat = {"Metric": of, "Period": round(_HOUR.total_seconds()), "Stat": statistic}
         queries.append({"Id": f"m{number}", "MetricStat": stat})
     end = datetime.now(UTC)

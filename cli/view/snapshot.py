@@ -17,6 +17,7 @@ from cli.view.releases import journal_state
 from cli.view.served import ServedView
 from cli.view.trial import Trial, trial
 from monitoring.alarms.alarm import Said
+from platforms.aws.names import BURN
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
 from rollout.core.event import Event
@@ -276,7 +277,7 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
     return tuple(
         _alarm(item)
         for item in sorted(alarms.read(target), key=lambda item: "AlarmRule" in item)
-        if not item["AlarmName"].startswith(f"{target.endpoint}-burn-")
+        if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-")
     )
 
 

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from infra.aws import policies
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
-from platforms.aws.names import Names
+from platforms.aws.names import CAPTURE, Names
 
 WINDOW_SECONDS = 5
 """How long files gather before they call the function."""
@@ -61,7 +61,7 @@ def arrivals(names: Names, function: Function, timeout: int, opts: pulumi.Resour
                 "detail-type": ["Object Created"],
                 "detail": {
                     "bucket": {"name": [names.bucket]},
-                    "object": {"key": [{"prefix": f"capture/{names.endpoint}/"}]},
+                    "object": {"key": [{"prefix": f"{CAPTURE}/{names.endpoint}/"}]},
                 },
             }
         ),

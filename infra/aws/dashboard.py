@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from infra.aws.own_alarms import LATE_MINUTES
 from infra.config.settings import MonitoringSettings
 from infra.plan import beyond_chance
-from monitoring.labels.pairs import DELAY, INVALID, UNUSABLE
-from monitoring.labels.standing import EVIDENCE, SEGMENT_ERROR
+from monitoring import published
 from monitoring.objectives.slo import SLIS, Objective
-from platforms.aws.metrics import slower_than
+from platforms.aws import metrics
 from platforms.aws.names import Names
-from rollout.core.catalogue import EVENTS
+from rollout.core.catalogue import EVENTS, OWN
 
 WIDTH, HEIGHT = 12, 6
-UNUSUAL = ("OutOfRange", "NewCodes", "SchemaViolations")
+Widget = dict[str, Any]
+UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 
 
 def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, scheduled: Sequence[str]) -> str:
@@ -30,179 +31,166 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, 
         objective: What users are promised.
         scheduled: The handlers of the functions besides that of the rollback.
     """
+    often, drift = _Board(names, max(settings.period_seconds, 60)), _Board(names, 60 * settings.drift_minutes)
+    text = f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."
     widgets = [
-        _text(f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."),
-        *_service(names, settings),
-        *_input(names, settings),
+        {"type": "text", "properties": {"markdown": text}},
+        *_service(often, settings),
+        *_input(drift),
         _budget(names, objective),
-        *_labels(names, settings),
-        *_contract(names, settings),
-        *_own(names, ("rollback", *scheduled)),
+        *_labels(often, settings),
+        _contract(often, drift),
+        *_own(often, ("rollback", *scheduled)),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
     return json.dumps({"widgets": placed}, sort_keys=True, ensure_ascii=False)
 
 
-def _service(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Board:
+    """What the graphs of a stack have in common: its names, and the period of their metrics in seconds."""
+
+    names: Names
+    period: int
+
+    def search(self, metric: str, stat: str, *, by: str = metrics.VARIANT, namespace: str = OWN) -> str:
+        """A search for a metric of each variant, or of what else tells its curves apart."""
+        schema, endpoint = ",".join(filter(None, (namespace, metrics.ENDPOINT, by))), self.names.endpoint
+        asked = f'{{{schema}}} MetricName="{metric}" {metrics.ENDPOINT}="{endpoint}"'
+        return f"SEARCH('{asked}', '{stat}', {self.period})"
+
+    def served(self, metric: str, stat: str) -> str:
+        """A search for a metric that SageMaker publishes of each variant."""
+        return self.search(metric, stat, namespace=metrics.SAGEMAKER)
+
+    def graph(self, title: str, expressions: Mapping[str, str], *, line: float | None = None) -> Widget:
+        """Curves by label; each search adds what tells its curves apart, and an empty label leaves it at that."""
+        shown = [
+            {"expression": text, "id": f"e{index}", **({"label": label} if label else {})}
+            for index, (label, text) in enumerate(expressions.items(), start=1)
+        ]
+        return self.lines(title, [[item] for item in shown], line=line)
+
+    def lines(self, title: str, curves: list[list[Any]], *, line: float | None = None) -> Widget:
+        """Curves of metrics, each as a dashboard's body has it."""
+        properties: dict[str, Any] = {
+            "title": title,
+            "region": self.names.region,
+            "view": "timeSeries",
+            "metrics": curves,
+            "yAxis": {"left": {"min": 0}},
+        }
+        if line is not None:
+            properties["annotations"] = {"horizontal": [{"label": "alarm", "value": line}]}
+        return {"type": "metric", "properties": properties}
+
+
+def _service(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     """Who answers, how fast, and what became of releases."""
-    period = _period(settings)
+    requests = board.served(metrics.INVOCATIONS, "Sum")
     return [
-        _graph("Requests", names, {"": _search(names, "AWS/SageMaker", "Invocations", "Sum", period)}),
-        _graph("Share of traffic, %", names, _shares(names, period)),
-        _graph(
-            "What happened to releases",
-            names,
-            {"": _search(names, "modelstack", EVENTS, "Sum", period, by="Event")},
-        ),
-        _graph(
+        board.graph("Requests", {"": requests}),
+        board.graph("Share of traffic, %", {"": f"100 * {requests} / SUM({requests})"}),
+        board.graph("What happened to releases", {"": board.search(EVENTS, "Sum", by=metrics.EVENT)}),
+        board.graph(
             "Model latency, µs",
-            names,
-            {stat: _search(names, "AWS/SageMaker", "ModelLatency", stat, period) for stat in ("p50", "p90", "p99")},
+            {stat: board.served(metrics.LATENCY, stat) for stat in ("p50", "p90", "p99")},
             line=settings.max_p99_ms * 1000,
         ),
-        _graph(
-            "Errors",
-            names,
-            {
-                kind: _search(names, "AWS/SageMaker", f"Invocation{kind}Errors", "Sum", period)
-                for kind in ("5XX", "4XX")
-            },
+        board.graph(
+            "Errors", {"5XX": board.served(metrics.FAILED, "Sum"), "4XX": board.served(metrics.REFUSED, "Sum")}
         ),
     ]
 
 
-def _input(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+def _input(board: _Board) -> list[Widget]:
     """How requests differ from training's."""
-    period = _drift_period(settings)
+    feature, unusual = f"{metrics.VARIANT},{metrics.FEATURE}", (*UNUSUAL, published.CAPTURE_UNREADABLE)
     return [
-        _graph(
+        board.graph(
             "Drift: evidence that requests differ from training",
-            names,
-            {"": _search(names, "modelstack", "DriftEvidence", "Maximum", period)},
+            {"": board.search(published.DRIFT_EVIDENCE, "Maximum")},
             line=1,
         ),
-        _graph(
+        board.graph(
             "Drift: distance from training, by feature",
-            names,
-            {"": _search(names, "modelstack", "DriftDistance", "Maximum", period, by="VariantName,Feature")},
+            {"": board.search(published.DRIFT_DISTANCE, "Maximum", by=feature)},
         ),
-        _graph(
-            "Rows unlike training's, by what is unlike",
-            names,
-            {metric: _search(names, "modelstack", metric, "Sum", period) for metric in (*UNUSUAL, "CaptureUnreadable")},
+        board.graph(
+            "Rows unlike training's, by what is unlike", {metric: board.search(metric, "Sum") for metric in unusual}
         ),
     ]
 
 
-def _labels(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
+def _labels(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     """How right the answers were, and what was made of the labels that came."""
-    period = _period(settings)
-    errors = _search(names, "modelstack", SEGMENT_ERROR, "Average", period, by="VariantName,Segment")
-    segments = _graph("Error by segment, by the newest labels", names, {"": errors})
+    errors = board.search(published.SEGMENT_ERROR, "Average", by=f"{metrics.VARIANT},{metrics.SEGMENT}")
+    segments = board.graph("Error by segment, by the newest labels", {"": errors})
 
-    def interval(title: str, *metrics: str) -> dict[str, Any]:
-        curves = {key: text for metric in metrics for key, text in _interval(names, metric, period).items()}
-        return _graph(f"{title}, with its interval", names, curves)
+    def interval(title: str, *measures: str, kind: str = published.REALISED) -> Widget:
+        """A measure, or several, and the ends of its interval, by their names."""
+        found = [f"{kind}{measure}{end}" for measure in measures for end in ("", "Low", "High")]
+        return board.graph(f"{title}, with its interval", {name: board.search(name, "Average") for name in found})
 
     return [
-        interval("Accuracy by the newest labels", "RealisedAccuracy"),
-        interval("Log-loss or absolute error by the newest labels", "RealisedLogLoss", "RealisedAbsoluteError"),
-        interval("AUC by the newest labels", "RealisedAUC"),
-        interval("Calibration error", "RealisedCalibrationError"),
+        interval("Accuracy by the newest labels", "Accuracy"),
+        interval("Log-loss or absolute error by the newest labels", "LogLoss", "AbsoluteError"),
+        interval("AUC by the newest labels", "AUC"),
+        interval("Calibration error", "CalibrationError"),
         *([segments] if settings.segments else []),
-        interval("Accuracy, estimated before labels come", "EstimatedAccuracy"),
-        _graph(
+        interval("Accuracy, estimated before labels come", "Accuracy", kind=published.ESTIMATED),
+        board.graph(
             "Evidence that the concept has moved",
-            names,
-            {"": _search(names, "modelstack", EVIDENCE, "Maximum", period)},
+            {"": board.search(published.CONCEPT_EVIDENCE, "Maximum")},
             line=1,
         ),
-        _graph(
+        board.graph(
             "Labels and answers that could not be used, by what is wrong",
-            names,
-            {name: _search(names, "modelstack", name, "Sum", period, by="") for name in UNUSABLE},
+            {name: board.search(name, "Sum", by="") for name in published.UNUSABLE},
         ),
     ]
 
 
-def _contract(names: Names, settings: MonitoringSettings) -> list[dict[str, Any]]:
-    return [
-        _graph(
-            "Answers that break the contract, and values that are missing",
-            names,
-            {
-                INVALID: _search(names, "modelstack", INVALID, "Sum", _period(settings)),
-                "MissingValues": _search(names, "modelstack", "MissingValues", "Sum", _drift_period(settings)),
-            },
-        ),
-    ]
+def _contract(often: _Board, drift: _Board) -> Widget:
+    return often.graph(
+        "Answers that break the contract, and values that are missing",
+        {
+            published.INVALID: often.search(published.INVALID, "Sum"),
+            published.MISSING: drift.search(published.MISSING, "Sum"),
+        },
+    )
 
 
-def _own(names: Names, handlers: Sequence[str]) -> list[dict[str, Any]]:
+def _own(board: _Board, handlers: Sequence[str]) -> list[Widget]:
     """What does not do its work: the metrics of `own_alarms`."""
+    names = board.names
     queues = (names.dead_letters, names.captures_dead_letters, names.labels_dead_letters)
-    depth, endpoint = "ApproximateNumberOfMessagesVisible", ["EndpointName", names.endpoint]
+    endpoint, failed = [metrics.ENDPOINT, names.endpoint], [metrics.LAMBDA, metrics.ERRORS, metrics.FUNCTION]
     return [
-        _lines(
+        board.lines(
             "Functions that fail, and events that none could handle",
-            names,
             [
-                *(["AWS/Lambda", "Errors", "FunctionName", names.function(one), {"stat": "Sum"}] for one in handlers),
-                *(["AWS/SQS", depth, "QueueName", queue, {"stat": "Maximum"}] for queue in queues),
-                ["modelstack", "DriftUnmeasured", *endpoint, {"stat": "Sum"}],
+                *([*failed, names.function(one), {"stat": "Sum"}] for one in handlers),
+                *([metrics.SQS, metrics.DEPTH, metrics.QUEUE, queue, {"stat": "Maximum"}] for queue in queues),
+                [OWN, published.DRIFT_UNMEASURED, *endpoint, {"stat": "Sum"}],
             ],
         ),
-        _lines(
+        board.lines(
             "How late captures and labels are counted, seconds",
-            names,
-            [["modelstack", DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
+            [[OWN, published.DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
             line=60 * LATE_MINUTES,
         ),
     ]
 
 
-def _period(settings: MonitoringSettings) -> int:
-    return max(settings.period_seconds, 60)
-
-
-def _drift_period(settings: MonitoringSettings) -> int:
-    return 60 * settings.drift_minutes
-
-
-def _place(index: int) -> dict[str, int]:
-    if index == 0:
-        return {"x": 0, "y": 0, "width": 2 * WIDTH, "height": 2}
-    row, column = divmod(index - 1, 2)
-    return {"x": column * WIDTH, "y": 2 + row * HEIGHT, "width": WIDTH, "height": HEIGHT}
-
-
-def _text(markdown: str) -> dict[str, Any]:
-    return {"type": "text", "properties": {"markdown": markdown}}
-
-
-def _search(names: Names, namespace: str, metric: str, stat: str, period: int, *, by: str = "VariantName") -> str:
-    schema = f"{{{','.join(filter(None, (namespace, 'EndpointName', by)))}}}"
-    return f"SEARCH('{schema} MetricName=\"{metric}\" EndpointName=\"{names.endpoint}\"', '{stat}', {period})"
-
-
-def _interval(names: Names, metric: str, period: int) -> dict[str, str]:
-    """The searches for a metric and for the ends of its interval, by their names."""
-    metrics = metric, f"{metric}Low", f"{metric}High"
-    return {name: _search(names, "modelstack", name, "Average", period) for name in metrics}
-
-
-def _shares(names: Names, period: int) -> dict[str, str]:
-    found = _search(names, "AWS/SageMaker", "Invocations", "Sum", period)
-    return {"": f"100 * {found} / SUM({found})"}
-
-
-def _budget(names: Names, objective: Objective) -> dict[str, Any]:
+def _budget(names: Names, objective: Objective) -> Widget:
     """What is left of the error budgets, in percent, over the objective's window."""
     window = 60 * math.ceil(objective.window_seconds / 60)
-    requests = f"SUM({_search(names, 'AWS/SageMaker', 'Invocations', 'Sum', window)})"
+    board = _Board(names, window)
+    requests = f"SUM({board.served(metrics.INVOCATIONS, 'Sum')})"
     counts = {
-        "availability": _search(names, "AWS/SageMaker", "Invocation5XXErrors", "Sum", window),
-        "latency": _search(names, "AWS/SageMaker", "ModelLatency", slower_than(objective.latency_ms), window),
+        "availability": board.served(metrics.FAILED, "Sum"),
+        "latency": board.served(metrics.LATENCY, metrics.slower_than(objective.latency_ms)),
     }
     left = {
         sli: f"100 * (1 - SUM({counts[sli]}) / {requests} / {beyond_chance.plain(objective.tolerated(sli))})"
@@ -220,23 +208,8 @@ def _budget(names: Names, objective: Objective) -> dict[str, Any]:
     return {"type": "metric", "properties": properties}
 
 
-def _graph(title: str, names: Names, expressions: dict[str, str], *, line: float | None = None) -> dict[str, Any]:
-    """Curves by label; each search adds what tells its curves apart, and an empty label leaves it at that."""
-    shown = [
-        {"expression": text, "label": label} if label else {"expression": text} for label, text in expressions.items()
-    ]
-    return _lines(title, names, [[{**item, "id": f"e{index}"}] for index, item in enumerate(shown, start=1)], line=line)
-
-
-def _lines(title: str, names: Names, metrics: list[list[Any]], *, line: float | None = None) -> dict[str, Any]:
-    """Curves of metrics, each as a dashboard's body has it."""
-    properties: dict[str, Any] = {
-        "title": title,
-        "region": names.region,
-        "view": "timeSeries",
-        "metrics": metrics,
-        "yAxis": {"left": {"min": 0}},
-    }
-    if line is not None:
-        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": line}]}
-    return {"type": "metric", "properties": properties}
+def _place(index: int) -> dict[str, int]:
+    if index == 0:
+        return {"x": 0, "y": 0, "width": 2 * WIDTH, "height": 2}
+    row, column = divmod(index - 1, 2)
+    return {"x": column * WIDTH, "y": 2 + row * HEIGHT, "width": WIDTH, "height": HEIGHT}

@@ -8,16 +8,19 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import told
+from infra.aws.alarm import declared
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.settings import MonitoringSettings
 from infra.plan.releases import ServingPlan
-from monitoring.labels.standing import EVIDENCE
+from monitoring.published import CONCEPT_EVIDENCE
+from platforms.aws.metrics import place
+from platforms.aws.names import CAPTURE, CONCEPT, INDEX, LABELS
+from rollout.core.catalogue import OWN
 
 SWEEP_MINUTES = 5
-FOLDERS = ("capture", "labels")
+FOLDERS = (CAPTURE, LABELS)
 
 
 class Labels:
@@ -94,25 +97,22 @@ class Labels:
 
     def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:
         """Rings at an evidence of 1, and tells people: another release would meet the same world."""
-        aws.cloudwatch.MetricAlarm(
-            f"{variant}-concept",
-            name=self._names.alarm(variant, "concept"),
-            **told(
-                f"By its labels, the loss of {variant} has risen by more than {settings.max_loss_rise:.0%} above that "
-                "of its evaluation, for days.",
-                "ticket",
-                "the-concept-has-moved",
-            ),
-            namespace="modelstack",
-            metric_name=EVIDENCE,
-            dimensions={"EndpointName": self._names.endpoint, "VariantName": variant},
+        declared(
+            self._names,
+            variant,
+            CONCEPT,
+            text=f"By its labels, the loss of {variant} has risen by more than {settings.max_loss_rise:.0%} above that "
+            "of its evaluation, for days.",
+            severity="ticket",
+            section="the-concept-has-moved",
+            missing="ignore",  # no label says neither that the concept has moved nor that it is back
+            namespace=OWN,
+            metric_name=CONCEPT_EVIDENCE,
+            dimensions=place(self._names.endpoint, variant),
             statistic="Maximum",
             period=settings.period_seconds,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
             threshold=1,
             comparison_operator="GreaterThanOrEqualToThreshold",
-            treat_missing_data="ignore",  # no label says neither that the concept has moved nor that it is back
             alarm_actions=[alerts],
             opts=self._child,
         )
@@ -125,14 +125,14 @@ class Labels:
             hash_key="id",
             attributes=[
                 aws.dynamodb.TableAttributeArgs(name="id", type="S"),
-                aws.dynamodb.TableAttributeArgs(name="waiting", type="S"),
+                aws.dynamodb.TableAttributeArgs(name=INDEX, type="S"),
                 aws.dynamodb.TableAttributeArgs(name="since", type="N"),
             ],
             global_secondary_indexes=[
                 aws.dynamodb.TableGlobalSecondaryIndexArgs(
-                    name="waiting",
+                    name=INDEX,
                     key_schemas=[
-                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name="waiting", key_type="HASH"),
+                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name=INDEX, key_type="HASH"),
                         aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name="since", key_type="RANGE"),
                     ],
                     projection_type="ALL",

@@ -19,7 +19,7 @@ LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
 # What needs numpy, which no handler has; and what runs as a job, in an image of its own.
-_LEFT_OUT = ("monitoring/bulk.py", "platforms/aws/jobs/", "platforms/aws/names.py", "platforms/aws/registry.py")
+_LEFT_OUT = ("monitoring/bulk.py", "platforms/aws/jobs/", "platforms/aws/registry.py")
 
 
 @dataclass(frozen=True)

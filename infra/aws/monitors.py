@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import told
+from infra.aws.alarm import LOOKED_BACK, Query, declared, read
 from infra.aws.arrivals import arrivals
 from infra.aws.dashboard import dashboard
 from infra.aws.function import Function
@@ -22,13 +22,15 @@ from infra.config.settings import Settings
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import Objective
+from monitoring.published import DRIFT_EVIDENCE
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
+from platforms.aws.names import DRIFT, FAILS, SLOW
+from rollout.core.catalogue import OWN
 
-MICROSECONDS = 1000  # a millisecond; SageMaker's latencies are in microseconds
-SLOW = 0.01
+MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
 TIMEOUT = 300
 """The longest that the drift function may take, in seconds."""
-_LONGEST = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -110,91 +112,62 @@ class Monitoring(pulumi.ComponentResource):
         arrivals(site.names, function, TIMEOUT, child)
 
     def _alarms(self, variant: str) -> None:
-        settings = self._settings
-        dimensions = {"EndpointName": self._names.endpoint, "VariantName": variant}
-        self._alarm(
+        settings, period, of = self._settings, self._settings.period_seconds, place(self._names.endpoint, variant)
+
+        def counted(id_: str, metric: str, stat: str) -> Query:
+            return read(id_, SAGEMAKER, metric, of, stat=stat, period=period)
+
+        self._share(
             variant,
-            "5xx",
-            f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX, beyond chance.",
-            metric_queries=self._share(
-                dimensions, ("Invocation5XXErrors", "Sum"), ("Invocations", "Sum"), settings.max_5xx_rate
-            ),
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            threshold=settings.max_5xx_rate,
-            treat_missing_data="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
+            FAILS,
+            settings.max_5xx_rate,
+            [counted("part", FAILED, "Sum"), counted("whole", INVOCATIONS, "Sum")],
+            text=f"{variant} answers more than {settings.max_5xx_rate:.1%} of its requests with a 5XX, beyond chance.",
         )
-        slow = f"TC({settings.max_p99_ms * MICROSECONDS:.0f}:)"  # how many values are above it
-        self._alarm(
+        self._share(
             variant,
-            "p99",
-            f"{variant} takes longer than {settings.max_p99_ms:g} ms for more than {SLOW:.0%} of its requests, beyond "
-            "chance.",
-            metric_queries=self._share(dimensions, ("ModelLatency", slow), ("ModelLatency", "SampleCount"), SLOW),
+            SLOW,
+            MAY_BE_SLOW,
+            [
+                counted("part", LATENCY, slower_than(settings.max_p99_ms)),
+                counted("whole", LATENCY, "SampleCount"),
+            ],
+            text=f"{variant} takes longer than {settings.max_p99_ms:g} ms for more than {MAY_BE_SLOW:.0%} of its "
+            "requests, beyond chance.",
             evaluation_periods=3,
             datapoints_to_alarm=2,
-            threshold=SLOW,
-            treat_missing_data="notBreaching",  # no requests, no latency
         )
         self._alarm(
             variant,
-            "drift",
-            f"{variant} is asked about other data than it was trained on, as surely as at most "
+            DRIFT,
+            text=f"{variant} is asked about other data than it was trained on, as surely as at most "
             f"{settings.drift_false_alarms:g} false alarms a year allow.",
-            **self._once_in_two_sweeps("DriftEvidence", dimensions),
+            # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
+            # that serves no more. That it cannot be measured is a matter of `own_alarms`.
+            missing="notBreaching",
+            namespace=OWN,
+            metric_name=DRIFT_EVIDENCE,
+            dimensions=of,
+            period=period,
+            evaluation_periods=max(1, min(math.ceil(2 * 60 * settings.drift_minutes / period), LOOKED_BACK // period)),
             comparison_operator="GreaterThanOrEqualToThreshold",
             statistic="Maximum",
             threshold=1,
-            # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
-            # that serves no more. That it cannot be measured is a matter of `own_alarms`.
-            treat_missing_data="notBreaching",
         )
 
-    def _once_in_two_sweeps(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:
-        """An alarm on what the drift function has said in any period since its sweep before the last."""
-        period = self._settings.period_seconds
-        periods = min(math.ceil(2 * 60 * self._settings.drift_minutes / period), _LONGEST // period)
-        return {
-            "namespace": "modelstack",
-            "metric_name": metric,
-            "dimensions": dimensions,
-            "period": period,
-            "evaluation_periods": max(1, periods),
-            "datapoints_to_alarm": 1,
-        }
+    def _alarm(self, variant: str, measure: str, **rule: Any) -> None:
+        opts = pulumi.ResourceOptions(parent=self)
+        declared(self._names, variant, measure, severity="ticket", alarm_actions=[self._alerts], opts=opts, **rule)
 
-    def _alarm(self, variant: str, measure: str, description: str, **rule: Any) -> None:
-        aws.cloudwatch.MetricAlarm(
-            f"{variant}-{measure}",
-            name=self._names.alarm(variant, measure),
-            **told(description, "ticket"),
-            alarm_actions=[self._alerts],
-            opts=pulumi.ResourceOptions(parent=self),
-            **{"comparison_operator": "GreaterThanThreshold", **rule},
+    def _share(self, variant: str, measure: str, tolerated: float, counts: list[Query], **rule: Any) -> None:
+        """An alarm on the share of one count, `part`, in another, `whole`, where it is beyond chance."""
+        share = beyond_chance.ratio(tolerated, self._nats)
+        rate = Query(id="rate", expression=share, label="share beyond chance", return_data=True)
+        self._alarm(
+            variant,
+            measure,
+            missing="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
+            metric_queries=[*counts, rate],
+            threshold=tolerated,
+            **rule,
         )
-
-    def _share(
-        self, dimensions: dict[str, str], part: tuple[str, str], whole: tuple[str, str], tolerated: float
-    ) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
-        """The share of one count in another, each a metric and its statistic, where it is beyond chance; else 0."""
-
-        def count(id_: str, metric: str, stat: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
-            return aws.cloudwatch.MetricAlarmMetricQueryArgs(
-                id=id_,
-                return_data=False,
-                metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                    namespace="AWS/SageMaker",
-                    metric_name=metric,
-                    dimensions=dimensions,
-                    stat=stat,
-                    period=self._settings.period_seconds,
-                ),
-            )
-
-        rate = aws.cloudwatch.MetricAlarmMetricQueryArgs(
-            id="rate",
-            expression=beyond_chance.ratio(tolerated, self._nats),
-            label="share beyond chance",
-            return_data=True,
-        )
-        return [count("part", *part), count("whole", *whole), rate]

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
-from infra.aws.alarm import told
+from infra.aws.alarm import LOOKED_BACK, Query, declared, read
 from infra.aws.site import Site
 from infra.config.settings import MonitoringSettings
-from monitoring.labels.pairs import DELAY
-from monitoring.objectives.slo import Severity
-from platforms.aws.names import Names
+from monitoring.published import DELAY, DRIFT_UNMEASURED
+from platforms.aws.metrics import DEPTH, ERRORS, FUNCTION, LAMBDA, QUEUE, SQS, place
+from platforms.aws.names import FAILING, Names
+from rollout.core.catalogue import OWN
 
 LATE_MINUTES = 15
 _LATE_FILES = 3
 """So many in one period must all be late: one or two that a person sends again are no backlog."""
 _MINUTE, _PERIOD = 60, 180
-_LONGEST = 86_400  # seconds that CloudWatch looks back in periods of less than an hour
-
-Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
 
 
 def rollback_fails(site: Site, opts: pulumi.ResourceOptions) -> None:
@@ -31,12 +29,11 @@ def rollback_fails(site: Site, opts: pulumi.ResourceOptions) -> None:
     _alarm(
         site,
         "rollback",
-        f"An alarm may not have been acted upon: {names.function('rollback')} failed, or the alarm lies in "
+        text=f"An alarm may not have been acted upon: {names.function('rollback')} failed, or the alarm lies in "
         f"{names.dead_letters}. Look whether the champion has all traffic, then read the queue.",
         severity="page",
         section="read-a-dead-letter-queue",
-        queries=[*counts, _most([str(query.id) for query in counts])],
-        periods=1,
+        metric_queries=[*counts, _most([str(query.id) for query in counts])],
         opts=opts,
     )
 
@@ -51,83 +48,58 @@ def functions_fail(site: Site, settings: MonitoringSettings, opts: pulumi.Resour
         settings: How often drift is measured.
         opts: Options of the alarm.
     """
-    names, endpoint = site.names, {"EndpointName": site.names.endpoint}
+    names, endpoint = site.names, place(site.names.endpoint)
     counts = [
         *(_failed(names, handler) for handler in site.scheduled),
         _waiting("captured_files", names.captures_dead_letters),
         _waiting("labelled_files", names.labels_dead_letters),
-        _query("unmeasured", "modelstack", "DriftUnmeasured", endpoint, "Sum"),
+        read("unmeasured", OWN, DRIFT_UNMEASURED, endpoint, stat="Sum", period=_PERIOD),
     ]
     late = f"IF(delay > {60 * LATE_MINUTES} AND files >= {_LATE_FILES}, 1, 0)"
     _alarm(
         site,
         "functions",
-        "A function, not that of the rollback, does not do its work. It failed; or an event that it could not handle "
-        f"lies in {names.captures_dead_letters} or {names.labels_dead_letters}; or drift cannot be measured; or "
+        text="A function, not that of the rollback, does not do its work. It failed; or an event that it could not "
+        f"handle lies in {names.captures_dead_letters} or {names.labels_dead_letters}; or drift cannot be measured; or "
         f"captures and labels are counted more than {LATE_MINUTES} minutes after they came. The dashboard "
         f"{names.dashboard} shows which, the log {names.log} why.",
         severity="ticket",
         section="a-function-fails",
-        queries=[
+        metric_queries=[
             *counts,
-            _query("delay", "modelstack", DELAY, endpoint, "Minimum"),
-            _query("files", "modelstack", DELAY, endpoint, "SampleCount"),
+            read("delay", OWN, DELAY, endpoint, stat="Minimum", period=_PERIOD),
+            read("files", OWN, DELAY, endpoint, stat="SampleCount", period=_PERIOD),
             Query(id="late", expression=late, label="late", return_data=False),
             _most([*(str(query.id) for query in counts), "late"]),
         ],
-        periods=max(1, min(math.ceil(2 * 60 * settings.drift_minutes / _PERIOD), _LONGEST // _PERIOD)),
+        periods=max(1, min(math.ceil(2 * 60 * settings.drift_minutes / _PERIOD), LOOKED_BACK // _PERIOD)),
         opts=opts,
     )
 
 
-def _alarm(
-    site: Site,
-    subject: str,
-    description: str,
-    *,
-    severity: Severity,
-    section: str,
-    queries: list[Query],
-    periods: int,
-    opts: pulumi.ResourceOptions,
-) -> None:
-    aws.cloudwatch.MetricAlarm(
-        f"{subject}-failing",
-        name=site.names.alarm(subject, "failing"),
-        **told(description, severity, section),
-        metric_queries=queries,
-        comparison_operator="GreaterThanThreshold",
+def _alarm(site: Site, subject: str, *, periods: int = 1, **rule: Any) -> None:
+    declared(
+        site.names,
+        subject,
+        FAILING,
+        missing="notBreaching",  # counts of failures: nothing ran, nothing failed
         threshold=0,
         evaluation_periods=periods,
-        datapoints_to_alarm=1,
-        treat_missing_data="notBreaching",  # counts of failures: nothing ran, nothing failed
         alarm_actions=[site.alerts],
-        opts=opts,
+        **rule,
     )
 
 
 def _failed(names: Names, handler: str, period: int = _PERIOD) -> Query:
     """How often a function failed."""
-    return _query(handler, "AWS/Lambda", "Errors", {"FunctionName": names.function(handler)}, "Sum", period=period)
+    return read(handler, LAMBDA, ERRORS, {FUNCTION: names.function(handler)}, stat="Sum", period=period)
 
 
 def _waiting(id_: str, queue: str, period: int = _PERIOD) -> Query:
     """How many events lie in a dead-letter queue."""
-    return _query(id_, "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum", period=period)
+    return read(id_, SQS, DEPTH, {QUEUE: queue}, stat="Maximum", period=period)
 
 
 def _most(counts: list[str]) -> Query:
     """What the alarm rings on: the largest count. One that has no data, such as an idle queue's, counts as none."""
     return Query(id="most", expression=f"MAX([{', '.join(counts)}])", label="failures", return_data=True)
-
-
-def _query(
-    id_: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str, *, period: int = _PERIOD
-) -> Query:
-    return Query(
-        id=id_,
-        return_data=False,
-        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-            namespace=namespace, metric_name=metric, dimensions=dimensions, stat=stat, period=period
-        ),
-    )

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from monitoring.objectives.probe import SAMPLE
-from platforms.aws.names import Names
+from platforms.aws.metrics import SAGEMAKER
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, PACKAGES, RETRAINING, Names
 from platforms.aws.packages import BASELINE, FORM, MANIFEST, REFERENCE
+from rollout.core.catalogue import OWN
 
-METRIC_NAMESPACES = ("modelstack",)
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
@@ -32,22 +33,38 @@ def document(*statements: Statement) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
 
 
+def _by(service: str, action: str, resource: str = "", condition: dict[str, Any] | None = None) -> Statement:
+    """One statement that allows one AWS service, such as `lambda`, an action."""
+    statement: Statement = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": [action]}
+    if resource:
+        statement["Resource"] = [resource]
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _tls_only(service: str, *resources: str) -> Statement:
+    """Nobody uses a resource without TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": f"{service}:*",
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def _of_account(names: Names) -> dict[str, Any]:
+    return {"StringEquals": {"aws:SourceAccount": names.account}}
+
+
 def trust(service: str) -> str:
-    """Who may assume a role: one AWS service, such as `lambda`."""
-    principal = {"Service": f"{service}.amazonaws.com"}
-    return document({"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": principal})
+    """Who may assume a role: one AWS service."""
+    return document(_by(service, "sts:AssumeRole"))
 
 
 def schedules_trust(names: Names) -> str:
     """Who may assume the role of schedules: EventBridge Scheduler, for schedules of this account."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Action": ["sts:AssumeRole"],
-            "Principal": {"Service": "scheduler.amazonaws.com"},
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        }
-    )
+    return document(_by("scheduler", "sts:AssumeRole", condition=_of_account(names)))
 
 
 def schedules(names: Names, handlers: Iterable[str]) -> str:
@@ -59,74 +76,30 @@ def schedules(names: Names, handlers: Iterable[str]) -> str:
 
 def tls_only(names: Names) -> str:
     """The bucket's policy: nobody reads or writes without TLS."""
-    bucket = _bucket(names)
-    return document(
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket, f"{bucket}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    )
-
-
-def queue_tls_only(names: Names, queue: str) -> Statement:
-    """Nobody sends to a queue or reads it without TLS."""
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": [names.arn("sqs", queue)],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    return document(_tls_only("s3", _bucket(names), f"{_bucket(names)}/*"))
 
 
 def captures_dead_letters(names: Names) -> str:
     """The policy of the queue of captured files that could not be handled."""
-    return document(queue_tls_only(names, names.captures_dead_letters))
+    return document(_tls_only("sqs", names.arn("sqs", names.captures_dead_letters)))
 
 
 def captures(names: Names) -> str:
     """The policy of the queue of captured files: the rule may fill it."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": ["sqs:SendMessage"],
-            "Resource": [names.arn("sqs", names.captures)],
-            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("events", f"rule/{names.captures}")}},
-        },
-        queue_tls_only(names, names.captures),
-    )
+    queue, rule = names.arn("sqs", names.captures), names.arn("events", f"rule/{names.captures}")
+    fills = _by("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
+    return document(fills, _tls_only("sqs", queue))
 
 
 def dead_letters(names: Names) -> str:
     """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": ["sqs:SendMessage"],
-            "Resource": [names.arn("sqs", names.dead_letters)],
-            "Condition": {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}},
-        }
-    )
+    topic = {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}}
+    return document(_by("sns", "sqs:SendMessage", names.arn("sqs", names.dead_letters), topic))
 
 
 def alerts(names: Names) -> str:
     """The topic's policy: CloudWatch alarms of this account may publish."""
-    return document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudwatch.amazonaws.com"},
-            "Action": ["sns:Publish"],
-            "Resource": [names.arn("sns", names.alerts)],
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        }
-    )
+    return document(_by("cloudwatch", "sns:Publish", names.arn("sns", names.alerts), _of_account(names)))
 
 
 def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
@@ -136,8 +109,8 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     """
     bucket = _bucket(names)
     return document(
-        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/capture/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{CAPTURE}/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         *_pull(names, images),
@@ -145,7 +118,7 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
         ),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", "AWS/SageMaker")),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
         _watched_alarms(names),
     )
 
@@ -182,7 +155,7 @@ def controller(names: Names) -> list[Statement]:
 
 def replay(names: Names, key_arn: str) -> list[Statement]:
     """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
-    bucket, captures = _bucket(names), f"capture/{names.endpoint}/*"
+    bucket, captures = _bucket(names), f"{CAPTURE}/{names.endpoint}/*"
     return [
         allow(["s3:GetObject"], [f"{bucket}/{captures}"]),
         allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [captures]}}),
@@ -201,16 +174,16 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     bucket, table = _bucket(names), names.arn("dynamodb", f"table/{names.journal}")
     actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", *_members(names, REFERENCE)]),
-        allow(["s3:PutObject"], [f"{bucket}/capture-rejected/*"]),
-        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": ["capture/*", "packages/*"]}}),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *_members(names, REFERENCE)]),
+        allow(["s3:PutObject"], [f"{bucket}/{CAPTURE_ASIDE}/*"]),
+        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [f"{CAPTURE}/*", f"{PACKAGES}/*"]}}),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(actions, [table]),
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
         allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 
@@ -221,7 +194,7 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
         allow(["s3:GetObject"], _members(names, SAMPLE)),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 
@@ -229,13 +202,13 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
     """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
     bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/capture/*", f"{bucket}/labels/*", *_members(names, FORM, BASELINE)]),
-        allow(["s3:PutObject"], [f"{bucket}/labels-rejected/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *_members(names, FORM, BASELINE)]),
+        allow(["s3:PutObject"], [f"{bucket}/{LABELS_ASIDE}/*"]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
-        allow(["dynamodb:Query"], [f"{ledger}/index/waiting"]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["dynamodb:Query"], [f"{ledger}/index/{INDEX}"]),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
     ]
 
@@ -247,8 +220,8 @@ def training(names: Names, key_arn: str, image: str) -> list[Statement]:
     packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
     log = names.arn("logs", "log-group:/aws/sagemaker/TrainingJobs*")
     return [
-        allow(["s3:GetObject"], [f"{bucket}/packages/*"]),
-        allow(["s3:PutObject"], [f"{bucket}/packages/*", f"{bucket}/retraining/*"]),
+        allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
+        allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
         allow(["s3:ListBucket"], [bucket]),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
@@ -268,9 +241,9 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
         _watched_alarms(names),
         allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
         allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
-        allow(["s3:GetObject"], [f"{_bucket(names)}/retraining/*"]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
         # Without it, a report that is not there looks like one that may not be read.
-        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": ["retraining/*"]}}),
+        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": [f"{RETRAINING}/*"]}}),
         allow(["kms:Decrypt"], [key_arn]),
         *_tell(names),
     ]
@@ -278,7 +251,7 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
 
 def _members(names: Names, *members: str) -> list[str]:
     """The named members of packages, and the manifest that proves them; no archive."""
-    return [f"{_bucket(names)}/packages/*/{name}" for name in (MANIFEST, *members)]
+    return [f"{_bucket(names)}/{PACKAGES}/*/{name}" for name in (MANIFEST, *members)]
 
 
 def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
@@ -298,7 +271,7 @@ def _tell(names: Names) -> list[Statement]:
     """Tell people what happened, and count it for the dashboard."""
     return [
         allow(["sns:Publish"], [names.arn("sns", names.alerts)]),
-        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(*METRIC_NAMESPACES)),
+        allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
 

@@ -6,10 +6,14 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import told
+from infra.aws.alarm import declared
 from infra.aws.function import Function
 from infra.aws.site import Site
 from monitoring.objectives.slo import OBJECTIVE
+from monitoring.published import PROBE_SUCCESS
+from platforms.aws.metrics import place
+from platforms.aws.names import PROBE, SILENT
+from rollout.core.catalogue import OWN
 
 _PROBES = 3
 """So many in a row must fail, or not have run."""
@@ -41,25 +45,24 @@ def probe(site: Site, minutes: int, opts: pulumi.ResourceOptions) -> aws.cloudwa
         opts=opts,
     )
     function.runs_every(minutes)
-    return aws.cloudwatch.MetricAlarm(
-        "probe-silent",
-        name=names.alarm("probe", "silent"),
-        **told(
-            f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: nobody can say "
-            f"that it is well. It tells nobody by itself: {names.alarm(OBJECTIVE, 'page')} does.",
-            "page",
-            "the-endpoint-is-silent",
-        ),
-        namespace="modelstack",
-        metric_name="ProbeSuccess",
-        dimensions={"EndpointName": names.endpoint},
+    return declared(
+        names,
+        PROBE,
+        SILENT,
+        text=f"The last {_PROBES} probes of {names.endpoint} had no sound answer, or no probe ran: nobody can say that "
+        f"it is well. It tells nobody by itself: {names.alarm(OBJECTIVE, 'page')} does.",
+        severity="page",
+        section="the-endpoint-is-silent",
+        missing="breaching",  # a probe that does not run says as little as one that fails
+        namespace=OWN,
+        metric_name=PROBE_SUCCESS,
+        dimensions=place(names.endpoint),
         statistic="Maximum",
         period=60 * minutes,
         evaluation_periods=_PROBES,
         datapoints_to_alarm=_PROBES,
         threshold=1,
         comparison_operator="LessThanThreshold",
-        treat_missing_data="breaching",  # a probe that does not run says as little as one that fails
         warm_up_configuration=aws.cloudwatch.MetricAlarmWarmUpConfigurationArgs(
             warm_up_period_duration_in_minutes=max(_WARM_UP, (_PROBES + 1) * minutes)
         ),

@@ -9,11 +9,11 @@ from infra.aws import policies
 from infra.aws.function import Function
 from infra.aws.site import Site
 from infra.config.settings import Settings
-from platforms.aws.names import Names
+from platforms.aws.names import CONCEPT, DRIFT, Names
 from retraining.rules import JobSettings, written
 
 SECONDS = 60
-WATCHED = ("drift", "concept")
+WATCHED = (DRIFT, CONCEPT)
 
 
 class Retraining(pulumi.ComponentResource):

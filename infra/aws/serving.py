@@ -13,10 +13,9 @@ from infra.aws.package import Package
 from infra.aws.registry import Registry
 from infra.config.settings import ServingSettings
 from infra.plan.releases import Declared, Pair, ServingPlan, Wanted
-from platforms.aws.names import Names, variant
+from platforms.aws.names import CAPTURE, Names, variant
 from rollout.core.release import release_id
 
-CAPTURE = "capture"
 # A name here is a digest of the content, so content never changes under a name. What is live keeps the shape that it
 # was released with, whatever the config says by now.
 UNCHANGING = ["*"]

@@ -8,22 +8,20 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.alarm import told
+from infra.aws.alarm import Query, declared, read, told
 from infra.plan import beyond_chance
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, rules, still
-from platforms.aws.metrics import slower_than
-from platforms.aws.names import Names
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, SAGEMAKER, place, slower_than
+from platforms.aws.names import BURN, Names
 
 SECTION = "the-error-budget-burns"
 ALPHA = 0.05
 """How likely a service that keeps to its objective rings one of the alarms by chance in the whole of its window."""
 _MOST = 3
 """Versions that are counted: an alarm reads ten metrics at most, and three of each version."""
-_COUNTS = (("requests", "Invocations", "Sum"), ("failed", "Invocation5XXErrors", "Sum"), ("slow", "ModelLatency", ""))
+_COUNTS = (("requests", INVOCATIONS, "Sum"), ("failed", FAILED, "Sum"), ("slow", LATENCY, ""))
 _BAD = {"availability": "failed", "latency": "slow"}
-
-Query = aws.cloudwatch.MetricAlarmMetricQueryArgs
 
 
 class Slo:
@@ -70,7 +68,8 @@ class Slo:
     def _window(self, rule: BurnRule, *, guarded: bool) -> aws.cloudwatch.MetricAlarm:
         """An alarm on one window, which tells nobody by itself."""
         return self._alarm(
-            f"burn-{rule.name}",
+            BURN,
+            rule.name,
             rule,
             f"{self._burns(rule)} It tells nobody by itself: {self._names.alarm(OBJECTIVE, rule.severity)} does, when "
             "a long window and the short one ring.",
@@ -79,7 +78,8 @@ class Slo:
 
     def _ticket(self, rule: BurnRule, alerts: pulumi.Input[str]) -> None:
         self._alarm(
-            f"{OBJECTIVE}-ticket",
+            OBJECTIVE,
+            rule.severity,
             rule,
             f"What users were promised of {self._names.endpoint} is used up steadily: it waits for the day. "
             f"{self._burns(rule)}",
@@ -94,19 +94,18 @@ class Slo:
         )
 
     def _alarm(
-        self, logical: str, rule: BurnRule, description: str, *, guarded: bool, **actions: Any
+        self, subject: str, measure: str, rule: BurnRule, text: str, *, guarded: bool, **actions: Any
     ) -> aws.cloudwatch.MetricAlarm:
-        subject, _, measure = logical.partition("-")
-        return aws.cloudwatch.MetricAlarm(
-            logical,
-            name=self._names.alarm(subject, measure),
-            **told(description, rule.severity, SECTION),
+        return declared(
+            self._names,
+            subject,
+            measure,
+            text=text,
+            severity=rule.severity,
+            section=SECTION,
+            missing="notBreaching",  # no request, nothing burns
             metric_queries=list(self._queries(rule.seconds, guarded=guarded)),
-            comparison_operator="GreaterThanThreshold",
             threshold=rule.factor,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            treat_missing_data="notBreaching",  # no request, nothing burns
             opts=self._opts,
             **actions,
         )
@@ -144,17 +143,8 @@ class Slo:
         for kind, metric, stat in _COUNTS:
             ids = [f"{kind}{number}" for number, _ in enumerate(self._variants, start=1)]
             for id_, variant in zip(ids, self._variants, strict=True):
-                yield Query(
-                    id=id_,
-                    return_data=False,
-                    metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                        namespace="AWS/SageMaker",
-                        metric_name=metric,
-                        dimensions={"EndpointName": self._names.endpoint, "VariantName": variant},
-                        stat=stat or slower_than(self._objective.latency_ms),
-                        period=seconds,
-                    ),
-                )
+                of, counts = place(self._names.endpoint, variant), stat or slower_than(self._objective.latency_ms)
+                yield read(id_, SAGEMAKER, metric, of, stat=counts, period=seconds)
             yield Query(id=kind, expression=" + ".join(ids), label=kind, return_data=False)
         for sli in SLIS:
             tolerated = self._objective.tolerated(sli)

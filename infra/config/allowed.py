@@ -71,6 +71,10 @@ class Wrong(ValueError):
         self.problems = problems
 
 
+class NotAllowed(ValueError):
+    """A value that its field's type lets pass is not what the field allows; the field's own words say what is."""
+
+
 def problems(error: ValidationError, namespace: str, root: type[BaseModel]) -> list[Problem]:
     """Each wrong value.
 
@@ -123,15 +127,12 @@ def _problems(item: Any, namespace: str, root: type[BaseModel]) -> list[Problem]
         return [Problem(where, f"allowed is {_words(kind, rules)}", missing=True)]
     if item["type"].startswith("union_tag_"):
         return [_tag(where, value, list(_members(_core(kind, rules)[0])))]
-    if item["type"] == "value_error":
-        return _raised(item["ctx"]["error"], where, NOTHING if KEY in item["loc"] else value)
+    raised = item["ctx"]["error"] if item["type"] == "value_error" else None
+    if raised is not None and not isinstance(raised, NotAllowed):
+        shown = NOTHING if KEY in item["loc"] else value
+        below = raised.problems if isinstance(raised, Wrong) else [Problem("", str(raised), shown)]
+        return [problem.under(where) for problem in below]
     return [Problem(where, f"allowed is {_words(kind, rules)}", value)]
-
-
-def _raised(error: ValueError, where: str, value: Any) -> list[Problem]:
-    """What a validator of a section found."""
-    below = error.problems if isinstance(error, Wrong) else [Problem("", str(error), value)]
-    return [problem.under(where) for problem in below]
 
 
 def _where(namespace: str, path: Location) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config.allowed import Allowed, Problem, Wrong
-from infra.config.section import Section
+from infra.config.allowed import Allowed, NotAllowed, Problem, Wrong
+from infra.config.section import Image, InstanceType, Section
 from retraining.rules import Rules
 
 
@@ -33,14 +34,16 @@ class RetrainingSettings(Section):
         description="A retraining is due after so many days without one. At least `cool_down_days`. Null: no schedule.",
     )
     cool_down_days: int = Field(
-        default=7,
+        default=Rules.cool_down_days,
         ge=0,
         le=366,
         description="How many days must pass after a retraining was begun, or declined by a person.",
     )
-    most_per_week: int = Field(default=1, ge=1, le=7, description="How many retrainings may begin within seven days.")
+    most_per_week: int = Field(
+        default=Rules.most_per_week, ge=1, le=7, description="How many retrainings may begin within seven days."
+    )
     ask: bool = Field(
-        default=True, description="Whether a person must agree first: `modelstack retrain approve`, or `decline`."
+        default=Rules.ask, description="Whether a person must agree first: `modelstack retrain approve`, or `decline`."
     )
     min_gain: float = Field(
         default=0.0,
@@ -50,17 +53,12 @@ class RetrainingSettings(Section):
         "champion's, beyond doubt, in the unit of the loss (nats for log-loss). Below 0: by how much it "
         "may be higher. Then the trial on live traffic decides.",
     )
-    image: Annotated[
-        str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")
-    ] = Field(
+    image: Image | None = Field(
         default=None,
-        pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
         description="The image that trains. `make image` builds it beside the serving image. Null: on a local stack, "
         "a process.",
     )
-    instance_type: Annotated[str, Allowed("a SageMaker instance type, such as ml.m5.large")] = Field(
-        default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="What a training job runs on."
-    )
+    instance_type: InstanceType = Field(default="ml.m5.large", description="What a training job runs on.")
     max_minutes: int = Field(default=60, ge=1, le=1440, description="The longest that a training job may take.")
     check_minutes: int = Field(
         default=5,
@@ -74,7 +72,7 @@ class RetrainingSettings(Section):
     @classmethod
     def _different(cls, on: list[str]) -> list[str]:
         if len(set(on)) < len(on):
-            raise ValueError("allowed is a list of drift and concept, without repetition")
+            raise NotAllowed
         return on
 
     @model_validator(mode="after")
@@ -86,10 +84,5 @@ class RetrainingSettings(Section):
 
     def rules(self) -> Rules:
         """When a version is trained, as the function gets it."""
-        return Rules(
-            on=tuple(self.on),
-            every_days=self.every_days,
-            cool_down_days=self.cool_down_days,
-            most_per_week=self.most_per_week,
-            ask=self.ask,
-        )
+        given = {field.name: getattr(self, field.name) for field in fields(Rules)}
+        return Rules(**{**given, "on": tuple(self.on)})

@@ -36,24 +36,29 @@ from rollout.core.plan import (
 )
 from rollout.judge.metrics import Metric, MetricError
 
-BAKE = "The least time at this weight."
+Weight = Annotated[int, Field(ge=1, le=99)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Seconds = Annotated[float, Field(ge=0, le=LONGEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Requests = Annotated[int, Field(ge=1, le=10_000)]
+Bake = Annotated[Seconds, Field(description="The least time at this weight.")]
+Given = Annotated[Weight, Field(description="The challenger's percent of traffic.")]
+Approve = Annotated[bool, Field(description="Whether a person must approve after this step: `modelstack approve`.")]
 
 
 class StepSettings(Section):
     """One share of traffic, held for a while."""
 
-    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic; 100 is the promotion.")
-    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
-    approve: bool = Field(
-        default=False, description="Whether a person must approve after this step: `modelstack approve`."
-    )
+    weight: Weight = Field(description="The challenger's percent of traffic; 100 is the promotion.")
+    bake_seconds: Bake
+    approve: Approve = False
 
 
 class AllAtOnce(Section):
     """Everything at once: no champion is left to compare with, so that only the alarms judge."""
 
     kind: Literal["all_at_once"] = Field(default="all_at_once", description="Names the strategy.")
-    bake_seconds: float = Field(ge=0, le=LONGEST, description="How long the alarms are watched before the promotion.")
+    bake_seconds: Seconds = Field(description="How long the alarms are watched before the promotion.")
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -64,8 +69,8 @@ class Canary(Section):
     """One small share, then everything."""
 
     kind: Literal["canary"] = Field(default="canary", description="Names the strategy.")
-    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
-    bake_seconds: float = Field(ge=0, le=LONGEST, description=BAKE)
+    weight: Given
+    bake_seconds: Bake
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -77,7 +82,7 @@ class Linear(Section):
 
     kind: Literal["linear"] = Field(default="linear", description="Names the strategy.")
     step_percent: int = Field(ge=1, le=50, description="How many percent of traffic each step adds.")
-    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time at each weight.")
+    bake_seconds: Seconds = Field(description="The least time at each weight.")
 
     def shares(self) -> tuple[Step, ...]:
         """The steps of the plan."""
@@ -109,7 +114,7 @@ class AB(Section):
     """A fixed split, for a time or until the judge knows."""
 
     kind: Literal["ab"] = Field(default="ab", description="Names the strategy.")
-    weight: int = Field(ge=1, le=99, description="The challenger's percent of traffic.")
+    weight: Given
     seconds: float | None = Field(
         default=None,
         gt=0,
@@ -129,11 +134,9 @@ class Shadow(Section):
     """Copies of the champion's requests, the answers never returned; then live steps, or the promotion."""
 
     kind: Literal["shadow"] = Field(default="shadow", description="Names the strategy.")
-    percent: int = Field(ge=1, le=100, description="How many percent of the requests are copied to the challenger.")
-    bake_seconds: float = Field(ge=0, le=LONGEST, description="The least time of copying.")
-    approve: bool = Field(
-        default=False, description="Whether a person must approve after this step: `modelstack approve`."
-    )
+    percent: Percent = Field(description="How many percent of the requests are copied to the challenger.")
+    bake_seconds: Seconds = Field(description="The least time of copying.")
+    approve: Approve = False
     then: Live | None = Field(
         default=None, description="The live steps that follow. Null: the promotion follows at once."
     )
@@ -265,50 +268,44 @@ def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalog
 class ReplaySettings(Section):
     """What captured requests of the champion must show of a challenger before it gets any live traffic."""
 
-    requests: int = Field(
-        default=100,
-        ge=1,
-        le=10_000,
+    requests: Requests = Field(
+        default=ReplayGate.requests,
         description="How many requests are replayed: the latest of the last 48 h first, for 60 s at most.",
     )
-    max_errors: float = Field(
-        default=0, ge=0, le=1, description="Share of answers that may be errors, or of another form."
+    max_errors: Share = Field(
+        default=ReplayGate.max_errors, description="Share of answers that may be errors, or of another form."
     )
-    max_changed: float = Field(default=0.2, ge=0, le=1, description="Share of answers whose decision may differ.")
+    max_changed: Share = Field(
+        default=ReplayGate.max_changed, description="Share of answers whose decision may differ."
+    )
     max_latency_ratio: float = Field(
-        default=3, ge=0.1, le=1000, description="Largest ratio of the median latencies, challenger / champion."
+        default=ReplayGate.max_latency_ratio,
+        ge=0.1,
+        le=1000,
+        description="Largest ratio of the median latencies, challenger / champion.",
     )
 
-    min_requests: int = Field(
-        default=20,
-        ge=1,
-        le=10_000,
+    min_requests: Requests = Field(
+        default=ReplayGate.min_requests,
         description="If fewer were captured, the gate cannot be checked, and on_too_few happens. Never more than "
         "requests.",
     )
     on_too_few: OnTooFew = Field(
-        default="wait",
+        default=ReplayGate.on_too_few,
         description="wait: wait for more, within max_minutes. pass: judge by what is there, and say so in the verdict.",
     )
 
     def gate(self) -> ReplayGate:
         """The gate of the plan."""
-        return ReplayGate(
-            requests=self.requests,
-            max_errors=self.max_errors,
-            max_changed=self.max_changed,
-            max_latency_ratio=self.max_latency_ratio,
-            min_requests=self.min_requests,
-            on_too_few=self.on_too_few,
-        )
+        return ReplayGate(**self.model_dump())
 
 
 class InfrastructureSettings(Section):
     """How SageMaker moves the traffic when only the instances change; the champion's alarms make it go back."""
 
     kind: GuardKind = Field(default="canary", description="How the capacity moves.")
-    percent: int = Field(
-        default=50, ge=1, le=100, description="The share of the canary, of each step or of each batch, in percent."
+    percent: Percent = Field(
+        default=50, description="The share of the canary, of each step or of each batch, in percent."
     )
     bake_seconds: int = Field(default=60, ge=0, le=3600, description="How long to wait after each step.")
 

@@ -1,11 +1,25 @@
-"""What every section of the stack's config is."""
+"""What every section of the stack's config is, and the fields that several have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+
+from infra.config.allowed import Allowed
+from infra.config.target import is_local
+
+InstanceType = Annotated[
+    str,
+    Allowed("a SageMaker instance type, such as ml.m5.large"),
+    Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"),
+]
+Image = Annotated[
+    str,
+    Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>"),
+    Field(pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$"),
+]
 
 
 class Section(BaseModel):
@@ -18,3 +32,13 @@ class Section(BaseModel):
     REPLACED: ClassVar[Mapping[str, str]] = {}
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def stack_of(info: ValidationInfo) -> str:
+    """The stack that is validated for; empty when a section is made by itself."""
+    return info.context or ""
+
+
+def on_aws(info: ValidationInfo) -> bool:
+    """Whether it is known to be a stack on AWS."""
+    return bool(stack_of(info)) and not is_local(stack_of(info))

@@ -25,18 +25,20 @@ from pydantic import (
 )
 
 from infra.config import checkout
-from infra.config.allowed import Allowed, Problem, Wrong, no_metric, problems, unknown
+from infra.config.allowed import Allowed, NotAllowed, Problem, Wrong, no_metric, problems, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Section
+from infra.config.section import Image, InstanceType, Section, on_aws, stack_of
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, wrong_region
 from infra.config.whole_numbers import whole
 
 NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"
-LONGEST_PREFIX = 40
+LONGEST_NAME, LONGEST_PREFIX = 30, 40
+MOST_SEGMENTS = 3
+LONGEST_PERIOD = 3600
 
 
 class Gate(Section):
@@ -73,14 +75,14 @@ Metric = Annotated[str, AfterValidator(_reported)]
 class ModelSettings(Section):
     """What is trained, and what it must show before it is released."""
 
-    name: Annotated[str, Allowed("1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last")] = (
-        Field(
-            default="flight-delay",
-            pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
-            max_length=30,
-            validate_default=True,
-            description="Names everything in the cloud.",
-        )
+    name: Annotated[
+        str, Allowed(f"1 to {LONGEST_NAME} lower-case letters, digits and hyphens, a letter first, no hyphen last")
+    ] = Field(
+        default="flight-delay",
+        pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
+        max_length=LONGEST_NAME,
+        validate_default=True,
+        description="Names everything in the cloud.",
     )
     parameters: dict[str, JsonValue] = Field(
         default_factory=dict,
@@ -96,7 +98,7 @@ class ModelSettings(Section):
     @field_validator("name")
     @classmethod
     def _short(cls, name: str, info: ValidationInfo) -> str:
-        prefix = f"{name}-{_stack(info)}"
+        prefix = f"{name}-{stack_of(info)}"
         if len(prefix) > LONGEST_PREFIX:
             raise ValueError(
                 f"with the stack's name it makes {prefix!r}, {len(prefix)} characters; allowed are {LONGEST_PREFIX}"
@@ -115,15 +117,10 @@ class ModelSettings(Section):
 class ServingSettings(Section):
     """The instances behind a release."""
 
-    instance_type: Annotated[str, Allowed("a SageMaker instance type, such as ml.m5.large")] = Field(
-        default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="What a variant runs on."
-    )
+    instance_type: InstanceType = Field(default="ml.m5.large", description="What a variant runs on.")
     instance_count: int = Field(default=1, ge=1, le=100, description="Instances per variant.")
-    image: Annotated[
-        str | None, Allowed("registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>")
-    ] = Field(
+    image: Image | None = Field(
         default=None,
-        pattern=r"^[^\s/@]+/[^\s@]+(@sha256:[0-9a-f]{64}|:[\w.-]+)$",
         description="The serving image. Null: on a local stack, a process serves; elsewhere only the registry is "
         "made, so that you can push the image to it.",
     )
@@ -151,8 +148,10 @@ class MonitoringSettings(Section):
         "many false alarms a year are tolerated",
     }
 
-    period_seconds: Annotated[int, Allowed("a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")] = Field(
-        default=60, ge=10, le=3600, description="The period of the alarms, and of a window of the judge."
+    period_seconds: Annotated[
+        int, Allowed(f"a multiple of 60 up to {LONGEST_PERIOD}; on local stacks also 10, 20 and 30")
+    ] = Field(
+        default=60, ge=10, le=LONGEST_PERIOD, description="The period of the alarms, and of a window of the judge."
     )
     max_5xx_rate: float = Field(
         default=0.05,
@@ -200,10 +199,10 @@ class MonitoringSettings(Section):
         description="How many false concept alarms you accept, on average, for each year and variant.",
     )
     segments: Annotated[
-        list[str], Allowed("a list of at most 3 different fields of an instance, such as [carrier]")
+        list[str], Allowed(f"a list of at most {MOST_SEGMENTS} different fields of an instance, such as [carrier]")
     ] = Field(
         default_factory=list[str],
-        max_length=3,
+        max_length=MOST_SEGMENTS,
         description="Fields of an instance. Errors are counted separately for each value of these fields, so choose "
         "fields with few values. Each value makes three metrics for each variant.",
     )
@@ -212,15 +211,15 @@ class MonitoringSettings(Section):
     @classmethod
     def _different(cls, segments: list[str]) -> list[str]:
         if len(set(segments)) < len(segments) or not all(segments):
-            raise ValueError("allowed is a list of at most 3 different fields of an instance, such as [carrier]")
+            raise NotAllowed
         return segments
 
     @field_validator("period_seconds")
     @classmethod
     def _period(cls, period: int, info: ValidationInfo) -> int:
         if period % 60 and period not in {10, 20, 30}:
-            raise ValueError("allowed is a multiple of 60 up to 3600; on local stacks also 10, 20 and 30")
-        if period % 60 and _stack(info) and not is_local(_stack(info)):
+            raise NotAllowed
+        if period % 60 and on_aws(info):
             raise ValueError(
                 "SageMaker's metrics come once a minute, so allowed is a multiple of 60 outside local stacks"
             )
@@ -240,7 +239,7 @@ class PromotionSettings(Section):
     @field_validator("source")
     @classmethod
     def _other(cls, source: str | None, info: ValidationInfo) -> str | None:
-        stack = _stack(info)
+        stack = stack_of(info)
         if source is None or not stack:
             return source
         if source == stack:
@@ -294,7 +293,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
-        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances(), *self._of_retraining(_stack(info))]
+        wrong = [*self._of_capture(), *self._of_answers(), *self._of_instances(), *self._of_retraining(stack_of(info))]
         short = self.rollout.too_short(self.monitoring.period_seconds)
         wrong += [short.under("rollout")] if short else []
         if wrong:
@@ -391,8 +390,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _stack(info: ValidationInfo) -> str:
-    """The stack that is validated for; empty when a section is made by itself."""
-    return info.context or ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from infra.config.section import Section
+from infra.config.section import Section, on_aws
 from infra.config.target import is_local
 from monitoring.objectives.slo import Objective
 
 DAY = 86400
 LOCAL_DAYS, DAYS = 0.25, 30.0
-LEAST_DAYS = 7
+"""How long an objective holds where the config does not say."""
+LEAST_DAYS, MOST_DAYS = 7, 60
 
 
 class SloSettings(Section):
@@ -25,10 +26,10 @@ class SloSettings(Section):
     latency_ms: float = Field(default=1000, gt=0, le=60_000, description="How long such a request may take, in ms.")
     window_days: float | None = Field(
         default=None,
-        ge=0.25,
-        le=60,
-        description="The time over which the objective holds. Its alarms look at parts of it. At least 7 outside "
-        "local stacks. Null: 30, on local stacks 0.25.",
+        ge=LOCAL_DAYS,
+        le=MOST_DAYS,
+        description=f"The time over which the objective holds. Its alarms look at parts of it. At least {LEAST_DAYS} "
+        f"outside local stacks. Null: {DAYS:g}, on local stacks {LOCAL_DAYS:g}.",
     )
     min_requests: int = Field(
         default=20, ge=1, le=1_000_000, description="If an alarm's window has fewer requests, it says nothing."
@@ -41,11 +42,10 @@ class SloSettings(Section):
     @field_validator("window_days")
     @classmethod
     def _long_enough(cls, days: float | None, info: ValidationInfo) -> float | None:
-        stack: str = info.context or ""
-        if days is not None and days < LEAST_DAYS and stack and not is_local(stack):
+        if days is not None and days < LEAST_DAYS and on_aws(info):
             raise ValueError(
                 "SageMaker's metrics come once a minute, too seldom for the windows of such an objective; allowed is a "
-                f"number from {LEAST_DAYS} to 60 outside local stacks, or null"
+                f"number from {LEAST_DAYS} to {MOST_DAYS} outside local stacks, or null"
             )
         return days
 

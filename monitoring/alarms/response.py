@@ -8,13 +8,15 @@ from typing import Any
 from monitoring.alarms.alarm import Alarm, NotAnAlarm
 from monitoring.alarms.outage import Outage
 from monitoring.objectives.slo import OBJECTIVE
+from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
 from rollout.controller.controller import Controller
+from rollout.core.catalogue import OWN
 from rollout.core.endings import Ignored
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-_OF_REQUESTS = ("Drift", "Capture", "OutOfRange", "NewCodes", "MissingValues", "SchemaViolations")
-OF_MEASURING = tuple(f"modelstack/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
+_OF_REQUESTS = ("Drift", "Capture", OUT_OF_RANGE, NEW_CODES, MISSING, SCHEMA)
+OF_MEASURING = tuple(f"{OWN}/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))
 """How the metrics begin that say how the world drifts or what could not be measured, not how a model answers."""
 
 

@@ -10,14 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
 from monitoring.statistics.statistic import Numbers, Statistic
-
-OUT_OF_RANGE, NEW_CODES = "OutOfRange", "NewCodes"
-MISSING = "MissingValues"
-"""Rows without a value: null, NaN, or without the field."""
-SCHEMA = "SchemaViolations"
-"""Rows that are no objects, fields that are no feature, values of a wrong type, and features that a row leaves out
-though no row of training was without a value."""
 
 Unusual = Counter[tuple[str, str | None]]
 

@@ -28,6 +28,7 @@ from monitoring.drift.record import Datum, Record
 from monitoring.drift.reference import Reference
 from monitoring.drift.shift import DriftMonitor, Finding
 from monitoring.drift.unusual import Unusual, unusual
+from monitoring.published import CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
 from monitoring.statistics.statistic import Problem
 
 FILES = 50
@@ -162,7 +163,7 @@ class DriftWatch:
             What was found, by variant. What fails for one variant stops no other.
         """
         if unmeasured:
-            self.metrics.put([Datum("DriftUnmeasured", "", len(unmeasured), "Count", now)])
+            self.metrics.put([Datum(DRIFT_UNMEASURED, "", len(unmeasured), "Count", now)])
         call = _Call(now, named is None, more)
         found = {variant: Measured() for variant in references}
         waiting, late = deque(references), {variant: set(keys) for variant, keys in (named or {}).items()}
@@ -280,16 +281,16 @@ def _data(variant: str, found: Measured, now: float) -> list[Datum]:
     if found.rows:
         data.append(Datum("CaptureRows", variant, found.rows, "Count", now))
     if found.unreadable:
-        data.append(Datum("CaptureUnreadable", variant, found.unreadable.total(), "Count", now))
+        data.append(Datum(CAPTURE_UNREADABLE, variant, found.unreadable.total(), "Count", now))
     data += [
         Datum(metric, variant, count, "Count", now, feature)
         for (metric, feature), count in found.unusual.items()
         if count
     ]
     if found.most_evidence is not None:
-        data.append(Datum("DriftEvidence", variant, found.most_evidence, "None", now))
+        data.append(Datum(DRIFT_EVIDENCE, variant, found.most_evidence, "None", now))
     if found.findings:
         last = found.findings[-1]
-        data += [Datum("DriftDistance", variant, value, "None", now, name) for name, value in last.distance.items()]
-        data += [Datum("DriftEvidence", variant, value, "None", now, name) for name, value in last.by_feature.items()]
+        data += [Datum(DRIFT_DISTANCE, variant, value, "None", now, name) for name, value in last.distance.items()]
+        data += [Datum(DRIFT_EVIDENCE, variant, value, "None", now, name) for name, value in last.by_feature.items()]
     return data

@@ -21,7 +21,11 @@ from typing import TypeVar, cast
 from monitoring.captured import Malformed, Recorded
 from monitoring.labels.answered import Reader
 from monitoring.labels.lines import parse
-from monitoring.labels.pairs import (
+from monitoring.labels.pairs import Answer, Aside, Batch, Entry, Given, Ledger, Rejected, Row, Trial
+from monitoring.labels.performance import Outcome
+from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from monitoring.labels.sound import violation
+from monitoring.published import (
     ANSWERS_DUPLICATE,
     ANSWERS_SKEWED,
     ANSWERS_UNREADABLE,
@@ -30,19 +34,7 @@ from monitoring.labels.pairs import (
     INVALID,
     UNKNOWN,
     UNPARSABLE,
-    Answer,
-    Aside,
-    Batch,
-    Entry,
-    Given,
-    Ledger,
-    Rejected,
-    Row,
-    Trial,
 )
-from monitoring.labels.performance import Outcome
-from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
-from monitoring.labels.sound import violation
 
 _CHUNK = 400
 _WHYS = 20  # kept aside of one captured file

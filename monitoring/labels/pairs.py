@@ -17,18 +17,6 @@ from monitoring.labels.quality import Scored
 from monitoring.labels.scores import Scores
 from rollout.core.state import RolloutState
 
-UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
-DUPLICATE, CONTRADICTING = "LabelsDuplicate", "LabelsContradicting"
-ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, ANSWERS_SKEWED = "AnswersUnreadable", "AnswersDuplicate", "AnswersSkewed"
-INVALID, LOST = "InvalidAnswers", "LabelsLost"
-DELAY = "LabelsDelay"
-"""Seconds from when a file of captures or labels was written until it was taken in, the longest of a call."""
-UNUSABLE = (
-    *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
-    *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
-)
-"""What counts labels and answers of an endpoint that could not be used."""
-
 
 @dataclass(frozen=True)
 class Answer:

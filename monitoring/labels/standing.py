@@ -22,12 +22,12 @@ from monitoring.labels.performance import Performance
 from monitoring.labels.quality import Form
 from monitoring.labels.scores import Scores
 from monitoring.labels.settling import Labelled
+from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from monitoring.statistics.intervals import Interval
 from monitoring.statistics.profile import an_object
 
 BUCKET = 1000  # pairs, or answers
 FEWEST = 30  # pairs, below which nothing is told: intervals of fewer hold less than they say
-EVIDENCE, PAIRS, SEGMENT_ERROR = "ConceptEvidence", "RealisedPairs", "SegmentError"
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Standing:
 
     def gauges(self, promised: Promised) -> list[Gauge]:
         """The metrics, as far as there is enough to tell them."""
-        found = [*_ranges("Realised", self.realised(promised)), *_ranges("Estimated", self.estimate(promised))]
+        found = [*_ranges(REALISED, self.realised(promised)), *_ranges(ESTIMATED, self.estimate(promised))]
         found += [Gauge(f"EstimateMiss{name}", value) for name, value in self.misses(promised).items()]
         newest = self.newest
         if newest.pairs >= FEWEST:
@@ -150,7 +150,7 @@ class Standing:
             for segment, interval in newest.segments().items():
                 found += _ranges("", {SEGMENT_ERROR: interval}, segment)
         if promised.tolerated:
-            found.append(Gauge(EVIDENCE, self.bets.evidence(promised.tolerated)))
+            found.append(Gauge(CONCEPT_EVIDENCE, self.bets.evidence(promised.tolerated)))
         return found
 
     def as_dict(self) -> dict[str, Any]:

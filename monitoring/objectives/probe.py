@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
 from rollout.core.answers import broken
 
 SAMPLE = "example.json"
@@ -43,9 +44,9 @@ class Outcome:
 
     def metrics(self) -> list[tuple[str, float, str]]:
         """Name, value and unit of what is counted. A failure has no latency: that of a refusal would hide it."""
-        found = [("ProbeSuccess", float(self.ok), "Count")]
+        found = [(PROBE_SUCCESS, float(self.ok), "Count")]
         if self.ok and self.milliseconds is not None:
-            found.append(("ProbeLatency", self.milliseconds, "Milliseconds"))
+            found.append((PROBE_LATENCY, self.milliseconds, "Milliseconds"))
         return found
 
 

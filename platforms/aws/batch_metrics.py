@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from monitoring.labels.pairs import INVALID, Batch, Row
+from monitoring.labels.pairs import Batch, Row
 from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from monitoring.labels.scores import Scores
 from monitoring.labels.standing import Gauge
+from monitoring.published import INVALID
 from platforms.aws.metrics import ROLLOUT, SEGMENT, Datum, datum, place
 
 _VALUES = 150

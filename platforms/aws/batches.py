@@ -20,9 +20,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
-from monitoring.labels.pairs import LOST, Batch
+from monitoring.labels.pairs import Batch
 from monitoring.labels.standing import Promised, Standing
 from monitoring.log import log
+from monitoring.published import LOST
 from platforms.aws.batch_metrics import answered_of, content, gauge_data, metric_data, rows_of
 from platforms.aws.clients import AWS_DOWN, code_of, status_of
 from platforms.aws.metrics import parts, put

@@ -16,10 +16,9 @@ from monitoring.drift.record import Datum
 from platforms.aws import metrics
 from platforms.aws.captures import traffic
 from platforms.aws.endpoint import Clients
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
 from platforms.aws.transient import gone
 
-REJECTED = "capture-rejected"
-"""Where what could not be read of captured files is kept."""
 _CHUNK = 1 << 20
 
 
@@ -62,7 +61,7 @@ class S3Captures:
         return found
 
     def _prefix(self, variant: str) -> str:
-        return f"capture/{self.endpoint}/{variant}/"
+        return f"{CAPTURE}/{self.endpoint}/{variant}/"
 
     def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
         """What one file holds, each with its line.
@@ -88,7 +87,7 @@ class S3Captures:
     def keep(self, key: str, lines: Sequence[str]) -> None:
         """Write what could not be read of a file under `capture-rejected/`, at the same place."""
         content = "".join(f"{line}\n" for line in lines).encode()
-        kept = f"{REJECTED}/{key.partition('/')[2]}"
+        kept = f"{CAPTURE_ASIDE}/{key.partition('/')[2]}"
         self.clients("s3").put_object(Bucket=self.bucket, Key=kept, Body=content)
 
 
@@ -146,4 +145,4 @@ class S3Files:
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write a file of rejected labels."""
         content = "".join(f"{line}\n" for line in lines).encode()
-        self.clients("s3").put_object(Bucket=self.bucket, Key=f"labels-rejected/{name}.jsonl", Body=content)
+        self.clients("s3").put_object(Bucket=self.bucket, Key=f"{LABELS_ASIDE}/{name}.jsonl", Body=content)

@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch names and takes them: those that SageMaker publishes of an endpoint, and this project's own.
+"""Metrics as CloudWatch names and takes them: those that AWS publishes. This project's own: `monitoring.published`.
 
     put(cloudwatch, [datum("ProbeFailed", place("flight-delay-prod"), [1.0], "Count", at)])
 
@@ -20,6 +20,10 @@ FAILED = "Invocation5XXErrors"
 REFUSED = "Invocation4XXErrors"
 LATENCY = "ModelLatency"
 """In microseconds."""
+LAMBDA, ERRORS, FUNCTION = "AWS/Lambda", "Errors", "FunctionName"
+"""Lambda's namespace, its count of failed calls, and the dimension."""
+SQS, DEPTH, QUEUE = "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"
+"""The namespace of SQS, its count of what lies in a queue, and the dimension."""
 ENDPOINT, VARIANT, ROLLOUT = "EndpointName", "VariantName", "RolloutId"
 FEATURE, SEGMENT, EVENT = "Feature", "Segment", "Event"
 MOST = 500

@@ -12,12 +12,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from monitoring.objectives.slo import OBJECTIVE
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
+FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
+"""What the alarms of a variant are on."""
+BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
+"""Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
+ALARM = re.compile(
+    rf"v-[0-9a-f]+-[\w-]+|(rollback|functions)-{FAILING}|{OBJECTIVE}-(page|ticket)|{PROBE}-{SILENT}"
+    rf"|{BURN}-(fast|slow|still)"
+)
+"""An alarm's name after the stack's prefix: the names of stack `local-staging` begin with those of `local`."""
+CAPTURE, LABELS, PACKAGES, RETRAINING = "capture", "labels", "packages", "retraining"
+"""The folders of the bucket: what was captured, labels, sealed packages, and the reports of retraining jobs."""
+INDEX = "waiting"
+"""The index of the ledger's table, and its key."""
+CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
+"""The folders of what could not be used, with the reasons."""
 
 
 def digest(content: Any) -> str:
@@ -159,7 +176,7 @@ class Names:
 
     def alarms_of(self, variant_name: str) -> tuple[str, ...]:
         """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
-        return tuple(self.alarm(variant_name, measure) for measure in ("5xx", "p99"))
+        return tuple(self.alarm(variant_name, measure) for measure in (FAILS, SLOW))
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
         """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws.names import PACKAGES
 from platforms.aws.packages import METRICS, REFERENCE, beside
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
@@ -217,7 +218,7 @@ def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
     Raises:
         RegistryError: An object is there under one of these names with other bytes.
     """
-    folder = f"packages/{digest.removeprefix('sha256:')}"
+    folder = f"{PACKAGES}/{digest.removeprefix('sha256:')}"
     for name, content in archive.documents(path).items():
         _upload(s3, bucket, f"{folder}/{name}", content, CONTENT_TYPE)
     # The archive is sent last: where it is, everything beside it is too.

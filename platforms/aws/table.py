@@ -11,8 +11,8 @@ from typing import Any, cast
 from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
 
 from platforms.aws.clients import Clients, code_of
+from platforms.aws.names import INDEX
 
-INDEX = "waiting"
 KEPT_SECONDS = 45 * 86_400
 """How long an item is kept."""
 _ATTEMPTS = 6

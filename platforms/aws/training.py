@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError  # pyright: ignore[reportMissingType
 
 from platforms.aws.clients import Clients, calling, code_of
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.names import RETRAINING
 from platforms.aws.revisions import Revisions
 from retraining.decision import JobSeen, Seen, Start
 from retraining.record import Kind, Record, Trigger
@@ -20,8 +21,6 @@ from rollout.core.errors import Conflict, RolloutError
 from rollout.core.release import Release
 
 VOLUME_GB = 30
-FOLDER = "retraining"
-"""Where jobs put their reports, in the artifact bucket."""
 _LONGEST_WHY = 300
 _GONE = {"ResourceNotFound", "ValidationException"}
 """How SageMaker refuses what is asked of a job that is not there, or is not running; the name is valid."""
@@ -124,7 +123,7 @@ class AwsWorld:
                         }
                     ],
                     HyperParameters=hyperparameters(start, settings),
-                    OutputDataConfig={"S3OutputPath": f"s3://{settings.bucket}/{FOLDER}/"},
+                    OutputDataConfig={"S3OutputPath": f"s3://{settings.bucket}/{RETRAINING}/"},
                     ResourceConfig={
                         "InstanceType": settings.instance_type,
                         "InstanceCount": 1,
@@ -186,7 +185,7 @@ class AwsWorld:
 
 def report_key(job: str) -> str:
     """Where a job puts its report."""
-    return f"{FOLDER}/{job}/report.json"
+    return f"{RETRAINING}/{job}/report.json"
 
 
 def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:

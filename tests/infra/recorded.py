@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +17,15 @@ from unittest import mock
 import pulumi
 import pulumi.runtime
 import yaml
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
 from infra.aws import place
 from infra.aws.serving import wanted_release
+from infra.config import checkout
+from infra.config.checkout import check_model
 from infra.config.settings import ServingSettings
 from platforms.aws.names import Names
 from retraining.record import Record
@@ -54,16 +59,16 @@ class Declared:
     depends: list[str]
 
 
-@dataclass
-class World(mocks.Mocks):
-    """Stands in for the providers.
+@dataclass(frozen=True)
+class Answers:
+    """What the providers answer in a run.
 
     Attributes:
         refused: Why the package is refused.
         outcome: How a rollout ends.
+        why: Why it ends so.
         source: The outputs of the stack that is promoted from.
         registered: The metrics of the champion, by the registry.
-        resources: What was declared, in order.
     """
 
     refused: str = ""
@@ -71,26 +76,37 @@ class World(mocks.Mocks):
     why: str = ""
     source: dict[str, Any] = field(default_factory=dict)
     registered: dict[str, float] = field(default_factory=lambda: {"auc": 0.65})
+
+    def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The outputs of a resource beside its inputs."""
+        state: dict[str, Any] = {}
+        if kind.endswith(":Package"):
+            state = {"refused": self.refused} if self.refused else dict(FACTS)
+        if kind.endswith(":Rollout"):
+            wanted = inputs["target"].get("package_digest") or ""
+            champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]
+            state = {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
+            state["metrics"] = self.registered
+        return {"arn": f"arn:aws:{kind.split(':')[1]}:us-east-1:{ACCOUNT}:{name}", **state}
+
+
+@dataclass
+class World:
+    """What a run of the program declared and said. Tests share it, so it is for reading only.
+
+    Attributes:
+        answers: What the providers answered.
+        resources: What was declared, in order.
+        exported: The stack's outputs.
+        said: What the program told people, a level and a text each.
+        stopped: Why the program stopped; None when it came to its end.
+    """
+
+    answers: Answers
     resources: list[Declared] = field(default_factory=list)
     exported: dict[str, Any] = field(default_factory=dict)
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        state = dict(args.inputs)
-        if args.typ == "pulumi:pulumi:StackReference":
-            return args.name, {**state, "outputs": self.source}
-        if args.typ.endswith(":Package"):
-            state |= FACTS if not self.refused else {"refused": self.refused}
-        if args.typ.endswith(":Rollout"):
-            wanted = args.inputs["target"].get("package_digest", "")
-            champion = wanted if self.outcome == "promoted" else args.inputs["seen"]["champion"]
-            state |= {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
-            state["metrics"] = self.registered
-        state.setdefault("arn", f"arn:aws:{args.typ.split(':')[1]}:us-east-1:{ACCOUNT}:{args.name}")
-        return f"{args.name}-id", state
-
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
-        assert args.token == "aws:index/getCallerIdentity:getCallerIdentity"
-        return {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "id": ACCOUNT, "userId": ACCOUNT}
+    said: list[tuple[int, str]] = field(default_factory=list)
+    stopped: pulumi.RunError | None = None
 
     def all(self, type_: str) -> list[Declared]:
         """Every resource whose type ends so."""
@@ -102,22 +118,83 @@ class World(mocks.Mocks):
         assert len(found) == 1, f"{type_} {name}: {[item.name for item in found]}"
         return found[0]
 
+    def alarm(self, name: str) -> dict[str, Any]:
+        """The inputs of the alarm on metrics of a name."""
+        return self.one(":MetricAlarm", name).inputs
+
+    def function(self, name: str) -> dict[str, Any]:
+        """The inputs of the function of a name."""
+        return self.one("lambda/function:Function", name).inputs
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        """The inputs of the rollout."""
+        return self.one(":Rollout").inputs
+
+    @property
+    def package(self) -> dict[str, Any]:
+        """The inputs of the package."""
+        return self.one(":Package").inputs
+
+    def config(self, name: str) -> dict[str, Any]:
+        """The inputs of the endpoint config of a name in the cloud."""
+        (found,) = (item.inputs for item in self.all(":EndpointConfiguration") if item.inputs["name"] == name)
+        return found
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The container of each model, by the model's name in the cloud."""
+        return {item.inputs["name"]: item.inputs["primaryContainer"] for item in self.all(":Model")}
+
+    def allows(self, role: str) -> list[dict[str, Any]]:
+        """The statements of a role's policy."""
+        return statements(self.one(":RolePolicy", role).inputs["policy"])
+
+    @property
+    def told(self) -> str:
+        """What people were told, a line each."""
+        return "\n".join(text for _, text in self.said)
+
+    @property
+    def warned(self) -> str:
+        """What of it was a warning or worse."""
+        return "\n".join(text for level, text in self.said if level >= logging.WARNING)
+
 
 class Recorder(mocks.MockMonitor):
-    """Keeps the options of each registration too, which `Mocks` does not see."""
+    """Answers in the engine's place. Inputs come back as outputs in the form that they were sent in, undecoded."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self.world = world
+    def __init__(self, world: World, asked: Callable[[World], None]) -> None:
+        super().__init__(cast(Any, None))
+        self.world, self.asked = world, asked
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:
-        answer = super().RegisterResource(request)
-        if request.type != "pulumi:pulumi:Stack":
-            inputs = json_format.MessageToDict(request.object)
-            self.world.resources.append(
-                Declared(request.type, request.name, inputs, list(request.ignoreChanges), sorted(request.dependencies))
-            )
-        return answer
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs = json_format.MessageToDict(request.object)
+        self.world.resources.append(
+            Declared(request.type, request.name, inputs, list(request.ignoreChanges), sorted(request.dependencies))
+        )
+        state = struct_pb2.Struct()
+        state.update(self.world.answers.of(request.type, request.name, inputs))
+        for key, value in request.object.fields.items():
+            if key not in state.fields or key == "arn":
+                state.fields[key].CopyFrom(value)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=state)
+
+    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> Any:
+        assert request.type == "pulumi:pulumi:StackReference"
+        state = struct_pb2.Struct()
+        state.update({"name": request.name, "outputs": self.world.answers.source})
+        urn = self.make_urn(request.parent, request.type, request.name)
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=state)
+
+    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> Any:
+        assert request.tok == "aws:index/getCallerIdentity:getCallerIdentity"
+        self.asked(self.world)
+        answer = struct_pb2.Struct()
+        answer.update({"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "id": ACCOUNT, "userId": ACCOUNT})
+        return resource_pb2.ResourceInvokeResponse(**cast(Any, {"return": answer}))
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Any:
         if "pulumi:pulumi:Stack::" in request.urn:
@@ -125,9 +202,20 @@ class Recorder(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
+class Said(logging.Handler):
+    """Keeps what the engine would show."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.INFO)
+        self.world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.world.said.append((record.levelno, record.getMessage()))
+
+
 def stack_config(name: str, **sections: dict[str, Any]) -> dict[str, str]:
     """The committed config of a stack with some fields changed, as Pulumi gives it to a program."""
-    config = yaml.safe_load((ROOT / f"stacks/Pulumi.{name}.yaml").read_text())["config"]
+    config = dict(_stack_file(name))
     for section, fields in sections.items():
         config[f"modelstack:{section}"] = {**config.get(f"modelstack:{section}", {}), **fields}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
@@ -171,57 +259,100 @@ def statements(policy: str) -> list[dict[str, Any]]:
     return json.loads(policy)["Statement"]
 
 
-def config_of(world: World, name: str) -> Declared:
-    """The endpoint config of a name."""
-    return next(item for item in world.all(":EndpointConfiguration") if item.inputs["name"] == name)
+_RUNS: dict[str, World] = {}
+# Read or made once for all runs: they depend on the checkout alone.
+_stack_file = functools.cache(lambda name: yaml.safe_load((ROOT / f"stacks/Pulumi.{name}.yaml").read_text())["config"])
+_check_model = functools.cache(lambda root: check_model())
+_sealed = functools.cache(program.seal)
 
 
-def run_program(
+def run_program(name: str = "local", **given: Any) -> World:
+    """What the program of a stack declares and says. Equal programs run once.
+
+    Args:
+        name: The stack; its committed config is the base.
+        given: What `record` takes: answers, state, recipe, record; and changes of the config, by section.
+
+    Raises:
+        pulumi.RunError: The program stops.
+    """
+    world = _run(name, **given)
+    if world.stopped is not None:
+        raise world.stopped
+    return world
+
+
+def stopped(name: str = "local", **given: Any) -> tuple[World, str]:
+    """What a program that stops had declared by then, and its message."""
+    world = _run(name, **given)
+    assert world.stopped is not None, "the program came to its end"
+    return world, str(world.stopped)
+
+
+def _run(name: str, **given: Any) -> World:
+    key = repr((checkout.ROOT, name, sorted(given.items())))
+    if key not in _RUNS:
+        _RUNS[key] = record_run(name, **given)
+    return _RUNS[key]
+
+
+def record_run(
     name: str = "local",
-    world: World | None = None,
+    *,
+    answers: Answers | None = None,
     state: RolloutState | None = None,
     recipe: str = RECIPE,
     record: Record | None = None,
+    asked: Callable[[World], None] = lambda world: None,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
 
     Args:
         name: The stack; its committed config is the base.
-        world: Stands in for the providers.
+        answers: What the providers answer.
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout.
         record: What was retrained; None is nothing.
+        asked: Called when AWS is asked whose account it is.
         sections: Changes of the config, by section.
     """
-    world = world or World()
+    world = World(answers or Answers())
     endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
     kept = {key: value for key, value in os.environ.items() if key != "AWS_ENDPOINT_URL"}
+    logger = logging.Logger("engine", logging.INFO)
+    logger.addHandler(Said(world))
     pulumi.runtime.set_all_config(stack_config(name, **sections))
     settings.set_root_resource(cast(Any, object()))  # or set_mocks makes a stack of its own
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     mocks.set_mocks(
-        world,
+        cast(Any, None),
         project="modelstack",
         stack=name,
         preview=False,
-        monitor=Recorder(world),
+        monitor=Recorder(world, asked),
         organization="organization",
-        logger=logging.getLogger("engine"),
+        logger=logger,
     )
     settings.set_root_resource(cast(Any, None))
     with (
+        warnings.catch_warnings(),
         mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
         mock.patch.object(
             place, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
         mock.patch.object(place, "recipe_of", lambda parameters: recipe),
+        mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
+        mock.patch.object(program, "seal", _sealed),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.
         mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace),
     ):
+        warnings.filterwarnings("ignore", ".*has been deprecated in favor of.*")  # the SDK's own modules, as they load
         try:
             loop.run_until_complete(stack.run_in_stack(program.main))
+        except pulumi.RunError as error:
+            world.stopped = error
         finally:
             loop.close()
     return world

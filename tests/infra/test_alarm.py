@@ -10,9 +10,6 @@ from infra.aws.alarm import RUNBOOK
 from tests.infra.recorded import OLD, ROOT, Declared, World, idle
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 PAGES = {"slo-page", "probe-silent", "rollback-failing"}
 
 
@@ -55,11 +52,6 @@ def test_two_variants_have_at_most_sixteen_alarms_which_read_at_most_fifty_metri
 def test_what_wakes_somebody_is_little(world: World) -> None:
     waking = {item.name for item in alarms(world) if item.inputs["tags"]["severity"] == "page"}
     assert {name for name in waking if not name.startswith("burn-")} == PAGES
-
-
-def test_every_alarm_on_a_metric_says_what_missing_data_means(world: World) -> None:
-    for item in world.all(":MetricAlarm"):
-        assert item.inputs["treatMissingData"] in {"breaching", "notBreaching", "ignore"}, item.name
 
 
 def test_every_alarm_has_its_row_in_the_runbook_with_its_severity(world: World) -> None:

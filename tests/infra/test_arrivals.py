@@ -9,9 +9,6 @@ import pytest
 from tests.infra.recorded import World, statements
 from tests.infra.recorded import run_program as run
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:flight-delay-local-captures"
 
 
@@ -57,14 +54,10 @@ def test_the_queue_calls_the_function_which_gives_back_what_it_could_not_count(w
     mapping = world.one(":EventSourceMapping").inputs
     assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["maximumBatchingWindowInSeconds"] > 0, "AWS takes no more than ten messages without a window"
-    timeout = world.one("lambda/function:Function", "drift").inputs["timeout"]
+    timeout = world.function("drift")["timeout"]
     hidden = world.one(":Queue", "captures").inputs["visibilityTimeoutSeconds"]
     assert hidden >= 6 * timeout, "as AWS advises: else a file is told of twice while it is being counted"
-    (may,) = (
-        item
-        for item in statements(world.one(":RolePolicy", "drift").inputs["policy"])
-        if "sqs:ReceiveMessage" in item["Action"]
-    )
+    (may,) = (item for item in world.allows("drift") if "sqs:ReceiveMessage" in item["Action"])
     assert may["Resource"] == [QUEUE]
     assert {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} == {*may["Action"]}
 

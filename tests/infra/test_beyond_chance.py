@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
@@ -18,15 +17,11 @@ from scipy.stats import binom
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.settings import Settings
 from infra.plan.beyond_chance import evidence, least, looks, ratio
-from localcloud.testing.cloudwatch import Condition, Datum, Local, running
-from tests.infra.queries import as_put
-from tests.infra.recorded import RECIPE, run_program, stack_config
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+from localcloud.testing.cloudwatch import Condition
+from tests.infra.recorded import LOCAL, RECIPE, run_program, stack_config
+from tests.infra.watched import Watched, play
 
 VARIANT = f"v-{RECIPE[:12]}"
-PLACE = {"EndpointName": "flight-delay-local", "VariantName": VARIANT}
 LIMIT = 250_000.0  # microseconds
 
 
@@ -109,17 +104,11 @@ def test_expression_is_the_bound_in_plain_numbers() -> None:
 # --- on CloudWatch
 
 
-def declared(measure: str) -> dict[str, Any]:
-    """The alarm of a variant as the program declares it, as `PutMetricAlarm` takes it."""
-    inputs = run_program(monitoring={"max_p99_ms": LIMIT / 1000}).one(":MetricAlarm", f"{VARIANT}-{measure}").inputs
-    return as_put(inputs)
-
-
 class Served:
     """A CloudWatch with one declared alarm, and requests to put into it."""
 
-    def __init__(self, local: Local) -> None:
-        self._local = local
+    def __init__(self, watched: Watched, measure: str) -> None:
+        self._watched, self._measure = watched, measure
 
     def answer(self, good: int, bad: int, *, errors: bool = True) -> None:
         """Answers as SageMaker counts them; without `errors` nothing is said of 5XX."""
@@ -131,18 +120,17 @@ class Served:
                 self._put("Invocation5XXErrors", failed)
 
     def _put(self, name: str, value: float) -> None:
-        now = self._local.clock.now
-        self._local.service.put("AWS/SageMaker", [Datum(name, PLACE, value, "None", now)])
+        self._watched.put(name, value, VARIANT, "AWS/SageMaker")
 
     async def period(self) -> str:
         """Let a period pass; the state then."""
-        await self._local.advance(10)
-        await self._local.advance(1)  # what was put at its end has been seen
-        return await self._local.state()
+        await self._watched.local.advance(10)
+        return await self._watched.state(VARIANT, self._measure, 1)  # what was put at its end has been seen
 
     async def value(self) -> float:
         """Of the newest data point that the alarm looked at."""
-        return json.loads((await self._local.describe())["StateReasonData"])["recentDatapoints"][-1]
+        found = await self._watched.local.describe(LOCAL.alarm(VARIANT, self._measure))
+        return json.loads(found["StateReasonData"])["recentDatapoints"][-1]
 
 
 @pytest.fixture
@@ -150,14 +138,8 @@ def tell(tmp_path: Path) -> Callable[[str, Callable[[Served], Awaitable[None]]],
     """Runs a story against a new CloudWatch with the alarm on a measure."""
 
     def run(measure: str, story: Callable[[Served], Awaitable[None]]) -> None:
-        alarm = declared(measure)
-
-        async def main() -> None:
-            async with running(tmp_path) as local:
-                await local("PutMetricAlarm", AlarmName="alarm", **alarm)
-                await story(Served(local))
-
-        asyncio.run(main())
+        alarm = run_program(monitoring={"max_p99_ms": LIMIT / 1000}).alarm(f"{VARIANT}-{measure}")
+        play(tmp_path, [alarm], lambda watched: story(Served(watched, measure)))
 
     return run
 

@@ -2,151 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from infra.config import checkout
-from infra.config.allowed import what_is_allowed
-from infra.config.settings import (
-    Gate,
-    ModelSettings,
-    MonitoringSettings,
-    PromotionSettings,
-    RegistrySettings,
-    ServingSettings,
-    Settings,
-)
-from infra.config.slo_settings import SloSettings
 from infra.config.target import check_target, regions, wrong_region
-from tests.infra.refusals import constraints, kind_of, load, refusal
+from tests.infra.refusals import load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-NAME = "1 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last"
-IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
-PERIOD = "a multiple of 60 up to 3600; on local stacks also 10, 20 and 30"
-SEGMENTS = "a list of at most 3 different fields of an instance, such as [carrier]"
 SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
-
-# Field, a value that it must not have, and what the message says is allowed.
-WRONG: list[tuple[str, Any, str]] = [
-    ("model", "flights", "a section with name, parameters, gates"),
-    ("model.name", "Flight Delay", NAME),
-    ("model.name", "a" * 31, NAME),
-    ("model.name", None, NAME),
-    ("model.parameters", [1], "a section of names and values"),
-    ("model.gates", 3, "a section of names and values"),
-    ("model.gates.auc", None, "a section with min, max"),
-    ("model.gates.auc.min", "0.6", "a number, or null"),
-    ("model.gates.auc.min", float("nan"), "a number, or null"),
-    ("model.gates.auc.max", True, "a number, or null"),
-    ("serving", "ml.m5.large", "a section with instance_type, instance_count, image, capture_percent"),
-    ("serving.instance_type", "m5.large", "a SageMaker instance type, such as ml.m5.large"),
-    ("serving.instance_type", 5, "a SageMaker instance type, such as ml.m5.large"),
-    ("serving.instance_count", 0, "a whole number from 1 to 100"),
-    ("serving.instance_count", 101, "a whole number from 1 to 100"),
-    ("serving.instance_count", "2", "a whole number from 1 to 100"),
-    ("serving.image", "just-a-name", IMAGE),
-    ("serving.image", 1, IMAGE),
-    ("serving.capture_percent", -1, "a whole number from 0 to 100"),
-    ("serving.capture_percent", 101, "a whole number from 0 to 100"),
-    ("serving.capture_percent", 1.5, "a whole number from 0 to 100"),
-    ("rollout", [], f"a section with {ROLLOUT}"),
-    (
-        "monitoring",
-        60,
-        "a section with period_seconds, max_5xx_rate, max_p99_ms, drift_false_alarms, drift_minutes, labels_minutes, "
-        "labels_days, max_loss_rise, concept_false_alarms, segments",
-    ),
-    ("monitoring.period_seconds", 9, PERIOD),
-    ("monitoring.period_seconds", 3601, PERIOD),
-    ("monitoring.period_seconds", 45, PERIOD),
-    ("monitoring.period_seconds", "1m", PERIOD),
-    ("monitoring.max_5xx_rate", 0, "a number above 0, up to 1"),
-    ("monitoring.max_5xx_rate", 5, "a number above 0, up to 1"),
-    ("monitoring.max_5xx_rate", "5%", "a number above 0, up to 1"),
-    ("monitoring.max_p99_ms", 0, "a number above 0, up to 60000"),
-    ("monitoring.max_p99_ms", 60_001, "a number above 0, up to 60000"),
-    ("monitoring.max_p99_ms", "1s", "a number above 0, up to 60000"),
-    ("monitoring.drift_false_alarms", 0, "a number above 0, up to 0.5"),
-    ("monitoring.drift_false_alarms", 0.6, "a number above 0, up to 0.5"),
-    ("monitoring.drift_false_alarms", True, "a number above 0, up to 0.5"),
-    ("monitoring.drift_minutes", 0, "a whole number from 1 to 720"),
-    ("monitoring.drift_minutes", 721, "a whole number from 1 to 720"),
-    ("monitoring.drift_minutes", "1h", "a whole number from 1 to 720"),
-    ("monitoring.labels_minutes", 0, "a whole number from 1 to 10080"),
-    ("monitoring.labels_minutes", 10_081, "a whole number from 1 to 10080"),
-    ("monitoring.labels_minutes", "1h", "a whole number from 1 to 10080"),
-    ("monitoring.max_loss_rise", 0, "a number above 0, up to 10"),
-    ("monitoring.max_loss_rise", 11, "a number above 0, up to 10"),
-    ("monitoring.max_loss_rise", "10%", "a number above 0, up to 10"),
-    ("monitoring.labels_days", -1, "a number from 0 to 45"),
-    ("monitoring.labels_days", 46, "a number from 0 to 45"),
-    ("monitoring.labels_days", "a day", "a number from 0 to 45"),
-    ("monitoring.concept_false_alarms", 0, "a number above 0, up to 0.5"),
-    ("monitoring.concept_false_alarms", 0.6, "a number above 0, up to 0.5"),
-    ("monitoring.concept_false_alarms", "one", "a number above 0, up to 0.5"),
-    ("monitoring.segments", ["a", "a"], SEGMENTS),
-    ("monitoring.segments", ["a", "b", "c", "d"], SEGMENTS),
-    ("monitoring.segments", "carrier", SEGMENTS),
-    ("slo", 99.9, "a section with availability, latency, latency_ms, window_days, min_requests, probe_minutes"),
-    ("slo.probe_minutes", 0, "a whole number from 1 to 60, or null"),
-    ("slo.probe_minutes", 61, "a whole number from 1 to 60, or null"),
-    ("slo.probe_minutes", "5m", "a whole number from 1 to 60, or null"),
-    ("slo.availability", 0.94, "a number from 0.95 to 0.99999"),
-    ("slo.availability", 99.9, "a number from 0.95 to 0.99999"),
-    ("slo.availability", "99.9%", "a number from 0.95 to 0.99999"),
-    ("slo.latency", 0.5, "a number from 0.95 to 0.99999"),
-    ("slo.latency", 1, "a number from 0.95 to 0.99999"),
-    ("slo.latency", None, "a number from 0.95 to 0.99999"),
-    ("slo.latency_ms", 0, "a number above 0, up to 60000"),
-    ("slo.latency_ms", 60_001, "a number above 0, up to 60000"),
-    ("slo.latency_ms", "1s", "a number above 0, up to 60000"),
-    ("slo.window_days", 0.2, "a number from 0.25 to 60, or null"),
-    ("slo.window_days", 61, "a number from 0.25 to 60, or null"),
-    ("slo.window_days", "a month", "a number from 0.25 to 60, or null"),
-    ("slo.min_requests", 0, "a whole number from 1 to 1000000"),
-    ("slo.min_requests", 1_000_001, "a whole number from 1 to 1000000"),
-    ("slo.min_requests", 1.5, "a whole number from 1 to 1000000"),
-    ("promotion", "local", "a section with from"),
-    (
-        "retraining",
-        True,
-        "a section with enabled, on, every_days, cool_down_days, most_per_week, ask, min_gain, image, instance_type, "
-        "max_minutes, check_minutes",
-    ),
-    ("promotion.from", "", "the name of another stack of this project, or null"),
-    ("promotion.from", 1, "the name of another stack of this project, or null"),
-    ("registry", True, "a section with retain"),
-    ("registry.retain", "no", "true or false, or null"),
-]
-
-
-def at(field: str, value: Any) -> dict[str, Any]:
-    """The config in which one field has a value."""
-    for part in reversed(field.split(".")):
-        value = {part: value}
-    return value
-
-
-@pytest.mark.parametrize(("field", "value", "allowed"), WRONG, ids=[f"{row[0]}={row[1]!r:.20}" for row in WRONG])
-def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, value: Any, allowed: str) -> None:
-    (line,) = refusal(**at(field, value))
-    told, _, rule = line.partition(": allowed is ")
-    shown = told.removeprefix(f"modelstack:{field} = ")
-    assert json.dumps(value).startswith(shown.rstrip("…"))
-    assert len(shown) <= 80
-    assert rule == allowed
 
 
 def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> None:
@@ -158,29 +30,6 @@ def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> Non
         "modelstack:monitoring.loss_false_alarm_labels = 10000: a moved concept is told by days of labels; allowed is "
         "concept_false_alarms, how many false alarms a year are tolerated",
     ]
-
-
-def test_every_constraint_of_the_config_has_its_row_above() -> None:
-    tried: set[tuple[str, str]] = set()
-    for field, value, _ in WRONG:
-        sections = {name: {} for name in Settings.model_fields} | at(field, value)
-        with pytest.raises(ValidationError) as caught:
-            Settings.model_validate(sections, context="local")
-        tried |= {(field, kind_of(item["type"])) for item in caught.value.errors()}
-    missing = constraints(Settings, "", {"model.gates": (Gate, ".auc")}) - tried
-    own = ("rollout.", "retraining.")
-    assert not {row for row in missing if not row[0].startswith(own)}, "these have a table of their own"
-
-
-def test_description_of_a_field_says_what_it_is_and_leaves_the_rule_to_the_constraints() -> None:
-    models = (
-        *(Gate, ModelSettings, MonitoringSettings, PromotionSettings),
-        *(RegistrySettings, ServingSettings, SloSettings),
-    )
-    for model in models:
-        for name, field in model.model_fields.items():
-            assert isinstance(field, FieldInfo) and field.description, f"{model.__name__}.{name}"
-            assert field.description not in what_is_allowed((name,), model)
 
 
 # Rules that look at more than one value: config, and the lines of the refusal.

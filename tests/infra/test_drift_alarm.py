@@ -2,80 +2,61 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
-from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
-from tests.infra.queries import as_put
-from tests.infra.recorded import LOCAL, OLD, idle
+from monitoring.published import DRIFT_EVIDENCE
+from tests.infra.recorded import OLD, idle
 from tests.infra.recorded import run_program as run
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+from tests.infra.watched import Alarm, Watched, play
 
 SWEEP = 120
 
 
-class Watched:
-    """A CloudWatch with the alarm as the local stack declares it."""
-
-    def __init__(self, local: Local) -> None:
-        self.local = local
-
-    async def told(self, evidence: float, seconds: float) -> str:
-        """The alarm's state some seconds after an evidence was told."""
-        place = {"EndpointName": LOCAL.endpoint, "VariantName": OLD.variant}
-        self.local.service.put("modelstack", [Datum("DriftEvidence", place, evidence, "None", self.local.clock.now)])
-        return await self.later(seconds)
-
-    async def later(self, seconds: float) -> str:
-        """The alarm's state after some seconds of silence."""
-        await self.local.advance(seconds)
-        answer = await self.local("DescribeAlarms", AlarmNames=[LOCAL.alarm(OLD.variant, "drift")])
-        return answer["MetricAlarms"][0]["StateValue"]
+def told(watched: Watched, evidence: float, seconds: float) -> Awaitable[str]:
+    """The alarm's state some seconds after an evidence was told."""
+    watched.put(DRIFT_EVIDENCE, evidence, OLD.variant)
+    return later(watched, seconds)
 
 
-def play(tmp_path: Path, story: Callable[[Watched], Awaitable[None]]) -> None:
+def later(watched: Watched, seconds: float) -> Awaitable[str]:
+    """The alarm's state after some seconds of silence."""
+    return watched.state(OLD.variant, "drift", seconds)
+
+
+def alarms() -> list[Alarm]:
     world = run(state=idle(OLD), monitoring={"period_seconds": 10, "drift_minutes": SWEEP // 60})
-    inputs = world.one(":MetricAlarm", f"{OLD.variant}-drift").inputs
-
-    async def main() -> None:
-        async with running(tmp_path) as local:
-            await local("PutMetricAlarm", AlarmName=inputs["name"], AlarmActions=[TOPIC], **as_put(inputs))
-            await story(Watched(local))
-
-    asyncio.run(main())
+    return [world.alarm(f"{OLD.variant}-drift")]
 
 
 def test_it_stays_quiet_below_an_evidence_of_one_and_in_silence(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
-        assert await watched.later(SWEEP) == "OK"
+        assert await later(watched, SWEEP) == "OK"
         for _ in range(10):
-            assert await watched.told(0.99, SWEEP) == "OK"
+            assert await told(watched, 0.99, SWEEP) == "OK"
 
-    play(tmp_path, story)
+    play(tmp_path, alarms(), story)
 
 
 def test_it_rings_within_a_period_of_the_file_and_once_while_sweeps_tell_the_evidence_again(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
-        assert await watched.told(0.5, 30) == "OK"
-        assert await watched.told(1.0, 20) == "ALARM"
+        assert await told(watched, 0.5, 30) == "OK"
+        assert await told(watched, 1.0, 20) == "ALARM"
         for _ in range(5):
-            assert await watched.later(SWEEP - 20) == "ALARM"
-            assert await watched.told(1.0, 20) == "ALARM"
+            assert await later(watched, SWEEP - 20) == "ALARM"
+            assert await told(watched, 1.0, 20) == "ALARM"
         assert len(watched.local.mail.published) == 1
 
-    play(tmp_path, story)
+    play(tmp_path, alarms(), story)
 
 
 @pytest.mark.parametrize("after", [0.2, None], ids=["the days are as at training again", "the release serves no more"])
 def test_it_ends_about_two_sweeps_after_the_last_evidence_of_one(tmp_path: Path, after: float | None) -> None:
     async def story(watched: Watched) -> None:
-        assert await watched.told(3.0, SWEEP) == "ALARM"
-        assert await (watched.later(90) if after is None else watched.told(after, 90)) == "ALARM"
-        assert await watched.later(90) == "OK", "CloudWatch looks at two periods more"
+        assert await told(watched, 3.0, SWEEP) == "ALARM"
+        assert await (later(watched, 90) if after is None else told(watched, after, 90)) == "ALARM"
+        assert await later(watched, 90) == "OK", "CloudWatch looks at two periods more"
 
-    play(tmp_path, story)
+    play(tmp_path, alarms(), story)

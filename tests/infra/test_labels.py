@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from platforms.aws.table import INDEX
+from platforms.aws.names import INDEX
 from tests.infra.recorded import World
 from tests.infra.recorded import run_program as run
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +17,7 @@ def world() -> World:
 
 
 def variables(world: World) -> dict[str, str]:
-    return world.one("lambda/function:Function", "labels").inputs["environment"]["variables"]
+    return world.function("labels")["environment"]["variables"]
 
 
 def test_files_of_captures_and_labels_call_the_function_and_what_it_writes_does_not(world: World) -> None:
@@ -51,12 +47,12 @@ def test_function_is_told_its_table_and_how_long_a_label_waits(world: World) -> 
 
 def test_event_that_cannot_be_handled_is_kept(world: World) -> None:
     queue = world.one(":Queue", "labels-dead-letters").inputs
-    assert world.one("lambda/function:Function", "labels").inputs["deadLetterConfig"]["targetArn"]
+    assert world.function("labels")["deadLetterConfig"]["targetArn"]
     assert queue["messageRetentionSeconds"] == 14 * 86_400
 
 
 def test_function_reads_what_it_joins_and_writes_only_what_is_its_own(world: World) -> None:
-    policy: list[dict[str, Any]] = json.loads(world.one(":RolePolicy", "labels").inputs["policy"])["Statement"]
+    policy: list[dict[str, Any]] = world.allows("labels")
     for statement in policy:
         assert all("*" not in action for action in statement["Action"]), statement
         assert statement["Resource"] != ["*"] or statement["Condition"], "a namespace narrows what has no resource"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,16 +21,15 @@ from tests.infra.recorded import (
     LOCAL,
     OLD,
     RECIPE,
+    Answers,
     World,
-    config_of,
     idle,
+    record_run,
     release,
     statements,
+    stopped,
 )
 from tests.infra.recorded import run_program as run
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 SOURCE = {
     "region": "us-east-1",
@@ -43,7 +42,7 @@ SOURCE = {
 
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
 def test_a_stack_has_at_most_seventy_resources_at_its_first_release(stack: str) -> None:
-    declared = run(stack, world=World(source=SOURCE), serving={"image": IMAGE}).resources
+    declared = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).resources
     assert len(declared) + 1 <= 70, "and the stack itself"
 
 
@@ -79,7 +78,7 @@ def test_only_local_stacks_throw_their_packages_away(stack: str, kept: bool) -> 
     world = run(stack, serving={"image": IMAGE})
     assert world.one(":Bucket").inputs["forceDestroy"] is not kept
     assert world.one(":Repository").inputs["forceDelete"] is not kept
-    assert world.one(":Package").inputs["retain"] is kept
+    assert world.package["retain"] is kept
 
 
 # --- the package
@@ -92,9 +91,9 @@ def test_nothing_is_put_into_the_bucket_before_its_rules_stand() -> None:
 
 
 def test_refused_package_stops_the_program_before_anything_else_is_declared() -> None:
-    world = World(refused="the model is below its gates and is not released:\n  auc  0.58  min 0.6")
-    with pytest.raises(pulumi.RunError, match=r"auc +0\.58 +min 0\.6"):
-        run(world=world)
+    gates = "the model is below its gates and is not released:\n  auc  0.58  min 0.6"
+    world, why = stopped(answers=Answers(refused=gates))
+    assert gates in why
     assert {item.type.split(":")[1].split("/")[0] for item in world.resources} <= {
         *("index", "kms", "s3", "ecr", "sagemaker", "providers", "dynamic")
     }
@@ -104,27 +103,25 @@ def test_refused_package_stops_the_program_before_anything_else_is_declared() ->
 
 
 def test_the_provider_of_packages_starts_while_aws_is_asked_whose_account_it_is() -> None:
-    class Asked(World):
-        def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-            until = time.monotonic() + 100  # a registration may be on its way in another thread
-            while not self.all(":pulumi-python") and time.monotonic() < until:
-                time.sleep(0.01)
-            assert self.all(":pulumi-python"), "the provider waits for the account"
-            return super().call(args)
+    def asked(world: World) -> None:
+        until = time.monotonic() + 100  # a registration may be on its way in another thread
+        while not world.all(":pulumi-python") and time.monotonic() < until:
+            time.sleep(0.01)
+        assert world.all(":pulumi-python"), "the provider waits for the account"
 
-    run(world=Asked())
+    assert record_run(asked=asked).stopped is None
 
 
 # --- serving
 
 
 def test_names_of_models_and_configs_are_digests_of_what_they_hold() -> None:
-    def names(**sections: Any) -> tuple[str, str]:
-        world = run(**sections)
+    def names(runs: Callable[..., World] = run, **sections: Any) -> tuple[str, str]:
+        world = runs(**sections)
         return world.one(":Model").inputs["name"], world.one(":EndpointConfiguration").inputs["name"]
 
     model, config = names()
-    assert names() == (model, config), "the same content must keep its name, or every plan has changes"
+    assert names(record_run) == (model, config), "the same content must keep its name, or every plan has changes"
     assert names(recipe="b" * 64)[0] != model
     bigger = names(serving={"instance_count": 2})
     assert bigger[0] == model, "the model does not hold the instances"
@@ -158,18 +155,23 @@ def test_what_is_live_never_changes_under_its_name() -> None:
         assert item.ignores == ["*"]
 
 
+def weights(world: World, config: str) -> dict[str, float]:
+    """The share of each variant in an endpoint config."""
+    return {item["variantName"]: item["initialVariantWeight"] for item in world.config(config)["productionVariants"]}
+
+
 def test_challenger_begins_without_traffic_beside_the_champion() -> None:
     world = run(state=idle(OLD))
-    pair = config_of(world, LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name))
-    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
-    assert weights == {OLD.variant: 1, release(LOCAL).variant: 0}
+    assert weights(world, LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name)) == {
+        OLD.variant: 1,
+        release(LOCAL).variant: 0,
+    }
 
 
 def test_champion_keeps_its_own_archive_and_image() -> None:
     world = run(state=idle(replace(OLD, archive_uri="s3://old/model.tar.gz", image_uri="old-image")))
-    model = next(item for item in world.all(":Model") if item.inputs["name"] == OLD.model_name)
-    assert model.inputs["primaryContainer"]["image"] == "old-image"
-    assert model.inputs["primaryContainer"]["modelDataUrl"] == "s3://old/model.tar.gz"
+    container = world.models()[OLD.model_name]
+    assert (container["image"], container["modelDataUrl"]) == ("old-image", "s3://old/model.tar.gz")
 
 
 # --- monitors
@@ -188,14 +190,14 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
     world = run(state=idle(OLD))
     for variant in (OLD.variant, release(LOCAL).variant):
         wanted = {"EndpointName": "flight-delay-local", "VariantName": variant}
-        assert world.one(":MetricAlarm", f"{variant}-drift").inputs["dimensions"] == wanted
+        assert world.alarm(f"{variant}-drift")["dimensions"] == wanted
         for measure in ("5xx", "p99"):
-            for query in world.one(":MetricAlarm", f"{variant}-{measure}").inputs["metricQueries"]:
+            for query in world.alarm(f"{variant}-{measure}")["metricQueries"]:
                 assert "metric" not in query or query["metric"]["dimensions"] == wanted
 
 
 def test_error_rate_is_a_share_and_not_a_count() -> None:
-    alarm = run().one(":MetricAlarm", f"v-{RECIPE[:12]}-5xx").inputs
+    alarm = run().alarm(f"v-{RECIPE[:12]}-5xx")
     queries = {query["id"]: query for query in alarm["metricQueries"]}
     assert "part / whole" in queries["rate"]["expression"]
     assert [query["id"] for query in alarm["metricQueries"] if query["returnData"]] == ["rate"]
@@ -205,7 +207,7 @@ def test_error_rate_is_a_share_and_not_a_count() -> None:
 
 
 def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundred_may_be() -> None:
-    alarm = run(monitoring={"max_p99_ms": 250}).one(":MetricAlarm", f"v-{RECIPE[:12]}-p99").inputs
+    alarm = run(monitoring={"max_p99_ms": 250}).alarm(f"v-{RECIPE[:12]}-p99")
     counted = {query["id"]: query["metric"]["stat"] for query in alarm["metricQueries"] if "metric" in query}
     assert counted == {"part": "TC(250000:)", "whole": "SampleCount"}
     assert alarm["threshold"] == 0.01
@@ -214,7 +216,7 @@ def test_slow_requests_are_counted_in_sagemakers_microseconds_and_one_of_a_hundr
 def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None:
     world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
     for variant in (OLD.variant, release(LOCAL).variant):
-        alarm = world.one(":MetricAlarm", f"{variant}-drift").inputs
+        alarm = world.alarm(f"{variant}-drift")
         assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == (
             "modelstack",
             "DriftEvidence",
@@ -226,7 +228,7 @@ def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None
 
 def test_drift_is_judged_as_surely_and_as_often_as_the_config_says() -> None:
     world = run(monitoring={"drift_false_alarms": 0.2, "drift_minutes": 7})
-    variables = world.one("lambda/function:Function", "drift").inputs["environment"]["variables"]
+    variables = world.function("drift")["environment"]["variables"]
     assert (variables["DRIFT_FALSE_ALARMS"], variables["DRIFT_MINUTES"]) == ("0.2", "7")
 
 
@@ -234,9 +236,9 @@ def test_promotion_changes_no_alarm() -> None:
     new = release(LOCAL)
     before = run(state=idle(OLD))
     after = run(state=idle(new, previous=OLD))
-    for world in (before, after):
-        world.resources.sort(key=lambda item: (item.type, item.name))
-    assert before.all(":MetricAlarm") == after.all(":MetricAlarm")
+    assert {item.name: item for item in before.all(":MetricAlarm")} == {
+        item.name: item for item in after.all(":MetricAlarm")
+    }
 
 
 def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_with_releases() -> None:
@@ -281,14 +283,14 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
     subscription = world.one(":TopicSubscription").inputs
     assert subscription["protocol"] == "lambda"
     assert "deadLetterTargetArn" in subscription["redrivePolicy"], "an alarm that SNS cannot deliver must not vanish"
-    assert world.one("lambda/function:Function", "rollback").inputs["deadLetterConfig"]["targetArn"]
+    assert world.function("rollback")["deadLetterConfig"]["targetArn"]
     permission = world.one(":Permission", "rollback-sns").inputs
     assert permission["principal"] == "sns.amazonaws.com"
     assert permission["sourceArn"], "without it any topic of any account could call the function"
 
 
 def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
-    alarm = run().one(":MetricAlarm", "rollback-failing").inputs
+    alarm = run().alarm("rollback-failing")
     read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][:2]}
     assert read == {
         "Errors": {"FunctionName": "flight-delay-local-rollback"},
@@ -306,7 +308,7 @@ def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> Non
             "arn", f"arn:aws:iam/role:us-east-1:{ACCOUNT}:schedules"
         )
         assert any("RolePolicy" in urn for urn in item.depends), "a call that comes earlier would be refused"
-    (allowed,) = statements(world.one(":RolePolicy", "schedules").inputs["policy"])
+    (allowed,) = world.allows("schedules")
     assert allowed["Action"] == ["lambda:InvokeFunction"]
     assert {arn.rpartition(":flight-delay-local-")[2] for arn in allowed["Resource"]} == scheduled
     (trust,) = statements(world.one("iam/role:Role", "schedules").inputs["assumeRolePolicy"])
@@ -319,14 +321,14 @@ def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> N
     assert world.one(":LogGroup").inputs["retentionInDays"] == 30
     for item in world.all("lambda/function:Function"):
         assert item.inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": "/aws/lambda/flight-delay-local"}
-        found = statements(world.one(":RolePolicy", item.name).inputs["policy"])
+        found = world.allows(item.name)
         (logs,) = (one for one in found if any(action.startswith("logs:") for action in one["Action"]))
         assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
         assert [arn.partition(":log-group:")[2] for arn in logs["Resource"]] == ["/aws/lambda/flight-delay-local:*"]
 
 
 def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
-    found = statements(run().one(":RolePolicy", "rollback").inputs["policy"])
+    found = run().allows("rollback")
     (may,) = (item for item in found if "cloudwatch:DescribeAlarms" in item["Action"])
     assert may["Action"] == ["cloudwatch:DescribeAlarms"]
     assert [arn.rsplit(":alarm:", 1)[1] for arn in may["Resource"]] == ["flight-delay-local-*"]
@@ -334,7 +336,7 @@ def test_rollback_may_look_at_the_alarms_of_its_own_stack_only() -> None:
 
 
 def test_the_drift_function_may_write_into_the_bucket_only_what_it_keeps_aside() -> None:
-    found = statements(run().one(":RolePolicy", "drift").inputs["policy"])
+    found = run().allows("drift")
     (may,) = (item for item in found if "s3:PutObject" in item["Action"])
     assert [arn.partition("/")[2] for arn in may["Resource"]] == ["capture-rejected/*"]
 
@@ -357,7 +359,7 @@ def test_functions_may_read_of_packages_just_the_members_that_they_ask_for(funct
 
 @pytest.mark.parametrize("function", ["rollback", "advance", "drift", "labels"])
 def test_functions_may_do_no_more_than_they_do(function: str) -> None:
-    for statement in statements(run().one(":RolePolicy", function).inputs["policy"]):
+    for statement in run().allows(function):
         assert all("*" not in action for action in statement["Action"]), statement
         if "*" in statement["Resource"]:
             (action,) = statement["Action"]
@@ -366,7 +368,7 @@ def test_functions_may_do_no_more_than_they_do(function: str) -> None:
 
 
 def test_serving_role_reads_packages_and_writes_captures_only() -> None:
-    allowed = statements(run().one(":RolePolicy", "serving").inputs["policy"])
+    allowed = run().allows("serving")
     s3 = {action: item["Resource"] for item in allowed for action in item["Action"] if action.startswith("s3:")}
     assert s3["s3:GetObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/packages/*"]
     assert s3["s3:PutObject"] == ["arn:aws:s3:::flight-delay-local-artifacts-000000000000/capture/*"]
@@ -382,14 +384,14 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
 
 @pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", "dev", "staging", "prod"])
 def test_every_stack_has_every_output(stack: str) -> None:
-    exported = run(stack, world=World(source=SOURCE), serving={"image": IMAGE}).exported
+    exported = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).exported
     assert set(exported) == set(NAMES)
     for name in ("endpoint_name", "champion", "package_digest", "rollback_function", "dashboard_url"):
         assert isinstance(exported[name], str), name
 
 
 def test_promotion_copies_the_champion_and_trains_nothing() -> None:
-    package = run("local-staging", world=World(source=SOURCE)).one(":Package").inputs
+    package = run("local-staging", answers=Answers(source=SOURCE)).package
     assert package["recipe"] == SOURCE["release"]["recipe"]
     assert package["source"]["package_digest"] == DIGEST
     assert package["bucket"] == "flight-delay-local-staging-artifacts-000000000000"
@@ -397,18 +399,18 @@ def test_promotion_copies_the_champion_and_trains_nothing() -> None:
 
 def test_promotion_from_a_stack_without_a_champion_says_what_to_do() -> None:
     with pytest.raises(pulumi.RunError, match=r"promotion.from = 'local'.*no champion.*`pulumi up` on it first"):
-        run("local-staging", world=World(source={"region": "us-east-1"}))
+        run("local-staging", answers=Answers(source={"region": "us-east-1"}))
 
 
 def pulled(world: World) -> list[str]:
     """The repositories that the model containers' role may pull from."""
-    allowed = statements(world.one(":RolePolicy", "serving").inputs["policy"])
+    allowed = world.allows("serving")
     return next(item["Resource"] for item in allowed if "ecr:BatchGetImage" in item["Action"])
 
 
 def test_promoted_release_keeps_its_image_and_may_pull_it() -> None:
     source = {**SOURCE, "release": {**SOURCE["release"], "image_uri": IMAGE}}
-    world = run("staging", world=World(source=source))
+    world = run("staging", answers=Answers(source=source))
     assert world.one(":Model").inputs["primaryContainer"]["image"] == IMAGE
     assert f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/flight-delay-dev-serving" in pulled(world)
 
@@ -417,26 +419,25 @@ def test_new_image_of_the_champions_model_is_put_on_trial_beside_it_and_both_ima
     champion = release(LOCAL, RECIPE, "000000000000.dkr.ecr.us-east-1.amazonaws.com/other-serving:1")
     challenger = release(LOCAL, RECIPE, IMAGE)
     world = run(state=idle(champion), serving={"image": IMAGE})
-    images = {item.inputs["name"]: item.inputs["primaryContainer"]["image"] for item in world.all(":Model")}
-    assert images == {champion.model_name: champion.image_uri, challenger.model_name: IMAGE}
-    pair = config_of(world, LOCAL.pair_of(champion.config_name, challenger.config_name))
-    weights = {item["variantName"]: item["initialVariantWeight"] for item in pair.inputs["productionVariants"]}
-    assert weights == {champion.variant: 1, challenger.variant: 0}
-    rollout = world.one(":Rollout").inputs
-    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair.inputs["name"])
+    assert {name: container["image"] for name, container in world.models().items()} == {
+        champion.model_name: champion.image_uri,
+        challenger.model_name: IMAGE,
+    }
+    pair, rollout = LOCAL.pair_of(champion.config_name, challenger.config_name), world.rollout
+    assert weights(world, pair) == {champion.variant: 1, challenger.variant: 0}
+    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair)
     assert rollout["plan"]["guard"] is None, "SageMaker's guardrails are for a change of instances alone"
     assert {"flight-delay-dev-serving", "other-serving"} <= {arn.rpartition("/")[2] for arn in pulled(world)}, (
         "an instance of the champion may have to start again in mid-trial"
     )
 
 
-def test_aws_stack_without_an_image_is_a_registry_to_push_it_to(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run("dev")
+def test_aws_stack_without_an_image_is_a_registry_to_push_it_to() -> None:
+    world = run("dev")
     assert world.all(":Repository")
     assert not world.all(":Endpoint")
     assert not world.all(":Package")
-    assert "`make image STACK=dev` builds it" in caplog.text
+    assert "`make image STACK=dev` builds it" in world.warned
 
 
 def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
@@ -445,10 +446,10 @@ def test_image_that_is_taken_out_of_the_config_takes_no_endpoint_down() -> None:
 
 
 def test_gates_that_the_champion_no_longer_passes_fail_the_update_and_leave_it_serving() -> None:
-    world = World(refused="the model is below its gates and is not released:\n  auc  0.70  min 0.9")
-    with pytest.raises(pulumi.RunError, match="below its gates"):
-        run(world=world, state=idle(release(LOCAL)))
+    gates = "the model is below its gates and is not released:\n  auc  0.70  min 0.9"
+    world, why = stopped(answers=Answers(refused=gates), state=idle(release(LOCAL)))
+    assert "below its gates" in why
     assert world.one(":Endpoint")
     assert world.one(":Model").inputs["primaryContainer"]["modelDataUrl"] == FACTS["archive_uri"]
     assert world.exported["package_digest"] == world.exported["champion"]
-    assert world.exported["metrics"] == world.registered
+    assert world.exported["metrics"] == world.answers.registered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,11 +13,19 @@ from infra.config.whole_numbers import whole
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
-from tests.infra.recorded import DIGEST, FACTS, LOCAL, OLD, World, config_of, idle, release, statements, verdict
+from tests.infra.recorded import (
+    DIGEST,
+    FACTS,
+    LOCAL,
+    OLD,
+    Answers,
+    World,
+    idle,
+    release,
+    stopped,
+    verdict,
+)
 from tests.infra.recorded import run_program as run
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
 
 SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
 
@@ -26,13 +33,13 @@ SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
 def test_shadow_gets_copies_beside_one_production_variant_and_by_the_share_that_is_asked_for() -> None:
     world = run(state=idle(OLD), rollout={"strategy": SHADOW})
     own = release(LOCAL)
-    config = config_of(world, LOCAL.pair_of(OLD.config_name, own.config_name, 20)).inputs
+    config = world.config(LOCAL.pair_of(OLD.config_name, own.config_name, 20))
     (production,), (shadow,) = config["productionVariants"], config["shadowProductionVariants"]
     assert (production["variantName"], shadow["variantName"]) == (OLD.variant, own.variant)
     assert shadow["initialVariantWeight"] / production["initialVariantWeight"] == pytest.approx(0.2)
     assert (shadow["instanceType"], shadow["initialInstanceCount"]) == ("ml.m5.large", 1)
-    assert world.one(":Rollout").inputs["shadow_config"] == config["name"]
-    assert world.one(":Rollout").inputs["plan"]["steps"][0] == {
+    assert world.rollout["shadow_config"] == config["name"]
+    assert world.rollout["plan"]["steps"][0] == {
         "weight": 20,
         "bake_seconds": 30,
         "shadow": True,
@@ -53,7 +60,7 @@ def test_endpoint_goes_before_the_config_that_copies_requests() -> None:
 
 def allowed_to(world: World, function: str) -> dict[str, list[str]]:
     """Action -> resources of a function's role."""
-    found = statements(world.one(":RolePolicy", function).inputs["policy"])
+    found = world.allows(function)
     return {action: item["Resource"] for item in found for action in item["Action"]}
 
 
@@ -65,11 +72,7 @@ def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
     assert advance["sagemaker:InvokeEndpoint"] == [endpoint]
     assert advance["s3:GetObject"] == [f"{bucket}/capture/flight-delay-local/*"]
     assert advance["s3:ListBucket"] == [bucket]
-    (listing,) = (
-        item
-        for item in statements(world.one(":RolePolicy", "advance").inputs["policy"])
-        if "s3:ListBucket" in item["Action"]
-    )
+    (listing,) = (item for item in world.allows("advance") if "s3:ListBucket" in item["Action"])
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["capture/flight-delay-local/*"]}}
     assert advance["kms:Decrypt"] != ["*"]
     rollback = allowed_to(world, "rollback")
@@ -80,8 +83,8 @@ def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
 def test_replay_fits_into_the_time_of_the_function_that_runs_it() -> None:
     world = run()
     waits, retried = 20 + 60, 2 * 4 * 15  # following and replaying; the last two requests with all their attempts
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] >= waits + retried
-    assert world.one("lambda/function:Function", "advance").inputs["timeout"] <= 900, "the most that Lambda has"
+    assert world.function("advance")["timeout"] >= waits + retried
+    assert world.function("advance")["timeout"] <= 900, "the most that Lambda has"
 
 
 @pytest.mark.parametrize("role", ["advance", "rollback", "serving"])
@@ -120,7 +123,7 @@ STRATEGIES: list[tuple[dict[str, Any], list[tuple[int, float, bool, bool]]]] = [
 def test_strategy_of_the_config_is_what_the_controller_gets(
     strategy: dict[str, Any], steps: list[tuple[int, float, bool, bool]]
 ) -> None:
-    inputs = run(state=idle(OLD), rollout={"strategy": strategy}).one(":Rollout").inputs
+    inputs = run(state=idle(OLD), rollout={"strategy": strategy}).rollout
     names = ("weight", "bake_seconds", "shadow", "approve")
     assert [tuple(step[name] for name in names) for step in inputs["plan"]["steps"]] == steps
     assert Plan.from_dict(whole(inputs["plan"])).steps[0].weight == steps[0][0]
@@ -131,7 +134,7 @@ def test_strategy_of_the_config_is_what_the_controller_gets(
 
 def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion() -> None:
     champion = release(LOCAL)
-    inputs = run(state=idle(champion), serving={"instance_count": 2}).one(":Rollout").inputs
+    inputs = run(state=idle(champion), serving={"instance_count": 2}).rollout
     world = run(state=idle(champion))
     guard = inputs["plan"]["guard"]
     assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("canary", 50, 20)
@@ -142,7 +145,7 @@ def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion
 
 def test_release_of_another_model_is_moved_by_the_controller_alone() -> None:
     def guard(world: World) -> Any:
-        return world.one(":Rollout").inputs["plan"]["guard"]
+        return world.rollout["plan"]["guard"]
 
     assert guard(run(state=idle(OLD))) is None
     assert guard(run()) is None, "the first release has nothing to go back to"
@@ -163,26 +166,27 @@ def test_what_a_rollback_needs_stays_while_an_approval_may_outlast_the_update() 
 
 
 def test_new_release_acts_and_settled_one_does_not() -> None:
-    assert run(state=idle(OLD)).one(":Rollout").inputs["acts"] is True
-    assert run(state=idle(release(LOCAL))).one(":Rollout").inputs["acts"] is False
+    assert run(state=idle(OLD)).rollout["acts"] is True
+    assert run(state=idle(release(LOCAL))).rollout["acts"] is False
 
 
 def test_update_that_does_not_wait_leaves_a_trial_alone() -> None:
     new = release(LOCAL)
     pair = LOCAL.pair_of(OLD.config_name, new.config_name)
     trial = idle(OLD, challenger=new, pair_config=pair, phase=Phase.BAKING)
-    assert run(state=trial, rollout={"wait": False}).one(":Rollout").inputs["acts"] is False
-    assert run(state=trial, rollout={"wait": True}).one(":Rollout").inputs["acts"] is True
+    assert run(state=trial, rollout={"wait": False}).rollout["acts"] is False
+    assert run(state=trial, rollout={"wait": True}).rollout["acts"] is True
 
 
 def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
-    world = World(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed")
-    with pytest.raises(pulumi.RunError, match="rolled back: alarm 5xx: 52% of 40 requests failed"):
-        run(world=world, state=idle(OLD))
+    world, why = stopped(
+        answers=Answers(outcome="rolled_back", why="alarm 5xx: 52% of 40 requests failed"), state=idle(OLD)
+    )
+    assert "rolled back: alarm 5xx: 52% of 40 requests failed" in why
     assert world.exported["champion"] == OLD.package_digest
     assert world.exported["challenger"]["value"] is None
     assert world.exported["package_digest"] == OLD.package_digest, "the package that serves, not the rejected one"
-    assert world.exported["metrics"] == world.registered
+    assert world.exported["metrics"] == world.answers.registered
 
 
 def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
@@ -191,9 +195,9 @@ def test_outputs_of_a_promotion_are_those_of_the_new_package() -> None:
 
 
 def test_trial_that_nobody_waits_for_is_no_failure() -> None:
-    run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": False})
+    run(answers=Answers(outcome="running"), state=idle(OLD), rollout={"wait": False})
     with pytest.raises(pulumi.RunError, match="running"):
-        run(world=World(outcome="running"), state=idle(OLD), rollout={"wait": True})
+        run(answers=Answers(outcome="running"), state=idle(OLD), rollout={"wait": True})
 
 
 OUT_OF_TIME = "no verdict within 1800 s: too little traffic"
@@ -202,28 +206,24 @@ HELD = f"{OUT_OF_TIME}. It keeps its share of traffic: type modelstack approve"
 
 def test_trial_that_is_held_fails_an_update_that_waits_for_its_verdict_and_says_what_to_type() -> None:
     with pytest.raises(pulumi.RunError, match="the release was not promoted: held: no verdict within 1800 s") as told:
-        run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
+        run(answers=Answers(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": True})
     assert "modelstack approve" in str(told.value)
-    run(world=World(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": False})
+    run(answers=Answers(outcome="held", why=HELD), state=idle(OLD), rollout={"wait": False})
 
 
-def test_rejected_release_is_told_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_rejected_release_is_told_and_not_tried_again() -> None:
     new = release(LOCAL)
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
-    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in caplog.text
-    assert world.one(":Rollout").inputs["acts"] is False
+    world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
+    assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in world.warned
+    assert world.rollout["acts"] is False
 
 
-def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release_it_asks_for_is_rejected() -> None:
     new = release(LOCAL)
     champion = replace(OLD, archive_uri="s3://bucket/packages/of-the-champion/model.tar.gz")
     state = idle(champion, rejected={new.id: verdict(new)})
-    with caplog.at_level(logging.INFO, logger="engine"):
-        world = run(state=state, serving={"instance_count": 2})
-    inputs = world.one(":Rollout").inputs
+    world = run(state=state, serving={"instance_count": 2})
+    inputs = world.rollout
     target = inputs["target"]
     assert {**target, "config_name": champion.config_name, "instances": champion.instances} == champion.as_dict(), (
         "the champion as it is, and not the package of now"
@@ -232,156 +232,128 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
     assert inputs["plan"]["guard"]["alarms"] == [
         f"flight-delay-local-{champion.variant}-{name}" for name in ("5xx", "p99")
     ]
-    (variant,) = config_of(world, target["config_name"]).inputs["productionVariants"]
+    (variant,) = world.config(target["config_name"])["productionVariants"]
     assert (variant["variantName"], variant["initialInstanceCount"]) == (champion.variant, 2)
-    model = next(item for item in world.all(":Model") if item.inputs["name"] == champion.model_name)
-    assert model.inputs["primaryContainer"]["modelDataUrl"] == champion.archive_uri
-    assert f"release {new.id} was rolled back and is not tried again" in caplog.text
-    assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in caplog.text
+    assert world.models()[champion.model_name]["modelDataUrl"] == champion.archive_uri
+    assert f"release {new.id} was rolled back and is not tried again" in world.told
+    assert f"the champion, {champion.id}, moves to other instances (2 x ml.m5.large, 100% of requests" in world.told
 
-    caplog.clear()
     moved = replace(champion, config_name=target["config_name"])
-    with caplog.at_level(logging.INFO, logger="engine"):
-        again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
-    assert again.one(":Rollout").inputs["acts"] is False
-    assert "moves to other instances" not in caplog.text
+    again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
+    assert again.rollout["acts"] is False
+    assert "moves to other instances" not in again.told
 
 
 def test_champion_that_does_not_come_up_on_other_instances_fails_the_update() -> None:
     new = release(LOCAL)
-    failed = World(outcome="failed", why="the champion does not come up on its other instances")
+    failed = Answers(outcome="failed", why="the champion does not come up on its other instances")
     told = "the champion did not move to other instances, and serves: failed: the champion does not come up on"
     with pytest.raises(pulumi.RunError, match=told):
-        run(world=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
+        run(answers=failed, state=idle(OLD, rejected={new.id: verdict(new)}), serving={"instance_count": 2})
 
 
-def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_last_verdict_is_that_on_a_release_and_a_move_that_failed_is_told_beside_it() -> None:
     rolled_back = verdict(release(LOCAL, "2" * 64))
     reason = Reason("endpoint", OLD.variant, "no capacity")
     failed = replace(verdict(OLD), outcome="failed", reason=reason, rollout_id="000003", at=1.0)
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=idle(OLD, verdict=rolled_back, moved=failed))
-    assert f"last verdict: release {rolled_back.release} rolled back: {rolled_back.reason.text}" in caplog.text
-    assert f"the champion, {OLD.id}, did not move to other instances: no capacity" in caplog.text
-    assert "skip-trial" not in caplog.text, "a move is no trial"
-
-    caplog.clear()
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=idle(OLD, verdict=replace(rolled_back, at=2.0), moved=failed))
-    assert "did not move" not in caplog.text, "a release came after it"
+    told = run(state=idle(OLD, verdict=rolled_back, moved=failed)).told
+    assert f"last verdict: release {rolled_back.release} rolled back: {rolled_back.reason.text}" in told
+    assert f"the champion, {OLD.id}, did not move to other instances: no capacity" in told
+    assert "skip-trial" not in told, "a move is no trial"
+    later = run(state=idle(OLD, verdict=replace(rolled_back, at=2.0), moved=failed)).told
+    assert "did not move" not in later, "a release came after it"
 
 
 UNEQUAL = "the trial compares unequal instances"
 
 
-def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=on_trial(Phase.BAKING))
-    assert "instances" not in caplog.text, "they are the same"
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=on_trial(Phase.BAKING), serving={"instance_count": 2})
+def test_other_instances_in_mid_trial_are_told_to_begin_it_again_and_to_be_unequal() -> None:
+    assert "instances" not in run(state=on_trial(Phase.BAKING)).told, "they are the same"
+    warned = run(state=on_trial(Phase.BAKING), serving={"instance_count": 2}).warned
     begins = f"the trial of {release(LOCAL).id} ends, and begins again at its first step with the challenger on other"
-    assert f"{begins} instances (2 x ml.m5.large, 100% of requests captured)" in caplog.text
-    assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in caplog.text
+    assert f"{begins} instances (2 x ml.m5.large, 100% of requests captured)" in warned
+    assert f"{UNEQUAL}: the challenger has 2 x ml.m5.large, the champion, {OLD.id}, keeps others" in warned
 
 
-def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=idle(OLD), serving={"instance_type": "ml.m5.xlarge"})
-        assert caplog.text.count(UNEQUAL) == 1
-        run(state=idle(OLD), serving={"capture_percent": 50})
-        run(state=idle(replace(OLD, config_name="captures-half")))
-        run(state=idle(OLD))
-        run(serving={"instance_count": 2})
-    assert caplog.text.count(UNEQUAL) == 1
+def test_trial_of_a_release_with_other_instances_than_the_champions_is_told_to_be_unequal_but_not_for_its_capture() -> (
+    None
+):
+    assert run(state=idle(OLD), serving={"instance_type": "ml.m5.xlarge"}).warned.count(UNEQUAL) == 1
+    for world in (
+        run(state=idle(OLD), serving={"capture_percent": 50}),
+        run(state=idle(replace(OLD, config_name="captures-half"))),
+        run(state=idle(OLD)),
+        run(serving={"instance_count": 2}),
+    ):
+        assert UNEQUAL not in world.warned
 
 
-def test_champion_that_moves_to_other_instances_in_mid_trial_is_told_to_end_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=on_trial(Phase.BAKING), recipe=OLD.recipe, serving={"instance_count": 2})
-    assert "moves to other instances (2 x ml.m5.large, 100% of requests captured) without a trial; the trial of " in (
-        caplog.text
+def test_champion_that_moves_to_other_instances_in_mid_trial_is_told_to_end_it() -> None:
+    told = run(state=on_trial(Phase.BAKING), recipe=OLD.recipe, serving={"instance_count": 2}).told
+    assert (
+        "moves to other instances (2 x ml.m5.large, 100% of requests captured) without a trial; the trial of " in told
     )
-    assert UNEQUAL not in caplog.text
+    assert UNEQUAL not in told
 
 
-def test_trial_that_waits_for_a_person_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+def test_trial_that_waits_for_a_person_is_told_with_what_to_type() -> None:
     new = release(LOCAL)
     pair = LOCAL.pair_of(OLD.config_name, new.config_name)
     paused = idle(OLD, challenger=new, pair_config=pair, phase=Phase.PAUSED, step=0, paused_at=1.0)
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=paused, rollout={"wait": False})
-    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in caplog.text
-    assert "modelstack approve" in caplog.text
+    told = run(state=paused, rollout={"wait": False}).told
+    assert f"release {new.id} is on trial and waits: step 1 of 1 is passed" in told
+    assert "modelstack approve" in told
 
 
 def on_trial(phase: Phase, **changes: Any) -> RolloutState:
     """The journal of a local stack with the wanted release on trial, by the plan of its committed config."""
     new = release(LOCAL)
-    trial = run(state=idle(OLD)).one(":Rollout").inputs
+    trial = run(state=idle(OLD)).rollout
     plan = Plan.from_dict(whole(trial["plan"]))
     began = {"challenger": new, "pair_config": trial["pair_config"], "plan": plan, "phase": phase, "step": 0}
     return idle(OLD, **{**began, **changes})
 
 
-def test_trial_that_is_held_is_told_with_what_to_type(caplog: pytest.LogCaptureFixture) -> None:
+def test_trial_that_is_held_is_told_with_what_to_type() -> None:
     state = on_trial(Phase.HELD).noting(1.0, "held", release(LOCAL).id, Reason("timeout", "max_seconds", OUT_OF_TIME))
-    with caplog.at_level(logging.INFO, logger="engine"):
-        run(state=state, rollout={"wait": False})
-    assert f"release {release(LOCAL).id} is on trial and waits: {HELD}" in caplog.text
+    assert (
+        f"release {release(LOCAL).id} is on trial and waits: {HELD}" in run(state=state, rollout={"wait": False}).told
+    )
 
 
-def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release() -> None:
     state = on_trial(Phase.BAKING)
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=state)
-    assert "keeps the plan" not in caplog.text, "it is the same"
+    assert "keeps the plan" not in run(state=state).warned, "it is the same"
     other = {"max_minutes": 40, "strategy": {"kind": "canary", "weight": 5, "bake_seconds": 60}}
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=state, rollout=other)
+    world = run(state=state, rollout=other)
     id_ = release(LOCAL).id
     assert f"the trial of {id_} keeps the plan that it began with: the change of rollout.strategy, rollout.max_min" in (
-        caplog.text
+        world.warned
     )
-    assert f"modelstack clear {id_}" in caplog.text
-    assert world.one(":Rollout").inputs["acts"] is True
+    assert f"modelstack clear {id_}" in world.warned
+    assert world.rollout["acts"] is True
 
 
-def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told() -> None:
     state = on_trial(Phase.BAKING)
     assert state.plan is not None
     assert state.plan.max_failed == 0.05
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=state, monitoring={"max_5xx_rate": 0.2})
-    assert world.one(":Rollout").inputs["plan"]["max_failed"] == 0.2
-    assert "the change of monitoring.max_5xx_rate counts from the next release" in caplog.text
+    world = run(state=state, monitoring={"max_5xx_rate": 0.2})
+    assert world.rollout["plan"]["max_failed"] == 0.2
+    assert "the change of monitoring.max_5xx_rate counts from the next release" in world.warned
 
 
-def test_without_captures_a_trial_without_replay_gate_is_no_other_plan(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_captures_a_trial_without_replay_gate_is_no_other_plan() -> None:
     state = on_trial(Phase.BAKING)
     assert state.plan is not None
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        run(state=replace(state, plan=replace(state.plan, replay=None)), serving={"capture_percent": 0})
-    assert "keeps the plan" not in caplog.text
+    state = replace(state, plan=replace(state.plan, replay=None))
+    assert "keeps the plan" not in run(state=state, serving={"capture_percent": 0}).warned
 
 
-def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="engine"):
-        world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
-    assert "keeps the plan" not in caplog.text
-    assert world.one(":Rollout").inputs["plan"]["max_seconds"] == 2400
+def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now() -> None:
+    world = run(state=on_trial(Phase.BAKING), recipe="b" * 64, rollout={"max_minutes": 40})
+    assert "keeps the plan" not in world.warned
+    assert world.rollout["plan"]["max_seconds"] == 2400
 
 
 def test_every_part_of_a_plan_that_a_config_sets_is_told_by_its_field() -> None:

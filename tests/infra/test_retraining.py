@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from infra.aws import place
 from infra.config import checkout
-from infra.config.retraining_settings import RetrainingSettings
 from retraining.record import Candidate, Record
 from retraining.rules import read
 from rollout.core.release import release_id
-from tests.infra.recorded import FACTS, LOCAL, OLD, World, idle, statements, verdict
+from tests.infra.recorded import FACTS, LOCAL, OLD, Answers, World, idle, verdict
 from tests.infra.recorded import run_program as run
-from tests.infra.refusals import constraints, kind_of, refusal
+from tests.infra.refusals import refusal
 
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
-
-ON = "a list of drift and concept, without repetition"
-DAYS = "a whole number from 0 to 366"
-MACHINE = "a SageMaker instance type, such as ml.m5.large"
-IMAGE = "registry/repository@sha256:<64 hexadecimal digits> or registry/repository:<tag>, or null"
-WRONG: list[tuple[str, Any, str]] = [
-    ("enabled", "yes", "true or false"),
-    ("on", "drift", ON),
-    ("on", ["latency"], "one of drift, concept"),
-    ("on", ["drift", "drift"], ON),
-    ("every_days", 0, "a whole number from 1 to 366, or null"),
-    ("every_days", 367, "a whole number from 1 to 366, or null"),
-    ("every_days", "30", "a whole number from 1 to 366, or null"),
-    ("cool_down_days", -1, DAYS),
-    ("cool_down_days", 367, DAYS),
-    ("cool_down_days", None, DAYS),
-    ("most_per_week", 0, "a whole number from 1 to 7"),
-    ("most_per_week", 8, "a whole number from 1 to 7"),
-    ("most_per_week", 1.5, "a whole number from 1 to 7"),
-    ("ask", 1, "true or false"),
-    ("min_gain", -1001, "a number from -1000 to 1000"),
-    ("min_gain", 1001, "a number from -1000 to 1000"),
-    ("min_gain", "a bit", "a number from -1000 to 1000"),
-    ("image", "just-a-name", IMAGE),
-    ("image", 1, IMAGE),
-    ("instance_type", "m5.large", MACHINE),
-    ("instance_type", 5, MACHINE),
-    ("max_minutes", 0, "a whole number from 1 to 1440"),
-    ("max_minutes", 1441, "a whole number from 1 to 1440"),
-    ("max_minutes", "1h", "a whole number from 1 to 1440"),
-    ("check_minutes", 0, "a whole number from 1 to 60"),
-    ("check_minutes", 61, "a whole number from 1 to 60"),
-    ("check_minutes", None, "a whole number from 1 to 60"),
-]
 CANDIDATE = Candidate(
     through="2013-06-16",
     recipe="b" * 64,
@@ -68,27 +29,10 @@ RECORD = Record().with_candidate(CANDIDATE)
 # --- the section
 
 
-@pytest.mark.parametrize(("field", "value", "allowed"), WRONG, ids=[f"{row[0]}={row[1]!r:.20}" for row in WRONG])
-def test_wrong_value_is_told_with_field_value_and_what_is_allowed(field: str, value: Any, allowed: str) -> None:
-    (line,) = refusal(retraining={field: value})
-    told, _, rule = line.partition(": allowed is ")
-    assert told.startswith(f"modelstack:retraining.{field}")
-    assert rule == allowed
-
-
 def test_a_schedule_that_the_cool_down_never_lets_be_met_is_refused() -> None:
     assert refusal(retraining={"every_days": 5}) == [
         "modelstack:retraining.every_days = 5: the cool-down lasts 7 days; allowed is 7 or more, or null"
     ]
-
-
-def test_every_constraint_of_the_section_has_its_row_above() -> None:
-    tried: set[tuple[str, str]] = set()
-    for field, value, _ in WRONG:
-        with pytest.raises(ValidationError) as caught:
-            RetrainingSettings.model_validate({field: value})
-        tried |= {(field, kind_of(item["type"])) for item in caught.value.errors()}
-    assert not constraints(RetrainingSettings, "") - tried
 
 
 def test_what_it_needs_of_the_rest_is_told_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +62,7 @@ def test_a_stack_that_does_not_retrain_declares_nothing_for_it() -> None:
 
 
 def test_the_function_gets_the_rules_the_gates_and_what_a_job_needs(world: World) -> None:
-    function = world.one("lambda/function:Function", "retrain").inputs
+    function = world.function("retrain")
     rules, job = read(function["environment"]["variables"]["RETRAINING"])
     assert (rules.ask, rules.most_per_week, rules.on) == (False, 2, ("drift", "concept"))
     assert job.gates == {"auc": {"min": 0.6}, "log_loss": {"max": 0.62}}
@@ -140,21 +84,21 @@ def test_it_is_called_by_alarms_by_jobs_and_on_a_schedule(world: World) -> None:
 
 
 def test_a_job_can_register_a_package_and_neither_approve_one_nor_serve_it(world: World) -> None:
-    allowed = statements(world.one(":RolePolicy", "training").inputs["policy"])
+    allowed = world.allows("training")
     actions = {action for statement in allowed for action in statement["Action"]}
     assert "sagemaker:CreateModelPackage" in actions
     assert not {action for action in actions if "Update" in action or "Endpoint" in action or "Delete" in action}
 
 
 def test_the_function_may_pass_one_role_to_sagemaker_alone(world: World) -> None:
-    allowed = statements(world.one(":RolePolicy", "retrain").inputs["policy"])
+    allowed = world.allows("retrain")
     (passing,) = [statement for statement in allowed if "iam:PassRole" in statement["Action"]]
     assert passing["Resource"] == [LOCAL.training_role_arn]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
 def test_the_function_may_begin_look_at_and_stop_its_own_jobs_alone(world: World) -> None:
-    allowed = statements(world.one(":RolePolicy", "retrain").inputs["policy"])
+    allowed = world.allows("retrain")
     (jobs,) = [one for one in allowed if any("TrainingJob" in action for action in one["Action"])]
     assert {*jobs["Action"]} == {f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")}
     assert jobs["Resource"] == [LOCAL.arn("sagemaker", f"training-job/{LOCAL.prefix}-*")]
@@ -164,33 +108,33 @@ def test_the_function_may_begin_look_at_and_stop_its_own_jobs_alone(world: World
 
 
 def test_the_next_release_is_trained_on_the_retrained_window(capsys: pytest.CaptureFixture[str]) -> None:
-    parameters = run(state=idle(OLD), record=RECORD).one(":Package").inputs["parameters"]
+    parameters = run(state=idle(OLD), record=RECORD).package["parameters"]
     assert parameters["evaluate_until"] == "2013-06-15"
     assert parameters["max_iter"] == 60, "all else is the config's"
 
 
 def test_the_package_that_the_job_has_registered_is_offered_to_the_next_release() -> None:
-    offered = run(state=idle(OLD), record=RECORD).one(":Package").inputs["candidate"]
+    offered = run(state=idle(OLD), record=RECORD).package["candidate"]
     assert offered == {**CANDIDATE.package, "recipe": CANDIDATE.recipe}
-    assert run(state=idle(OLD)).one(":Package").inputs.get("candidate") is None
+    assert run(state=idle(OLD)).package.get("candidate") is None
 
 
 def test_the_window_of_a_rejected_release_does_not_count() -> None:
     rejected = {CANDIDATE.release: verdict(OLD)}
     world = run(state=idle(OLD, rejected=rejected), record=RECORD)
-    assert "train_until" not in world.one(":Package").inputs["parameters"]
+    assert "train_until" not in world.package["parameters"]
 
 
 def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
     own = {"train_until": "2013-08-01", "evaluate_from": "2013-08-01", "evaluate_until": "2013-09-01"}
     world = run(state=idle(OLD), record=RECORD, model={"parameters": own})
-    assert world.one(":Package").inputs["parameters"] == own
+    assert world.package["parameters"] == own
 
 
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
     assert place.standing(RECORD, (), OLD.id) == CANDIDATE
     source = {"region": "us-east-1", "release": OLD.as_dict()}
-    world = run("local-staging", World(source=source), state=idle(OLD), record=RECORD)
-    package = world.one(":Package").inputs
+    world = run("local-staging", answers=Answers(source=source), state=idle(OLD), record=RECORD)
+    package = world.package
     assert package["parameters"] == {}
     assert package.get("candidate") is None

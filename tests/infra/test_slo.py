@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -12,19 +10,14 @@ from typing import Any
 import pytest
 from scipy.stats import binom
 
-from infra.aws.alarm import RUNBOOK
 from infra.aws.slo import ALPHA, evidence
 from infra.config.slo_settings import SloSettings
 from infra.plan import beyond_chance
-from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
 from monitoring.objectives.slo import SLIS, rules
-from tests.infra.queries import as_put
-from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, World, idle, release, statements
+from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, Answers, idle, release
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
-
-# The SDK's own modules, when they load.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of.*:DeprecationWarning")
+from tests.infra.watched import Watched, play
 
 VARIANTS = (OLD.variant, release(LOCAL).variant)
 PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250, "probe_minutes": 1}
@@ -63,8 +56,8 @@ def test_every_objective_that_is_allowed_can_be_burnt_fast_enough_to_page(stack:
 def test_people_are_told_by_one_alarm_of_each_severity_and_by_no_other() -> None:
     world = run()
     for name in (*BURN, SILENT):
-        assert not world.one(":MetricAlarm", name).inputs.get("alarmActions"), "it would tell people of one fault twice"
-    page, ticket = world.one(":CompositeAlarm", "slo-page").inputs, world.one(":MetricAlarm", "slo-ticket").inputs
+        assert not world.alarm(name).get("alarmActions"), "it would tell people of one fault twice"
+    page, ticket = world.one(":CompositeAlarm", "slo-page").inputs, world.alarm("slo-ticket")
     for severity, told in (("page", page), ("ticket", ticket)):
         assert told["alarmActions"]
         assert told["tags"] == {"severity": severity}
@@ -75,24 +68,14 @@ def test_people_are_told_by_one_alarm_of_each_severity_and_by_no_other() -> None
     )
 
 
-def test_every_alarm_on_the_objective_has_a_severity_and_a_runbook_that_is_there() -> None:
-    world = run()
-    headings = re.findall(r"^#+ (.+)$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
-    asked = [item for item in world.all("Alarm") if item.name in (*BURN, SILENT) or item.name.startswith("slo-")]
-    assert len(asked) == len(WINDOWS) + 2
-    for item in asked:
-        assert item.inputs["tags"]["severity"] in {"page", "ticket"}
-        (anchor,) = re.findall(rf"Runbook: {RUNBOOK}#([\w-]+)$", item.inputs["alarmDescription"])
-        assert anchor in anchors
-
-
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
 def test_an_alarm_keeps_to_what_cloudwatch_takes(stack: str) -> None:
     source = {"region": "us-east-1", "release": release(LOCAL, "2" * 64).as_dict()}
-    world = run(stack, state=None, serving={"image": IMAGE}, world=World(source=source)) if stack != "local" else run()
+    world = (
+        run(stack, state=None, serving={"image": IMAGE}, answers=Answers(source=source)) if stack != "local" else run()
+    )
     for name in WINDOWS:
-        inputs = world.one(":MetricAlarm", name).inputs
+        inputs = world.alarm(name)
         read = [query["metric"] for query in inputs["metricQueries"] if "metric" in query]
         assert len(read) <= 10, "an alarm reads ten metrics at most"
         assert len({metric["period"] for metric in read}) == 1
@@ -100,7 +83,7 @@ def test_an_alarm_keeps_to_what_cloudwatch_takes(stack: str) -> None:
 
 
 def test_requests_of_all_versions_are_counted_together() -> None:
-    queries = run(state=idle(OLD)).one(":MetricAlarm", "burn-fast").inputs["metricQueries"]
+    queries = run(state=idle(OLD)).alarm("burn-fast")["metricQueries"]
     seen = {query["metric"]["dimensions"]["VariantName"] for query in queries if "metric" in query}
     assert seen == set(VARIANTS)
     assert {query["id"]: query["expression"] for query in queries if "expression" in query}["failed"] == (
@@ -112,7 +95,7 @@ def test_probe_may_do_no_more_than_it_needs() -> None:
     world = run()
     allowed = {
         (action, resource)
-        for item in statements(world.one(":RolePolicy", "probe").inputs["policy"])
+        for item in world.allows("probe")
         for action in item["Action"]
         for resource in item["Resource"]
         if not action.startswith("logs:")
@@ -131,7 +114,7 @@ def test_probe_may_do_no_more_than_it_needs() -> None:
 def test_probe_asks_as_often_as_the_config_says_and_not_at_all_when_it_says_null() -> None:
     often = run(slo={"probe_minutes": 5})
     assert often.one(":Schedule", "probe").inputs["scheduleExpression"] == "rate(5 minutes)"
-    assert often.one(":MetricAlarm", SILENT).inputs["period"] == 300
+    assert often.alarm(SILENT)["period"] == 300
     never = run(slo={"probe_minutes": None})
     assert not [item for item in never.resources if "probe" in item.name]
     assert SILENT not in never.one(":CompositeAlarm", "slo-page").inputs["alarmRule"]
@@ -158,69 +141,33 @@ def test_a_service_that_just_keeps_to_its_objective_rings_by_chance_within_the_p
 # --- on CloudWatch
 
 
-class Served:
+class Served(Watched):
     """A CloudWatch with the declared alarms, and requests to put into it."""
-
-    def __init__(self, local: Local) -> None:
-        self.local = local
 
     async def serve(self, seconds: int, requests: int, *, failed: int = 0, slow: int = 0) -> None:
         """For so many seconds, each ten of them so many requests, shared out over both versions."""
         for _ in range(seconds // 10):
             for position in range(requests):
-                self._put(VARIANTS[position % 2], "Invocations", 1)
-                self._put(VARIANTS[position % 2], "Invocation5XXErrors", float(position < failed))
-                self._put(VARIANTS[position % 2], "ModelLatency", SLOW if position >= requests - slow else QUICK)
+                variant, latency = VARIANTS[position % 2], SLOW if position >= requests - slow else QUICK
+                self.put("Invocations", 1, variant, "AWS/SageMaker")
+                self.put("Invocation5XXErrors", float(position < failed), variant, "AWS/SageMaker")
+                self.put("ModelLatency", latency, variant, "AWS/SageMaker")
             await self.local.advance(10)
-
-    def _put(self, variant: str, name: str, value: float) -> None:
-        place = {"EndpointName": LOCAL.endpoint, "VariantName": variant}
-        self.local.service.put("AWS/SageMaker", [Datum(name, place, value, "None", self.local.clock.now)])
 
     async def probe(self, minutes: int, *, ok: bool | None = True) -> None:
         """For so many minutes, a probe each minute that is answered or not; None: none runs."""
         for _ in range(minutes):
             if ok is not None:
-                datum = Datum(
-                    "ProbeSuccess", {"EndpointName": LOCAL.endpoint}, float(ok), "Count", self.local.clock.now
-                )
-                self.local.service.put("modelstack", [datum])
+                self.put("ProbeSuccess", float(ok))
             await self.local.advance(60)
-
-    async def ringing(self) -> set[str]:
-        """The alarms that are in ALARM, by their short names."""
-        answer = await self.local("DescribeAlarms", AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM")
-        return {LOCAL.short(item["AlarmName"]) for item in (*answer["MetricAlarms"], *answer["CompositeAlarms"])}
-
-    def told(self) -> list[str]:
-        """The subjects of what people were told."""
-        return [subject for _, subject, *_ in self.local.mail.published]
 
 
 @pytest.fixture
 def tell(tmp_path: Path) -> Callable[[Callable[[Served], Awaitable[None]]], None]:
     """Runs a story against a new CloudWatch with the alarms on the objective."""
     world = run(state=idle(OLD), slo=PROMISED)
-
-    def story_on(story: Callable[[Served], Awaitable[None]]) -> None:
-        async def main() -> None:
-            async with running(tmp_path) as local:
-                for name in (*WINDOWS, SILENT):
-                    inputs = world.one(":MetricAlarm", name).inputs
-                    actions = [TOPIC] if inputs.get("alarmActions") else []
-                    await local("PutMetricAlarm", AlarmName=inputs["name"], AlarmActions=actions, **as_put(inputs))
-                inputs = world.one(":CompositeAlarm", "slo-page").inputs
-                await local(
-                    "PutCompositeAlarm",
-                    AlarmName=inputs["alarmName"],
-                    AlarmRule=inputs["alarmRule"],
-                    AlarmActions=[TOPIC],
-                )
-                await story(Served(local))
-
-        asyncio.run(main())
-
-    return story_on
+    alarms = [*(world.alarm(name) for name in (*WINDOWS, SILENT)), world.one(":CompositeAlarm", "slo-page").inputs]
+    return lambda story: play(tmp_path, alarms, lambda watched: story(Served(watched.local)))
 
 
 def test_an_outage_pages_once_and_the_page_ends_soon_after_it(tell: Any) -> None:

@@ -20,6 +20,7 @@ from rollout.core.state import Phase, RolloutState
 from tests.platforms.aws.mocked import journal_table, labels_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 
+BUCKET = "artifacts"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
 

@@ -57,6 +57,7 @@ def inside(sealed: SealedPackage, name: str) -> Any:
     return json.loads(archive.read(sealed.path, name))
 
 
+@pytest.mark.e2e
 def test_two_functions_are_a_model_that_trains_is_scored_is_sealed_and_answers(tmp_path: Path):
     root = model_of(tmp_path, LEAST)
     check(root)
@@ -73,6 +74,7 @@ def test_two_functions_are_a_model_that_trains_is_scored_is_sealed_and_answers(t
     assert quietly(root, workdir=tmp_path / "again").digest == sealed.digest, "the same bytes each time"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

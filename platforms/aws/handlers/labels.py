@@ -16,10 +16,11 @@ from monitoring.labels.answered import Reader
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.concept import Tolerated
 from monitoring.labels.joining import LabelJoin
-from monitoring.labels.pairs import DELAY, Trial
+from monitoring.labels.pairs import Trial
 from monitoring.labels.quality import Form
 from monitoring.labels.standing import Promised
 from monitoring.log import log
+from monitoring.published import DELAY
 from platforms.aws.batches import Batches
 from platforms.aws.captures import traffic
 from platforms.aws.clients import clients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +10,16 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from platforms.aws.clients import Clients, clients
+from platforms.aws.clients import Clients
+from platforms.aws.clients import clients as make
 
 REGION = "us-east-1"
+
+
+@functools.cache
+def clients(region: str = REGION) -> Clients:
+    """Clients of a mocked AWS, made once: making one takes longer than most tests do."""
+    return make(region)
 
 
 @contextmanager
@@ -19,7 +27,7 @@ def mocked_aws(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     """Clients of a mocked AWS, in an environment that leads there and has these variables too."""
     lead_to_mocks(monkeypatch, **environment)
     with mock_aws():
-        yield clients(REGION)
+        yield clients()
 
 
 def lead_to_mocks(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
-from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import advance, drift, rollback
 from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
-from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.platforms.aws.mocked import clients, journal_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 
 BUCKET = "artifacts"
@@ -59,7 +59,7 @@ class Endpoint:
 
 def release(name: str, content: Any, member: str = REFERENCE) -> Release:
     """A release whose package in the bucket holds one member."""
-    return sealed_release(name, clients("us-east-1")("s3"), BUCKET, {member: content})
+    return sealed_release(name, clients()("s3"), BUCKET, {member: content})
 
 
 @contextmanager
@@ -87,4 +87,4 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
 
 
 def journal() -> DynamoJournal:
-    return DynamoJournal(clients("us-east-1"), "rollouts", "endpoint")
+    return DynamoJournal(clients(), "rollouts", "endpoint")

@@ -14,9 +14,9 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 
-from platforms.aws.endpoint import clients
 from platforms.aws.handlers import drift
 from platforms.aws.packages import REFERENCE, DigestMismatch, beside
+from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.sealing import put
 from tests.platforms.aws.stubbed_endpoint import BUCKET, TRAINED_ON, Endpoint, an_endpoint, journal, release
 
@@ -41,13 +41,13 @@ def captured(rows: list[float], encoding: str = "JSON", hour: int = 12) -> bytes
 
 def capture_file(name: str, body: bytes) -> None:
     key = f"capture/endpoint/v-b/2026/01/05/12/{name}.jsonl"
-    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+    clients()("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
 def told(
     *dimensions: tuple[str, str], metric: str = "DriftEvidence", statistic: Literal["Maximum", "Sum"] = "Maximum"
 ) -> list[float]:
-    answer = clients("us-east-1")("cloudwatch").get_metric_statistics(
+    answer = clients()("cloudwatch").get_metric_statistics(
         Namespace="modelstack",
         MetricName=metric,
         Dimensions=[{"Name": name, "Value": value} for name, value in dimensions],
@@ -86,7 +86,7 @@ def test_captured_requests_become_drift_metrics(endpoint: Endpoint) -> None:
     assert told(*dimensions, ("Feature", "x"), metric="DriftDistance")[0] > 0.5
     assert told(*dimensions, metric="OutOfRange") == [40]
     assert told(*dimensions, metric="CaptureUnreadable") == [1]
-    kept = clients("us-east-1")("s3").get_object(
+    kept = clients()("s3").get_object(
         Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/2026/01/05/12/b.jsonl"
     )
     assert json.loads(kept["Body"].read()) == {"why": "the line is no JSON", "line": "not json"}
@@ -98,10 +98,10 @@ def test_a_sweep_counts_what_no_message_told_of_and_ends_the_block_of_an_hour_th
     assert drift.handler({}, None) == {"v-a": {"rows": 0, "evidence": None}, "v-b": {"rows": 0, "evidence": ANY}}
     assert told(("EndpointName", "endpoint"), ("VariantName", "v-b"))[0] > 0
     key = f"capture/endpoint/v-b/{datetime.now(UTC):%Y/%m/%d/%H}/99-00.jsonl"
-    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=key, Body=captured([9.0]))
+    clients()("s3").put_object(Bucket=BUCKET, Key=key, Body=captured([9.0]))
     drift.handler({}, None)
     late = key.replace("99-00", "00-00")
-    clients("us-east-1")("s3").put_object(Bucket=BUCKET, Key=late, Body=captured([9.0] * 2))
+    clients()("s3").put_object(Bucket=BUCKET, Key=late, Body=captured([9.0] * 2))
     assert [drift.handler({}, None)["v-b"]["rows"] for _ in range(2)] == [2, 0]
 
 
@@ -135,7 +135,7 @@ def test_what_was_counted_takes_little_room_in_its_item(endpoint: Endpoint) -> N
         capture_file(f"{hour}", captured(source.uniform(-1, 9, 60).tolist(), hour=hour))
         drift.handler(arrival(f"{hour}"), None)
         key = {"endpoint": {"S": "endpoint#drift#v-b"}}
-        item = clients("us-east-1")("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
+        item = clients()("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
         assert item.keys() == {"endpoint", "revision", "reading"}, "all metrics are sent"
         sizes.append(len(item["reading"]["B"]))
     assert max(sizes) < 1500, "for a feature, whatever the rows"
@@ -145,7 +145,7 @@ def test_a_file_leaves_a_mark_that_expires_when_no_message_can_come_any_more(end
     capture_file("a", captured([9.0] * 40))
     drift.handler(arrival("a"), None)
     key = {"endpoint": {"S": "#counted#capture/endpoint/v-b/2026/01/05/12/a.jsonl"}}
-    item = clients("us-east-1")("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
+    item = clients()("dynamodb").get_item(TableName="rollouts", Key=key)["Item"]
     days_left = (int(item["expires"]["N"]) - datetime.now(UTC).timestamp()) / 86_400
     assert days_left > 2 * 14, "as long as two queues, one after the other, keep a message"
 
@@ -153,7 +153,7 @@ def test_a_file_leaves_a_mark_that_expires_when_no_message_can_come_any_more(end
 def test_nothing_in_a_reference_of_other_bytes_is_read(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
     champion = journal().read().champion
     assert champion is not None
-    put(clients("us-east-1")("s3"), beside(champion.archive_uri, REFERENCE), b'{"rows": 1, "features": {}}')
+    put(clients()("s3"), beside(champion.archive_uri, REFERENCE), b'{"rows": 1, "features": {}}')
     with pytest.raises(DigestMismatch, match="nothing in it was read"):
         drift.handler({}, None)
     assert "reference not read" in capsys.readouterr().out

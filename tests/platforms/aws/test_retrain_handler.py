@@ -13,7 +13,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from monitoring.drift.record import Reading
-from platforms.aws.clients import clients
 from platforms.aws.drift_table import DynamoRecord
 from platforms.aws.handlers import retrain
 from platforms.aws.journal import DynamoJournal
@@ -25,7 +24,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.state import Phase as Rollout
 from rollout.core.state import RolloutState
 from tests.platforms.aws.inbox import subscribed
-from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.platforms.aws.mocked import clients, journal_table, mocked_aws
 from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
@@ -81,7 +80,7 @@ def alarm(measure: str, state: str, variant: str = CHAMPION.variant, data: objec
 
 
 def book() -> Record:
-    return DynamoBook(clients("us-east-1"), TABLE, ENDPOINT).read()
+    return DynamoBook(clients(), TABLE, ENDPOINT).read()
 
 
 def told() -> list[dict[str, Any]]:
@@ -96,7 +95,7 @@ def told() -> list[dict[str, Any]]:
 
 def sagemaker_says(monkeypatch: pytest.MonkeyPatch, **answers: Callable[..., Any]) -> None:
     """Have SageMaker answer some operations so, and the others as moto does."""
-    make = clients("us-east-1")
+    make = clients()
 
     class Says:
         def __getattr__(self, name: str) -> Any:
@@ -251,7 +250,7 @@ def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again
 
 
 def test_a_job_of_that_name_is_the_same_job() -> None:
-    make = clients("us-east-1")
+    make = clients()
     world = AwsWorld(make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, JOB, lambda _: "2013-05-01")
     start = Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
     world.create(start)
@@ -261,7 +260,7 @@ def test_a_job_of_that_name_is_the_same_job() -> None:
 
 def test_what_sagemaker_refuses_is_an_error_and_the_next_call_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
     alarm("drift", "ALARM")
-    make = clients("us-east-1")
+    make = clients()
     sagemaker_says(monkeypatch, create_training_job=refusal("ResourceLimitExceeded", "no instances"))
     with pytest.raises(RolloutError, match="no instances"):
         retrain.handler({}, None)
@@ -285,7 +284,7 @@ def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = clients("us-east-1")
+    make = clients()
     assert DynamoBook(make, "none", ENDPOINT).read() == Record()
     mine, other = DynamoBook(make, TABLE, ENDPOINT), DynamoBook(make, TABLE, ENDPOINT)
     first, same = mine.read(), other.read()

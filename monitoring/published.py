@@ -1,0 +1,38 @@
+"""The metrics that this project publishes: the one home of their names, which everything above may import.
+
+They lie in the namespace `rollout.core.catalogue.OWN`. What AWS calls its own metrics, namespaces and dimensions is in
+`platforms.aws.metrics`; the names of alarms, resources and folders are in `platforms.aws.names`.
+"""
+
+from __future__ import annotations
+
+from rollout.core.catalogue import KNOWN
+
+DRIFT_EVIDENCE, DRIFT_DISTANCE = "DriftEvidence", "DriftDistance"
+DRIFT_UNMEASURED = "DriftUnmeasured"
+"""Releases that serve and whose drift cannot be measured."""
+CAPTURE_UNREADABLE = "CaptureUnreadable"
+OUT_OF_RANGE, NEW_CODES = "OutOfRange", "NewCodes"
+MISSING = "MissingValues"
+"""Rows without a value: null, NaN, or without the field."""
+SCHEMA = "SchemaViolations"
+"""Rows that are no objects, fields that are no feature, values of a wrong type, and features that a row leaves out
+though no row of training was without a value."""
+
+UNPARSABLE, UNKNOWN = "LabelsUnparsable", "LabelsUnknown"
+DUPLICATE, CONTRADICTING, LOST = "LabelsDuplicate", "LabelsContradicting", "LabelsLost"
+ANSWERS_UNREADABLE, ANSWERS_DUPLICATE, ANSWERS_SKEWED = "AnswersUnreadable", "AnswersDuplicate", "AnswersSkewed"
+UNUSABLE = (
+    *(UNPARSABLE, UNKNOWN, DUPLICATE, CONTRADICTING, LOST),
+    *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
+)
+"""What counts labels and answers of an endpoint that could not be used."""
+INVALID = KNOWN["invalid_answers"].metric
+DELAY = "LabelsDelay"
+"""Seconds from when a file of captures or labels was written until it was taken in, the longest of a call."""
+
+CONCEPT_EVIDENCE, PAIRS, SEGMENT_ERROR = "ConceptEvidence", "RealisedPairs", "SegmentError"
+REALISED, ESTIMATED = "Realised", "Estimated"
+"""How the names of measures begin, by labels and before they come; `Low` and `High` at the end are of an interval."""
+
+PROBE_SUCCESS, PROBE_LATENCY = "ProbeSuccess", "ProbeLatency"
