@@ -13,9 +13,10 @@ from cli.view.budget import BudgetView
 from cli.view.delay import line as delay
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
+from cli.view.packages import PackageView
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
-from cli.view.snapshot import AlarmView, PackageView, Snapshot, VariantView
+from cli.view.snapshot import AlarmView, Snapshot, VariantView
 from monitoring.labels.standing import SEGMENT_ERROR
 from rollout.controller.commands import Commands
 

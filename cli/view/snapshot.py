@@ -12,6 +12,8 @@ from cli.errors import explained
 from cli.target import Target, commands_of
 from cli.view import alarms
 from cli.view.budget import BudgetView
+from cli.view.packages import PackageView
+from cli.view.packages import read as read_packages
 from cli.view.quality import QualityView
 from cli.view.releases import journal_state
 from cli.view.served import ServedView
@@ -19,10 +21,7 @@ from cli.view.trial import Trial, trial
 from monitoring.alarms.alarm import Said
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
-from rollout.core.release import release_id
 from rollout.core.state import Event, RolloutState, Verdict
-
-_METRIC = "metric."  # how platforms.aws.registry names a metric among a package's properties
 
 
 @dataclass(frozen=True)
@@ -80,18 +79,6 @@ class AlarmView:
     def brief(self) -> str:
         """Value and threshold where they are known, else CloudWatch's own words."""
         return Said(self.reason, self.value, self.threshold).brief
-
-
-@dataclass(frozen=True)
-class PackageView:
-    """One version in the registry; `release` is the id that its variant has too."""
-
-    version: int
-    release: str
-    digest: str
-    approval: str
-    created: str
-    metrics: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -186,7 +173,7 @@ def take(
             *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
         ),
         alarms=_alarms(target),
-        packages=_packages(target) if packages is None else packages,
+        packages=tuple(map(PackageView.of, read_packages(target))) if packages is None else packages,
         trial=trial(state, decision, time.time()),
         events=tuple(map(Happened.of, state.history)),
         region=target.region,
@@ -282,37 +269,3 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
 def _alarm(item: Mapping[str, Any]) -> AlarmView:
     said, severity = alarms.reason_of(item), alarms.description_of(item).severity
     return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
-
-
-def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
-    sagemaker = target.client("sagemaker")
-    with explained(f"reading the package group {target.output('package_group')}"):
-        listed = sagemaker.list_model_packages(
-            ModelPackageGroupName=target.output("package_group"),
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=limit,
-        )["ModelPackageSummaryList"]
-        found = [sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]) for item in listed]
-    return tuple(
-        PackageView(
-            version=item["ModelPackageVersion"],
-            release=_release_of(item),
-            digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
-            approval=item["ModelApprovalStatus"],
-            created=item["CreationTime"].isoformat(timespec="seconds"),
-            metrics={
-                name.removeprefix(_METRIC): value
-                for name, value in item.get("CustomerMetadataProperties", {}).items()
-                if name.startswith(_METRIC)
-            },
-        )
-        for item in found
-    )
-
-
-def _release_of(package: Mapping[str, Any]) -> str:
-    """The id of a registered package's release, by its recipe and image; empty when it names no recipe."""
-    recipe = package.get("CustomerMetadataProperties", {}).get("recipe", "")
-    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
-    return release_id(recipe, containers[0].get("Image", "")) if recipe else ""
