@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from cli.errors import explained
 from cli.target import Target, commands_of
@@ -55,10 +55,18 @@ class Happened:
     numbers: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
-    def of(cls, event: Event) -> Happened:
-        """Take it from the journal."""
-        reason = event.reason.as_dict() if event.reason else None
-        return cls(moment(event.at), event.kind, event.text, event.release, event.champion, reason, dict(event.numbers))
+    def of(cls, event: Event, **more: Any) -> Self:
+        """Take it from the journal, and whatever more there is to say of it."""
+        return cls(
+            at=moment(event.at),
+            kind=event.kind,
+            text=event.text,
+            release=event.release,
+            champion=event.champion,
+            reason=event.reason.as_dict() if event.reason else None,
+            numbers=dict(event.numbers),
+            **more,
+        )
 
 
 @dataclass(frozen=True)
