@@ -17,7 +17,7 @@ from bench.year.losses import smoothed
 from bench.year.policies import MONTHLY, NEVER
 from cli.console.chart import Look, Mark, Span, graph, style
 from cli.console.definition import Line
-from cli.console.series import Series
+from cli.measured import Series
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}

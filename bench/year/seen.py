@@ -12,12 +12,13 @@ from bench.year.clock import Clock
 from bench.year.facts import Alarm, Retraining, Rollout
 from bench.year.plan import Doing
 from cli.console.chart import Span
-from cli.console.series import fetch
 from cli.errors import explained
+from cli.measured import curves, metric
 from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state
 from retraining.record import Candidate, Entry, Phase
+from rollout.core.catalogue import OWN
 from rollout.core.state import Verdict
 
 MEASURES = ("drift", "concept")
@@ -164,10 +165,10 @@ def evidence(target: Target, variants: Iterable[str], span: Span, clock: Clock) 
         OperatorError: CloudWatch does not answer.
     """
     found: dict[str, Any] = {}
-    for measure, metric in _EVIDENCE.items():
+    for measure, name in _EVIDENCE.items():
         highest: dict[float, float] = {}
         for variant in variants:
-            for at, value in _points(target, (metric, "Maximum"), variant, span):
+            for at, value in _points(target, name, "Maximum", variant, span):
                 highest[at] = max(value, highest.get(at, value))
         found[measure] = [(clock.at(at), value) for at, value in sorted(highest.items())]
     return found
@@ -179,14 +180,11 @@ def joined(target: Target, variants: Iterable[str], span: Span) -> int:
     Raises:
         OperatorError: CloudWatch does not answer.
     """
-    points = (_points(target, ("LogLoss", "SampleCount"), variant, span) for variant in variants)
+    points = (_points(target, "LogLoss", "SampleCount", variant, span) for variant in variants)
     return round(sum(value for some in points for _, value in some))
 
 
-def _points(target: Target, metric: tuple[str, str], variant: str, span: Span) -> Iterator[tuple[float, float]]:
-    names = {"EndpointName": target.endpoint, "VariantName": variant}
-    dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
-    asked = {"Namespace": "modelstack", "MetricName": metric[0], "Dimensions": dimensions}
-    query = {"Id": "one", "MetricStat": {"Metric": asked, "Period": _PERIOD_S, "Stat": metric[1]}}
-    for series in fetch(target, [query], span.start, span.end):
+def _points(target: Target, name: str, stat: str, variant: str, span: Span) -> Iterator[tuple[float, float]]:
+    of = {"Metric": metric(target, OWN, name, variant), "Period": _PERIOD_S, "Stat": stat}
+    for series in curves(target, [{"Id": "one", "MetricStat": of}], span.start, span.end):
         yield from series.points

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from cli.console import chart
 from cli.console.definition import Widget, widgets
-from cli.console.series import Series, fetch
 from cli.errors import OperatorError, explained
+from cli.measured import Series, curves
 from cli.retrain import doing, look
 from cli.target import Target
 from cli.view import alarms, packages
@@ -138,11 +138,11 @@ class Pages:
             )
         try:
             shown = span if widget.seconds is None else chart.Span(span.end - widget.seconds, span.end)
-            curves = fetch(self.target, widget.queries, shown.start, shown.end)
+            found = curves(self.target, widget.queries, shown.start, shown.end)
         except OperatorError as error:
             return Drawn(widget, Markup(""), problem=str(error))
-        picture = chart.graph(widget.title, curves, shown, widget.period, lines=widget.lines, marks=marks)
-        return Drawn(widget, picture, tuple(curves))
+        picture = chart.graph(widget.title, found, shown, widget.period, lines=widget.lines, marks=marks)
+        return Drawn(widget, picture, tuple(found))
 
     def _changes(self, name: str) -> list[dict[str, Any]]:
         return self.target.client("cloudwatch").describe_alarm_history(

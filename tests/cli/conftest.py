@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from cli.target import Target
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.release import Release
 from rollout.judge.metrics import Metric
@@ -24,6 +25,43 @@ def plan(*steps: Step, **more: Any) -> Plan:
     """A plan of these steps, or of 10% and 50%."""
     chosen = steps or (Step(10, 30), Step(50, 30))
     return Plan(**{"steps": chosen, "window_seconds": 10, "max_seconds": 1200, **more})
+
+
+class CloudWatch:
+    """Has values by metric, statistic and variant (empty: of the endpoint); answers a page a value, keeps questions."""
+
+    def __init__(self) -> None:
+        self.had: dict[tuple[str, str, str], list[float]] = {}
+        self.asked: dict[str, Any] = {}
+
+    def get_paginator(self, operation: str) -> CloudWatch:
+        self.operation = operation
+        return self
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        self.asked[self.operation] = asked
+        if self.operation == "list_metrics":
+            for name, _, variant in self.had:
+                dimensions = [*asked["Dimensions"], {"Name": "VariantName", "Value": variant}]
+                yield {"Metrics": [{"MetricName": name, "Namespace": asked["Namespace"], "Dimensions": dimensions}]}
+            return
+        for query in asked["MetricDataQueries"]:
+            stat = query["MetricStat"]
+            names = {item["Name"]: item["Value"] for item in stat["Metric"]["Dimensions"]}
+            assert names["EndpointName"] == "flight-delay-prod"
+            for value in self.had.get((stat["Metric"]["MetricName"], stat["Stat"], names.get("VariantName", "")), ()):
+                yield {"MetricDataResults": [{"Id": query["Id"], "Values": [value]}]}
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
+    """The client of every target."""
+    client = CloudWatch()
+    monkeypatch.setattr(Target, "client", lambda *_: client)
+    return client
+
+
+PROD = Target(stack="prod", endpoint="flight-delay-prod", region="us-east-1", outputs={})
 
 
 @pytest.fixture

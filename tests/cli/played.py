@@ -1,10 +1,22 @@
-"""Looks at a simulated platform, as the commands take them of a cloud."""
+"""Looks at a simulated platform, as the commands take them of a cloud, and what is written of them."""
 
 from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
 
 from cli.view.snapshot import AlarmView, Happened, Snapshot, VariantView, moment, role, verdict_view
 from cli.view.trial import trial
 from tests.simulator.platform import World
+
+
+def printed(shown: RenderableType, width: int = 200, **console: Any) -> str:
+    """What a console without a terminal writes."""
+    file = io.StringIO()
+    Console(file=file, width=width, **console).print(shown)
+    return file.getvalue()
 
 
 def look(world: World, *alarms: AlarmView) -> Snapshot:

@@ -16,7 +16,7 @@ from rollout.core.plan import ReplayGate, Step
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
-from tests.cli.played import look
+from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -25,12 +25,8 @@ RINGS = AlarmView("endpoint-v-b-5xx", "ALARM", "Threshold Crossed: 1 datapoint [
 
 def drawn(seen: Snapshot, problem: str = "", *, terminal: bool = False, no_color: bool = False) -> str:
     """The picture as it is written to an 80 columns wide terminal, or to none."""
-    file = io.StringIO()
     colours = "standard" if terminal else None
-    Console(width=80, file=file, force_terminal=terminal, no_color=no_color, color_system=colours).print(
-        Board(seen, problem)
-    )
-    return file.getvalue()
+    return printed(Board(seen, problem), 80, force_terminal=terminal, no_color=no_color, color_system=colours)
 
 
 def test_the_picture_has_weights_step_requests_time_evidence_alarms_and_events(begin: Begin) -> None:
@@ -103,9 +99,7 @@ def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -
     assert seen.trial is not None
     row = replace(seen.trial.evidence[0], metric="invalid_answers_of_the_model", champion_count=9_999)
     so = replace(seen, trial=replace(seen.trial, evidence=(row,)))
-    wide = io.StringIO()
-    Console(width=120, file=wide).print(Board(so))
-    assert "invalid_answers_of_the_model" in wide.getvalue()
+    assert "invalid_answers_of_the_model" in printed(Board(so), 120)
     narrow = drawn(so)
     assert all(len(line) <= 80 for line in narrow.splitlines())
     assert any(line.startswith("invalid_answ") and "of 9,999" in line for line in narrow.splitlines())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.view.explain import Story, explain
@@ -22,7 +20,7 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 from rollout.words import latency
 from tests.cli.conftest import METRICS, plan
-from tests.cli.played import look
+from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -38,11 +36,9 @@ def story(world: World, rollout: str | None = None) -> Story:
 
 def read(world: World, rollout: str | None = None) -> str:
     """What a person reads, in lines of 80, put together again."""
-    console = Console(file=io.StringIO(), width=80, highlight=False)
-    console.print(told(story(world, rollout), look(world)))
-    assert isinstance(console.file, io.StringIO)
-    assert all(len(line) <= 80 for line in console.file.getvalue().splitlines())
-    return " ".join(console.file.getvalue().split())
+    text = printed(told(story(world, rollout), look(world)), 80)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    return " ".join(text.split())
 
 
 def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_number(begin: Begin, world: World) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import botocore.exceptions
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from cli import main
 from cli.errors import OperatorError
@@ -22,6 +21,7 @@ from rollout.controller.commands import Commands
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, Verdict
 from rollout.reason import Reason
+from tests.cli.played import printed
 
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
@@ -31,9 +31,7 @@ TRAINING = Record(phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-201
 
 
 def shown(seen: Retraining) -> str:
-    text = io.StringIO()
-    Console(file=text, width=200).print(told(seen, COMMANDS))
-    return text.getvalue()
+    return printed(told(seen, COMMANDS))
 
 
 def release(name: str) -> Release:
