@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from scipy.stats import binomtest
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
+from cli.again import again
 from cli.local.versions import as_good, at_fault
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
@@ -34,7 +34,8 @@ _MODEL_FAILED = "500"  # the answer of a model that failed: it was asked, so the
 def under_load(bed: Bed) -> list[Row]:
     """Promote one release and roll a faulty one back, while requests come at a constant rate."""
     target = bed.target()
-    with background(target, _RATE) as seen, _Weights(target) as weights, _Ticks(target) as ticks:
+    weights, ticks = _Weights(target), _Ticks(target)
+    with background(target, _RATE) as seen, again(0.1, weights.look), again(2, ticks.look):
         good = as_good(bed.stack, bed.folder)
         must(good.up(), "pulumi up of a good release")
         alarms = _alarms(target)
@@ -130,28 +131,17 @@ class Step:
 
 
 class _Weights:
-    """Reads the live weights ten times a second and remembers when a variant got everything."""
+    """Reads the live weights and remembers when a variant got everything."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
         self._seen: list[tuple[float, dict[str, float]]] = []
 
-    def __enter__(self) -> _Weights:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _look(self) -> None:
-        sagemaker = self._target.client("sagemaker")
-        while not self._stop.wait(0.1):
-            live = sagemaker.describe_endpoint(EndpointName=self._target.endpoint)
-            weights = {item["VariantName"]: item["CurrentWeight"] for item in live["ProductionVariants"]}
-            self._seen.append((time.monotonic(), weights))
+    def look(self) -> None:
+        """Read them once."""
+        live = self._target.client("sagemaker").describe_endpoint(EndpointName=self._target.endpoint)
+        weights = {item["VariantName"]: item["CurrentWeight"] for item in live["ProductionVariants"]}
+        self._seen.append((time.monotonic(), weights))
 
     def full(self, variant: str, *, after: float) -> float:
         """When `variant` had all the weight again, after another had some of it since `after`; monotonic seconds."""
@@ -179,28 +169,18 @@ class _Weights:
 
 
 class _Ticks:
-    """Looks at the trial as a controller's step does, every other second, and remembers the CPU that each look took."""
+    """Looks at the trial as a controller's step does, and remembers the CPU that each look took."""
 
     def __init__(self, target: Target) -> None:
         self._controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
         self._spent: list[float] = []
 
-    def __enter__(self) -> _Ticks:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _look(self) -> None:
-        while not self._stop.wait(2):
-            begun = time.thread_time()
-            with suppress(RolloutError):
-                if self._controller.status().decision is not None:
-                    self._spent.append(1000 * (time.thread_time() - begun))
+    def look(self) -> None:
+        """Look once."""
+        begun = time.thread_time()
+        with suppress(RolloutError):
+            if self._controller.status().decision is not None:
+                self._spent.append(1000 * (time.thread_time() - begun))
 
     def row(self) -> Row:
         """The median look: journal, endpoint, metrics, judgement and decision."""

@@ -23,7 +23,7 @@ from cli.replay import background
 from cli.target import ROOT, Target, resolve
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take
-from cli.view.timeline import Moment, Observer, Timeline, brief
+from cli.view.timeline import Moment, Timeline, brief, observed
 
 RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 
@@ -40,7 +40,7 @@ def _story(console: Console) -> int:
     timeline = Timeline(show=lambda moment: console.print(_line(moment), markup=False, soft_wrap=True))
     with (
         TemporaryDirectory(prefix="modelstack-demo-") as scratch,
-        Observer(target, timeline),
+        observed(target, timeline),
         background(target, RATE) as answered,
     ):
         first = take(target)
