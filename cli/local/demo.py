@@ -16,7 +16,6 @@ from rich.console import Console
 from cli.command import run
 from cli.local import up
 from cli.local.cloud import Local
-from cli.local.recovery import recover
 from cli.local.stack import Done, Stack
 from cli.local.versions import as_good, at_fault, check_named
 from cli.replay import background
@@ -77,7 +76,7 @@ def _serving(console: Console) -> Stack:
     stack = local.select(up.STACK)
     if not stack.outputs().get("champion"):
         return up.ensure(console)
-    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    local.ready(console, stack)
     return stack
 
 
