@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import yaml
 from scipy.stats import binomtest
@@ -20,9 +17,10 @@ from cli.again import again
 from cli.local.versions import as_good, at_fault
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
-from cli.view.alarms import read
+from cli.view.alarms import read, values
 from cli.view.snapshot import take
 from platforms.aws.endpoint import controller_with
+from platforms.aws.metrics import VARIANT
 from rollout.core.errors import RolloutError
 
 _RATE = 80.0  # requests a second
@@ -59,17 +57,12 @@ def _alarms(target: Target) -> Row:
     """The alarms of a stack that declares two variants: after a promotion, the champion and the one before it."""
     found = read(target)
     metrics = sum(max(1, sum("MetricStat" in query for query in item.get("Metrics", ()))) for item in found)
-    variants = {name for name in map(_variant, found) if name}
+    variants = {name for item in found for name in values(item, VARIANT)}
     if len(variants) != 2:
         raise BenchError(f"the alarms are of {len(variants)} variants, expected two: {sorted(variants)}")
     composite = sum("AlarmRule" in item for item in found)
     peer = f"over {metrics - composite} metrics, each of which AWS bills; {composite} of them composite"
     return Row("alarms_two_variants", len(found), "alarms", "<= 16", peer)
-
-
-def _variant(alarm: Mapping[str, Any]) -> str:
-    found = re.search(r"-(v-[0-9a-f]{12})-", alarm["AlarmName"])
-    return found[1] if found else ""
 
 
 def _speed(failing: list[Failure], back: float) -> Row:

@@ -135,6 +135,13 @@ class Report:
         return table
 
 
+def runtime(target: Target, at_once: int) -> Any:
+    """A client for requests to the endpoint, so many at once; it never sends one twice."""
+    attempts = {"total_max_attempts": 1}
+    config = Config(connect_timeout=3, read_timeout=65, retries=attempts, max_pool_connections=at_once)  # pyright: ignore[reportArgumentType]
+    return target.client("sagemaker-runtime", config)
+
+
 class Sender:
     """Sends requests to one endpoint from several threads and keeps one report."""
 
@@ -147,10 +154,7 @@ class Sender:
         variant: str | None = None,
         labels: LateLabels | None = None,
     ) -> None:
-        config = Config(
-            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
-        )
-        self._runtime = target.client("sagemaker-runtime", config)
+        self._runtime = runtime(target, _WORKERS)
         self._endpoint = target.endpoint
         self._variant = {"TargetVariant": variant} if variant else {}
         self._labels, self._pace = labels, pace

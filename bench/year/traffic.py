@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.year.clock import Clock
@@ -25,6 +24,7 @@ from bench.year.losses import Losses, loss
 from bench.year.plan import DAY, Doing, Plan
 from cli.errors import OperatorError
 from cli.labels import LateLabels
+from cli.replay import runtime
 from cli.target import Target
 from monitoring.labels.quality import Form
 from pipeline.contract import Event
@@ -72,10 +72,7 @@ class Traffic:
         labels: LateLabels,
         doing: Callable[[], Doing],
     ) -> None:
-        config = Config(
-            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_AT_ONCE
-        )
-        self._runtime, self._endpoint = target.client("sagemaker-runtime", config), target.endpoint
+        self._runtime, self._endpoint = runtime(target, _AT_ONCE), target.endpoint
         self._plan, self._source, self._said, self._labels, self._doing = plan, source, said, labels, doing
         self._run_id = uuid.uuid4().hex[:8]
         self._lock, self._stop, self._free = threading.Lock(), threading.Event(), threading.Semaphore(2 * _AT_ONCE)

@@ -176,10 +176,7 @@ def take(
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=verdict_view(state.verdict),
-        variants=(
-            *_variants(live.get("ProductionVariants", []), state),
-            *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
-        ),
+        variants=_variants(live, state),
         alarms=_alarms(target),
         packages=tuple(map(PackageView.of, read_packages(target))) if packages is None else packages,
         trial=trial(state, decision, time.time()),
@@ -210,42 +207,34 @@ def shares(weights: list[float]) -> list[float]:
     return [100 * weight / total if total else 0.0 for weight in weights]
 
 
-def _variants(live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
-    now = shares([item.get("CurrentWeight", 0.0) for item in live])
-    later = shares([item.get("DesiredWeight", item.get("CurrentWeight", 0.0)) for item in live])
-    return tuple(
-        VariantView(
-            name=item["VariantName"],
-            role=role(item["VariantName"], state),
-            weight=weight,
-            desired=desired,
-            instances=item.get("CurrentInstanceCount", 0),
-            image=_image(item),
-            asked=state.weights.get(item["VariantName"]),
+def _variants(live: Mapping[str, Any], state: RolloutState) -> tuple[VariantView, ...]:
+    """Those that answer, then those that only get copies, by their weight beside that of all others."""
+    serving, shadows = live.get("ProductionVariants", []), live.get("ShadowProductionVariants", [])
+    weights = [item.get("CurrentWeight", 0.0) for item in serving]
+    later = shares([item.get("DesiredWeight", weight) for item, weight in zip(serving, weights, strict=True)])
+    whole = sum(weights)
+
+    def view(item: Mapping[str, Any], **more: Any) -> VariantView:
+        name, images = item["VariantName"], (image.get("ResolvedImage", "") for image in item.get("DeployedImages", []))
+        return VariantView(
+            name, role(name, state), instances=item.get("CurrentInstanceCount", 0), image=next(images, ""), **more
         )
-        for item, weight, desired in zip(live, now, later, strict=True)
+
+    return (
+        *(
+            view(item, weight=weight, desired=desired, asked=state.weights.get(item["VariantName"]))
+            for item, weight, desired in zip(serving, shares(weights), later, strict=True)
+        ),
+        *(
+            view(
+                item,
+                weight=0.0,
+                desired=0.0,
+                copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
+            )
+            for item in shadows
+        ),
     )
-
-
-def _shadows(shadows: list[dict[str, Any]], live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
-    """Variants that only get copies: their weight beside the production variant's is the share that is copied."""
-    whole = sum(item.get("CurrentWeight", 0.0) for item in live)
-    return tuple(
-        VariantView(
-            name=item["VariantName"],
-            role=role(item["VariantName"], state),
-            weight=0.0,
-            desired=0.0,
-            instances=item.get("CurrentInstanceCount", 0),
-            image=_image(item),
-            copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
-        )
-        for item in shadows
-    )
-
-
-def _image(item: dict[str, Any]) -> str:
-    return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
 
 
 def verdict_view(verdict: Verdict | None) -> dict[str, Any] | None:
