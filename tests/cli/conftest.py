@@ -64,8 +64,7 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
 PROD = Target(stack="prod", endpoint="flight-delay-prod", region="us-east-1", outputs={})
 
 
-@pytest.fixture
-def world() -> World:
+def served_world() -> World:
     """A world where release a has served for two minutes, and labels prove both right nine times in ten."""
     made = make_world(correct={"v-a": 0.9, "v-b": 0.9})
     made.controller().release(make_release("a"), None, plan())
@@ -74,19 +73,32 @@ def world() -> World:
     return made
 
 
+def put_on_trial(world: World, trial: Plan, seconds: float = 0) -> World:
+    """Put release b on trial, and let it go on for so many seconds."""
+    shadow = "shadow-ab" if trial.steps[0].shadow else None
+    world.controller().release(make_release("b"), "pair-ab", trial, shadow_config=shadow)
+    if seconds:
+        world.controller().follow(seconds)
+    return world
+
+
+@pytest.fixture
+def world() -> World:
+    """See `served_world`."""
+    return served_world()
+
+
 @pytest.fixture
 def begin(world: World) -> Callable[..., World]:
     """Puts release b on trial, by a plan, and lets it go on for so many seconds."""
+    return lambda trial=None, seconds=0: put_on_trial(world, trial or plan(), seconds)
 
-    def begun(trial: Plan | None = None, seconds: float = 0) -> World:
-        chosen = trial or plan()
-        shadow = "shadow-ab" if chosen.steps[0].shadow else None
-        world.controller().release(make_release("b"), "pair-ab", chosen, shadow_config=shadow)
-        if seconds:
-            world.controller().follow(seconds)
-        return world
 
-    return begun
+@pytest.fixture
+def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client signs with."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
 
 
 @pytest.fixture

@@ -40,15 +40,24 @@ def world(begin: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def address(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The console of the world, served on a port of its own."""
-    served: SimpleQueue[str] = SimpleQueue()
+def served(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The console of the world, served on a port of its own, and what ends it."""
+    told: SimpleQueue[str] = SimpleQueue()
     serving = Serving(pages(world, monkeypatch, REQUESTS), 0)
-    thread = threading.Thread(target=serving.run, args=(served.put,))
+    thread = threading.Thread(target=serving.run, args=(told.put,))
+
+    def end() -> None:
+        serving.stop()
+        thread.join()
+
     thread.start()
-    yield served.get(timeout=PATIENCE)
-    serving.stop()
-    thread.join()
+    yield told.get(timeout=PATIENCE), end
+    end()
+
+
+@pytest.fixture
+def address(served: tuple[str, Callable[[], None]]) -> str:
+    return served[0]
 
 
 def wait(browser: webdriver.Chrome, shown: Callable[[webdriver.Chrome], object]) -> None:
@@ -110,15 +119,11 @@ def test_an_alarm_that_rings_leads_to_its_history(browser: webdriver.Chrome, add
 
 
 def test_a_console_that_is_gone_is_said_and_the_last_page_stays(
-    browser: webdriver.Chrome, world: World, monkeypatch: pytest.MonkeyPatch
+    browser: webdriver.Chrome, served: tuple[str, Callable[[], None]]
 ) -> None:
-    served: SimpleQueue[str] = SimpleQueue()
-    serving = Serving(pages(world, monkeypatch, REQUESTS), 0)
-    thread = threading.Thread(target=serving.run, args=(served.put,))
-    thread.start()
-    browser.get(f"{served.get(timeout=PATIENCE)}rollout")
-    serving.stop()
-    thread.join()
+    address, end = served
+    browser.get(f"{address}rollout")
+    end()
     press(browser, "r")
     wait(browser, lambda browser: "does not answer" in browser.find_element(By.ID, "news").text)
     assert "On trial" in browser.find_element(By.TAG_NAME, "main").text

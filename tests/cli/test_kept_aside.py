@@ -18,9 +18,7 @@ from tests.infra.recorded import LOCAL
 
 
 @pytest.fixture
-def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
+def target(monkeypatch: pytest.MonkeyPatch, aws_keys: None) -> Iterator[Target]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         yield Target("local", "endpoint", "us-east-1", {})
