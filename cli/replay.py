@@ -107,6 +107,11 @@ class Report:
         ordered = sorted(self.latencies_ms)
         return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
+    @property
+    def quantiles_ms(self) -> dict[str, float]:
+        """The quantiles of the latency that people look at."""
+        return {name: self.quantile(q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
+
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
         return {
@@ -114,7 +119,7 @@ class Report:
             "failed": self.failed,
             "answers": dict(self.answers),
             "variants": dict(self.variants),
-            "latency_ms": {"p50": self.quantile(0.5), "p90": self.quantile(0.9), "p99": self.quantile(0.99)},
+            "latency_ms": self.quantiles_ms,
             "elapsed_s": round(self.elapsed_s, 3),
             "first_failures": self.first_failures,
         }
@@ -128,8 +133,7 @@ class Report:
         table.add_row("failed", f"{self.failed:,}")
         table.add_row("answers", "  ".join(f"{name}: {n:,}" for name, n in self.answers.most_common()))
         table.add_row("by variant", "  ".join(f"{name}: {n:,}" for name, n in self.variants.most_common()))
-        quantiles = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
-        table.add_row("latency", "  ".join(f"{name} {self.quantile(q):.1f} ms" for name, q in quantiles))
+        table.add_row("latency", "  ".join(f"{name} {value:.1f} ms" for name, value in self.quantiles_ms.items()))
         for failure in self.first_failures:
             table.add_row("failure", textwrap.shorten(failure, 160, placeholder=" ..."))
         return table
