@@ -173,11 +173,13 @@ def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
 
     Bonferroni's correction over windows of `size` items gives it the same promise.
     """
-    before = np.array([item.mean() for item in known]) if kind.name == DAYS.name else np.concatenate(known)
+
+    def values(flow: Flow) -> Losses:
+        return np.array([item.mean() for item in flow]) if kind.name == DAYS.name else np.concatenate(flow)
+
     bound = ALPHA * size / kind.horizon
     for end in range(size, len(later) + 1, size):
-        window = later[end - size : end]
-        now = np.array([item.mean() for item in window]) if kind.name == DAYS.name else np.concatenate(window)
+        now, before = values(later[end - size : end]), values(known)
         found: Any = scipy.stats.ttest_ind(now, before, equal_var=False, alternative="greater")
         if found.pvalue < bound:
             return _delay(kind, end)

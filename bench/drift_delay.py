@@ -109,7 +109,7 @@ def adwin_delays(trials: int = TRIALS, most: int = MOST, runs: int = 20) -> Mapp
     training. Whether it rings falsely is tried on streams half as long as ours, for half the probability.
     """
     (known, later), (_, other) = shuffled(7), shuffled(8)
-    scale = _Scale(known)
+    scale = _scale(known)
     length = WINDOWS * ROWS // 2
 
     def stream(change: Change, start: int) -> NDArray[np.float64]:
@@ -130,25 +130,16 @@ def _delay(row: int | None, most: int) -> int:
     return most if row is None or row < BEFORE else (row // ROWS + 1) * ROWS - BEFORE
 
 
-class _Scale:
-    """Columns as one table of numbers."""
+def _scale(training: Columns) -> Callable[[Columns], NDArray[np.float64]]:
+    """Makes one table of numbers, shape (rows, columns): values by training's range, codes by their rank there."""
 
-    def __init__(self, training: Columns) -> None:
-        self._ends: dict[str, tuple[float, float]] = {}
-        self._ranks: dict[str, dict[Any, float]] = {}
-        for name, values in training.items():
-            if values.dtype.kind == "f":
-                self._ends[name] = float(np.nanmin(values)), float(np.nanmax(values))
-            else:
-                ranked = Counter(values.tolist()).most_common()
-                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+    def one(values: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+        if values.dtype.kind == "f":
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            return lambda column: (column - low) / (high - low)
+        ranked = Counter(values.tolist()).most_common()
+        ranks = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+        return lambda column: np.array([ranks.get(code, 1.0) for code in column.tolist()])
 
-    def __call__(self, columns: Columns) -> NDArray[np.float64]:
-        """Shape (rows, columns)."""
-        return np.column_stack([self._one(name, values) for name, values in columns.items()])
-
-    def _one(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
-        if name in self._ranks:
-            return np.array([self._ranks[name].get(code, 1.0) for code in values.tolist()])
-        low, high = self._ends[name]
-        return (values - low) / (high - low)
+    scales = {name: one(values) for name, values in training.items()}
+    return lambda columns: np.column_stack([scales[name](values) for name, values in columns.items()])
