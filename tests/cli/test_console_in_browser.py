@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 
 import pytest
 from selenium import webdriver
@@ -40,24 +38,10 @@ def world(begin: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def served(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The console of the world, served on a port of its own, and what ends it."""
-    told: SimpleQueue[str] = SimpleQueue()
-    serving = Serving(pages(world, monkeypatch, REQUESTS), 0)
-    thread = threading.Thread(target=serving.run, args=(told.put,))
-
-    def end() -> None:
-        serving.stop()
-        thread.join()
-
-    thread.start()
-    yield told.get(timeout=PATIENCE), end
-    end()
-
-
-@pytest.fixture
-def address(served: tuple[str, Callable[[], None]]) -> str:
-    return served[0]
+def address(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The console of the world, served on a port of its own."""
+    with Serving(pages(world, monkeypatch, REQUESTS), 0).background() as address:
+        yield address
 
 
 def wait(browser: webdriver.Chrome, shown: Callable[[webdriver.Chrome], object]) -> None:
@@ -119,11 +103,10 @@ def test_an_alarm_that_rings_leads_to_its_history(browser: webdriver.Chrome, add
 
 
 def test_a_console_that_is_gone_is_said_and_the_last_page_stays(
-    browser: webdriver.Chrome, served: tuple[str, Callable[[], None]]
+    browser: webdriver.Chrome, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, end = served
-    browser.get(f"{address}rollout")
-    end()
+    with Serving(pages(world, monkeypatch, REQUESTS), 0).background() as address:
+        browser.get(f"{address}rollout")
     press(browser, "r")
     wait(browser, lambda browser: "does not answer" in browser.find_element(By.ID, "news").text)
     assert "On trial" in browser.find_element(By.TAG_NAME, "main").text
