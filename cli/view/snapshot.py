@@ -164,8 +164,23 @@ def take(
     state = journal_state(target) if state is None else state
     with explained(f"reading endpoint {target.endpoint}"):
         live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    found = tuple(map(PackageView.of, read_packages(target))) if packages is None else packages
+    return seen_at(time.time(), target, live, state, decision, alarms=_alarms(target), packages=found)
+
+
+def seen_at(
+    now: float,
+    target: Target,
+    live: Mapping[str, Any],
+    state: RolloutState,
+    decision: Decision | None,
+    *,
+    alarms: tuple[AlarmView, ...],
+    packages: tuple[PackageView, ...] = (),
+) -> Snapshot:
+    """What was seen `now`, epoch seconds, of an endpoint that DescribeEndpoint tells so. Pure."""
     return Snapshot(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=moment(now),
         stack=target.stack,
         endpoint=target.endpoint,
         status=live["EndpointStatus"],
@@ -177,9 +192,9 @@ def take(
         challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=verdict_view(state.verdict),
         variants=_variants(live, state),
-        alarms=_alarms(target),
-        packages=tuple(map(PackageView.of, read_packages(target))) if packages is None else packages,
-        trial=trial(state, decision, time.time()),
+        alarms=alarms,
+        packages=packages,
+        trial=trial(state, decision, now),
         events=tuple(map(Happened.of, state.history)),
         region=target.region,
         previous=state.previous.id if state.previous else None,
