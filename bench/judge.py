@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -137,27 +138,6 @@ def share(name: str, what: str, count: int, trials: int, *, goal: str, beside: s
     return Row(name, count / trials, "share", goal, f"{what}; {interval(count, trials)}. {beside}")
 
 
-def _false(
-    name: str,
-    what: str,
-    trials: int,
-    play: Callable[[Random], Sequence[Window]],
-    *,
-    metrics: Sequence[Metric] = METRICS,
-    starts: Sequence[int] = (0, 30, 60),
-    margin: float = 0.0,
-    seed: int = 20,
-) -> Row:
-    source = np.random.default_rng(seed)
-    worse = naive = 0
-    for _ in range(trials):
-        windows = play(source)
-        worse += judge(windows, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(starts)).answer == "worse"
-        naive += _naive(windows, margin)
-    beside = f"Naive repeated z-test on errors alone: {interval(naive, trials)}"
-    return share(name, what, worse, trials, goal=f"<= {ALPHA}", beside=beside)
-
-
 def false_rollbacks(trials: int = 1000) -> list[Row]:
     """How often a challenger that is not worse is rolled back, over trials of 90 windows of 200 requests.
 
@@ -168,22 +148,32 @@ def false_rollbacks(trials: int = 1000) -> list[Row]:
     bad = Model(errors=0.1, slower=2.0, loss=1.5)
     weights = [weight for weight in WEIGHTS for _ in range(30)]
 
-    def steps(challenger: Model, metrics: Sequence[Metric] = METRICS) -> Callable[[Random], Sequence[Window]]:
-        return lambda source: trial(source, challenger, weights, 200, metrics=metrics)
+    def steps(source: Random, challenger: Model = EQUAL, metrics: Sequence[Metric] = METRICS) -> Sequence[Window]:
+        return trial(source, challenger, weights, 200, metrics=metrics)
 
     def drifting(source: Random) -> Sequence[Window]:
         before = trial(source, EQUAL, [WEIGHTS[0]] * 45, 200)
         return before + trial(source, bad, [50] * 45, 200, champion=bad, start=45)
 
-    name, hard = "false_rollback_rate", "equal models, all margins 0: the hardest case for them"
-    return [
-        _false(name, "equal models, the default margins", trials, steps(EQUAL)),
-        _false(f"{name}_margin_0", hard, trials, steps(EQUAL, strict), metrics=strict),
-        _false(f"{name}_at_margin", "worse by just the margins", trials, steps(edge), margin=ERRORS.margin),
-        _false(
-            f"{name}_drift", "equal models, a drift that both share", trials // 2, drifting, starts=(0, 45), seed=21
-        ),
+    begins, hard = (0, 30, 60), "equal models, all margins 0: the hardest case for them"
+    cases: list[tuple[str, str, Callable[[Random], Sequence[Window]], Sequence[Metric], float, Sequence[int]]] = [
+        ("", "equal models, the default margins", steps, METRICS, 0.0, begins),
+        ("_margin_0", hard, partial(steps, metrics=strict), strict, 0.0, begins),
+        ("_at_margin", "worse by just the margins", partial(steps, challenger=edge), METRICS, ERRORS.margin, begins),
+        ("_drift", "equal models, a drift that both share", drifting, METRICS, 0.0, (0, 45)),
     ]
+    rows: list[Row] = []
+    for case, what, play, metrics, margin, starts in cases:
+        seed, runs = (21, trials // 2) if play is drifting else (20, trials)
+        source = np.random.default_rng(seed)
+        worse = naive = 0
+        for _ in range(runs):
+            windows = play(source)
+            worse += judge(windows, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(starts)).answer == "worse"
+            naive += _naive(windows, margin)
+        beside = f"Naive repeated z-test on errors alone: {interval(naive, runs)}"
+        rows.append(share(f"false_rollback_rate{case}", what, worse, runs, goal=f"<= {ALPHA}", beside=beside))
+    return rows
 
 
 # Missed regressions
