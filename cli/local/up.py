@@ -77,7 +77,7 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
             "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
         )
     processes = "processes, by the image's entry point (`make image` builds a container)"
-    runs = "containers" if _in_containers(seen) else processes
+    runs = "containers" if any("@sha256:" in variant.image for variant in seen.variants) else processes
     console.print(f"\nVariants run as {runs}. Type next:")
     for command, what in (
         ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
@@ -91,10 +91,6 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _in_containers(seen: Snapshot) -> bool:
-    return any("@sha256:" in variant.image for variant in seen.variants)
 
 
 if __name__ == "__main__":

@@ -20,29 +20,20 @@ from rollout.reason import Reason
 _LINE = 110
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One line of a timeline: seconds since it began, and what was seen."""
-
-    at: float
-    text: str
-
-
 @dataclass
 class Timeline:
-    """Moments in the order in which they were seen; `show` is called for each as it comes."""
+    """Lines of what was seen, each with its seconds since the beginning; `show` is called for each as it comes."""
 
-    show: Callable[[Moment], None] = lambda moment: None
+    show: Callable[[str], object] = lambda line: None
     begun: float = field(default_factory=time.monotonic)
-    moments: list[Moment] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, text: str) -> None:
-        """Add a moment now."""
+        """Add a line now."""
         with self._lock:
-            moment = Moment(time.monotonic() - self.begun, text)
-            self.moments.append(moment)
-            self.show(moment)
+            self.lines.append(f"  {time.monotonic() - self.begun:7.1f} s  {text}")
+            self.show(self.lines[-1])
 
 
 def observed(target: Target, timeline: Timeline, every: float = 0.5) -> AbstractContextManager[None]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 from rich.console import Console
@@ -87,14 +86,13 @@ class Looks:
         last, state = self._last, progress.state
         self.state, self.decision = state, progress.decision
         packages = None if self._with_packages else ()
-        if last is not None and (last.phase, last.champion) == (str(state.phase), _id(state.champion)):
+        if last is not None and (last.phase, last.champion) == (
+            str(state.phase),
+            state.champion.id if state.champion else None,
+        ):
             packages = last.packages
         self._last = take(self._target, state=state, decision=progress.decision, packages=packages)
         return self._last
-
-
-def _id(release: Any) -> str | None:
-    return release.id if release else None
 
 
 def _observer(target: Target) -> Controller:

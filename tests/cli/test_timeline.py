@@ -1,5 +1,7 @@
 from dataclasses import asdict, replace
 
+import pytest
+
 from cli.view.snapshot import AlarmView, Snapshot, VariantView, role, shares
 from cli.view.timeline import Timeline, brief, brief_verdict, changes
 from rollout.core.state import RolloutState
@@ -76,11 +78,12 @@ def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:
 
 def test_a_timeline_keeps_the_order_and_shows_each_moment() -> None:
     shown: list[str] = []
-    timeline = Timeline(show=lambda moment: shown.append(moment.text))
+    timeline = Timeline(show=shown.append)
     timeline.note("first")
     timeline.note("second")
-    assert shown == ["first", "second"]
-    assert timeline.moments[0].at <= timeline.moments[1].at
+    assert shown == timeline.lines
+    assert [line.partition(" s  ")[2] for line in shown] == ["first", "second"]
+    assert [float(line.partition(" s  ")[0]) for line in shown] == pytest.approx([0, 0], abs=60)
 
 
 def test_no_weight_at_all_is_no_share_and_not_an_even_split() -> None:
