@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from bench.year.clock import Clock
@@ -71,17 +72,12 @@ class Seen:
 
     def retrainings(self, clock: Clock) -> list[Retraining]:
         """Each training job, in order."""
-        found: list[Retraining] = []
-        begun: Entry | None = None
-        for entry in sorted(self.entries.values(), key=lambda one: one.at):
-            if entry.kind == "started":
-                if begun is not None:
-                    found.append(self._retraining(begun, None, clock))
-                begun = entry
-            elif entry.kind in _ENDS and begun is not None:
-                found.append(self._retraining(begun, entry, clock))
-                begun = None
-        return found if begun is None else [*found, self._retraining(begun, None, clock)]
+        entries = sorted(self.entries.values(), key=lambda one: one.at)
+        starts = [place for place, entry in enumerate(entries) if entry.kind == "started"]
+        return [
+            self._retraining(entries[start], next((e for e in entries[start:end] if e.kind in _ENDS), None), clock)
+            for start, end in pairwise([*starts, len(entries)])
+        ]
 
     def _retraining(self, begun: Entry, ended: Entry | None, clock: Clock) -> Retraining:
         candidate = self.candidates.get(begun.day) if ended and ended.kind == "candidate" else None

@@ -84,12 +84,10 @@ class Looks:
         with explained(f"looking at {self._target.endpoint}"):
             progress = self._controller.status()
         last, state = self._last, progress.state
+        champion = state.champion.id if state.champion else None
         self.state, self.decision = state, progress.decision
         packages = None if self._with_packages else ()
-        if last is not None and (last.phase, last.champion) == (
-            str(state.phase),
-            state.champion.id if state.champion else None,
-        ):
+        if last is not None and (last.phase, last.champion) == (str(state.phase), champion):
             packages = last.packages
         self._last = take(self._target, state=state, decision=progress.decision, packages=packages)
         return self._last
