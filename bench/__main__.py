@@ -1,4 +1,4 @@
-"""`make bench`: run every scenario on one bed, print the table, and write bench/results.json.
+"""`make bench`: run every scenario, those that need a stack on one bed, print the table, write bench/results.json.
 
 python -m bench                  # everything
 python -m bench lambdas no-op    # only these
