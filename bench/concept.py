@@ -177,9 +177,9 @@ def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
     def values(flow: Flow) -> Losses:
         return np.array([item.mean() for item in flow]) if kind.name == DAYS.name else np.concatenate(flow)
 
-    bound = ALPHA * size / kind.horizon
+    before, bound = values(known), ALPHA * size / kind.horizon
     for end in range(size, len(later) + 1, size):
-        now, before = values(later[end - size : end]), values(known)
+        now = values(later[end - size : end])
         found: Any = scipy.stats.ttest_ind(now, before, equal_var=False, alternative="greater")
         if found.pvalue < bound:
             return _delay(kind, end)
