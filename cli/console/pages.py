@@ -77,7 +77,7 @@ class Pages:
         seen = self._looks()
         span = chart.Span(self._clock() - 3600 * hours, self._clock())
         marks = [
-            chart.Mark(_epoch(item.at), f"{item.at[11:19]} {item.text}")
+            chart.Mark(datetime.fromisoformat(item.at).timestamp(), f"{item.at[11:19]} {item.text}")
             for item in seen.events
             if item.kind in _TELLING
         ]
@@ -148,7 +148,3 @@ class Pages:
         return self.target.client("cloudwatch").describe_alarm_history(
             AlarmName=name, HistoryItemType="StateUpdate", MaxRecords=_CHANGES, ScanBy="TimestampDescending"
         )["AlarmHistoryItems"]
-
-
-def _epoch(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

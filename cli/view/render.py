@@ -53,6 +53,12 @@ def snapshot(seen: Snapshot) -> RenderableType:
     return Group(*parts)
 
 
+def bar(share: float) -> str:
+    """A share, 0 to 1, as a bar of 20 characters."""
+    filled = round(min(max(share, 0.0), 1.0) * _BAR)
+    return "█" * filled + "░" * (_BAR - filled)
+
+
 def approve_line(commands: Commands) -> str:
     """What lets a trial go on that waits for a person."""
     return f'{commands.modelstack} approve --reason "..."'
@@ -81,8 +87,7 @@ def variants(rows: tuple[VariantView, ...]) -> Table:
     for row in rows:
         moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
         share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%{moving}"
-        filled = round((row.copies or row.weight) / 100 * _BAR)
-        table.add_row(row.name, row.role, share, "█" * filled + "░" * (_BAR - filled), str(row.instances))
+        table.add_row(row.name, row.role, share, bar((row.copies or row.weight) / 100), str(row.instances))
     return table
 
 
