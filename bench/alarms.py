@@ -1,6 +1,6 @@
 """How often do alarms and judge together roll back a challenger that is no worse? Simulated trials; no cloud is needed.
 
-python -m bench.alarms
+python -m bench alarms
 
 Trials as in `bench.judge`: 90 windows of 200 requests, 5%, 25% and 50% of them to the challenger. A window is a period
 of the alarms, which have the rule and the tolerated shares that `infra` declares.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, interval, trial
+from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, share, trial
 from bench.rows import Row
 from infra.aws.monitors import MAY_BE_SLOW
 from infra.plan.beyond_chance import evidence, least
@@ -94,11 +94,8 @@ def _in_outage(source: Random, model: Model) -> list[Window]:
 def _row(name: str, what: str, ends: Sequence[Ended]) -> Row:
     back = sum(end.judge or end.alarm for end in ends)
     judged, alarmed, alone = (sum(getattr(end, by) for end in ends) for by in ("judge", "alarm", "alone"))
-    peer = (
-        f"{what}; {interval(back, len(ends))}. By the judge {judged}, by an alarm {alarmed}; by alarms that do "
-        f"not look at the champion {alone}"
-    )
-    return Row(name, back / len(ends), "share", f"<= {ALPHA}", peer)
+    beside = f"By the judge {judged}, by an alarm {alarmed}; by alarms that do not look at the champion {alone}"
+    return share(name, what, back, len(ends), goal=f"<= {ALPHA}", beside=beside)
 
 
 def rows(trials: int = TRIALS) -> list[Row]:
@@ -120,8 +117,3 @@ def rows(trials: int = TRIALS) -> list[Row]:
         source = np.random.default_rng((70, number))
         found.append(_row(name, what, [_ended(source, play(source, model), slow) for _ in range(trials)]))
     return found
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(f"{row.name}: {row.value:g} {row.unit} (goal {row.goal}, {'met' if row.met else 'not met'}); {row.peer}")

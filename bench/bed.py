@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from cli.local.stack import Done, Stack
 from cli.target import ROOT, Target
@@ -72,7 +73,7 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
         root: The checkout whose program and model the stack is of; its environment is this checkout's.
     """
     places = Places.of(ROOT)
-    with TemporaryDirectory(prefix="modelstack-bench-") as name, _environment():
+    with TemporaryDirectory(prefix="modelstack-bench-") as name:
         folder = Path(name)
         (folder / "pulumi").mkdir()
         port = _free_port()
@@ -81,27 +82,16 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
             "PULUMI_BACKEND_URL": (folder / "pulumi").as_uri(),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         }
-        os.environ.clear()
-        os.environ.update(environment)
-        try:
-            process.start(
-                folder / "cloud", port, process.find_python(ROOT), root / "localcloud.toml", lambda text: None
-            )
-            stack = Stack("local", {**environment, "PYTHONPATH": str(root)}, root)
-            must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
-            yield Bed(folder, environment, stack)
-        finally:
-            process.stop(folder / "cloud", lambda text: None)
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        with patch.dict(os.environ, environment, clear=True):
+            try:
+                process.start(
+                    folder / "cloud", port, process.find_python(ROOT), root / "localcloud.toml", lambda text: None
+                )
+                stack = Stack("local", {**environment, "PYTHONPATH": str(root)}, root)
+                must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
+                yield Bed(folder, environment, stack)
+            finally:
+                process.stop(folder / "cloud", lambda text: None)
 
 
 def _free_port() -> int:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bench import peers
 from bench.drift import losses
+from bench.flights import Alarm, by_day, date_of, shuffled_days
 from bench.rows import Row, sized
 from infra.config.settings import MonitoringSettings
 from monitoring.bulk import DAY, ROWS, usual
@@ -109,8 +110,7 @@ def _against(kind: Kind, name: str, peer: str, ours: Sequence[int], theirs: Sequ
 def _year() -> tuple[NDArray[np.float64], Losses, list[NDArray[np.int64]]]:
     """Times and losses of the flights after training, and the places of each day's."""
     times, loss = losses()
-    day = np.floor_divide(times, DAY).astype(np.int64)
-    return times, np.minimum(loss, WORST_LOG_LOSS), np.split(np.arange(len(day)), np.flatnonzero(np.diff(day)) + 1)
+    return times, np.minimum(loss, WORST_LOG_LOSS), by_day(times)
 
 
 def turned(loss: Losses, source: np.random.Generator) -> Losses:
@@ -173,11 +173,13 @@ def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
 
     Bonferroni's correction over windows of `size` items gives it the same promise.
     """
-    before = np.array([item.mean() for item in known]) if kind.name == DAYS.name else np.concatenate(known)
-    bound = ALPHA * size / kind.horizon
+
+    def values(flow: Flow) -> Losses:
+        return np.array([item.mean() for item in flow]) if kind.name == DAYS.name else np.concatenate(flow)
+
+    before, bound = values(known), ALPHA * size / kind.horizon
     for end in range(size, len(later) + 1, size):
-        window = later[end - size : end]
-        now = np.array([item.mean() for item in window]) if kind.name == DAYS.name else np.concatenate(window)
+        now = values(later[end - size : end])
         found: Any = scipy.stats.ttest_ind(now, before, equal_var=False, alternative="greater")
         if found.pvalue < bound:
             return _delay(kind, end)
@@ -235,9 +237,7 @@ def quiet_days(keep: int, runs: int = 40) -> tuple[int, int]:
     _, loss, days = _year()
     settings, rung = MonitoringSettings(), 0
     for run in range(runs):
-        starts = np.random.default_rng(run).permutation(np.arange(0, len(days), keep)).tolist()
-        order = [one for start in starts for one in range(start, min(start + keep, len(days)))]
-        flow = [loss[days[place]] for place in order]
+        flow = [loss[places] for places in shuffled_days(days, run, keep)]
         tolerated = _by_default(flow[:FIRST_DAYS], settings)
         rung += our_told(tolerated, flow[FIRST_DAYS:]) is not None
     return rung, runs
@@ -246,14 +246,6 @@ def quiet_days(keep: int, runs: int = 40) -> tuple[int, int]:
 def _by_default(known: Flow, settings: MonitoringSettings) -> Tolerated:
     share, false_alarms = settings.max_loss_rise, settings.concept_false_alarms
     return Tolerated.of(_sealed(DAYS, known), share=share, false_alarms=false_alarms, late_days=0, every=DAY)
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """The day after which the alarm began or ended."""
-
-    day: float
-    on: bool
 
 
 def real_year(settings: MonitoringSettings | None = None) -> list[Alarm]:
@@ -268,7 +260,7 @@ def real_year(settings: MonitoringSettings | None = None) -> list[Alarm]:
         seen.judge(tolerated)
         if (seen.evidence(tolerated) >= 1) != on:
             on = not on
-            found.append(Alarm(float(np.floor(times[places[0]] / DAY) * DAY), on))
+            found.append(Alarm(date_of(float(times[places[0]])), on))
     return found
 
 
@@ -281,7 +273,7 @@ def beside_losses(alarms: Sequence[Alarm], span: int = 14) -> str:
 
     told = [f"evaluation {loss[np.concatenate(days[:FIRST_DAYS])].mean():.3f}"]
     for item in alarms:
-        date = str(np.datetime64(int(item.day), "s").astype("datetime64[D]"))
-        before, after = mean(item.day - span * DAY), mean(item.day)
-        told.append(f"{date} {'on' if item.on else 'off'}: {before:.3f} in the two weeks before, then {after:.3f}")
+        begun = float(np.datetime64(item.day, "s").astype(np.int64))
+        before, after = mean(begun - span * DAY), mean(begun)
+        told.append(f"{item.day} {'on' if item.on else 'off'}: {before:.3f} in the two weeks before, then {after:.3f}")
     return "; ".join(told)

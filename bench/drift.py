@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench import drift_cost, drift_delay, monitor
 from bench.drift_delay import ALPHA, WINDOWS
-from bench.flights import flights, picked, shuffled, windows
+from bench.flights import Alarm, by_day, date_of, flights, picked, shuffled, shuffled_days, windows
 from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours
 from model import data, training
@@ -49,13 +49,9 @@ def on_shuffled_rows(runs: int, alpha: float = ALPHA, seed: int = 1) -> Quiet:
     while done < runs:
         known, later = shuffled(seed + done)
         profile, null = sealed(known)
-        each = windows(later, ROWS)
-        while done < runs:
-            stretch = [window for window, _ in zip(each, range(WINDOWS), strict=False)]
-            if len(stretch) < WINDOWS:
-                break
+        for stretch, _ in zip(windows(later, WINDOWS * ROWS), range(runs - done), strict=False):
             watcher = Ours(profile, null, Promise(alpha, WINDOWS))
-            rung += any(watcher.update(window) for window in stretch)
+            rung += any(watcher.update(window) for window in windows(stretch, ROWS))
             done += 1
     return Quiet(runs, WINDOWS, rung)
 
@@ -63,48 +59,34 @@ def on_shuffled_rows(runs: int, alpha: float = ALPHA, seed: int = 1) -> Quiet:
 def on_shuffled_days(runs: int, alpha: float = ALPHA, seed: int = 1, keep: int = 1) -> Quiet:
     """Days in random order, `keep` of them together: 59 to train on, and the other days of the year."""
     columns, times = flights()
-    day = np.floor_divide(times, DAY).astype(int)
-    places = np.split(np.arange(len(day)), np.flatnonzero(np.diff(day)) + 1)
-    rung = 0
+    days, rung = by_day(times), 0
     for run in range(runs):
-        starts = np.random.default_rng(seed + run).permutation(np.arange(0, len(places), keep))
-        order = [one for start in starts for one in range(start, min(start + keep, len(places)))]
-        known = np.concatenate([places[one] for one in order[:59]])
-        asked: Any = np.repeat(np.arange(59) * DAY, [len(places[one]) for one in order[:59]])
-        profile, null = sealed(picked(columns, known), asked)
+        order = shuffled_days(days, seed + run, keep)
+        known, later = order[:59], order[59:]
+        asked: Any = np.repeat(np.arange(59) * DAY, [len(day) for day in known])
+        profile, null = sealed(picked(columns, np.concatenate(known)), asked)
         watcher = Ours(profile, null, Promise(alpha, null.blocks_a_year or WINDOWS))
-        days = (places[one] for one in order[59:] if len(places[one]) >= null.cut.rows)
-        rung += any(watcher.update(picked(columns, one)) for one in days)
-    return Quiet(runs, len(places) - 59, rung)
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A feature, or the whole (an empty name), that began or ceased to be drifted at the end of a day."""
-
-    day: str
-    feature: str
-    on: bool
+        rung += any(watcher.update(picked(columns, day)) for day in later if len(day) >= null.cut.rows)
+    return Quiet(runs, len(days) - 59, rung)
 
 
 def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Alarm]:
     """Which alarms the year gives, day by day, after a model trained on the flights before."""
     columns, times = flights()
     first = int(np.searchsorted(times, np.datetime64(train_until, "s").astype(float)))
-    profile, null = sealed({name: values[:first] for name, values in columns.items()}, times[:first])
+    profile, null = sealed(picked(columns, np.arange(first)), times[:first])
     watcher = Ours(profile, null, Promise(alpha, null.blocks_a_year or WINDOWS))
-    ends = [*(np.flatnonzero(np.diff(np.floor_divide(times[first:], DAY))) + first + 1).tolist(), len(times)]
     on: set[str] = set()
     found: list[Alarm] = []
     start = first
-    for end in ends:
+    for places in by_day(times[first:]):
+        end = first + int(places[-1]) + 1
         if end - start < null.cut.rows:
             continue
-        finding = watcher.judge(statistic(profile, {name: values[start:end] for name, values in columns.items()}))
-        start = end
+        finding = watcher.judge(statistic(profile, picked(columns, np.arange(start, end))))
+        start, day = end, date_of(float(times[end - 1]))
         now = {*finding.drifted, *([""] if finding.alarm else [])}
-        day = str(np.datetime64(int(times[end - 1]), "s").astype("datetime64[D]"))
-        found += [Alarm(day, name, name in now) for name in sorted(now ^ on)]
+        found += [Alarm(day, name in now, name) for name in sorted(now ^ on)]
         on = now
     return found
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import peers
-from bench.flights import Columns, shuffled, windows
+from bench.flights import Columns, part, shuffled, windows
 from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours, TwoSample, Watcher
 from monitoring.bulk import sealed
@@ -44,80 +44,62 @@ def _against(name: str, peer: str, ours: Mapping[str, list[int]], theirs: Mappin
         yield Row(f"{name}_{change}", round(mean / other, 3), "ratio", "<= 1", told)
 
 
-def moved(feature: str, training: Columns, deviations: float = 0.5) -> Callable[[Columns], Columns]:
-    """Move a numeric feature by so many standard deviations of training."""
-    step = deviations * float(np.nanstd(training[feature]))
-    return lambda window: {**window, feature: window[feature] + step}
+Change = Callable[[Columns], Columns]
 
 
-def swapped(feature: str, one: str, other: str) -> Callable[[Columns], Columns]:
-    """Give two codes each other's name."""
+def changes(training: Columns) -> Mapping[str, Change]:
+    """What is injected: features moved by half a standard deviation of training, and codes with each other's name."""
 
-    def change(window: Columns) -> Columns:
-        values = window[feature]
-        return {**window, feature: np.where(values == one, other, np.where(values == other, one, values))}
+    def moved(feature: str) -> Change:
+        step = 0.5 * float(np.nanstd(training[feature]))
+        return lambda window: {**window, feature: window[feature] + step}
 
-    return change
+    def swapped(window: Columns) -> Columns:
+        values = window["carrier"]
+        return {**window, "carrier": np.where(values == "UA", "MQ", np.where(values == "MQ", "UA", values))}
 
-
-def delay(watcher: Watcher, later: Columns, change: Callable[[Columns], Columns], before: int = 1000) -> int | None:
-    """Rows until drift is told, after `before` rows without; None when it was told before, or never."""
-    for count, window in enumerate(windows(later, watcher.rows)):
-        seen = count * watcher.rows
-        if watcher.update(change(window) if seen >= before else window):
-            return seen + watcher.rows - before if seen >= before else None
-    return None
-
-
-def delays(
-    make: Callable[[Columns], Watcher],
-    change_of: Callable[[Columns], Callable[[Columns], Columns]],
-    trials: int,
-    most: int,
-) -> list[int]:
-    """The delay in rows, by trial; a drift that is not told within `most` rows counts as `most`."""
-    known, later = shuffled(7)
-    found: list[int] = []
-    for trial in range(trials):
-        part = {name: values[trial * (most + 1000) : (trial + 1) * (most + 1000)] for name, values in later.items()}
-        found.append(delay(make(known), part, change_of(known)) or most)
-    return found
+    return {
+        "temperature_half_sd": moved("temperature"),
+        "distance_half_sd": moved("distance"),
+        "carrier_swap": swapped,
+    }
 
 
-CHANGES: Mapping[str, Callable[[Columns], Callable[[Columns], Columns]]] = {
-    "temperature_half_sd": lambda training: moved("temperature", training),
-    "distance_half_sd": lambda training: moved("distance", training),
-    "carrier_swap": lambda _: swapped("carrier", "UA", "MQ"),
-}
+def delays(make: Callable[[], Watcher], change: Change, trials: int, most: int) -> list[int]:
+    """Rows until the change is told, by trial; one that is told before it is there, or not within `most`: `most`."""
+
+    def delay(watcher: Watcher, later: Columns) -> int:
+        for count, window in enumerate(windows(later, watcher.rows)):
+            seen = count * watcher.rows
+            if watcher.update(change(window) if seen >= BEFORE else window):
+                return seen + watcher.rows - BEFORE if seen >= BEFORE else most
+        return most
+
+    _, later = shuffled(7)
+    return [delay(make(), part(later, trial * (BEFORE + most), BEFORE + most)) for trial in range(trials)]
 
 
-def our_delays(trials: int = 40, most: int = 3000) -> Mapping[str, list[int]]:
+def our_delays(trials: int = TRIALS, most: int = MOST) -> Mapping[str, list[int]]:
     """Rows until our detector tells each change."""
     known, _ = shuffled(7)
     profile, null = sealed(known)
     promise = Promise(ALPHA, WINDOWS)
-    return {name: delays(lambda _: Ours(profile, null, promise), of, trials, most) for name, of in CHANGES.items()}
+    return {
+        name: delays(lambda: Ours(profile, null, promise), change, trials, most)
+        for name, change in changes(known).items()
+    }
 
 
 def two_sample_delays(
-    trials: int = 40, most: int = 3000, sizes: Sequence[int] = (50, 100, 150, 200, 300)
+    trials: int = TRIALS, most: int = MOST, sizes: Sequence[int] = (50, 100, 150, 200, 300)
 ) -> Mapping[str, list[int]]:
     """Rows until a two-sample test tells each change, with the window that suits it best on average."""
-    found: dict[str, list[int]] = {}
-    made: dict[int, TwoSample] = {}
-
-    def make(rows: int) -> Callable[[Columns], Watcher]:
-        def one(training: Columns) -> Watcher:
-            if rows not in made:
-                made[rows] = TwoSample(training, rows, WINDOWS * ROWS, ALPHA)
-            return made[rows]
-
-        return one
-
-    for name, of in CHANGES.items():
-        by_size = [delays(make(rows), of, trials, most) for rows in sizes]
-        found[name] = min(by_size, key=statistics.fmean)
-    return found
+    known, _ = shuffled(7)
+    tests = [TwoSample(known, rows, WINDOWS * ROWS, ALPHA) for rows in sizes]
+    return {
+        name: min((delays(lambda test=test: test, change, trials, most) for test in tests), key=statistics.fmean)
+        for name, change in changes(known).items()
+    }
 
 
 def adwin_delays(trials: int = TRIALS, most: int = MOST, runs: int = 20) -> Mapping[str, list[int]]:
@@ -127,30 +109,20 @@ def adwin_delays(trials: int = TRIALS, most: int = MOST, runs: int = 20) -> Mapp
     training. Whether it rings falsely is tried on streams half as long as ours, for half the probability.
     """
     (known, later), (_, other) = shuffled(7), shuffled(8)
-    scale = _Scale(known)
+    scale = _scale(known)
     length = WINDOWS * ROWS // 2
+
+    def stream(change: Change, start: int) -> NDArray[np.float64]:
+        return np.concatenate([scale(part(later, start, BEFORE)), scale(change(part(later, start + BEFORE, most)))])
+
     streams = {
-        f"moved:{name}": np.stack([_changed(scale, later, trial, most, of(known)) for trial in range(trials)])
-        for name, of in CHANGES.items()
+        f"moved:{name}": np.stack([stream(change, trial * (most + BEFORE)) for trial in range(trials)])
+        for name, change in changes(known).items()
     }
-    quiet = np.stack([scale(_part(other, run * length, length)) for run in range(runs)])
+    quiet = np.stack([scale(part(other, run * length, length)) for run in range(runs)])
     warm = scale({name: values[-5000:] for name, values in known.items()})
     told = peers.ask("river", "adwin", {**streams, "quiet": quiet, "warm": warm, "alpha": np.array(ALPHA / 2)})
     return {name: [_delay(row, most) for row in found] for name, found in told["rows"].items()}
-
-
-def _changed(
-    scale: _Scale, later: Columns, trial: int, most: int, change: Callable[[Columns], Columns]
-) -> NDArray[np.float64]:
-    start = trial * (most + BEFORE)
-    return np.concatenate([scale(_part(later, start, BEFORE)), scale(change(_part(later, start + BEFORE, most)))])
-
-
-def _part(columns: Columns, start: int, length: int) -> Columns:
-    """Some rows; from the first ones on again after the last."""
-    number = len(next(iter(columns.values())))
-    places = np.arange(start, start + length) % number
-    return {name: values[places] for name, values in columns.items()}
 
 
 def _delay(row: int | None, most: int) -> int:
@@ -158,25 +130,16 @@ def _delay(row: int | None, most: int) -> int:
     return most if row is None or row < BEFORE else (row // ROWS + 1) * ROWS - BEFORE
 
 
-class _Scale:
-    """Columns as one table of numbers."""
+def _scale(training: Columns) -> Callable[[Columns], NDArray[np.float64]]:
+    """Makes one table of numbers, shape (rows, columns): values by training's range, codes by their rank there."""
 
-    def __init__(self, training: Columns) -> None:
-        self._ends: dict[str, tuple[float, float]] = {}
-        self._ranks: dict[str, dict[Any, float]] = {}
-        for name, values in training.items():
-            if values.dtype.kind == "f":
-                self._ends[name] = float(np.nanmin(values)), float(np.nanmax(values))
-            else:
-                ranked = Counter(values.tolist()).most_common()
-                self._ranks[name] = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+    def one(values: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+        if values.dtype.kind == "f":
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            return lambda column: (column - low) / (high - low)
+        ranked = Counter(values.tolist()).most_common()
+        ranks = {code: rank / len(ranked) for rank, (code, _) in enumerate(ranked)}
+        return lambda column: np.array([ranks.get(code, 1.0) for code in column.tolist()])
 
-    def __call__(self, columns: Columns) -> NDArray[np.float64]:
-        """Shape (rows, columns)."""
-        return np.column_stack([self._one(name, values) for name, values in columns.items()])
-
-    def _one(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
-        if name in self._ranks:
-            return np.array([self._ranks[name].get(code, 1.0) for code in values.tolist()])
-        low, high = self._ends[name]
-        return (values - low) / (high - low)
+    scales = {name: one(values) for name, values in training.items()}
+    return lambda columns: np.column_stack([scales[name](values) for name, values in columns.items()])

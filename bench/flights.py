@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from model import data
 from model.parameters import Parameters
+from monitoring.bulk import DAY
 from pipeline.rows import Rows, seconds
 
 TRAINING = 49_674  # rows: those of January and February
@@ -36,6 +38,37 @@ def shuffled(seed: int) -> tuple[Columns, Columns]:
     columns, times = flights()
     order = np.random.default_rng(seed).permutation(len(times))
     return picked(columns, order[:TRAINING]), picked(columns, order[TRAINING:])
+
+
+def by_day(times: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+    """The places of each day's rows, of times in order, epoch seconds."""
+    day = np.floor_divide(times, DAY)
+    return np.split(np.arange(len(day)), np.flatnonzero(np.diff(day)) + 1)
+
+
+def shuffled_days(days: Sequence[NDArray[np.int64]], seed: int, keep: int) -> list[NDArray[np.int64]]:
+    """Whole days in random order, `keep` of them together."""
+    starts = np.random.default_rng(seed).permutation(np.arange(0, len(days), keep)).tolist()
+    return [days[one] for start in starts for one in range(start, min(start + keep, len(days)))]
+
+
+def date_of(at: float) -> str:
+    """The day of a time, YYYY-MM-DD."""
+    return str(np.datetime64(int(at), "s").astype("datetime64[D]"))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm that began or ended after a day of the year; of drift, that of a feature, or of the whole (empty)."""
+
+    day: str
+    on: bool
+    feature: str = ""
+
+
+def part(columns: Columns, start: int, length: int) -> Columns:
+    """Some rows; from the first ones on again after the last."""
+    return picked(columns, np.arange(start, start + length) % len(next(iter(columns.values()))))
 
 
 def windows(columns: Columns, rows: int) -> Iterator[Columns]:

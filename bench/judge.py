@@ -1,6 +1,6 @@
 """Does the judge keep its promise, and how fast does it decide? Simulated trials; no cloud is needed.
 
-python -m bench.judge
+python -m bench judge
 
 A model answers with an error rate, a lognormal latency and the log-loss of a calibrated classifier. All that is random
 comes from fixed seeds. Every trial is judged on four metrics at alpha = 5%, with evidence begun anew at each of three
@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -132,42 +133,47 @@ def _naive(windows: Sequence[Window], margin: float) -> bool:
     return bool(np.any(z > _NORMAL.inv_cdf(1 - ALPHA)))
 
 
+def share(name: str, what: str, count: int, trials: int, *, goal: str, beside: str) -> Row:
+    """In how many of so many trials something came about, and what stands beside it."""
+    return Row(name, count / trials, "share", goal, f"{what}; {interval(count, trials)}. {beside}")
+
+
 def false_rollbacks(trials: int = 1000) -> list[Row]:
-    """How often a challenger that is not worse is rolled back, over trials of 90 windows of 200 requests."""
+    """How often a challenger that is not worse is rolled back, over trials of 90 windows of 200 requests.
+
+    In a drift both get ten times the errors, twice the latency and 1.5 times the loss just when the weights change.
+    """
     strict = tuple(replace(metric, margin=0.0) for metric in METRICS)
     edge = Model(errors=EQUAL.errors + ERRORS.margin, slower=1 + P50.margin, loss=1 + LOSS.margin / _LOSS)
-    cases = [
-        ("false_rollback_rate", "equal models, the default margins", METRICS, EQUAL, 0.0),
-        ("false_rollback_rate_margin_0", "equal models, all margins 0: the hardest case for them", strict, EQUAL, 0.0),
-        ("false_rollback_rate_at_margin", "worse by just the margins", METRICS, edge, ERRORS.margin),
+    bad = Model(errors=0.1, slower=2.0, loss=1.5)
+    weights = [weight for weight in WEIGHTS for _ in range(30)]
+
+    def steps(source: Random, challenger: Model = EQUAL, metrics: Sequence[Metric] = METRICS) -> Sequence[Window]:
+        return trial(source, challenger, weights, 200, metrics=metrics)
+
+    def drifting(source: Random) -> Sequence[Window]:
+        before = trial(source, EQUAL, [WEIGHTS[0]] * 45, 200)
+        return before + trial(source, bad, [50] * 45, 200, champion=bad, start=45)
+
+    begins, hard = (0, 30, 60), "equal models, all margins 0: the hardest case for them"
+    cases: list[tuple[str, str, Callable[[Random], Sequence[Window]], Sequence[Metric], float, Sequence[int]]] = [
+        ("", "equal models, the default margins", steps, METRICS, 0.0, begins),
+        ("_margin_0", hard, partial(steps, metrics=strict), strict, 0.0, begins),
+        ("_at_margin", "worse by just the margins", partial(steps, challenger=edge), METRICS, ERRORS.margin, begins),
+        ("_drift", "equal models, a drift that both share", drifting, METRICS, 0.0, (0, 45)),
     ]
     rows: list[Row] = []
-    weights = [weight for weight in WEIGHTS for _ in range(30)]
-    for name, what, metrics, challenger, margin in cases:
-        source = np.random.default_rng(20)
+    for case, what, play, metrics, margin, starts in cases:
+        seed, runs = (21, trials // 2) if play is drifting else (20, trials)
+        source = np.random.default_rng(seed)
         worse = naive = 0
-        for _ in range(trials):
-            windows = trial(source, challenger, weights, 200, metrics=metrics)
-            worse += judge(windows, metrics=metrics, alpha=ALPHA, starts=(0, 30, 60), segments=3).answer == "worse"
+        for _ in range(runs):
+            windows = play(source)
+            worse += judge(windows, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(starts)).answer == "worse"
             naive += _naive(windows, margin)
-        peer = f"{what}; {interval(worse, trials)}. Naive repeated z-test on errors alone: {interval(naive, trials)}"
-        rows.append(Row(name, worse / trials, "share", f"<= {ALPHA}", peer))
-    return [*rows, _drifting(trials // 2)]
-
-
-def _drifting(trials: int) -> Row:
-    """Both get ten times the errors, twice the latency and 1.5 times the loss just when the weights change."""
-    source = np.random.default_rng(21)
-    bad = Model(errors=0.1, slower=2.0, loss=1.5)
-    worse = naive = 0
-    for _ in range(trials):
-        windows = trial(source, EQUAL, [WEIGHTS[0]] * 45, 200) + trial(
-            source, bad, [50] * 45, 200, champion=bad, start=45
-        )
-        worse += judge(windows, metrics=METRICS, alpha=ALPHA, starts=(0, 45), segments=2).answer == "worse"
-        naive += _naive(windows, 0.0)
-    peer = f"equal models, a drift that both share; {interval(worse, trials)}. Naive: {interval(naive, trials)}"
-    return Row("false_rollback_rate_drift", worse / trials, "share", f"<= {ALPHA}", peer)
+        beside = f"Naive repeated z-test on errors alone: {interval(naive, runs)}"
+        rows.append(share(f"false_rollback_rate{case}", what, worse, runs, goal=f"<= {ALPHA}", beside=beside))
+    return rows
 
 
 # Missed regressions
@@ -368,8 +374,3 @@ def rows() -> list[Row]:
         *gross_failures(sized(1000)),
         *cost(),
     ]
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(f"{row.name}: {row.value:g} {row.unit} (goal {row.goal}, {'met' if row.met else 'not met'}); {row.peer}")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rows import Row
@@ -16,8 +18,8 @@ from infra.aws.lambda_zip import seal
 HANDLERS = ("rollback", "advance", "drift", "labels", "probe")
 _REPEATS = 7
 _TIME = """
-import sys, time
-import boto3, botocore.session
+import time
+import {after}
 begun = time.perf_counter()
 import {module}
 print(time.perf_counter() - begun)
@@ -26,39 +28,38 @@ print(time.perf_counter() - begun)
 
 def handlers() -> list[Row]:
     """Each handler from the very zip that is deployed, in a fresh interpreter."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        zipped = seal(ROOT, folder).path
-        with zipfile.ZipFile(zipped) as content:
-            content.extractall(folder / "code")
-        spent = {handler: _import_ms(folder / "code", f"platforms.aws.handlers.{handler}") for handler in HANDLERS}
-        boto3 = _import_ms(folder / "code", "json", first="boto3")
-        worst = max(spent.values())
+    with _deployed() as (zipped, code):
+        spent = {handler: _import_ms(code, handler) for handler in HANDLERS}
+        boto3 = _timed(code, "boto3", after="json")
         each = ", ".join(f"{handler} {value:.0f}" for handler, value in spent.items())
-        return [
-            Row("lambda_import_ms", round(worst, 1), "ms", "<= 200", f"{each}; boto3 itself {boto3:.0f}"),
-            Row("lambda_zip_kb", round(zipped.stat().st_size / 1000, 1), "kB", "<= 1024", "one zip for all handlers"),
-        ]
+        size = round(zipped.stat().st_size / 1000, 1)
+    return [
+        Row("lambda_import_ms", round(max(spent.values()), 1), "ms", "<= 200", f"{each}; boto3 itself {boto3:.0f}"),
+        Row("lambda_zip_kb", size, "kB", "<= 1024", "one zip for all handlers"),
+    ]
 
 
 def import_ms(handler: str) -> float:
     """Milliseconds of one handler's import beyond boto3's own, from the zip that is deployed."""
+    with _deployed() as (_, code):
+        return _import_ms(code, handler)
+
+
+@contextmanager
+def _deployed() -> Iterator[tuple[Path, Path]]:
+    """The zip, and a folder with what is in it."""
     with tempfile.TemporaryDirectory() as name:
-        with zipfile.ZipFile(seal(ROOT, Path(name)).path) as content:
-            content.extractall(Path(name) / "code")
-        return _import_ms(Path(name) / "code", f"platforms.aws.handlers.{handler}")
+        zipped, code = seal(ROOT, Path(name)).path, Path(name) / "code"
+        with zipfile.ZipFile(zipped) as content:
+            content.extractall(code)
+        yield zipped, code
 
 
-def _import_ms(code: Path, module: str, first: str = "") -> float:
-    program = _TIME.format(module=module)
-    if first:
-        program = f"import time\nbegun = time.perf_counter()\nimport {first}\nprint(time.perf_counter() - begun)\n"
-    runs = [
-        float(
-            subprocess.run(
-                [sys.executable, "-B", "-c", program], cwd=code, capture_output=True, text=True, check=True
-            ).stdout
-        )
-        for _ in range(_REPEATS)
-    ]
+def _import_ms(code: Path, handler: str) -> float:
+    return _timed(code, f"platforms.aws.handlers.{handler}", after="boto3, botocore.session")
+
+
+def _timed(code: Path, module: str, after: str) -> float:
+    program = [sys.executable, "-B", "-c", _TIME.format(module=module, after=after)]
+    runs = [float(subprocess.check_output(program, cwd=code, text=True)) for _ in range(_REPEATS)]
     return 1000 * statistics.median(runs)

@@ -1,6 +1,6 @@
 """What does an outage that both versions share do to a trial? Simulated trials; no cloud is needed.
 
-python -m bench.outages
+python -m bench outages
 
 Trials as in `bench.judge`, of two equal models that are compared on errors; in the outage every request fails, whoever
 answers it.
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.judge import ALPHA, EQUAL, ERRORS, WEIGHTS, Model, interval, trial
+from bench.judge import ALPHA, EQUAL, ERRORS, WEIGHTS, Model, interval, share, trial
 from bench.rows import Row
 from rollout.core.decision import Seen, judged
 from rollout.core.failing import FAILED
@@ -79,13 +79,6 @@ def rows(trials: int = TRIALS) -> list[Row]:
             windows = _trial(source, last, outage)
             seen += _promoted(_PLAN, windows)
             blind += _promoted(_BLIND, windows)
-        peer = (
-            f"{what}; {interval(seen, trials)}. By a judge that does not look at what fails: {interval(blind, trials)}"
-        )
-        found.append(Row(name, seen / trials, "share", goal, peer))
+        beside = f"By a judge that does not look at what fails: {interval(blind, trials)}"
+        found.append(share(name, what, seen, trials, goal=goal, beside=beside))
     return found
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(f"{row.name}: {row.value:g} {row.unit} (goal {row.goal}, {'met' if row.met else 'not met'}); {row.peer}")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import yaml
 from scipy.stats import binomtest
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
+from cli.again import again
 from cli.local.versions import as_good, at_fault
 from cli.replay import Failure, Report, background
 from cli.target import ROOT, Target
-from cli.view.alarms import read
+from cli.view.alarms import read, values
 from cli.view.snapshot import take
 from platforms.aws.endpoint import controller_with
+from platforms.aws.metrics import VARIANT
 from rollout.core.errors import RolloutError
 
 _RATE = 80.0  # requests a second
@@ -34,7 +32,8 @@ _MODEL_FAILED = "500"  # the answer of a model that failed: it was asked, so the
 def under_load(bed: Bed) -> list[Row]:
     """Promote one release and roll a faulty one back, while requests come at a constant rate."""
     target = bed.target()
-    with background(target, _RATE) as seen, _Weights(target) as weights, _Ticks(target) as ticks:
+    weights, ticks = _Weights(target), _Ticks(target)
+    with background(target, _RATE) as seen, again(0.1, weights.look), again(2, ticks.look):
         good = as_good(bed.stack, bed.folder)
         must(good.up(), "pulumi up of a good release")
         alarms = _alarms(target)
@@ -58,17 +57,12 @@ def _alarms(target: Target) -> Row:
     """The alarms of a stack that declares two variants: after a promotion, the champion and the one before it."""
     found = read(target)
     metrics = sum(max(1, sum("MetricStat" in query for query in item.get("Metrics", ()))) for item in found)
-    variants = {name for name in map(_variant, found) if name}
+    variants = {name for item in found for name in values(item, VARIANT)}
     if len(variants) != 2:
         raise BenchError(f"the alarms are of {len(variants)} variants, expected two: {sorted(variants)}")
     composite = sum("AlarmRule" in item for item in found)
     peer = f"over {metrics - composite} metrics, each of which AWS bills; {composite} of them composite"
     return Row("alarms_two_variants", len(found), "alarms", "<= 16", peer)
-
-
-def _variant(alarm: Mapping[str, Any]) -> str:
-    found = re.search(r"-(v-[0-9a-f]{12})-", alarm["AlarmName"])
-    return found[1] if found else ""
 
 
 def _speed(failing: list[Failure], back: float) -> Row:
@@ -130,28 +124,17 @@ class Step:
 
 
 class _Weights:
-    """Reads the live weights ten times a second and remembers when a variant got everything."""
+    """Reads the live weights and remembers when a variant got everything."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
         self._seen: list[tuple[float, dict[str, float]]] = []
 
-    def __enter__(self) -> _Weights:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _look(self) -> None:
-        sagemaker = self._target.client("sagemaker")
-        while not self._stop.wait(0.1):
-            live = sagemaker.describe_endpoint(EndpointName=self._target.endpoint)
-            weights = {item["VariantName"]: item["CurrentWeight"] for item in live["ProductionVariants"]}
-            self._seen.append((time.monotonic(), weights))
+    def look(self) -> None:
+        """Read them once."""
+        live = self._target.client("sagemaker").describe_endpoint(EndpointName=self._target.endpoint)
+        weights = {item["VariantName"]: item["CurrentWeight"] for item in live["ProductionVariants"]}
+        self._seen.append((time.monotonic(), weights))
 
     def full(self, variant: str, *, after: float) -> float:
         """When `variant` had all the weight again, after another had some of it since `after`; monotonic seconds."""
@@ -179,28 +162,18 @@ class _Weights:
 
 
 class _Ticks:
-    """Looks at the trial as a controller's step does, every other second, and remembers the CPU that each look took."""
+    """Looks at the trial as a controller's step does, and remembers the CPU that each look took."""
 
     def __init__(self, target: Target) -> None:
         self._controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
         self._spent: list[float] = []
 
-    def __enter__(self) -> _Ticks:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _look(self) -> None:
-        while not self._stop.wait(2):
-            begun = time.thread_time()
-            with suppress(RolloutError):
-                if self._controller.status().decision is not None:
-                    self._spent.append(1000 * (time.thread_time() - begun))
+    def look(self) -> None:
+        """Look once."""
+        begun = time.thread_time()
+        with suppress(RolloutError):
+            if self._controller.status().decision is not None:
+                self._spent.append(1000 * (time.thread_time() - begun))
 
     def row(self) -> Row:
         """The median look: journal, endpoint, metrics, judgement and decision."""

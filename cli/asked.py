@@ -18,15 +18,11 @@ from rollout.controller.commands import DEFAULT_STACK
 _STACK = "MODELSTACK_STACK"
 
 
-def _default_stack() -> str:
-    return os.environ.get(_STACK) or DEFAULT_STACK
-
-
 @dataclass(frozen=True)
 class Asked:
     """The endpoint that is meant, as it was asked for: by its stack or, when `endpoint` is given, by its own name."""
 
-    stack: str = field(default_factory=_default_stack)
+    stack: str = field(default_factory=lambda: os.environ.get(_STACK) or DEFAULT_STACK)
     endpoint: str | None = None
     region: str | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Console
 
@@ -30,7 +31,8 @@ def run(body: Callable[[Console], int], *, stopped: str) -> int:
         tell(console, error)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        _last_word(console, stopped)
+        with suppress(KeyboardInterrupt):  # its reader was stopped with us
+            console.print(f"\nstopped; {stopped}", markup=False)
         return stop.exit_code if isinstance(stop, Stopped) else 130
 
 
@@ -40,10 +42,3 @@ def tell(console: Console, error: OperatorError) -> None:
     console.print(str(error), markup=False)
     if error.hint:
         console.print(f"  {error.hint}", markup=False)
-
-
-def _last_word(console: Console, text: str) -> None:
-    try:
-        console.print(f"\nstopped; {text}", markup=False)
-    except KeyboardInterrupt:
-        return  # its reader was stopped with us

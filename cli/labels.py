@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from cli.errors import OperatorError, explained
@@ -44,17 +43,10 @@ def read(lines: Iterable[bytes]) -> list[bytes]:
             except ValueError as error:
                 wrong.append(f"line {number}: {error}")
             kept.append(line.strip())
-    if wrong:
+    if wrong or not kept:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
-        raise OperatorError(
-            "no label was sent: " + "; ".join([*wrong[:_SHOWN], *more]),
-            'Each line is to be like {"inference_id": "order-17", "label": true}.',
-            2,
-        )
-    if not kept:
-        raise OperatorError(
-            "the file holds no labels", 'Give lines like {"inference_id": "order-17", "label": true}.', 2
-        )
+        problem = "no label was sent: " + "; ".join([*wrong[:_SHOWN], *more]) if wrong else "the file holds no labels"
+        raise OperatorError(problem, 'Each line is to be like {"inference_id": "order-17", "label": true}.', 2)
     return kept
 
 
@@ -122,9 +114,7 @@ class LateLabels:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         try:
             self._thread.join()

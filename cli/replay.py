@@ -107,6 +107,11 @@ class Report:
         ordered = sorted(self.latencies_ms)
         return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
+    @property
+    def quantiles_ms(self) -> dict[str, float]:
+        """The quantiles of the latency that people look at."""
+        return {name: self.quantile(q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
+
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
         return {
@@ -114,7 +119,7 @@ class Report:
             "failed": self.failed,
             "answers": dict(self.answers),
             "variants": dict(self.variants),
-            "latency_ms": {"p50": self.quantile(0.5), "p90": self.quantile(0.9), "p99": self.quantile(0.99)},
+            "latency_ms": self.quantiles_ms,
             "elapsed_s": round(self.elapsed_s, 3),
             "first_failures": self.first_failures,
         }
@@ -128,11 +133,17 @@ class Report:
         table.add_row("failed", f"{self.failed:,}")
         table.add_row("answers", "  ".join(f"{name}: {n:,}" for name, n in self.answers.most_common()))
         table.add_row("by variant", "  ".join(f"{name}: {n:,}" for name, n in self.variants.most_common()))
-        quantiles = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
-        table.add_row("latency", "  ".join(f"{name} {self.quantile(q):.1f} ms" for name, q in quantiles))
+        table.add_row("latency", "  ".join(f"{name} {value:.1f} ms" for name, value in self.quantiles_ms.items()))
         for failure in self.first_failures:
             table.add_row("failure", textwrap.shorten(failure, 160, placeholder=" ..."))
         return table
+
+
+def runtime(target: Target, at_once: int) -> Any:
+    """A client for requests to the endpoint, so many at once; it never sends one twice."""
+    attempts = {"total_max_attempts": 1}
+    config = Config(connect_timeout=3, read_timeout=65, retries=attempts, max_pool_connections=at_once)  # pyright: ignore[reportArgumentType]
+    return target.client("sagemaker-runtime", config)
 
 
 class Sender:
@@ -147,10 +158,7 @@ class Sender:
         variant: str | None = None,
         labels: LateLabels | None = None,
     ) -> None:
-        config = Config(
-            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_WORKERS
-        )
-        self._runtime = target.client("sagemaker-runtime", config)
+        self._runtime = runtime(target, _WORKERS)
         self._endpoint = target.endpoint
         self._variant = {"TargetVariant": variant} if variant else {}
         self._labels, self._pace = labels, pace

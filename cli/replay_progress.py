@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.again import again
 from cli.replay import Report
 
 LINE_S = 10.0
@@ -49,7 +49,7 @@ def lines(report: Report, rate: float | None, say: Callable[[str], None]) -> Ite
         say(line(report, before, now, rate))
         before = now
 
-    with _every(LINE_S, tell):
+    with again(LINE_S, tell):
         yield
 
 
@@ -75,23 +75,6 @@ def bar(
             day = str(report.last.date()) if report.last else ""
             progress.update(task, completed=done, sent=report.sent, failed=report.failed, day=day)
 
-        with _every(_BAR_S, tell):
+        with again(_BAR_S, tell):
             yield
         tell()
-
-
-@contextmanager
-def _every(seconds: float, tell: Callable[[], None]) -> Iterator[None]:
-    ended = threading.Event()
-
-    def run() -> None:
-        while not ended.wait(seconds):
-            tell()
-
-    thread = threading.Thread(target=run, name="replay-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

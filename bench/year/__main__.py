@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench.year import WRITTEN, policies, report
 from bench.year.facts import LIVE, Year, gain
-from bench.year.live import Live, Lived
+from bench.year.live import Live
 from bench.year.losses import Losses, by_day, form
 from bench.year.plan import Plan
 from bench.year.policies import MONTHLY, NEVER
@@ -66,9 +66,16 @@ def live_through(stack: Stack, target: Target, plan: Plan, say: Callable[[str], 
     Raises:
         OperatorError: The replay ended early, or the other policies could not be scored.
     """
-    lived = Live(stack, target, plan, form(stack.root / "model"), say).run()
+    live = Live(stack, target, plan, form(stack.root / "model"), say)
+    year = live.run()
     say("what other policies would have answered")
-    return _year(plan, lived, others(stack, plan, say))
+    losses, day_of = {LIVE: live.traffic.answered.losses, **others(stack, plan, say)}, live.traffic.answered.day_of
+    pairs = ((LIVE, NEVER), (LIVE, MONTHLY), (MONTHLY, NEVER))
+    return replace(
+        year,
+        days=tuple(by_day(losses, day_of, plan.days)),
+        gains=tuple(gain(losses, day_of, policy, against) for policy, against in pairs),
+    )
 
 
 def others(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str, Losses]:
@@ -77,24 +84,6 @@ def others(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str, Lo
         given = ("--parameters", json.dumps(stack.parameters()), "--since", plan.since, "--until", plan.until)
         step.run(stack.root, policies.__name__, [*given, "--out", name], say)
         return json.loads((Path(name) / policies.FILE).read_text())
-
-
-def _year(plan: Plan, lived: Lived, offline: dict[str, Losses]) -> Year:
-    losses = {LIVE: lived.losses, **offline}
-    pairs = ((LIVE, NEVER), (LIVE, MONTHLY), (MONTHLY, NEVER))
-    return Year(
-        plan,
-        lived.took_s,
-        lived.counts,
-        days=tuple(by_day(losses, lived.day_of, plan.days)),
-        gains=tuple(gain(losses, lived.day_of, policy, against) for policy, against in pairs),
-        alarms=lived.alarms,
-        retrainings=lived.retrainings,
-        rollouts=lived.rollouts,
-        evidence=lived.evidence,
-        served=lived.served,
-        remarks=lived.remarks,
-    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
+
+import numpy as np
 
 _APART_S = 0.25  # two notes nearer than this tell nothing more
 
@@ -28,9 +29,5 @@ class Clock:
         """
         if not self.notes:
             raise ValueError("no event was sent, so no time has a day")
-        place = bisect_right(self.notes, (now, float("inf")))
-        if place == 0:
-            return self.notes[0][1]
-        before, after = self.notes[place - 1], self.notes[min(place, len(self.notes) - 1)]
-        share = (now - before[0]) / (after[0] - before[0]) if after[0] > before[0] else 0.0
-        return before[1] + share * (after[1] - before[1])
+        real, told = zip(*self.notes, strict=True)
+        return float(np.interp(now, real, told))

@@ -82,7 +82,7 @@ class Rollout:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counts:
     """What was sent and what came of it.
 
@@ -96,12 +96,12 @@ class Counts:
         failures: The first failures in words.
     """
 
-    events: int
-    requests: int
-    failed: int
-    unlabelled: int
-    labelled: int
-    joined: int
+    events: int = 0
+    requests: int = 0
+    failed: int = 0
+    unlabelled: int = 0
+    labelled: int = 0
+    joined: int = 0
     failures: tuple[str, ...] = ()
 
 
@@ -135,8 +135,8 @@ class Year:
     plan: Plan
     took_s: float
     counts: Counts
-    days: tuple[Day, ...]
-    gains: tuple[Gain, ...]
+    days: tuple[Day, ...] = ()
+    gains: tuple[Gain, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     retrainings: tuple[Retraining, ...] = ()
     rollouts: tuple[Rollout, ...] = ()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from bench.year.facts import Alarm, Counts, Retraining, Rollout, start
-from bench.year.losses import Losses
+from bench.year.facts import Year, start
 from bench.year.plan import Doing, Plan
 from bench.year.seen import alarms, evidence, joined
 from bench.year.traffic import Traffic, raised
 from bench.year.watcher import Watcher
+from cli.again import again
 from cli.console.chart import Span
 from cli.errors import OperatorError
 from cli.labels import LateLabels
@@ -24,41 +23,13 @@ from cli.target import Target
 from monitoring.labels.quality import Form
 
 _LOOK_S = 0.5
+_WATCH_S = 1.0
 _COUNT_S = 3.0
 _TELL_S = 10.0
 _PATIENCE_S = 60.0  # without one more pair, no label is waited for
 _DAY = 86_400
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Lived:
-    """What the endpoint answered, and what happened to it.
-
-    Attributes:
-        took_s: Real seconds of the replay.
-        losses: Of each answered event with a label.
-        day_of: The day of each.
-        served: Day -> variant -> answers.
-        counts: What was sent.
-        alarms: Each time that one rang.
-        retrainings: Each training job.
-        rollouts: Each trial.
-        evidence: Of drift and concept.
-        remarks: What did not go as it should.
-    """
-
-    took_s: float
-    losses: Losses
-    day_of: Mapping[str, str]
-    served: Mapping[str, Mapping[str, int]]
-    counts: Counts
-    alarms: tuple[Alarm, ...]
-    retrainings: tuple[Retraining, ...]
-    rollouts: tuple[Rollout, ...]
-    evidence: Mapping[str, Any]
-    remarks: tuple[str, ...]
 
 
 class Live:
@@ -93,19 +64,20 @@ class Live:
         """What days are to take longer for."""
         return self.watcher.doing or ("labels" if self._behind > self._plan.labels_behind else "")
 
-    def run(self) -> Lived:
-        """Let it pass.
+    def run(self) -> Year:
+        """Let it pass; what other policies would have answered is still to be told.
 
         Raises:
             OperatorError: The replay ended early.
         """
         self._began = time.time()
-        with self.watcher:
+        with again(_WATCH_S, self.watcher.tick):
             with self._labels, self.traffic:
                 self._release_what_comes()
                 raised(self.traffic)
             took = time.time() - self._began
             self._await_labels()
+        self.watcher.look()
         return self._lived(took)
 
     def _release_what_comes(self) -> None:
@@ -161,36 +133,25 @@ class Live:
                 counted, changed = now, time.monotonic()
             threading.Event().wait(1.0)
 
-    def _lived(self, took: float) -> Lived:
+    def _lived(self, took: float) -> Year:
         seen, answered, clock = self.watcher.seen, self.traffic.answered, self.traffic.clock
-        span = _span(self._began)
-        counts = Counts(
-            events=answered.events,
-            requests=answered.requests,
-            failed=answered.failed,
-            unlabelled=answered.unlabelled,
-            labelled=len(answered.losses),
-            joined=self._joined(),
-            failures=tuple(answered.failures),
-        )
         unsent = [f"labels were not sent: {self._labels.failure}"] if self._labels.unsent else []
         problems = [f"{count} times: {text}" for text, count in self.watcher.problems.items()]
-        return Lived(
+        return Year(
+            self._plan,
             took,
-            answered.losses,
-            answered.day_of,
-            {day: dict(variants) for day, variants in answered.served.items()},
-            counts,
+            replace(answered.counts, joined=self._joined()),
             alarms=tuple(alarms(self._target, self._began, clock)),
             retrainings=tuple(seen.retrainings(clock)),
             rollouts=tuple(seen.rollouts(clock)),
-            evidence=evidence(self._target, seen.variants, span, clock),
+            evidence=evidence(self._target, seen.variants, _span(self._began), clock),
+            served={day: dict(variants) for day, variants in answered.served.items()},
             remarks=(*self._remarks, *unsent, *problems),
         )
 
     def _tell(self) -> None:
-        answered, doing = self.traffic.answered, self.doing
-        self._say(f"{self._day()}: {answered.events:,} events, {answered.failed} failed" + (f"; {doing}" * bool(doing)))
+        counts, doing = self.traffic.answered.counts, self.doing
+        self._say(f"{self._day()}: {counts.events:,} events, {counts.failed} failed" + (f"; {doing}" * bool(doing)))
 
     def _time(self) -> float:
         return self.traffic.clock.at(time.time()) if self.traffic.clock.notes else 0.0

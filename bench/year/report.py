@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from bench.year.losses import smoothed
 from bench.year.policies import MONTHLY, NEVER
 from cli.console.chart import Look, Mark, Span, graph, style
 from cli.console.definition import Line
-from cli.console.series import Series
+from cli.measured import Series
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}
@@ -51,9 +51,9 @@ def render(year: Year, template: str = "report.html") -> str:
     )
     templates.globals |= {
         "day": day,
-        "number": number,
-        "signed": signed,
-        "interval": interval,
+        "number": _told("{:.4f}"),
+        "signed": _told("{:+.4f}"),
+        "interval": _told("{:+.4f} to {:+.4f}"),
         "because": because,
         "style": style,
         "names": NAMES,
@@ -62,7 +62,7 @@ def render(year: Year, template: str = "report.html") -> str:
         year=year,
         graphs=list(_graphs(year)),
         happened=_happened(year),
-        policies=[(name, _whole(year, name)) for name in (LIVE, NEVER, MONTHLY)],
+        policies=[(name, year.mean(name, -math.inf, math.inf)) for name in (LIVE, NEVER, MONTHLY)],
         alarms=[(one, *year.around(one.began), year.around(one.began, NEVER)[1]) for one in year.alarms],
         weeks=AFTER_DAYS,
     )
@@ -73,28 +73,14 @@ def day(at: float | None) -> str:
     return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
-def number(value: float | None) -> str:
-    """A loss; a dash for none."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def signed(value: float | None) -> str:
-    """A gain; a dash for none."""
-    return "-" if value is None else f"{value:+.4f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Where a gain lies; a dash for nowhere."""
-    return "-" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+def _told(form: str) -> Callable[..., str]:
+    """Writes numbers in a form; a dash where one is missing."""
+    return lambda *values: "-" if None in values else form.format(*values)
 
 
 def because(one: Retraining) -> str:
     """Why a retraining was begun; of an alarm that rang, its own part of its name."""
     return f"{one.asked} rang" if one.asked else one.why
-
-
-def _whole(year: Year, policy: str) -> float | None:
-    return year.mean(policy, -math.inf, math.inf)
 
 
 def _span(year: Year) -> Span:

@@ -6,19 +6,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from bench.year.clock import Clock
 from bench.year.facts import Alarm, Retraining, Rollout
 from bench.year.plan import Doing
 from cli.console.chart import Span
-from cli.console.series import fetch
 from cli.errors import explained
+from cli.measured import curves, metric
 from cli.retrain import look
 from cli.target import Target
 from cli.view.releases import journal_state
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.aws.metrics import dimensions, place
 from platforms.aws.names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase
 from rollout.core.catalogue import OWN
@@ -74,17 +74,12 @@ class Seen:
 
     def retrainings(self, clock: Clock) -> list[Retraining]:
         """Each training job, in order."""
-        found: list[Retraining] = []
-        begun: Entry | None = None
-        for entry in sorted(self.entries.values(), key=lambda one: one.at):
-            if entry.kind == "started":
-                if begun is not None:
-                    found.append(self._retraining(begun, None, clock))
-                begun = entry
-            elif entry.kind in _ENDS and begun is not None:
-                found.append(self._retraining(begun, entry, clock))
-                begun = None
-        return found if begun is None else [*found, self._retraining(begun, None, clock)]
+        entries = sorted(self.entries.values(), key=lambda one: one.at)
+        starts = [place for place, entry in enumerate(entries) if entry.kind == "started"]
+        return [
+            self._retraining(entries[start], next((e for e in entries[start:end] if e.kind in _ENDS), None), clock)
+            for start, end in pairwise([*starts, len(entries)])
+        ]
 
     def _retraining(self, begun: Entry, ended: Entry | None, clock: Clock) -> Retraining:
         candidate = self.candidates.get(begun.day) if ended and ended.kind == "candidate" else None
@@ -168,10 +163,10 @@ def evidence(target: Target, variants: Iterable[str], span: Span, clock: Clock) 
         OperatorError: CloudWatch does not answer.
     """
     found: dict[str, Any] = {}
-    for measure, metric in _EVIDENCE.items():
+    for measure, name in _EVIDENCE.items():
         highest: dict[float, float] = {}
         for variant in variants:
-            for at, value in _points(target, (metric, "Maximum"), variant, span):
+            for at, value in _points(target, name, "Maximum", variant, span):
                 highest[at] = max(value, highest.get(at, value))
         found[measure] = [(clock.at(at), value) for at, value in sorted(highest.items())]
     return found
@@ -183,12 +178,11 @@ def joined(target: Target, variants: Iterable[str], span: Span) -> int:
     Raises:
         OperatorError: CloudWatch does not answer.
     """
-    points = (_points(target, ("LogLoss", "SampleCount"), variant, span) for variant in variants)
+    points = (_points(target, "LogLoss", "SampleCount", variant, span) for variant in variants)
     return round(sum(value for some in points for _, value in some))
 
 
-def _points(target: Target, metric: tuple[str, str], variant: str, span: Span) -> Iterator[tuple[float, float]]:
-    asked = {"Namespace": OWN, "MetricName": metric[0], "Dimensions": dimensions(place(target.endpoint, variant))}
-    query = {"Id": "one", "MetricStat": {"Metric": asked, "Period": _PERIOD_S, "Stat": metric[1]}}
-    for series in fetch(target, [query], span.start, span.end):
+def _points(target: Target, name: str, stat: str, variant: str, span: Span) -> Iterator[tuple[float, float]]:
+    of = {"Metric": metric(target, OWN, name, variant), "Period": _PERIOD_S, "Stat": stat}
+    for series in curves(target, [{"Id": "one", "MetricStat": of}], span.start, span.end):
         yield from series.points

@@ -13,18 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.year.clock import Clock
+from bench.year.facts import Counts
 from bench.year.groups import Group, grouped
 from bench.year.losses import Losses, loss
 from bench.year.plan import DAY, Doing, Plan
 from cli.errors import OperatorError
 from cli.labels import LateLabels
+from cli.replay import runtime
 from cli.target import Target
 from monitoring.labels.quality import Form
 from pipeline.contract import Event
@@ -38,20 +38,13 @@ class Answered:
     """What came back.
 
     Attributes:
-        events: How many events were sent.
-        requests: In how many requests.
-        failed: Events whose request failed; the first failures in words in `failures`.
-        unlabelled: Events that never get a label; they were answered.
+        counts: How many events, and what came of them.
         losses: Of each answered event with a label.
         day_of: Its day, UTC.
         served: Day -> variant -> answered events with a label.
     """
 
-    events: int = 0
-    requests: int = 0
-    failed: int = 0
-    unlabelled: int = 0
-    failures: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
     losses: Losses = field(default_factory=dict)
     day_of: dict[str, str] = field(default_factory=dict)
     served: dict[str, Counter[str]] = field(default_factory=dict)
@@ -79,10 +72,7 @@ class Traffic:
         labels: LateLabels,
         doing: Callable[[], Doing],
     ) -> None:
-        config = Config(
-            connect_timeout=3, read_timeout=65, retries={"total_max_attempts": 1}, max_pool_connections=_AT_ONCE
-        )
-        self._runtime, self._endpoint = target.client("sagemaker-runtime", config), target.endpoint
+        self._runtime, self._endpoint = runtime(target, _AT_ONCE), target.endpoint
         self._plan, self._source, self._said, self._labels, self._doing = plan, source, said, labels, doing
         self._run_id = uuid.uuid4().hex[:8]
         self._lock, self._stop, self._free = threading.Lock(), threading.Event(), threading.Semaphore(2 * _AT_ONCE)
@@ -99,9 +89,7 @@ class Traffic:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=90)
 
@@ -156,21 +144,21 @@ class Traffic:
         return answer["InvokedProductionVariant"], predictions, ""
 
     def _keep(self, group: Group, variant: str, predictions: list[Mapping[str, Any]], failure: str) -> None:
-        kept = self.answered
-        kept.events += len(group.events)
-        kept.requests += 1
+        kept, counts = self.answered, self.answered.counts
+        counts.events += len(group.events)
+        counts.requests += 1
         if failure:
-            kept.failed += len(group.events)
-            kept.failures = [*kept.failures, failure][:_NAMED]
-            return
-        if group.label_at is None:
-            kept.unlabelled += len(group.events)
-            return
-        day = group.at.date().isoformat()
-        kept.served.setdefault(day, Counter())[variant] += len(group.events)
-        for event, prediction in zip(group.events, predictions, strict=True):
-            kept.losses[event.id] = loss(self._said, prediction, event.label)
-            kept.day_of[event.id] = day
+            counts.failed += len(group.events)
+            counts.failures = (*counts.failures, failure)[:_NAMED]
+        elif group.label_at is None:
+            counts.unlabelled += len(group.events)
+        else:
+            day = group.at.date().isoformat()
+            kept.served.setdefault(day, Counter())[variant] += len(group.events)
+            for event, prediction in zip(group.events, predictions, strict=True):
+                kept.losses[event.id] = loss(self._said, prediction, event.label)
+                kept.day_of[event.id] = day
+            counts.labelled = len(kept.losses)
 
 
 def raised(traffic: Traffic) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from bench.year.plan import Doing
 from bench.year.seen import Now, Seen
 from cli.errors import OperatorError, explained
 from cli.target import Target
 
-_EVERY_S = 1.0
-
 
 class Watcher:
-    """Looks from a thread of its own, from the beginning of the block to its end.
+    """Looks, whenever it is ticked.
 
     The retrain function is called whenever an alarm or a job changes, and on a schedule of whole minutes: that is weeks
     of the data, so that a cool-down would end weeks late. So it is called between; what it does is the same.
@@ -29,8 +25,7 @@ class Watcher:
 
     def __init__(self, target: Target, call_s: float, refused: Callable[[str], bool]) -> None:
         self._target, self._call_s, self._refused = target, call_s, refused
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._called = time.monotonic()
         self.seen = Seen(target)
         self.updating = False
         self.now = Now()
@@ -47,18 +42,6 @@ class Watcher:
         """What days are to take longer for."""
         return "trial" if self.updating or self.candidate else self.now.doing
 
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=90)
-        if error is None:
-            self.look()
-
     def look(self) -> None:
         """Look once; what cannot be read now is read the next time."""
         try:
@@ -66,13 +49,12 @@ class Watcher:
         except OperatorError as error:
             self._note(error)
 
-    def _run(self) -> None:
-        called = time.monotonic()
-        while not self._stop.wait(_EVERY_S):
-            self.look()
-            if time.monotonic() - called >= self._call_s:
-                called = time.monotonic()
-                self._call(f"{self._target.endpoint}-retrain")
+    def tick(self) -> None:
+        """Look, and call the function when its time has come."""
+        self.look()
+        if time.monotonic() - self._called >= self._call_s:
+            self._called = time.monotonic()
+            self._call(f"{self._target.endpoint}-retrain")
 
     def _call(self, function: str) -> None:
         try:

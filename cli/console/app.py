@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -43,7 +45,7 @@ def app(pages: Pages) -> Starlette:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"tabs": TABS, "target": pages.target, "duration": duration, "measured": value}
+    templates.globals |= {"tabs": TABS, "target": pages.target, "duration": duration, "measured": value, "time": _time}
 
     def page(name: str, read: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -66,6 +68,12 @@ def app(pages: Pages) -> Starlette:
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
     )
+
+
+def _time(at: datetime | str) -> Markup:
+    """A time, UTC, as a page shows it."""
+    written = at if isinstance(at, str) else at.isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(written, written.replace("T", " ").replace("+00:00", ""))
 
 
 def _hours(request: Request) -> float:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup
 
 from cli.console.definition import Line
-from cli.console.series import Series
+from cli.measured import Series
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#b8a800")
 DASHES = ("", "7 3", "2 2", "9 2 2 2")

@@ -6,14 +6,16 @@ Source of the form: "Dashboard body structure and syntax" in the Amazon CloudWat
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 PERIOD = 300  # seconds, where neither the widget nor the metric says another
 STAT = "Average"
-_AGO = re.compile(r"-P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
+_DURATION = TypeAdapter(timedelta)
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,10 @@ def _widget(item: Mapping[str, Any]) -> Widget:
 
 def _ago(given: Mapping[str, Any]) -> float | None:
     """How far back a widget looks, of a start such as -PT3H; None when it says nothing of that kind."""
-    found = _AGO.fullmatch(given.get("start", ""))
-    if found is None:
+    try:
+        return -_DURATION.validate_python(given.get("start", "")).total_seconds()
+    except ValidationError:
         return None
-    days, hours, minutes = (int(part or 0) for part in found.groups())
-    return days * 86400.0 + hours * 3600 + minutes * 60
 
 
 def _queries(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

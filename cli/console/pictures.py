@@ -6,9 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
-from queue import SimpleQueue
 
 from rich.console import Console
 
@@ -50,19 +48,12 @@ def take(address: str, picture: Path, size: str = _SIZE) -> None:
 
 def main(console: Console) -> int:
     """Take all pictures."""
-    serving, served = Serving(Pages(resolve(LOCAL)), 0), SimpleQueue[str]()
-    thread = threading.Thread(target=serving.run, args=(served.put,), daemon=True)
-    thread.start()
-    address = served.get(timeout=_PATIENCE_S)
     FOLDER.mkdir(exist_ok=True)
-    try:
+    with Serving(Pages(resolve(LOCAL)), 0).background() as address:
         for name, path in TABS:
             picture = FOLDER / f"console-{name}.png"
             take(address.rstrip("/") + ("/?hours=0.25" if path == "/" else path), picture)
             console.print(str(picture.relative_to(ROOT)))
-    finally:
-        serving.stop()
-        thread.join(_PATIENCE_S)
     return 0
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 
 import uvicorn
 
 from cli.console.app import app
 from cli.console.pages import Pages
 from cli.errors import OperatorError
+
+_PATIENCE_S = 60
 
 
 class Serving:
@@ -40,6 +45,14 @@ class Serving:
             ready(f"http://127.0.0.1:{bound.getsockname()[1]}/")
             self._server.run([bound])
 
-    def stop(self) -> None:
-        """End it from another thread."""
-        self._server.should_exit = True
+    @contextmanager
+    def background(self) -> Iterator[str]:
+        """Serve from a thread of its own until the block ends; yields the address."""
+        told = SimpleQueue[str]()
+        thread = threading.Thread(target=self.run, args=(told.put,), daemon=True)
+        thread.start()
+        try:
+            yield told.get(timeout=_PATIENCE_S)
+        finally:
+            self._server.should_exit = True
+            thread.join(_PATIENCE_S)

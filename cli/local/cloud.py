@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 import yaml
 from rich.console import Console
 
+from cli.command import tell
 from cli.errors import OperatorError
-from cli.local.recovery import mend
+from cli.local.progress import Outcome, follow
+from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
 from cli.target import LOCAL, ROOT
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
@@ -74,6 +76,26 @@ class Local:
         except (OSError, ValueError, KeyError):
             started = None
         return os.environ.get("LOCALCLOUD_PORT") or str(started or PORT)
+
+    def ready(self, console: Console, stack: Stack) -> None:
+        """Put right what an interrupted update of a stack has left; see `recover`."""
+        recover(stack, self.places.backend, self.project, lambda text: console.print(f"  {text}"))
+
+    def follow(self, console: Console, stack: Stack, verb: str, log: str) -> Outcome:
+        """Run `pulumi VERB` on a stack, whatever ended its last update, and show how it goes.
+
+        The console has been told by then what went wrong.
+
+        Raises:
+            OperatorError: The stack cannot be put right, or the CLI cannot be started.
+        """
+        self.ready(console, stack)
+        console.print(f"stack {stack.name}: pulumi {verb}")
+        words = (verb, "--yes", "--skip-preview", "--stack", stack.name)
+        outcome = follow(console, stack, *words, log=self.places.logs / log)
+        for text in dict.fromkeys(outcome.errors) if outcome.code and not outcome.interrupted else ():
+            tell(console, OperatorError(text))
+        return outcome
 
     def stop(self) -> None:
         """Stop the cloud and whatever it started.

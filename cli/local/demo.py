@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,14 +17,13 @@ from rich.console import Console
 from cli.command import run
 from cli.local import up
 from cli.local.cloud import Local
-from cli.local.recovery import recover
 from cli.local.stack import Done, Stack
 from cli.local.versions import as_good, at_fault, check_named
 from cli.replay import background
 from cli.target import ROOT, Target, resolve
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take
-from cli.view.timeline import Moment, Observer, Timeline, brief
+from cli.view.timeline import Timeline, brief, observed
 
 RATE = 25.0  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 
@@ -37,10 +37,11 @@ def _story(console: Console) -> int:
     check_named(ROOT)
     stack = _serving(console)
     target = resolve(stack.name)
-    timeline = Timeline(show=lambda moment: console.print(_line(moment), markup=False, soft_wrap=True))
+    say = partial(console.print, markup=False, soft_wrap=True)
+    timeline = Timeline(show=say)
     with (
         TemporaryDirectory(prefix="modelstack-demo-") as scratch,
-        Observer(target, timeline),
+        observed(target, timeline),
         background(target, RATE) as answered,
     ):
         first = take(target)
@@ -55,18 +56,16 @@ def _story(console: Console) -> int:
         third = take(target)
     checks = _checks(first, second, third, promoted, refused)
     _title(console, "What happened", "As observed: seconds since the beginning, and what was seen.")
-    for moment in timeline.moments:
-        console.print(_line(moment), markup=False, soft_wrap=True)
+    for line in timeline.lines:
+        say(line)
     console.print()
     console.print(answered.table())
-    console.print(f"\n{_why(second, third, refused)}\n", markup=False, soft_wrap=True)
+    say(f"\n{_why(second, third, refused)}\n")
     for text, held in checks:
         console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
     if not all(held for _, held in checks):
         return 1
-    console.print(
-        "\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.", markup=False
-    )
+    say("\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.")
     return 0
 
 
@@ -77,7 +76,7 @@ def _serving(console: Console) -> Stack:
     stack = local.select(up.STACK)
     if not stack.outputs().get("champion"):
         return up.ensure(console)
-    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
+    local.ready(console, stack)
     return stack
 
 
@@ -120,10 +119,6 @@ def _had_a_verdict(target: Target) -> Callable[[str], bool]:
 def _changed(before: Stack, after: Stack) -> str:
     was, now = before.parameters(), after.parameters()
     return ", ".join(f"{name}: {was.get(name)} -> {value}" for name, value in now.items() if was.get(name) != value)
-
-
-def _line(moment: Moment) -> str:
-    return f"  {moment.at:7.1f} s  {moment.text}"
 
 
 def _title(console: Console, title: str, detail: str) -> None:

@@ -6,11 +6,9 @@ import sys
 
 from rich.console import Console
 
-from cli.command import run, tell
+from cli.command import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
-from cli.local.progress import follow
-from cli.local.recovery import recover
 from cli.local.stack import Stack
 
 
@@ -57,13 +55,8 @@ def destroy(console: Console, local: Local, name: str) -> int:
         OperatorError: It was destroyed and cannot be removed.
     """
     stack = Stack(name, root=local.places.root)
-    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
-    console.print(f"stack {name}: pulumi destroy")
-    log = local.places.logs / "down.log"
-    outcome = follow(console, ("destroy", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
+    outcome = local.follow(console, stack, "destroy", "down.log")
     if outcome.code or outcome.interrupted:
-        for text in () if outcome.interrupted else dict.fromkeys(outcome.errors):
-            tell(console, OperatorError(text))
         console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")
         if outcome.interrupted:
             raise outcome.interrupted

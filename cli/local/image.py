@@ -20,6 +20,7 @@ import boto3
 import click
 from rich.console import Console
 
+from cli.command import tell
 from cli.errors import OperatorError, explained
 from cli.local.cloud import Local
 from cli.local.container import Engine, base_image, image_tag, lay_out, lay_out_training, python_of
@@ -81,9 +82,7 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
             return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
-        console.print(f"[red]error:[/red] {error}")
-        if error.hint:
-            console.print(f"  {error.hint}", markup=False)
+        tell(console, error)
         sys.exit(error.exit_code)
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.text import Text
 
-from cli.errors import OperatorError
-from cli.stopping import Ending
+from cli.again import again
+from cli.local.stack import Stack
 from rollout.controller.notice import waiting
 
 _POLL_S = 0.1
@@ -149,19 +147,16 @@ class Follower:
         )
 
 
-def follow(
-    console: Console, words: Sequence[str], *, root: Path, log: Path, environ: dict[str, str] | None = None
-) -> Outcome:
-    """Run `pulumi WORDS` and show its events until it ends.
+def follow(console: Console, stack: Stack, *words: str, log: Path) -> Outcome:
+    """Run `pulumi WORDS` on a stack and show its events until it ends.
 
     One Ctrl-C gives the engine a while to finish the steps that are under way; a second one ends it at once.
 
     Args:
         console: Where to show them.
+        stack: Which one.
         words: An operation, such as `up`, with its options.
-        root: The folder of Pulumi.yaml.
         log: Where the CLI's own output goes.
-        environ: The environment; this process's when None.
 
     Returns:
         How it ended.
@@ -170,48 +165,30 @@ def follow(
         OperatorError: The CLI cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    talkative = replace(stack, environment={**stack.environment, "PULUMI_DEBUG_COMMANDS": "true"})
     with tempfile.TemporaryDirectory() as folder, log.open("w") as output, console.status("working") as status:
         events = Path(folder, "events.json")
-        follower = Follower(console, status)
-        try:
-            process = subprocess.Popen(
-                ["pulumi", *words, "--non-interactive", "--color", "never", "--event-log", str(events)],
-                cwd=root,
-                env={**(environ or os.environ), "PULUMI_DEBUG_COMMANDS": "true"},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,  # a terminal's Ctrl-C reaches us only, and we pass it on once
-            )
-        except OSError as error:
-            raise OperatorError(f"pulumi cannot be started: {error}", "Run `make setup`.", 2) from error
-        _watch(process, events, follower)
-    follower.outcome.code = process.returncode
-    if process.returncode and not follower.outcome.errors:
-        follower.outcome.errors.append(_last_words(log))
-    return follower.outcome
+        follower, lines = Follower(console, status), _lines(events)
+        outcome = follower.outcome
 
-
-def _watch(process: subprocess.Popen[bytes], events: Path, follower: Follower) -> None:
-    lines = _lines(events)
-    ending = Ending(process)
-    while True:
-        try:
-            ended = process.poll() is not None
-            for line in lines:
-                if line is None:
-                    break
+        def show() -> None:
+            for line in iter(lines.__next__, None):
                 follower.event(json.loads(line))
-            if ended:
-                break
             follower.tick()
-            ending.tick()
-            time.sleep(_POLL_S)
+
+        try:
+            with again(_POLL_S, show):
+                done = talkative.pulumi(
+                    *words, "--event-log", str(events), on_line=lambda line: print(line, file=output, flush=True)
+                )
         except KeyboardInterrupt as stop:
-            follower.outcome.interrupted = stop
-            ending.further()
-    if ending.begun:
-        ending.finish()
+            outcome.interrupted = stop
+        else:
+            outcome.code = done.code
+        show()
+    if outcome.code and not outcome.errors:
+        outcome.errors.append(_last_words(log))
+    return outcome
 
 
 def _lines(events: Path) -> Iterator[str | None]:

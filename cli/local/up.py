@@ -9,11 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.command import run, tell
+from cli.command import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
-from cli.local.progress import Outcome, follow
-from cli.local.recovery import recover
 from cli.local.stack import Stack
 from cli.target import resolve
 from cli.view import render, snapshot
@@ -62,26 +60,15 @@ def ensure(console: Console, name: str = STACK) -> Stack:
     url = local.start(console)
     console.print(f"local cloud: {url}")
     stack = local.select(name)
-    recover(stack, local.places.backend, local.project, lambda text: console.print(f"  {text}"))
-    console.print(f"stack {name}: pulumi up")
-    log = local.places.logs / "up.log"
-    outcome = follow(console, ("up", "--yes", "--skip-preview", "--stack", name), root=stack.root, log=log)
-    _ended(console, outcome, time.monotonic() - began)
-    return stack
-
-
-def _ended(console: Console, outcome: Outcome, took: float) -> None:
+    outcome = local.follow(console, stack, "up", "up.log")
     if outcome.interrupted:
         raise outcome.interrupted
     if outcome.code:
-        for text in dict.fromkeys(outcome.errors):
-            tell(console, OperatorError(text))
         raise UpdateFailed("the update failed", exit_code=outcome.code)
-    same = outcome.changes.get("same", 0)
-    done = (
-        f"{outcome.changed} changed, {same} as they were" if outcome.changed else f"nothing to do, {same} as they were"
-    )
-    console.print(f"  {done} ({took:.0f} s)\n")
+    done = f"{outcome.changed} changed" if outcome.changed else "nothing to do"
+    same, took = outcome.changes.get("same", 0), time.monotonic() - began
+    console.print(f"  {done}, {same} as they were ({took:.0f} s)\n")
+    return stack
 
 
 def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
@@ -90,7 +77,7 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
             "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
         )
     processes = "processes, by the image's entry point (`make image` builds a container)"
-    runs = "containers" if _in_containers(seen) else processes
+    runs = "containers" if any("@sha256:" in variant.image for variant in seen.variants) else processes
     console.print(f"\nVariants run as {runs}. Type next:")
     for command, what in (
         ('eval "$(make -s env)"', "point this shell at the stack; then pulumi, aws and modelstack work"),
@@ -104,10 +91,6 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _in_containers(seen: Snapshot) -> bool:
-    return any("@sha256:" in variant.image for variant in seen.variants)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from cli.view.render import approve_line
+from cli.view.render import approve_line, bar
 from cli.view.snapshot import Happened, Snapshot, VariantView
 from cli.view.timeline import brief, brief_verdict, changes
 from cli.view.trial import Evidence, Proof, Trial
@@ -18,7 +18,7 @@ from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
 from rollout.reason import Reason
 
-_WIDE, _HALF = 20, 7  # characters of a bar; of one side of an evidence bar
+_HALF = 7  # characters of one side of an evidence bar
 _EVENTS = 4
 _LABEL = 9
 _MANY = 10_000
@@ -87,13 +87,13 @@ def _variant(row: VariantView) -> Text:
         share, told = row.copies, f"gets copies of {row.copies:.0f}%"
     else:
         share, told = row.weight, f"{row.weight:.0f}%{moving}"
-    return _line(Text.assemble(f"{row.role:<10} {row.name:<14} ", _bar(share / 100), f" {told}"))
+    return _line(Text.assemble(f"{row.role:<10} {row.name:<14} ", bar(share / 100), f" {told}"))
 
 
 def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
     rows = [("step", _step(trial))]
     seen = "none" if trial.requests is None else f"{trial.requests:,}"
-    enough = _bar((trial.requests or 0) / trial.min_requests)
+    enough = bar((trial.requests or 0) / trial.min_requests)
     rows.append(("requests", Text.assemble(enough, f" {seen} of {trial.min_requests:,} in this step")))
     if trial.seconds_left is not None:
         end = f"without a verdict it is {'rolled back' if trial.on_timeout == 'roll_back' else 'held'}"
@@ -112,13 +112,13 @@ def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
 
 def _step(trial: Trial) -> Text:
     if not trial.step:
-        return Text.assemble(_bar(0), f" before the first of {trial.steps}: no traffic yet")
+        return Text.assemble(bar(0), f" before the first of {trial.steps}: no traffic yet")
     share = f"copies of {trial.weight}%" if trial.shadow else f"{trial.weight}% of the traffic"
     if trial.baked is None:
-        return Text.assemble(_bar(0), f" {trial.step} of {trial.steps}: {share}, not confirmed yet")
+        return Text.assemble(bar(0), f" {trial.step} of {trial.steps}: {share}, not confirmed yet")
     done = trial.baked / trial.bake_seconds if trial.bake_seconds else 1.0
     baked = f"baked {duration(min(trial.baked, trial.bake_seconds))} of {duration(trial.bake_seconds)}"
-    return Text.assemble(_bar(done), f" {trial.step} of {trial.steps}: {share}, {baked}")
+    return Text.assemble(bar(done), f" {trial.step} of {trial.steps}: {share}, {baked}")
 
 
 def _evidence(rows: tuple[Evidence, ...]) -> Table:
@@ -201,11 +201,6 @@ def _verdict(verdict: dict[str, Any]) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
     told = f"{verdict['release']}: {brief_verdict(verdict, 186)}"
     return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
-
-
-def _bar(share: float) -> Text:
-    filled = round(min(max(share, 0.0), 1.0) * _WIDE)
-    return Text("█" * filled + "░" * (_WIDE - filled))
 
 
 def duration(seconds: float) -> str:

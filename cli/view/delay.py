@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from cli.errors import explained
+from cli.measured import metric, values
 from cli.target import Target
 from monitoring.published import DELAY
-from platforms.aws.metrics import dimensions, place
 from rollout.core.catalogue import OWN
 
 TOLD_FROM = 60.0
@@ -21,15 +21,10 @@ def read(target: Target) -> float:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    metric = {"Namespace": OWN, "MetricName": DELAY, "Dimensions": dimensions(place(target.endpoint))}
-    query = {"Id": "delay", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
     end = datetime.now(UTC)
     with explained("reading how late captures are counted"):
-        answer = target.client("cloudwatch").get_metric_data(
-            MetricDataQueries=[query], StartTime=end - _BACK, EndTime=end, ScanBy="TimestampDescending"
-        )
-    values = answer["MetricDataResults"][0]["Values"] if answer["MetricDataResults"] else []
-    return float(values[0]) if values else 0.0
+        (found,) = values(target, [(metric(target, OWN, DELAY), "Maximum")], 60, end - _BACK, end)
+    return found[-1] if found else 0.0
 
 
 def line(seconds: float) -> str:

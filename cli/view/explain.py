@@ -7,16 +7,15 @@ story.summary, story.why, story.evidence[0], story.next
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from cli.errors import OperatorError
-from cli.view.snapshot import moment
-from cli.view.trial import Evidence, Trial, evidence_of, replay_bounds, trial
+from cli.view.snapshot import Happened, moment
+from cli.view.trial import Bound, Evidence, Trial, evidence_of, replay_bounds, trial
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
-from rollout.core.event import Event
 from rollout.core.replay import outcome as replay_outcome
 from rollout.core.state import Outcome, Phase, RolloutState, Verdict
 from rollout.reason import Reason
@@ -34,21 +33,11 @@ _DECIDERS = {
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One thing that happened, with its fields and its sentence.
+class Turn(Happened):
+    """One thing that happened, `after` so many seconds since the rollout began; weights are percent as asked for."""
 
-    `after` is seconds since the rollout began, weights percent per variant as asked for.
-    """
-
-    at: str
-    after: float
-    kind: str
-    text: str
-    weights: Mapping[str, int]
-    release: str
-    champion: str
-    reason: dict[str, Any] | None
-    numbers: Mapping[str, float]
+    after: float = 0.0
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True)
@@ -59,16 +48,6 @@ class Alarm:
     value: float | None
     threshold: float | None
     text: str
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One number of a replay beside what was allowed."""
-
-    what: str
-    seen: str
-    allowed: str
-    within: bool
 
 
 @dataclass(frozen=True)
@@ -109,22 +88,22 @@ class Story:
     endpoint: str
     rollout_id: str
     release: str
-    beside: str
     outcome: str
     summary: str
-    why: str
-    reason: dict[str, Any] | None
-    decided_by: str
-    source: str
-    name: str
-    began: str
-    ended: str
-    turns: tuple[Turn, ...]
-    evidence: tuple[Evidence, ...]
-    replay: Replay | None
-    alarm: Alarm | None
-    trial: Trial | None
-    next: tuple[str, ...]
+    why: str = ""
+    beside: str = ""
+    reason: dict[str, Any] | None = None
+    decided_by: str = ""
+    source: str = ""
+    name: str = ""
+    began: str = ""
+    ended: str = ""
+    turns: tuple[Turn, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    replay: Replay | None = None
+    alarm: Alarm | None = None
+    trial: Trial | None = None
+    next: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -151,29 +130,29 @@ def explain(
         OperatorError: The journal knows no such rollout; the message names those that it knows.
     """
     if not state.rollout_id:
-        return _nothing(state, commands)
+        none = f"nothing was ever released on {state.endpoint}"
+        return Story(state.endpoint, "", "", "none", none, next=(f"`{commands.pulumi_up}` releases the first version",))
     meant = _meant(state, rollout) if rollout else state.rollout_id
     verdict = _verdict(state, meant)
-    if verdict is None:
-        return _running(state, decision, now, commands) if meant == state.rollout_id else _forgotten(state, meant)
-    return _ended(state, verdict, commands)
+    if verdict is not None:
+        return _ended(state, verdict, commands)
+    return _running(state, decision, now, commands) if meant == state.rollout_id else _forgotten(state, meant)
+
+
+def _verdicts(state: RolloutState) -> list[Verdict]:
+    """All that the journal keeps; one that is decided and being carried out counts."""
+    kept = (state.decided, state.verdict, state.moved, *state.rejected.values())
+    return [item for item in kept if item is not None]
 
 
 def _verdict(state: RolloutState, rollout_id: str) -> Verdict | None:
-    """The verdict on a rollout; one that is decided and being carried out counts."""
-    present = [state.decided] if state.decided else []
-    kept = [*present, state.verdict, state.moved, *state.rejected.values()]
-    found = next((item for item in kept if item is not None and item.rollout_id == rollout_id), None)
+    found = next((item for item in _verdicts(state) if item.rollout_id == rollout_id), None)
     under_way = rollout_id == state.rollout_id and state.phase is Phase.MOVING
     return None if under_way and found is state.decided else found
 
 
 def _meant(state: RolloutState, word: str) -> str:
-    verdicts = [
-        item for item in (*state.rejected.values(), state.verdict, state.moved, state.decided) if item is not None
-    ]
-    found = [event.rollout_id for event in state.history] + [item.rollout_id for item in verdicts] + [state.rollout_id]
-    known = sorted(dict.fromkeys(item for item in found if item))
+    known = sorted({item.rollout_id for item in (*state.history, *_verdicts(state), state) if item.rollout_id})
     bare = word.removeprefix("v-")
     matching = [item for item in known if bare in (item, release_of(item))]
     if matching:
@@ -186,27 +165,8 @@ def _meant(state: RolloutState, word: str) -> str:
 
 def _turns(state: RolloutState, rollout_id: str) -> tuple[Turn, ...]:
     events = [event for event in state.history if event.rollout_id == rollout_id]
-    begun = _begun(state, events, rollout_id)
-    return tuple(
-        Turn(
-            at=moment(item.at),
-            after=max(item.at - begun, 0.0),
-            kind=item.kind,
-            text=item.text,
-            weights=dict(item.weights),
-            release=item.release,
-            champion=item.champion,
-            reason=item.reason.as_dict() if item.reason else None,
-            numbers=dict(item.numbers),
-        )
-        for item in events
-    )
-
-
-def _begun(state: RolloutState, events: Sequence[Event], rollout_id: str) -> float:
-    if rollout_id == state.rollout_id:
-        return state.started_at
-    return events[0].at if events else 0.0
+    begun = state.started_at if rollout_id == state.rollout_id else events[0].at if events else 0.0
+    return tuple(Turn.of(item, after=max(item.at - begun, 0.0), weights=dict(item.weights)) for item in events)
 
 
 def _beside(turns: Sequence[Turn], release: str) -> str:
@@ -246,7 +206,6 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         evidence=tuple(sorted(evidence, key=lambda item: item.metric != reason.name)),
         replay=_replay(state) if present else None,
         alarm=_alarm(reason),
-        trial=None,
         next=_next(state, verdict, commands),
     )
 
@@ -270,30 +229,23 @@ def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:
 def _running(state: RolloutState, decision: Decision | None, now: float, commands: Commands) -> Story:
     turns, view, challenger = _turns(state, state.rollout_id), trial(state, decision, now), state.challenger
     release = challenger.id if challenger else release_of(state.rollout_id)
-    waits = view.waits_for if view else "the endpoint is changing"
     step = f", at step {view.step} of {view.steps}" if view and view.step else ""
     first = decision.reason.name if decision else ""
     kind = state.phase.value if state.phase in {Phase.PAUSED, Phase.HELD} else "weights"
+    how = "is on trial" if view else "takes over without a trial"
     return Story(
         endpoint=state.endpoint,
         rollout_id=state.rollout_id,
         release=release,
         beside=_beside(turns, release),
         outcome="running",
-        summary=f"release {release} is on trial ({state.phase.value.replace('_', ' ')}){step}"
-        if view
-        else f"release {release} takes over without a trial ({state.phase.value.replace('_', ' ')})",
-        why=waits,
+        summary=f"release {release} {how} ({state.phase.value.replace('_', ' ')}){step}",
+        why=view.waits_for if view else "the endpoint is changing",
         reason=decision.reason.as_dict() if decision else None,
-        decided_by="",
-        source="",
-        name="",
         began=moment(state.started_at),
-        ended="",
         turns=turns,
         evidence=tuple(sorted(view.evidence, key=lambda item: item.metric != first)) if view else (),
         replay=_replay(state),
-        alarm=None,
         trial=view,
         next=next_steps(kind, release, commands),
     )
@@ -302,29 +254,27 @@ def _running(state: RolloutState, decision: Decision | None, now: float, command
 def _forgotten(state: RolloutState, rollout_id: str) -> Story:
     """A rollout of which only events are left: they tell how it ended, unless they are too old as well."""
     turns, release = _turns(state, rollout_id), release_of(rollout_id)
-    last = next((turn for turn in reversed(turns) if turn.kind in get_args(Outcome)), turns[-1] if turns else None)
-    known = last is not None and last.kind in get_args(Outcome)
-    outcome = last.kind if last is not None and known else "ended"
-    how = f"release {release} was {outcome.replace('_', ' ')}" if known else f"rollout {rollout_id} has ended"
-    why = last.text if last else "nothing is left of it in the journal"
+    ends = [turn for turn in turns if turn.kind in get_args(Outcome)]
+    last = (ends or turns or (None,))[-1]
+    how = f"release {release} was {ends[-1].kind.replace('_', ' ')}" if ends else f"rollout {rollout_id} has ended"
     return Story(
-        state.endpoint, rollout_id, release, _beside(turns, release), outcome,
-        f"{how}; its verdict's numbers are no longer in the journal", why, last.reason if last else None,
-        "", "", "", "",
-        last.at if last else "", turns, (), None, None, None, (),
-    )  # fmt: skip
-
-
-def _nothing(state: RolloutState, commands: Commands) -> Story:
-    none = f"nothing was ever released on {state.endpoint}"
-    then = (f"`{commands.pulumi_up}` releases the first version",)
-    return Story(state.endpoint, "", "", "", "none", none, "", None, "", "", "", "", "", (), (), None, None, None, then)
+        endpoint=state.endpoint,
+        rollout_id=rollout_id,
+        release=release,
+        beside=_beside(turns, release),
+        outcome=ends[-1].kind if ends else "ended",
+        summary=f"{how}; its verdict's numbers are no longer in the journal",
+        why=last.text if last else "nothing is left of it in the journal",
+        reason=last.reason if last else None,
+        ended=last.at if last else "",
+        turns=turns,
+    )
 
 
 def _replay(state: RolloutState) -> Replay | None:
     if state.replayed is None:
         return None
-    bounds = tuple(Bound(*row) for row in replay_bounds(state.plan, state.replayed))
+    bounds = tuple(replay_bounds(state.plan, state.replayed))
     gate = state.plan.replay if state.plan else None
     return Replay(replay_outcome(gate, state.replayed).text, bounds, state.replayed.examples)
 

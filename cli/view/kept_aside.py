@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from cli.errors import explained
+from cli.measured import totals
 from cli.target import Target
 from monitoring.published import CAPTURE_UNREADABLE, INVALID, UNUSABLE
-from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
 from platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
 from rollout.core.catalogue import OWN
 
@@ -26,24 +22,9 @@ def read(target: Target) -> dict[str, int]:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    client, mine = target.client("cloudwatch"), dimensions(place(target.endpoint))
     with explained("reading what was kept aside"):
-        pages = client.get_paginator("list_metrics").paginate(Namespace=OWN, Dimensions=mine)
-        found = [item for page in pages for item in page["Metrics"] if _counts(item)]
-        if not found:
-            return {}
-        now, total = datetime.now(UTC), Counter[str]()
-        queries = [
-            {"Id": f"m{number}", "MetricStat": {"Metric": item, "Period": _HOUR, "Stat": "Sum"}}
-            for number, item in enumerate(found)
-        ]
-        asked = client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=queries, StartTime=now - timedelta(hours=HOURS), EndTime=now
-        )
-        for page in asked:
-            for result in page["MetricDataResults"]:
-                total[found[int(result["Id"].removeprefix("m"))]["MetricName"]] += round(sum(result["Values"]))
-    return {name: count for name, count in sorted(total.items()) if count}
+        counts = totals(target, OWN, dict.fromkeys(_METRICS, "Sum"), _HOUR, HOURS * _HOUR)
+    return {name: round(count) for name, count in sorted(counts.items()) if count}
 
 
 def line(counts: dict[str, int]) -> str:
@@ -54,9 +35,3 @@ def line(counts: dict[str, int]) -> str:
         if known:
             parts.append(f"{', '.join(known)}: the reasons lie under {folder}")
     return "; ".join(parts)
-
-
-def _counts(item: dict[str, Any]) -> bool:
-    """Whether it counts over all of a variant or of the endpoint, and not a part of that."""
-    names = {pair["Name"] for pair in item["Dimensions"]}
-    return item["MetricName"] in _METRICS and names <= {ENDPOINT, VARIANT}

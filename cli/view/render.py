@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,14 +13,16 @@ from cli.view.budget import BudgetView
 from cli.view.delay import line as delay
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
+from cli.view.packages import PackageView
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
-from cli.view.snapshot import AlarmView, PackageView, Snapshot, VariantView
+from cli.view.snapshot import AlarmView, Snapshot, VariantView
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
 from rollout.controller.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
+_ALARM = ("alarm", "state", "severity")
 _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
 _SEGMENTS = 5  # the worst ones are shown; --json has all
@@ -51,6 +53,12 @@ def snapshot(seen: Snapshot) -> RenderableType:
     return Group(*parts)
 
 
+def bar(share: float) -> str:
+    """A share, 0 to 1, as a bar of 20 characters."""
+    filled = round(min(max(share, 0.0), 1.0) * _BAR)
+    return "█" * filled + "░" * (_BAR - filled)
+
+
 def approve_line(commands: Commands) -> str:
     """What lets a trial go on that waits for a person."""
     return f'{commands.modelstack} approve --reason "..."'
@@ -65,24 +73,28 @@ def _headline(seen: Snapshot) -> Text:
     )  # fmt: skip
 
 
+def _table(title: str, *columns: str, right: Container[str] = (), no_wrap: Container[str] = ()) -> Table:
+    """An empty table, with the columns that are to the right, and those that are one line."""
+    table = Table(title=title, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in no_wrap)
+    return table
+
+
 def variants(rows: tuple[VariantView, ...]) -> Table:
     """Each variant with its share of traffic as a bar; an arrow where it is still moving."""
-    table = Table(title="variants", title_justify="left", expand=False)
-    for column in ("variant", "role", "traffic", "", "instances"):
-        table.add_column(column, justify="right" if column == "traffic" else "left")
+    table = _table("variants", "variant", "role", "traffic", "", "instances", right=("traffic",))
     for row in rows:
         moving = f" -> {row.desired:.0f}%" if abs(row.desired - row.weight) > 0.5 else ""
         share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%{moving}"
-        filled = round((row.copies or row.weight) / 100 * _BAR)
-        table.add_row(row.name, row.role, share, "█" * filled + "░" * (_BAR - filled), str(row.instances))
+        table.add_row(row.name, row.role, share, bar((row.copies or row.weight) / 100), str(row.instances))
     return table
 
 
 def served(rows: tuple[ServedView, ...]) -> Table:
     """What each variant was asked within an hour, and how it answered."""
-    table = Table(title="the last hour", title_justify="left", expand=False)
-    for column in ("variant", "requests", "available", "5XX", "4XX", *(f"{name} ms" for name in QUANTILES)):
-        table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
+    numbers = ("requests", "available", "5XX", "4XX", *(f"{name} ms" for name in QUANTILES))
+    table = _table("the last hour", "variant", *numbers, right=numbers, no_wrap=("variant", *numbers))
     for row in rows:
         latency = (f"{row.latency_ms[name]:.1f}" if name in row.latency_ms else "-" for name in QUANTILES)
         # Rounded down: 100% is said of none that failed.
@@ -95,10 +107,7 @@ def alarms(rows: tuple[AlarmView, ...], endpoint: str) -> RenderableType:
     """Each alarm with its state; the reason where it rings. Names are without the endpoint's, which all begin with."""
     if not rows:
         return Text("alarms: none", "dim")
-    table = Table(title=f"alarms of {endpoint}", title_justify="left", expand=False)
-    table.add_column("alarm", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("severity", no_wrap=True)
+    table = _table(f"alarms of {endpoint}", *_ALARM, no_wrap=_ALARM)
     table.add_column("reason", overflow="fold")
     for row in rows:
         reason = row.brief if row.state == "ALARM" else ""
@@ -118,9 +127,7 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
     """The newest package versions with approval and metrics."""
     if not rows:
         return Text("packages: none", "dim")
-    table = Table(title="packages, newest first", title_justify="left", expand=False)
-    for column in ("version", "release", "approval", "created", "metrics"):
-        table.add_column(column)
+    table = _table("packages, newest first", "version", "release", "approval", "created", "metrics")
     for row in rows:
         metrics = "  ".join(f"{name} {row.metrics[name]}" for name in shown_metrics(row.metrics))
         table.add_row(
@@ -147,9 +154,8 @@ def budget(row: BudgetView) -> Text:
 
 def quality(row: QualityView) -> RenderableType:
     """What labels show of a variant, what was estimated before they came, and whether its concept has moved."""
-    table = Table(title=f"quality of {row.variant}, {row.labels:,} newest labels", title_justify="left", expand=False)
-    for column in ("measure", "by labels", "estimated for the same", "estimated for the newest"):
-        table.add_column(column)
+    title = f"quality of {row.variant}, {row.labels:,} newest labels"
+    table = _table(title, "measure", "by labels", "estimated for the same", "estimated for the newest")
     for name in row.measures:
         miss, realised = row.values.get(f"EstimateMiss{name}"), row.values.get(f"{REALISED}{name}")
         shown = "-" if miss is None or realised is None else f"{realised + miss:.3f}"

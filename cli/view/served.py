@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from cli.errors import explained
+from cli.measured import metric, values
 from cli.target import Target
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
+from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
 
 QUANTILES = ("p50", "p90", "p99")
 _COUNTS = (INVOCATIONS, FAILED, REFUSED)
+_ASKED = (*((name, "Sum") for name in _COUNTS), *((LATENCY, quantile) for quantile in QUANTILES))
 _HOUR = timedelta(hours=1)
 
 
@@ -42,39 +43,20 @@ def read(target: Target, variants: Sequence[str]) -> tuple[ServedView, ...]:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    if not variants:
-        return ()
-    asked = [(variant, metric, "Sum") for variant in variants for metric in _COUNTS]
-    asked += [(variant, LATENCY, quantile) for variant in variants for quantile in QUANTILES]
+    asked = [(variant, *each) for variant in variants for each in _ASKED]
+    end = datetime.now(UTC)
+    start = end.replace(second=0, microsecond=0) - _HOUR + timedelta(minutes=1)
     with explained("reading how the variants answered"):
-        values = _values(target, asked)
-    found = [_view(variant, values) for variant in variants]
-    return tuple(item for item in found if item.requests)
+        queries = [(metric(target, SAGEMAKER, name, variant), stat) for variant, name, stat in asked]
+        found = values(target, queries, round(_HOUR.total_seconds()), start, end)
+    by_asked = dict(zip(asked, found, strict=True))
+    views = [_view(variant, by_asked) for variant in variants]
+    return tuple(item for item in views if item.requests)
 
 
-_Asked = tuple[str, str, str]
-
-
-def _view(variant: str, values: dict[_Asked, list[float]]) -> ServedView:
-    requests, failed, refused = (round(sum(values[variant, metric, "Sum"])) for metric in _COUNTS)
+def _view(variant: str, values: Mapping[tuple[str, str, str], list[float]]) -> ServedView:
+    requests, failed, refused = (round(sum(values[variant, name, "Sum"])) for name in _COUNTS)
     slow = {quantile: values[variant, LATENCY, quantile] for quantile in QUANTILES}
     # Should the hour fall into two periods, the slower one is told: quantiles do not add up.
     latency = {quantile: max(found) / 1000 for quantile, found in slow.items() if found}
     return ServedView(variant, requests, failed, refused, latency)
-
-
-def _values(target: Target, asked: Sequence[_Asked]) -> dict[_Asked, list[float]]:
-    """One value each, as long as periods begin where the question does, as CloudWatch says of its start times."""
-    queries: list[dict[str, Any]] = []
-    for number, (variant, metric, statistic) in enumerate(asked):
-        of = {"Namespace": SAGEMAKER, "MetricName": metric, "Dimensions": dimensions(place(target.endpoint, variant))}
-        stat = {"Metric": of, "Period": round(_HOUR.total_seconds()), "Stat": statistic}
-        queries.append({"Id": f"m{number}", "MetricStat": stat})
-    end = datetime.now(UTC)
-    start = end.replace(second=0, microsecond=0) - _HOUR + timedelta(minutes=1)
-    pages = target.client("cloudwatch").get_paginator("get_metric_data")
-    values: dict[_Asked, list[float]] = {item: [] for item in asked}
-    for page in pages.paginate(MetricDataQueries=queries, StartTime=start, EndTime=end):
-        for result in page["MetricDataResults"]:
-            values[asked[int(result["Id"].removeprefix("m"))]] += result["Values"]
-    return values

@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from cli.errors import explained
 from cli.target import Target, commands_of
 from cli.view import alarms
 from cli.view.budget import BudgetView
+from cli.view.packages import PackageView
+from cli.view.packages import read as read_packages
 from cli.view.quality import QualityView
 from cli.view.releases import journal_state
 from cli.view.served import ServedView
@@ -21,10 +23,7 @@ from platforms.aws.names import BURN
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
 from rollout.core.event import Event
-from rollout.core.release import release_id
 from rollout.core.state import RolloutState, Verdict
-
-_METRIC = "metric."  # how platforms.aws.registry names a metric among a package's properties
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,18 @@ class Happened:
     numbers: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
-    def of(cls, event: Event) -> Happened:
-        """Take it from the journal."""
-        reason = event.reason.as_dict() if event.reason else None
-        return cls(moment(event.at), event.kind, event.text, event.release, event.champion, reason, dict(event.numbers))
+    def of(cls, event: Event, **more: Any) -> Self:
+        """Take it from the journal, and whatever more there is to say of it."""
+        return cls(
+            at=moment(event.at),
+            kind=event.kind,
+            text=event.text,
+            release=event.release,
+            champion=event.champion,
+            reason=event.reason.as_dict() if event.reason else None,
+            numbers=dict(event.numbers),
+            **more,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,18 +89,6 @@ class AlarmView:
     def brief(self) -> str:
         """Value and threshold where they are known, else CloudWatch's own words."""
         return Said(self.reason, self.value, self.threshold).brief
-
-
-@dataclass(frozen=True)
-class PackageView:
-    """One version in the registry; `release` is the id that its variant has too."""
-
-    version: int
-    release: str
-    digest: str
-    approval: str
-    created: str
-    metrics: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -171,8 +166,23 @@ def take(
     state = journal_state(target) if state is None else state
     with explained(f"reading endpoint {target.endpoint}"):
         live = target.client("sagemaker").describe_endpoint(EndpointName=target.endpoint)
+    found = tuple(map(PackageView.of, read_packages(target))) if packages is None else packages
+    return seen_at(time.time(), target, live, state, decision, alarms=_alarms(target), packages=found)
+
+
+def seen_at(
+    now: float,
+    target: Target,
+    live: Mapping[str, Any],
+    state: RolloutState,
+    decision: Decision | None,
+    *,
+    alarms: tuple[AlarmView, ...],
+    packages: tuple[PackageView, ...] = (),
+) -> Snapshot:
+    """What was seen `now`, epoch seconds, of an endpoint that DescribeEndpoint tells so. Pure."""
     return Snapshot(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=moment(now),
         stack=target.stack,
         endpoint=target.endpoint,
         status=live["EndpointStatus"],
@@ -183,13 +193,10 @@ def take(
         champion_package=state.champion.package_digest if state.champion else None,
         challenger_package=state.challenger.package_digest if state.challenger else None,
         verdict=verdict_view(state.verdict),
-        variants=(
-            *_variants(live.get("ProductionVariants", []), state),
-            *_shadows(live.get("ShadowProductionVariants", []), live.get("ProductionVariants", []), state),
-        ),
-        alarms=_alarms(target),
-        packages=_packages(target) if packages is None else packages,
-        trial=trial(state, decision, time.time()),
+        variants=_variants(live, state),
+        alarms=alarms,
+        packages=packages,
+        trial=trial(state, decision, now),
         events=tuple(map(Happened.of, state.history)),
         region=target.region,
         previous=state.previous.id if state.previous else None,
@@ -217,42 +224,34 @@ def shares(weights: list[float]) -> list[float]:
     return [100 * weight / total if total else 0.0 for weight in weights]
 
 
-def _variants(live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
-    now = shares([item.get("CurrentWeight", 0.0) for item in live])
-    later = shares([item.get("DesiredWeight", item.get("CurrentWeight", 0.0)) for item in live])
-    return tuple(
-        VariantView(
-            name=item["VariantName"],
-            role=role(item["VariantName"], state),
-            weight=weight,
-            desired=desired,
-            instances=item.get("CurrentInstanceCount", 0),
-            image=_image(item),
-            asked=state.weights.get(item["VariantName"]),
+def _variants(live: Mapping[str, Any], state: RolloutState) -> tuple[VariantView, ...]:
+    """Those that answer, then those that only get copies, by their weight beside that of all others."""
+    serving, shadows = live.get("ProductionVariants", []), live.get("ShadowProductionVariants", [])
+    weights = [item.get("CurrentWeight", 0.0) for item in serving]
+    later = shares([item.get("DesiredWeight", weight) for item, weight in zip(serving, weights, strict=True)])
+    whole = sum(weights)
+
+    def view(item: Mapping[str, Any], **more: Any) -> VariantView:
+        name, images = item["VariantName"], (image.get("ResolvedImage", "") for image in item.get("DeployedImages", []))
+        return VariantView(
+            name, role(name, state), instances=item.get("CurrentInstanceCount", 0), image=next(images, ""), **more
         )
-        for item, weight, desired in zip(live, now, later, strict=True)
+
+    return (
+        *(
+            view(item, weight=weight, desired=desired, asked=state.weights.get(item["VariantName"]))
+            for item, weight, desired in zip(serving, shares(weights), later, strict=True)
+        ),
+        *(
+            view(
+                item,
+                weight=0.0,
+                desired=0.0,
+                copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
+            )
+            for item in shadows
+        ),
     )
-
-
-def _shadows(shadows: list[dict[str, Any]], live: list[dict[str, Any]], state: RolloutState) -> tuple[VariantView, ...]:
-    """Variants that only get copies: their weight beside the production variant's is the share that is copied."""
-    whole = sum(item.get("CurrentWeight", 0.0) for item in live)
-    return tuple(
-        VariantView(
-            name=item["VariantName"],
-            role=role(item["VariantName"], state),
-            weight=0.0,
-            desired=0.0,
-            instances=item.get("CurrentInstanceCount", 0),
-            image=_image(item),
-            copies=min(100 * item.get("CurrentWeight", 0.0) / whole, 100.0) if whole else 0.0,
-        )
-        for item in shadows
-    )
-
-
-def _image(item: dict[str, Any]) -> str:
-    return next((image.get("ResolvedImage", "") for image in item.get("DeployedImages", [])), "")
 
 
 def verdict_view(verdict: Verdict | None) -> dict[str, Any] | None:
@@ -284,37 +283,3 @@ def _alarms(target: Target) -> tuple[AlarmView, ...]:
 def _alarm(item: Mapping[str, Any]) -> AlarmView:
     said, severity = alarms.reason_of(item), alarms.description_of(item).severity
     return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
-
-
-def _packages(target: Target, limit: int = 5) -> tuple[PackageView, ...]:
-    sagemaker = target.client("sagemaker")
-    with explained(f"reading the package group {target.output('package_group')}"):
-        listed = sagemaker.list_model_packages(
-            ModelPackageGroupName=target.output("package_group"),
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=limit,
-        )["ModelPackageSummaryList"]
-        found = [sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]) for item in listed]
-    return tuple(
-        PackageView(
-            version=item["ModelPackageVersion"],
-            release=_release_of(item),
-            digest=item.get("CustomerMetadataProperties", {}).get("package_digest", ""),
-            approval=item["ModelApprovalStatus"],
-            created=item["CreationTime"].isoformat(timespec="seconds"),
-            metrics={
-                name.removeprefix(_METRIC): value
-                for name, value in item.get("CustomerMetadataProperties", {}).items()
-                if name.startswith(_METRIC)
-            },
-        )
-        for item in found
-    )
-
-
-def _release_of(package: Mapping[str, Any]) -> str:
-    """The id of a registered package's release, by its recipe and image; empty when it names no recipe."""
-    recipe = package.get("CustomerMetadataProperties", {}).get("recipe", "")
-    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
-    return release_id(recipe, containers[0].get("Image", "")) if recipe else ""

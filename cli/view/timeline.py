@@ -1,4 +1,4 @@
-"""What was seen to happen, and when: an observer that looks at an endpoint and writes down each change."""
+"""What was seen to happen, and when: each change of an endpoint, written down as it is seen."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.again import again
 from cli.errors import OperatorError
 from cli.target import Target
 from cli.view.snapshot import Snapshot, take
@@ -17,60 +19,42 @@ from rollout.reason import Reason
 _LINE = 110
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One line of a timeline: seconds since it began, and what was seen."""
-
-    at: float
-    text: str
-
-
 @dataclass
 class Timeline:
-    """Moments in the order in which they were seen; `show` is called for each as it comes."""
+    """Lines of what was seen, each with its seconds since the beginning; `show` is called for each as it comes."""
 
-    show: Callable[[Moment], None] = lambda moment: None
+    show: Callable[[str], object] = lambda line: None
     begun: float = field(default_factory=time.monotonic)
-    moments: list[Moment] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, text: str) -> None:
-        """Add a moment now."""
+        """Add a line now."""
         with self._lock:
-            moment = Moment(time.monotonic() - self.begun, text)
-            self.moments.append(moment)
-            self.show(moment)
+            self.lines.append(f"  {time.monotonic() - self.begun:7.1f} s  {text}")
+            self.show(self.lines[-1])
 
 
-class Observer:
-    """Looks at an endpoint every `every` seconds and notes each change of weights, verdict and alarms."""
+def observed(target: Target, timeline: Timeline, every: float = 0.5) -> AbstractContextManager[None]:
+    """Note each change of weights, verdict and alarms, by a look each `every` seconds, until the block ends."""
+    last: Snapshot | None = None
+    blind_until = 0.0
 
-    def __init__(self, target: Target, timeline: Timeline, every: float = 0.5) -> None:
-        self._target, self._timeline, self._every = target, timeline, every
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
-        self.last: Snapshot | None = None
+    def look() -> None:
+        nonlocal last, blind_until
+        if time.monotonic() < blind_until:
+            return
+        try:
+            seen = take(target)
+        except OperatorError as error:
+            timeline.note(f"could not look: {error}")
+            blind_until = time.monotonic() + 5 * every
+            return
+        for text in changes(last, seen):
+            timeline.note(text)
+        last = seen
 
-    def __enter__(self) -> Observer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                seen = take(self._target)
-            except OperatorError as error:
-                self._timeline.note(f"could not look: {error}")
-                self._stop.wait(5 * self._every)
-                continue
-            for text in changes(self.last, seen):
-                self._timeline.note(text)
-            self.last = seen
-            self._stop.wait(self._every)
+    return again(every, look)
 
 
 def changes(before: Snapshot | None, now: Snapshot) -> list[str]:

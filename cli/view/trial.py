@@ -261,8 +261,18 @@ def _replayed(state: RolloutState, plan: Plan) -> str:
     )
 
 
-def replay_bounds(plan: Plan | None, seen: Replayed) -> list[tuple[str, str, str, bool]]:
-    """Each number of a replay with what was allowed: what, seen, allowed, and whether it is within."""
+@dataclass(frozen=True)
+class Bound:
+    """One number of a replay beside what was allowed."""
+
+    what: str
+    seen: str
+    allowed: str
+    within: bool
+
+
+def replay_bounds(plan: Plan | None, seen: Replayed) -> list[Bound]:
+    """Each number of a replay with what was allowed; none where nothing was replayed."""
     gate = plan.replay if plan else None
     if gate is None or not seen.requests:
         return []
@@ -273,4 +283,4 @@ def replay_bounds(plan: Plan | None, seen: Replayed) -> list[tuple[str, str, str
     ]
     if seen.latency_ratio is not None:
         rows.append(("latency", f"{seen.latency_ratio:.2f} times", f"{gate.max_latency_ratio:g} times"))
-    return [(*row, failed is None or failed.name != row[0]) for row in rows]
+    return [Bound(*row, within=failed is None or failed.name != row[0]) for row in rows]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import click
 from rich.console import Console
@@ -85,16 +84,13 @@ class Looks:
         with explained(f"looking at {self._target.endpoint}"):
             progress = self._controller.status()
         last, state = self._last, progress.state
+        champion = state.champion.id if state.champion else None
         self.state, self.decision = state, progress.decision
         packages = None if self._with_packages else ()
-        if last is not None and (last.phase, last.champion) == (str(state.phase), _id(state.champion)):
+        if last is not None and (last.phase, last.champion) == (str(state.phase), champion):
             packages = last.packages
         self._last = take(self._target, state=state, decision=progress.decision, packages=packages)
         return self._last
-
-
-def _id(release: Any) -> str | None:
-    return release.id if release else None
 
 
 def _observer(target: Target) -> Controller:
@@ -109,18 +105,6 @@ def _observer(target: Target) -> Controller:
         clock=SystemClock(),
         notify=SnsNotify(make, None, endpoint),
     )
-
-
-class View(Protocol):
-    """Shows looks."""
-
-    def show(self, seen: Snapshot) -> None:
-        """Show what was seen."""
-        ...
-
-    def missed(self, error: OperatorError) -> None:
-        """Say that there was nothing to be seen, and why."""
-        ...
 
 
 class Picture:
@@ -226,24 +210,16 @@ def watch(
     return code_of(first, seen, until_verdict=until_verdict)
 
 
-def _view(console: Console, as_json: bool) -> AbstractContextManager[Any]:
+@contextmanager
+def _view(console: Console, as_json: bool) -> Iterator[Picture | Lines | Stream]:
+    """What shows looks, for as long as it is looked at; the last picture on a terminal stays."""
     if as_json:
-        return nullcontext(Stream())
-    return _Drawn(console) if console.is_terminal else nullcontext(Lines(console))
-
-
-class _Drawn:
-    """A picture for as long as it is looked at; the last one stays."""
-
-    def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
-
-    def __enter__(self) -> Picture:
-        self._live.__enter__()
-        return Picture(self._live)
-
-    def __exit__(self, *error: Any) -> None:
-        self._live.__exit__(*error)
+        yield Stream()
+    elif not console.is_terminal:
+        yield Lines(console)
+    else:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            yield Picture(live)
 
 
 def code_of(first: Snapshot, last: Snapshot, *, until_verdict: bool = True) -> int:

@@ -21,8 +21,8 @@ from bench.year.picture import BEGINS, ENDS, written
 from bench.year.plan import Plan
 from bench.year.seen import Seen, rang
 from cli.console.chart import Look, Span, graph
-from cli.console.series import Series
 from cli.errors import OperatorError
+from cli.measured import Series
 from cli.target import ROOT, Target
 from model import data
 from model.data import Flight

@@ -49,7 +49,7 @@ PACKAGE = {
 RINGS = {
     "AlarmName": "endpoint-v-b-5xx", "StateValue": "ALARM", "StateUpdatedTimestamp": datetime(2026, 3, 1, tzinfo=UTC),
     "StateReason": "0.5 > 0.05", "AlarmDescription": "Severity: page. Fails. Runbook: docs/how-to/runbook.md#5xx",
-    "TreatMissingData": "notBreaching",
+    "TreatMissingData": "notBreaching", "Dimensions": [{"Name": "EndpointName", "Value": "endpoint"}],
 }  # fmt: skip
 
 
@@ -80,7 +80,7 @@ class CloudWatch:
 
     def get_paginator(self, operation: str) -> Paginator:
         if operation == "describe_alarms":
-            others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx"}
+            others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
             return Paginator({"MetricAlarms": [RINGS, others]})
         times = [datetime.fromtimestamp(NOON - 60, UTC)]
         curve = {"Id": "q1", "Label": "v-a Invocations", "Timestamps": times, "Values": [42.0]}

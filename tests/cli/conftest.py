@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from cli.target import Target
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.release import Release
 from rollout.judge.metrics import Metric
@@ -27,8 +28,44 @@ def plan(*steps: Step, **more: Any) -> Plan:
     return Plan(**{"steps": chosen, "window_seconds": 10, "max_seconds": 1200, **more})
 
 
+class CloudWatch:
+    """Has values by metric, statistic and variant (empty: of the endpoint); answers a page a value, keeps questions."""
+
+    def __init__(self) -> None:
+        self.had: dict[tuple[str, str, str], list[float]] = {}
+        self.asked: dict[str, Any] = {}
+
+    def get_paginator(self, operation: str) -> CloudWatch:
+        self.operation = operation
+        return self
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        self.asked[self.operation] = asked
+        if self.operation == "list_metrics":
+            for name, _, variant in self.had:
+                dimensions = [*asked["Dimensions"], {"Name": "VariantName", "Value": variant}]
+                yield {"Metrics": [{"MetricName": name, "Namespace": asked["Namespace"], "Dimensions": dimensions}]}
+            return
+        for query in asked["MetricDataQueries"]:
+            stat = query["MetricStat"]
+            names = {item["Name"]: item["Value"] for item in stat["Metric"]["Dimensions"]}
+            assert names["EndpointName"] == "flight-delay-prod"
+            for value in self.had.get((stat["Metric"]["MetricName"], stat["Stat"], names.get("VariantName", "")), ()):
+                yield {"MetricDataResults": [{"Id": query["Id"], "Values": [value]}]}
+
+
 @pytest.fixture
-def world() -> World:
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
+    """The client of every target."""
+    client = CloudWatch()
+    monkeypatch.setattr(Target, "client", lambda *_: client)
+    return client
+
+
+PROD = Target(stack="prod", endpoint="flight-delay-prod", region="us-east-1", outputs={})
+
+
+def served_world() -> World:
     """A world where release a has served for two minutes, and labels prove both right nine times in ten."""
     made = make_world(correct={"v-a": 0.9, "v-b": 0.9})
     made.controller().release(make_release("a"), None, plan())
@@ -37,19 +74,32 @@ def world() -> World:
     return made
 
 
+def put_on_trial(world: World, trial: Plan, seconds: float = 0) -> World:
+    """Put release b on trial, and let it go on for so many seconds."""
+    shadow = "shadow-ab" if trial.steps[0].shadow else None
+    world.controller().release(make_release("b"), "pair-ab", trial, shadow_config=shadow)
+    if seconds:
+        world.controller().follow(seconds)
+    return world
+
+
+@pytest.fixture
+def world() -> World:
+    """See `served_world`."""
+    return served_world()
+
+
 @pytest.fixture
 def begin(world: World) -> Callable[..., World]:
     """Puts release b on trial, by a plan, and lets it go on for so many seconds."""
+    return lambda trial=None, seconds=0: put_on_trial(world, trial or plan(), seconds)
 
-    def begun(trial: Plan | None = None, seconds: float = 0) -> World:
-        chosen = trial or plan()
-        shadow = "shadow-ab" if chosen.steps[0].shadow else None
-        world.controller().release(make_release("b"), "pair-ab", chosen, shadow_config=shadow)
-        if seconds:
-            world.controller().follow(seconds)
-        return world
 
-    return begun
+@pytest.fixture
+def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client signs with."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
 
 
 @pytest.fixture

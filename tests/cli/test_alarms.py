@@ -12,15 +12,32 @@ from cli.view.alarms import is_own
 from tests.infra.recorded import OLD, idle, run_program
 
 
+def watches(endpoint: str) -> dict[str, Any]:
+    """A part of an alarm that watches an endpoint."""
+    return {"Dimensions": [{"Name": "EndpointName", "Value": endpoint}]}
+
+
+def described(declared: Any) -> dict[str, Any]:
+    """A declared alarm as CloudWatch tells it, as far as it matters here."""
+    queries = [query["metric"] for query in declared.get("metricQueries", ()) if "metric" in query]
+    metrics = [{"Metric": watches(query["dimensions"].get("EndpointName", ""))} for query in queries]
+    whole = watches(declared.get("dimensions", {}).get("EndpointName", ""))
+    return {
+        **whole,
+        "Metrics": [{"MetricStat": item} for item in metrics],
+        "AlarmActions": declared.get("alarmActions", []),
+    }
+
+
 def test_every_alarm_that_the_program_declares_is_and_none_of_a_stack_whose_name_begins_alike() -> None:
     world = run_program(state=idle(OLD), retraining={"enabled": True})
-    names = [item.inputs["name"] for item in world.all(":MetricAlarm")]
-    names += [item.inputs["alarmName"] for item in world.all(":CompositeAlarm")]
-    assert len(names) == 16
-    for name in names:
-        assert is_own(name, "flight-delay-local"), name
-        others = name.replace("flight-delay-local-", "flight-delay-local-year-")
-        assert not is_own(others, "flight-delay-local"), others
+    declared = [item.inputs for kind in (":MetricAlarm", ":CompositeAlarm") for item in world.all(kind)]
+    assert len(declared) == 16
+    (topic,) = {action for item in declared for action in item.get("alarmActions", ())}
+    own = Target("local", "flight-delay-local", "us-east-1", {"alerts_topic": topic})
+    shorter = Target("loc", "flight-delay", "us-east-1", {"alerts_topic": "another"})
+    for item in map(described, declared):
+        assert (is_own(item, own), is_own(item, shorter)) == (True, False), item
 
 
 def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,11 +46,11 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
             return self
 
         def paginate(self, **_: Any) -> list[dict[str, Any]]:
-            names = ("e-burn-fast", "e-functions-failing", "e-other-functions-failing")
-            metric = [{"AlarmName": name, "StateValue": "OK"} for name in names]
-            composite = [{"AlarmName": "e-slo-page", "StateValue": "OK", "AlarmRule": "x"}]
+            names = {"e-burn-fast": "e", "e-v-a-drift": "e", "e-other-v-a-drift": "e-other"}
+            metric = [{"AlarmName": name, "StateValue": "OK", **watches(of)} for name, of in names.items()]
+            composite = [{"AlarmName": "e-slo-page", "StateValue": "OK", "AlarmRule": "x", "AlarmActions": ["arn"]}]
             return [{"MetricAlarms": metric, "CompositeAlarms": composite}]
 
     monkeypatch.setattr(Target, "client", lambda *_: CloudWatch())
-    shown = snapshot._alarms(Target("local", "e", "us-east-1", {}))
-    assert [alarm.name for alarm in shown] == ["e-functions-failing", "e-slo-page"]
+    shown = snapshot._alarms(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
+    assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]

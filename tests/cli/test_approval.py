@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from cli import main, rollback
 from cli.rollback import to_take_back
@@ -18,7 +16,7 @@ from rollout.controller.commands import PLAIN
 from rollout.core.plan import Step
 from rollout.core.state import Phase
 from tests.cli.conftest import plan
-from tests.cli.played import look
+from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -126,23 +124,14 @@ def told(result: Any) -> str:
 
 
 def test_status_says_that_an_approval_is_waited_for(begin: Begin, world: World) -> None:
-    def status() -> str:
-        console = Console(file=io.StringIO(), width=200)
-        console.print(render.snapshot(look(world)))
-        assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
-
-    assert "modelstack approve" not in status()
-    begin(PAUSES, 600)
-    assert 'needs a person\'s approval; type: modelstack approve --reason "..."' in status()
+    assert "modelstack approve" not in printed(render.snapshot(look(world)))
+    waits = printed(render.snapshot(look(begin(PAUSES, 600))))
+    assert 'needs a person\'s approval; type: modelstack approve --reason "..."' in waits
 
 
 def test_status_shows_the_copies_that_a_shadow_gets(begin: Begin) -> None:
     world = begin(plan(Step(50, 60, shadow=True), Step(20, 20)), 20)
-    console = Console(file=io.StringIO(), width=200)
-    console.print(render.variants(look(world).variants))
-    assert isinstance(console.file, io.StringIO)
-    assert "copies 50%" in console.file.getvalue()
+    assert "copies 50%" in printed(render.variants(look(world).variants))
 
 
 def test_watch_ends_with_the_code_of_what_it_saw(begin: Begin, shell: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cli.console import chart
 from cli.console.app import app
 from cli.console.definition import Line, widgets
-from cli.console.series import Series
+from cli.measured import Series
 from tests.cli.browsed import NOON, REQUESTS, Browser, body, metric, pages
 from tests.simulator.platform import World
 

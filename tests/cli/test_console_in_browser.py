@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 
 import pytest
 from selenium import webdriver
@@ -42,13 +40,8 @@ def world(begin: Callable[..., World]) -> World:
 @pytest.fixture
 def address(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The console of the world, served on a port of its own."""
-    served: SimpleQueue[str] = SimpleQueue()
-    serving = Serving(pages(world, monkeypatch, REQUESTS), 0)
-    thread = threading.Thread(target=serving.run, args=(served.put,))
-    thread.start()
-    yield served.get(timeout=PATIENCE)
-    serving.stop()
-    thread.join()
+    with Serving(pages(world, monkeypatch, REQUESTS), 0).background() as address:
+        yield address
 
 
 def wait(browser: webdriver.Chrome, shown: Callable[[webdriver.Chrome], object]) -> None:
@@ -112,13 +105,8 @@ def test_an_alarm_that_rings_leads_to_its_history(browser: webdriver.Chrome, add
 def test_a_console_that_is_gone_is_said_and_the_last_page_stays(
     browser: webdriver.Chrome, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: SimpleQueue[str] = SimpleQueue()
-    serving = Serving(pages(world, monkeypatch, REQUESTS), 0)
-    thread = threading.Thread(target=serving.run, args=(served.put,))
-    thread.start()
-    browser.get(f"{served.get(timeout=PATIENCE)}rollout")
-    serving.stop()
-    thread.join()
+    with Serving(pages(world, monkeypatch, REQUESTS), 0).background() as address:
+        browser.get(f"{address}rollout")
     press(browser, "r")
     wait(browser, lambda browser: "does not answer" in browser.find_element(By.ID, "news").text)
     assert "On trial" in browser.find_element(By.TAG_NAME, "main").text

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.view.explain import Story, explain
@@ -22,7 +20,7 @@ from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
-from tests.cli.played import look
+from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -36,13 +34,17 @@ def story(world: World, rollout: str | None = None) -> Story:
     return explain(progress.state, progress.decision, world.clock.time(), rollout)
 
 
+def take_back(world: World, reason: Reason = ADA, **more: str) -> None:
+    """Take a release back, and let it come to its end."""
+    world.controller().roll_back(reason, **more)
+    world.controller().follow(60)
+
+
 def read(world: World, rollout: str | None = None) -> str:
     """What a person reads, in lines of 80, put together again."""
-    console = Console(file=io.StringIO(), width=80, highlight=False)
-    console.print(told(story(world, rollout), look(world)))
-    assert isinstance(console.file, io.StringIO)
-    assert all(len(line) <= 80 for line in console.file.getvalue().splitlines())
-    return " ".join(console.file.getvalue().split())
+    text = printed(told(story(world, rollout), look(world)), 80)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    return " ".join(text.split())
 
 
 def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_number(begin: Begin, world: World) -> None:
@@ -113,8 +115,7 @@ def test_a_metric_of_ones_own_is_said_not_to_be_compared_while_requests_are_only
 
 def test_a_rollback_by_an_alarm_tells_value_and_threshold(begin: Begin) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(RINGS, variant="v-b")
-    world.controller().follow(60)
+    take_back(world, RINGS, variant="v-b")
     found = story(world)
     assert found.alarm is not None
     assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == ("v-b-5xx", 0.48012345, 0.05)
@@ -141,8 +142,7 @@ def test_what_was_known_when_a_person_or_an_alarm_ended_the_trial_is_kept(begin:
 def test_where_the_metrics_cannot_be_had_traffic_goes_back_and_no_evidence_is_kept(begin: Begin, world: World) -> None:
     begin(plan(Step(50, 600)), 100)
     world.metrics_problem = "no answer"
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     assert story(world).outcome == "rolled_back"
     assert "none was kept: nothing was compared yet, or the metrics could not be read" in read(world)
 
@@ -173,8 +173,7 @@ def test_a_rollback_by_a_replay_tells_each_bound_and_examples(begin: Begin, worl
 
 def test_a_rollback_by_a_person_tells_who_and_why(begin: Begin) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     text = read(world)
     assert "why asked for by ada: customers complain" in text
     assert "decided by a person, ada" in text
@@ -183,8 +182,7 @@ def test_a_rollback_by_a_person_tells_who_and_why(begin: Begin) -> None:
 
 def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin, release: Callable[[str], Release]) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     world.controller().release(release("c"), "pair-ac", plan())
     world.controller().follow(600)
     before = story(world).summary
@@ -196,8 +194,7 @@ def test_a_promotion_stays_one_whatever_is_noted_after_it(begin: Begin, release:
 
 def test_a_promotion_that_was_taken_back_tells_what_serves_again(begin: Begin) -> None:
     world = begin(seconds=600)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     found = story(world)
     assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "v-a")
     assert found.summary.endswith(", as champion")
@@ -210,10 +207,8 @@ def test_a_champion_taken_back_after_the_trial_of_another_is_not_told_as_of_that
 ) -> None:
     world = begin(seconds=600)
     world.controller().release(release("c"), "pair-bc", plan())
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
+    take_back(world)
     found, text = story(world), read(world)
     assert (found.outcome, found.release, found.beside) == ("rolled_back", "b", "")
     assert found.summary.endswith(", as champion")
@@ -275,8 +270,7 @@ def test_a_decision_that_is_being_carried_out_is_told_as_such(begin: Begin, worl
 
 def test_an_earlier_rollout_is_found_by_its_id_or_its_release(begin: Begin, release: Callable[[str], Release]) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     world.controller().release(release("c"), "pair-ac", plan())
     rollout = next(iter(world.state.rejected.values())).rollout_id
     assert story(world).release == "c"
@@ -289,8 +283,7 @@ def test_a_rollout_of_which_only_events_are_left_tells_these(begin: Begin, relea
     world = begin(seconds=600)
     world.controller().release(release("c"), "pair-bc", plan())
     world.controller().release(release("d"), "pair-bd", plan())
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     for name, outcome in (("b", "promoted"), ("c", "superseded")):
         found = story(world, name)
         assert (found.outcome, found.turns[-1].kind) == (outcome, outcome)
@@ -321,8 +314,7 @@ def test_a_first_release_and_nothing_at_all_have_their_stories_too(world: World)
 
 def test_the_rejection_that_was_cleared_is_not_to_be_cleared_again(begin: Begin) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(ADA)
-    world.controller().follow(60)
+    take_back(world)
     world.controller().clear_rejection("b")
     assert story(world).next == ("it was cleared: `pulumi up` tries it again",)
 

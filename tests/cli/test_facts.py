@@ -35,9 +35,8 @@ from rollout.core.state import Replayed
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from tests.cli.conftest import METRICS, plan
+from tests.cli.conftest import METRICS, plan, put_on_trial, served_world
 from tests.cli.played import look
-from tests.rollout.worlds import fresh as make_world
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
@@ -80,8 +79,7 @@ class Told:
 def begin(world: World, trial_plan: Plan, seconds: float) -> Told:
     """Put release b on trial, and look twice on its way."""
     told = Told()
-    shadow = "shadow-ab" if trial_plan.steps[0].shadow else None
-    world.controller().release(make_release("b"), "pair-ab", trial_plan, shadow_config=shadow)
+    put_on_trial(world, trial_plan)
     for part in (0.25, 0.75):
         world.controller().follow(part * seconds)
         told.look(world)
@@ -215,14 +213,6 @@ def retrained() -> Told:
     return told
 
 
-def fresh() -> World:
-    world = make_world(correct={"v-a": 0.9, "v-b": 0.9})
-    world.controller().release(make_release("a"), None, plan())
-    world.configs["shadow-ab"], world.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
-    world.clock.sleep(120)
-    return world
-
-
 @pytest.fixture
 def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets every maker of sentences say nothing that anybody could read."""
@@ -265,9 +255,9 @@ def assert_same_but_for_sentences(before: Told, after: Told) -> None:
 def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_rollout(
     story: Callable[[World], Told], reworded: Callable[[], None]
 ) -> None:
-    before = story(fresh())
+    before = story(served_world())
     reworded()
-    assert_same_but_for_sentences(before, story(fresh()))
+    assert_same_but_for_sentences(before, story(served_world()))
 
 
 def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_retraining(

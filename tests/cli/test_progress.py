@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from cli.local.progress import Follower, follow
+from cli.local.stack import Stack
 from rollout.controller.notice import doing, waiting
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import Plan, Step
@@ -195,7 +196,7 @@ def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
         f"printf '%s' '{second[:20]}' >>$LOG; sleep 0.3; echo '{second[20:]}' >>$LOG; exit 3"
     )
 
-    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+    outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
 
     assert text(console).index("first") < text(console).index("second")
     assert outcome.code == 3
@@ -204,15 +205,15 @@ def test_events_are_shown_as_they_come_and_the_exit_code_is_kept(
 def test_a_refusal_before_any_event_is_told_in_the_clis_words(pulumi: Path, console: Console, tmp_path: Path) -> None:
     pulumi.write_text("echo 'warning: old'; echo 'error: no stack named local found' >&2; exit 255")
 
-    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+    outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
 
     assert outcome.errors == ["no stack named local found"]
 
 
 def watching() -> bool:
-    """Whether the main thread is at the loop that follows the CLI, where it pauses."""
+    """Whether the main thread waits for what the CLI says."""
     frame = sys._current_frames()[threading.main_thread().ident or 0]
-    return frame.f_code.co_name == "_watch"
+    return frame.f_code.co_name == "pulumi"
 
 
 def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, console: Console, tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_one_ctrl_c_is_passed_on_once_and_the_end_is_waited_for(pulumi: Path, co
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    outcome = follow(console, ["up"], root=tmp_path, log=tmp_path / "up.log")
+    outcome = follow(console, Stack("local", root=tmp_path), "up", log=tmp_path / "up.log")
 
     assert outcome.interrupted
     assert marks.read_text().split() == ["int", "ended"]

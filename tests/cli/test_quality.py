@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
-from rich.console import Console
 
 from cli.target import Target
 from cli.view import render
@@ -19,6 +18,7 @@ from monitoring.bulk import usual
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance
 from monitoring.labels.quality import Scored
+from tests.cli.played import printed
 from tests.monitoring.labelled_world import DECLARED, World, a_world
 
 
@@ -59,13 +59,6 @@ def target(monkeypatch: pytest.MonkeyPatch, world: World | None) -> Target:
     return made
 
 
-def printed(view: QualityView) -> str:
-    console = Console(width=120)
-    with console.capture() as seen:
-        console.print(render.quality(view))
-    return seen.get()
-
-
 def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"n{number}" for number in range(49)]
     world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
@@ -78,7 +71,7 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert view.values["EstimatedAccuracy"] == pytest.approx(0.8)
     assert "2026" < (view.since or "") < view.at
     assert json.dumps(view.values)
-    text = printed(view)
+    text = printed(render.quality(view), 120)
     assert "quality of v-a, 50 newest labels" in text
     assert "│ Accuracy" in text
     assert "0.500 (0.366 to 0.634)" in text
@@ -106,7 +99,7 @@ def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so
         for place, name in enumerate("ABCDEFG")
     }
     segments["carrier=A"]["SegmentError"] = 1.0  # of one label
-    text = printed(QualityView("v-a", "2026-01-01T00:00:00+00:00", values, segments, None))
+    text = printed(render.quality(QualityView("v-a", "2026-01-01T00:00:00+00:00", values, segments, None)), 120)
     assert text.index("carrier=G") < text.index("carrier=F")
     assert "│ error of carrier=G │ 0.600 (0.060 to 0.900) │" in text
     assert "carrier=A" not in text

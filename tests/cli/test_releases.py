@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from cli import rollback
 from cli.errors import OperatorError
@@ -18,6 +16,7 @@ from cli.view.releases import Name, find, known, rejected, variant_of
 from rollout.core.release import Release
 from rollout.core.state import RolloutState, Verdict
 from rollout.reason import Reason
+from tests.cli.played import printed
 
 RECIPES = {"old": "a2527f0cafcc" + "1" * 52, "bad": "131f6efc130e" + "2" * 52}
 PACKAGES = {"old": "sha256:d612256132a5" + "3" * 52, "bad": "sha256:c8b8bc87b3b6" + "4" * 52}
@@ -34,9 +33,7 @@ def release(name: str) -> Release:
 VERDICT = Verdict(
     "rolled_back", Reason("person", "me", "no"), "1", "131f6efc130e", RECIPES["bad"], PACKAGES["bad"], 1_764_000_000.0
 )
-STATE = RolloutState(
-    "e", champion=release("old"), verdict=VERDICT, rejected={VERDICT.release: VERDICT}
-)  # fmt: skip
+STATE = RolloutState("e", champion=release("old"), verdict=VERDICT, rejected={VERDICT.release: VERDICT})
 
 
 class SageMaker:
@@ -116,29 +113,9 @@ def test_people_are_shown_one_id_and_no_package_digest(target: Target, monkeypat
     }  # fmt: skip
     monkeypatch.setattr(snapshot, "journal_state", lambda _: STATE)
     monkeypatch.setattr(snapshot, "_alarms", lambda _: ())
-    monkeypatch.setattr(
-        SageMaker,
-        "list_model_packages",
-        _answer({"ModelPackageSummaryList": [{"ModelPackageArn": "arn"}]}),
-        raising=False,
-    )
-    monkeypatch.setattr(SageMaker, "describe_model_package", _answer(package), raising=False)
-    seen = snapshot.take(replace_outputs(target))
-    console = Console(file=io.StringIO(), width=200)
-    console.print(render.snapshot(seen))
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-
+    monkeypatch.setattr(snapshot, "read_packages", lambda _: [package])
+    seen = snapshot.take(target)
+    shown = printed(render.snapshot(seen))
     assert shown.count("a2527f0cafcc") == 3  # the headline, the variant, the package
     assert "d612256132a5" not in shown
     assert seen.as_dict()["champion_package"] == PACKAGES["old"]
-
-
-def _answer(answer: dict[str, Any]) -> Any:
-    return lambda _self, **_: answer
-
-
-def replace_outputs(target: Target) -> Target:
-    found = Target("local", "e", "us-east-1", {"journal_table": "t", "package_group": "g"})
-    found._clients.update(target._clients)
-    return found

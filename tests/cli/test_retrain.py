@@ -11,7 +11,6 @@ from typing import Any
 import botocore.exceptions
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from cli import main
 from cli.errors import OperatorError
@@ -21,6 +20,7 @@ from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, T
 from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState, Verdict
 from rollout.reason import Reason
+from tests.cli.played import printed
 from tests.rollout.worlds import release as make_release
 
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
@@ -31,9 +31,7 @@ TRAINING = Record(phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-201
 
 
 def shown(seen: Retraining) -> str:
-    text = io.StringIO()
-    Console(file=text, width=200).print(told(seen, COMMANDS))
-    return text.getvalue()
+    return printed(told(seen, COMMANDS))
 
 
 REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", "b" * 12, "r", "p", 0.0)

@@ -120,8 +120,8 @@ def test_a_replay_is_awaited_and_then_told(begin: Begin, gate: ReplayGate) -> No
 )
 def test_each_number_of_a_replay_stands_beside_what_is_allowed(outcome: Replayed, failed: str) -> None:
     rows = replay_bounds(plan(replay=ReplayGate()), outcome)
-    assert [name for name, _, _, _ in rows] == ["errors", "changed decisions", "latency"]
-    assert [name for name, _, _, within in rows if not within] == ([failed] if failed else [])
+    assert [row.what for row in rows] == ["errors", "changed decisions", "latency"]
+    assert [row.what for row in rows if not row.within] == ([failed] if failed else [])
 
 
 def test_a_replay_of_nothing_and_a_latency_that_was_not_measured_have_no_bounds() -> None:

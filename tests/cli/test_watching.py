@@ -42,7 +42,7 @@ def off_terminal() -> Console:
     return Console(file=io.StringIO(), width=80)
 
 
-def watched(world: World, console: Console, **options: Any) -> int:
+def watched(world: World, console: Console, looks: Callable[[], Snapshot] | None = None, **options: Any) -> int:
     """Watch a world that goes on by itself, two seconds a look."""
 
     def sleep(_: float) -> None:
@@ -50,7 +50,7 @@ def watched(world: World, console: Console, **options: Any) -> int:
         world.controller().tick()
 
     chosen: dict[str, Any] = {"every": 1, "seconds": 0, "until_verdict": True, "as_json": False, **options}
-    return watch(lambda: look(world), console=console, sleep=sleep, **chosen)
+    return watch(looks or (lambda: look(world)), console=console, sleep=sleep, **chosen)
 
 
 def text(console: Console) -> str:
@@ -163,24 +163,13 @@ def failing(world: World, answers: Iterator[bool]) -> Callable[[], Snapshot]:
 def test_a_look_that_fails_is_told_once_and_tried_again(begin: Begin, off_terminal: Console) -> None:
     world = begin(seconds=10)
     answers = iter([True, False, False, False, *[True] * 500])
-
-    def sleep(_: float) -> None:
-        world.clock.sleep(2)
-        world.controller().tick()
-
-    code = watch(
-        failing(world, answers), every=1, seconds=0, until_verdict=True, as_json=False, console=off_terminal,
-        sleep=sleep,
-    )  # fmt: skip
-    assert code == PROMOTED
+    assert watched(world, off_terminal, failing(world, answers)) == PROMOTED
     assert text(off_terminal).count("cannot look: the local cloud does not answer") == 1
 
 
 def test_a_first_look_that_fails_is_an_error(world: World, off_terminal: Console) -> None:
     with pytest.raises(OperatorError):
-        watch(
-            failing(world, iter([False])), every=1, seconds=0, until_verdict=True, as_json=False, console=off_terminal
-        )
+        watched(world, off_terminal, failing(world, iter([False])))
     assert text(off_terminal) == ""
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from queue import SimpleQueue
 from urllib.request import urlopen
 
 import httpx
@@ -141,15 +139,11 @@ def test_status_tells_how_each_variant_answered(story: Bed) -> None:
 
 
 def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
-    serving, served = Serving(Pages(story.target()), 0), SimpleQueue[str]()
-    thread = threading.Thread(target=serving.run, args=(served.put,))
-    thread.start()
-    try:
-        with httpx.Client(base_url=served.get(timeout=60), timeout=60) as client:
-            found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry")}
-    finally:
-        serving.stop()
-        thread.join()
+    with (
+        Serving(Pages(story.target()), 0).background() as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry")}
     assert [answer.status_code for answer in found.values()] == [200] * 4
     assert not [path for path, answer in found.items() if 'class="problem"' in answer.text]
     assert re.search(r"<h2>Requests</h2>.*?</svg>v-\w+ <b>\d", found["/"].text, re.DOTALL), "a curve for each variant"

@@ -86,9 +86,7 @@ def test_captured_requests_become_drift_metrics(endpoint: Endpoint) -> None:
     assert told(*dimensions, ("Feature", "x"), metric="DriftDistance")[0] > 0.5
     assert told(*dimensions, metric="OutOfRange") == [40]
     assert told(*dimensions, metric="CaptureUnreadable") == [1]
-    kept = clients()("s3").get_object(
-        Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/2026/01/05/12/b.jsonl"
-    )
+    kept = clients()("s3").get_object(Bucket=BUCKET, Key="capture-rejected/endpoint/v-b/2026/01/05/12/b.jsonl")
     assert json.loads(kept["Body"].read()) == {"why": "the line is no JSON", "line": "not json"}
 
 
