@@ -1,12 +1,10 @@
 """The metrics that this project publishes: the one home of their names, which everything above may import.
 
-They lie in the namespace `rollout.core.catalogue.OWN`. What AWS calls its own metrics, namespaces and dimensions is in
-`platforms.aws.metrics`; the names of alarms, resources and folders are in `platforms.aws.names`.
+Those that the judge compares, and the namespace of all, are in `rollout.core.catalogue`. AWS's own metrics, namespaces
+and dimensions are in `platforms.aws.metrics`; alarms, resources and folders are in `platforms.aws.names`.
 """
 
 from __future__ import annotations
-
-from rollout.core.catalogue import KNOWN
 
 DRIFT_EVIDENCE, DRIFT_DISTANCE = "DriftEvidence", "DriftDistance"
 DRIFT_UNMEASURED = "DriftUnmeasured"
@@ -27,7 +25,6 @@ UNUSABLE = (
     *(ANSWERS_UNREADABLE, ANSWERS_SKEWED, ANSWERS_DUPLICATE),
 )
 """What counts labels and answers of an endpoint that could not be used."""
-INVALID = KNOWN["invalid_answers"].metric
 DELAY = "LabelsDelay"
 """Seconds from when a file of captures or labels was written until it was taken in, the longest of a call."""
 

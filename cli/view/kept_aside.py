@@ -5,9 +5,9 @@ from __future__ import annotations
 from cli.errors import explained
 from cli.measured import totals
 from cli.target import Target
-from monitoring.published import CAPTURE_UNREADABLE, INVALID, UNUSABLE
+from monitoring.published import CAPTURE_UNREADABLE, UNUSABLE
 from platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
-from rollout.core.catalogue import OWN
+from rollout.core.catalogue import INVALID, OWN
 
 HOURS = 24
 FOLDERS = {f"{LABELS_ASIDE}/": (*UNUSABLE, INVALID), f"{CAPTURE_ASIDE}/": (CAPTURE_UNREADABLE,)}

@@ -15,7 +15,7 @@ from monitoring import published
 from monitoring.objectives.slo import SLIS, Objective
 from platforms.aws import metrics
 from platforms.aws.names import Names
-from rollout.core.catalogue import EVENTS, OWN
+from rollout.core.catalogue import EVENTS, INVALID, OWN
 
 WIDTH, HEIGHT = 12, 6
 Widget = dict[str, Any]
@@ -155,7 +155,7 @@ def _contract(often: _Board, drift: _Board) -> Widget:
     return often.graph(
         "Answers that break the contract, and values that are missing",
         {
-            published.INVALID: often.search(published.INVALID, "Sum"),
+            INVALID: often.search(INVALID, "Sum"),
             published.MISSING: drift.search(published.MISSING, "Sum"),
         },
     )

@@ -13,8 +13,8 @@ from typing import Any
 
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, PACKAGES, RETRAINING, Names
-from platforms.aws.packages import BASELINE, FORM, MANIFEST, REFERENCE
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, RETRAINING, Names
+from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")

@@ -31,10 +31,10 @@ from monitoring.published import (
     ANSWERS_UNREADABLE,
     CONTRADICTING,
     DUPLICATE,
-    INVALID,
     UNKNOWN,
     UNPARSABLE,
 )
+from rollout.core.catalogue import INVALID
 
 _CHUNK = 400
 _WHYS = 20  # kept aside of one captured file

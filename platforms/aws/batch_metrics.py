@@ -11,8 +11,8 @@ from monitoring.labels.pairs import Batch, Row
 from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from monitoring.labels.scores import Scores
 from monitoring.labels.standing import Gauge
-from monitoring.published import INVALID
 from platforms.aws.metrics import ROLLOUT, SEGMENT, Datum, datum, place
+from rollout.core.catalogue import INVALID
 
 _VALUES = 150
 _SQUARED = (LOG_LOSS, ABSOLUTE_ERROR)

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.objectives.slo import OBJECTIVE
 from rollout.core.release import ID_DIGITS, PROCESS
 
 SHORT = ID_DIGITS
@@ -24,13 +22,8 @@ FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
 """What the alarms of a variant are on."""
 BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
 """Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
-ALARM = re.compile(
-    rf"v-[0-9a-f]+-[\w-]+|(rollback|functions)-{FAILING}|{OBJECTIVE}-(page|ticket)|{PROBE}-{SILENT}"
-    rf"|{BURN}-(fast|slow|still)"
-)
-"""An alarm's name after the stack's prefix: the names of stack `local-staging` begin with those of `local`."""
-CAPTURE, LABELS, PACKAGES, RETRAINING = "capture", "labels", "packages", "retraining"
-"""The folders of the bucket: what was captured, labels, sealed packages, and the reports of retraining jobs."""
+CAPTURE, LABELS, RETRAINING = "capture", "labels", "retraining"
+"""Folders of the bucket: captures, labels, and the reports of retraining jobs. That of packages is in `packages`."""
 INDEX = "waiting"
 """The index of the ledger's table, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the program and a training job take only names from here: o
     from platforms.aws.clients import Clients
     from rollout.core.release import Release
 
+PACKAGES = "packages"
+"""The folder of the bucket for all of them."""
 MANIFEST = "manifest.json"
 """Lists the sha256 of every member."""
 REFERENCE = "reference.json"

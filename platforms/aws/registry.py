@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
-from platforms.aws.names import PACKAGES
-from platforms.aws.packages import METRICS, REFERENCE, beside
+from platforms.aws.packages import METRICS, PACKAGES, REFERENCE, beside
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients

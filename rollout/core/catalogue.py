@@ -27,6 +27,8 @@ KNOWN: Mapping[str, Metric] = {
     )
 }
 
+INVALID = KNOWN["invalid_answers"].metric
+"""The metric that counts answers which are none."""
 _WITHIN = "; the judge compares values within low..high only"
 _HIGH = f"must be given: the greatest value of an observation{_WITHIN}"
 _LARGEST = f"must be given: the greatest error, which is `largest_error` of the model's answer.json{_WITHIN}"
