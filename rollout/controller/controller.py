@@ -16,9 +16,10 @@ from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Registry, Replay, Signals, Traffic
 from rollout.core import endings, transitions
-from rollout.core.effects import Effect, SetWeights, UseConfig, due
+from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.live import Live
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
@@ -138,7 +139,7 @@ class Controller:
 
         until = self._clock.time() + patience
         after = change(self._journal, decide, self._write_or_shift)
-        return after if isinstance(after, Ignored) else self._land(until)
+        return after if isinstance(after, Ignored) else self._return_traffic(until)
 
     def status(self) -> Progress:
         """Where the rollout stands, without any effect."""
@@ -202,19 +203,10 @@ class Controller:
             change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
         )
 
-    def _land(self, until: float) -> Progress:
-        """Roll back until the traffic has moved, then do what else can be done at once."""
-        waiting: list[Effect] = []
-
-        def landed(effect: Effect, state: RolloutState) -> bool:
-            waiting[:] = [effect]
-            moving = isinstance(effect, SetWeights) or (
-                state.phase is Phase.RESTORING and isinstance(effect, UseConfig)
-            )
-            return not moving
-
-        progress = self._loop.run(until, landed)
-        if waiting and not landed(waiting[0], progress.state):
+    def _return_traffic(self, until: float) -> Progress:
+        """Roll back until the endpoint has taken it, then do what else can be done at once."""
+        progress = self._loop.run(until, _traffic_returned)
+        if not progress.in_time:
             raise Busy(f"the endpoint has not taken the rollback yet: {progress.doing}; the next tick tries again")
         self._keep_evidence()
         return self.tick()
@@ -263,3 +255,16 @@ class Controller:
             if isinstance(effect, SetWeights):
                 self._loop.perform(effect)
             raise
+
+
+def _traffic_returned(state: RolloutState, live: Live | None, effect: Effect) -> bool:
+    """Whether the endpoint has taken the rollback under way; true when none is under way any more.
+
+    A previous champion is on its way back once its config was asked for. The attempt is counted before it is made, so
+    that only an endpoint that changes since then has taken it: one that cannot be read has perhaps never been asked.
+    """
+    if state.phase is not Phase.RESTORING:
+        return not isinstance(effect, SetWeights)
+    if isinstance(effect, Wait):
+        return live is not None and state.moves > 0
+    return not isinstance(effect, UseConfig)

@@ -45,12 +45,14 @@ class Progress:
         live: What the endpoint says; None when it could not be read.
         doing: What happens now, or what is waited for.
         decision: The decision on the trial, when the signals were looked at.
+        in_time: False when the time was over while the endpoint was still waited for.
     """
 
     state: RolloutState
     live: Live | None
     doing: str
     decision: Decision | None = None
+    in_time: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,22 @@ class Loop:
     replay: Replay
     clock: Clock
 
-    def run(self, until: float, enough: Callable[[Effect, RolloutState], bool] | None = None) -> Progress:
-        """Perform effects until nothing is left, or only waiting, and the time is over."""
+    def run(
+        self, until: float, enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None
+    ) -> Progress:
+        """Perform effects until nothing is left, or only waiting, and the time is over.
+
+        Args:
+            until: When the time is over, epoch seconds.
+            enough: Whether to stop before that, by the journal, the endpoint, and the next effect.
+        """
         last: Effect | None = None
         performed = refused = 0
         while True:
             state = self.journal.read()
             live = self.live()
             effect = self._due(state, live)
-            if enough is not None and enough(effect, state):
+            if enough is not None and enough(state, live, effect):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
                 decision, after = self.looker.look(state)
@@ -105,7 +114,7 @@ class Loop:
                         continue
                     raise
             if self.clock.time() >= until:
-                return Progress(state, live, doing or "waiting for the endpoint")
+                return Progress(state, live, doing or "waiting for the endpoint", in_time=False)
             self.clock.sleep(POLL)
 
     def live(self) -> Live | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rollout.controller.controller import Progress
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
@@ -43,6 +44,15 @@ class Blind(MemoryTraffic):
         return super().read()
 
 
+class Unread(MemoryTraffic):
+    """Cannot be read while a previous champion is brought back."""
+
+    def read(self) -> Live:
+        if self.world.state.phase is Phase.RESTORING:
+            raise Unreachable("DescribeEndpoint does not answer")
+        return super().read()
+
+
 class NoRegistry(MemoryRegistry):
     """Somebody deleted the package."""
 
@@ -71,14 +81,60 @@ def baking(world: World) -> None:
     assert world.live().shares()["v-b"] > 0
 
 
-def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back() -> None:
+def promoted() -> World:
+    """A world where b took over from a."""
     world = served()
     world.controller().release(release("b"), "pair-ab", PLAN)
-    world.controller().follow(1200)
+    assert world.controller().follow(1200).champion == release("b")
+    return world
+
+
+def changing(world: World, config: str, *, seconds: float) -> None:
+    """Begin a change that somebody else asked for."""
+    usual, world.change_seconds = world.change_seconds, seconds
+    world.change(config, world.configs[config])
+    world.change_seconds = usual
+
+
+def test_throttled_calls_are_no_attempts_to_bring_the_previous_champion_back() -> None:
+    world = promoted()
     throttled = world.controller(traffic=Throttled(world, 20))
     throttled.roll_back(ALARM, variant="v-b", at=world.clock.time())
     assert throttled.follow(120).champion == release("a")
     assert (world.serving, world.approvals["arn:b"]) == ("solo-a", "Rejected")
+
+
+def test_a_champion_is_not_taken_back_before_the_endpoint_was_asked_for_the_previous_one() -> None:
+    world = promoted()
+    began = world.clock.time()
+    with pytest.raises(Busy, match="has not taken the rollback yet: the endpoint cannot be read; the next tick"):
+        world.controller(traffic=Unread(world)).roll_back(ALARM, variant="v-b", patience=20)
+    assert (world.state.phase, world.serving, world.clock.time() - began) == (Phase.RESTORING, "solo-b", 20)
+    assert world.controller().follow(60).champion == release("a")
+
+
+def test_taking_a_champion_back_waits_for_an_endpoint_that_changes_to_something_else() -> None:
+    world = promoted()
+    changing(world, "pair-ab", seconds=20)
+    with pytest.raises(Busy, match="has not taken the rollback yet: the endpoint is changing: changing; the next tick"):
+        world.controller().roll_back(ALARM, variant="v-b", patience=10)
+    world.change_seconds = 100
+    again = world.controller().roll_back(ALARM, variant="v-b")  # delivered again
+    assert isinstance(again, Progress)
+    assert (again.state.phase, world.live().status, world.state.moves) == (Phase.RESTORING, "changing", 1)
+    world.clock.sleep(100)
+    assert world.serving == "solo-a"
+
+
+def test_a_second_alarm_does_not_wait_for_the_previous_champion_that_the_first_has_asked_for() -> None:
+    world = promoted()
+    world.change_seconds = 300
+    for _ in range(2):
+        began = world.clock.time()
+        assert isinstance(world.controller().roll_back(ALARM, variant="v-b"), Progress)
+        assert world.clock.time() - began <= 1
+    assert world.state.moves == 1
+    assert world.controller().follow(600).champion == release("a")
 
 
 def test_throttled_calls_fail_no_trial() -> None:
@@ -149,9 +205,7 @@ def test_other_instances_do_not_prolong_the_time_in_which_an_alarm_takes_the_mod
 
 
 def test_a_person_who_meant_a_challenger_does_not_take_back_the_champion_that_won() -> None:
-    world = served()
-    world.controller().release(release("b"), "pair-ab", PLAN)
-    world.controller().follow(1200)
+    world = promoted()
     world.controller().release(release("c"), "pair-bc", PLAN)
     world.controller().follow(20)
     world.controller().roll_back(ALARM, variant="v-c", at=world.clock.time())
