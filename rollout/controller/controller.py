@@ -26,7 +26,7 @@ from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
-_OUTAGE = 60.0  # seconds for which a release tries again while a platform does not answer
+_KEEPS_TRYING = 60.0  # seconds for which a release tries again while a platform does not answer
 
 
 class Controller:
@@ -80,17 +80,7 @@ class Controller:
             now = self._clock.time()
             return transitions.begin(state, target, pair_config, plan, now, shadow_config=shadow_config, beside=beside)
 
-        until = self._clock.time() + patience
-        again = self._clock.time() + min(patience, _OUTAGE)
-        while True:
-            try:
-                self._finish(until)
-                change(self._journal, begin)
-                break
-            except (Busy, Unreachable):
-                if self._clock.time() >= again:
-                    raise
-                self._clock.sleep(POLL)
+        self._begin(begin, patience)
         try:
             return self.tick()
         except (Busy, Unreachable, Conflict) as error:  # it is begun: the next tick goes on
@@ -225,17 +215,28 @@ class Controller:
             if evidence:
                 change(self._journal, lambda now: endings.with_evidence(now, decided.rollout_id, evidence))
 
-    def _finish(self, until: float) -> None:
-        """Let a promotion or rollback under way end."""
-        state = self._journal.read()
-        while state.phase in _ENDING:
-            if self._clock.time() >= until:
+    def _begin(self, begin: Callable[[RolloutState], RolloutState], patience: float) -> None:
+        """Let a promotion or rollback under way end, for `patience` seconds at most; then begin a rollout."""
+        until = self._clock.time() + patience
+        failing: float | None = None  # since when no attempt has come through
+        while True:
+            try:
+                state = self._journal.read()
+                if state.phase in _ENDING:
+                    state = self.tick().state
+                if state.phase not in _ENDING:
+                    change(self._journal, begin)
+                    return
+                failing = None
+            except (Busy, Unreachable):
+                failing = self._clock.time() if failing is None else failing
+                if self._clock.time() - failing >= min(patience, _KEEPS_TRYING):
+                    raise
+            if failing is None and self._clock.time() >= until:
                 raise Busy(
                     f"the rollout of {state.endpoint} is still {state.phase.value}: release again when it is done"
                 )
-            state = self.tick().state
-            if state.phase in _ENDING:
-                self._clock.sleep(POLL)
+            self._clock.sleep(POLL)
 
     def _read_or(self, known: RolloutState | None) -> RolloutState:
         """The journal, or what was known of it while it does not answer: for a while it may not."""

@@ -71,9 +71,7 @@ class Loop:
     replay: Replay
     clock: Clock
 
-    def run(
-        self, until: float, enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None
-    ) -> Progress:
+    def run(self, until: float, enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None) -> Progress:
         """Perform effects until nothing is left, or only waiting, and the time is over.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -65,6 +65,19 @@ class BusyJournal(MemoryJournal):
 
     def write(self, state: RolloutState) -> RolloutState:
         raise Busy("the table is throttled")
+
+
+@dataclass
+class Lapsing(MemoryJournal):
+    """Does not take a write now and then: once in a rollback, and once when the next trial begins."""
+
+    lapses: set[Phase] = field(default_factory=lambda: {Phase.IDLE, Phase.PREPARING})
+
+    def write(self, state: RolloutState) -> RolloutState:
+        if state.phase in self.lapses:
+            self.lapses.remove(state.phase)
+            raise Unreachable("the journal does not answer")
+        return super().write(state)
 
 
 def until(world: World, phase: Phase) -> None:
@@ -167,6 +180,28 @@ def test_a_registry_or_a_journal_that_fails_does_not_keep_the_traffic_from_going
         world.controller(**{port: made(world)}).roll_back(ALARM, variant="v-b", at=world.clock.time())
     world.clock.sleep(10)
     assert world.live().shares()["v-b"] == 0
+
+
+def test_a_release_that_waited_long_for_a_rollback_outlasts_a_moment_without_an_answer() -> None:
+    world = served()
+    baking(world)
+    world.change_seconds = 100
+    world.controller().roll_back(ALARM, variant="v-b")
+    began, journal = world.clock.time(), Lapsing(world)
+    state = world.controller(journal=journal).release(release("c"), "pair-ac", PLAN).state
+    assert (state.challenger, journal.lapses) == (release("c"), set[Phase]())
+    assert world.clock.time() - began > 100
+
+
+def test_a_release_does_not_wait_for_ever_for_a_rollback_to_end() -> None:
+    world = served()
+    baking(world)
+    world.change_seconds = 1000
+    world.controller().roll_back(ALARM, variant="v-b")
+    began = world.clock.time()
+    with pytest.raises(Busy, match="the rollout of endpoint is still rolling_back: release again when it is done"):
+        world.controller().release(release("c"), "pair-ac", PLAN, patience=90)
+    assert world.clock.time() - began == 90
 
 
 def test_instances_that_do_not_come_up_leave_the_one_variant_its_traffic() -> None:
