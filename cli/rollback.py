@@ -12,6 +12,7 @@ from cli.view.snapshot import Snapshot
 from platforms.aws.endpoint import controller_with
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
+from rollout.core.state import Phase
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
@@ -70,8 +71,11 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
         state = controller.follow(patience)
     ended = state.last
     if ended is None or not state.at_rest:
+        back = (
+            "the endpoint was asked for the previous champion" if state.phase is Phase.RESTORING else "traffic is back"
+        )
         raise OperatorError(
-            f"traffic is back, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
+            f"{back}, but the rollout of {target.endpoint} has not ended within {patience:.0f} s",
             f"Watch it with `{target.commands.modelstack} watch --until-verdict`.",
         )
     reason = ended.reason.as_dict()

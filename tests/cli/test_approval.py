@@ -99,6 +99,14 @@ def test_after_a_trial_was_taken_back_previous_is_not_offered_when_there_is_no_c
     assert world.state.champion is not None and world.state.champion.id == "a"
 
 
+def test_a_previous_champion_that_takes_long_is_not_said_to_serve_yet(begin: Begin, shell: Callable[..., Any]) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    world.change_seconds = 1000
+    slow = shell("rollback", "--reason", "odd", "--yes", "--previous")
+    assert slow.exit_code == 1
+    assert "the endpoint was asked for the previous champion, but the rollout of endpoint has not ended" in told(slow)
+
+
 def test_whoever_is_asked_reads_whom_it_takes_back_and_whom_it_brings_back(begin: Begin) -> None:
     trial = look(begin(seconds=20))
     assert to_take_back(trial, previous=False, sure=False) == "Take back challenger b"
