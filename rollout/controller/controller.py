@@ -1,4 +1,4 @@
-"""The controller: closes the gap between what the journal asks for and what the endpoint does, effects at the edge.
+"""What can be asked of one endpoint's rollouts (release, roll back, approve, ...); `loop` carries it out.
 
 Any number of controllers may run at once (an update that waits, a scheduled tick, an alarm's handler, a person); they
 agree through the journal's compare-and-set, and any of them may be killed at any point.
@@ -94,6 +94,7 @@ class Controller:
 
         Raises:
             Unreachable: A platform does not answer; the next tick goes on from there.
+            Busy: The journal is throttled; the next tick does too.
         """
         progress = self._loop.run(self._clock.time() + patience)
         return replace(progress, state=self._outbox.send(progress.state))
@@ -104,15 +105,13 @@ class Controller:
         *,
         variant: str | None = None,
         at: float | None = None,
-        rollout_id: str | None = None,
         meant: str | None = None,
         patience: float = 45,
     ) -> Progress | Ignored:
         """Give the champion everything back, or, when nothing is on trial, bring back the previous champion.
 
         The traffic is moved first. Returns when the endpoint has taken it, which is tried for `patience` seconds; later
-        ticks finish the rest. An event of another rollout than `rollout_id` is ignored. What else is given is told at
-        `endings.turn_back`.
+        ticks finish the rest. What else is given is told at `endings.turn_back`.
 
         Returns:
             The progress, or why nothing was done.
@@ -123,8 +122,6 @@ class Controller:
         """
 
         def decide(state: RolloutState) -> RolloutState | Ignored:
-            if rollout_id is not None and rollout_id != state.rollout_id:
-                return Ignored(f"the event is about rollout {rollout_id}, the present one is {state.rollout_id}")
             return endings.turn_back(state, reason, self._clock.time(), variant=variant, at=at, meant=meant)
 
         until = self._clock.time() + patience
@@ -153,7 +150,7 @@ class Controller:
             progress: Told of every tick.
 
         Returns:
-            The last state; `at_rest` says whether it is over.
+            The last state; `at_rest` says whether nothing moves without a release, an alarm or a person.
         """
         until = self._clock.time() + seconds
         state: RolloutState | None = None
@@ -227,15 +224,16 @@ class Controller:
                 if state.phase not in _ENDING:
                     change(self._journal, begin)
                     return
-                failing = None
             except (Busy, Unreachable):
                 failing = self._clock.time() if failing is None else failing
                 if self._clock.time() - failing >= min(patience, _KEEPS_TRYING):
                     raise
-            if failing is None and self._clock.time() >= until:
-                raise Busy(
-                    f"the rollout of {state.endpoint} is still {state.phase.value}: release again when it is done"
-                )
+            else:
+                failing = None
+                if self._clock.time() >= until:
+                    raise Busy(
+                        f"the rollout of {state.endpoint} is still {state.phase.value}: release again when it is done"
+                    )
             self._clock.sleep(POLL)
 
     def _read_or(self, known: RolloutState | None) -> RolloutState:
@@ -248,7 +246,11 @@ class Controller:
             return known
 
     def _write_or_shift(self, state: RolloutState) -> RolloutState:
-        """Record the decision to roll back; when the journal cannot take it, move the traffic all the same."""
+        """Record the decision to roll back.
+
+        When the journal cannot take it, give a trial's traffic back all the same; a restored champion waits for the
+        journal.
+        """
         try:
             return self._journal.write(state)
         except (Busy, Unreachable):
