@@ -69,7 +69,7 @@ async def main() -> None:
         opts=Opts(provider=here.provider),
     )
     if plan.starts:
-        await verdict.stop_when_refused(package)  # before anything else changes
+        await verdict.stop_when_refused(package)  # before endpoint, alarms and functions change
 
     rollout = release(settings, here, plan, registry, package)
     if plan.starts:

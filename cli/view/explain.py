@@ -1,6 +1,6 @@
 """Why did a rollout end as it did, or what does it wait for? Found in the journal, told with the numbers. Pure.
 
-story = explain(state, decision=None, rollout=None)
+story = explain(state, decision=None, now=time.time())
 story.summary, story.why, story.evidence[0], story.next
 """
 

@@ -22,7 +22,7 @@ def advance(site: Site, opts: pulumi.ResourceOptions) -> None:
     function = Function(
         "advance",
         site,
-        does="Carry the rollout on by one step of its plan.",
+        does="Does what is due for the rollout, for up to 20 s.",
         statements=site.allowed(lambda names, key: [*policies.controller(names), *policies.replay(names, key)]),
         timeout=SECONDS,
         opts=opts,

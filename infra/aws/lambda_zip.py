@@ -18,7 +18,8 @@ ROOMS = ("monitoring", "platforms", "retraining", "rollout")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16
-# What needs numpy, which no handler has; and what runs as a job, in an image of its own.
+# What no handler uses: what needs numpy, a job's program, which runs in an image of its own, and what that registers
+# packages with.
 _LEFT_OUT = ("monitoring/bulk.py", "platforms/aws/jobs/", "platforms/aws/registry.py")
 
 

@@ -62,7 +62,8 @@ class Rollback(pulumi.ComponentResource):
         self.rollback = Function(
             "rollback",
             self.site,
-            does="Return all traffic to the champion when an alarm on the challenger rings.",
+            does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
+            "outage to the judge.",
             statements=[*policies.controller(names), policies.own_dead_letters(names)],
             timeout=120,
             dead_letters=self.dead_letters.arn,

@@ -59,7 +59,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         """
         champion, challenger = state.champion, state.challenger
         guarded = settings.infrastructure if plan.moves else None
-        guard = guarded.guard(names.alarms_of(champion.variant), instances) if guarded and champion else None
+        guard = guarded.guard(names.answer_alarms(champion.variant), instances) if guarded and champion else None
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
             "endpoint": names.endpoint,

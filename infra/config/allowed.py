@@ -1,6 +1,6 @@
 """How a wrong value of the config is told: where it stands, what it is, and what is allowed there.
 
-    modelstack:rollout.alpha = 0: allowed is a number from 0.000000001 to 0.5
+    modelstack:rollout.judge.alpha = 0: allowed is a number from 0.000000001 to 0.5
 
 What is allowed comes from the field's own constraints, so that a text cannot say something else than is checked.
 """

@@ -2,7 +2,7 @@
 
     names = Names(model="flight-delay", stack="local", account="000000000000", region="us-east-1")
     names.endpoint                                  # flight-delay-local
-    names.model_of(recipe, image, role_arn)         # flight-delay-local-3f0c…: another content is another name
+    names.model_of(recipe, image)                   # flight-delay-local-3f0c…: another content is another name
 
 A model or an endpoint config never changes under its name: its name is a digest of what it holds. The archive is
 bit-identical for a recipe, so the recipe stands for the archive, and every name is known before anything is trained.
@@ -164,10 +164,10 @@ class Names:
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:
-        """The alarm on one measure of a variant or a function."""
+        """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
         return f"{self.prefix}-{subject}-{measure}"
 
-    def alarms_of(self, variant_name: str) -> tuple[str, ...]:
+    def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
         """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""
         return tuple(self.alarm(variant_name, measure) for measure in (FAILS, SLOW))
 

@@ -1,4 +1,7 @@
-"""Returns the traffic to the champion when an alarm on the challenger rings."""
+"""Acts on alarms: takes a challenger back, or a new champion within its watch time.
+
+A shared outage is left to the judge.
+"""
 
 from __future__ import annotations
 

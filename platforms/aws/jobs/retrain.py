@@ -1,8 +1,9 @@
 """The program of a training job that retrains the champion: `python -m platforms.aws.jobs.retrain train`.
 
-It reads what SageMaker lays out for a job: `input/config/hyperparameters.json`, see `retraining.Job`, and the archive
-of the champion in `input/data/champion`. Its report, see `retraining.Report`, goes to the bucket. When there is none,
-because the job could not begin or end, `output/failure` says why, and the status is 1; otherwise it is 0.
+It reads what SageMaker lays out for a job: `input/config/hyperparameters.json`, see `pipeline.candidate.Job`, and the
+archive of the champion in `input/data/champion`. Its report, see `pipeline.candidate.Report`, goes to the bucket. When
+there is none, because the job could not begin or end, `output/failure` says why, and the status is 1; otherwise it is
+0.
 
 Environment:
     OPT_ML: Stands for /opt/ml, where a job runs as a process.
