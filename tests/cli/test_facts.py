@@ -251,13 +251,13 @@ def assert_same_but_for_sentences(before: Told, after: Told) -> None:
         assert isinstance(one, str) and isinstance(other, str), (at, one, other)
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
 def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_rollout(
-    story: Callable[[World], Told], reworded: Callable[[], None]
+    play: Callable[[World], Told], reworded: Callable[[], None]
 ) -> None:
-    before = story(served_world())
+    before = play(served_world())
     reworded()
-    assert_same_but_for_sentences(before, story(served_world()))
+    assert_same_but_for_sentences(before, play(served_world()))
 
 
 def test_rewording_every_sentence_changes_nothing_that_a_program_reads_of_a_retraining(

@@ -170,69 +170,69 @@ def check_end(world: World, story: str) -> None:
     assert [event for event in world.sent if event == ends[-1]], "nobody was told"
 
 
-def effects_of(world: World, story: Callable[..., None]) -> list[str]:
+def effects_of(world: World, play: Callable[..., None]) -> list[str]:
     meddler = Meddler()
-    story(Ports(world, meddler).controller(), world)
+    play(Ports(world, meddler).controller(), world)
     return meddler.done
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_undisturbed_each_story_ends_as_told(quick: Worlds, story: Callable[..., None]) -> None:
+@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
+def test_undisturbed_each_story_ends_as_told(quick: Worlds, play: Callable[..., None]) -> None:
     world = quick()
-    effects = effects_of(world, story)
+    effects = effects_of(world, play)
     assert {"journal", "config", "notify"} <= set(effects)
-    check_end(world, story.__name__)
+    check_end(world, play.__name__)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
 def test_controller_killed_between_any_two_effects_is_finished_by_another(
-    quick: Worlds, story: Callable[..., None], when: str
+    quick: Worlds, play: Callable[..., None], when: str
 ) -> None:
-    count = len(effects_of(quick(), story))
+    count = len(effects_of(quick(), play))
     assert count > 8
     for at in range(count):
         world = quick()
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(**{when: nth(at, die)})).controller(), world)
+            play(Ports(world, Meddler(**{when: nth(at, die)})).controller(), world)
         # What called it calls again: the update is run again, the alarm is delivered again, the schedule ticks.
-        story(world.controller(), world)
+        play(world.controller(), world)
         world.controller().tick()
-        check_end(world, story.__name__)
+        check_end(world, play.__name__)
 
 
-@pytest.mark.parametrize("story", [judged_rollback, alarmed_rollback], ids=lambda story: story.__name__)
+@pytest.mark.parametrize("play", [judged_rollback, alarmed_rollback], ids=lambda play: play.__name__)
 def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
-    quick: Worlds, story: Callable[..., None]
+    quick: Worlds, play: Callable[..., None]
 ) -> None:
-    count = len(effects_of(quick(), story))
+    count = len(effects_of(quick(), play))
     finished = 0
     for at in range(count):
         world = quick()
         with pytest.raises(Killed):
-            story(Ports(world, Meddler(after=nth(at, die))).controller(), world)
+            play(Ports(world, Meddler(after=nth(at, die))).controller(), world)
         if world.state.phase.value == "rolling_back" or world.state.verdict != quick().state.verdict:
             world.controller().follow(60)
             world.controller().tick()
-            check_end(world, story.__name__)
+            check_end(world, play.__name__)
             finished += 1
     assert finished >= 5
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
 def test_another_controller_that_ticks_before_any_effect_changes_no_end(
-    quick: Worlds, story: Callable[..., None]
+    quick: Worlds, play: Callable[..., None]
 ) -> None:
-    count = len(effects_of(quick(), story))
+    count = len(effects_of(quick(), play))
     assert count
     for at in range(count):
         world = quick()
         try:
-            story(Ports(world, Meddler(before=nth(at, world.controller().tick))).controller(), world)
+            play(Ports(world, Meddler(before=nth(at, world.controller().tick))).controller(), world)
         except (Busy, Conflict):
             world.controller().follow(600)
         world.controller().tick()
-        check_end(world, story.__name__)
+        check_end(world, play.__name__)
 
 
 def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds) -> None:
@@ -307,19 +307,19 @@ def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks
     assert 1 < meddler.done.count("weights") < 10
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, story: Callable[..., None]) -> None:
-    count = len(effects_of(quick(), story))
+@pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
+def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, play: Callable[..., None]) -> None:
+    count = len(effects_of(quick(), play))
     for at in range(count):
         world = quick()
         refuse = Mock(side_effect=(Busy, Unreachable)[at % 2]("throttled"))
         controller = Ports(world, Meddler(before=nth(at, refuse))).controller()
         try:
-            story(controller, world)
+            play(controller, world)
         except (Busy, Unreachable):
-            story(controller, world)
+            play(controller, world)
         world.controller().tick()
-        check_end(world, story.__name__)
+        check_end(world, play.__name__)
 
 
 def test_of_two_writers_on_one_revision_the_journal_takes_one(quick: Worlds) -> None:
@@ -332,10 +332,10 @@ def test_of_two_writers_on_one_revision_the_journal_takes_one(quick: Worlds) -> 
 
 
 def test_no_request_is_lost_through_any_story(quick: Worlds) -> None:
-    for story in STORIES:
+    for play in STORIES:
         world = quick()
         start = world.clock.time()
-        story(world.controller(), world)
+        play(world.controller(), world)
         asked = int((world.clock.time() - start) * world.requests_per_second)
         assert abs(sum(world.served.values()) - asked) <= 1
 
