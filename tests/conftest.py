@@ -49,7 +49,9 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what trains or starts something, before marks are selected; the longest files come first."""
     for item in items:
-        if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())}:
+        call = getattr(item, "callspec", None)
+        values = call.params.keys() if call else set[str]()  # of parameters, which may bear a fixture's name
+        if TRAINED_OR_STARTED & {*getattr(item, "fixturenames", ())} - values:
             item.add_marker("e2e")
     items.sort(key=_turn)
 
