@@ -7,21 +7,22 @@ import os
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from infra.aws import outputs, place, verdict
+from infra.aws import outputs, update_result
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
 from infra.aws.package import Package
-from infra.aws.place import Place
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
 from infra.aws.serving import Serving
+from infra.aws.stack_now import StackNow, ask_for_image, read_stack
 from infra.aws.trial import Rollout
 from infra.config.checkout import ROOT, check_model
 from infra.config.settings import Settings
 from infra.config.target import check_target
 from infra.plan import instances
 from infra.plan.releases import ServingPlan, plan_serving
+from rollout.core.plan import Plan
 
 Opts = pulumi.ResourceOptions
 
@@ -32,55 +33,63 @@ async def main() -> None:
     check_model()
     settings = Settings.load(CONFIG.get(), stack)
     check_target(stack, os.environ)
-    here = await place.here(settings, stack)
+    stack_now = await read_stack(settings, stack)
     retain = settings.registry.retains(stack)
 
-    registry = Registry("registry", here.names, retain)
-    if here.image is None:
-        outputs.export(outputs.of_registry(here.names, registry))
-        place.ask_for_image(here)
+    registry = Registry("registry", stack_now.names, retain)
+    if stack_now.image is None:
+        outputs.export(outputs.of_registry(stack_now.names, registry))
+        ask_for_image(stack_now)
         return
 
-    wanted = here.wanted(settings, here.image)
-    way = settings.trial
+    wanted = stack_now.wanted(settings, stack_now.image)
+    trial = settings.trial
     plan = plan_serving(
-        here.state,
+        stack_now.state,
         wanted,
-        here.names.pair_of,
-        resized=here.resized(settings),
-        waits=way.wait,
-        asks=way.asks,
-        copied=way.copied,
+        stack_now.names.pair_of,
+        resized=stack_now.resized(settings),
+        waits=trial.wait,
+        asks=trial.asks,
+        copied=trial.copied,
     )
-    looks = settings.monitoring
-    verdict.tell_retrained(here.candidate, wanted, plan)
-    verdict.tell(plan, here.state, way.plan(looks.period_seconds, max_failed=looks.max_5xx_rate))
-    instances.tell(plan, here.state, settings.serving)
+    trial_plan = stack_now.trial_plan(settings, plan)
+    update_result.tell_retrained(stack_now.candidate, wanted, plan)
+    update_result.tell(plan, stack_now.state, trial_plan)
+    instances.tell(plan, stack_now.state, settings.serving)
     package = Package(
         "package",
-        here.names,
+        stack_now.names,
         wanted=wanted,
-        image=here.image,
-        settings=here.model(settings),
+        image=stack_now.image,
+        settings=stack_now.model(settings),
         registry=registry,
         retain=retain,
-        source=here.source,
-        candidate=here.registered,
-        opts=Opts(provider=here.provider),
+        source=stack_now.source,
+        candidate=stack_now.registered,
+        opts=Opts(provider=stack_now.provider),
     )
     if plan.starts:
-        await verdict.stop_when_refused(package)  # before endpoint, alarms and functions change
+        await update_result.stop_when_refused(package)  # before endpoint, alarms and functions change
 
-    rollout = release(settings, here, plan, registry, package)
+    rollout = declare_release(settings, stack_now, plan, trial_plan=trial_plan, registry=registry, package=package)
     if plan.starts:
-        await verdict.stop_unless_promoted(rollout, plan, way.wait)
+        await update_result.stop_unless_promoted(rollout, plan, trial.wait)
     else:
-        await verdict.stop_when_refused(package)  # the gates may have changed
+        await update_result.stop_when_refused(package)  # the gates may have changed
 
 
-def release(settings: Settings, here: Place, plan: ServingPlan, registry: Registry, package: Package) -> Rollout:
+def declare_release(
+    settings: Settings,
+    stack_now: StackNow,
+    plan: ServingPlan,
+    *,
+    trial_plan: Plan,
+    registry: Registry,
+    package: Package,
+) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
-    names = here.names
+    names = stack_now.names
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
@@ -95,11 +104,10 @@ def release(settings: Settings, here: Place, plan: ServingPlan, registry: Regist
         names,
         plan=plan,
         target=plan.kept.as_dict() if plan.kept else package.release(),
-        settings=settings.trial,
-        instances=settings.serving.instance_count,
-        monitoring=settings.monitoring,
-        state=here.state,
-        opts=Opts(provider=here.provider, depends_on=[rollback, monitoring, serving]),
+        trial_plan=trial_plan,
+        wait=settings.trial.wait,
+        state=stack_now.state,
+        opts=Opts(provider=stack_now.provider, depends_on=[rollback, monitoring, serving]),
     )
     outputs.export(
         outputs.of_registry(names, registry)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.config.rollout_settings import RolloutSettings
-from infra.config.settings import MonitoringSettings
 from infra.plan.releases import ServingPlan
 from infra.providers.trial import RolloutProvider
 from platforms.aws.names import Names
+from rollout.core.plan import Plan
 from rollout.core.state import RolloutState
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
@@ -38,9 +37,8 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         *,
         plan: ServingPlan,
         target: pulumi.Input[dict[str, str]],
-        settings: RolloutSettings,
-        instances: int,
-        monitoring: MonitoringSettings,
+        trial_plan: Plan,
+        wait: bool,
         state: RolloutState,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -51,15 +49,12 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             names: The stack's names.
             plan: What the program declares for serving.
             target: The fields of the release that is to serve.
-            settings: How a challenger earns its traffic.
-            instances: How many the release has.
-            monitoring: Gives the width of a window of observations, and which share of failures is tolerated.
+            trial_plan: How a challenger earns its traffic.
+            wait: Whether the update waits for the verdict.
             state: The journal at the program's start.
             opts: Options of the resource.
         """
         champion, challenger = state.champion, state.challenger
-        guarded = settings.infrastructure if plan.moves else None
-        guard = guarded.guard(names.answer_alarms(champion.variant), instances) if guarded and champion else None
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
             "endpoint": names.endpoint,
@@ -70,9 +65,9 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "pair_config": plan.pair,
             "shadow_config": plan.shadow,
             "beside": champion.config_name if champion and plan.pair else None,
-            "plan": settings.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate).as_dict(),
-            "wait": settings.wait,
-            "acts": plan.starts and (settings.wait or not under_way),
+            "plan": trial_plan.as_dict(),
+            "wait": wait,
+            "acts": plan.starts and (wait or not under_way),
             "seen": {
                 "champion": champion.package_digest if champion else "",
                 "challenger": challenger.package_digest if challenger else "",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from infra.config.allowed import Problem
+from infra.config.problems import Problem
 from monitoring.labels.quality import Form, UnreadableForm
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, reported

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from infra.config.allowed import TAG, Location, kinds_of, section_of, what_is_allowed
+from infra.config.problems import TAG, Location, kinds_of, section_of, what_is_allowed
 from infra.config.settings import Settings
 from infra.config.whole_numbers import whole
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from infra.config.allowed import Problem
+from infra.config.problems import Problem
 from rollout.core import catalogue
 from rollout.judge.metrics import Metric
 

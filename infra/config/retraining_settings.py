@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config.allowed import Allowed, NotAllowed, Problem, Wrong
+from infra.config.problems import Allowed, NotAllowed, Problem, Wrong
 from infra.config.section import Image, InstanceType, Section
 from retraining.rules import Rules
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.config import provable
-from infra.config.allowed import Problem, Wrong, meant
+from infra.config.problems import Problem, Wrong, meant
 from infra.config.section import Section
 from infra.config.whole_numbers import whole
 from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
-from infra.config.allowed import Allowed
+from infra.config.problems import Allowed
 from infra.config.target import is_local
 
 InstanceType = Annotated[

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from infra.config import checkout
-from infra.config.allowed import Allowed, NotAllowed, Problem, Wrong, no_metric, problems, unknown
+from infra.config.problems import Allowed, NotAllowed, Problem, Wrong, no_metric, problems, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.config.allowed import Problem, one_of
+from infra.config.problems import Problem, one_of
 
 LOCAL = "local"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

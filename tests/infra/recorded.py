@@ -22,7 +22,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import place
+from infra.aws import stack_now
 from infra.aws.serving import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -340,9 +340,9 @@ def record_run(
         warnings.catch_warnings(),
         mock.patch.dict(os.environ, {**kept, **endpoint}, clear=True),
         mock.patch.object(
-            place, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
+            stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
-        mock.patch.object(place, "recipe_of", lambda parameters: recipe),
+        mock.patch.object(stack_now, "recipe_of", lambda parameters: recipe),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(program, "seal", _sealed),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.

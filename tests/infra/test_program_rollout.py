@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.aws.verdict import FIELDS
+from infra.aws.update_result import FIELDS
 from infra.config.whole_numbers import whole
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, RolloutState

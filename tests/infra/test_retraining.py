@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from infra.aws import place
+from infra.aws import stack_now
 from infra.config import checkout
 from retraining.record import Candidate, Record
 from retraining.rules import read
@@ -132,7 +132,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 
 
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
-    assert place.standing(RECORD, (), OLD.id) == CANDIDATE
+    assert stack_now.standing(RECORD, (), OLD.id) == CANDIDATE
     source = {"region": "us-east-1", "release": OLD.as_dict()}
     world = run("local-staging", answers=Answers(source=source), state=idle(OLD), record=RECORD)
     package = world.package

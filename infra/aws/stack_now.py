@@ -1,4 +1,4 @@
-"""Where a stack is, what is live there, and which release it takes from another stack."""
+"""A stack as it is now: where it is, what is live there, and which release it takes from another stack."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from infra.aws.serving import shape_of, wanted_release
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.settings import ModelSettings, Settings
 from infra.config.target import is_local
-from infra.plan.releases import Wanted
+from infra.plan.releases import ServingPlan, Wanted
 from platforms.aws.names import Names, prefix
 from retraining.record import Candidate, Record, standing
+from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
@@ -27,7 +28,7 @@ RELEASE = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_
 
 
 @dataclass(frozen=True)
-class Place:
+class StackNow:
     """A stack before its program has declared anything.
 
     Attributes:
@@ -75,8 +76,17 @@ class Place:
         config = self.names.config_of(champion.model_name, champion.variant, shape_of(settings.serving))
         return replace(champion, config_name=config, instances=settings.serving.instances)
 
+    def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
+        """How the config has a release earn its traffic, when the program declares so much for serving."""
+        champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
+        guard = None
+        if guarded and champion:
+            guard = guarded.guard(self.names.answer_alarms(champion.variant), settings.serving.instance_count)
+        monitoring = settings.monitoring
+        return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 
-async def here(settings: Settings, stack: str) -> Place:
+
+async def read_stack(settings: Settings, stack: str) -> StackNow:
     """The account and region that the credentials and the config lead to, what is live there, and what to release.
 
     Raises:
@@ -88,7 +98,7 @@ async def here(settings: Settings, stack: str) -> Place:
     source = await champion_of(settings.promotion.source) if settings.promotion.source else None
     image = image_for(settings.serving.image, names, source)
     candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
-    return Place(names, state, source, image, candidate, provider)
+    return StackNow(names, state, source, image, candidate, provider)
 
 
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:
@@ -149,13 +159,13 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
     return source["image_uri"] if source else None
 
 
-def ask_for_image(place: Place) -> None:
+def ask_for_image(stack_now: StackNow) -> None:
     """Say what is needed before a release can be made on AWS: a serving image in the stack's repository.
 
     Raises:
         pulumi.RunError: A release is live; without the image's name it would be taken down.
     """
-    names, state = place.names, place.state
+    names, state = stack_now.names, stack_now.state
     ask = (
         f"modelstack:serving.image is not set, and stack {names.stack!r} is not a local one. `make image "
         f"STACK={names.stack}` builds it, pushes it to the repository {names.repository}, and prints how to set it"

@@ -29,17 +29,17 @@ FIELDS = {
 }
 
 
-def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
+def tell(plan: ServingPlan, state: RolloutState, trial_plan: Plan) -> None:
     """Say why the release that the config asks for is not put on trial, what one waits for, or how the last ended.
 
     Args:
         plan: What the program declares for serving.
         state: The journal at the program's start.
-        way: How the config would have a release earn its traffic by now.
+        trial_plan: How the config would have a release earn its traffic by now.
     """
     refused, last, moved = plan.verdict, state.verdict, state.moved
     commands = Commands.of_stack(pulumi.get_stack())
-    _tell_other_way(plan, state, way, commands)
+    _tell_other_plan(plan, state, trial_plan, commands)
     if refused is not None:
         pulumi.warn(
             f"release {refused.release} was {_plain(refused.outcome)} and is not tried again: {refused.reason.text}. "
@@ -56,12 +56,12 @@ def tell(plan: ServingPlan, state: RolloutState, way: Plan) -> None:
         pulumi.info(f"the champion, {moved.release}, did not move to other instances: {moved.reason.text}")
 
 
-def _tell_other_way(plan: ServingPlan, state: RolloutState, way: Plan, commands: Commands) -> None:
+def _tell_other_plan(plan: ServingPlan, state: RolloutState, trial_plan: Plan, commands: Commands) -> None:
     """Say what a change of the config does not do: a trial is judged by the plan that it began with."""
     present, challenger = state.plan, state.challenger
     if not state.on_trial or present is None or challenger is None or challenger.config_name != plan.target:
         return
-    changed = [field for name, field in FIELDS.items() if getattr(present, name) != getattr(way, name)]
+    changed = [field for name, field in FIELDS.items() if getattr(present, name) != getattr(trial_plan, name)]
     if changed:
         again = f'{commands.modelstack} rollback --reason "...", {commands.modelstack} clear {challenger.id}'
         pulumi.warn(
