@@ -23,8 +23,8 @@ from bench.lambdas import import_ms
 from bench.rows import Row
 from monitoring.bulk import DAY, sealed
 from monitoring.drift.reference import Reference
-from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import drift
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import MANIFEST, REFERENCE
 from rollout.core.release import Release
 from rollout.core.state import RolloutState

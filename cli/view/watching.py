@@ -18,7 +18,8 @@ from cli.target import Target
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, take
 from platforms.aws.clients import SystemClock
-from platforms.aws.endpoint import DynamoJournal, SageMakerRegistry, SageMakerTraffic, SnsNotify
+from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller

@@ -61,25 +61,25 @@ class RolloutProvider(ResourceProvider):
         return ReadResult(id_, {**props, **standing(state, props["region"])})
 
     def _drive(self, props: Values) -> dict[str, Any]:
-        from platforms.aws.endpoint import controller  # noqa: PLC0415
+        from platforms.aws import endpoint  # noqa: PLC0415
 
-        rollout = controller(
+        controller = endpoint.controller(
             props["endpoint"], props["table"], props["region"], topic=props["topic"], commands=commands_of(props)
         )
         try:
-            state = follow(rollout, props, Progress(props["urn"])) if props["acts"] else rollout.status().state
+            state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
-            state = rollout.status().state
+            state = controller.status().state
             return {**props, **standing(state, props["region"]), "outcome": "failed", "why": str(error)}
         return {**props, **standing(state, props["region"]), **ending(state, props)}
 
 
-def follow(rollout: Any, props: Values, progress: Progress) -> Any:
+def follow(controller: Any, props: Values, progress: Progress) -> Any:
     """Release the target, and follow its rollout.
 
     Args:
-        rollout: The controller.
+        controller: Drives the endpoint's rollouts.
         props: The resource's inputs.
         progress: Told of every event, and of what is waited for.
 
@@ -92,7 +92,7 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
     from rollout.core.state import Phase  # noqa: PLC0415
 
     plan = Plan.from_dict(whole(props["plan"]))
-    told = {event_key(event) for event in rollout.status().state.history}
+    told = {event_key(event) for event in controller.status().state.history}
 
     def tell(seen: Any) -> None:
         for event in seen.state.history:
@@ -103,13 +103,13 @@ def follow(rollout: Any, props: Values, progress: Progress) -> Any:
             progress(doing(seen.doing, seen.decision))
 
     target, pair = Release.from_dict(props["target"]), props.get("pair_config")
-    begun = rollout.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
+    begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:
         seconds = plan.max_seconds + ENDING_SECONDS
         if begun.state.phase is Phase.MOVING:
             seconds = OPENING_SECONDS + (plan.guard.max_seconds if plan.guard else 0)
-        return rollout.follow(seconds, progress=tell)
+        return controller.follow(seconds, progress=tell)
     return begun.state
 
 

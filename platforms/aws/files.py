@@ -15,7 +15,7 @@ from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum
 from platforms.aws import metrics
 from platforms.aws.captures import traffic
-from platforms.aws.endpoint import Clients
+from platforms.aws.clients import Clients
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
 from platforms.aws.transient import gone
 

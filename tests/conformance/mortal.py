@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from platforms.aws.endpoint import clients, controller_with
+from platforms.aws.clients import clients
+from platforms.aws.endpoint import controller_with
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.transitions import Rejected

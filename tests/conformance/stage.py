@@ -26,8 +26,8 @@ from monitoring.labels.pairs import Trial
 from monitoring.labels.quality import Form
 from platforms.aws.batches import Batches
 from platforms.aws.captures import traffic
-from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.files import S3Files
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.table import Table
 from rollout.controller.controller import Progress

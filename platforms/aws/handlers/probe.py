@@ -12,9 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[re
 from monitoring.captured import PROBED
 from monitoring.log import log
 from monitoring.objectives import probe
-from platforms.aws.clients import code_of
-from platforms.aws.endpoint import DynamoJournal, clients
+from platforms.aws.clients import clients, code_of
 from platforms.aws.handlers.settings import Context, Settings
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.metrics import datum, place, put
 from platforms.aws.packages import member
 from rollout.core.release import Release

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from monitoring.captured import PROBED
 from monitoring.objectives import probe
 from platforms.aws.clients import Clients
-from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import probe as handler
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import DigestMismatch, beside
 from rollout.core.release import Release
 from tests.platforms.aws.mocked import journal_table, mocked_aws

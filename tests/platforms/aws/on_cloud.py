@@ -17,7 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.testing import MODEL_SERVER
-from platforms.aws.endpoint import SageMakerTraffic, clients, controller_with
+from platforms.aws.clients import clients
+from platforms.aws.endpoint import SageMakerTraffic, controller_with
 from platforms.aws.names import Names
 from platforms.aws.packages import FORM
 from rollout.controller.controller import Controller

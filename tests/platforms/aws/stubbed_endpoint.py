@@ -12,8 +12,8 @@ import pytest
 
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
-from platforms.aws.endpoint import DynamoJournal
 from platforms.aws.handlers import advance, drift, rollback
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import REFERENCE
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
@@ -72,7 +72,7 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         fake = Endpoint()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
-        monkeypatch.setattr(rollback, "_hasty", lambda: real)
+        monkeypatch.setattr(rollback, "_impatient_clients", lambda: real)
         drift._reference.cache_clear()
         journal_table(real)
         real("s3").create_bucket(Bucket=BUCKET)

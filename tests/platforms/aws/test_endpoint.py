@@ -15,8 +15,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from platforms.aws.clients import clients
-from platforms.aws.endpoint import DynamoJournal, SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
+from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, _one_line, controller
 from platforms.aws.guardrails import guardrail
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.ports import Ask
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable

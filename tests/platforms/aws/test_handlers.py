@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.endpoint import clients
+from platforms.aws.clients import clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
 from rollout.core.state import Phase
@@ -52,7 +52,7 @@ def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpo
 def count(variant: str, requests: int, failed: int, at: datetime) -> None:
     """Requests of a variant in the minute that begins then."""
     place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
-    rollback._hasty()("cloudwatch").put_metric_data(
+    rollback._impatient_clients()("cloudwatch").put_metric_data(
         Namespace="AWS/SageMaker",
         MetricData=[
             {"MetricName": name, "Dimensions": place, "Value": value, "Timestamp": at}
@@ -63,7 +63,10 @@ def count(variant: str, requests: int, failed: int, at: datetime) -> None:
 
 def rings(variant: str, state: str) -> None:
     """A variant's alarm on failures is in a state."""
-    cloudwatch, dimensions = rollback._hasty()("cloudwatch"), [{"Name": "EndpointName", "Value": "endpoint"}]
+    cloudwatch, dimensions = (
+        rollback._impatient_clients()("cloudwatch"),
+        [{"Name": "EndpointName", "Value": "endpoint"}],
+    )
     queries: list[Any] = [
         {"Id": key, "ReturnData": False, "MetricStat": {
             "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
@@ -112,7 +115,7 @@ def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
         count(variant, requests, requests, began)
         rings(variant, "ALARM")
     call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)  # pyright: ignore[reportAttributeAccessIssue]
-    monkeypatch.setattr(rollback, "_hasty", lambda: hasty)
+    monkeypatch.setattr(rollback, "_impatient_clients", lambda: hasty)
 
     def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
         if name == operation and self in (hasty("cloudwatch"), hasty("dynamodb")):

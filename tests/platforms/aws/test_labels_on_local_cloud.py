@@ -15,7 +15,7 @@ from infra.aws import policies
 from infra.aws.function import RUNTIME
 from infra.aws.labels import FOLDERS
 from infra.aws.lambda_zip import seal
-from platforms.aws.endpoint import DynamoJournal
+from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from tests.platforms.aws.mocked import labels_table
