@@ -94,7 +94,7 @@ class Controller:
 
         Raises:
             Unreachable: A platform does not answer; the next tick goes on from there.
-            Busy: The journal is throttled; the next tick does too.
+            Busy: The journal is throttled; the next tick goes on from there.
         """
         progress = self._loop.run(self._clock.time() + patience)
         return replace(progress, state=self._outbox.send(progress.state))
