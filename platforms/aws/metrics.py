@@ -1,6 +1,6 @@
 """Metrics as CloudWatch names and takes them: those that AWS publishes. This project's own: `monitoring.published`.
 
-    put(cloudwatch, [datum("ProbeFailed", place("flight-delay-prod"), [1.0], "Count", at)])
+    put(cloudwatch, [datum("ProbeSuccess", place("flight-delay-prod"), [1.0], "Count", at)])
 
 Source: Amazon SageMaker Developer Guide, "Metrics for monitoring with CloudWatch", endpoint invocation metrics.
 """
