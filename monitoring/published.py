@@ -9,7 +9,7 @@ from __future__ import annotations
 DRIFT_EVIDENCE, DRIFT_DISTANCE = "DriftEvidence", "DriftDistance"
 DRIFT_UNMEASURED = "DriftUnmeasured"
 """Releases that serve and whose drift cannot be measured."""
-CAPTURE_UNREADABLE = "CaptureUnreadable"
+CAPTURE_ROWS, CAPTURE_UNREADABLE = "CaptureRows", "CaptureUnreadable"
 OUT_OF_RANGE, NEW_CODES = "OutOfRange", "NewCodes"
 MISSING = "MissingValues"
 """Rows without a value: null, NaN, or without the field."""

@@ -28,7 +28,7 @@ from monitoring.drift.record import Datum, Record
 from monitoring.drift.reference import Reference
 from monitoring.drift.shift import DriftMonitor, Finding
 from monitoring.drift.unusual import Unusual, unusual
-from monitoring.published import CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
+from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
 from monitoring.statistics.statistic import Problem
 
 FILES = 50
@@ -279,7 +279,7 @@ def _together(one: Measured, other: Measured) -> Measured:
 def _data(variant: str, found: Measured, now: float) -> list[Datum]:
     data: list[Datum] = []
     if found.rows:
-        data.append(Datum("CaptureRows", variant, found.rows, "Count", now))
+        data.append(Datum(CAPTURE_ROWS, variant, found.rows, "Count", now))
     if found.unreadable:
         data.append(Datum(CAPTURE_UNREADABLE, variant, found.unreadable.total(), "Count", now))
     data += [

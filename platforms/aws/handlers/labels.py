@@ -29,12 +29,11 @@ from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.metrics import datum, place, put
+from platforms.aws.names import CAPTURE, LABELS
 from platforms.aws.packages import BASELINE, FORM, DigestMismatch, member
 from platforms.aws.table import Table
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
-
-_CAPTURE, _LABELS = "capture", "labels"
 
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
@@ -82,10 +81,10 @@ def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settin
     """Take a file in; returns how many pairs it completed, and when it was written."""
     folder, _, rest = key.partition("/")
     with files.read(key) as file:
-        if folder == _LABELS:
+        if folder == LABELS:
             return join.labels(key, file.digest, file.lines), file.written
         owner, _, rest = rest.partition("/")
-        if folder == _CAPTURE and owner == settings.endpoint:
+        if folder == CAPTURE and owner == settings.endpoint:
             variant = rest.partition("/")[0]
             reader = Reader(
                 variant, _form_of(state, variant), written=file.written, now=time.time(), segments=settings.segments
