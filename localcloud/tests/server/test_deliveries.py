@@ -146,8 +146,13 @@ def test_a_failed_event_is_tried_three_times_and_lands_in_the_dead_letter_queue(
     [message] = eventually(receive)
     assert json.loads(message["Body"]) == {"fail": "on purpose"}
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "on purpose"
-    logged = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/failing", filterPattern='"event"')
-    assert len([e for e in logged["events"] if e["message"].startswith("event")]) == 3
+
+    def tries():
+        logged = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/failing", filterPattern='"event"')
+        return len([e for e in logged["events"] if e["message"].startswith("event")])
+
+    assert eventually(lambda: tries() == 3)  # lines reach Logs a little after they were written
+    assert tries() == 3
 
 
 def test_failures_are_metered_for_an_alarm_on_the_function_itself(cloud, eventually):
