@@ -71,8 +71,8 @@ def _share(event: Event) -> str:
 
 
 def _pivots(event: Event) -> str:
-    each = ", ".join(f"of {name} {latency(value)}" for name, value in event.numbers.items())
-    return f"latencies are compared from now on; the pivot, which is the champion's by now, is {each}"
+    each = ", ".join(f"{name} {latency(value)}" for name, value in event.numbers.items())
+    return f"from now on latencies are compared with the champion's of now, the pivot: {each}"
 
 
 def _approved(event: Event) -> str:

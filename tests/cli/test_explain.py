@@ -93,7 +93,7 @@ def test_the_history_is_told_whole_with_the_pivot_as_a_time(begin: Begin) -> Non
     judged = next(turn.text for turn in story(world).turns if turn.text.startswith("b gets 60%"))
     assert len(judged) > 110
     pivot = next(turn.text for turn in story(world).turns if turn.kind == "pivots")
-    assert re.search(r"the pivot, which is the champion's by now, is of latency_p99 [\d.]+ (m?s)$", pivot)
+    assert re.search(r"with the champion's of now, the pivot: latency_p99 [\d.]+ (m?s)$", pivot)
     assert judged in read(world)
     assert pivot in read(world)
 
