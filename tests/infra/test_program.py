@@ -149,6 +149,14 @@ def test_endpoint_goes_before_any_config_that_it_may_serve() -> None:
         assert any(urn.endswith(f"::{config.name}") for urn in depends)
 
 
+@pytest.mark.parametrize(("percent", "captures"), [(0, False), (5, True)])
+def test_requests_are_captured_as_often_as_the_config_says_and_not_at_all_at_zero(percent: int, captures: bool) -> None:
+    world = run(serving={"capture_percent": percent})
+    capture = world.one(":EndpointConfiguration").inputs["dataCaptureConfig"]
+    assert (capture["enableCapture"], capture["initialSamplingPercentage"]) == (captures, percent)
+    assert capture["captureOptions"] == [{"captureMode": "Input"}, {"captureMode": "Output"}]
+
+
 def test_what_is_live_never_changes_under_its_name() -> None:
     world = run(state=idle(OLD), serving={"instance_count": 3})
     for item in [*world.all(":Model"), *world.all(":EndpointConfiguration")]:
