@@ -268,7 +268,7 @@ class Record:
             ValueError: It is no such record.
         """
         try:
-            return read(cls, json.loads(text), newer=True)
+            return read(cls, json.loads(text), newer=True, whole=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
 

@@ -2,7 +2,7 @@
 
     read(Verdict, {"outcome": "promoted", "reason": {...}, ...})
 
-Fields that were not stored take their defaults. A class that reads itself (`from_dict`) does so.
+Fields that were not stored take their defaults, or are refused. A class that reads itself (`from_dict`) does so.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 _T = TypeVar("_T")
 
 
-def read(kind: type[_T], stored: Any, *, newer: bool = False) -> _T:
+def read(kind: type[_T], stored: Any, *, newer: bool = False, whole: bool = False) -> _T:
     """An object, from its fields.
 
     Args:
         kind: Its class.
         stored: Field -> JSON value.
         newer: Whether fields that the class does not have are left out, as those of a newer version.
+        whole: Whether every field of the class must be there: what was lost is then not taken for its default.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: It is of another form.
     """
     hints = _hints(kind)
+    if whole and (missing := sorted(hints.keys() - stored.keys())):
+        raise ValueError(f"missing {', '.join(missing)}")
     given: Mapping[str, Any] = {name: item for name, item in stored.items() if name in hints or not newer}
     return kind(**{name: _value(hints.get(name), item, newer) for name, item in given.items()})
 

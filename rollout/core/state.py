@@ -292,7 +292,7 @@ class RolloutState:
             version = value.pop("version")
             if version != VERSION:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            return read(cls, value)
+            return read(cls, value, whole=True)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise

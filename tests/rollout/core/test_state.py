@@ -37,6 +37,14 @@ def test_what_is_no_state_is_refused_with_its_text(text: str) -> None:
         RolloutState.from_json(text)
 
 
+def test_a_state_that_has_lost_a_field_is_refused_and_not_read_as_one_without_a_champion() -> None:
+    value = json.loads(served().state.to_json())
+    for name in value.keys() - {"version"}:
+        rest = {key: item for key, item in value.items() if key != name}
+        with pytest.raises(StateError, match=f"missing {name}"):
+            RolloutState.from_json(json.dumps(rest))
+
+
 def test_a_release_without_a_name_is_refused_by_field() -> None:
     value = release("a").as_dict()
     with pytest.raises(ValueError, match=r"release\.variant: got ''"):
