@@ -78,7 +78,7 @@ lint: setup-dev ## Format and lint, changing nothing
 	@$(RUN) -m ruff check --quiet .
 
 types: setup-dev ## The type checker alone
-	@$(RUN) -m basedpyright
+	@$(RUN) -m pyrefly check
 	@+$(CLOUD) types
 
 STACK ?= local

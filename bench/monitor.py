@@ -91,13 +91,13 @@ def _calls() -> tuple[list[float], int]:
     """Milliseconds of each call but the first, which reads the package; and the values that the last one sent."""
     cloud, (columns, times) = _Cloud(), flights()
     release = _release(cloud, Reference(*sealed(picked(columns, np.arange(TRAINING)), times[:TRAINING])))
-    DynamoJournal(cloud, "rollouts", "endpoint").write(  # pyright: ignore[reportArgumentType]
+    DynamoJournal(cloud, "rollouts", "endpoint").write(
         RolloutState("endpoint", champion=release, weights={release.variant: 100})
     )
     spent: list[float] = []
     sent = 0
     with patch.dict(os.environ, _SETTINGS), patch.object(drift, "_clients", lambda: cloud):
-        drift._reference.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        drift._reference.cache_clear()
         for call in range(_CALLS):
             key = f"capture/endpoint/{release.variant}/{call:04}.jsonl"
             cloud.objects = {**cloud.objects, key: _captured(columns, TRAINING + call * ROWS, call)}
@@ -106,7 +106,7 @@ def _calls() -> tuple[list[float], int]:
                 drift.handler(_arrival(key), None)
             spent.append(1000 * (time.perf_counter() - begun))
             sent = cloud.values - before
-        drift._reference.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        drift._reference.cache_clear()
     return spent[1:], sent
 
 

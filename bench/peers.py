@@ -36,7 +36,7 @@ def ask(peer: str, program: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
     """
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "given.npz"
-        np.savez(given, **{name: _plain(values) for name, values in arrays.items()})  # pyright: ignore[reportArgumentType]
+        np.savez(given, **{name: _plain(values) for name, values in arrays.items()})  # pyrefly: ignore[bad-argument-type]
         run = subprocess.run(
             [_python(peer), _PROGRAMS / f"{program}.py", given],
             cwd=folder,

@@ -44,7 +44,7 @@ _DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 
 
-class _Delay(click.ParamType):
+class _Delay(click.ParamType[float | str, str]):
     """A number of seconds, none, or known."""
 
     name = "seconds|known|none"

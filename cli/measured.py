@@ -74,7 +74,7 @@ def totals(target: Target, namespace: str, stats: Mapping[str, str], period: int
     end, total = datetime.now(UTC), Counter[str]()
     asked = [(item, stats[item["MetricName"]]) for item in known]
     for item, each in zip(known, values(target, asked, period, end - timedelta(seconds=seconds), end), strict=True):
-        total[item["MetricName"]] += sum(each)  # pyright: ignore[reportArgumentType] - a Counter holds floats as well
+        total[item["MetricName"]] += sum(each)  # pyrefly: ignore[unsupported-operation] - a Counter holds floats as well
     return total
 
 

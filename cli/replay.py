@@ -142,7 +142,7 @@ class Report:
 def runtime(target: Target, at_once: int) -> Any:
     """A client for requests to the endpoint, so many at once; it never sends one twice."""
     attempts = {"total_max_attempts": 1}
-    config = Config(connect_timeout=3, read_timeout=65, retries=attempts, max_pool_connections=at_once)  # pyright: ignore[reportArgumentType]
+    config = Config(connect_timeout=3, read_timeout=65, retries=attempts, max_pool_connections=at_once)
     return target.client("sagemaker-runtime", config)
 
 

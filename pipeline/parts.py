@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import joblib  # pyright: ignore[reportMissingTypeStubs]
+import joblib
 import numpy as np
 
 import model

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import joblib  # pyright: ignore[reportMissingTypeStubs]
+import joblib
 import numpy as np
 import uvicorn
 from numpy.typing import NDArray

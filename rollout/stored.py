@@ -53,4 +53,4 @@ def _value(hint: Any, stored: Any, newer: bool) -> Any:
         return hint.from_dict(stored)
     if is_dataclass(hint):
         return read(cast(type[Any], hint), stored, newer=newer)
-    return hint(stored) if isinstance(hint, EnumType) else stored
+    return cast(Any, hint)(stored) if isinstance(hint, EnumType) else stored

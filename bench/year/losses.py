@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import OperatorError
-from monitoring.labels.quality import LOG_LOSS, Form, UnreadableForm
+from monitoring.labels.quality import LOG_LOSS, Form
 
 Losses = dict[str, float]
 """Event's id -> loss of the answer to it, nats."""
@@ -41,7 +41,7 @@ def form(model: Path) -> Form:
     """
     try:
         found = Form.from_dict(json.loads((model / "answer.json").read_bytes()))
-    except (OSError, ValueError, UnreadableForm) as error:
+    except (OSError, ValueError) as error:
         raise OperatorError(f"{model}/answer.json: {error}", "See docs/reference/model.md.", 2) from error
     if found.probability is None:
         raise OperatorError(f"{model}/answer.json names no probability, so there is no log-loss", None, 2)

@@ -49,7 +49,7 @@ def render(year: Year, template: str = "report.html") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {
+    templates.globals |= {  # pyrefly: ignore[bad-assignment] - Jinja types it by what it begins with
         "day": day,
         "number": _told("{:.4f}"),
         "signed": _told("{:+.4f}"),
@@ -75,7 +75,11 @@ def day(at: float | None) -> str:
 
 def _told(form: str) -> Callable[..., str]:
     """Writes numbers in a form; a dash where one is missing."""
-    return lambda *values: "-" if None in values else form.format(*values)
+
+    def told(*values: float | None) -> str:
+        return "-" if None in values else form.format(*values)
+
+    return told
 
 
 def because(one: Retraining) -> str:

@@ -45,7 +45,13 @@ def app(pages: Pages) -> Starlette:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"tabs": TABS, "target": pages.target, "duration": duration, "measured": value, "time": _time}
+    templates.globals |= {  # pyrefly: ignore[bad-assignment] - Jinja types it by what it begins with
+        "tabs": TABS,
+        "target": pages.target,
+        "duration": duration,
+        "measured": value,
+        "time": _time,
+    }
 
     def page(name: str, read: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:

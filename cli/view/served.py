@@ -43,7 +43,7 @@ def read(target: Target, variants: Sequence[str]) -> tuple[ServedView, ...]:
     Raises:
         OperatorError: CloudWatch cannot be read.
     """
-    asked = [(variant, *each) for variant in variants for each in _ASKED]
+    asked = [(variant, name, stat) for variant in variants for name, stat in _ASKED]
     end = datetime.now(UTC)
     start = end.replace(second=0, microsecond=0) - _HOUR + timedelta(minutes=1)
     with explained("reading how the variants answered"):

@@ -58,7 +58,11 @@ def declared(
         opts: Options of the alarm.
         rule: Further arguments of the resource.
     """
-    usual = {"comparison_operator": "GreaterThanThreshold", "evaluation_periods": 1, "datapoints_to_alarm": 1}
+    usual: dict[str, Any] = {
+        "comparison_operator": "GreaterThanThreshold",
+        "evaluation_periods": 1,
+        "datapoints_to_alarm": 1,
+    }
     return aws.cloudwatch.MetricAlarm(
         f"{subject}-{measure}",
         name=names.alarm(subject, measure),

@@ -88,7 +88,7 @@ def _or_null(value: Any) -> Any:
     """The SDK leaves out an output whose value is None; in this form of the wire protocol it arrives as null."""
     if value not in (None, "", {}):
         return value
-    return {rpc._special_sig_key: rpc._special_output_value_sig, "value": None}  # pyright: ignore[reportPrivateUsage]
+    return {rpc._special_sig_key: rpc._special_output_value_sig, "value": None}  # noqa: SLF001
 
 
 def dashboard_url(region: str, name: str, endpoint: str | None) -> str:

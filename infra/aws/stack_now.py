@@ -120,7 +120,7 @@ async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutStat
 
 async def _caller() -> aws.GetCallerIdentityResult | Exception:
     try:
-        return await aws.get_caller_identity()
+        return await aws.get_caller_identity()  # pyrefly: ignore[not-async] - its __await__ is untyped
     except Exception as error:
         return error
 

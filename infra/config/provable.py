@@ -21,7 +21,10 @@ LABELLED = CAPTURED - {"invalid_answers"}
 class Given(Protocol):
     """What the config gives of a metric."""
 
-    prove: bool | None
+    @property
+    def prove(self) -> bool | None:
+        """Whether it must be shown before a promotion; None for what is usual for the metric."""
+        ...
 
     def of(self, name: str) -> Metric:
         """The metric of a name."""

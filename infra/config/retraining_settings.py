@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -84,5 +84,5 @@ class RetrainingSettings(Section):
 
     def rules(self) -> Rules:
         """When a version is trained, as the function gets it."""
-        given = {field.name: getattr(self, field.name) for field in fields(Rules)}
-        return Rules(**{**given, "on": tuple(self.on)})
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Rules)}
+        return Rules(**given | {"on": tuple(self.on)})

@@ -201,7 +201,7 @@ def segment_of(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]
 
 
 def _text(value: object) -> str:
-    if value is None or isinstance(value, Mapping | list):
+    if value is None or isinstance(value, (Mapping, list)):
         return "missing"
     return str(value)[:LONGEST]
 

@@ -130,7 +130,7 @@ class Numbers(Tally):
     """
 
     __slots__ = ("_column", "above", "below")
-    _COUNTS = (*Tally._COUNTS, "below", "above")
+    _COUNTS = (*Tally._COUNTS, "below", "above")  # noqa: SLF001 - of the class that it extends
 
     def __init__(self, column: Numeric) -> None:
         super().__init__(column)

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from platforms.aws.metrics import EVENT, datum, place, put
 from rollout.core.catalogue import EVENTS

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import ClientError
 
 from monitoring.captured import Malformed, Recorded
 from monitoring.drift.record import Datum

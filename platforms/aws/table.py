@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients, code_of
 from platforms.aws.names import INDEX

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients, calling, code_of
 from platforms.aws.journal import DynamoJournal

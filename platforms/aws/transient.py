@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import (
     ClientError,
     ConnectionError,
     HTTPClientError,

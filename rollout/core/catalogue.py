@@ -101,4 +101,5 @@ def _in_its_unit(known: Metric, given: Mapping[str, Any]) -> Metric:
         raise MetricError(known.name, _LARGEST, field="high", missing=True)
     span = given["high"] - given.get("low", known.low)
     margin = known.margin * span if math.isfinite(span) and span > 0 else known.margin
-    return replace(known, **{"margin": margin, **given})
+    fields: dict[str, Any] = {"margin": margin, **given}
+    return replace(known, **fields)

@@ -18,7 +18,7 @@ def model_error(answer: object) -> ClientError:
         "OriginalMessage": words,
         "OriginalStatusCode": 400,
     }
-    return ClientError(response, "InvokeEndpoint")  # pyright: ignore[reportArgumentType]
+    return ClientError(response, "InvokeEndpoint")
 
 
 def told(error: Exception) -> OperatorError:

@@ -35,7 +35,7 @@ def alarms() -> dict[str, dict[str, Any]]:
 def counts(inputs: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """The counts that an alarm rings on, by metric and what it is of."""
     read = [query["metric"] for query in inputs["metricQueries"] if "metric" in query]
-    return {(metric["metricName"], *metric["dimensions"].values()): metric for metric in read}  # pyright: ignore[reportReturnType]
+    return {(metric["metricName"], *metric["dimensions"].values()): metric for metric in read}
 
 
 def tell(watched: Watched, metric: dict[str, Any], value: float) -> None:

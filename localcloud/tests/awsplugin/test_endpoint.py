@@ -20,7 +20,7 @@ ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 
 def partial(error: grpc.RpcError) -> Any:
     """The state that a failure brings with it, or None."""
-    for key, value in error.trailing_metadata() or ():  # pyright: ignore[reportAttributeAccessIssue]
+    for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             detail = provider_pb2.ErrorResourceInitFailed()
             assert status_pb2.Status.FromString(value).details[0].Unpack(detail)
@@ -55,8 +55,8 @@ def test_an_update_that_sagemaker_rolls_back_is_an_error_and_leaves_the_state_as
     wanted = plugin.wanted(made, {"endpointConfigName": bad})
     with pytest.raises(grpc.RpcError) as caught:
         plugin.update(made, wanted)
-    assert f"was not updated to '{bad}'" in caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
-    assert f"still serves '{good}'" in caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    assert f"was not updated to '{bad}'" in caught.value.details()
+    assert f"still serves '{good}'" in caught.value.details()
     assert partial(caught.value) is None, "the engine keeps the state that it has"
     assert plugin.refresh(made) == made, "which is the truth"
     assert plugin.changes(made, wanted) == {"endpointConfigName"}, "the next update tries again"

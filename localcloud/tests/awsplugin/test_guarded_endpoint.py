@@ -84,7 +84,7 @@ def test_an_update_that_an_alarm_rolls_back_is_an_error_that_names_it(world: Any
     wanted = plugin.wanted(made, {"endpointConfigName": second, "deploymentConfig": guard(alarm, wait=5)})
     with pytest.raises(grpc.RpcError) as caught:
         plugin.update(made, wanted)
-    said = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    said = caught.value.details()
     assert f"was not updated to '{second}'" in said
     assert f"in ALARM state: {alarm}" in said
     assert f"still serves '{first}'" in said

@@ -56,10 +56,10 @@ def test_a_cloud_that_does_not_answer_is_named(offline: Any) -> None:
 def test_a_type_that_is_not_served_is_named_with_those_that_are(offline: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         offline.check("aws:ec2/vpc:Vpc", {})
-    reason = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    reason = caught.value.details()
     assert "does not serve aws:ec2/vpc:Vpc" in reason
     assert all(token in reason for token in services.TYPES)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # pyright: ignore[reportAttributeAccessIssue]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_an_outer_endpoint_is_refused_when_the_provider_is_configured(start_plugin: Any, shell_of: Any) -> None:

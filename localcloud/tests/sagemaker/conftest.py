@@ -102,7 +102,7 @@ class InProcess:
             endpoint_url="http://127.0.0.1:1",
             clock=SystemClock(),
             aws=self.aws,
-            deliveries=self.bus,  # pyright: ignore[reportArgumentType]
+            deliveries=self.bus,
             images=(
                 ImageCommand(
                     *("*-serving", (sys.executable, str(MODEL_SERVER)), MODEL_SERVER.parent),

@@ -24,7 +24,7 @@ SPECIFICATION = {
 async def refusal(call: Any) -> tuple[str, str]:
     with pytest.raises(Exception, match=r"\d") as caught:
         await call
-    return caught.value.code, caught.value.message  # pyright: ignore[reportAttributeAccessIssue]
+    return caught.value.code, caught.value.message
 
 
 def test_packages_are_versioned_in_their_group_and_keep_what_they_were_given(inside):

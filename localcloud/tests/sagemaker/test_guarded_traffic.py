@@ -88,7 +88,7 @@ def test_an_alarm_on_the_new_fleet_rolls_back_and_only_the_models_own_errors_are
         failed, load.errors = load.errors, []
         assert set(load.next()) == {"e-a"}
     # What failed is what the fault let fail; nothing was lost on the way.
-    codes = {error.response["Error"]["Code"] for error in failed}  # pyright: ignore[reportAttributeAccessIssue]
+    codes = {error.response["Error"]["Code"] for error in failed}
     assert codes == {"ModelError"}
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", stage.name("e"))
     assert f"in ALARM state: {alarm}" in described["FailureReason"]

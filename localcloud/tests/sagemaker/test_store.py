@@ -145,7 +145,7 @@ def test_a_client_is_told_of_a_full_disk_and_nothing_is_half_done(inside, varian
             for call in calls:
                 with pytest.raises(Exception, match="cannot write its state") as caught:
                     await call
-                assert caught.value.status == 507  # pyright: ignore[reportAttributeAccessIssue]
+                assert caught.value.status == 507
             assert (await inside.invoke("e"))["name"] == "e-a"
             limit(inside.service._store, "PRAGMA query_only=OFF")
             described = await inside.call("DescribeEndpoint", EndpointName="e")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import BotoCoreError, ClientError
 
 from monitoring.captured import Malformed
 from monitoring.labels.answered import Reader

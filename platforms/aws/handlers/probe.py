@@ -7,7 +7,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+from botocore.exceptions import BotoCoreError, ClientError
 
 from monitoring.captured import PROBED
 from monitoring.log import log

@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] - AWS ships none
+import boto3
 
 from pipeline.candidate import Job, JobError, retrain
 from pipeline.pack import Registered, SealedPackage

@@ -330,7 +330,7 @@ def test_halves_expire_when_nothing_came(world: World) -> None:
 def test_metrics_that_were_certainly_not_taken_are_sent_by_the_next_call(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9)))
     throttled = {"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    world.refuse = ClientError(throttled, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    world.refuse = ClientError(throttled, "PutMetricData")
     key = world.labelled(("x", True))
     with pytest.raises(ClientError, match="Throttling"):
         world.deliver(key)
@@ -342,7 +342,7 @@ def test_metrics_that_were_certainly_not_taken_are_sent_by_the_next_call(world: 
 def test_metrics_that_may_have_been_taken_are_never_sent_again_but_counted_as_lost(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9), ("y", True, 0.9)))
     unclear = {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
-    world.refuse = ClientError(unclear, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    world.refuse = ClientError(unclear, "PutMetricData")
     with pytest.raises(ClientError, match="InternalFailure"):
         world.deliver(world.labelled(("x", True), ("y", True)))
     for seconds, lost in ((120, 0), (900, 2), (900, 2)):

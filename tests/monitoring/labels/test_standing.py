@@ -247,7 +247,7 @@ def test_pairs_that_cloudwatch_may_have_lost_are_summed_up_all_the_same(world: W
     unclear = {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
     answers, truth = answered(world, [(0.9, True)] * 40)
     world.deliver(answers)
-    world.refuse = ClientError(unclear, "PutMetricData")  # pyright: ignore[reportArgumentType]
+    world.refuse = ClientError(unclear, "PutMetricData")
     with pytest.raises(ClientError, match="InternalFailure"):
         world.deliver(truth)
     world.now += 1000

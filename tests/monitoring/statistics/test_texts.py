@@ -61,7 +61,7 @@ def test_texts_of_one_length_are_counted_alike_and_those_that_only_have_it_on_av
 
 def test_what_is_no_text_is_refused_and_a_column_of_such_codes_is_counted_row_by_row() -> None:
     with pytest.raises(TypeError):
-        counted(["a", 1])  # pyright: ignore[reportArgumentType]
+        counted(["a", 1])
     values = np.array(["1", 1, 1.0, True, None, float("nan"), "x", np.str_("x")], dtype=object)
     profile = taken({"code": np.array(["1", "x", "x"], dtype=object)})
     one_by_one = Statistic(profile)

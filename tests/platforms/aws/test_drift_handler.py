@@ -213,11 +213,11 @@ def test_a_service_that_fails_is_left_to_the_next_call_and_one_that_refuses_is_a
 
     capture_file("a", captured([9.0] * 60) + b"\n" + captured([9.0], hour=13))
     answer = {"Error": {"Code": "AccessDenied" if status == 403 else "InternalError"}}
-    call = BaseClient._make_api_call  # pyright: ignore[reportAttributeAccessIssue]
+    call = BaseClient._make_api_call
 
     def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
         if name == operation and "packages/" not in str(request.get("Key")):
-            raise ClientError({**answer, "ResponseMetadata": {"HTTPStatusCode": status}}, name)  # pyright: ignore[reportArgumentType]
+            raise ClientError({**answer, "ResponseMetadata": {"HTTPStatusCode": status}}, name)
         return call(self, name, request)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", fails)

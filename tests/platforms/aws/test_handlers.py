@@ -114,7 +114,7 @@ def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
     for variant, requests in (("v-b", 20), ("v-a", 180)):
         count(variant, requests, requests, began)
         rings(variant, "ALARM")
-    call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)  # pyright: ignore[reportAttributeAccessIssue]
+    call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)
     monkeypatch.setattr(rollback, "_impatient_clients", lambda: hasty)
 
     def fails(self: Any, name: str, request: dict[str, Any]) -> Any:

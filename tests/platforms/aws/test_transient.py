@@ -18,7 +18,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 
 def answer(code: str, status: int = 400) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # pyright: ignore[reportArgumentType]
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "GetObject",
     )
 

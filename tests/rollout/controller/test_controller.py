@@ -380,7 +380,7 @@ class Outage:
     def __init__(self, world: World, seconds: float) -> None:
         self._world, self._until = world, world.clock.time() + seconds
         world.unwritable = True
-        world.clock.watchers.append(self)  # pyright: ignore[reportArgumentType] - it watches as a world does
+        world.clock.watchers.append(self)
 
     def pass_time(self, now: float, _: float) -> None:
         self._world.unwritable = now < self._until

@@ -28,7 +28,7 @@ def baking() -> RolloutState:
 
 
 def decided(state: RolloutState, phase: Phase, outcome: str = "rolled_back") -> RolloutState:
-    verdict = Verdict(outcome, RINGS, "000002-b", "b", "b-recipe", "sha256:b", 0)  # pyright: ignore[reportArgumentType]
+    verdict = Verdict(outcome, RINGS, "000002-b", "b", "b-recipe", "sha256:b", 0)
     weights = {"v-a": 0, "v-b": 100} if phase is Phase.PROMOTING else {"v-a": 100, "v-b": 0}
     return replace(state, phase=phase, decided=verdict, weights=weights)
 
@@ -43,7 +43,7 @@ def live(
 ) -> Live:
     weights = now if now is not None else {"v-a": 1.0, "v-b": 0.0}
     variants = {name: Variant(weight, (going or weights)[name], instances) for name, weight in weights.items()}
-    return Live(status, config, variants, status)  # pyright: ignore[reportArgumentType]
+    return Live(status, config, variants, status)
 
 
 def test_a_challenger_that_is_not_ready_gets_no_traffic(baking: RolloutState) -> None:
@@ -197,7 +197,7 @@ def test_every_state_and_endpoint_has_a_next_effect_and_weights_are_never_all_ze
         previous=release("c") if whole else None, pair_config="pair-ab", step=0, moves=moves,
         plan=Plan.from_dict({"steps": [{"weight": 10, "bake_seconds": 1}]}), weights={"v-a": 90, "v-b": 10},
     )  # fmt: skip
-    effect = due(state, live, approval, 0)  # pyright: ignore[reportArgumentType]
+    effect = due(state, live, approval, 0)
     if isinstance(effect, SetWeights):
         assert sum(effect.weights.values()) == 100
     if isinstance(effect, UseConfig):

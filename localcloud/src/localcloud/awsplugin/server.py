@@ -164,7 +164,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context):
             done = invokes.invoke(request.tok, decode_map(request.args), self.lifecycle.cloud)
             failures = [provider_pb2.CheckFailure(property=p, reason=r) for p, r in done.failures]
-            return provider_pb2.InvokeResponse(**{"return": encode_map(done.result), "failures": failures})
+            answer: dict[str, Any] = {
+                "return": encode_map(done.result),
+                "failures": failures,
+            }  # `return` is no name here
+            return provider_pb2.InvokeResponse(**answer)
 
     def Attach(self, request: Any, context: Any) -> Any:
         """Accept an engine that found a running plugin by PULUMI_DEBUG_PROVIDERS."""

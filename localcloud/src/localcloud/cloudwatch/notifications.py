@@ -122,7 +122,7 @@ def _lowered(dimensions: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def _sns_query(query: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {"ReturnData": True, **query}
+    shown: dict[str, Any] = {"ReturnData": True, **query}
     if "MetricStat" in shown:
         metric = shown["MetricStat"]["Metric"]
         metric = {**metric, "Dimensions": _lowered(metric.get("Dimensions", []))}

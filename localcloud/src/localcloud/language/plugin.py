@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from typing import IO
+from typing import Any
 
 import grpc
 from pulumi.runtime.proto import language_pb2
@@ -48,8 +48,8 @@ def run(
 def _output(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPluginResponse]:
     chunks: queue.SimpleQueue[language_pb2.RunPluginResponse | None] = queue.SimpleQueue()
 
-    def pump(name: str, stream: IO[bytes] | None) -> None:
-        while stream is not None and (chunk := stream.read1(_CHUNK)):  # pyright: ignore[reportAttributeAccessIssue]  # a BufferedReader
+    def pump(name: str, stream: Any) -> None:
+        while stream is not None and (chunk := stream.read1(_CHUNK)):
             chunks.put(language_pb2.RunPluginResponse(**{name: chunk}))
         chunks.put(None)
 

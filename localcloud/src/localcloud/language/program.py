@@ -94,7 +94,7 @@ def _run(path: Path, threads: int) -> language_pb2.RunResponse:
         return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {code}" if code else "")
     except grpc.RpcError as error:
         # The engine has stopped listening: the update was cancelled, or a resource failed. It says so itself.
-        if error.code() == grpc.StatusCode.UNAVAILABLE:  # pyright: ignore[reportAttributeAccessIssue]  # stubs lack it
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
             return language_pb2.RunResponse(bail=True)
         return _refused(_failure(path))
     except Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
 from localcloud.sagemaker.listing import Listing
@@ -82,7 +84,7 @@ class Configs:
             raise not_found("endpoint configuration", self._account.arn(CONFIG, name))
         return config
 
-    def _check(self, request: Request, variants: list[Document]) -> None:
+    def _check(self, request: Request, variants: Sequence[Document]) -> None:
         names = [variant["VariantName"] for variant in variants]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:

@@ -97,7 +97,7 @@ class Deployment:
 
 def from_document(document: Document) -> Deployment:
     """A deployment that `to_document` wrote."""
-    return Deployment(**{**document, "variants": tuple(Variant(**variant) for variant in document["variants"])})
+    return Deployment(**document | {"variants": tuple(Variant(**variant) for variant in document["variants"])})
 
 
 def planned(config: Document, model: Callable[[str], Document], now: float) -> Deployment:

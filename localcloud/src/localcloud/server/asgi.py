@@ -1,8 +1,5 @@
 """The ASGI application: ministack's, with writes made durable and its doors to the outside shut."""
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import json

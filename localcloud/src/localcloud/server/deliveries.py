@@ -3,9 +3,6 @@
 ministack asks a queue's or a topic's policy for some deliveries and a function's policy for none.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import json

@@ -13,9 +13,6 @@ cannot be written, the next ones are refused.
 No fsync: this guards against the end of the process, not of the machine.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import asyncio

@@ -4,9 +4,6 @@
 `/_localcloud/` it takes no signature; the server listens on loopback and refuses requests of web pages.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import asyncio

@@ -4,9 +4,6 @@ These tables are ministack's private names: the version is pinned in `requiremen
 `tests/server/test_ministack_contract.py` fails when one of them moves.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import asyncio

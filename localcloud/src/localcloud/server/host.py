@@ -1,8 +1,5 @@
 """Builds one local cloud and serves it until it is told to stop."""
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import asyncio
@@ -131,7 +128,7 @@ class Host:
         application = asgi.application(
             self._durability, self._status, self._lifespan, self._dashboard, self._platform.faults
         )
-        await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)  # pyright: ignore[reportArgumentType]
+        await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)
         if self._failed is not None:
             raise self._failed
 

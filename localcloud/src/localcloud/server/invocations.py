@@ -8,9 +8,6 @@ credentials of the function's own role.
 Source: AWS Lambda developer guide, "Error handling for asynchronous invocations" and "Adding a dead-letter queue".
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import asyncio

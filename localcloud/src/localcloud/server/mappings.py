@@ -7,9 +7,6 @@ Source: AWS Lambda developer guide, "Using Lambda with Amazon SQS" and "Configur
 Lambda"; the texts are those of the service.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping

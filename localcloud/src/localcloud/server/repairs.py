@@ -3,9 +3,6 @@
 `tests/server/test_ministack_contract.py` holds the names used here.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import copy

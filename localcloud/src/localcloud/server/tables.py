@@ -5,9 +5,6 @@ takes the longer, the more they hold: a second at seven thousand items. ministac
 item that changes, so the text of one that is the same object is the same.
 """
 
-# ministack is installed in the local cloud's environment only, where the type checker does not look.
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import copy

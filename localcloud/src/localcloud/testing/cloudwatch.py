@@ -15,7 +15,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import botocore.session
@@ -114,7 +114,7 @@ class Local:
     async def __call__(self, operation: str, protocol: str = "cbor", **parameters: Any) -> dict[str, Any]:
         status, _, _, parsed = await self.ask(operation, protocol, **parameters)
         if status >= 300:
-            raise ClientError(parsed, operation)
+            raise ClientError(cast(Any, parsed), operation)
         return {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
 
     async def ask(
@@ -129,7 +129,7 @@ class Local:
         status, answered, body = await self.service.handle("POST", request["url_path"], headers, sent, {})
         parser = create_parser(PROTOCOLS[protocol])
         response = {"status_code": status, "headers": HeadersDict(answered), "body": body}
-        return status, answered, body, parser.parse(response, model.output_shape)
+        return status, answered, body, parser.parse(response, cast(Any, model.output_shape))
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen that happens in it."""

@@ -205,7 +205,7 @@ def _check_table(p: Props) -> Failures:
     if has_unknown([p["attributes"], p["hashKey"], p.get("rangeKey"), p.get("globalSecondaryIndexes")]):
         return []
     declared = {a["name"] for a in p["attributes"]}
-    used = {p["hashKey"], p.get("rangeKey")} - {None}
+    used = {key for key in (p["hashKey"], p.get("rangeKey")) if key is not None}
     for index in p.get("globalSecondaryIndexes") or []:
         if bool(index.get("hashKey")) == bool(index.get("keySchemas")):
             return [("globalSecondaryIndexes", f"index {index['name']!r} needs either 'hashKey' or 'keySchemas'")]
