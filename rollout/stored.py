@@ -7,10 +7,10 @@ Fields that were not stored take their defaults, or are refused. A class that re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from enum import EnumType
-from functools import cache
+from functools import cache, partial
 from types import NoneType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -29,28 +29,36 @@ def read(kind: type[_T], stored: Any, *, newer: bool = False, whole: bool = Fals
     Raises:
         AttributeError, KeyError, TypeError, ValueError: It is of another form.
     """
-    hints = _hints(kind)
-    if whole and (missing := sorted(hints.keys() - stored.keys())):
+    readers = _readers(kind, newer)
+    if whole and (missing := sorted(readers.keys() - stored.keys())):
         raise ValueError(f"missing {', '.join(missing)}")
-    given: Mapping[str, Any] = {name: item for name, item in stored.items() if name in hints or not newer}
-    return kind(**{name: _value(hints.get(name), item, newer) for name, item in given.items()})
+    given: dict[str, Any] = {name: item for name, item in stored.items() if name in readers or not newer}
+    return kind(**{name: reader(item) if (reader := readers.get(name)) else item for name, item in given.items()})
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _readers(kind: type[Any], newer: bool) -> dict[str, Callable[[Any], Any] | None]:
+    return {name: _reader(hint, newer) for name, hint in get_type_hints(kind).items()}
 
 
-def _value(hint: Any, stored: Any, newer: bool) -> Any:
+def _reader(hint: Any, newer: bool) -> Callable[[Any], Any] | None:
+    """What makes a value of a type out of its JSON; None if that is the value."""
     parts, origin = get_args(hint), get_origin(hint)
     if NoneType in parts:
-        return None if stored is None else _value(next(part for part in parts if part is not NoneType), stored, newer)
+        known = _reader(next(part for part in parts if part is not NoneType), newer)
+        return known and (lambda stored: None if stored is None else known(stored))
     if origin is tuple:
-        return tuple(_value(parts[0], item, newer) for item in stored)
+        item = _reader(parts[0], newer) or _as_it_is
+        return lambda stored: tuple(item(each) for each in stored)
     if origin is Mapping:
-        return {name: _value(parts[1], item, newer) for name, item in stored.items()}
+        value = _reader(parts[1], newer) or _as_it_is
+        return lambda stored: {name: value(each) for name, each in stored.items()}
     if hasattr(hint, "from_dict"):
-        return hint.from_dict(stored)
+        return hint.from_dict
     if is_dataclass(hint):
-        return read(cast(type[Any], hint), stored, newer=newer)
-    return cast(Any, hint)(stored) if isinstance(hint, EnumType) else stored
+        return partial(read, cast(type[Any], hint), newer=newer)
+    return hint if isinstance(hint, EnumType) else None
+
+
+def _as_it_is(stored: Any) -> Any:
+    return stored
