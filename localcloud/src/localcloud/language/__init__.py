@@ -12,3 +12,6 @@ are relative, because it runs under the name `pulumi_language_host` there.
 
 VERSION = "3.274.1"
 """The engine whose protocol this host speaks."""
+
+SHOWN = 32
+"""Exit code of a program's process when the user has been shown its error: the engine then adds nothing of its own."""

@@ -12,16 +12,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2, json_format
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from . import VERSION, environment, installer, lifeline, plugin, program
+from . import SHOWN, VERSION, environment, installer, lifeline, plugin
+from .protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
+_MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
+_UNREQUESTED_S = 30 * 60  # a busy program may leave a call waiting for longer than gRPC's 30 seconds
 _Info = language_pb2.ProgramInfo
+_Answer = TypeVar("_Answer")
 
 
 class MainThread:
@@ -86,14 +89,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
         """Name the plugin that each SDK in the project's environment needs."""
-        described = _described(request.info, context)
+        described = _asked(environment.described, request.info, context)
         return language_pb2.GetRequiredPackagesResponse(packages=map(_package, described.plugins))
 
     def GetRequiredPlugins(
         self, request: language_pb2.GetRequiredPluginsRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPluginsResponse:
         """Answer engines from before packages."""
-        described = _described(request.info, context)
+        described = _asked(environment.described, request.info, context)
         return language_pb2.GetRequiredPluginsResponse(
             plugins=[
                 plugin_pb2.PluginDependency(
@@ -107,17 +110,17 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetProgramDependenciesResponse:
         """List the environment's distributions: those that nothing else requires, or all."""
-        described = _described(request.info, context)
-        names = described.packages if request.transitiveDependencies else described.top
+        installed = _asked(environment.distributions, request.info, context)
+        names = installed.versions if request.transitiveDependencies else installed.top
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
-                language_pb2.DependencyInfo(name=name, version=described.packages[name]) for name in sorted(names)
+                language_pb2.DependencyInfo(name=name, version=installed.versions[name]) for name in sorted(names)
             ]
         )
 
     def About(self, request: language_pb2.AboutRequest, context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         """Tell which Python runs the program."""
-        described = _described(request.info, context)
+        described = _asked(environment.described, request.info, context)
         return language_pb2.AboutResponse(executable=described.executable, version=described.version)
 
     def RuntimeOptionsPrompts(self, request: Any, context: grpc.ServicerContext) -> language_pb2.RuntimeOptionsResponse:
@@ -132,7 +135,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         """Run the program."""
         python = _python(request.info, context)
         if environment.is_here(python) and self._main.claim():
-            return self._main.call(lambda: program.run(request, self._engine))
+            return self._main.call(lambda: _run_here(request, self._engine))
         return self._run_elsewhere(str(python or sys.executable), request)
 
     def _run_elsewhere(self, python: str, request: language_pb2.RunRequest) -> language_pb2.RunResponse:
@@ -142,8 +145,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             child.communicate(request.SerializeToString())
         finally:
             self._children.discard(child)
-        if child.returncode in (0, program.SHOWN):
-            return language_pb2.RunResponse(bail=child.returncode == program.SHOWN)
+        if child.returncode in (0, SHOWN):
+            return language_pb2.RunResponse(bail=child.returncode == SHOWN)
         if child.returncode < 0:
             return language_pb2.RunResponse(error=f"Program was ended by signal {-child.returncode}")
         return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {child.returncode}")
@@ -180,7 +183,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 def serve(engine: str) -> NoReturn:
     """Serve until the engine ends this process."""
     main = MainThread()
-    server = grpc.server(ThreadPoolExecutor(max_workers=16), options=_GRPC_CHANNEL_OPTIONS)
+    options = [
+        ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
+        ("grpc.server_max_unrequested_time_in_server", _UNREQUESTED_S),
+    ]
+    server = grpc.server(ThreadPoolExecutor(max_workers=16), options=options)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(engine, main), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -189,6 +196,12 @@ def serve(engine: str) -> NoReturn:
         main.work()
     except KeyboardInterrupt:
         lifeline.leave(0, lambda: server.stop(1).wait(1))  # lets the answer of an interrupted run go out
+
+
+def _run_here(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunResponse:
+    from . import program  # noqa: PLC0415  loads the SDK, which no other answer needs
+
+    return program.run(request, engine)
 
 
 def _options(info: _Info) -> Mapping[str, Any]:
@@ -202,9 +215,9 @@ def _python(info: _Info, context: grpc.ServicerContext) -> Any:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
 
-def _described(info: _Info, context: grpc.ServicerContext) -> environment.Description:
+def _asked(question: Callable[[Path | None], _Answer], info: _Info, context: grpc.ServicerContext) -> _Answer:
     try:
-        return environment.described(environment.python_of(info.root_directory, _options(info)))
+        return question(environment.python_of(info.root_directory, _options(info)))
     except environment.NoEnvironment as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pulumi.runtime.proto import language_pb2
-
 from . import environment
+from .protocol import language_pb2
 
 
 class InstallFailed(Exception):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from pulumi.runtime.proto import language_pb2
+
+from .protocol import language_pb2
 
 _PATIENCE_S = 3.0
 _CHUNK = 65536

@@ -16,14 +16,11 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.proto import language_pb2
 
-from . import light
+from . import SHOWN, light
 from .engine import Engine
 
 _OBJECTS = 100_000
 """So many new objects before garbage is looked for: what is imported and declared stays until the end."""
-
-SHOWN = 32
-"""Exit code of `run` when the user has been shown the error: the engine then adds nothing of its own."""
 
 
 def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunResponse:

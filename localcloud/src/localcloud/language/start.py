@@ -4,12 +4,14 @@ Argv, after the script:
     language [flags] ENGINE_ADDRESS   the language host; the engine puts its own logging flags first
     dynamic [flags] ENGINE_ADDRESS    the provider of dynamic resources
     run ENGINE_ADDRESS                one program, its `RunRequest` on stdin; exit code 0, 1 or 32 (error was shown)
-    describe                          what this environment holds, as JSON on stdout
+    describe | installed              of this environment, as JSON on stdout: its Python and plugins, or all it holds
 """
 
+import json
 import os
 import runpy
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from . import environment, lifeline
@@ -27,7 +29,9 @@ def main(argv: list[str]) -> None:
     # A signal before anything is up is a shutdown like any other: the engine interrupts a plugin to end it.
     try:
         if part == "describe":
-            print(environment.describe().to_json())
+            print(json.dumps(asdict(environment.describe())))
+        elif part == "installed":
+            print(json.dumps(asdict(environment.installed())))
         elif part == "run":
             lifeline.listen()
             from . import program  # noqa: PLC0415  needs the SDK, which may be missing
