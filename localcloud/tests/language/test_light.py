@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DESCRIBE = """
-import importlib, sys
+import importlib, sys, typing
 from localcloud.language import light
 
 if sys.argv[1] == "light":
@@ -28,6 +28,7 @@ for name in ("outputs.EndpointConfigurationProductionVariant", "EndpointConfigur
     read = _types.output_type_types if name.startswith("outputs") else _types.input_type_types
     print(name, sorted(read(cls).items(), key=str))
     print(sorted(getattr(_types, "input_type_py_to_pulumi_names")(cls).items()) if "Args" in name else "")
+print(typing.is_typeddict(aws.sagemaker.EndpointConfigurationProductionVariantArgsDict))
 print(type(aws.sagemaker.__loader__).__name__, aws.sagemaker.Endpoint.name.fget.__doc__ is None, file=sys.stderr)
 """
 
@@ -84,3 +85,20 @@ def test_other_packages_are_left_to_python(sdk: Path) -> None:
     other.mkdir()
     (other / "__init__.py").write_text('"""No SDK."""\n')
     assert run(sdk.parent, "import pulumi_other; print(pulumi_other.__doc__)") == "No SDK."
+
+
+def test_the_automation_api_is_loaded_when_it_is_used(sdk: Path) -> None:
+    program = (
+        "import pulumi\n"
+        "inner = 'pulumi.automation._local_workspace'\n"
+        "print(inner in sys.modules, pulumi.automation.LocalWorkspace.__name__, inner in sys.modules)"
+    )
+    assert run(sdk.parent, program) == "False LocalWorkspace True"
+
+
+def test_a_dictionary_type_has_no_fields_to_compile(sdk: Path) -> None:
+    (sdk / "__init__.py").write_text(
+        "from typing import TypedDict\n\n\nclass SizeDict(TypedDict):\n    width: 'int'\n    height: 'int'\n"
+    )
+    program = "from pulumi_small import SizeDict; print(SizeDict(width=1), SizeDict.__annotations__)"
+    assert run(sdk.parent, program) == "{'width': 1} {}"

@@ -7,6 +7,7 @@ the old inputs, appends a traceback to each error, and takes 0.4 s to import.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from concurrent import futures
@@ -28,6 +29,7 @@ from localcloud.language import lifeline
 
 _THREADS = 64
 _MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
+_OBJECTS = 500_000  # so many new ones before garbage is looked for: most are what was imported, and stay
 _NAMING = {0: "propose", 1: "enforce", 2: "disable"}
 
 
@@ -237,6 +239,7 @@ def serve(provider: Provider | None = None) -> tuple[Any, int]:
 
 def main() -> NoReturn:
     """Serve until the engine goes away. The engine reads the port from the first line of standard output."""
+    gc.set_threshold(_OBJECTS)
     parent = os.getppid()
     provider = Provider()
     # The engine ends a plugin by SIGINT and waits five seconds for it. A person's Ctrl-C does not come here: the

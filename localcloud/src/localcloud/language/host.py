@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from google.protobuf import empty_pb2, json_format
 
-from . import SHOWN, VERSION, environment, installer, lifeline, plugin
+from . import SHOWN, VERSION, environment, installer, lifeline, light, plugin
 from .protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
 _MESSAGE_LIMIT = 400 * 1024 * 1024  # as the engine's own
@@ -199,6 +199,7 @@ def serve(engine: str) -> NoReturn:
 
 
 def _run_here(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunResponse:
+    light.install()
     from . import program  # noqa: PLC0415  loads the SDK, which no other answer needs
 
     return program.run(request, engine)

@@ -1,13 +1,16 @@
-"""How are the SDKs of providers imported in less time? Without docstrings, and with annotations left as text.
+"""How are the SDKs imported in less time? Without what a running program never looks at.
 
-Most of an SDK's import goes into what a running program never looks at: the documentation of each property, and types
-such as `Input[Optional[str]]`, which Python before 3.14 makes one by one. So the modules of installed SDKs are compiled
+Most of the import of a provider's SDK goes into the documentation of each property, and into types such as
+`Input[Optional[str]]`, which Python before 3.14 makes one by one. So the modules of installed SDKs are compiled
 with `from __future__ import annotations` and without docstrings, once, and kept beside Python's own bytecode. What an
 SDK needs of an annotation, it reads by `typing.get_type_hints`, which takes text as well.
+
+Pulumi's own SDK imports its automation API, for programs that run other programs. It is loaded when it is used.
 """
 
 import __future__
 
+import ast
 import importlib.util
 import marshal
 import os
@@ -17,29 +20,33 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-_KIND = "sdk"
+_KIND = "sdk2"
 """Tells our bytecode from Python's own, in the name of its file."""
 _SIZE = 16
+_WHEN_USED = "pulumi.automation"
 
 
 def install() -> None:
-    """Import the installed SDKs lightly from now on."""
+    """Import the installed SDKs lightly from now on; to be called before the first is imported."""
     names = {path.parent.name for folder in sys.path for path in Path(folder).glob("pulumi_*/pulumi-plugin.json")}
-    if names:
-        sys.meta_path.insert(0, _Finder(names))
+    sys.meta_path.insert(0, _Finder(names))
 
 
 class _Finder:
-    """Finds what Python finds, of the SDKs alone."""
+    """Finds what Python finds, of the SDKs and the automation API alone."""
 
     def __init__(self, names: set[str]) -> None:
         self._names = names
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name.partition(".")[0] not in self._names:
+        if name != _WHEN_USED and name.partition(".")[0] not in self._names:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and type(spec.loader) is SourceFileLoader:
+        if spec is None or type(spec.loader) is not SourceFileLoader:
+            return spec
+        if name == _WHEN_USED:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        else:
             spec.loader = _Loader(spec.loader.name, spec.loader.path)
         return spec
 
@@ -56,13 +63,20 @@ class _Loader(SourceFileLoader):
             known = kept.read_bytes() if kept.exists() else b""
             if known[:_SIZE] == mark:
                 return marshal.loads(known[_SIZE:])  # noqa: S302  bytecode, as trusted as Python's own beside it
-            code = compile(
-                source.read_bytes(), source, "exec", __future__.annotations.compiler_flag, dont_inherit=True, optimize=2
-            )
+            tree = _without_dict_fields(ast.parse(source.read_bytes()))
+            code = compile(tree, source, "exec", __future__.annotations.compiler_flag, dont_inherit=True, optimize=2)
             _write(kept, mark + marshal.dumps(code))
         except (OSError, ValueError, EOFError, TypeError):
             return super().get_code(fullname)
         return code
+
+
+def _without_dict_fields(module: ast.Module) -> ast.Module:
+    """Empty the `TypedDict` classes, since Python compiles each of their annotations; only type checkers read these."""
+    for item in module.body:
+        if isinstance(item, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "TypedDict" for b in item.bases):
+            item.body = [ast.copy_location(ast.Pass(), item)]
+    return module
 
 
 def _write(file: Path, content: bytes) -> None:

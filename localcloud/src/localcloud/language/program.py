@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import runpy
@@ -16,11 +15,8 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.proto import language_pb2
 
-from . import SHOWN, light
+from . import SHOWN
 from .engine import Engine
-
-_OBJECTS = 100_000
-"""So many new objects before garbage is looked for: what is imported and declared stays until the end."""
 
 
 def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunResponse:
@@ -76,8 +72,6 @@ def _configure(request: language_pb2.RunRequest, engine: Engine) -> None:
 def _run(path: Path, threads: int) -> language_pb2.RunResponse:
     # Resources that failed leave futures which nobody awaits any more; that is how the SDK works, not news for users.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    light.install()
-    gc.set_threshold(_OBJECTS)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.set_default_executor(ThreadPoolExecutor(max_workers=threads))

@@ -7,6 +7,7 @@ Argv, after the script:
     describe | installed              of this environment, as JSON on stdout: its Python and plugins, or all it holds
 """
 
+import gc
 import json
 import os
 import runpy
@@ -14,8 +15,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from . import environment, lifeline
+from . import environment, lifeline, light
 
+_OBJECTS = 500_000
+"""So many new objects before garbage is looked for: what is imported and declared stays until the end."""
 _NO_SDK = """\
 The Pulumi SDK is not installed in {prefix} ({error}).
 Pulumi.yaml names this virtual environment under runtime.options.virtualenv. Install the project's packages into it
@@ -24,6 +27,7 @@ Pulumi.yaml names this virtual environment under runtime.options.virtualenv. Ins
 
 def main(argv: list[str]) -> None:
     """Run the part that `argv` names."""
+    gc.set_threshold(_OBJECTS)
     _activate()
     part, address = argv[1], argv[-1]
     # A signal before anything is up is a shutdown like any other: the engine interrupts a plugin to end it.
@@ -34,11 +38,13 @@ def main(argv: list[str]) -> None:
             print(json.dumps(asdict(environment.installed())))
         elif part == "run":
             lifeline.listen()
+            light.install()
             from . import program  # noqa: PLC0415  needs the SDK, which may be missing
 
             sys.exit(program.run_from_stdin(address))
         elif part == "dynamic":
             lifeline.hold()
+            light.install()
             _serve_dynamic_resources(argv)
         else:
             lifeline.hold()
