@@ -25,7 +25,6 @@ from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import ContractBroken
 
-FILE = "baseline.json"
 _WHERE = "model/serving.py: answers(estimator, rows)"
 
 

@@ -20,7 +20,8 @@ from typing import Any, cast
 from monitoring.labels.performance import Outcome
 from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import parts, refit
-from pipeline.baseline import FILE, baseline, form_of, judged, outcomes
+from pipeline.archive import BASELINE
+from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     (given.out / "metrics.json").write_text(canonical({"summary": summary, "evaluation": details, "training": trained}))
     if said is not None:
         kept = baseline(*said, seconds(rows))
-        (given.out / FILE).write_text(canonical(kept.as_dict()))
+        (given.out / BASELINE).write_text(canonical(kept.as_dict()))
         print(judged(kept))
     print(", ".join(f"{name} {value:.4g}" for name, value in summary.items()))
 

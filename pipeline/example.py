@@ -12,7 +12,6 @@ from typing import Any
 from pipeline.rows import Rows, as_json, tables
 from pipeline.step import end_with_parent, in_words
 
-FILE = "example.json"
 _LOOKED_AT = 1000
 
 

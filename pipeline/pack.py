@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import archive, baseline, example, refit
+from pipeline import archive, refit
 from pipeline.recipe import Recipe, canonical, locked, model_files
 
 
@@ -73,8 +73,8 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
     Raises:
         ArchiveError: A file of the model has a name that cannot be sealed.
     """
-    named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", example.FILE)]
-    may_be = [trained / refit.EVALUATED, trained / "answer.json", evaluated / baseline.FILE]
+    named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", archive.EXAMPLE)]
+    may_be = [trained / refit.EVALUATED, trained / "answer.json", evaluated / archive.BASELINE]
     sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
     files: dict[str, bytes | Path] = {path.name: path for path in sealed}
     # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.

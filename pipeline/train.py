@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import example, parts, refit
+from pipeline import archive, example, parts, refit
 from pipeline.recipe import canonical
 from pipeline.reference import judged, reference
 from pipeline.rows import Rows, period, tables, times
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     kept = reference(known)
     print(judged(kept))
     (out / "reference.json").write_text(canonical(kept.as_dict()))
-    (out / example.FILE).write_text(canonical(example.request(known)))
+    (out / archive.EXAMPLE).write_text(canonical(example.request(known)))
 
 
 def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:

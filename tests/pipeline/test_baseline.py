@@ -15,7 +15,7 @@ from monitoring.labels.baseline import Baseline
 from monitoring.labels.quality import Form
 from monitoring.statistics.blocks import Cut
 from pipeline import archive
-from pipeline.baseline import FILE, baseline, form_of, judged, outcomes
+from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
 from pipeline.recipe import canonical
 
@@ -62,7 +62,7 @@ def test_without_the_form_of_answers_nothing_is_known_and_one_of_another_form_is
 
 
 def test_the_sealed_baseline_says_what_the_sealed_metrics_say(sealed):
-    baseline = Baseline.from_dict(json.loads(archive.read(sealed.path, FILE)))
+    baseline = Baseline.from_dict(json.loads(archive.read(sealed.path, archive.BASELINE)))
     kept, metrics = baseline.performance, sealed.metrics
     found = kept.measures(binary=True)
     assert kept.pairs == metrics["rows"]

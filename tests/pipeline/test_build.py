@@ -94,6 +94,12 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
     assert another.path.is_relative_to(own_cache)
 
 
+def test_who_builds_loads_no_library_since_each_step_has_a_process_of_its_own():
+    code = "import sys, pipeline.build; print([name for name in ('numpy', 'pandas', 'sklearn') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_packages_that_were_not_used_for_long_leave_the_users_cache(
     daily: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ):

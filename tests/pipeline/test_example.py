@@ -23,5 +23,5 @@ def test_where_every_row_lacks_something_the_first_is_asked_with_null() -> None:
 
 
 def test_a_package_holds_a_request_that_keeps_to_the_models_own_rules(sealed: Any) -> None:
-    (told,) = json.loads(archive.read(sealed.path, example.FILE))["instances"]
+    (told,) = json.loads(archive.read(sealed.path, archive.EXAMPLE))["instances"]
     assert features.check(told) == [], "the model's own rules for an instance"
