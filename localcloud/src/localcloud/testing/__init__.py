@@ -38,6 +38,7 @@ class Cloud:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.python = process.find_python(Places.here().root)
+        self._clients: dict[tuple[str, ...], Any] = {}
 
     @property
     def pid(self) -> int:
@@ -46,9 +47,12 @@ class Cloud:
         return running.pid if running else 0
 
     def client(self, service: str, access_key: str = "test", secret: str = "test", token: str | None = None) -> Any:
-        """A boto3 client of this cloud, root's unless keys are given."""
-        session = boto3.Session(access_key, secret, token, region_name="us-east-1")
-        return session.client(service, endpoint_url=self.url)
+        """A boto3 client of this cloud, root's unless keys are given; made once, as most calls take less."""
+        wanted = (service, access_key, secret, token or "")
+        if wanted not in self._clients:
+            session = boto3.Session(access_key, secret, token, region_name="us-east-1")
+            self._clients[wanted] = session.client(service, endpoint_url=self.url)
+        return self._clients[wanted]
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
