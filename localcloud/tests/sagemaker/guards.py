@@ -50,12 +50,14 @@ def _watched(alarms: tuple[str, ...]) -> dict[str, Any]:
 class Load:
     """Requests without a pause, a few at a time, on an endpoint in this process.
 
+    The model takes its time, so that requests are on their way at any moment, though few are sent.
+
     Attributes:
         seen: Which models answered, in order.
         errors: What was not answered.
     """
 
-    def __init__(self, inside: Any, endpoint: str, clients: int = 2) -> None:
+    def __init__(self, inside: Any, endpoint: str, clients: int = 3) -> None:
         self.inside = inside
         self.endpoint = endpoint
         self.clients = clients
@@ -67,10 +69,10 @@ class Load:
     async def _ask(self) -> None:
         while not self.stopped:
             try:
-                self.seen.append((await self.inside.invoke(self.endpoint))["name"])
+                self.seen.append((await self.inside.invoke(self.endpoint, {"sleep": 0.02}))["name"])
             except Exception as error:
                 self.errors.append(error)
-            await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
 
     async def __aenter__(self) -> Load:
         self.tasks = [asyncio.create_task(self._ask()) for _ in range(self.clients)]

@@ -22,6 +22,8 @@ from localcloud.sagemaker.processes import SERVER_MARK, marked
 
 pytestmark = pytest.mark.e2e
 
+TAKES_TIME = b'{"sleep": 0.02}'
+
 
 def within(seen: int, draws: int, share: float) -> bool:
     """Whether a count lies in the binomial 99.9% interval."""
@@ -37,7 +39,10 @@ def without_retries(cloud: Any) -> Any:
 
 
 class Load:
-    """Requests without a pause from a few threads; no client retries, so that a lost request is seen."""
+    """Requests without a pause from a few threads; no client retries, so that a lost request is seen.
+
+    The model takes its time, so that requests are on their way at any moment, though few are sent.
+    """
 
     def __init__(self, stage: Any, endpoint: str, threads: int = 4) -> None:
         # One client a thread, as its pool would else be shared.
@@ -53,10 +58,13 @@ class Load:
         while not self.stopped.is_set():
             self.asked[thread] += 1
             try:
-                answer = client.invoke_endpoint(EndpointName=self.endpoint, ContentType="application/json", Body=b"{}")
+                answer = client.invoke_endpoint(
+                    EndpointName=self.endpoint, ContentType="application/json", Body=TAKES_TIME
+                )
                 self.seen.append(json.loads(answer["Body"].read())["name"])
             except Exception as error:
                 self.errors.append(error)
+                time.sleep(0.02)
 
     def __enter__(self) -> Load:
         for thread in self.threads:

@@ -4,7 +4,7 @@
 
 How it behaves is in the folder's `behaviour.json`: {"name": ..., "start": "ok" or "raise", "slow", "held", "hang",
 "unwell"}. A start that is held, and a request with `until`, wait for the file that `until` names; so does
-every request of a model with `holds`.
+every request of a model with `holds`. A request with `sleep` is answered so many seconds later.
 To a request with `instances` it gives a prediction: {"answer": the body, "status": of a share of them, "share": 1,
 "delay": seconds of a share of them, "delayed": 1, "crash": true}. A request {"become": {...}} changes its behaviour
 from then on.
@@ -15,10 +15,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
+import socketserver
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 FOLDER = Path(os.environ["SM_MODEL_DIR"])
@@ -26,20 +25,33 @@ BEHAVIOUR = json.loads((FOLDER / "behaviour.json").read_text())
 PREDICTION = '{"predictions": [1]}'
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one segment: two would wait for each other's acknowledgement
+class Handler(socketserver.StreamRequestHandler):
+    """Answers the requests of one connection. To import http.server would double what the start of a model takes."""
+
     unwell = False
 
-    def do_GET(self) -> None:
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            self.method, self.path, _ = line.decode().split()
+            self.headers: dict[str, str] = {}
+            while header := self.rfile.readline().decode().strip():
+                name, _, value = header.partition(":")
+                self.headers[name.lower()] = value.strip()
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if self.method == "GET":
+                self.ping()
+            else:
+                self.invoke(body)
+
+    def ping(self) -> None:
         good = self.path == "/ping" and not Handler.unwell and BEHAVIOUR.get("start") != "unwell"
         self.answer(200 if good else 503, b"")
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def invoke(self, body: bytes) -> None:
         asked = json.loads(body) if body.startswith(b"{") else {}
         if until := asked.get("until", BEHAVIOUR.get("holds")):
             wait(Path(until))
+        time.sleep(asked.get("sleep", 0))
         if asked.get("do") == "crash":
             os._exit(3)
         if asked.get("do") == "sicken":
@@ -58,9 +70,9 @@ class Handler(BaseHTTPRequestHandler):
             "name": BEHAVIOUR["name"],
             "pid": os.getpid(),
             "environment": {key: os.environ.get(key) for key in ("GREETING", "SM_MODEL_DIR", "AWS_REGION")},
-            "content_type": self.headers.get("Content-Type"),
-            "accept": self.headers.get("Accept"),
-            "custom_attributes": self.headers.get("X-Amzn-SageMaker-Custom-Attributes"),
+            "content_type": self.headers.get("content-type"),
+            "accept": self.headers.get("accept"),
+            "custom_attributes": self.headers.get("x-amzn-sagemaker-custom-attributes"),
             "bytes": len(body),
         }
         status = asked.get("status", BEHAVIOUR.get("status", 200))
@@ -75,20 +87,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, (BEHAVIOUR.get("answer", PREDICTION) if status < 400 else failure).encode())
 
     def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if "X-Amzn-SageMaker-Custom-Attributes" in self.headers:
-            self.send_header("X-Amzn-SageMaker-Custom-Attributes", "seen")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        if self.command != "GET":
-            print(f"{self.command} {self.path}", flush=True)
+        if self.method != "GET":
+            print(f"{self.method} {self.path}", flush=True)
+        lines = [f"HTTP/1.1 {status} ", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+        if "x-amzn-sagemaker-custom-attributes" in self.headers:
+            lines.append("X-Amzn-SageMaker-Custom-Attributes: seen")
+        # Head and body in one segment: two would wait for each other's acknowledgement.
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
 
 
-class Server(ThreadingHTTPServer):
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
@@ -114,7 +123,7 @@ def main() -> None:
     if start == "hang":
         time.sleep(3600)
     for _ in range(BEHAVIOUR.get("workers", 0)):
-        subprocess.Popen(["sleep", "1000"])
+        os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "1000")
     Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
 
 
