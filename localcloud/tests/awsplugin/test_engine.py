@@ -86,6 +86,10 @@ for name, value in {
 """
 
 COUNT = 14  # resources, the stack itself among them
+DESCRIBED = PROGRAM.replace('or "engine-models"', 'or "engine-models", model_package_group_description="all"')
+ADOPTED = """
+aws.sqs.Queue("adopted", name="imported", message_retention_seconds=60)
+"""
 
 
 class Stack:
@@ -116,6 +120,8 @@ class Stack:
         """What a preview said when nothing was there."""
         self.untouched = False
         """Whether that preview created nothing."""
+        self.endpoints: list[str] = []
+        """What was made again after a kill, still there when all is destroyed."""
 
     def program(self, text: str) -> None:
         """Replace the program."""
@@ -198,8 +204,7 @@ def test_drift_is_shown_by_a_refresh_and_repaired_by_an_update(stack: Stack, hos
 
 
 def test_a_second_update_and_a_refresh_change_nothing(stack: Stack) -> None:
-    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
-    assert f"{COUNT} unchanged" in stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
 
 
 def test_new_code_is_an_update_that_the_preview_foresees(stack: Stack, hosting: Any) -> None:
@@ -213,12 +218,21 @@ def test_new_code_is_an_update_that_the_preview_foresees(stack: Stack, hosting: 
     assert answer["Payload"].read() == b"2"
 
 
-def test_a_fixed_name_is_freed_before_it_is_taken_again(stack: Stack) -> None:
-    text = PROGRAM.replace('or "engine-models"', 'or "engine-models", model_package_group_description="all"')
-    stack.program(text)
+def test_the_providers_default_tags_reach_every_resource(stack: Stack, hosting: Any) -> None:
+    stack.run("config", "set", "--path", "aws:defaultTags.tags.team", "models")
+    stack.up()
+    found = stack.outputs
+    assert found["tags"] == {"stage": "test", "team": "models"}
+    assert hosting.client("sqs").list_queue_tags(QueueUrl=found["queue"])["Tags"] == {"team": "models"}
+    assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
+    stack.run("config", "rm", "--path", "aws:defaultTags")  # the next update takes them away
+
+
+def test_a_fixed_name_is_freed_before_it_is_taken_again(stack: Stack, hosting: Any) -> None:
+    stack.program(DESCRIBED)
     assert "+-1 replaced" in stack.up().replace("+- 1", "+-1")
-    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes")
-    stack.program(PROGRAM)  # the next update replaces it again
+    queue = stack.outputs["queue"]
+    assert hosting.client("sqs").list_queue_tags(QueueUrl=queue).get("Tags", {}) == {}, "default tags went with it"
 
 
 def test_a_wrong_property_fails_before_anything_is_made(stack: Stack, hosting: Any) -> None:
@@ -238,40 +252,24 @@ def test_a_wrong_property_fails_before_anything_is_made(stack: Stack, hosting: A
 def test_what_exists_already_is_imported_by_its_id(stack: Stack, hosting: Any) -> None:
     hosting.client("sqs").create_queue(QueueName="imported", Attributes={"MessageRetentionPeriod": "60"})
     url = hosting.client("sqs").get_queue_url(QueueName="imported")["QueueUrl"]
-    adopted = f"""
-aws.sqs.Queue("adopted", name="imported", message_retention_seconds=60, opts=pulumi.ResourceOptions(import_={url!r}))
-"""
-    stack.program(PROGRAM + adopted)
-    assert "= 1 imported" in stack.up()
-    stack.program(PROGRAM + adopted.replace(f"import_={url!r}", "protect=False"))
-    assert f"{COUNT + 1} unchanged" in stack.up("--expect-no-changes")
-    stack.program(PROGRAM)
-    assert "- 1 deleted" in stack.up()
+    option = f"opts=pulumi.ResourceOptions(import_={url!r})"
+    stack.program(DESCRIBED + ADOPTED.replace("=60)", f"=60, {option})"))
+    output = stack.up()
+    assert "= 1 imported" in output
+    assert f"{COUNT} unchanged" in output, "the update before left nothing to do"
     missing = f'aws.sqs.Queue("none", opts=pulumi.ResourceOptions(import_="{url}-none"))'
-    stack.program(f"{PROGRAM}\n{missing}\n")
+    stack.program(f"{DESCRIBED}\n{missing}\n")
     assert "does not exist" in stack.run("preview", fails=True)
-    stack.program(PROGRAM)
 
 
 def test_a_refusal_of_the_cloud_is_told_without_a_traceback(stack: Stack) -> None:
-    stack.program(f'{PROGRAM}\naws.sagemaker.Endpoint("bad", endpoint_config_name="none")\n')
+    stack.program(f'{DESCRIBED}{ADOPTED}\naws.sagemaker.Endpoint("bad", endpoint_config_name="none")\n')
     output = stack.up(fails=True)
     assert re.search(r"CreateEndpoint: ValidationException: Could not find endpoint configuration", output)
     assert "Traceback" not in output
-    stack.program(PROGRAM)
-    assert f"{COUNT} unchanged" in stack.up("--expect-no-changes"), "no pending operation is left"
-
-
-def test_the_providers_default_tags_reach_every_resource(stack: Stack, hosting: Any) -> None:
-    stack.run("config", "set", "--path", "aws:defaultTags.tags.team", "models")
-    stack.up()
-    found = stack.outputs
-    assert found["tags"] == {"stage": "test", "team": "models"}
-    assert hosting.client("sqs").list_queue_tags(QueueUrl=found["queue"])["Tags"] == {"team": "models"}
-    assert f"{COUNT} unchanged" in stack.up("--refresh", "--expect-no-changes")
-    stack.run("config", "rm", "--path", "aws:defaultTags")
-    stack.up()
-    assert hosting.client("sqs").list_queue_tags(QueueUrl=found["queue"]).get("Tags", {}) == {}
+    stack.program(DESCRIBED + ADOPTED)
+    unchanged = stack.up("--expect-no-changes")
+    assert f"{COUNT + 1} unchanged" in unchanged, "no pending operation is left, and the imported queue is as any other"
 
 
 def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
@@ -279,7 +277,7 @@ def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
 ) -> None:
     config = world.config("slow", until=str(tmp_path / "go"))
     endpoint = f'aws.sagemaker.Endpoint("slow", name="{world.name("slow")}", endpoint_config_name="{config}")'
-    stack.program(f"{PROGRAM}\n{endpoint}\n")
+    stack.program(f"{DESCRIBED}\n{endpoint}\n")
     process = stack.start("up", "--yes", "--skip-preview")
     sagemaker = hosting.client("sagemaker")
     deadline = time.monotonic() + 200
@@ -292,9 +290,8 @@ def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
     assert "Traceback" not in output
     assert world.name("slow") in stack.deployment
     (tmp_path / "go").touch()
-    stack.up()
+    assert "- 1 deleted" in stack.up(), "the queue that was imported"
     assert sagemaker.describe_endpoint(EndpointName=world.name("slow"))["EndpointStatus"] == "InService"
-    stack.program(PROGRAM)  # the next update removes it
 
 
 def test_an_update_that_was_killed_is_finished_by_the_next(
@@ -305,7 +302,7 @@ def test_an_update_that_was_killed_is_finished_by_the_next(
 aws.cloudwatch.LogGroup("killed", name="/{name}", retention_in_days=7)
 aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
 """
-    stack.program(PROGRAM + made)
+    stack.program(DESCRIBED + made)
     process = stack.start("up", "--yes", "--skip-preview")
     sagemaker = hosting.client("sagemaker")
     deadline = time.monotonic() + 200
@@ -320,9 +317,7 @@ aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
     stack.up()
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
     assert f"{COUNT + 2} unchanged" in stack.up("--expect-no-changes")
-    stack.program(PROGRAM)
-    stack.up()
-    assert sagemaker.list_endpoints(NameContains=name)["Endpoints"] == []
+    stack.endpoints.append(name)
 
 
 def test_after_destroy_nothing_is_left(stack: Stack, hosting: Any) -> None:
@@ -337,6 +332,9 @@ def test_after_destroy_nothing_is_left(stack: Stack, hosting: Any) -> None:
     assert found["function"] not in {f["FunctionName"] for f in functions}
     assert found["queue"] not in hosting.client("sqs").list_queues().get("QueueUrls", [])
     assert hosting.client("kms").describe_key(KeyId=found["key"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    assert stack.endpoints
+    for name in stack.endpoints:
+        assert hosting.client("sagemaker").list_endpoints(NameContains=name)["Endpoints"] == []
     groups = hosting.client("sagemaker").list_model_package_groups(NameContains="engine-models")
     assert groups["ModelPackageGroupSummaryList"] == []
     assert json.loads(stack.deployment)["deployment"].get("resources", []) == []

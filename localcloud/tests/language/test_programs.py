@@ -54,8 +54,9 @@ def test_a_dynamic_resource_lives_from_preview_to_destroy(project: Project) -> N
     project.must("config", "set", "number", "4")
     project.must("config", "set", "--secret", "token", "s3cret")
 
-    assert "+ 3 to create" not in project.must("preview")  # the stack itself and one resource
     first = project.must("up", "--yes")
+    assert "+ 2 to create" in first  # the stack itself and one resource
+    assert "+ 2 created" in first
     assert project.outputs() == {"twice": 8, "token": "[secret]", "preview": False}
     assert project.outputs("--show-secrets")["token"] == "s3cret"
 
@@ -126,31 +127,18 @@ def test_sys_exit_decides_as_it_does_for_a_script(project: Project, exit_with: s
     assert ("non-zero exit code" in output) is fails
 
 
-def test_what_a_program_prints_is_shown(project: Project) -> None:
-    project.write(main="import sys\nprint('to stdout')\nprint('to stderr', file=sys.stderr)\n")
-
-    output = project.must("preview")
-
-    assert "to stdout" in output and "to stderr" in output
-
-
-def test_an_async_program_may_await_and_return_outputs(project: Project) -> None:
+def test_an_async_program_may_await_print_and_return_and_has_the_commands_of_its_environment(project: Project) -> None:
     project.write(
-        main="import asyncio\nimport pulumi\n\nasync def main():\n    await asyncio.sleep(0)\n"
-        "    return {'answer': 42}\n\npulumi.run(main)\n"
+        main="import asyncio\nimport shutil\nimport sys\nimport pulumi\n\n"
+        "async def main():\n    await asyncio.sleep(0)\n"
+        "    print('to stdout')\n    print('to stderr', file=sys.stderr)\n"
+        "    return {'answer': 42, 'python': shutil.which('python')}\n\npulumi.run(main)\n"
     )
 
-    project.must("up", "--yes", "--skip-preview")
+    output = project.must("up", "--yes", "--skip-preview")
 
-    assert project.outputs() == {"answer": 42}
-
-
-def test_commands_of_the_environment_are_on_the_programs_path(project: Project) -> None:
-    project.write(main="import shutil\nimport pulumi\n\npulumi.export('python', shutil.which('python'))\n")
-
-    project.must("up", "--yes", "--skip-preview")
-
-    assert project.outputs()["python"] == str(ROOT / ".venv" / "bin" / "python")
+    assert "to stdout" in output and "to stderr" in output
+    assert project.outputs() == {"answer": 42, "python": str(ROOT / ".venv" / "bin" / "python")}
 
 
 def test_an_environment_that_only_the_options_tell_runs_the_program(project: Project, tmp_path: Path) -> None:
