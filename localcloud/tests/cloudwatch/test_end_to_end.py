@@ -283,7 +283,7 @@ def test_the_aws_command_line_defines_describes_and_deletes(cloud):
     assert described["Dimensions"] == [{"Name": "Variant", "Value": "a"}]
     assert run("list-metrics", "--namespace", "cli")["Metrics"][0]["MetricName"] == "m"
     run("delete-alarms", "--alarm-names", "cli")
-    assert run("describe-alarms", "--alarm-names", "cli")["MetricAlarms"] == []
+    assert cloud.client("cloudwatch").describe_alarms(AlarmNames=["cli"])["MetricAlarms"] == []
 
 
 def test_an_alarm_sees_what_functions_do(cloud):

@@ -165,4 +165,5 @@ def test_a_shadow_variant_sees_copies(stage):
             Statistics=["Sum"],
         )
         seen = sum(point["Sum"] for point in found["Datapoints"])
+        time.sleep(0.1)
     assert seen == 10

@@ -100,7 +100,7 @@ def reweigh(stage: Any, endpoint: str, **weights: float) -> None:
 
 def test_traffic_splits_by_weight_within_the_binomial_interval(stage):
     endpoint = stage.endpoint("e", {"a": 0.9, "b": 0.1})
-    draws = 1500
+    draws = 500
     client = stage.cloud.client("sagemaker-runtime")
 
     def call(_: int) -> str:

@@ -156,7 +156,7 @@ def test_the_aws_cli_starts_reads_and_stops_a_job(stage, allowed, tmp_path):
     assert [job["TrainingJobName"] for job in listed["TrainingJobSummaries"]] == [stage.name("j")]
     aws("stop-training-job", *name)
     aws("wait", "training-job-completed-or-stopped", *name)
-    assert aws("describe-training-job", *name)["SecondaryStatus"] == "Stopped"
+    assert stage.over(stage.name("j"))["SecondaryStatus"] == "Stopped"
 
 
 def test_the_sagemaker_sdk_trains_and_shows_the_log(stage, allowed):

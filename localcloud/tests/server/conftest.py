@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 CALLER = """
-import boto3, json, os, time
+import boto3, functools, json, os, time
 from botocore.exceptions import ClientError
+
+client = functools.cache(boto3.client)
 
 def handler(event, context):
     print("event", json.dumps(event))
@@ -21,7 +23,7 @@ def handler(event, context):
         raise ValueError(event["fail"])
     time.sleep(event.get("sleep", 0))
     if "call" not in event:
-        bucket, s3 = "{bucket}", boto3.client("s3")
+        bucket, s3 = "{bucket}", client("s3")
         while "until" in event and not s3.list_objects_v2(Bucket=bucket, Prefix=event["until"])["KeyCount"]:
             time.sleep(0.1)
         s3.put_object(
@@ -30,7 +32,7 @@ def handler(event, context):
         )
         return "seen"
     try:
-        getattr(boto3.client(event["service"]), event["call"])(**event["with"])
+        getattr(client(event["service"]), event["call"])(**event["with"])
     except ClientError as error:
         return {{"code": error.response["Error"]["Code"], "message": error.response["Error"]["Message"],
                 "status": error.response["ResponseMetadata"]["HTTPStatusCode"]}}

@@ -45,13 +45,12 @@ def test_start_returns_when_the_cloud_is_ready_and_says_where(fresh):
     assert abs(facts["started"] - time.time()) < 60
 
 
-def test_start_again_does_nothing(fresh):
-    start(fresh)
-    pid = fresh.pid
-    again = start(fresh)
+def test_start_again_does_nothing(cloud):
+    pid = cloud.pid
+    again = start(cloud)
     assert again.returncode == 0
-    assert f"already running on {fresh.url} (pid {pid})" in again.stderr
-    assert fresh.pid == pid
+    assert f"already running on {cloud.url} (pid {pid})" in again.stderr
+    assert cloud.pid == pid
 
 
 def test_two_starts_at_once_make_one_cloud(fresh):
@@ -62,12 +61,11 @@ def test_two_starts_at_once_make_one_cloud(fresh):
     assert sorted("already running" in text for text in said) == [False, True]
 
 
-def test_status_tells_what_runs(fresh):
+def test_status_tells_what_runs(cloud, fresh):
     silent = type_in(fresh, "status", "--json")
     assert (silent.returncode, json.loads(silent.stdout)) == (3, {"running": False})
-    start(fresh)
-    spoken = type_in(fresh, "status", "--json")
-    expected = {"running": True, "pid": fresh.pid, "port": fresh.port, "url": fresh.url, "ready": True}
+    spoken = type_in(cloud, "status", "--json")
+    expected = {"running": True, "pid": cloud.pid, "port": cloud.port, "url": cloud.url, "ready": True}
     assert (spoken.returncode, json.loads(spoken.stdout)) == (0, expected)
 
 
@@ -112,11 +110,10 @@ def test_files_of_a_dead_process_are_no_obstacle(fresh):
     assert start(fresh).returncode == 0
 
 
-def test_another_port_for_a_running_cloud_is_refused(fresh):
-    start(fresh)
-    other = type_in(fresh, "start", "--port", str(fresh.port + 1), "--python", str(fresh.python))
+def test_another_port_for_a_running_cloud_is_refused(cloud):
+    other = type_in(cloud, "start", "--port", str(cloud.port + 1), "--python", str(cloud.python))
     assert other.returncode == 1
-    assert f"already runs on port {fresh.port} (pid {fresh.pid}), not on {fresh.port + 1}" in other.stderr
+    assert f"already runs on port {cloud.port} (pid {cloud.pid}), not on {cloud.port + 1}" in other.stderr
 
 
 def test_a_port_in_use_is_named_with_its_holder_and_what_to_do(fresh):
@@ -131,17 +128,16 @@ def test_a_port_in_use_is_named_with_its_holder_and_what_to_do(fresh):
     assert "Traceback" not in refused.stderr
 
 
-def test_only_the_one_port_of_the_loopback_is_open(fresh, functions_of):
-    start(fresh)
-    functions_of(fresh).create("ports")
-    table = Path(f"/proc/{fresh.pid}/net/tcp").read_text() + Path(f"/proc/{fresh.pid}/net/tcp6").read_text()
-    own = {str(entry.readlink()) for entry in Path(f"/proc/{fresh.pid}/fd").iterdir() if entry.is_symlink()}
+def test_only_the_one_port_of_the_loopback_is_open(cloud, functions_of):
+    functions_of(cloud).create("ports")
+    table = Path(f"/proc/{cloud.pid}/net/tcp").read_text() + Path(f"/proc/{cloud.pid}/net/tcp6").read_text()
+    own = {str(entry.readlink()) for entry in Path(f"/proc/{cloud.pid}/fd").iterdir() if entry.is_symlink()}
     listening = [
         fields[1]
         for fields in (line.split() for line in table.splitlines())
         if fields[3] == "0A" and f"socket:[{fields[9]}]" in own
     ]
-    assert listening == [f"0100007F:{fresh.port:04X}"]
+    assert listening == [f"0100007F:{cloud.port:04X}"]
 
 
 def test_a_read_only_state_folder_is_refused_before_anything_changes(fresh, tmp_path):
