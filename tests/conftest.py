@@ -33,7 +33,7 @@ LONG = (
 )
 """Files that take longest, in this order."""
 
-APART = {"test_build", "test_entrypoint", "test_retrain", "test_up_and_down"}
+APART = {"test_build", "test_entrypoint", "test_retrain"}
 """Files whose tests share nothing and take long."""
 
 TRAINED_OR_STARTED = {"champion", "cloud", "new_cloud", "sealed", "story"}

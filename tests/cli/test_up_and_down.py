@@ -1,4 +1,7 @@
-"""`make up` and `make down` on a checkout of their own, with everything real."""
+"""`make up` and `make down` on a checkout of their own, with everything real.
+
+Each test goes on where the one before ended.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,16 @@ _NOT_COPIED = shutil.ignore_patterns(".venv", ".git", ".modelstack", "__pycache_
 
 @dataclass
 class Checkout:
-    """A copy of this checkout that shares its environment and has a state of its own."""
+    """A copy of this checkout that shares its environment and has a state of its own.
+
+    Attributes:
+        root: Its folder.
+        stack: The stack's file, as it was before any command.
+        environ: Of every command.
+    """
 
     root: Path
+    stack: str
     environ: dict[str, str] = field(default_factory=dict)
 
     def start(self, command: str) -> subprocess.Popen[str]:
@@ -62,10 +72,10 @@ class Checkout:
         return found
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A checkout on which set-up was run and nothing else, with a model that is trained in seconds."""
-    root = tmp_path / "checkout"
+    root = tmp_path_factory.mktemp("own") / "checkout"
     shutil.copytree(ROOT, root, ignore=_NOT_COPIED)
     stack = root / "stacks" / "Pulumi.local.yaml"
     content = yaml.safe_load(stack.read_text())
@@ -79,15 +89,49 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    made = Checkout(root, {**os.environ, "PYTHONPATH": str(root), "LOCALCLOUD_PORT": str(port)})
+    made = Checkout(root, stack.read_text(), {**os.environ, "PYTHONPATH": str(root), "LOCALCLOUD_PORT": str(port)})
     yield made
-    made.run("down")
+    if made.processes():  # a test failed before the last one
+        made.run("down")
     for process in made.processes():
         process.kill()
 
 
-def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(checkout: Checkout) -> None:
-    stack = (checkout.root / "stacks" / "Pulumi.local.yaml").read_text()
+def test_down_where_nothing_is_up_succeeds(checkout: Checkout) -> None:
+    code, output = checkout.run("down")
+
+    assert code == 0, output
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setitem(checkout.environ, "LOCALCLOUD_PORT", str(port))
+        code, output = checkout.run("up")
+
+    assert code == 1
+    assert str(port) in output and "LOCALCLOUD_PORT=" in output
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> None:
+    process = checkout.start("up")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "created" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=300)
+
+    assert process.returncode == 130
+    assert "make up` goes on from here" in output and "Traceback" not in output
+    code, output = checkout.run("down")
+    assert code == 0, output
+
+
+def test_an_update_that_was_killed_is_finished_by_the_next(checkout: Checkout) -> None:
     process = checkout.start("up")
     assert process.stdout is not None
     seen = []
@@ -112,35 +156,8 @@ def test_an_update_that_was_killed_is_finished_by_the_next_and_taken_down_whole(
     assert code == 0, output
     assert "nothing to do" in output
 
-    del checkout.environ["LOCALCLOUD_PORT"]  # of the shell that `up` was typed in
-    code, output = checkout.run("down")
-    assert code == 0, output
-    assert "local cloud: stopped" in output
-    assert [process for process in checkout.processes() if process.is_running()] == []
-    environ = {**checkout.environ, **variables(Places.of(checkout.root))}
-    listed = subprocess.check_output(["pulumi", "stack", "ls", "--json"], cwd=checkout.root, env=environ, text=True)
-    assert json.loads(listed) == []
-    assert (checkout.root / "stacks" / "Pulumi.local.yaml").read_text() == stack
-
-
-def test_ctrl_c_leaves_a_stack_that_can_be_taken_down(checkout: Checkout) -> None:
-    process = checkout.start("up")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "created" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=300)
-
-    assert process.returncode == 130
-    assert "make up` goes on from here" in output and "Traceback" not in output
-    code, output = checkout.run("down")
-    assert code == 0, output
-
 
 def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_can_be_used(checkout: Checkout) -> None:
-    code, output = checkout.run("up")
-    assert code == 0, output
     log = checkout.root / "demo.log"
     shell_line = subprocess.Popen(
         ["sh", "-c", f".venv/bin/python -m cli.local.demo 2>&1 | cat >{log}"],
@@ -166,20 +183,13 @@ def test_one_ctrl_c_ends_a_demo_whose_output_goes_through_a_pipe_and_the_stack_c
     assert "withdrawn" in output and "100%" in output
 
 
-def test_a_port_that_is_taken_is_named_with_the_way_out(checkout: Checkout) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        checkout.environ["LOCALCLOUD_PORT"] = str(port)
-        code, output = checkout.run("up")
-
-    assert code == 1
-    assert str(port) in output and "LOCALCLOUD_PORT=" in output
-    assert "Traceback" not in output
-
-
-def test_down_where_nothing_is_up_succeeds(checkout: Checkout) -> None:
+def test_a_stack_whose_update_was_killed_is_taken_down_whole(checkout: Checkout) -> None:
+    del checkout.environ["LOCALCLOUD_PORT"]  # of the shell that `up` was typed in
     code, output = checkout.run("down")
-
     assert code == 0, output
+    assert "local cloud: stopped" in output
+    assert [process for process in checkout.processes() if process.is_running()] == []
+    environ = {**checkout.environ, **variables(Places.of(checkout.root))}
+    listed = subprocess.check_output(["pulumi", "stack", "ls", "--json"], cwd=checkout.root, env=environ, text=True)
+    assert json.loads(listed) == []
+    assert (checkout.root / "stacks" / "Pulumi.local.yaml").read_text() == checkout.stack

@@ -161,6 +161,7 @@ def play(row: Row, stage: FaultStage) -> Played:
     wait_for(lambda: stage.told(kind, rollout_id), PATIENCE, f"the notification {kind} of {rollout_id}")
     config = stage.releases[row.expects.serves].config_name
     told = stage.told(kind, rollout_id)
+    stage.close()
     return Played(state, live, config, stage.packages(), told, load.asked, over, stage.ran)
 
 

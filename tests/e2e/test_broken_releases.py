@@ -19,7 +19,7 @@ from cli.main import main as modelstack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import package, said, shares, succeeded
+from tests.e2e.conftest import Unpreviewed, package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -37,7 +37,7 @@ def broken(story: Bed, first: Stack) -> Stack:
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
         code.write(f'\nimport sys\nif "serve" in sys.argv:\n    raise RuntimeError("{BOOM}")\n')
-    return Stack("local", {**story.environment, "PYTHONPATH": str(root)}, root, first.config)
+    return Unpreviewed("local", {**story.environment, "PYTHONPATH": str(root)}, root, first.config)
 
 
 def live(story: Bed) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import yaml
 
 from bench.bed import Bed, bed
 from cli.target import ROOT
-from tests.e2e.conftest import QUICK
+from tests.e2e.conftest import QUICK, RATE
 from tests.e2e.test_labels_story import seen as values
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -146,7 +146,7 @@ def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkou
     _, checkout = story
     before = checkout.status()["champion"]
     checkout.configure(SECOND)
-    replay = checkout.start(TRAFFIC)
+    replay = checkout.start(TRAFFIC.replace("--rate 80", f"--rate {RATE}"))  # enough for this trial
     try:
         said = checkout.type(AGAIN)
     finally:

@@ -18,7 +18,7 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
-from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed
+from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed, unpreviewed
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -60,7 +60,7 @@ def left_to_its_alarm(stack: Stack) -> None:
     assert stack.config is not None
     content = yaml.safe_load(stack.config.read_text())
     rollout = content["config"]["modelstack:rollout"]
-    rollout["strategy"] = {"kind": "steps", "steps": [{"weight": 30, "bake_seconds": 600}]}
+    rollout["strategy"] = {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 600}]}
     rollout["judge"]["metrics"] = {"latency_p99": {"margin": 2, "prove": True}}
     stack.config.write_text(yaml.safe_dump(content))
 
@@ -111,9 +111,9 @@ def test_the_endpoint_answers_the_example_request(story: Bed) -> None:
 
 
 def test_nothing_changes_when_nothing_changed(story: Bed, versions: dict[str, Stack]) -> None:
-    succeeded(versions["first"].preview("--expect-no-changes"))
-    succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
-    assert "created" not in succeeded(versions["first"].up()).output
+    config = ("--config-file", str(versions["first"].config))
+    previewed_and_updated = story.stack.pulumi("up", "--yes", "--expect-no-changes", "--stack", "local", *config)
+    assert "created" not in succeeded(previewed_and_updated).output
     succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
 
 
@@ -156,7 +156,7 @@ def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(
     story: Bed, versions: dict[str, Stack], traffic: Report
 ) -> None:
     before = story.stack.outputs()["champion"]
-    done = versions["faulty"].up()
+    done = unpreviewed(versions["faulty"]).up()
     assert done.code != 0
     assert "Traceback" not in done.output
     assert "rolled back" in done.error
@@ -190,7 +190,7 @@ def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
 
 def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stack]) -> None:
     before = take(story.target())
-    versions["faulty"].up()
+    unpreviewed(versions["faulty"]).up()
     after = take(story.target())
     assert (after.champion, after.verdict) == (before.champion, before.verdict)
     assert shares(after) == {"champion": 100.0}

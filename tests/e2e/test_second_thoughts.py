@@ -23,7 +23,7 @@ from cli.replay import Report
 from cli.view.snapshot import take
 from rollout.controller.notice import release_of
 from rollout.core.state import Phase
-from tests.e2e.conftest import QUICK, having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import FEW, QUICK, having, journal, package, said, shares, succeeded, typed
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.aws.on_cloud import wait_for
 from tests.small import SMALL
@@ -41,7 +41,8 @@ LONG: dict[str, Any] = {**SHORT, "strategy": {"kind": "canary", "weight": 50, "b
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> list[Stack]:
     """Four versions of a small model."""
-    return [story.stack.with_parameters(story.folder, **SMALL | {"max_iter": trees}) for trees in (5, 6, 7, 8)]
+    first = having(story.stack.with_parameters(story.folder, **SMALL), SHORT, capture_percent=FEW)
+    return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6, 7, 8)]
 
 
 @pytest.fixture(scope="module")

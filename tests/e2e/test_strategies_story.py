@@ -34,7 +34,7 @@ ROLLOUT: dict[str, Any] = {
         "bake_seconds": 1,
         "then": {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 1, "approve": True}]},
     },
-    "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.1}}},
+    "judge": {"min_requests": 10, "metrics": {"errors": {"margin": 0.3}}},
     "replay": {"requests": 40, "max_changed": 1, "max_latency_ratio": 1000},
     "infrastructure": {"kind": "canary", "percent": 50, "bake_seconds": 1},
     "max_minutes": 10,

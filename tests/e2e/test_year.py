@@ -29,8 +29,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 # While something is under way a day takes so long that a training and a trial have theirs on a busy machine too.
 WEEKS = Plan(
-    "2013-03-01", "2013-03-20", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, look_s=3.0, last_release_days=3
-)
+    "2013-03-01", "2013-03-20", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
+    last_release_days=3,
+)  # fmt: skip
 THREE_DAYS_OF_JANUARY = {
     "max_iter": 60, "folds": 0, "train_from": "2013-01-01", "train_until": "2013-01-04",
     "evaluate_from": "2013-01-08", "evaluate_until": "2013-01-15",
@@ -38,10 +39,14 @@ THREE_DAYS_OF_JANUARY = {
 
 
 def small(stack: Stack, folder: Path) -> Stack:
-    """The stack of the year with few trees, which retrains when a person asks for it."""
+    """The stack of the year with few trees and short trials, which retrains when a person asks for it."""
     content = yaml.safe_load((ROOT / "stacks/Pulumi.local-year.yaml").read_text())
     content["config"]["modelstack:model"]["parameters"] = THREE_DAYS_OF_JANUARY
     content["config"]["modelstack:retraining"] |= {"on": [], "every_days": None}
+    judge = content["config"]["modelstack:rollout"]["judge"]
+    judge["min_requests"] = 20
+    for metric in ("errors", "invalid_answers"):
+        judge["metrics"][metric]["margin"] = 0.2  # which the few requests of one window show
     config = folder / "Pulumi.year.yaml"
     config.write_text(yaml.safe_dump(content))
     return replace(stack, config=config)
