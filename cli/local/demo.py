@@ -66,9 +66,7 @@ def _story(console: Console) -> int:
     if not all(held for _, held in checks):
         return 1
     say("\nNext: `modelstack status`, `pulumi preview` (it tells the last verdict), `make down`.")
-    say(
-        "The stack's file still asks for version 1. So another `pulumi up` or `make up` puts it on trial beside version 2."
-    )
+    say("The stack's file still asks for version 1: `make up` or `pulumi up` puts it on trial beside version 2.")
     return 0
 
 
