@@ -52,4 +52,5 @@ def description_of(item: Mapping[str, Any]) -> Description:
 
 def reason_of(item: Mapping[str, Any]) -> Said:
     """Why it is in its state, with value and threshold."""
-    return said(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"))
+    comparison = item.get("ComparisonOperator") if item["StateValue"] == "ALARM" else None
+    return said(item.get("StateReason", ""), item.get("StateReasonData"), item.get("Threshold"), comparison)

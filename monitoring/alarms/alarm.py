@@ -15,7 +15,7 @@ class Said:
 
     Attributes:
         text: The platform's own words, with no full stop of their own.
-        value: The first value that they are about; None when there is none.
+        value: The newest value that the state rests on; None when it is not known which that is.
         threshold: The alarm's threshold; None when that is not told.
     """
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
@@ -26,6 +27,12 @@ _ADDRESS = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")
 _NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _VALUE = re.compile(rf"datapoints? \[{_NUMBER}")
 _THRESHOLD = re.compile(rf"the threshold \({_NUMBER}")
+_BREAKS: Mapping[object, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
 _MEASURES: Mapping[str, Measure] = {
     f"{SAGEMAKER}/{FAILED}": "errors",
     f"{SAGEMAKER}/{LATENCY}": "latency",
@@ -49,26 +56,39 @@ def read(event: object) -> list[Alarm | NotAnAlarm]:
     return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
 
 
-def said(reason: str, data: object = None, threshold: object = None) -> Said:
+def said(reason: str, data: object = None, threshold: object = None, comparison: object = None) -> Said:
     """Why an alarm is in its state. Never raises.
 
-    The words are read for the numbers that `data` does not have, as SNS does not carry it.
+    The words are read for the numbers that `data` does not have, as SNS does not carry it. Of the data points of an
+    alarm that rings, some may be as they should: only one that breaks the threshold is told, the newest, or else none.
 
     Args:
         reason: CloudWatch's own words. The addresses of alarms in them are left out.
-        data: StateReasonData, as JSON or read already: it has the data points.
+        data: StateReasonData, as JSON or read already: it has the data points, the newest last.
         threshold: The alarm's threshold, where `data` is not to be had.
+        comparison: The ComparisonOperator of an alarm that rings, where it is to be had.
     """
     try:
         numbers = _object(json.loads(data) if isinstance(data, str) else data)
     except (ValueError, RecursionError):
         numbers = _object(None)
     values = numbers.get("recentDatapoints")
-    points = cast(list[object], values) if isinstance(values, list) else list[object]()
-    value = next((number for number in map(_number, points) if number is not None), _found(_VALUE, reason))
+    listed = cast(list[object], values) if isinstance(values, list) else list[object]()
+    points = [number for number in map(_number, listed) if number is not None]
     limits = (_number(numbers.get("threshold")), _number(threshold), _found(_THRESHOLD, reason))
     limit = next((number for number in limits if number is not None), None)
-    return Said(_ADDRESS.sub("", reason).removesuffix("."), value, limit)
+    return Said(_ADDRESS.sub("", reason).removesuffix("."), _told(reason, points, limit, comparison), limit)
+
+
+def _told(reason: str, points: Sequence[float], limit: float | None, comparison: object) -> float | None:
+    """The newest value that the state rests on; None when it cannot be said which that is."""
+    breaks = _BREAKS.get(comparison) if isinstance(comparison, str) else None
+    if breaks and limit is not None and points:
+        return next((point for point in reversed(points) if breaks(point, limit)), None)
+    named = _found(_VALUE, reason)  # the words list only those that count
+    if named is not None:
+        return named
+    return points[0] if len(points) == 1 and "[Breaching]" not in reason else None
 
 
 def _number(value: object) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,3 +55,17 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
     monkeypatch.setattr(Target, "client", lambda *_: CloudWatch())
     shown = snapshot._alarms(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
+
+
+def test_an_alarm_that_rings_is_told_by_the_value_that_made_it_ring() -> None:
+    words = "Threshold Crossed: 3 datapoints were received for 5 periods and 2 missing datapoints were treated as "
+    item = {
+        "AlarmName": "e-functions-failing",
+        "StateValue": "ALARM",
+        "StateReason": words + "[NonBreaching].",
+        "StateReasonData": json.dumps({"recentDatapoints": [0.0, 1.0, 0.0], "threshold": 0.0}),
+        "Threshold": 0.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    assert snapshot._alarm(item).brief == "value 1, threshold 0"
+    assert "value" not in snapshot._alarm({**item, "StateValue": "OK"}).brief

@@ -141,7 +141,8 @@ FILLED = (
     ("data", "threshold", "value", "limit"),
     [
         ('{"recentDatapoints": [0.41234567], "threshold": 0.25}', None, 0.41234567, 0.25),
-        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, 0.3, 0.25),
+        ({"recentDatapoints": [0.3], "threshold": 0.25}, 7, 0.3, 0.25),
+        ({"recentDatapoints": [0.3, 1], "threshold": 0.25}, 7, None, 0.25),  # nothing says which of them broke it
         (None, 0.25, None, 0.25),
         ("no json", 0.25, None, 0.25),
         ({"recentDatapoints": "x", "threshold": True}, None, None, None),
@@ -178,7 +179,30 @@ def test_where_the_numbers_are_in_the_words_alone_these_are_read_once(
 
 
 def test_the_data_count_where_the_words_have_numbers_too() -> None:
-    assert said(DATED, {"recentDatapoints": [0.75], "threshold": 0.25}).brief == "value 0.75, threshold 0.25"
+    data = {"recentDatapoints": [0.75], "threshold": 0.25}
+    assert said(DATED, data, comparison="GreaterThanThreshold").brief == "value 0.75, threshold 0.25"
+
+
+BREACHED = FILLED.replace("NonBreaching", "Breaching")
+
+
+@pytest.mark.parametrize(
+    ("words", "points", "comparison", "value"),
+    [
+        (FILLED, [0, 2, 1, 0], "GreaterThanThreshold", 1),
+        (FILLED, [0, 1], "LessThanOrEqualToThreshold", 0),
+        (FILLED, [0, -1, 1], "LessThanThreshold", -1),
+        (FILLED, [0, 1], "GreaterThanOrEqualToThreshold", 1),
+        (BREACHED, [0], "GreaterThanThreshold", None),  # the missing one rings it
+        (BREACHED, [0], None, None),
+        (DATED, [0, 0.5, 0], None, 0.5),  # an event tells no comparison, and the words list those that broke it
+        (FILLED, [0, 1], "LessThanLowerOrGreaterThanUpperThreshold", None),
+    ],
+)
+def test_the_value_of_an_alarm_that_rings_is_the_newest_that_broke_the_threshold_or_none(
+    words: str, points: list[float], comparison: str | None, value: float | None
+) -> None:
+    assert said(words, {"recentDatapoints": points, "threshold": 0.0}, None, comparison).value == value
 
 
 def test_an_event_of_an_alarm_tells_value_and_threshold_and_a_notification_the_threshold() -> None:
