@@ -22,14 +22,16 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from cli import retrain as retraining
 from cli.asked import Asked, Group, find
 from cli.errors import OperatorError, explained
+from cli.options import Day, Delay, Number, Reason, Whole
 from cli.rollback import approve as give_approval
 from cli.rollback import clear_rejection, roll_back, to_take_back
 from cli.rollback import skip_trial as let_skip
@@ -40,22 +42,7 @@ from cli.view.releases import variant_of
 from cli.view.snapshot import take
 
 _LOOK = ("status", "waiting")  # at what was retrained
-_DATE = click.DateTime(["%Y-%m-%d"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-
-
-class _Delay(click.ParamType[float | str, str]):
-    """A number of seconds, none, or known."""
-
-    name = "seconds|known|none"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        if value in {"none", "known"}:
-            return value
-        try:
-            return click.FloatRange(0).convert(value, param, ctx)
-        except click.BadParameter as error:
-            self.fail(f"{error.message.rstrip('.')}; allowed are seconds, known, or none.", param, ctx)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,12 +82,8 @@ def status(asked: Asked, as_json: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--every", type=click.FloatRange(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds."
-)
-@click.option(
-    "--for", "seconds", type=click.FloatRange(0), default=0.0, help="Stop after so many seconds; 0 means never."
-)
+@click.option("--every", type=Number(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds.")
+@click.option("--for", "seconds", type=Number(0), default=0.0, help="Stop after so many seconds; 0 means never.")
 @click.option("--until-verdict", is_flag=True, help="Stop when the trial has ended, or when a person must decide.")
 @_json
 @click.pass_obj
@@ -147,7 +130,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
 @main.command()
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     default=4580,
     show_default=True,
     help="The port on 127.0.0.1; 0 takes a free one.",
@@ -165,11 +148,11 @@ def console(asked: Asked, port: int) -> None:
 
 
 @main.command()
-@click.option("--reason", default="", help="Why. It is kept in the history.")
+@click.option("--reason", type=Reason(), default=None, help="Why. It is kept in the history.")
 @click.pass_obj
-def approve(asked: Asked, reason: str) -> None:
+def approve(asked: Asked, reason: str | None) -> None:
     """Let a trial go on that waits for approval, or give a trial that is held as much time again."""
-    click.echo(give_approval(find(asked), reason))
+    click.echo(give_approval(find(asked), reason or ""))
 
 
 @main.command()
@@ -190,28 +173,28 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
 
 
 @main.command()
-@click.option("--from", "start", type=_DATE, default=None, help="First day, UTC. The default is the model's own.")
-@click.option("--to", "end", type=_DATE, default=None, help="Last day. The default is the last day of the data.")
+@click.option("--from", "start", type=Day(), default=None, help="First day, UTC. The default is the model's own.")
+@click.option("--to", "end", type=Day(), default=None, help="Last day. The default is the last day of the data.")
 @click.option(
     "--speed",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=3600.0,
     show_default=True,
     help="How many seconds of events to send in a second.",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.1, 2000),
+    type=Number(0.1, 2000),
     default=None,
     help="How many requests to send in a second, instead of --speed.",
 )
-@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many requests.")
-@click.option("--for", "seconds", type=click.FloatRange(0.1), default=None, help="Stop after so many seconds.")
+@click.option("--limit", type=Whole(1), default=None, help="Stop after so many requests.")
+@click.option("--for", "seconds", type=Number(0.1), default=None, help="Stop after so many seconds.")
 @click.option("--variant", default=None, help="Send everything to this variant or release.")
 @click.option(
     "--labels-after",
     "labels_after",
-    type=_Delay(),
+    type=Delay(),
     default="none",
     show_default=True,
     help="Send the true label of each answer after so many seconds; known: when it is known, at --speed; or none.",
@@ -242,6 +225,13 @@ def replay(  # noqa: PLR0917 - one parameter per option
     from cli.replay import Pace, Report, events, run  # noqa: PLC0415
     from cli.replay_progress import bar, lines  # noqa: PLC0415
 
+    given = click.get_current_context().get_parameter_source("speed") is ParameterSource.COMMANDLINE
+    if rate is not None and given and labels_after != "known":
+        raise OperatorError(
+            "--rate and --speed both say how fast to send",
+            "Give one of them. Both together mean something only with --labels-after known.",
+            2,
+        )
     if start and end and end < start:
         raise OperatorError(f"--to {end.date()} is before --from {start.date()}", "Give --to a later day.", 2)
     after_end = end + timedelta(days=1) if end else None
@@ -347,7 +337,7 @@ def clear(asked: Asked, release: str) -> None:
 
 @main.command("skip-trial")
 @click.argument("release")
-@click.option("--reason", required=True, help="Why. It is kept with the verdict.")
+@click.option("--reason", type=Reason(), required=True, help="Why. It is kept with the verdict.")
 @click.pass_obj
 def skip_trial(asked: Asked, release: str, reason: str) -> None:
     """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
@@ -361,7 +351,7 @@ def skip_trial(asked: Asked, release: str, reason: str) -> None:
 
 
 @main.command()
-@click.option("--reason", required=True, help="Why. It is kept with the verdict.")
+@click.option("--reason", type=Reason(), required=True, help="Why. It is kept with the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--previous", is_flag=True, help="After a promotion: bring the previous champion back.")
 @_json

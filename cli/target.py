@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from rollout.controller.commands import Commands
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"
 """Local stacks are those whose name begins so; the one of this name is that of `make up`."""
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_STACK_NAME = re.compile(rf"({_PART}/){{0,2}}{_PART}")  # as Pulumi has it, with its organization and project or not
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,10 @@ def resolve(stack: str) -> Target:
     Raises:
         OperatorError: The shell does not point at the stack, the stack does not exist, or it has not been brought up.
     """
+    if not _STACK_NAME.fullmatch(stack):
+        allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
+        hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
+        raise OperatorError(f"{stack!r} is not the name of a stack", hint, 2)
     local = stack.startswith(LOCAL)
     if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
         raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
@@ -116,7 +124,8 @@ def resolve(stack: str) -> Target:
             check=False,
         )
     except FileNotFoundError as error:
-        raise OperatorError("the pulumi command is not on PATH", f"Type: {_here()}", 2) from error
+        hint = f"Type: {_here()}" if local else "Install the Pulumi CLI, or add its folder to PATH."
+        raise OperatorError(f"stack {stack}: the pulumi command is not on PATH", hint, 2) from error
     except subprocess.TimeoutExpired as error:
         raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
     if done.returncode != 0:

@@ -2,10 +2,12 @@ import json
 import stat
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
+from cli.options import Delay, Number, Whole
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -61,6 +63,25 @@ def test_without_the_pulumi_command_it_says_how_to_get_it(bin_folder: Path) -> N
     assert result.exit_code == 2
     assert "pulumi command is not on PATH" in told(result)
     assert 'eval "$(make -s env)"' in told(result)
+
+
+@pytest.mark.parametrize("stack", ["nope", "prod", "acme/shop/prod"])
+def test_without_the_pulumi_command_a_stack_elsewhere_is_not_pointed_at_the_local_cloud(
+    bin_folder: Path, stack: str
+) -> None:
+    result = invoke("--stack", stack, "status")
+    assert result.exit_code == 2
+    assert told(result) == (
+        f"error: stack {stack}: the pulumi command is not on PATH Install the Pulumi CLI, or add its folder to PATH."
+    )
+
+
+@pytest.mark.parametrize("stack", ["../x", "local/../x", "a b", "", "a/b/c/d", "-x", "."])
+def test_what_cannot_be_the_name_of_a_stack_is_refused_with_what_a_name_may_hold(bin_folder: Path, stack: str) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
+    result = invoke("status", f"--stack={stack}")
+    assert result.exit_code == 2
+    assert f"{stack!r} is not the name of a stack It holds letters, digits" in told(result)
 
 
 def test_a_stack_that_does_not_exist_is_a_mistake_of_the_user(bin_folder: Path) -> None:
@@ -152,8 +173,12 @@ def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path
     ("words", "names"),
     [
         (["replay", "--from", "yesterday"], "--from"),
+        (["replay", "--from", "2013-13-01"], "'2013-13-01' is not a day. Give one as YYYY-MM-DD"),
         (["replay", "--speed", "0"], "--speed"),
         (["replay", "--limit", "-1"], "--limit"),
+        (["replay", "--limit", "1.5"], "'1.5' is not a whole number of at least 1"),
+        (["replay", "--rate", "5", "--speed", "5"], "--rate and --speed both say how fast"),
+        (["console", "--port", "99999"], "from 0 to 65,535"),
         (["replay", "--from", "2013-05-01", "--to", "2013-04-01"], "--to 2013-04-01 is before --from 2013-05-01"),
         (["rollback"], "--reason"),
         (["invoke", "/no/such/file"], "/no/such/file"),
@@ -166,6 +191,47 @@ def test_a_wrong_command_line_names_the_option_and_exits_with_2(words: list[str]
     assert result.exit_code == 2
     assert names in told(result)
     assert "Traceback" not in result.output
+
+
+NUMBERS = [
+    (command.name, option.opts[-1])
+    for command in main.commands.values()
+    for option in command.params
+    if isinstance(option.type, click.IntRange | click.FloatRange | Delay)
+]
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "-inf", "NaN", "infinity"])
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_no_option_takes_what_is_no_number(command: str, option: str, given: str) -> None:
+    result = invoke(command, f"{option}={given}")
+    assert result.exit_code == 2
+    assert option in told(result)
+    assert any(words in told(result) for words in ("number of at least", "number from")), told(result)
+
+
+def test_every_option_that_takes_a_number_takes_ours() -> None:
+    types = [option.type for command in main.commands.values() for option in command.params]
+    assert not [item for item in types if item in {click.FLOAT, click.INT}]
+    assert all(
+        isinstance(item, Number | Whole) for item in types if isinstance(item, click.IntRange | click.FloatRange)
+    )
+    assert len(NUMBERS) >= 8
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\t\n"])
+@pytest.mark.parametrize(
+    "words",
+    [["approve"], ["rollback", "--yes"], ["skip-trial", "a2527f0cafcc"], ["retrain", "start"]],
+    ids=lambda w: w[0],
+)
+def test_a_reason_that_is_blank_is_refused_before_anything_is_done(
+    bin_folder: Path, words: list[str], reason: str
+) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
+    result = invoke(*words, "--reason", reason)
+    assert result.exit_code == 2
+    assert "reason" in told(result)
 
 
 def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

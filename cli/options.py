@@ -1,0 +1,84 @@
+"""What the options of the `modelstack` command take, each refused with what is allowed."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+import click
+
+
+class Number(click.FloatRange):
+    """A number within bounds; never `nan`, which passes every comparison of click's, and never infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        try:
+            number = super().convert(value, param, ctx)
+        except click.BadParameter:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number {_allowed(self)}.", param, ctx)
+        return number
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number {_allowed(self)}.", param, ctx)
+
+
+class Delay(click.ParamType[float | str, str]):
+    """A number of seconds, none, or known."""
+
+    name = "seconds|known|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Read it."""
+        if value in {"none", "known"}:
+            return value
+        try:
+            return Number(0).convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}; allowed are seconds, known, or none.", param, ctx)
+
+
+class Day(click.DateTime):
+    """A day, UTC."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a day. Give one as YYYY-MM-DD, such as 2013-03-01.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The form, as the help shows it."""
+        return "YYYY-MM-DD"
+
+
+class Reason(click.ParamType[str, str]):
+    """Why a person does something, in words that are kept: never blank."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        words = str(value).strip()
+        if not words:
+            self.fail('it is blank. Say why, as in --reason "customers complain": it is kept.', param, ctx)
+        return words
+
+
+def _allowed(bounds: click.IntRange | click.FloatRange) -> str:
+    return f"of at least {bounds.min:,}" if bounds.max is None else f"from {bounds.min:,} to {bounds.max:,}"
