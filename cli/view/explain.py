@@ -18,9 +18,11 @@ from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
 from rollout.core.replay import outcome as replay_outcome
 from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _BEGIN = ("preparing", "moving")
+_WITHOUT_TRIAL = (Kind.FIRST, Kind.MOVED, Kind.TRIAL_SKIPPED)
 _DECIDERS = {
     "judge": "the judge, on {name}",
     "replay": "the replay of captured requests, on {name}",
@@ -28,7 +30,7 @@ _DECIDERS = {
     "person": "a person, {name}",
     "timeout": "the time, which was over without a verdict",
     "endpoint": "the endpoint, which did not come up",
-    "release": "the update itself, with no trial",
+    "release": "the update itself",
 }
 
 
@@ -77,6 +79,7 @@ class Story:
         name: Which metric, alarm or person it was.
         began: When, UTC; empty when the history does not reach back.
         ended: When, UTC; empty while it runs.
+        tried: Whether it was put on trial; a first release, for one, takes over at once.
         turns: What happened, oldest first.
         evidence: Each metric's numbers against its bounds when it was decided (or now), the deciding one first.
         replay: What came of captured requests; None when none were replayed.
@@ -98,6 +101,7 @@ class Story:
     name: str = ""
     began: str = ""
     ended: str = ""
+    tried: bool = True
     turns: tuple[Turn, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     replay: Replay | None = None
@@ -169,6 +173,11 @@ def _turns(state: RolloutState, rollout_id: str) -> tuple[Turn, ...]:
     return tuple(Turn.of(item, after=max(item.at - begun, 0.0), weights=dict(item.weights)) for item in events)
 
 
+def _tried(turns: Sequence[Turn]) -> bool:
+    """Whether it was put on trial, as far as the history tells."""
+    return not any(turn.kind == Phase.MOVING.value for turn in turns)
+
+
 def _beside(turns: Sequence[Turn], release: str) -> str:
     """The variant that had traffic beside the release's."""
     names = dict.fromkeys(name for turn in turns for name in turn.weights if name != f"v-{release}")
@@ -183,10 +192,9 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
     began = turns[0].at if turns and turns[0].kind in _BEGIN else ""
     ended = verdict is not state.decided
     evidence = evidence_of(verdict.evidence, plan.metrics if plan else (), state.pivots if present else {})
+    tried = reason.kind not in _WITHOUT_TRIAL and _tried(turns)
     outcome = verdict.outcome.replace("_", " ")
-    when = (
-        f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now, as the endpoint takes it"
-    )
+    when = f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now"
     at = _weight(turns, verdict) if own else ", as champion"
     return Story(
         endpoint=state.endpoint,
@@ -197,11 +205,12 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         summary=f"release {verdict.release} {'was' if ended else 'is being'} {outcome} {when}{at}",
         why=reason.text,
         reason=reason.as_dict(),
-        decided_by=_DECIDERS[reason.source].format(name=reason.name),
+        decided_by=_DECIDERS[reason.source].format(name=reason.name) + ", with no trial" * (not tried),
         source=reason.source,
         name=reason.name,
         began=began,
         ended=moment(verdict.at) if ended else "",
+        tried=tried,
         turns=turns,
         evidence=tuple(sorted(evidence, key=lambda item: item.metric != reason.name)),
         replay=_replay(state) if present else None,
@@ -243,6 +252,7 @@ def _running(state: RolloutState, decision: Decision | None, now: float, command
         why=view.waits_for if view else "the endpoint is changing",
         reason=decision.reason.as_dict() if decision else None,
         began=moment(state.started_at),
+        tried=_tried(turns),
         turns=turns,
         evidence=tuple(sorted(view.evidence, key=lambda item: item.metric != first)) if view else (),
         replay=_replay(state),
@@ -267,6 +277,7 @@ def _forgotten(state: RolloutState, rollout_id: str) -> Story:
         why=last.text if last else "nothing is left of it in the journal",
         reason=last.reason if last else None,
         ended=last.at if last else "",
+        tried=_tried(turns),
         turns=turns,
     )
 

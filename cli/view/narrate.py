@@ -43,7 +43,8 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
         yield "", Text(f"CloudWatch says: {story.alarm.text}", "dim")
     then = "" if story.outcome == "running" else " then"
     beside = f" beside {story.beside}, the champion{then}" if story.beside else ""
-    label = "on trial" if story.release == release_of(story.rollout_id) else "champion"
+    own = story.release == release_of(story.rollout_id)
+    label = ("on trial" if story.tried else "release") if own else "champion"
     yield label, Text(f"v-{story.release}{beside} (rollout {story.rollout_id})")
     yield "", Text()
     for number, turn in enumerate(story.turns):
@@ -107,10 +108,10 @@ def _pivot(row: Evidence) -> str:
 
 def _rest(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:
     yield "", Text()
+    yield "endpoint", Text(seen.status)
     for number, row in enumerate(seen.variants):
         share = f"gets copies of {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
-        status = "" if number else f"; endpoint {seen.status}"
-        yield ("" if number else "live now"), Text(f"{row.name} ({row.role}) {share}{status}")
+        yield ("" if number else "live now"), Text(f"{row.name} ({row.role}) {share}")
     for alarm in seen.ringing:
         yield "in alarm", Text(f"{alarm.name}: {alarm.reason}", "red")
     yield "", Text()

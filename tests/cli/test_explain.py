@@ -61,7 +61,7 @@ def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_numbe
         "on trial v-b beside v-a, the champion then", "accuracy (decides): worse, tolerated is 5.00%",
         "of 60 needed", "errors: ", "latency_p99: ", "50% slower; 10 is enough, before the promotion",
         "slower than the pivot, ", " ms (the challenger by more than 50%): challenger",
-        "live now v-a (champion) 100%; endpoint InService", "`modelstack clear b` lets the same release be tried again",
+        "endpoint InService", "live now v-a (champion) 100%", "`modelstack clear b` lets the same release be tried again",
     ):  # fmt: skip
         assert words in text, words
 
@@ -264,7 +264,8 @@ def test_a_decision_that_is_being_carried_out_is_told_as_such(begin: Begin, worl
     found = story(world)
     assert world.state.verdict is None or world.state.verdict.release != "b"
     assert (found.outcome, found.ended) == ("rolled_back", "")
-    assert "is being rolled back now" in found.summary
+    assert found.summary == "release b is being rolled back now, at 10% of the traffic"
+    assert "on trial v-b beside v-a" in read(world)
     assert found.next == ("nothing to do: the endpoint is changing",)
 
 
@@ -306,7 +307,10 @@ def test_a_rollout_that_the_journal_does_not_know_is_an_error_that_names_those_i
 
 
 def test_a_first_release_and_nothing_at_all_have_their_stories_too(world: World) -> None:
-    assert "release a was promoted" in read(world)
+    text = read(world)
+    assert "release a was promoted" in text
+    assert "decided by the update itself, with no trial release v-a (rollout " in text
+    assert "on trial" not in text
     assert "nothing to do" in story(world).next
     nothing = replace(world.state, rollout_id="", verdict=None, champion=None, history=())
     assert "nothing was ever released" in explain(nothing, None, 0.0).summary
