@@ -29,8 +29,13 @@ _DONE = {
 }
 _REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
 _ADVISE_S = 120.0  # how often it is said how to send what is waited for
+_STILL_S = 25.0  # with requests on their way, what is waited for changes sooner: two windows of a local stack
 _SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --rate 25'
-_ADVICE: dict[str, str] = {waiting("requests"): _SEND, waiting("labels"): f"{_SEND} --labels-after 5"}
+_ADVICE: dict[str, str] = {
+    waiting("requests"): _SEND,
+    waiting("evidence"): _SEND,
+    waiting("labels"): f"{_SEND} --labels-after 5",
+}
 _UNSEEN = ("pulumi:providers:", "pulumi:pulumi:Stack")
 _NOISE = ("Duration:", "Resources:")
 
@@ -75,6 +80,8 @@ class Follower:
         self._began: dict[str, float] = {}
         self._waiting = ""
         self._told = self._advised = -math.inf
+        self._lacking = ""
+        self._since = math.inf  # when what is waited for last changed
 
     def event(self, event: dict[str, Any]) -> None:
         """Show one engine event."""
@@ -97,6 +104,7 @@ class Follower:
         more = len(self._began) - len(busy)
         doing = ", ".join(busy) + (f" and {more} more" if more else "") if busy else "working"
         self._status.update(f"{doing}: {self._waiting}" if self._waiting else doing)
+        self._advise(now)
 
     def _said(self, said: dict[str, Any]) -> None:
         text = "\n".join(line.rstrip() for line in str(said.get("message", "")).splitlines()).strip()
@@ -113,15 +121,20 @@ class Follower:
             self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
 
     def _waits(self, text: str) -> None:
-        """Show what goes on, or is waited for, and, when it is requests or labels, how to send them."""
-        self._waiting = text
+        """Show what goes on, or is waited for."""
         now = time.monotonic()
-        advice = next((said for begin, said in _ADVICE.items() if text.startswith(begin)), "")
-        advise = bool(advice) and now - self._advised >= _ADVISE_S
-        if not self._console.is_terminal and (advise or now - self._told >= _REPEAT_S):
+        if text != self._waiting:
+            self._waiting, self._since = text, now
+        lacking = _lacking(text)
+        news, self._lacking = lacking not in {"", self._lacking}, lacking
+        if not self._console.is_terminal and (news or now - self._told >= _REPEAT_S):
             self._told = now
             self._console.print(Text(_indented(text, "·")))
-        if advise:
+
+    def _advise(self, now: float) -> None:
+        """Say how to send what is waited for, where none of it seems to come."""
+        advice = _ADVICE.get(_lacking(self._waiting))
+        if advice and now - self._since >= _STILL_S and now - self._advised >= _ADVISE_S:
             self._advised = now
             self._console.print(Text(_indented(advice, " ")))
 
@@ -145,6 +158,11 @@ class Follower:
                 (f"  {took:.1f} s" if took >= 1 else "", "dim"),
             )
         )
+
+
+def _lacking(text: str) -> str:
+    """How a line begins that says what is waited for; empty where it says something else."""
+    return next((begin for begin in _ADVICE if text.startswith(begin)), "")
 
 
 def follow(console: Console, stack: Stack, *words: str, log: Path) -> Outcome:

@@ -21,7 +21,8 @@ from rollout.core.event import Event
 from rollout.core.state import Outcome
 from rollout.kinds import Kind
 
-Lack = Literal["requests", "labels"]
+Lack = Literal["requests", "labels", "evidence"]
+"""What a trial waits for: too few requests came, no labels, or what came does not yet settle the question."""
 
 SUBJECT = 99
 """SNS takes subjects of less than 100 characters."""
@@ -160,18 +161,18 @@ def release_of(rollout_id: str) -> str:
 
 
 def doing(text: str, decision: Decision | None) -> str:
-    """What goes on, in a line; where observations are waited for it begins with `waiting` of them."""
+    """What goes on, in a line; where something is lacking it begins with `waiting` for that."""
     what = lack(decision)
     return f"{waiting(what)}{text}" if what else text
 
 
 def waiting(what: Lack) -> str:
-    """How a line begins that says which requests, or labels, a trial waits for."""
+    """How a line begins that says what a trial waits for."""
     return f"waiting for {what}: "
 
 
 def lack(decision: Decision | None) -> Lack | None:
-    """What brings a decision nearer: more requests, or labels; None when neither does."""
+    """What a decision lacks; None when no observation brings it nearer."""
     if decision is None or decision.action != "hold" or decision.reason.source not in {"judge", "replay"}:
         return None
     reason = decision.reason
@@ -181,7 +182,9 @@ def lack(decision: Decision | None) -> Lack | None:
         return None
     if reason.kind is Kind.OUT_OF_RANGE:
         return None  # what was seen is wrong, and more of it helps nothing
+    if reason.numbers.get("challenger_count"):
+        return "evidence"
     of_requests = (
         reason.name == REQUESTS or reason.facts["metric_kind"] == "quantile"
     )  # latency comes with every answer
-    return "requests" if of_requests or reason.numbers.get("challenger_count") else "labels"
+    return "requests" if of_requests else "labels"

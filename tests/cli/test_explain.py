@@ -61,7 +61,8 @@ def test_a_rollback_by_the_judge_tells_the_deciding_metric_first_and_every_numbe
         "on trial v-b beside v-a, the champion then", "accuracy (decides): worse, tolerated is 5.00%",
         "of 60 needed", "errors: ", "latency_p99: ", "50% slower; 10 is enough, before the promotion",
         "slower than the pivot, ", " ms (the challenger by more than 50%): challenger",
-        "endpoint InService", "live now v-a (champion) 100%", "`modelstack clear b` lets the same release be tried again",
+        "endpoint InService", "live now v-a (champion) 100%",
+        "`modelstack clear b` lets the same release be tried again",
     ):  # fmt: skip
         assert words in text, words
 

@@ -113,25 +113,55 @@ def without_traffic(seconds: float) -> str:
     return doing(decision.reason.text, decision)
 
 
-def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(console: Console) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which stands still until it is set."""
+    clock = [0.0]
+    monkeypatch.setattr("cli.local.progress.time.monotonic", lambda: clock[0])
+    return clock
+
+
+def test_off_a_terminal_it_says_what_is_waited_for_and_how_to_send_requests(
+    console: Console, clock: list[float]
+) -> None:
     follower = Follower(console, Recorder())
     follower.event(step("resourcePreEvent", "update"))
 
     for seconds in range(60):
+        clock[0] += 1
         follower.event(said(without_traffic(seconds), ephemeral=True))
 
     lines = [line.strip() for line in text(console).splitlines()]
-    assert lines[0] == "· baked 0 s of 30 s"
+    assert lines[:2] == ["· baked 0 s of 30 s", "· baked 20 s of 30 s"]
+    del lines[0]
     assert lines[1] == (
         "· waiting for requests: too little traffic: the challenger answered 0 of at least 50 requests in this step"
     )
-    assert "modelstack replay" in lines[2]
-    assert len(lines) == 3  # not a line a look
+    assert lines[2] == lines[1]
+    assert "modelstack replay" in lines[3]
+    assert len(lines) == 4  # not a line a look
 
 
-def test_what_is_waited_for_is_said_again_after_a_while(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("cli.local.progress.time.monotonic", lambda: clock[0])
+@pytest.mark.parametrize("what", ["requests", "evidence"])
+def test_while_requests_arrive_it_does_not_say_how_to_send_some(
+    console: Console, clock: list[float], what: Any
+) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(step("resourcePreEvent", "update"))
+    for seconds in range(300):
+        clock[0] += 1
+        if seconds % 10 == 0:  # a window has closed
+            follower.event(said(f"{waiting(what)}{seconds} of them", ephemeral=True))
+        follower.tick()
+    assert "modelstack replay" not in text(console)
+    assert waiting(what) in text(console)
+
+    clock[0] += 30  # and then none does any more
+    follower.tick()
+    assert text(console).count("modelstack replay") == 1
+
+
+def test_what_is_waited_for_is_said_again_after_a_while(console: Console, clock: list[float]) -> None:
     follower = Follower(console, Recorder())
     for _ in range(300):
         clock[0] += 1
@@ -141,11 +171,12 @@ def test_what_is_waited_for_is_said_again_after_a_while(console: Console, monkey
     assert text(console).count("modelstack replay") == 3
 
 
-def test_on_a_terminal_the_status_line_keeps_what_is_waited_for() -> None:
+def test_on_a_terminal_the_status_line_keeps_what_is_waited_for(clock: list[float]) -> None:
     console, status = Console(file=io.StringIO(), width=200, force_terminal=True), Recorder()
     follower = Follower(console, status)
     follower.event(step("resourcePreEvent", "update"))
     follower.event(said(without_traffic(60), ephemeral=True))
+    clock[0] += 30
     follower.tick()
 
     assert "the challenger answered 0 of at least 50 requests" in status.shown[-1]
@@ -156,20 +187,26 @@ def test_on_a_terminal_the_status_line_keeps_what_is_waited_for() -> None:
     assert status.shown[-1] == "working"
 
 
-@pytest.mark.parametrize(("what", "option"), [("requests", "--rate 25"), ("labels", "--labels-after 5")])
+@pytest.mark.parametrize(
+    ("what", "option"), [("requests", "--rate 25"), ("evidence", "--rate 25"), ("labels", "--labels-after 5")]
+)
 def test_it_says_how_to_send_what_is_waited_for_however_the_judge_words_it(
-    console: Console, what: Any, option: str
+    console: Console, clock: list[float], what: Any, option: str
 ) -> None:
     follower = Follower(console, Recorder())
     follower.event(said(f"{waiting(what)}nothing that anybody said before", ephemeral=True))
+    clock[0] += 30
+    follower.tick()
 
     assert text(console).splitlines()[1].endswith(option)
 
 
-def test_words_that_only_look_like_the_judges_bring_no_advice(console: Console) -> None:
+def test_words_that_only_look_like_the_judges_bring_no_advice(console: Console, clock: list[float]) -> None:
     follower = Follower(console, Recorder())
     for words in ("too little traffic to bake a cake", "not yet known: the pivot"):
         follower.event(said(words, ephemeral=True))
+        clock[0] += 200
+        follower.tick()
 
     assert "modelstack replay" not in text(console)
 

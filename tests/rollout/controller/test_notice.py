@@ -188,16 +188,27 @@ def window(**tallies: Tally) -> Window:
     [
         ((), "requests"),
         ((window(errors=Tally(60)),), "labels"),
-        ((window(errors=Tally(60), accuracy=Tally(5, 4)),), "requests"),
+        ((window(errors=Tally(60), accuracy=Tally(5, 4)),), "evidence"),
     ],
 )
-def test_a_trial_says_whether_it_waits_for_requests_or_for_labels(windows: tuple[Window, ...], what: Any) -> None:
+def test_a_trial_says_whether_it_waits_for_requests_for_labels_or_for_evidence(
+    windows: tuple[Window, ...], what: Any
+) -> None:
     accuracy = Metric("accuracy", "rate", 0.02, better="higher", metric="Accuracy")
     state = baking(Metric("errors", "rate", 0.02), accuracy)
     assert state.plan is not None
     decision = decide(state.plan, state, Seen(windows), 100.0)
     assert lack(decision) == what
     assert doing(decision.reason.text, decision) == waiting(what) + decision.reason.text
+
+
+def test_with_enough_requests_in_the_step_it_waits_for_evidence_and_not_for_requests() -> None:
+    state = baking()
+    assert state.plan is not None
+    enough = Seen((window(errors=Tally(state.plan.min_requests + 30)),))
+    decision = decide(state.plan, state, enough, 100.0)
+    assert decision.requests == state.plan.min_requests + 30
+    assert doing(decision.reason.text, decision).startswith("waiting for evidence: not yet known: errors: ")
 
 
 def test_what_needs_only_time_is_not_marked_as_waiting_for_requests() -> None:
