@@ -102,7 +102,8 @@ def _on_metric(given: Reason) -> list[str]:
         evidence = f"evidence for worse {_of(numbers, 'worse')}, for not worse {_of(numbers, 'not_worse')}{alone}"
         return [f"not yet known: {name}: {seen}", *_lacking(given), evidence]
     answer = "worse" if given.kind is Kind.WORSE else "not worse"
-    evidence = _of(numbers, given.kind.value) + (alone if given.kind is Kind.NOT_WORSE else "")
+    have, need = (numbers[f"{word}_{given.kind.value}"] for word in ("evidence", "evidence_needed"))
+    evidence = f"{have:.3g} ({need:.3g} needed)" + (alone if given.kind is Kind.NOT_WORSE else "")
     return [f"{name} {answer} by more than {by}: {seen}", f"evidence {evidence}"]
 
 
@@ -114,14 +115,17 @@ def _seen(given: Reason) -> tuple[str, str]:
         case "quantile":
             by, one, other = f"{margin:.0%}", numbers["challenger_slower"], numbers["champion_slower"]
             longer = f"{1 + margin:g} times " if margin else ""
-            seen = f"{one:.2%} of {n1:.0f} took over {longer}the pivot, of the champion's {n0:.0f} {other:.2%} over it"
+            seen = (
+                f"{one:.2%} of {n1:.0f} took over {longer}the pivot, "
+                f"{other:.2%} of the champion's {n0:.0f} took over the pivot"
+            )
         case "mean":
             by, one, other = f"{margin:.4g}", numbers["challenger_mean"], numbers["champion_mean"]
-            seen = f"mean {one:.4g} of {n1:.0f}, of the champion's {n0:.0f} {other:.4g}"
+            seen = f"mean {one:.4g} of {n1:.0f}, the champion's {other:.4g} of {n0:.0f}"
         case _:
             by, one, other = f"{margin:.2%}", numbers["challenger_rate"], numbers["champion_rate"]
             failed = f"of {n1:.0f} requests failed" if name == "errors" else f"of {n1:.0f}"
-            seen = f"{one:.2%} {failed}, of the champion's {n0:.0f} {other:.2%}"
+            seen = f"{one:.2%} {failed}, {other:.2%} of the champion's {n0:.0f}"
     return by, seen + (" (in the whole trial)" if given.facts.get("this_step") else "")
 
 

@@ -64,7 +64,12 @@ def app(pages: Pages) -> Starlette:
 
         return answer
 
+    async def missing(request: Request, _: Exception) -> Response:
+        text = templates.get_template("missing.html").render(path=request.url.path, here="no such page")
+        return HTMLResponse(text, 404, _HEADERS)
+
     return Starlette(
+        exception_handlers={404: missing},
         routes=[
             Route("/", page("dashboard", lambda request: pages.dashboard(_hours(request)))),
             Route("/rollout", page("rollout", lambda _: pages.rollout())),

@@ -92,9 +92,11 @@ def _variant(row: VariantView) -> Text:
 
 def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
     rows = [("step", _step(trial))]
-    seen = "none" if trial.requests is None else f"{trial.requests:,}"
+    seen = "not known yet" if trial.requests is None else f"{trial.requests:,}"
     enough = bar((trial.requests or 0) / trial.min_requests)
-    rows.append(("requests", Text.assemble(enough, f" {seen} of {trial.min_requests:,} in this step")))
+    rows.append(
+        ("requests", Text.assemble(enough, f" {seen} in this step; at least {trial.min_requests:,} are needed"))
+    )
     if trial.seconds_left is not None:
         end = f"without a verdict it is {'rolled back' if trial.on_timeout == 'roll_back' else 'held'}"
         then = "it stands still meanwhile" if trial.approval else end

@@ -178,11 +178,12 @@ def _concept(row: QualityView) -> Text:
             "concept: not judged, since no labels came, or the evaluation told no answers or too few days of them",
             "dim",
         )
-    style = "bold red" if row.evidence >= 1 else "green"
+    evidence = f" (evidence {row.evidence:.2g}; from 1 on an alarm rings)"
+    if row.evidence >= 1:
+        since = f" since {row.since}" if row.since else ""
+        return Text.assemble(("concept: ", "dim"), (f"it has moved{since}", "bold red"), evidence)
     since = f"; if it has moved, then since {row.since}" if row.since and row.evidence >= _TELLING else ""
-    return Text.assemble(
-        ("concept ", "dim"), (f"evidence {row.evidence:.2g}", style), f" that it has moved, of 1{since}"
-    )
+    return Text.assemble(("concept: ", "dim"), ("not shown to have moved", "green"), f"{evidence}{since}")
 
 
 def _ended(label: str, verdict: dict[str, str]) -> Text:

@@ -32,7 +32,8 @@ def drawn(seen: Snapshot, problem: str = "", *, terminal: bool = False, no_color
 def test_the_picture_has_weights_step_requests_time_evidence_alarms_and_events(begin: Begin) -> None:
     text = drawn(look(begin(plan(Step(50, 60), metrics=METRICS), 50)))
     for words in (
-        "champion", "v-b", "50%", "1 of 1: 50% of the traffic, baked", "in this step", "left of 20 min",
+        "champion", "v-b", "50%", "1 of 1: 50% of the traffic, baked", "in this step; at least 50 are needed",
+        "left of 20 min",
         "without a verdict it is rolled back", "whole trial", "errors", "latency_p99", "accuracy", "/60",
         "/20", "1, none in alarm", "b gets 50%: the endpoint is ready",
     ):  # fmt: skip

@@ -164,6 +164,8 @@ def test_the_rollout_shows_shares_evidence_against_its_bounds_and_what_happened(
     assert re.search(r"On trial: <code>b</code> beside <code>a</code>", page)
     assert re.search(r'<meter class="not-worse"[^>]*>\d+%</meter> [\d.e+]+ of 20', page)
     assert re.search(r'<th scope="row">errors</th>', page)
+    assert re.search(r"<dt>Requests in this step</dt><dd>[\d,]+; at least 50 are needed</dd>", page)
+    assert "<dt>Now</dt><dd>" in page and "Waits for" not in page
     assert page.index("<td>weights</td>") < page.index("<td>promoted</td>"), "the newest first"
 
 
@@ -197,6 +199,16 @@ def test_what_cannot_be_read_is_said_with_what_to_do(browse: Callable[..., Brows
     assert answer.status_code == 503
     assert "CloudWatch does not answer" in answer.text
     assert "Type something." in answer.text
+
+
+def test_a_page_that_there_is_not_says_so_with_a_way_to_one_that_there_is(browse: Callable[..., Browser]) -> None:
+    for path in ("/nope", "/static/nope.css", "/rollout/%3Cscript%3E"):
+        answer = browse().get(path)
+        assert answer.status_code == 404
+        assert "There is no such page" in answer.text
+        assert '<a href="/">' in answer.text
+        assert "<script>" not in answer.text
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("hours", ["2", "-1", "nan", "1e9", "<script>"])

@@ -76,7 +76,12 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert "│ Accuracy" in text
     assert "0.500 (0.366 to 0.634)" in text
     assert "│ 0.500 (0.366 to 0.634) │ 0.800 " in text, "what was estimated of these, beside it"
-    assert "that it has moved, of 1" in text
+    assert "concept: not shown to have moved (evidence " in text
+    assert "; from 1 on an alarm rings)" in text
+    assert view.evidence is not None
+    moved = replace(view, values={**view.values, "ConceptEvidence": 2.5})
+    told = f"concept: it has moved since {view.since} (evidence 2.5; from 1 on an alarm rings)"
+    assert told in printed(render.quality(moved), 120)
 
 
 def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

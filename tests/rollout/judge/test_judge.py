@@ -284,12 +284,12 @@ def test_a_handful_of_good_answers_is_not_yet_a_pass() -> None:
     ("metric", "champion", "challenger", "text"),
     [
         (ERRORS, Tally(90, 0), Tally(10, 9),
-         "errors worse by more than 2.00%: 90.00% of 10 requests failed, of the champion's 90 0.00%; evidence"),
+         "errors worse by more than 2.00%: 90.00% of 10 requests failed, 0.00% of the champion's 90; evidence"),
         (P50, Tally(90, 45), Tally(60, 60),
          "latency_p50 worse by more than 25%: 100.00% of 60 took over 1.25 times the pivot, "
-         "of the champion's 90 50.00% over it; evidence"),
+         "50.00% of the champion's 90 took over the pivot; evidence"),
         (LOSS, Tally(90, 36, 20), Tally(60, 240, 1000),
-         "log_loss worse by more than 0.05: mean 4 of 60, of the champion's 90 0.4; evidence"),
+         "log_loss worse by more than 0.05: mean 4 of 60, the champion's 0.4 of 90; evidence"),
     ],
 )  # fmt: skip
 def test_the_reason_reads_as_a_sentence(metric: Metric, champion: Tally, challenger: Tally, text: str) -> None:

@@ -63,7 +63,7 @@ def test_a_last_step_of_which_nothing_is_seen_yet_has_shown_nothing() -> None:
 def test_a_last_step_that_shows_it_by_itself_passes_and_says_so() -> None:
     findings = judged(rates(20, (50, 1, 50, 1), LATER))
     assert findings.answer == "not worse"
-    assert findings.reason.text.endswith(" of 20 in this step alone")
+    assert findings.reason.text.endswith(" (20 needed) in this step alone")
 
 
 def test_a_first_step_that_speaks_against_it_still_counts_in_the_last() -> None:
