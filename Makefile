@@ -9,13 +9,13 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 	$$p -c 'import sys, ensurepip, venv; sys.version_info >= (3, 11) or sys.exit(1); print(sys._base_executable)' \
 	2>/dev/null && break; done)
 RUN := .venv/bin/python
-SETUP = PYTHONPATH="$(CURDIR)/localcloud/src" $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
+SETUP = LOCALCLOUD_SETUP="make setup" PYTHONPATH="$(CURDIR)/localcloud/src" $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
 	Install it (Debian and Ubuntu: python3.11 and python3.11-venv), or name one: make PYTHON=/path/to/python3)) -m localcloud.setup
 PYTEST_ARGS ?=
 CLOUD = $(MAKE) --no-print-directory -C localcloud RUN="$(CURDIR)/$(RUN)"
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Environments, the Pulumi CLI and its local plugin; a second time takes a moment
 	@$(SETUP) install

@@ -49,6 +49,25 @@ def _typed() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
 
 
+def test_what_the_help_says_can_be_copied_into_a_shell() -> None:
+    ran = subprocess.run(["make"], cwd=ROOT, env=_typed(), capture_output=True, text=True, check=True)
+
+    assert 'eval "$(make -s env)"' in ran.stdout
+    assert "$$" not in ran.stdout
+
+
+def test_make_env_before_set_up_says_what_to_type_here(tmp_path: Path) -> None:
+    for name in ("Makefile", "localcloud", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    ran = subprocess.run(["make", "-s", "env"], cwd=tmp_path, env=_typed(), capture_output=True, text=True, check=False)
+
+    assert ran.returncode != 0
+    assert ran.stdout == ""
+    assert "Run the project's set-up, `make setup`." in ran.stderr
+    assert "python -m" not in ran.stderr
+
+
 @pytest.mark.e2e
 def test_make_env_prints_exports_only() -> None:
     ran = subprocess.run(["make", "-s", "env"], cwd=ROOT, env=_typed(), capture_output=True, text=True, check=True)

@@ -24,7 +24,7 @@ from typing import IO
 
 from localcloud.server import orphans
 from localcloud.server.files import require_writable
-from localcloud.setup.places import SET_UP, Places
+from localcloud.setup.places import Places, advice
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 15.0
@@ -77,7 +77,7 @@ def find_python(root: Path) -> Path:
     else:
         raise ProcessError(f"{root} has no pyproject.toml, so no environment was set up for it; pass --python")
     if not python.exists():
-        raise ProcessError(f"the local cloud's environment is missing ({python}); {SET_UP}")
+        raise ProcessError(f"the local cloud's environment is missing ({python}); {advice()}")
     return python
 
 

@@ -110,13 +110,15 @@ def test_a_lock_without_the_sdk_says_so(tmp_path: Path) -> None:
 
 
 def test_the_environment_of_a_checkout_that_was_not_set_up_cannot_be_printed(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command.main(["--root", str(machine.places.root), "env"]) == 1
+    for typed, told in (("", "python -m localcloud.setup install"), ("make READY", "make READY")):
+        monkeypatch.setenv("LOCALCLOUD_SETUP", typed)
+        assert command.main(["--root", str(machine.places.root), "env"]) == 1
 
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "localcloud.setup install" in said.err
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"Run the project's set-up, `{told}`." in said.err
 
 
 def test_a_folder_that_cannot_be_written_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

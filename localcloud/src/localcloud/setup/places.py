@@ -14,8 +14,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 ENGINE_MODULE = _PACKAGE / "engine"
 """The Go module that the engine is built from."""
 OWN_LOCKS = _PACKAGE / "locks"
-SET_UP = "run the project's set-up, `python -m localcloud.setup install`"
-"""What to do when something of it is missing."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,11 @@ def own_checkout() -> Path | None:
     """The folder of the local cloud's own pyproject.toml, when it runs from its sources."""
     folder = _PACKAGE.parents[1]
     return folder if (folder / "pyproject.toml").exists() else None
+
+
+def advice(verb: str = "run", environ: Mapping[str, str] = os.environ) -> str:
+    """What to do when something of the set-up is missing; LOCALCLOUD_SETUP is what the project's people type for it."""
+    return f"{verb} the project's set-up, `{environ.get('LOCALCLOUD_SETUP') or 'python -m localcloud.setup install'}`"
 
 
 def digest(file: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import SET_UP, Places
+from localcloud.setup.places import Places, advice
 
 PORT = 4566
 REGION = "us-east-1"
@@ -91,5 +91,5 @@ def engine(places: Places) -> Path:
     except (OSError, ValueError, KeyError):
         folder = None
     if folder is None or not (folder / "pulumi").exists():
-        raise SetupFailed("This checkout has not been set up, or its Pulumi CLI has gone", f"{SET_UP.capitalize()}.")
+        raise SetupFailed("This checkout has not been set up, or its Pulumi CLI has gone", f"{advice('Run')}.")
     return folder
