@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
+from localcloud.cloudwatch import history
 from localcloud.server.platform import DeliveryRefused
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
@@ -89,6 +91,29 @@ def test_what_had_not_arrived_when_the_process_ended_arrives_after_the_next_star
             assert local.mail.published == local.mail.invoked == []
 
     asyncio.run(main())
+
+
+def test_a_message_that_cannot_be_noted_does_not_hold_up_those_behind_it(tell, monkeypatch, caplog):
+    acted, troubles = history.acted, [ValueError("not to be noted")]
+
+    def note(*arguments: Any, **more: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return acted(*arguments, **more)
+
+    monkeypatch.setattr(history, "acted", note)
+
+    async def story(local):
+        await local.alarm(AlarmActions=[TOPIC], OKActions=[TOPIC], TreatMissingData="ignore")
+        await local.settle()
+        for state in ("ALARM", "OK"):
+            await drill(local, state)
+        await local.settle()
+        assert len(local.mail.published) == 2
+        assert len(await local.history("Action")) == 1
+
+    tell(story)
+    assert f"a message of alarm alarm to {TOPIC} failed" in caplog.text
 
 
 def test_messages_to_one_target_keep_their_order(tell):

@@ -176,6 +176,43 @@ def test_files_wait_while_s3_does_not_take_them(capture, aws, tmp_path):
     assert list((tmp_path / "capture").iterdir()) == []
 
 
+def test_a_file_that_is_damaged_or_was_removed_does_not_keep_the_others(capture, aws, tmp_path, caplog):
+    for variant in ("removed", "damaged", "good"):
+        capture.record(CONFIG, exchange(variant=variant))
+        spool = max((tmp_path / "capture").iterdir(), key=lambda path: path.stat().st_ctime_ns)
+        if variant == "removed":
+            spool.unlink()
+        elif variant == "damaged":
+            spool.write_text("no JSON\nno JSON\n")
+    for _ in range(2):
+        assert [key.split("/")[2] for key in flushed(capture, aws)] == ["good"]
+    assert caplog.text.count("captured data is lost, somebody removed") == 1
+    assert caplog.text.count("S3 did not take captured data") == 2
+
+
+def test_uploads_go_on_after_one_that_failed(tmp_path, aws, caplog, monkeypatch):
+    troubles = [RuntimeError("can't start new thread")]
+    flush = Capture.flush
+
+    async def fail_once(self: Capture) -> None:
+        if troubles:
+            raise troubles.pop()
+        await flush(self)
+
+    monkeypatch.setattr(Capture, "flush", fail_once)
+
+    async def scenario() -> None:
+        capture = Capture(tmp_path / "capture", lambda: aws, 0.01)
+        capture.start()
+        capture.record(CONFIG, exchange())
+        while not aws.objects:
+            await asyncio.sleep(0.01)
+        await capture.stop()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert "an upload of captured data failed" in caplog.text
+
+
 def test_a_stop_in_the_middle_of_an_upload_loses_nothing_and_uploads_nothing_twice(tmp_path, aws):
     uploading, go_on, puts = threading.Event(), threading.Event(), []
 

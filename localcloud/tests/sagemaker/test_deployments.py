@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
+
+from localcloud.sagemaker.archive import Archives
 
 from .conftest import failure, ours, run
 from .guards import Load, blue_green, canary, linear, rolling, size
@@ -213,6 +216,32 @@ def test_a_fleet_that_does_not_come_up_leaves_the_old_one_with_the_reason(inside
     run(scenario())
 
 
+@pytest.mark.parametrize("guard", [canary(), None])
+def test_a_cloud_whose_interpreter_was_removed_ends_an_update_with_the_cause(
+    inside, variant, guard, monkeypatch, caplog
+):
+    async def scenario():
+        async with inside.faster(SCALE).running():
+            await inside.endpoint("e", a=1)
+            await inside.model("new")
+            await inside.config("c2", variant("a", "new"))
+            with monkeypatch.context() as patched:
+                patched.setattr(sys, "executable", "/removed/bin/python")
+                more = {"DeploymentConfig": guard} if guard else {}
+                await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2", **more)
+                after = await inside.settled("e", seconds=30)
+            assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "e")
+            assert "No such file or directory: '/removed/bin/python'" in after["FailureReason"]
+            assert "PendingDeploymentSummary" not in after
+            assert "endpoint e: Updating failed: The primary container for production variant a" in caplog.text
+            assert (await inside.invoke("e"))["name"] == "e-a"
+            await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
+            assert "FailureReason" not in await inside.settled("e")
+            assert (await inside.invoke("e"))["name"] == "new"
+
+    run(scenario())
+
+
 def test_a_deployment_that_exceeds_its_time_is_taken_back(inside, variant):
     async def scenario():
         async with inside.faster(600).running():  # the limit of 600 s is a second
@@ -266,6 +295,36 @@ def test_a_rolling_deployment_is_rolled_back_in_batches(inside, variant):
             assert after["ProductionVariants"][0]["CurrentInstanceCount"] == 4
             assert _messages(inside)[-2:] == ["Launching 1 instance(s)."] * 2  # two of four had been ended
             assert len(ours(inside)) == 4
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), RuntimeError("can't start new thread")])
+def test_a_rolling_deployment_whose_next_batch_cannot_be_laid_out_is_rolled_back(
+    inside, variant, trouble, monkeypatch, caplog
+):
+    unpack = Archives.unpack
+    fails: list[bool] = []
+
+    def refuse(self: Archives, *arguments: Any) -> None:
+        if fails and fails.pop():
+            raise trouble
+        unpack(self, *arguments)
+
+    async def scenario():
+        async with inside.faster(SCALE).running():
+            baking = inside.bus.stop_at("Baking")
+            await begin(inside, variant, rolling(size(50), wait=60), count=2)
+            async with baking:
+                fails.append(True)
+                monkeypatch.setattr(Archives, "unpack", refuse)
+            after = await inside.settled("e")
+            assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "c1")
+            assert str(trouble) in after["FailureReason"]
+            assert after["ProductionVariants"][0]["CurrentInstanceCount"] == 2  # one of two had been ended
+            assert str(trouble) in caplog.text
+            assert {(await inside.invoke("e"))["name"] for _ in range(20)} == {"old"}
+            assert len(ours(inside)) == 2
 
     run(scenario())
 

@@ -280,6 +280,33 @@ class _SlowToRefuse:
         self.taken += [event["message"] for event in logEvents]
 
 
+class _Unreachable(_SlowToRefuse):
+    """A Logs whose first answer is no answer of AWS at all."""
+
+    def put_log_events(self, logEvents: list[dict[str, Any]], **more: object) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            raise FileNotFoundError("the file of certificates was removed")
+        super().put_log_events(logEvents, **more)
+
+
+def test_lines_wait_for_a_logs_that_cannot_be_reached_and_later_ones_still_arrive():
+    async def scenario():
+        logs = _Unreachable()
+        collected = ContainerLogs(lambda: logs, SystemClock(), 0.01)
+        collected.start()
+        hear = collected.stream("group", "stream")
+        hear("first")
+        await asyncio.to_thread(logs.asked.wait)
+        hear("second")
+        while len(logs.taken) < 2:
+            await asyncio.sleep(0.01)
+        assert logs.taken == ["first", "second"]
+        await collected.stop()
+
+    run(scenario())
+
+
 def test_lines_of_a_batch_that_is_refused_while_the_cloud_stops_are_put_after_all():
     async def scenario():
         logs = _SlowToRefuse()

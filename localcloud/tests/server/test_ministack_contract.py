@@ -57,5 +57,10 @@ def test_tables_are_saved_whole_and_only_what_changed_of_them_is_encoded_again()
     }
 
 
+@pytest.mark.e2e
+def test_events_outlast_a_disk_that_is_full_for_a_while():
+    assert told_by("events_kept.py") == {"tried again, not in a rush": True, "left once there is room": 0}
+
+
 def test_the_version_is_pinned():
     assert "ministack==1.5.33" in own_lock("localcloud").with_suffix(".in").read_text()

@@ -18,6 +18,7 @@ from localcloud.cloudwatch.evaluation import Verdict, evaluate
 from localcloud.cloudwatch.expressions import ExpressionError
 from localcloud.cloudwatch.queries import metric_queries
 from localcloud.cloudwatch.store import MetricKey, MetricStore, Window
+from localcloud.server import background
 from localcloud.server.platform import Clock
 
 GRACE = 0.5
@@ -45,7 +46,7 @@ class Evaluator:
         self._store.late = self._late
         for name in self._book.alarms:
             self.reschedule(name)
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = background.begin(self._run(), "evaluation of alarms")
 
     async def stop(self) -> None:
         """Evaluate no more."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from localcloud.cloudwatch import history
 from localcloud.cloudwatch.database import Database
+from localcloud.server import background
 from localcloud.server.platform import Clock, Deliveries, DeliveryRefused
 
 EVENT, SNS, LAMBDA = "event", "sns", "lambda"
@@ -92,7 +93,7 @@ class Outbox:
             queue.append(message)
             return
         self._queues[lane] = deque([message])
-        task = asyncio.get_running_loop().create_task(self._drain(lane))
+        task = background.begin(self._drain(lane), f"deliveries to {lane}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -105,8 +106,9 @@ class Outbox:
         queue = self._queues[lane]
         while queue:
             message = queue[0]
-            error = await self._deliver(message)
-            await self._note(message, error)
+            # Of one that fails the row stays: the next start sends it again. Those behind it must not wait for that.
+            with background.log_errors(f"a message of alarm {message.alarm} to {message.target}"):
+                await self._note(message, await self._deliver(message))
             queue.popleft()
         del self._queues[lane]
 

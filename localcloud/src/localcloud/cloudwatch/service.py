@@ -20,6 +20,7 @@ from localcloud.cloudwatch.metric_operations import MetricOperations
 from localcloud.cloudwatch.outbox import Outbox
 from localcloud.cloudwatch.store import MetricStore
 from localcloud.cloudwatch.tags import Tags
+from localcloud.server import background
 from localcloud.server.platform import Answer, Datum, Platform
 
 _TIDY_EVERY = 6 * 3600.0
@@ -76,7 +77,7 @@ class CloudWatch:
         await self._book.open()
         await self._outbox.open()
         self._evaluator.start()
-        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+        self._tidying = background.begin(self._tidy(), "removal of old data")
         self._started = True
 
     async def stop(self) -> None:
@@ -131,11 +132,9 @@ class CloudWatch:
     async def _tidy(self) -> None:
         while True:
             now = self._clock.time()
-            try:
+            with background.log_errors("the removal of old data"):
                 await self._database.write(lambda connection, now=now: history.forget(connection, now))
                 await self._store.commit()
-            except sqlite3.Error as error:
-                logger.error("old data could not be deleted: %s", error)
             await self._clock.sleep(_TIDY_EVERY)
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from localcloud.cloudwatch.database import Database
 from localcloud.cloudwatch.distribution import Distribution
+from localcloud.server import background
 from localcloud.server.platform import Clock, Datum
 
 SECOND, MINUTE = 1, 60
@@ -220,7 +221,7 @@ class MetricStore:
 
     def _start_commit(self) -> None:
         self._commit_timer = None
-        self._committing = asyncio.get_running_loop().create_task(self._commit_in_background())
+        self._committing = background.begin(self._commit_in_background(), "saving of metric data")
 
     async def _commit_in_background(self) -> None:
         try:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from localcloud.server import background
 
 _SUFFIX = ".jsonl"
 _log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Capture:
         """Take up what an earlier server left, and begin to upload."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._full = sorted(self._folder.glob(f"*{_SUFFIX}"))
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = background.begin(self._run(), "upload of captured data")
 
     async def stop(self) -> None:
         """Upload everything."""
@@ -119,7 +119,8 @@ class Capture:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._interval)
-            await self.flush()
+            with background.log_errors("an upload of captured data"):
+                await self.flush()
 
     def _append(self, config: dict[str, Any], exchange: Exchange, line: str) -> None:
         moment = datetime.fromtimestamp(exchange.time, UTC)
@@ -153,7 +154,11 @@ class Capture:
         self._full.append(spool.path)
 
     def _upload(self, path: Path) -> bool:
-        header, _, records = path.read_bytes().partition(b"\n")
+        try:
+            header, _, records = path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            _log.warning("captured data is lost, somebody removed %s", path)
+            return True
         # A killed server may have left half a line; its request was never answered.
         whole = records[: records.rfind(b"\n") + 1]
         try:
@@ -161,7 +166,7 @@ class Capture:
                 to = json.loads(header)
                 encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": to["kms"]} if to["kms"] else {}
                 self._s3().put_object(Bucket=to["bucket"], Key=to["key"], Body=whole, **encryption)
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:  # one file must not keep the others here
             _log.warning("S3 did not take captured data, %s waits: %s", path, error)
             return False
         path.unlink(missing_ok=True)

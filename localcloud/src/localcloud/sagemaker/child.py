@@ -13,6 +13,7 @@ from pathlib import Path
 
 from localcloud.sagemaker.images import Program
 from localcloud.sagemaker.processes import INSTANCE_MARK, kill_marked
+from localcloud.server import background
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 _TAIL = 20  # lines of output that a FailureReason may quote
@@ -43,7 +44,7 @@ class Child:
         self._clean_up = clean_up
         self._output = output
         self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+        self._reading = background.begin(self._read(reader), f"output of {identity}")
 
     @classmethod
     async def start(cls, program: Program, identity: str, output: Callable[[str], None]) -> Child:

@@ -152,7 +152,7 @@ class Fleet:
             await _all(instance.ready() for instance in fresh)
         except BaseException as error:
             await asyncio.gather(*(self._discard(instance, self._hosting.timing.shutdown) for instance in fresh))
-            if isinstance(error, ArchiveUnusable | InstanceFailed):
+            if isinstance(error, ArchiveUnusable | InstanceFailed | OSError):
                 raise DeploymentFailed(str(error)) from error
             raise
         self._instances[variant.name] += fresh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from localcloud.sagemaker.child import Child, how_it_ended
 from localcloud.sagemaker.client import NoAnswer, TooLarge, Upstream
 from localcloud.sagemaker.images import Program
 from localcloud.sagemaker.timing import Timing
+from localcloud.server import background
 
 _PING_ANSWER = 1 << 16
 _FIRST_POLL, _LONGEST_POLL = 0.05, 0.5
+_log = logging.getLogger(__name__)
 
 
 class InstanceFailed(Exception):
@@ -56,7 +59,7 @@ class Instance:
         self.upstream: Upstream | None = None
         self._child: Child | None = None
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.get_running_loop().create_task(self._live(), name=f"instance-{setup.id}")
+        self._task = background.begin(self._live(), f"instance {setup.id}")
 
     @property
     def id(self) -> str:
@@ -99,7 +102,10 @@ class Instance:
         while True:
             attempt += 1
             started = asyncio.get_running_loop().time()
-            ended = await self._live_once(deadline)
+            try:
+                ended = await self._live_once(deadline)
+            except Exception as error:  # no interpreter, no folder, no memory: it is tried again like one that crashed
+                ended = self._not_started(error)
             if not self._first.done():
                 self._give_up_if_hopeless(attempt, deadline, ended)
             await self._end(timing.stop if ended is None else 0)
@@ -116,7 +122,7 @@ class Instance:
         upstream = Upstream(port)
         try:
             self._child = child = await Child.start(self._setup.program(port), self.id, self._setup.output)
-            exited = asyncio.get_running_loop().create_task(child.wait())
+            exited = asyncio.ensure_future(child.wait())
             try:
                 if await self._becomes_healthy(upstream, exited, deadline):
                     self.upstream = upstream
@@ -130,6 +136,13 @@ class Instance:
             self.upstream = None
             upstream.close()
             _ports.discard(port)
+
+    def _not_started(self, error: Exception) -> str:
+        """Tell why there is no process; answers how that attempt ended."""
+        ended = f"could not be started ({type(error).__name__}: {error})"
+        _log.warning("instance %s of variant %s %s", self.id, self._setup.variant, ended)
+        self._setup.output(f"[start] the container {ended}")
+        return ended
 
     def _give_up_if_hopeless(self, attempt: int, deadline: float, ended: str | None) -> None:
         late = asyncio.get_running_loop().time() >= deadline
@@ -177,7 +190,10 @@ class Instance:
 
     async def _end(self, grace: float) -> None:
         if self._child is not None:
-            await self._child.end(grace)
+            try:
+                await self._child.end(grace)
+            except Exception as error:
+                _log.warning("instance %s of variant %s could not be ended: %s", self.id, self._setup.variant, error)
             self._child = None
 
 

@@ -24,6 +24,7 @@ from localcloud.sagemaker.routing import Live, Routes, side_of
 from localcloud.sagemaker.shifting import Reports, RollbackFailed, RolledBack, Shift
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.summaries import Progress
+from localcloud.server import background
 
 ENDPOINT = "endpoint"
 
@@ -67,7 +68,7 @@ class Lifecycle:
             work = self._delete(name, before, self._live.pop(name, None))
         else:
             work = self._advance(name, before)
-        task = asyncio.get_running_loop().create_task(work, name=f"endpoint-{name}")
+        task = background.begin(work, f"endpoint {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda done: self._tasks.pop(name) if self._tasks.get(name) is done else None)
 
@@ -106,8 +107,10 @@ class Lifecycle:
         try:
             await self._settle(name, *await self._make_so(name, endpoint))
         except (DeploymentFailed, RolledBack) as error:
+            _log.warning("endpoint %s: %s failed: %s", name, status, error)
             await self._failed(name, str(error))
         except RollbackFailed as error:
+            _log.warning("endpoint %s: %s failed: %s", name, status, error)
             await self._settle(name, "UpdateRollbackFailed", str(error))
         except Exception as error:
             _log.exception("endpoint %s: %s failed", name, status)
@@ -182,7 +185,7 @@ class Lifecycle:
         self._drain(await shift.run())
 
     def _drain(self, fleet: Fleet) -> None:
-        task = asyncio.get_running_loop().create_task(fleet.drain())
+        task = background.begin(fleet.drain(), "drain of a replaced fleet")
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
 
@@ -239,7 +242,8 @@ class Lifecycle:
             await asyncio.wait([before])
         for side in (live.side, live.green) if live is not None else ():
             if side is not None:
-                await side.fleet.drain()
+                with background.log_errors(f"endpoint {name}: the end of its processes"):
+                    await side.fleet.drain()
         await self._save(name, None)
 
     async def _save(self, name: str, change: Callable[[Document], None] | None) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from localcloud.server import background
 from localcloud.server.platform import Clock
 
 # PutLogEvents takes 10,000 events and 1,048,576 bytes, 26 of them counted for each event on top of its text.
@@ -59,7 +60,7 @@ class ContainerLogs:
 
     def start(self) -> None:
         """Begin to put batches."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = background.begin(self._run(), "upload of container output")
 
     async def stop(self) -> None:
         """Put what is left."""
@@ -90,7 +91,8 @@ class ContainerLogs:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._interval)
-            await self.flush()
+            with background.log_errors("an upload of container output"):
+                await self.flush()
 
     def _put(self, stream: _Stream, lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
         """Put lines in batches; answers those that were not taken."""
@@ -105,7 +107,7 @@ class ContainerLogs:
                 events = [{"timestamp": time, "message": text} for time, text in batch]
                 client.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
                 lines = lines[len(batch) :]
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:  # whatever it is: the lines wait
             stream.made = False  # the group may have been deleted
             _log.warning("Logs did not take the output of %s %s: %s", stream.group, stream.name, error)
         return lines

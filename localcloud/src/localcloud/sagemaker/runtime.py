@@ -16,7 +16,7 @@ from localcloud.sagemaker.errors import ApiError
 from localcloud.sagemaker.exchanges import MOST_BYTES, Call, Exchanges
 from localcloud.sagemaker.routing import Live, Routes
 from localcloud.sagemaker.service_models import service_model
-from localcloud.server import shapes
+from localcloud.server import background, shapes
 from localcloud.server.platform import Answer
 
 _PATH = re.compile(r"^/endpoints/([^/]+)/(invocations(?:-response-stream)?|async-invocations)$")
@@ -104,7 +104,7 @@ class Runtime:
         if len(self._copies) >= _MOST_COPIES:
             _log.warning("a request of %s was not copied: %d copies are on their way", call.endpoint, _MOST_COPIES)
             return
-        task = asyncio.get_running_loop().create_task(self._put(call))
+        task = background.begin(self._put(call), f"copy of a request to shadow variant {call.variant.name}")
         self._copies.add(task)
         task.add_done_callback(self._copies.discard)
 

@@ -7,6 +7,7 @@ their last request is answered; so no step and no rollback costs a request.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from localcloud.sagemaker.routing import Live, side_of
 from localcloud.sagemaker.summaries import Progress
 
 _SHORTEST_POLL = 0.1
+_log = logging.getLogger(__name__)
 
 
 class RolledBack(Exception):
@@ -71,6 +73,7 @@ class Shift:
         alarms: Alarms,
         reports: Reports,
     ) -> None:
+        self._endpoint = endpoint
         self._live = live
         self._policy = policy
         self._hosting = hosting
@@ -96,10 +99,15 @@ class Shift:
         except _Abort as error:
             await self._back(str(error))
             raise RolledBack(str(error)) from error
-        except Exception:
+        except DeploymentFailed:
             self._live.green, self._live.share = None, 0.0
             await self._green.stop(self._hosting.timing.shutdown)
             raise
+        except Exception as error:  # whatever it was: the old fleet gets back what it gave away
+            _log.exception("endpoint %s: the deployment to %s failed", self._endpoint, self._green.deployment.config)
+            reason = f"The local SageMaker failed: {type(error).__name__}: {error}"
+            await self._back(reason)
+            raise RolledBack(reason) from error
         if self._live.green is not None:
             self._live.side, self._live.green, self._live.share = self._live.green, None, 0.0
         self._green.deployment = self._green.deployment.map(

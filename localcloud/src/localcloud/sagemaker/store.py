@@ -93,9 +93,8 @@ class Store:
             transaction = Transaction()
             yield transaction
             if transaction.changes:
-                loop = asyncio.get_running_loop()
                 # Shielded, so that a cancelled request cannot leave memory behind what the disk already has.
-                await asyncio.shield(loop.create_task(self._keep(transaction)))
+                await asyncio.shield(self._keep(transaction))
 
     async def persist(self, kind: str, name: str, change: Callable[[Document], None] | None, pause: float) -> None:
         """Change a document that is there, or forget it; when the disk refuses, again and again until it does not.

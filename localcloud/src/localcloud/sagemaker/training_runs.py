@@ -27,6 +27,7 @@ from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.training_metrics import TrainingMetrics
 from localcloud.sagemaker.training_status import UNFINISHED, enter
 from localcloud.sagemaker.training_transfer import DownloadFailed, UploadFailed
+from localcloud.server import background
 from localcloud.server.platform import Assumed
 
 JOB = "training-job"
@@ -83,7 +84,7 @@ class TrainingRuns:
         name = job["TrainingJobName"]
         metrics = TrainingMetrics(job, self._account.now, self._hosting.platform.metrics)
         run = self._runs[name] = _Run(job, role, self._folder / name, metrics)
-        task = asyncio.get_running_loop().create_task(self._run(run), name=f"training-job-{name}")
+        task = background.begin(self._run(run), f"training job {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda _: (self._tasks.pop(name), self._runs.pop(name)))
 

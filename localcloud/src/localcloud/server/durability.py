@@ -32,6 +32,7 @@ from typing import Any
 from ministack import app as ministack_app
 from ministack.core import persistence
 
+from localcloud.server import background
 from localcloud.server.files import write_atomically
 from localcloud.server.tables import Items
 
@@ -274,7 +275,7 @@ class Durability:
     def _save_behind(self, file: StateFile) -> None:
         if file.key not in self._waiting:
             self._waiting.add(file.key)
-            task = asyncio.create_task(self._save_later(file))
+            task = background.begin(self._save_later(file), f"saving of the state of {file.key}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -26,7 +26,7 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, deliveries, gateway, mappings, repairs, tables
+from localcloud.server import asgi, background, deliveries, gateway, mappings, repairs, tables
 from localcloud.server.configuration import Configuration
 from localcloud.server.durability import LOGS, Durability
 from localcloud.server.files import write_atomically
@@ -148,8 +148,8 @@ class Host:
                 await service.start()
             await self._invocations.start()
             housekeeping = [
-                asyncio.create_task(self._keep_small()),
-                asyncio.create_task(self._meter_queues()),
+                background.begin(self._keep_small(), "housekeeping"),
+                background.begin(self._meter_queues(), "metering of queues"),
             ]
             self._started.set()
             self._announce()
@@ -202,13 +202,15 @@ class Host:
     async def _keep_small(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
-            await asyncio.to_thread(repairs.end_idle_workers, IDLE_WORKER_SECONDS)
-            if repairs.trim_logs(self._clock.time()):
-                self._durability.touch(LOGS)
+            with background.log_errors("housekeeping"):
+                await asyncio.to_thread(repairs.end_idle_workers, IDLE_WORKER_SECONDS)
+                if repairs.trim_logs(self._clock.time()):
+                    self._durability.touch(LOGS)
 
     async def _meter_queues(self) -> None:
         while True:
-            repairs.meter_queues(self._metering.put)
+            with background.log_errors("the metering of queues"):
+                repairs.meter_queues(self._metering.put)
             await asyncio.sleep(_QUEUE_METER_SECONDS)
 
 

@@ -33,6 +33,7 @@ from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import request_scope
 from ministack.services import lambda_svc
 
+from localcloud.server import background
 from localcloud.server.platform import Clock
 
 log = logging.getLogger("localcloud.invocations")
@@ -113,7 +114,7 @@ class Invocations:
         """Begin to work the queue off, what an earlier process left included."""
         self._loop = asyncio.get_running_loop()
         self._wake.set()
-        self._worker = asyncio.create_task(self._work())
+        self._worker = background.begin(self._work(), "asynchronous invocations")
 
     async def stop(self) -> None:
         """Stop taking events up; those at work go on after the next start."""
@@ -126,8 +127,11 @@ class Invocations:
     async def _work(self) -> None:
         while True:
             self._wake.clear()
+            pause: float | None = self._retry_seconds
+            with background.log_errors("a look for events that are due"):
+                pause = self._start_due()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._start_due())
+                await asyncio.wait_for(self._wake.wait(), pause)
 
     def _start_due(self) -> float | None:
         """Start what is due and has room; says in how many seconds more is due, None when only a call can bring it.
@@ -150,7 +154,7 @@ class Invocations:
 
     def _start(self, key: str, name: str) -> None:
         [row] = self._execute("SELECT id, function, event, accepted, attempts FROM invocation WHERE id = ?", (key,))
-        self._running[key] = asyncio.create_task(self._attempt(Invocation(*row)))
+        self._running[key] = background.begin(self._attempt(Invocation(*row)), f"event {key}")
         self._busy[name] += 1
         self._running[key].add_done_callback(lambda _: self._finished(key, name))
 
@@ -160,6 +164,14 @@ class Invocations:
         self._wake.set()
 
     async def _attempt(self, invocation: Invocation) -> None:
+        """Run an event once; what does not even run is due again after a pause, as Lambda does with its own errors."""
+        try:
+            await self._run(invocation)
+        except Exception:
+            log.exception("the event %s of %s could not be run", invocation.id, invocation.function)
+            await asyncio.sleep(self._retry_seconds)
+
+    async def _run(self, invocation: Invocation) -> None:
         with _scope(invocation.function):
             function, config, name = lambda_svc._get_func_record_for_ref(invocation.function)
             if not function or not config:
