@@ -20,6 +20,7 @@ from cli.local.progress import Outcome, follow
 from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
 from cli.target import LOCAL, ROOT
+from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
 
 
@@ -52,7 +53,7 @@ class Local:
         os.environ.update(wanted)
 
     def start(self, console: Console) -> str:
-        """Start the cloud unless it runs.
+        """Start the cloud unless it runs; one that had to be restarted is told of, with the reason.
 
         Returns:
             Its URL.
@@ -61,11 +62,15 @@ class Local:
             OperatorError: It cannot be started; the message says why.
         """
         environment = json.loads(self.places.record.read_text())["localcloud"]
+        before = process.find(self.places.server_record.parent)
         with console.status("starting the local cloud"):
-            self._cloud(
+            said = self._cloud(
                 *("start", "--port", self._port(), "--python", f"{environment}/bin/python"),
                 *("--config", str(self.places.root / "localcloud.toml")),
             )
+        now = process.find(self.places.server_record.parent)
+        if before is not None and now is not None and now.pid != before.pid:
+            console.print(said, markup=False)
         self.point()
         return os.environ["AWS_ENDPOINT_URL"]
 
@@ -130,7 +135,8 @@ class Local:
             raise OperatorError(f"stack {name}: {done.error}")
         return stack
 
-    def _cloud(self, *words: str) -> None:
+    def _cloud(self, *words: str) -> str:
+        """Run a command of the cloud; answers what it said."""
         command = [sys.executable, "-m", "localcloud", words[0], "--state", str(self.places.server_record.parent)]
         done = subprocess.run(
             [*command, *words[1:]],
@@ -143,3 +149,4 @@ class Local:
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no reason given"]
             raise OperatorError(f"the local cloud: {said[-1].removeprefix('error: ')}")
+        return done.stderr.strip()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from localcloud.server import orphans
 from localcloud.server.files import require_writable
@@ -76,9 +76,13 @@ def find_python(root: Path) -> Path:
         python = Places.of(root).cloud / "bin" / "python"
     else:
         raise ProcessError(f"{root} has no pyproject.toml, so no environment was set up for it; pass --python")
+    _require(python)
+    return python
+
+
+def _require(python: Path) -> None:
     if not python.exists():
         raise ProcessError(f"the local cloud's environment is missing ({python}); {advice()}")
-    return python
 
 
 @contextmanager
@@ -98,10 +102,12 @@ def hold(state: Path) -> Iterator[IO[str]]:
 
 
 def sign(lock: IO[str], port: int) -> None:
-    """Write into a held lock who holds it."""
+    """Write into a held lock who holds it, and the environment that this process runs from."""
+    environment = Path(sys.prefix)
+    facts = {"pid": os.getpid(), "port": port, "environment": str(environment), "made": _made(environment)}
     lock.seek(0)
     lock.truncate()
-    lock.write(json.dumps({"pid": os.getpid(), "port": port}))
+    lock.write(json.dumps(facts))
     lock.flush()
 
 
@@ -124,6 +130,8 @@ def start(
 ) -> Running:
     """Start a cloud, detached, and return when it is ready; do nothing when it already runs.
 
+    One whose environment was removed or installed again is restarted: it can start no process from what is gone.
+
     Args:
         state: Folder that holds everything of it.
         port: On 127.0.0.1.
@@ -133,7 +141,7 @@ def start(
         time_scale: In place of the configuration's, or None.
 
     Raises:
-        ProcessError: It runs on another port, the port is taken, or it did not become ready.
+        ProcessError: It runs on another port, the port is taken, `python` is missing, or it did not become ready.
         StateUnwritable: The state folder cannot be written.
     """
     require_writable(state)
@@ -152,9 +160,14 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
                 f"the local cloud of {state} already runs on port {running.port} (pid {running.pid}), not on {port}; "
                 "stop it first"
             )
-        running = _wait_until_ready(state, port, None, say)
-        say(f"local cloud: already running on {running.url} (pid {running.pid})")
-        return running
+        if not _lost_its_environment(state):
+            running = _wait_until_ready(state, port, None, say)
+            say(f"local cloud: already running on {running.url} (pid {running.pid})")
+            return running
+        _require(python)
+        say("local cloud: the environment that it runs from was removed or installed again, so it is restarted")
+        stop(state, say)
+    _require(python)
     ended = orphans.end(state)
     if ended:
         say(f"local cloud: ended {ended} processes that an earlier run left behind")
@@ -247,6 +260,21 @@ def _wait_until_ready(state: Path, port: int, process: subprocess.Popen[bytes] |
     raise ProcessError(f"the local cloud was not ready after {START_SECONDS:.0f} s:\n{_tail(state)}")
 
 
+def _lost_its_environment(state: Path) -> bool:
+    """Tell whether the virtual environment of the cloud that runs is another than at its start, or gone."""
+    with (state / "server.lock").open() as file:
+        facts = _read(file)
+    return "made" in facts and facts["made"] != _made(Path(facts["environment"]))
+
+
+def _made(environment: Path) -> int | None:
+    """When a virtual environment was made, in nanoseconds; None when there is none."""
+    try:
+        return (environment / "pyvenv.cfg").stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def _locked(file: IO[str], kind: int) -> bool:
     """Take the lock if it is free."""
     try:
@@ -276,7 +304,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _read(file: IO[str]) -> dict[str, int]:
+def _read(file: IO[str]) -> dict[str, Any]:
     file.seek(0)
     try:
         return json.loads(file.read() or "{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -51,6 +52,37 @@ def test_start_again_does_nothing(cloud):
     assert again.returncode == 0
     assert f"already running on {cloud.url} (pid {pid})" in again.stderr
     assert cloud.pid == pid
+
+
+def an_environment_like(python: Path, folder: Path) -> Path:
+    """Make an environment with the packages of another; answers its Python."""
+    whole = python.parent.parent
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(python.resolve())
+    (folder / "lib").symlink_to(whole / "lib")
+    (folder / "pyvenv.cfg").write_text((whole / "pyvenv.cfg").read_text())
+    return folder / "bin" / "python"
+
+
+def test_a_cloud_whose_environment_was_installed_again_is_restarted_on_its_state(fresh, tmp_path):
+    whole, environment = fresh.python, tmp_path / "environment"
+    fresh.python = an_environment_like(whole, environment)
+    start(fresh)
+    fresh.client("s3").create_bucket(Bucket="kept")
+    before = fresh.pid
+    shutil.rmtree(environment)
+    missing = start(fresh)
+    assert missing.returncode == 1
+    assert f"the local cloud's environment is missing ({fresh.python})" in missing.stderr
+    assert fresh.pid == before  # better than none
+    an_environment_like(whole, environment)
+    again = start(fresh)
+    assert again.returncode == 0
+    assert "the environment that it runs from was removed or installed again, so it is restarted" in again.stderr
+    assert f"ready on {fresh.url}" in again.stderr
+    assert fresh.pid not in (0, before)
+    assert [bucket["Name"] for bucket in fresh.client("s3").list_buckets()["Buckets"]] == ["kept"]
+    assert "already running" in start(fresh).stderr
 
 
 def test_two_starts_at_once_make_one_cloud(fresh):
