@@ -27,7 +27,7 @@ _DONE = {
     "delete-replaced": ("-", "red", "deleted, its successor is there"),
     "import": ("=", "cyan", "taken over"),
 }
-_REPEAT_S = 20.0  # how often a line says what is waited for, where no status line can
+_REPEAT_S = 20.0  # how often a line says what is under way, or waited for, where no status line can
 _ADVISE_S = 120.0  # how often it is said how to send what is waited for
 _STILL_S = 25.0  # with requests on their way, what is waited for changes sooner: two windows of a local stack
 _SEND = 'to send some, type in another shell: eval "$(make -s env)"; modelstack replay --rate 25'
@@ -80,6 +80,7 @@ class Follower:
         self._began: dict[str, float] = {}
         self._waiting = ""
         self._told = self._advised = -math.inf
+        self._printed = time.monotonic()
         self._lacking = ""
         self._since = math.inf  # when what is waited for last changed
 
@@ -103,8 +104,16 @@ class Follower:
         busy = [f"{_title(urn)} ({now - since:.0f} s)" for urn, since in list(self._began.items())[:3]]
         more = len(self._began) - len(busy)
         doing = ", ".join(busy) + (f" and {more} more" if more else "") if busy else "working"
-        self._status.update(f"{doing}: {self._waiting}" if self._waiting else doing)
+        doing = f"{doing}: {self._waiting}" if self._waiting else doing
+        self._status.update(doing)
+        if busy and not self._console.is_terminal and now - self._printed >= _REPEAT_S:
+            self._told = now if self._waiting else self._told
+            self._print(Text(_indented(doing, "·")))
         self._advise(now)
+
+    def _print(self, line: Text) -> None:
+        self._printed = time.monotonic()
+        self._console.print(line)
 
     def _said(self, said: dict[str, Any]) -> None:
         text = "\n".join(line.rstrip() for line in str(said.get("message", "")).splitlines()).strip()
@@ -118,7 +127,7 @@ class Follower:
         else:
             self._told = -math.inf  # what is waited for next is news
             style = "yellow" if severity == "warning" else ""
-            self._console.print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
+            self._print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
 
     def _waits(self, text: str) -> None:
         """Show what goes on, or is waited for."""
@@ -129,14 +138,14 @@ class Follower:
         news, self._lacking = lacking not in {"", self._lacking}, lacking
         if not self._console.is_terminal and (news or now - self._told >= _REPEAT_S):
             self._told = now
-            self._console.print(Text(_indented(text, "·")))
+            self._print(Text(_indented(text, "·")))
 
     def _advise(self, now: float) -> None:
         """Say how to send what is waited for, where none of it seems to come."""
         advice = _ADVICE.get(_lacking(self._waiting))
         if advice and now - self._since >= _STILL_S and now - self._advised >= _ADVISE_S:
             self._advised = now
-            self._console.print(Text(_indented(advice, " ")))
+            self._print(Text(_indented(advice, " ")))
 
     def _before(self, metadata: dict[str, Any]) -> None:
         if metadata["op"] in _DONE and not metadata["type"].startswith(_UNSEEN):
@@ -150,7 +159,7 @@ class Follower:
             return
         sign, style, verb = _DONE[metadata["op"]]
         took = time.monotonic() - since
-        self._console.print(
+        self._print(
             Text.assemble(
                 "  ",
                 (sign, style),

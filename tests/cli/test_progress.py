@@ -171,6 +171,28 @@ def test_what_is_waited_for_is_said_again_after_a_while(console: Console, clock:
     assert text(console).count("modelstack replay") == 3
 
 
+def test_off_a_terminal_a_step_that_says_nothing_new_is_told_of_all_the_same(
+    console: Console, clock: list[float]
+) -> None:
+    follower = Follower(console, Recorder())
+    follower.event(step("resourcePreEvent", "update"))
+    follower.event(said("last verdict: release a rolled back"))
+    for second in range(1, 100):
+        clock[0] = float(second)
+        if second == 30:
+            follower.event(said("the endpoint is changing: changing", ephemeral=True))
+        follower.tick()
+
+    assert [line.strip() for line in text(console).splitlines()] == [
+        "· last verdict: release a rolled back",
+        "· sagemaker Endpoint serving (20 s)",
+        "· the endpoint is changing: changing",
+        "· sagemaker Endpoint serving (50 s): the endpoint is changing: changing",
+        "· sagemaker Endpoint serving (70 s): the endpoint is changing: changing",
+        "· sagemaker Endpoint serving (90 s): the endpoint is changing: changing",
+    ]
+
+
 def test_on_a_terminal_the_status_line_keeps_what_is_waited_for(clock: list[float]) -> None:
     console, status = Console(file=io.StringIO(), width=200, force_terminal=True), Recorder()
     follower = Follower(console, status)
