@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import shutil
 import tarfile
 
 import pytest
@@ -89,5 +91,17 @@ def test_damaged_bytes_are_refused(archives, inside, tar_of, tmp_path, damage):
         good[100:200] = bytes(100)
     sha = fetched(archives, inside, bytes(good))
     with pytest.raises(ArchiveUnusable, match="Failed to extract"):
+        archives.unpack(sha, tmp_path / "out", URL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(archives, inside, tar_of, tmp_path, monkeypatch):
+    sha = fetched(archives, inside, tar_of({"manifest.json": b"{}"}))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
         archives.unpack(sha, tmp_path / "out", URL)
     assert not (tmp_path / "out").exists()

@@ -232,8 +232,9 @@ def test_a_cloud_whose_interpreter_was_removed_ends_an_update_with_the_cause(
                 after = await inside.settled("e", seconds=30)
             assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "e")
             assert "No such file or directory: '/removed/bin/python'" in after["FailureReason"]
+            assert "variant" not in after["FailureReason"]  # it blames nobody's model
             assert "PendingDeploymentSummary" not in after
-            assert "endpoint e: Updating failed: The primary container for production variant a" in caplog.text
+            assert "endpoint e: Updating failed: The local SageMaker could not run a container" in caplog.text
             assert (await inside.invoke("e"))["name"] == "e-a"
             await inside.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="c2")
             assert "FailureReason" not in await inside.settled("e")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -19,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 _CHUNK = 1 << 20
 _MOST_BYTES = 32 << 30
 _MOST_FILES = 200_000
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class ArchiveUnusable(Exception):
@@ -98,6 +100,7 @@ class Archives:
 
         Raises:
             ArchiveUnusable: It is no gzipped tar, is cut short, or holds something other than files and folders.
+            OSError: The disk is full: no fault of the archive.
         """
         target.mkdir(parents=True)
         try:
@@ -113,6 +116,8 @@ class Archives:
                     pass
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             shutil.rmtree(target, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
             raise ArchiveUnusable(
                 f'Failed to extract model data archive for container "container_1" from URL: "{url}". Please ensure '
                 f"that the object located at the URL is a valid tar.gz archive. ({error})"

@@ -152,8 +152,10 @@ class Fleet:
             await _all(instance.ready() for instance in fresh)
         except BaseException as error:
             await asyncio.gather(*(self._discard(instance, self._hosting.timing.shutdown) for instance in fresh))
-            if isinstance(error, ArchiveUnusable | InstanceFailed | OSError):
+            if isinstance(error, ArchiveUnusable | InstanceFailed):
                 raise DeploymentFailed(str(error)) from error
+            if isinstance(error, OSError):
+                raise DeploymentFailed(f"The local SageMaker could not lay an instance out: {error}") from error
             raise
         self._instances[variant.name] += fresh
 

@@ -91,8 +91,7 @@ class Instance:
         with contextlib.suppress(asyncio.CancelledError, InstanceFailed):
             await self._task
         if not self._first.done():
-            self._first.set_exception(InstanceFailed("stopped"))
-        self._first.exception()  # so that nobody has to ask
+            self._fail("stopped")
         await self._end(grace)
 
     async def _live(self) -> None:
@@ -102,12 +101,15 @@ class Instance:
         while True:
             attempt += 1
             started = asyncio.get_running_loop().time()
+            ended, trouble = None, ""
             try:
                 ended = await self._live_once(deadline)
             except Exception as error:  # no interpreter, no folder, no memory: it is tried again like one that crashed
-                ended = self._not_started(error)
+                trouble = f"{type(error).__name__}: {error}"
+                _log.warning("instance %s of variant %s cannot run: %s", self.id, self._setup.variant, trouble)
+                self._setup.output(f"[start] the local SageMaker cannot run the container: {trouble}")
             if not self._first.done():
-                self._give_up_if_hopeless(attempt, deadline, ended)
+                self._give_up_if_hopeless(attempt, deadline, ended, trouble)
             await self._end(timing.stop if ended is None else 0)
             if self._first.done() and self._first.exception():
                 return
@@ -137,29 +139,26 @@ class Instance:
             upstream.close()
             _ports.discard(port)
 
-    def _not_started(self, error: Exception) -> str:
-        """Tell why there is no process; answers how that attempt ended."""
-        ended = f"could not be started ({type(error).__name__}: {error})"
-        _log.warning("instance %s of variant %s %s", self.id, self._setup.variant, ended)
-        self._setup.output(f"[start] the container {ended}")
-        return ended
-
-    def _give_up_if_hopeless(self, attempt: int, deadline: float, ended: str | None) -> None:
+    def _give_up_if_hopeless(self, attempt: int, deadline: float, ended: str | None, trouble: str) -> None:
         late = asyncio.get_running_loop().time() >= deadline
         if not late and attempt < self._setup.timing.startup_attempts:
+            return
+        if trouble:  # names no variant: the words of AWS that do blame the model in it, and this is the machine's fault
+            self._fail(f"The local SageMaker could not run a container, in {attempt} attempts: {trouble}.")
             return
         if ended:
             why = f"The container {ended} {attempt} times before it answered /ping."
         else:
             why = f"No 200 from /ping within {self._setup.startup:g} s."
         last = self._child.last_output if self._child else ""
-        self._first.set_exception(
-            InstanceFailed(
-                f"The primary container for production variant {self._setup.variant} did not pass the ping health "
-                f"check. Please check CloudWatch logs for this endpoint. {why} Last output:\n{last or '(none)'}"
-            )
+        self._fail(
+            f"The primary container for production variant {self._setup.variant} did not pass the ping health "
+            f"check. Please check CloudWatch logs for this endpoint. {why} Last output:\n{last or '(none)'}"
         )
-        self._first.exception()
+
+    def _fail(self, reason: str) -> None:
+        self._first.set_exception(InstanceFailed(reason))
+        self._first.exception()  # so that nobody has to ask
 
     async def _becomes_healthy(self, upstream: Upstream, exited: asyncio.Task[int], deadline: float) -> bool:
         poll = _FIRST_POLL
