@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import sys
 import tarfile
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,20 @@ def seen(inside: Any, job: str) -> Any:
 
 def statuses(job: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
+
+
+def test_a_job_of_a_cloud_whose_interpreter_was_removed_fails_with_the_cause(inside, monkeypatch, caplog):
+    async def scenario() -> None:
+        async with inside.running():
+            monkeypatch.setattr(sys, "executable", "/removed/bin/python")
+            await inside.job("j")
+            job = await inside.over("j")
+        assert job["TrainingJobStatus"] == "Failed"
+        assert job["FailureReason"].startswith("InternalServerError: FileNotFoundError")
+        assert "/removed/bin/python" in job["FailureReason"]
+        assert "training job j failed" in caplog.text
+
+    run(scenario())
 
 
 def test_a_job_reads_its_channels_and_leaves_its_model(inside):
