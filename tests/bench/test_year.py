@@ -81,6 +81,7 @@ def test_events_without_a_time_are_refused_in_words() -> None:
         list(grouped([timeless], lambda: timedelta(hours=1)))
 
 
+@pytest.mark.slow
 def test_every_flight_of_some_days_is_in_one_request() -> None:
     flights = list(data.replay("2013-03-01", "2013-03-03"))
     sent = [name for group in ids(grouped(flights, lambda: Plan().between(""))) for name in group]

@@ -33,7 +33,8 @@ def test_another_version_differs_in_its_recipe_and_keeps_all_other_parameters(st
     assert at_fault(good, tmp_path).parameters() == {**after, "fault": "errors"}
 
 
-def test_a_version_that_is_known_is_not_taken(stack: Stack, tmp_path: Path) -> None:
+def test_a_version_that_is_known_is_not_taken(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.local.versions._TRIES", 5)
     asked: list[str] = []
 
     def known(digest: str) -> bool:

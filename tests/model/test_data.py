@@ -45,6 +45,7 @@ def test_evaluation_begins_where_training_ends(training: Rows, evaluation: Rows)
     assert not set(training.id) & set(evaluation.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", ["2013-04-03", "2013-09-22", "2014-01-01"])
 def test_retraining_uses_nothing_that_came_to_be_known_after_its_day(through: str):
     parameters = parse(retrained(Parameters(), date.fromisoformat(through)) or {})
@@ -61,6 +62,7 @@ def test_what_was_evaluated_serves_where_no_second_fit_is_asked_for():
     assert data.refit(parse({})) is None
 
 
+@pytest.mark.slow
 def test_every_label_of_the_year_is_known_a_day_after_the_day_of_its_flight():
     year = Rows.of(data.evaluation(parse({"evaluate_from": "2013-03-01", "evaluate_until": "2013-12-31"})))
     early = Rows.of(data.evaluation(parse({"train_until": "2013-01-02", "evaluate_from": "2013-01-02"})))

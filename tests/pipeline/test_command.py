@@ -66,6 +66,7 @@ def test_check_shows_what_there_is_or_tells_each_problem_and_a_status(
     assert "  - model/training.py: not found; expected a file with train(rows, settings)" in said.err
 
 
+@pytest.mark.slow
 def test_example_prints_a_request_out_of_the_training_rows(wine: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["example", "--root", str(wine)]) == 0
     (instance,) = json.loads(capsys.readouterr().out)["instances"]

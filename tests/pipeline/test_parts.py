@@ -117,6 +117,7 @@ def replayed(root: Path, arguments: str) -> list[Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_model_without_events_replays_its_rows_over_and_over(wine: Path):
     found = replayed(wine, "")
     assert len({name for name, *_ in found}) == 400
@@ -125,6 +126,7 @@ def test_a_model_without_events_replays_its_rows_over_and_over(wine: Path):
     assert set(found[0][2]) >= {"alcohol", "proline"}
 
 
+@pytest.mark.slow
 def test_rows_with_times_are_replayed_in_order_from_the_first_that_training_has_not_seen(daily: Path):
     found = replayed(daily, "")
     assert [at for _, at, *_ in found] == sorted(at for _, at, *_ in found)
