@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types unit image docs pictures lock clean
+.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types unit cloud-unit image docs pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -56,11 +56,13 @@ TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings "make $@")
 test: setup-dev ## All tests, with what they need of the machine where it may be installed; PYTEST_ARGS chooses some
 	@$(TIMED) $(RUN) -m tests -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-check: setup-dev ## Format, lint, types and unit tests, two at a time
-	@+$(TIMED) $(MAKE) --no-print-directory -j 2 -k --output-sync=target types lint unit
+check: setup-dev ## Format, lint, types and unit tests, side by side, so that no core is idle
+	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit cloud-unit types lint
 
 unit: setup-dev
-	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 2 $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m "not e2e and not slow" -q -n 3 $(PYTEST_ARGS)
+
+cloud-unit: setup-dev
 	@+$(if $(PYTEST_ARGS),,$(CLOUD) unit)
 
 bench: setup-dev ## Measure, and write bench/results.json

@@ -58,7 +58,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, aws_keys: None) -> Iterator[type[E
     handler = type("Here", (Endpoint,), {"seen": []})
     patient = type("Patient", (ThreadingHTTPServer,), {"request_queue_size": 128})
     server = patient(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     yield handler
