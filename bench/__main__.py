@@ -19,7 +19,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import alarms, concept, drift, idle, judge, lambdas, outages, rollouts, updates
+from bench import alarms, concept, dependent, drift, idle, judge, lambdas, outages, rollouts, updates
 from bench import rows as rows_module
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
@@ -35,6 +35,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "alarms": lambda: alarms.rows(sized(alarms.TRIALS)),
     "drift": drift.rows,
     "concept": concept.rows,
+    "dependent": lambda: dependent.rows(sized(dependent.RUNS)),
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
 }
 # In order: the first update makes the stack that the others measure.

@@ -9,7 +9,8 @@ gathered into blocks; the running product of the blocks' e-values is a test supe
 inequality it ever reaches 1/alpha with probability at most alpha (Ville 1939; Ramdas, Grunwald, Vovk, Shafer,
 "Game-theoretic statistics and safe anytime-valid inference", Statist. Sci. 2023, arXiv:2210.01948).
 
-`scale` refuses values out of their range, `evidence` gathers blocks, `rates` and `means` are the e-values, `finding` is
+`scale` refuses values out of their range, `dependence` says how many independent answers a block is worth, `evidence`
+gathers blocks, `rates` and `means` are the e-values, `finding` is
 the answer on one metric with its numbers, `verdict` combines metrics. In the spirit of Lindon, Sanden and
 Shirikian, "Rapid regression detection in software deployments through sequential testing", KDD 2022, arXiv:2205.14762.
 """

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 
+from rollout.judge.dependence import Block
 from rollout.judge.metrics import Tally
 
 _BLOCK = 5  # observations of each version that close a block; smaller ones tell next to nothing
-_GROWTH = 0.03  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
+_GROWTH = 0.04  # and the share of the segment's observations so far: a long trial is judged in a few hundred blocks
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Column:
         return Tally(sum(self.counts[begin:end]), sum(self.totals[begin:end]), sum(self.squares[begin:end]))
 
 
-def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[tuple[Tally, Tally]]:
+def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[Block]:
     """The blocks of one segment, in which each version keeps its share of traffic.
 
     A window in which one version had no traffic to speak of is left out: there is nothing to compare the other with at
@@ -70,5 +71,5 @@ def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[tup
         end = max(bisect_left(old, old[begin] + _BLOCK), bisect_left(new, new[begin] + least))
         if end > last and not (ended and old[last] > old[begin] and new[last] > new[begin]):
             return
-        yield champion.sum(begin, end), challenger.sum(begin, end)
+        yield Block(champion.sum(begin, end), challenger.sum(begin, end), min(end, last) - begin)
         begin = end

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout.judge.blocks import Column, blocks
+from rollout.judge.dependence import Block, Dependence
 from rollout.judge.evidence import Evidence, Favour, log_mixture
 from rollout.judge.means import Means
 from rollout.judge.metrics import Metric, Tally, Window
@@ -26,6 +27,7 @@ margin does so far less often: in large samples the bet on equal means is then a
 reaches c with probability at most c^-3. For the mixture with bolder bets `make bench` measures less than 1%.
 """
 _NOTHING = Tally()
+_ONE_BLOCK = 0.85  # what "worse" needs, to this power, is the most that one block shows: so one never decides
 _ANSWERS: dict[Answer, Kind] = {"worse": Kind.WORSE, "not worse": Kind.NOT_WORSE, "unknown": Kind.NOT_YET_KNOWN}
 
 
@@ -151,12 +153,17 @@ class _Seen:
 
 
 def _evidence(metric: Metric, seen: _Seen, stage: Stage) -> Evidence:
-    evidence = Evidence(_bettor(metric, better=stage.better is not None), segments=stage.segments)
+    most = stage.worse**_ONE_BLOCK
+    evidence = Evidence(_bettor(metric, better=stage.better is not None), segments=stage.segments, most=most)
+    dependence = Dependence(metric.kind)
     for number, columns in enumerate(seen.segments, 1):
         ended = number < len(seen.segments)
-        for champion, challenger in blocks(*columns, ended=ended):
-            evidence.bet(scaled(metric, champion), scaled(metric, challenger))
+        for raw in blocks(*columns, ended=ended):
+            block = Block(scaled(metric, raw.champion), scaled(metric, raw.challenger), raw.windows)
+            evidence.bet(block.champion, block.challenger, dependence.worth(block))
+            dependence.learn(block)
         if ended:
+            dependence.restart()
             evidence.restart()
     return evidence
 

@@ -33,7 +33,7 @@ import math
 from collections.abc import Sequence
 
 from rollout.judge.evidence import Gains
-from rollout.judge.metrics import Tally
+from rollout.judge.metrics import Sums, Tally
 
 _MOST = 0.75
 _MEMORY = 0.95  # what a block counts one block later: the guesses follow a drift
@@ -64,7 +64,7 @@ class Means:
         )
         self._champion, self._challenger = _Guess(), _Guess()
 
-    def gains(self, champion: Tally, challenger: Tally) -> Gains:
+    def gains(self, champion: Sums, challenger: Sums) -> Gains:
         """Log e-values of a block, in nats."""
         guesses = self._champion, self._challenger
         return Gains(
@@ -73,7 +73,7 @@ class Means:
             _bets(self._gaps, champion, challenger, guesses, margin=0.0, sign=-1.0),
         )
 
-    def learn(self, champion: Tally, challenger: Tally) -> None:
+    def learn(self, champion: Sums, challenger: Sums) -> None:
         """Take a closed block into account for later guesses."""
         self._champion.learn(champion)
         self._challenger.learn(challenger)
@@ -86,7 +86,7 @@ class _Guess:
         self._count = self._total = self._squares = 0.0
         self._set()
 
-    def learn(self, block: Tally) -> None:
+    def learn(self, block: Sums) -> None:
         self._count = _MEMORY * self._count + block.count
         self._total = _MEMORY * self._total + block.total
         self._squares = _MEMORY * self._squares + block.squares
@@ -100,8 +100,8 @@ class _Guess:
 
 def _bets(
     excesses: Sequence[float],
-    champion: Tally,
-    challenger: Tally,
+    champion: Sums,
+    challenger: Sums,
     guesses: tuple[_Guess, _Guess],
     *,
     margin: float,
@@ -120,7 +120,7 @@ def _bets(
     return found
 
 
-def log_e_value(bet: float, margin: float, guess: tuple[float, float], champion: Tally, challenger: Tally) -> float:
+def log_e_value(bet: float, margin: float, guess: tuple[float, float], champion: Sums, challenger: Sums) -> float:
     """Log e-value of one block; see the module.
 
     Args:
@@ -143,7 +143,7 @@ def log_e_value(bet: float, margin: float, guess: tuple[float, float], champion:
     return bet * gap - _around(challenger, m1) * _psi(size, scale1) - _around(champion, m0) * _psi(size * ratio, scale0)
 
 
-def _around(block: Tally, guess: float) -> float:
+def _around(block: Sums, guess: float) -> float:
     """The sum of (x - guess)^2."""
     return max(block.squares - 2 * guess * block.total + block.count * guess**2, 0.0)
 

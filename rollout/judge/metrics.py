@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Kind = Literal["rate", "quantile", "mean"]
 
@@ -119,6 +119,25 @@ class Tally:
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
+
+
+class Sums(Protocol):
+    """What bets are made on: a `Tally`, or what one is worth when its observations depend on each other."""
+
+    @property
+    def count(self) -> float:
+        """How many observations."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        ...
+
+    @property
+    def squares(self) -> float:
+        """Their sum of squares."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ import math
 from collections.abc import Iterable
 
 from rollout.judge.evidence import Gains
-from rollout.judge.metrics import Tally
+from rollout.judge.metrics import Sums
 
 _TINY = 1e-12
 _LEAST = 1e-6  # no rate is guessed nearer than this to 0 or 1: beyond it rounding would count
@@ -80,7 +80,7 @@ class Rates:
             [1 / len(_PARTS)] * len(_PARTS) if better else [],
         )
 
-    def gains(self, champion: Tally, challenger: Tally) -> Gains:
+    def gains(self, champion: Sums, challenger: Sums) -> Gains:
         """Log e-values of a block, in nats."""
         ones, count = self._prior
         guess, margin = (ones + self._ones) / (count + self._count), self._margin
@@ -95,7 +95,7 @@ class Rates:
             log_e_values(guess, less if self._seek_better else (), 0.0, champion, challenger),
         )
 
-    def learn(self, champion: Tally, challenger: Tally) -> None:
+    def learn(self, champion: Sums, challenger: Sums) -> None:
         """Take a closed block into account for later guesses of the champion's rate; the challenger's is mixed over."""
         self._ones = _MEMORY * self._ones + champion.total
         self._count = _MEMORY * self._count + champion.count
@@ -106,9 +106,7 @@ def _log_ratios(rate: float, limit: float) -> tuple[float, float]:
     return math.log(rate / limit), math.log((1 - rate) / (1 - limit))
 
 
-def log_e_values(
-    guess: float, rates: Iterable[float], margin: float, champion: Tally, challenger: Tally
-) -> list[float]:
+def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: Sums, challenger: Sums) -> list[float]:
     """Log e-values of one block, against all rates on the far side of the line p1 - p0 = margin from the guesses.
 
     Args:
@@ -140,7 +138,7 @@ def _within(value: float, low: float, high: float) -> float:
     return low if value < low else high if value > high else value
 
 
-def closest(guess: tuple[float, float], margin: float, n0: int, n1: int) -> tuple[float, float]:
+def closest(guess: tuple[float, float], margin: float, n0: float, n1: float) -> tuple[float, float]:
     """The rates (r0, r0 + margin) that minimise n0 KL(q0 | r0) + n1 KL(q1 | r1).
 
     The divergence is convex along the line and its minimum lies between q0 and q1 - margin: Newton within that bracket.

@@ -151,6 +151,7 @@ def test_a_look_that_failed_keeps_the_picture_and_says_why(begin: Begin) -> None
 
 def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Begin) -> None:
     world = begin(plan(Step(20, 20, approve=True), Step(50, 20)))
+    world.error_rates |= dict.fromkeys(("v-a", "v-b"), 0.0)
     before: Snapshot | None = None
     lines: list[str] = []
     for _ in range(200):

@@ -125,7 +125,7 @@ def test_an_equal_challenger_with_enough_traffic_passes() -> None:
 
 
 def test_a_gross_failure_at_five_percent_is_found_within_two_windows() -> None:
-    assert share(found([(190, 10)] * 2, lambda _: Model(errors=0.5), trials=100), "worse") > 0.97
+    assert share(found([(380, 20)] * 2, lambda _: Model(errors=0.5), trials=100), "worse") > 0.97
 
 
 def drifting(at: int) -> Model:
@@ -135,7 +135,7 @@ def drifting(at: int) -> Model:
 
 def test_a_drift_that_both_share_does_not_look_worse_even_while_the_weights_change() -> None:
     # Pooled over time the challenger looks worse on every metric.
-    findings = found([(190, 10)] * 25 + [(100, 100)] * 25, drifting, champion=drifting)
+    findings = found([(190, 10)] * 25 + [(100, 100)] * 50, drifting, champion=drifting)
     assert share(findings, "worse") <= ALPHA
     latency = [item.answer for one in findings for item in one.each if item.metric == "latency_p50"]
     assert latency.count("not worse") > 38
@@ -284,16 +284,17 @@ def test_a_handful_of_good_answers_is_not_yet_a_pass() -> None:
     ("metric", "champion", "challenger", "text"),
     [
         (ERRORS, Tally(90, 0), Tally(10, 9),
-         "errors worse by more than 2.00%: 90.00% of 10 requests failed, 0.00% of the champion's 90; evidence"),
+         "errors worse by more than 2.00%: 90.00% of 30 requests failed, 0.00% of the champion's 270; evidence"),
         (P50, Tally(90, 45), Tally(60, 60),
-         "latency_p50 worse by more than 25%: 100.00% of 60 took over 1.25 times the pivot, "
-         "50.00% of the champion's 90 took over the pivot; evidence"),
+         "latency_p50 worse by more than 25%: 100.00% of 180 took over 1.25 times the pivot, "
+         "50.00% of the champion's 270 took over the pivot; evidence"),
         (LOSS, Tally(90, 36, 20), Tally(60, 240, 1000),
-         "log_loss worse by more than 0.05: mean 4 of 60, the champion's 0.4 of 90; evidence"),
+         "log_loss worse by more than 0.05: mean 4 of 180, the champion's 0.4 of 270; evidence"),
     ],
 )  # fmt: skip
 def test_the_reason_reads_as_a_sentence(metric: Metric, champion: Tally, challenger: Tally, text: str) -> None:
-    findings = judge([Window(0, 10, {metric.name: champion}, {metric.name: challenger})], metrics=[metric], alpha=ALPHA)
+    windows = both(champion={metric.name: champion}, challenger={metric.name: challenger}, count=3)
+    findings = judge(windows, metrics=[metric], alpha=ALPHA)
     assert findings.reason.text.startswith(text)
 
 

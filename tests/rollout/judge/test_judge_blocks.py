@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rollout.core.catalogue import KNOWN
 from rollout.judge.blocks import Column, blocks
+from rollout.judge.dependence import Block, Dependence
 from rollout.judge.evidence import Evidence
 from rollout.judge.means import Means
 from rollout.judge.metrics import Metric, Tally, Window
@@ -24,20 +25,20 @@ SCORE = Metric("score", "mean", margin=0.1, better="higher", low=-1, high=3)
 Pair = tuple[Tally, Tally]
 
 
-def one_by_one(windows: Sequence[Pair], *, ended: bool) -> list[Pair]:
+def one_by_one(windows: Sequence[Pair], *, ended: bool) -> list[Block]:
     """The blocks of a segment, window by window."""
-    found: list[Pair] = []
-    old, new, asked = Tally(), Tally(), 0
+    found: list[Block] = []
+    old, new, asked, count = Tally(), Tally(), 0, 0
     for champion, challenger in windows:
         if 0 in (champion.count, challenger.count) and champion.count + challenger.count >= 5:
             continue
-        old, new = plus(old, champion), plus(new, challenger)
-        if old.count >= 5 and new.count >= 5 and new.count >= 0.03 * asked:
-            found.append((old, new))
+        old, new, count = plus(old, champion), plus(new, challenger), count + 1
+        if old.count >= 5 and new.count >= 5 and new.count >= 0.04 * asked:
+            found.append(Block(old, new, count))
             asked += new.count
-            old, new = Tally(), Tally()
+            old, new, count = Tally(), Tally(), 0
     if ended and old.count and new.count:
-        found.append((old, new))
+        found.append(Block(old, new, count))
     return found
 
 
@@ -62,7 +63,7 @@ def test_a_long_segment_has_a_few_hundred_blocks() -> None:
     column = Column.of([Tally(100, 1)] * 20_160)
     closed = list(blocks(column, column, ended=True))
     assert len(closed) < 400
-    assert sum(block.count for block, _ in closed) == 20_160 * 100
+    assert sum(block.champion.count for block in closed) == 20_160 * 100
 
 
 def values(metric: Metric) -> st.SearchStrategy[Tally]:
@@ -82,13 +83,15 @@ def test_the_judge_finds_what_it_finds_window_by_window(metric: Metric, data: st
     bettor = Rates(metric.margin, better=better)
     if metric.kind == "mean":
         bettor = Means(metric.margin / (metric.high - metric.low), better=better)
-    slow = Evidence(bettor, segments=3)
+    slow, dependence = Evidence(bettor, segments=3, most=(1 / 0.05) ** 0.85), Dependence(metric.kind)
     for number, step in enumerate(steps):
         if number:
             slow.restart()
+            dependence.restart()
         in_range = [(scaled(metric, one), scaled(metric, other)) for one, other in step]
         for block in one_by_one(in_range, ended=number < len(steps) - 1):
-            slow.bet(*block)
+            slow.bet(block.champion, block.challenger, dependence.worth(block))
+            dependence.learn(block)
 
     windows = [
         Window(1000 * number + at, 1, {metric.name: one}, {metric.name: other})

@@ -90,10 +90,12 @@ def by_single_values(
     shares = 1 / np.arange(2, len(excess) + 2)
     lack = margin * np.array([0.5, 1.0, 1.5])
     log_worse, log_well = np.zeros(len(excess)), np.zeros(3)
+    begun: list[tuple[float, np.ndarray]] = []  # of each block: the stake, and what was known before it
     weights = [np.array([]), np.array([])]
     values = [np.array([]), np.array([])]
     peak = 1.0
-    for window in windows:
+    for at, window in enumerate(windows):
+        begun.append((0.5 / segments / (at * (at + 1) or 1), log_worse.copy()))
         guess = []
         for which in (0, 1):
             # One value of mean 1/2 and standard deviation 1/4 stands before the first.
@@ -113,8 +115,8 @@ def by_single_values(
                 for value in window[0]:
                     psi = (-np.log(1 - c0 * bet * ratio) - c0 * bet * ratio) / c0**2
                     logs[place] -= sign * bet * ratio * value + psi * (value - m0) ** 2
-        mixed = float(np.exp(log_worse) @ shares / shares.sum())
-        peak = max(peak, (mixed + segments - 1) / segments)
+        won = sum(stake * float(np.exp(log_worse - before) @ shares / shares.sum()) for stake, before in begun)
+        peak = max(peak, won + 1 - sum(stake for stake, _ in begun))
         for which in (0, 1):
             weights[which] = np.concatenate([weights[which] + 1, np.zeros(len(window[which]))])
             values[which] = np.concatenate([values[which], window[which]])

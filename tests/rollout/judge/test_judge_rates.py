@@ -147,7 +147,8 @@ def test_evidence_for_worse_is_the_mixture_over_what_may_be_wrong_and_since_when
     differences, shares = [0.03 * 1.6**n for n in range(8)], [1 / n for n in range(2, 10)]
     values = [math.exp(log_e_value((0.02, 0.02 + item), 0.02, *block)) for item in differences]
     mixture = sum(value * share for value, share in zip(values, shares, strict=True)) / sum(shares)
-    assert math.exp(evidence.worse) == pytest.approx((mixture + 1 + 1) / 3)  # of two steps nothing is known yet
+    # Half of this step's stake waits for later blocks, and of two steps nothing is known yet.
+    assert math.exp(evidence.worse) == pytest.approx((mixture / 2 + 1 / 2 + 1 + 1) / 3)
 
 
 def by_single_requests(blocks: list[tuple[Tally, Tally]], margin: float, *, restart: int) -> tuple[float, float, float]:
@@ -159,7 +160,8 @@ def by_single_requests(blocks: list[tuple[Tally, Tally]], margin: float, *, rest
     steps = [1.5 * margin * 1.6**place for place in range(40)]
     steps = [step for step in steps if step < 1]
     shares = 1 / np.arange(2, len(steps) + 2)
-    worse, well, here = np.ones((2, len(steps))), np.ones(3), np.ones(3)
+    well, here = np.ones(3), np.ones(3)
+    begun: list[tuple[float, np.ndarray]] = []  # bets by when they began, each with its stake
     ones, count, peak = 0.5, 25.0, 1.0  # 25 requests at 2% stand before the first
     for at, (champion, challenger) in enumerate(blocks):
         if at == restart:
@@ -181,9 +183,12 @@ def by_single_requests(blocks: list[tuple[Tally, Tally]], margin: float, *, rest
             return value
 
         gains = np.array([e_value(q0 + step) if q0 + step < 1 else 1.0 for step in steps])
-        worse[: 2 if at >= restart else 1] *= gains
-        mixed = worse @ shares / shares.sum()
-        peak = max(peak, float(mixed.mean()))
+        place = at - restart if at >= restart else at
+        begun.append((0.25 if place == 0 else 0.25 / (place * (place + 1)), np.ones(len(steps))))
+        begun = [(stake, value * gains) for stake, value in begun]
+        kept = 1 - sum(stake for stake, _ in begun)
+        won = sum(stake * float(value @ shares / shares.sum()) for stake, value in begun)
+        peak = max(peak, kept + won)
         gains = np.array([e_value(q0 - margin), e_value(q0), e_value(q0 + margin / 2)])
         well, here = well * gains, here * gains
         # What was seen counts 5% less with each block; what stands before the first does not.
