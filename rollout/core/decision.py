@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rollout.core.behind import Behind, behind
+from rollout.core.catalogue import OWN
 from rollout.core.failing import BothFail, both_fail
 from rollout.core.plan import Plan
 from rollout.core.replay import unchecked
@@ -25,10 +27,13 @@ class Seen:
     Attributes:
         windows: The closed windows since the trial began; None when the metrics are unreachable.
         problem: Why there are none.
+        counted: How many of the challenger's answers since the trial began were counted, for metrics that are made of
+            captured answers; None when there are no such metrics, or it is not known.
     """
 
     windows: tuple[Window, ...] | None
     problem: str = ""
+    counted: float | None = None
 
     @classmethod
     def unknown(cls, problem: str) -> Seen:
@@ -47,12 +52,14 @@ class Decision:
         findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
         requests: How many requests the challenger answered in this step, without those of windows in which both
             versions failed; None when it has not begun, or is not known.
+        more_seconds: How much longer the trial may take by now, since answers are counted late.
     """
 
     action: Action
     reason: Reason
     findings: Findings | None = None
     requests: int | None = None
+    more_seconds: float = 0.0
 
 
 def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
@@ -70,9 +77,9 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
         than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
         compare with, and is promoted after its bake unless an alarm rang.
     """
-    known = _Known.of(plan, state, seen)
+    known = _Known.of(plan, state, seen, now)
     action, reason = _answer(plan, state, known, now)
-    return Decision(action, reason, known.findings, known.answered)
+    return Decision(action, reason, known.findings, known.answered, known.more_seconds(plan))
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
@@ -96,15 +103,17 @@ class _Known:
         failing: The windows in which both versions failed; None when there are none.
         answered: The requests that the challenger answered in the present step and that count, as far as it is known.
         problem: Why the metrics are unreachable.
+        late: How far the counting of answers is behind; None when it is not, or when nothing waits for it.
     """
 
     findings: Findings | None
     failing: BothFail | None
     answered: int | None
     problem: str
+    late: Behind | None = None
 
     @classmethod
-    def of(cls, plan: Plan, state: RolloutState, seen: Seen) -> _Known:
+    def of(cls, plan: Plan, state: RolloutState, seen: Seen, now: float) -> _Known:
         """Take it from what the signals say."""
         if seen.windows is None:
             return cls(None, None, None, seen.problem)
@@ -112,7 +121,20 @@ class _Known:
         findings = None if plan.at_once else _judged(plan, state, seen.windows, failing)
         counted = failing.others if failing else seen.windows
         answered = None if began is None else sum(_requests(item) for item in counted if item.start >= began)
-        return cls(findings, failing, answered, seen.problem)
+        late = None
+        if findings is not None and seen.counted is not None and _of_captured_answers(plan, findings):
+            late = behind(seen.windows, seen.counted, now)
+        return cls(findings, failing, answered, seen.problem, late)
+
+    def more_seconds(self, plan: Plan) -> float:
+        """How much longer the trial may take: as long as answers are counted late, and at most as long again."""
+        return min(self.late.seconds, plan.max_seconds) if self.late else 0.0
+
+
+def _of_captured_answers(plan: Plan, findings: Findings) -> bool:
+    """Whether a trial has waited for metrics that are made of captured answers, and now waits for nothing else."""
+    counted = {metric.name for metric in plan.metrics if metric.namespace == OWN}
+    return bool(counted) and (findings.answer != "unknown" or findings.reason.name in counted)
 
 
 def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failing: BothFail | None) -> Findings:
@@ -150,7 +172,7 @@ def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple
     if state.phase is Phase.PAUSED:
         return _paused(plan, state, known)
     taken = now - state.started_at - state.paused_seconds
-    if taken > plan.max_seconds:
+    if taken > plan.max_seconds + known.more_seconds(plan):
         return _time_out(plan, state, taken, known)
     return _of_the_step(plan, state, known, now)
 
@@ -164,7 +186,9 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
         return "promote", Reason("release", "baked", numbers=numbers, kind=Kind.BAKED)
     if findings is None:
         return "hold", _unreachable(known)
-    return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
+    if findings.answer == "not worse":
+        return _forward(plan, state, findings.reason)
+    return "hold", known.late.reason(findings.reason) if known.late else findings.reason
 
 
 def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
@@ -251,4 +275,6 @@ def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
         return Reason("endpoint", "preparing", kind=Kind.NEVER_REPLAYED if replay else Kind.NEVER_READY)
     if plan.at_once:
         return Reason("release", "baked", kind=Kind.NEVER_CONFIRMED)
-    return known.findings.reason if known.findings else _unreachable(known)
+    if known.findings is None:
+        return _unreachable(known)
+    return known.late.reason(known.findings.reason) if known.late else known.findings.reason
