@@ -53,7 +53,6 @@ class Lock:
         except psutil.NoSuchProcess:
             return True
 
-
     @property
     def stop(self) -> str:
         """What to type to stop its holder. The engine lets a step that takes long end, unless it is asked twice.
