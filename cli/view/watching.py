@@ -33,6 +33,7 @@ PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
+_ENDED = (*_RESTING, *_WAITING)
 _CODES = {"promoted": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
 BEGINS_S = 600.0
 """How long a rollout that was named may take to begin, where no time was given."""
@@ -208,9 +209,7 @@ def watch(
         view.show(seen)
         while True:
             stands = named() if named else None
-            if stands is not None and stands != "running":
-                return NEEDS_A_PERSON if stands == "waiting" else _CODES.get(stands, TAKEN_BACK)
-            if named is None and until_verdict and seen.phase in (*_RESTING, *_WAITING):
+            if stands not in {None, "running"} or (named is None and until_verdict and seen.phase in _ENDED):
                 break
             limit = seconds or (BEGINS_S if named and stands is None else 0.0)
             if limit and time.monotonic() - begun >= limit:
@@ -222,15 +221,18 @@ def watch(
                 view.missed(error)
             else:
                 view.show(seen)
-    if named is None:
-        return code_of(first, seen)
+    return _code_of_named(stands, first, seconds or BEGINS_S) if named else code_of(first, seen)
+
+
+def _code_of_named(stands: Stands | None, first: Snapshot, seconds: float) -> int:
+    """The exit code of a rollout that was named."""
     if stands is None:
         raise OperatorError(
-            f"what was named has not begun within {limit:.0f} s on {first.endpoint}",
+            f"what was named has not begun within {seconds:.0f} s on {first.endpoint}",
             "Does an update release it? --for waits longer.",
             ON_TRIAL,
         )
-    return ON_TRIAL
+    return {"running": ON_TRIAL, "waiting": NEEDS_A_PERSON, **_CODES}.get(stands, TAKEN_BACK)
 
 
 def _nothing_to_wait_for(seen: Snapshot) -> OperatorError:
