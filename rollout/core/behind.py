@@ -1,11 +1,11 @@
 """How late are answers counted? Found from how many the challenger gave, and how many of them were counted. Pure.
 
     late = behind(windows, counted=1200.0, now=now)
-    late.seconds, late.answers        # 1500.0, 4700: or None when they are counted as they come
+    late.seconds, late.answers        # 1500.0, 4700: or None when all of them are
 
 Captured answers are counted in about the order in which they came. So when `counted` of them are, the challenger had
 given as many at some time before now: that long ago is how late they are counted. A backlog of ours is no fault of a
-release: it gives a trial as much more time, and what it lacks at the end is no verdict.
+release: it gives a trial as much more time, so that as much is known of it as its plan allows for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 LATE_SECONDS = 120.0
-"""Below this nothing is said: a platform takes a minute or two to hand captured answers over."""
+"""Up to this nothing is said: a platform takes a minute or two to hand captured answers over."""
 _ANSWERS = "errors"  # the metric whose tallies are the requests and those that failed
 
 
@@ -41,7 +41,7 @@ class Behind:
 
 
 def behind(windows: Iterable[Window], counted: float, now: float) -> Behind | None:
-    """How far the counting is behind; None when it is not, by more than `LATE_SECONDS`.
+    """How far the counting is behind; None when all that the challenger gave is counted.
 
     Args:
         windows: All windows of a trial so far, in their order.
@@ -54,6 +54,4 @@ def behind(windows: Iterable[Window], counted: float, now: float) -> Behind | No
         given += tally.count - tally.total if tally else 0  # what failed is not captured
         if since is None and given > counted:
             since = window.start
-    if since is None or now - since <= LATE_SECONDS:
-        return None
-    return Behind(now - since, round(given - counted))
+    return None if since is None else Behind(now - since, round(given - counted))
