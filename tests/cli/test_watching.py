@@ -162,6 +162,18 @@ def test_a_verdict_on_a_release_from_before_counts_only_where_it_is_still_true(
         watched(world, off_terminal, **of(world, "000099-c"), seconds=1e-9)
 
 
+def test_a_release_that_was_withdrawn_once_is_waited_for_anew(
+    world: World, begin: Begin, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    began = world.clock.time()
+    begin(seconds=20).controller().release(release("a"), None, plan())
+    world.controller().follow(60)
+    assert Awaited("b", began).stands(world.state) == "withdrawn"
+    world.clock.sleep(60)
+    assert Awaited("b", world.clock.time()).stands(world.state) is None, "an update may be about to release it again"
+    assert starting(world, off_terminal, "b", after=3) == PROMOTED
+
+
 def test_a_release_that_was_named_and_goes_on_or_waits_is_told_so(begin: Begin, off_terminal: Console) -> None:
     world = begin(plan(Step(20, 20, approve=True)), 10)
     assert watched(world, off_terminal, **of(world, "b"), seconds=1e-9) == ON_TRIAL
