@@ -19,7 +19,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import alarms, concept, dependent, drift, idle, judge, lambdas, outages, rollouts, updates
+from bench import alarms, concept, counting, dependent, drift, idle, judge, lambdas, outages, rollouts, updates
 from bench import rows as rows_module
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
@@ -43,6 +43,7 @@ ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {
     "first-up": updates.first_up,
     "no-op": updates.no_op_up,
     "idle": idle.at_rest,
+    "counting": counting.rows,
     "rollouts": rollouts.under_load,
 }
 SCENARIOS = (*SIMULATED, *ON_STACK)

@@ -17,24 +17,26 @@ def at_rest(bed: Bed) -> list[Row]:
     """Resident memory and CPU of the server, its variants and its functions: the stack is up, no traffic comes."""
     watched = sized(_WATCH_S)
     time.sleep(sized(_SETTLE_S))
-    processes = _family(bed.pid)
-    before = {item.pid: _cpu(item) for item in processes}
+    processes = family(bed.pid)
+    before = {item.pid: cpu_of(item) for item in processes}
     time.sleep(watched)
-    family = _family(bed.pid)
-    used = sum(_cpu(item) - before.get(item.pid, 0.0) for item in family)
-    rss = sum(item.memory_info().rss for item in family) / 1e6
-    peer = f"{len(family)} processes: " + ", ".join(f"{item.memory_info().rss / 1e6:.0f}" for item in family)
+    later = family(bed.pid)
+    used = sum(cpu_of(item) - before.get(item.pid, 0.0) for item in later)
+    rss = sum(item.memory_info().rss for item in later) / 1e6
+    peer = f"{len(later)} processes: " + ", ".join(f"{item.memory_info().rss / 1e6:.0f}" for item in later)
     return [
         Row("idle_rss_mb", round(rss, 1), "MB", "<= 400", peer),
         Row("idle_cpu_pct", round(100 * used / watched, 2), "% of a core", "<= 2", f"over {watched} s"),
     ]
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
+    """A process, and all that it started."""
     server = psutil.Process(pid)
     return [server, *server.children(recursive=True)]
 
 
-def _cpu(item: psutil.Process) -> float:
+def cpu_of(item: psutil.Process) -> float:
+    """The CPU seconds that a process has used."""
     times = item.cpu_times()
     return times.user + times.system

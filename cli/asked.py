@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass, field, replace
@@ -68,7 +69,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback."""
+    """Shows an OperatorError as a line, a hint and its exit code, never as a traceback; to a program, as an object."""
 
     command_class = Command
 
@@ -79,10 +80,24 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and end as the failure says."""
         ctx.obj = ctx.obj or Asked()
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
         except OperatorError as error:
-            tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
+            if as_json:
+                click.echo(_document(str(error), error.hint, error.exit_code))
+            else:
+                tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
             sys.exit(error.exit_code)
+        except click.UsageError as error:
+            if not as_json:
+                raise
+            click.echo(_document(error.format_message(), None, error.exit_code))
+            sys.exit(error.exit_code)
+
+
+def _document(error: str, hint: str | None, exit_code: int) -> str:
+    """A failure as a program reads it."""
+    return json.dumps({"error": error, "hint": hint, "exit_code": exit_code}, indent=2)

@@ -2,6 +2,7 @@
 
     modelstack status
     modelstack watch
+    modelstack watch 77c1aa20b3f1 --for 3600
     modelstack explain
     modelstack approve --reason "looks well"
     modelstack invoke model/example_request.json
@@ -32,6 +33,7 @@ from cli import retrain as retraining
 from cli.asked import Asked, Group, find
 from cli.errors import OperatorError, explained
 from cli.options import Day, Delay, Number, Reason, Whole
+from cli.page import page
 from cli.rollback import approve as give_approval
 from cli.rollback import clear_rejection, roll_back, to_take_back
 from cli.rollback import skip_trial as let_skip
@@ -77,30 +79,49 @@ def status(asked: Asked, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(seen.as_dict(), indent=2))
     else:
-        Console().print(render.snapshot(seen))
+        page().print(render.snapshot(seen))
     sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
 
 
 @main.command()
+@click.argument("rollout", required=False)
 @click.option("--every", type=Number(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds.")
 @click.option("--for", "seconds", type=Number(0), default=0.0, help="Stop after so many seconds; 0 means never.")
 @click.option("--until-verdict", is_flag=True, help="Stop when the trial has ended, or when a person must decide.")
 @_json
 @click.pass_obj
-def watch(asked: Asked, every: float, seconds: float, until_verdict: bool, as_json: bool) -> None:
+def watch(  # noqa: PLR0917 - one parameter per option
+    asked: Asked, rollout: str | None, every: float, seconds: float, until_verdict: bool, as_json: bool
+) -> None:
     """Follow a release on trial live: weights, step, evidence, time left, alarms and events.
+
+    ROLLOUT is the id of a rollout, or of a release that an update is about to begin: the command waits until it has
+    begun, and stops when it has ended. In a pipeline, give it, and a limit: `modelstack watch 77c1aa20b3f1 --for 3600`.
+    Without --for it must begin within ten minutes.
 
     When piped, it prints one line for each change. With --json, it prints one object for each look.
 
     Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
-    was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when --for
-    is over and the trial goes on. An earlier verdict counts only with --until-verdict.
+    was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when the time
+    is over and the trial goes on, or has not begun. With --until-verdict, 2 when nothing is on trial and no ROLLOUT is
+    given: a verdict from before is no answer.
     """
-    from cli.view.watching import Looks  # noqa: PLC0415 - only this command needs it
+    from cli.view.awaited import Awaited  # noqa: PLC0415 - only this command needs it
+    from cli.view.watching import Looks  # noqa: PLC0415
     from cli.view.watching import watch as look_on  # noqa: PLC0415
 
     looks = Looks(find(asked))
-    sys.exit(look_on(looks, every=every, seconds=seconds, until_verdict=until_verdict, as_json=as_json))
+    awaited = Awaited(rollout, time.time()) if rollout else None
+    sys.exit(
+        look_on(
+            looks,
+            every=every,
+            seconds=seconds,
+            until_verdict=until_verdict,
+            as_json=as_json,
+            named=(lambda: awaited.stands(looks.state)) if awaited else None,
+        )
+    )
 
 
 @main.command()
@@ -124,7 +145,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
         now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
         click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
     else:
-        Console(highlight=False).print(told(story, seen))
+        page().print(told(story, seen))
 
 
 @main.command()
@@ -263,7 +284,7 @@ def replay(  # noqa: PLR0917 - one parameter per option
         if as_json:
             click.echo(json.dumps(report.as_dict(), indent=2))
         else:
-            Console().print(report.table())
+            page().print(report.table())
             if report.ended and report.last and (end is None or report.last.date() < end.date()):
                 click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
         if late is not None and stop.is_set():
@@ -316,7 +337,7 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
         elif action == "waiting":
             click.echo(retraining.waits(seen, target.commands))
         else:
-            Console(highlight=False).print(retraining.told(seen, target.commands))
+            page().print(retraining.told(seen, target.commands))
         sys.exit(1 if action == "waiting" and seen.waits is None else 0)
     if not reason.strip():
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
@@ -373,8 +394,8 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
-        Console().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}")
-        Console().print(render.variants(take(target).variants))
+        page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
+        page().print(render.variants(take(target).variants))
 
 
 if __name__ == "__main__":

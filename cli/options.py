@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from rollout.reason import LONGEST
+
 
 class Number(click.FloatRange):
     """A number within bounds; never `nan`, which passes every comparison of click's, and never infinite."""
@@ -77,6 +79,8 @@ class Reason(click.ParamType[str, str]):
         words = str(value).strip()
         if not words:
             self.fail('it is blank. Say why, as in --reason "customers complain": it is kept.', param, ctx)
+        if len(words) > LONGEST:
+            self.fail(f"it has {len(words):,} characters. At most {LONGEST:,} are kept.", param, ctx)
         return words
 
 

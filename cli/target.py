@@ -13,6 +13,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ class Target:
     def commands(self) -> Commands:
         """How the commands of this endpoint are written."""
         return commands_of(self.stack, self.endpoint, self.region)
+
+    @cached_property
+    def created(self) -> datetime:
+        """When the endpoint was created; long ago where there is none."""
+        try:
+            with explained(f"reading endpoint {self.endpoint}"):
+                return self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)["CreationTime"]
+        except OperatorError:
+            return datetime.fromtimestamp(0, UTC)
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

@@ -36,12 +36,11 @@ async def main() -> None:
     stack_now = await read_stack(settings, stack)
     retain = settings.registry.retains(stack)
 
-    registry = Registry("registry", stack_now.names, retain)
+    # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     if stack_now.image is None:
-        outputs.export(outputs.of_registry(stack_now.names, registry))
         ask_for_image(stack_now)
+        outputs.export(outputs.of_registry(stack_now.names, Registry("registry", stack_now.names, retain)))
         return
-
     wanted = stack_now.wanted(settings, stack_now.image)
     trial = settings.trial
     plan = plan_serving(
@@ -57,6 +56,7 @@ async def main() -> None:
     update_result.tell_retrained(stack_now.candidate, wanted, plan)
     update_result.tell(plan, stack_now.state, trial_plan)
     instances.tell(plan, stack_now.state, settings.serving)
+    registry = Registry("registry", stack_now.names, retain)
     package = Package(
         "package",
         stack_now.names,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DRIFT_EVIDENCE, DRIFT_DISTANCE = "DriftEvidence", "DriftDistance"
 DRIFT_UNMEASURED = "DriftUnmeasured"
-"""Releases that serve and whose drift cannot be measured."""
+"""Releases that serve and whose drift cannot be measured, and captured files that were set aside."""
 CAPTURE_ROWS, CAPTURE_UNREADABLE = "CaptureRows", "CaptureUnreadable"
 OUT_OF_RANGE, NEW_CODES = "OutOfRange", "NewCodes"
 MISSING = "MissingValues"

@@ -12,7 +12,7 @@ from pipeline.build import BuildError, build
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, GateRefused
 from pipeline.pack import describe
-from pipeline.recipe import RecipeError, recipe
+from pipeline.recipe import RecipeError, check_locks, recipe
 from pipeline.step import StepFailed
 
 _REFUSALS = (archive.ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, StepFailed)
@@ -59,6 +59,7 @@ def _run(given: argparse.Namespace) -> str:
     root: Path = given.root.resolve()
     outline.check(root)
     if given.command == "check":
+        check_locks(root)
         return outline.listed(root)
     if given.command == "example":
         lines: list[str] = []

@@ -264,6 +264,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelstack"
 
 
+def check_locks(root: Path) -> None:
+    """Refuse a model that imports a library that no lock holds.
+
+    Raises:
+        RecipeError: The message names the library, and the file that imports it.
+    """
+    _dependencies(root / "requirements", model_files(root))
+
+
 def _dependencies(folder: Path, files: Mapping[str, Path]) -> str:
     lines = sorted(_lock_lines(folder / "serving.txt"))
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")

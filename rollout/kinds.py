@@ -29,6 +29,7 @@ class Kind(StrEnum):
     UNCONFIRMED = "weights_unconfirmed"
     BAKING = "baking"
     FEW_REQUESTS = "few_requests"
+    COUNTED_LATE = "counted_late"
     AWAITS_APPROVAL = "awaits_approval"
     AWAITS_PERSON = "awaits_person"
 
@@ -47,6 +48,7 @@ class Kind(StrEnum):
     # The replay of captured requests
     REPLAYED = "replayed"
     REPLAY_UNCHECKED = "replay_unchecked"
+    REPLAY_GOES_ON = "replay_goes_on"
     REPLAY_ERRORS = "replay_errors"
     REPLAY_CHANGED = "replay_changed"
     REPLAY_LATENCY = "replay_latency"

@@ -18,6 +18,7 @@ from rollout.stored import read
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 
+LONGEST = 2000
 _MOST = 1e6  # more observations lacking than this are a guess without worth
 
 
@@ -28,7 +29,8 @@ class Reason:
     Attributes:
         source: Who said so.
         name: The alarm, metric or person that said so.
-        said: Words from outside, quoted: a person's, an alarm's or the platform's own. Nothing reads them.
+        said: Words from outside, quoted: a person's, an alarm's or the platform's own. Nothing reads them. They are cut
+            to `LONGEST` characters: an item of a journal has a limit.
         numbers: The numbers, each with its name.
         kind: What is said.
         facts: Further fields, as JSON values: ids of releases, a metric's kind, where it was looked for.
@@ -42,6 +44,10 @@ class Reason:
     kind: Kind = Kind.SAID
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     beside: Reason | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.said) > LONGEST:
+            object.__setattr__(self, "said", f"{self.said[:LONGEST]}...")
 
     @property
     def text(self) -> str:
@@ -207,6 +213,11 @@ def _starting(given: Reason) -> list[str]:
     return [f"waiting for the challenger's instances to start{then}"]
 
 
+def _counted_late(given: Reason) -> list[str]:
+    minutes, answers = given.numbers["seconds"] / 60, given.numbers["answers"]
+    return [f"answers are counted {minutes:.0f} minutes late, {answers:,.0f} of the challenger's are uncounted"]
+
+
 def _replayed(given: Reason) -> list[str]:
     numbers = given.numbers
     whys: Mapping[str, int] = given.facts.get("unreadable", {})
@@ -277,6 +288,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
         "too little traffic: the challenger answered {requests:.0f} of at least {min_requests:.0f} requests in this "
         "step"
     ),
+    Kind.COUNTED_LATE: _counted_late,
     Kind.AWAITS_APPROVAL: "step {step:.0f} is passed and waits for an approval",
     Kind.AWAITS_PERSON: "held until a person decides",
     Kind.READY: "the endpoint is ready",
@@ -288,6 +300,10 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.NEVER_CONFIRMED: "the endpoint did not confirm that the challenger serves everything",
     Kind.REPLAYED: _replayed,
     Kind.REPLAY_UNCHECKED: _replay_unchecked,
+    Kind.REPLAY_GOES_ON: (
+        "the replay goes on: {requests:.0f} captured requests were replayed in {seconds:.0f} s, at least "
+        "{min_requests:.0f} are needed (replay.min_requests)"
+    ),
     Kind.REPLAY_ERRORS: _replay_share("an error or another schema"),
     Kind.REPLAY_CHANGED: _replay_share("another decision"),
     Kind.REPLAY_LATENCY: (

@@ -53,6 +53,21 @@ class Lock:
         except psutil.NoSuchProcess:
             return True
 
+    @property
+    def stop(self) -> str:
+        """What to type to stop its holder. The engine lets a step that takes long end, unless it is asked twice.
+
+        `make up` asks twice by itself, so where it started the engine it is the one to tell.
+        """
+        try:
+            parents = psutil.Process(self.pid).parents() if self.host == socket.gethostname() else []
+            ours = [one.pid for one in parents if any(word.startswith("cli.local.") for word in one.cmdline())]
+        except psutil.Error:
+            ours = []
+        if ours:
+            return f"kill -INT {ours[0]}"
+        return f"kill -INT {self.pid}, and the same again where a step of it takes long"
+
 
 def locks(backend: Path, project: str, stack: str) -> Iterator[Lock]:
     """Read the locks on a stack."""
@@ -102,7 +117,7 @@ def recover(stack: Stack, backend: Path, project: str, say: Callable[[str], None
         if not lock.stale:
             raise OperatorError(
                 f"another update is at work on stack {stack.name} (process {lock.pid} on {lock.host})",
-                f"Wait for it, or stop it with `kill -INT {lock.pid}`.",
+                f"Wait for it, or stop it: {lock.stop}",
             )
     if held:
         say(f"the last update of stack {stack.name} was cut off; taking its lock away")

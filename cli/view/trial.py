@@ -166,7 +166,7 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
         bake_seconds=step.bake_seconds,
         requests=decision.requests if decision else None,
         min_requests=plan.min_requests,
-        seconds_left=_left(state, plan, now),
+        seconds_left=_left(state, plan, now, decision.more_seconds if decision else 0.0),
         max_seconds=plan.max_seconds,
         on_timeout=plan.on_timeout,
         action=decision.action if decision else "",
@@ -226,14 +226,14 @@ def _evidence(reason: Reason, metric: Metric | None, pivot: Pivot | None) -> Evi
     )
 
 
-def _left(state: RolloutState, plan: Plan, now: float) -> float | None:
-    """The seconds that the trial still has; a wait for an approval does not count."""
+def _left(state: RolloutState, plan: Plan, now: float, more: float) -> float | None:
+    """The seconds that the trial still has; a wait for an approval does not count, and late counting gives it more."""
     if state.phase is Phase.HELD:
         return 0.0
     if state.phase not in ON_TRIAL:
         return None
     paused = state.paused_seconds + (now - state.paused_at if state.paused_at is not None else 0.0)
-    return max(plan.max_seconds - (now - state.started_at - paused), 0.0)
+    return max(plan.max_seconds + more - (now - state.started_at - paused), 0.0)
 
 
 def _waits(state: RolloutState, decision: Decision | None, now: float) -> str:

@@ -15,6 +15,7 @@ from rich.live import Live
 
 from cli.errors import OperatorError, explained
 from cli.target import Target
+from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, take
 from platforms.aws.clients import SystemClock
@@ -32,7 +33,10 @@ PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
+_ENDED = (*_RESTING, *_WAITING)
 _CODES = {"promoted": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
+BEGINS_S = 600.0
+"""How long a rollout that was named may take to begin, where no time was given."""
 _AGAIN_S = 5.0  # until a metric that could not be read is asked for again
 
 
@@ -173,6 +177,7 @@ def watch(
     seconds: float,
     until_verdict: bool,
     as_json: bool,
+    named: Callable[[], Stands | None] | None = None,
     console: Console | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -181,9 +186,10 @@ def watch(
     Args:
         look: Looks once.
         every: Seconds between two looks.
-        seconds: How long; 0 is for ever.
+        seconds: How long; 0 is for ever, but for a rollout that was named and does not begin.
         until_verdict: Whether to stop when nothing is on trial any more, or only a person can go on.
         as_json: Whether to print objects instead of a picture or lines.
+        named: How the rollout stands that was named, at the last look; None when none was.
         console: Where to show it; standard output when None.
         sleep: Waits.
 
@@ -191,15 +197,22 @@ def watch(
         The exit code; see `PROMOTED` and the others.
 
     Raises:
-        OperatorError: The first look already failed.
+        OperatorError: The first look already failed; a verdict is waited for, and nothing is on trial or was named; or
+            what was named did not begin in time.
     """
     console = console or Console()
     first = seen = look()
+    if until_verdict and named is None and first.phase in _RESTING:
+        raise _nothing_to_wait_for(first)
     begun = time.monotonic()
     with _view(console, as_json) as view:
         view.show(seen)
-        while not (until_verdict and seen.phase in (*_RESTING, *_WAITING)):
-            if seconds and time.monotonic() - begun >= seconds:
+        while True:
+            stands = named() if named else None
+            if stands not in {None, "running"} or (named is None and until_verdict and seen.phase in _ENDED):
+                break
+            limit = seconds or (BEGINS_S if named and stands is None else 0.0)
+            if limit and time.monotonic() - begun >= limit:
                 break
             sleep(every)
             try:
@@ -208,7 +221,29 @@ def watch(
                 view.missed(error)
             else:
                 view.show(seen)
-    return code_of(first, seen, until_verdict=until_verdict)
+    return _code_of_named(stands, first, seconds or BEGINS_S) if named else code_of(first, seen)
+
+
+def _code_of_named(stands: Stands | None, first: Snapshot, seconds: float) -> int:
+    """The exit code of a rollout that was named."""
+    if stands is None:
+        raise OperatorError(
+            f"what was named has not begun within {seconds:.0f} s on {first.endpoint}",
+            "Does an update release it? --for waits longer.",
+            ON_TRIAL,
+        )
+    return {"running": ON_TRIAL, "waiting": NEEDS_A_PERSON, **_CODES}.get(stands, TAKEN_BACK)
+
+
+def _nothing_to_wait_for(seen: Snapshot) -> OperatorError:
+    """A verdict that was there before may be another release's: it is told, and no answer."""
+    last = seen.moved or seen.verdict
+    known = f": the last verdict is {last['release']} {last['outcome'].replace('_', ' ')}" if last else ""
+    return OperatorError(
+        f"nothing is on trial on {seen.endpoint}{known}",
+        "To wait for a release that an update is about to begin, name it: modelstack watch RELEASE --for 3600",
+        2,
+    )
 
 
 @contextmanager
@@ -223,15 +258,12 @@ def _view(console: Console, as_json: bool) -> Iterator[Picture | Lines | Stream]
             yield Picture(live)
 
 
-def code_of(first: Snapshot, last: Snapshot, *, until_verdict: bool = True) -> int:
-    """The exit code after a first and a last look.
-
-    When the last verdict is older than the first look it counts only if it was asked for.
-    """
+def code_of(first: Snapshot, last: Snapshot) -> int:
+    """The exit code after a first and a last look. A verdict that is older than the first look does not count."""
     if last.phase in _WAITING:
         return NEEDS_A_PERSON
     if last.phase not in _RESTING:
         return ON_TRIAL
     ended = last.moved or last.verdict
-    new = until_verdict or ended != (first.moved or first.verdict)
+    new = ended != (first.moved or first.verdict)
     return _CODES.get(ended["outcome"], TAKEN_BACK) if ended and new else PROMOTED

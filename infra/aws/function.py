@@ -11,7 +11,6 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.site import Site
-from platforms.aws.names import Names
 
 RUNTIME = "python3.11"
 
@@ -33,7 +32,7 @@ class Function:
         statements: pulumi.Input[list[policies.Statement]],
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, pulumi.Input[str]] | None = None,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the function.
@@ -64,7 +63,7 @@ class Function:
             source_code_hash=code.sha256_base64,
             timeout=timeout,
             memory_size=256,
-            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(names), **(environment or {})}),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(site), **(environment or {})}),
             dead_letter_config=_dead_letters(dead_letters),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=site.log),
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[allowed])),
@@ -140,10 +139,11 @@ class Function:
         )
 
 
-def _environment(names: Names) -> dict[str, pulumi.Input[str]]:
+def _environment(site: Site) -> dict[str, pulumi.Input[str]]:
+    names = site.names
     return {
         "ENDPOINT_NAME": names.endpoint,
-        "JOURNAL_TABLE": names.journal,
+        "JOURNAL_TABLE": site.journal,
         "ALERTS_TOPIC": names.arn("sns", names.alerts),
         "ARTIFACT_BUCKET": names.bucket,
         "PACKAGE_GROUP": names.package_group,

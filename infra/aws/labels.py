@@ -61,7 +61,7 @@ class Labels:
             timeout=300,
             dead_letters=queue.arn,
             environment={
-                "LABELS_TABLE": site.names.labels,
+                "LABELS_TABLE": self.ledger.name,  # a sweep before it is there would fail
                 "LABELS_WAIT_SECONDS": str(60 * settings.labels_minutes),
                 "LABELS_SEGMENTS": json.dumps(settings.segments),
                 "LABELS_DAYS": str(settings.labels_days),

@@ -199,7 +199,7 @@ def probe(names: Names, key_arn: str) -> list[Statement]:
 
 
 def labels(names: Names, key_arn: str) -> list[Statement]:
-    """The labels job: read captures, labels, the form of answers and the journal, keep the ledger, and put metrics."""
+    """The labels job: read captures, labels, packages and the journal, keep the ledger, and put metrics."""
     bucket, ledger = _bucket(names), names.arn("dynamodb", f"table/{names.labels}")
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", f"{bucket}/{LABELS}/*", *_members(names, FORM, BASELINE)]),
@@ -208,6 +208,8 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
         allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow([f"dynamodb:{action}" for action in _LEDGER_ACTIONS], [ledger]),
         allow(["dynamodb:Query"], [f"{ledger}/index/{INDEX}"]),
+        allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
+        allow(["sagemaker:DescribeModelPackage"], [names.arn("sagemaker", f"model-package/{names.package_group}/*")]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.labels_dead_letters)]),
     ]

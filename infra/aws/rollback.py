@@ -56,7 +56,14 @@ class Rollback(pulumi.ComponentResource):
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, policy=policies.alerts(names), opts=child)
         log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=RETENTION_DAYS, opts=child)
         self.site = Site(
-            names, registry, code, self.alerts.arn, log.name, self._schedules(names, scheduled, child), scheduled
+            names,
+            registry,
+            code,
+            alerts=self.alerts.arn,
+            log=log.name,
+            schedules=self._schedules(names, scheduled, child),
+            scheduled=scheduled,
+            journal=self.journal.name,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
         self.rollback = Function(

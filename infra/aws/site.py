@@ -27,6 +27,8 @@ class Site:
         log: The log group of all functions.
         schedules: The ARN of the role that schedules call functions with.
         scheduled: The handlers of the functions that run by a schedule: all but that of the rollback.
+        journal: The name of the journal's table, known when it is there: a function without it fails, and an alarm
+            would ring for the stack that comes after this one under the same name.
     """
 
     names: Names
@@ -36,6 +38,7 @@ class Site:
     log: pulumi.Input[str]
     schedules: pulumi.Input[str]
     scheduled: tuple[str, ...]
+    journal: pulumi.Input[str]
 
     def allowed(self, statements: Allowed) -> pulumi.Output[list[policies.Statement]]:
         """What a role may do, given the names and the ARN of the key that the registry encrypts with."""

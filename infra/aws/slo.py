@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -139,13 +140,10 @@ class Slo:
         )
 
     def _queries(self, seconds: int, *, guarded: bool) -> Iterator[Query]:
-        """The burn rate of the budget that burns faster; of a guarded window, only where chance cannot explain it."""
-        for kind, metric, stat in _COUNTS:
-            ids = [f"{kind}{number}" for number, _ in enumerate(self._variants, start=1)]
-            for id_, variant in zip(ids, self._variants, strict=True):
-                of, counts = place(self._names.endpoint, variant), stat or slower_than(self._objective.latency_ms)
-                yield read(id_, SAGEMAKER, metric, of, stat=counts, period=seconds)
-            yield Query(id=kind, expression=" + ".join(ids), label=kind, return_data=False)
+        """The burn rate of the budget that burns faster; of a guarded window, only where chance cannot explain it.
+
+        What is read of a version bears its name and comes last: another version adds queries and renames none.
+        """
         for sli in SLIS:
             tolerated = self._objective.tolerated(sli)
             rate = f"{_BAD[sli]} / requests / {beyond_chance.plain(tolerated)}"
@@ -155,6 +153,19 @@ class Slo:
                 rate = f"IF({enough}, {rate}, 0)"
             yield Query(id=sli, expression=rate, label=sli, return_data=False)
         yield Query(id="burn", expression=f"MAX([{', '.join(SLIS)}])", label="burn rate", return_data=True)
+        for kind, _, _ in _COUNTS:
+            every = " + ".join(_read_of(kind, variant) for variant in self._variants)
+            yield Query(id=kind, expression=every, label=kind, return_data=False)
+        for variant in self._variants:
+            of = place(self._names.endpoint, variant)
+            for kind, metric, stat in _COUNTS:
+                counts = stat or slower_than(self._objective.latency_ms)
+                yield read(_read_of(kind, variant), SAGEMAKER, metric, of, stat=counts, period=seconds)
+
+
+def _read_of(kind: str, variant: str) -> str:
+    """The id of a query: letters, digits and underscores."""
+    return re.sub(r"\W", "_", f"{kind}_{variant}")
 
 
 def counted(plan: ServingPlan) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -87,7 +88,7 @@ def outcome(props: Values) -> dict[str, Any]:
         *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
         *(BotoCoreError, ClientError, OSError),
     ) as error:
-        return {**dict.fromkeys(FACTS), "refused": str(error)}
+        return {**dict.fromkeys(FACTS), "refused": _said(error)}
     return {**facts, "refused": ""}
 
 
@@ -148,7 +149,18 @@ def _in_one_line() -> Generator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise RuntimeError(str(error)) from None
+        raise RuntimeError(_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, and of a local cloud that is gone what to type: AWS's client names an address and no more."""
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415  see outcome
+    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
+
+    cloud = os.environ.get("AWS_ENDPOINT_URL")
+    if cloud and isinstance(error, (NoConnection, HTTPClientError)):
+        return f"the local cloud at {cloud} does not answer. Start it, and go on from here, with: make up ({error})"
+    return str(error)
 
 
 def _clients(region: str) -> Any:

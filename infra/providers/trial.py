@@ -106,7 +106,7 @@ def follow(controller: Any, props: Values, progress: Progress) -> Any:
     begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:
-        seconds = plan.max_seconds + ENDING_SECONDS
+        seconds = 2 * plan.max_seconds + ENDING_SECONDS  # late counting gives a trial as much time again
         if begun.state.phase is Phase.MOVING:
             seconds = OPENING_SECONDS + (plan.guard.max_seconds if plan.guard else 0)
         return controller.follow(seconds, progress=tell)

@@ -61,13 +61,33 @@ class Record(Protocol):
         ...
 
     def write(
-        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
     ) -> Reading | None:
         """Store the successor of a revision, which files it has counted and what is to be sent: all of it or nothing.
+
+        Args:
+            variant: Whose reading.
+            reading: The one that was read, with what is new of it.
+            files: The files that were counted.
+            unsent: The metrics that are to be sent.
+            begun: What `begins` counts on from.
 
         Returns:
             What was stored; None when another writer was first.
         """
+        ...
+
+    def begins(self, variant: str) -> int:
+        """Note that files of a variant are about to be read.
+
+        Returns:
+            How often that was noted, this time included, since the last `write`, without those that `failed`. All of
+            these calls but this one were cut off, or are still at work.
+        """
+        ...
+
+    def failed(self, variant: str) -> None:
+        """Note that what `begins` noted has ended with an error: it was not cut off."""
         ...
 
     def sent(self, variant: str, revision: int) -> None:

@@ -10,6 +10,11 @@ not on the rows. It is stored together with a mark on each file that it counted,
 nobody else stored one since it was read; so of two calls at once one wins, and the other looks again at what is left to
 count.
 
+No file stops those after it. One that there is no memory for is set aside: its name and the reason lie beside the
+lines that could not be read, and it is logged. A call that is cut off (no memory, no time) can tell nothing, so each
+one notes that it begins. After each one without an end the next reads half as many files; when three calls in a row
+do not even end with one, that file is set aside unread. An alarm counts files that were set aside.
+
 Metrics are sent after that, and by who found them. Those of a call that was killed before are sent by a later sweep.
 Counts that are sent but not noted as sent are sent again; rows never count again.
 """
@@ -18,7 +23,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -28,11 +34,14 @@ from monitoring.drift.record import Datum, Record
 from monitoring.drift.reference import Reference
 from monitoring.drift.shift import DriftMonitor, Finding
 from monitoring.drift.unusual import Unusual, unusual
+from monitoring.log import log
 from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
 from monitoring.statistics.statistic import Problem
 
 FILES = 50
 """Files that one write counts; with more, other variants have their turn in between."""
+_DEADLY = FILES.bit_length() - 1 + 3
+"""Calls that were cut off until a file is set aside: those that halved `FILES` down to one, and three with that one."""
 _OLDEST_S = 13 * 86_400  # a metric store takes no value that is two weeks old: it would refuse all, at every call
 _ABANDONED_S = 900.0  # no call lasts that long
 _ASIDE = 50  # unreadable lines that are kept aside of one file, and characters of each
@@ -78,7 +87,8 @@ class Measured:
     Attributes:
         files: Files that were read by this call.
         rows: Rows that were counted by it.
-        unreadable: Why lines hold no rows -> how many lines.
+        unreadable: Why lines hold no rows -> how many lines; a file that was set aside counts as one.
+        aside: The files that were set aside.
         unusual: What its rows hold that training's did not, by metric and feature.
         findings: What the blocks said that have ended.
         evidence: Feature -> its share of the evidence now.
@@ -93,6 +103,7 @@ class Measured:
     files: int = 0
     rows: int = 0
     unreadable: Counter[str] = field(default_factory=Counter[str])
+    aside: list[str] = field(default_factory=list[str])
     unusual: Unusual = field(default_factory=Unusual)
     findings: list[Finding] = field(default_factory=list[Finding])
     evidence: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -206,30 +217,57 @@ class DriftWatch:
         keys = [*sorted(self._late(before.after, named)), *self.captures.keys(variant, before.after, FILES + 1)]
         monitor = self._monitor(reference, before.state, found)
         found.unusual.subtract(unusual(monitor.cutter.seen))
-        read: list[str] = []
-        for key in keys[:FILES]:
-            read.append(key)
-            self._read(key, monitor, call.now, found)
-            if not call.more():
-                break
-        found.files, found.unfinished = len(read), len(read) < len(keys)
-        if call.sweeps and not found.unfinished:
-            found.take(monitor.due(call.now))
-        found.unusual.update(unusual(monitor.cutter.seen))
-        found.evidence = monitor.detector.by_feature
-        found.judged = monitor.detector.blocks if monitor.detector.judges else 0
-        found.waiting, found.problems = monitor.cutter.seen.rows, monitor.cutter.seen.problems()
-        data = tuple(_data(variant, found, call.now))
-        if read or found.findings:
-            after = replace(before, after=max([before.after, *read]), state=monitor.as_dict())
-            stored = self.record.write(variant, after, read, data)
-            if stored is None:
-                return None
-            if data:
-                self._send(variant, stored.revision, data)
-        elif call.sweeps:
+        with self._noted(variant, keys) as cut_off:
+            read = self._read_some(keys, monitor, call, found, cut_off)
+            found.files, found.unfinished = len(read), len(read) < len(keys)
+            if call.sweeps and not found.unfinished:
+                found.take(monitor.due(call.now))
+            found.unusual.update(unusual(monitor.cutter.seen))
+            found.evidence = monitor.detector.by_feature
+            found.judged = monitor.detector.blocks if monitor.detector.judges else 0
+            found.waiting, found.problems = monitor.cutter.seen.rows, monitor.cutter.seen.problems()
+            data, stored = tuple(_data(variant, found, call.now)), None
+            if read or found.findings:
+                after = replace(before, after=max([before.after, *read]), state=monitor.as_dict())
+                still = (
+                    cut_off if found.unfinished and not found.aside else 0
+                )  # the file to blame may be one of the next
+                stored = self.record.write(variant, after, read, data, still)
+                if stored is None:
+                    return None
+        if stored is not None and data:
+            self._send(variant, stored.revision, data)
+        elif stored is None and call.sweeps:
             self.metrics.put(data)  # a level, which may be told twice
         return found
+
+    @contextmanager
+    def _noted(self, variant: str, keys: Collection[str]) -> Generator[int]:
+        """Note that files are about to be read; how many calls were cut off that did so."""
+        cut_off = max(0, self.record.begins(variant) - 1) if keys else 0
+        try:
+            yield cut_off
+        except Exception:
+            if keys:
+                with suppress(Exception):  # then this call counts as one that was cut off
+                    self.record.failed(variant)
+            raise
+
+    def _read_some(
+        self, keys: Sequence[str], monitor: DriftMonitor, call: _Call, found: Measured, cut_off: int
+    ) -> list[str]:
+        """Count as many files as there is time for, and as many fewer as calls were cut off; those that were read."""
+        read: list[str] = []
+        for key in keys[: max(1, FILES >> cut_off)]:
+            read.append(key)
+            if cut_off < _DEADLY:
+                self._read(key, monitor, call.now, found)
+            else:
+                why = f"{cut_off} calls were cut off while they read the file: no memory, or no time"
+                self._set_aside(key, why, found)
+            if not call.more():
+                break
+        return read
 
     def _monitor(self, reference: Reference, state: Mapping[str, Any] | None, found: Measured) -> DriftMonitor:
         try:
@@ -259,8 +297,21 @@ class DriftWatch:
                     found.take(monitor.add(row, at, told=told))
         except FileNotFoundError:
             found.unreadable["the file has gone since it was listed"] += 1
+        except MemoryError:
+            return self._set_aside(key, "there is no memory for what comes after these lines", found, aside)
+        except Exception as error:
+            log("file not read", key=key, error=repr(error))
+            raise
         if aside:
             self.captures.keep(key, aside[:_ASIDE])
+        return None
+
+    def _set_aside(self, key: str, why: str, found: Measured, lines: Sequence[str] = ()) -> None:
+        """Pass over a file, or the rest of it: keep its name with the reason, and log it."""
+        log("file set aside", key=key, why=why)
+        self.captures.keep(key, [*lines[:_ASIDE], json.dumps({"why": why, "file": key})])
+        found.unreadable[why] += 1
+        found.aside.append(key)
 
 
 def _together(one: Measured, other: Measured) -> Measured:
@@ -270,6 +321,7 @@ def _together(one: Measured, other: Measured) -> Measured:
         files=one.files + other.files,
         rows=one.rows + other.rows,
         unreadable=one.unreadable + other.unreadable,
+        aside=[*one.aside, *other.aside],
         unusual=one.unusual + other.unusual,
         findings=[*one.findings, *other.findings],
         forgotten=one.forgotten or other.forgotten,
@@ -282,6 +334,8 @@ def _data(variant: str, found: Measured, now: float) -> list[Datum]:
         data.append(Datum(CAPTURE_ROWS, variant, found.rows, "Count", now))
     if found.unreadable:
         data.append(Datum(CAPTURE_UNREADABLE, variant, found.unreadable.total(), "Count", now))
+    if found.aside:
+        data.append(Datum(DRIFT_UNMEASURED, "", len(found.aside), "Count", now))
     data += [
         Datum(metric, variant, count, "Count", now, feature)
         for (metric, feature), count in found.unusual.items()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitoring import captured
-from monitoring.captured import Malformed, Recorded
-from monitoring.labels.lines import LONGEST_ID
+from monitoring.captured import Malformed, Recorded, Rows
+from monitoring.labels.lines import LONGEST, LONGEST_ID
 from monitoring.labels.pairs import Answer
 from monitoring.labels.performance import segment_of
 from monitoring.labels.quality import Form, Scored
@@ -64,18 +64,17 @@ class Reader:
             return rows
         if isinstance(self.form, Malformed):
             return self.form
+        return self._kept(item, item.inference_id, rows, self.form)
+
+    def _kept(self, item: Recorded, inference_id: str, rows: Rows, form: Form) -> tuple[str, Answer] | Malformed:
+        """What is kept of an answer until its label comes."""
         if not rows:
             return Malformed("the answer has no predictions")
-        said = [self.form.said(row) for row in rows]
-        return item.inference_id, Answer(
-            item.event_id,
-            self.variant,
-            self.time(item),
-            self.form.as_dict(),
-            said,
-            self._segments(item, len(rows)),
-            self._about(item),
-        )
+        said, segments = [form.said(row) for row in rows], self._segments(item, len(rows))
+        if len(json.dumps([said, segments])) > LONGEST:
+            return Malformed(f"the answer has too many predictions for a label: more than {LONGEST:,} characters")
+        at, about = self.time(item), self._about(item)
+        return inference_id, Answer(item.event_id, self.variant, at, form.as_dict(), said, segments, about)
 
     def _about(self, item: Recorded) -> float | None:
         at, told = captured.when(item, self.now)

@@ -12,6 +12,9 @@ from typing import cast
 from monitoring.labels.quality import Scalar
 
 LONGEST_ID = 64
+LONGEST = 100_000
+"""Characters of a label, or of what is kept of an answer until its label comes: a ledger keeps a label and the answers
+of two variants in one item, which may have 400 kB."""
 
 
 def parse(line: bytes) -> tuple[str, str]:
@@ -38,7 +41,10 @@ def parse(line: bytes) -> tuple[str, str]:
     several = cast(list[object], label) if isinstance(label, list) else [label]
     if not several or not all(isinstance(item, Scalar) for item in several):
         raise ValueError(f"label: got {label!r}, expected true, false, a number, a text, or a list of these")
-    return inference_id, json.dumps(label)
+    text = json.dumps(label)
+    if len(text) > LONGEST:
+        raise ValueError(f"label: {len(several):,} values of {len(text):,} characters, at most {LONGEST:,} are kept")
+    return inference_id, text
 
 
 def _refuse(name: str) -> None:

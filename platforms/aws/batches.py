@@ -104,8 +104,7 @@ class Batches:
 
     def _mark(self, name: str, before: str, after: str) -> str | None:
         try:
-            answer = self.table.dynamodb.update_item(
-                TableName=self.table.name,
+            changed = self.table.change(
                 Key={"id": {"S": name}},
                 UpdateExpression="SET #state = :after, since = :now",
                 ConditionExpression="#state = :before",
@@ -121,7 +120,7 @@ class Batches:
             if code_of(error) == "ConditionalCheckFailedException":
                 return None
             raise
-        return answer["Attributes"]["content"]["S"]
+        return changed["content"]["S"]
 
     def _give_up(self, name: str, body: Mapping[str, Any]) -> None:
         lost = self.item(content(Batch(), {}, Counter({LOST: max(1, len(body["rows"]))})))

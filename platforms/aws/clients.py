@@ -47,26 +47,29 @@ class SystemClock:
         time.sleep(seconds)
 
 
-def clients(region: str | None = None, session: Any = None, *, attempts: int = 4, answer_within: float = 15) -> Clients:
+def clients(
+    region: str | None = None, session: Any = None, *, attempts: int = 4, answer_within: float | None = None
+) -> Clients:
     """Make clients on first use, with bounded retries and short time-outs: a step ends within a Lambda's time.
 
     Args:
         region: The AWS region; None takes the session's.
         session: A boto3 session; None makes one from the environment.
         attempts: At most, of each call.
-        answer_within: How long an attempt waits for its answer, seconds.
+        answer_within: How long an attempt waits for its answer, seconds; None is 15, and of a model 65, as it may take
+            60 to answer.
     """
     source: Any = session or boto3.Session(region_name=region)
     settings = Config(
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=3,
-        read_timeout=answer_within,
         region_name=region,
     )
 
     @lru_cache
     def client(service: str) -> Any:
-        return source.client(service, config=settings)
+        usual = 65 if service == "sagemaker-runtime" else 15
+        return source.client(service, config=settings.merge(Config(read_timeout=answer_within or usual)))
 
     return client
 

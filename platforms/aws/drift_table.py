@@ -14,7 +14,7 @@ from platforms.aws.clients import Clients
 from platforms.aws.revisions import on_revision
 from platforms.aws.table import Table
 
-_UNSENT = "unsent#"
+_UNSENT, _BEGUN = "unsent#", "begun"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class DynamoRecord:
         return {known[item["endpoint"]["S"]] for item in self._table.many([_file(key) for key in known.values()])}
 
     def write(
-        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
     ) -> Reading | None:
         """Put the successor of the revision that was read, in one transaction with the files' items."""
         revision, table = reading.revision + 1, self._table
@@ -65,10 +65,29 @@ class DynamoRecord:
             update["ExpressionAttributeNames"] = {"#unsent": f"{_UNSENT}{revision}"}
         marks = [{"Put": {"TableName": self.table, "Item": {**_file(key), "expires": table.expiry}}} for key in files]
         update |= {"UpdateExpression": change, "ExpressionAttributeValues": values}
-        if table.transact([{"Update": update}, *marks]) is not None:
+        ended = {"Put": {"TableName": self.table, "Item": {**self._begun(variant), _BEGUN: {"N": str(begun)}}}}
+        if table.transact([{"Update": update}, ended, *marks]) is not None:
             return None
         waiting = {**reading.unsent, **({revision: unsent} if unsent else {})}
         return replace(reading, revision=revision, unsent=waiting)
+
+    def begins(self, variant: str) -> int:
+        """Count in an item of its own, which is smaller than the reading's."""
+        return self._count(variant, 1)
+
+    def failed(self, variant: str) -> None:
+        """Take one off the count: other calls may be at work."""
+        self._count(variant, -1)
+
+    def _count(self, variant: str, more: int) -> int:
+        changed = self._table.change(
+            Key=self._begun(variant),
+            UpdateExpression="ADD #begun :more",
+            ExpressionAttributeNames={"#begun": _BEGUN},
+            ExpressionAttributeValues={":more": {"N": str(more)}},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(changed[_BEGUN]["N"])
 
     def sent(self, variant: str, revision: int) -> None:
         """Remove what a revision had to send."""
@@ -86,6 +105,9 @@ class DynamoRecord:
 
     def _key(self, variant: str) -> dict[str, Any]:
         return {"endpoint": {"S": f"{self.endpoint}#drift#{variant}"}}
+
+    def _begun(self, variant: str) -> dict[str, Any]:
+        return {"endpoint": {"S": f"{self.endpoint}#drift-begun#{variant}"}}
 
 
 def _file(key: str) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:  # the program and a training job take only names from here: one needs no boto3, one has no rollout
+if TYPE_CHECKING:  # the program takes only names from here, and needs no boto3
     from platforms.aws.clients import Clients
-    from rollout.core.release import Release
 
 PACKAGES = "packages"
 """The folder of the bucket for all of them."""
@@ -40,7 +39,21 @@ def beside(archive_uri: str, name: str) -> str:
     return f"{archive_uri.rpartition('/')[0]}/{name}"
 
 
-def member(clients: Clients, release: Release, name: str) -> bytes | None:
+class Sealed(Protocol):
+    """Where a sealed package lies, and what proves it: as a release has both."""
+
+    @property
+    def archive_uri(self) -> str:
+        """`s3://bucket/key`."""
+        ...
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Of its manifest, hex."""
+        ...
+
+
+def member(clients: Clients, release: Sealed, name: str) -> bytes | None:
     """One member of a release's package; None when its manifest lists none of that name.
 
     Raises:
@@ -51,7 +64,7 @@ def member(clients: Clients, release: Release, name: str) -> bytes | None:
     return None if expected is None else _proven(clients, release, name, expected)
 
 
-def _proven(clients: Clients, release: Release, name: str, expected: str) -> bytes:
+def _proven(clients: Clients, release: Sealed, name: str, expected: str) -> bytes:
     uri = beside(release.archive_uri, name)
     place = urlsplit(uri)
     answer: Any = clients("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))

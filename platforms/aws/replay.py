@@ -14,15 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from monitoring.captured import REPLAYED, Malformed, Recorded, Side
+from monitoring.log import log
 from platforms.aws.captures import read
 from platforms.aws.clients import Clients, calling, code_of
 from rollout.core.errors import RolloutError
-from rollout.core.replay import Answer, Examined, examine, summed
+from rollout.core.replay import NONE, Answer, Examined, examine, summed
 from rollout.core.state import Replayed
 
 _HOURS = 48  # how far back captures are looked for
 _ASKED_AGAIN = 20  # requests that the champion answers again, for its latency
-_SECONDS = 60.0  # the longest a replay takes; what was answered by then counts
+_KEPT, _LOGGED = 500, 200_000  # characters of an error; a line of CloudWatch's logs has 256 kB
+_SECONDS = 60.0  # after which a run ends with the request that it is at
 
 
 @dataclass(frozen=True)
@@ -32,41 +34,49 @@ class SageMakerReplay:
     clients: Clients
     endpoint: str
 
-    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
         """Replay the latest captured requests; none when the endpoint captures nothing."""
-        until = time.monotonic() + _SECONDS
-        answers: list[Answer] = []
-        unreadable = Counter[str]()
-        for number, captured in enumerate(self.latest(champion, requests, unreadable)):
+        began, answers, unreadable = time.monotonic(), list[Answer](), Counter[str]()
+        reached = ""
+        latest = self.latest(champion, requests, unreadable, before.reached)
+        for number, (place, captured) in enumerate(latest, before.requests):
             seconds, examined = self._ask(challenger, captured, number)
             again = self._ask(champion, captured, number)[0] if number < _ASKED_AGAIN else None
             answers.append(Answer(examined, seconds, again))
-            if time.monotonic() > until:
+            if time.monotonic() - began > _SECONDS:
+                reached = place
                 break
-        return summed(answers, unreadable)
+        return summed(answers, unreadable, before=before, seconds=time.monotonic() - began, reached=reached)
 
-    def latest(self, variant: str, limit: int, unreadable: Counter[str]) -> Iterator[tuple[Side, Side]]:
-        """The captured exchanges of a variant, those of the latest files first.
+    def latest(
+        self, variant: str, limit: int, unreadable: Counter[str], after: str = ""
+    ) -> Iterator[tuple[str, tuple[Side, Side]]]:
+        """The captured exchanges of a variant, each with its place, those of the latest files first.
 
         Args:
             variant: Who answered.
             limit: At most how many.
             unreadable: Counts the lines that are passed over, by the reason.
+            after: Only those after this place; empty for all.
         """
         with calling(f"describe endpoint {self.endpoint}"):
             described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
         capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
-        place = str(capture.get("DestinationS3Uri", ""))
-        found = 0
-        for bucket, key in self._files(place, variant) if place else ():
+        bucket_and_folder = str(capture.get("DestinationS3Uri", ""))
+        found, (begins, _, passed) = 0, after.rpartition("#")
+        for bucket, key in self._files(bucket_and_folder, variant) if bucket_and_folder else ():
+            if begins not in {"", key}:
+                continue
             with calling(f"read captures s3://{bucket}/{key}"):
                 text: bytes = self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            for item in read(reversed(text.splitlines())):
-                captured = exchange(item)
+            first = int(passed) + 1 if begins else 0
+            begins = ""
+            for number, item in enumerate(read(reversed(text.splitlines()))):
+                captured = exchange(item) if number >= first else None
                 if isinstance(captured, Malformed):
                     unreadable[captured.why] += 1
                 elif captured is not None:
-                    yield captured
+                    yield f"{key}#{number}", captured
                     found += 1
                     if found == limit:
                         return
@@ -102,6 +112,8 @@ class SageMakerReplay:
                 raise
             cause: Any = error.__cause__
             said = f"{cause.response.get('OriginalStatusCode', '5XX')}: {cause.response.get('OriginalMessage', '')}"
+            if len(said) > _KEPT:  # what is kept of it is cut
+                log("replayed request", variant=variant, number=number, said=said[:_LOGGED])
             return time.monotonic() - began, Examined("error", f"the answer is an error {said}".rstrip(": "))
         return time.monotonic() - began, examine(answered.body, body)
 

@@ -6,6 +6,7 @@ Everything is read as counts and sums per window. How many answers were slower t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from platforms.aws import metrics
 from platforms.aws.clients import Clients, calling
 from platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
 from rollout.controller.ports import Ask, Quantile
+from rollout.core.catalogue import INVALID, OWN
 from rollout.core.decision import REQUESTS, Seen
 from rollout.core.errors import RolloutError, Unreachable
 from rollout.core.failing import FAILED
@@ -69,12 +71,17 @@ class CloudWatchSignals:
             return Seen(())
         sides = {ask.champion: _sources(ask, ask.champion, 0.0), ask.challenger: _sources(ask, ask.challenger, 1.0)}
         wanted = dict.fromkeys(series for sources in sides.values() for source in sources for series in source.series)
+        ours = any(metric.namespace == OWN for metric in ask.metrics)
+        checked = Series(INVALID, "SampleCount", ask.challenger, OWN)  # each captured answer, whatever it says
         try:
-            found = self.fetch(wanted, (first, last), width)
+            found = self.fetch([*wanted, checked] if ours else wanted, (first, last), width)
+            share = self._captured() if ours else 0.0
         except RolloutError as error:
             return Seen.unknown(str(error))
+        counted = sum(value for (series, _), value in found.items() if series == checked)
         return Seen(
-            tuple(
+            counted=_of_all(counted, share) if share else None,
+            windows=tuple(
                 Window(
                     at,
                     width,
@@ -82,8 +89,15 @@ class CloudWatchSignals:
                     {item.name: item.tally(found, at) for item in sides[ask.challenger]},
                 )
                 for at in range(first, last, width)
-            )
+            ),
         )
+
+    def _captured(self) -> float:
+        """The share of answers that the endpoint captures, 0 to 1."""
+        with calling(f"describe endpoint {self.endpoint}"):
+            described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+        capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
+        return capture.get("CurrentSamplingPercentage", 0) / _PERCENT if capture.get("EnableCapture") else 0.0
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """The quantile of ModelLatency, microseconds, in the busiest of the last hours."""
@@ -163,6 +177,11 @@ class Source:
         if self.metric.kind == "rate":
             return Tally(count, values[1])
         return Tally(count, values[1], values[2])
+
+
+def _of_all(counted: float, share: float) -> float:
+    """Of how many answers so many that were counted are a random share; where it is a part, as many as may well be."""
+    return counted if share >= 1 else (counted + 3 * math.sqrt(counted)) / share
 
 
 def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:

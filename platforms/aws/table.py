@@ -68,6 +68,14 @@ class Table:
             return refused
         return None
 
+    def change(self, **request: Any) -> Item:
+        """UpdateItem, asked again while a transaction changes the same item; the attributes that it answers.
+
+        Raises:
+            ClientError: Its condition does not hold, or the table does not take it.
+        """
+        return _patiently(lambda: self.dynamodb.update_item(TableName=self.name, **request)).get("Attributes", {})
+
     def older(self, waiting: str, seconds: float) -> Iterator[Item]:
         """Items that have had `waiting` since so many seconds, oldest first."""
         more: dict[str, Any] = {}

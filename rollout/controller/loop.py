@@ -177,7 +177,7 @@ class Loop:
 
     def _rehearse(self, effect: Rehearse) -> None:
         """Replay, and record the outcome on the state of then: what was decided meanwhile stands."""
-        outcome = self.replay.run(effect.champion, effect.challenger, effect.requests)
+        outcome = self.replay.run(effect.champion, effect.challenger, effect.requests, effect.before)
         state = self.journal.read()
         same = state.challenger is not None and state.challenger.variant == effect.challenger
         if same and state.on_trial and state.gate_ahead:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from rollout.controller.commands import PLAIN, Commands
+from rollout.core.catalogue import KNOWN
 from rollout.core.decision import REQUESTS, Decision
 from rollout.core.event import Event
 from rollout.core.state import Outcome
@@ -27,6 +28,8 @@ Lack = Literal["requests", "labels", "evidence"]
 SUBJECT = 99
 """SNS takes subjects of less than 100 characters."""
 
+_OF_REQUESTS = {REQUESTS, *(metric.name for metric in KNOWN.values() if metric.expected)}
+"""Metrics that every request is counted for, labels or not; latencies are too."""
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: nothing is urgent",
@@ -180,11 +183,9 @@ def lack(decision: Decision | None) -> Lack | None:
         return "requests"
     if decision.findings is None or reason.name not in {finding.metric for finding in decision.findings.each}:
         return None
-    if reason.kind is Kind.OUT_OF_RANGE:
-        return None  # what was seen is wrong, and more of it helps nothing
+    if reason.kind in {Kind.OUT_OF_RANGE, Kind.COUNTED_LATE}:
+        return None  # what was seen is wrong, or is there and not counted: more of it helps nothing
     if reason.numbers.get("challenger_count"):
         return "evidence"
-    of_requests = (
-        reason.name == REQUESTS or reason.facts["metric_kind"] == "quantile"
-    )  # latency comes with every answer
+    of_requests = reason.facts["metric_kind"] == "quantile" or reason.name in _OF_REQUESTS  # each has a latency
     return "requests" if of_requests else "labels"

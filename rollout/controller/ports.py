@@ -95,13 +95,17 @@ class Signals(Protocol):
 class Replay(Protocol):
     """Sends captured requests of the champion to a challenger that has no live traffic."""
 
-    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
-        """Replay up to so many requests, the latest first.
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+        """Replay up to so many requests, the latest first. A run takes a minute or so; the next one goes on.
 
         Args:
             champion: The variant whose requests and answers were captured.
             challenger: The variant that answers now.
             requests: At most how many.
+            before: What came of those before them.
+
+        Returns:
+            What came of all of them.
 
         Raises:
             Busy: The endpoint or an API does not take the calls now.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rollout.core.behind import LATE_SECONDS, Behind, behind
+from rollout.core.catalogue import OWN
 from rollout.core.failing import BothFail, both_fail
 from rollout.core.plan import Plan
 from rollout.core.replay import unchecked
@@ -25,10 +27,13 @@ class Seen:
     Attributes:
         windows: The closed windows since the trial began; None when the metrics are unreachable.
         problem: Why there are none.
+        counted: How many of the challenger's answers since the trial began were counted, for metrics that are made of
+            captured answers; None when there are no such metrics, or it is not known.
     """
 
     windows: tuple[Window, ...] | None
     problem: str = ""
+    counted: float | None = None
 
     @classmethod
     def unknown(cls, problem: str) -> Seen:
@@ -47,12 +52,14 @@ class Decision:
         findings: What the judge found, metric by metric; None when the metrics are unreachable or nothing is judged.
         requests: How many requests the challenger answered in this step, without those of windows in which both
             versions failed; None when it has not begun, or is not known.
+        more_seconds: How much longer the trial may take, since answers are counted late.
     """
 
     action: Action
     reason: Reason
     findings: Findings | None = None
     requests: int | None = None
+    more_seconds: float = 0.0
 
 
 def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
@@ -70,9 +77,9 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
         than a champion that failed as well. All-at-once is the exception that a person chose: it has no champion to
         compare with, and is promoted after its bake unless an alarm rang.
     """
-    known = _Known.of(plan, state, seen)
+    known = _Known.of(plan, state, seen, now)
     action, reason = _answer(plan, state, known, now)
-    return Decision(action, reason, known.findings, known.answered)
+    return Decision(action, reason, known.findings, known.answered, known.more_seconds(plan))
 
 
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
@@ -96,15 +103,19 @@ class _Known:
         failing: The windows in which both versions failed; None when there are none.
         answered: The requests that the challenger answered in the present step and that count, as far as it is known.
         problem: Why the metrics are unreachable.
+        late: How far the counting of answers is behind; None when it is not, or when nothing waits for it.
+        lost: How many seconds that has cost the trial: as many in each step so far, as each waits for its own answers.
     """
 
     findings: Findings | None
     failing: BothFail | None
     answered: int | None
     problem: str
+    late: Behind | None = None
+    lost: float = 0.0
 
     @classmethod
-    def of(cls, plan: Plan, state: RolloutState, seen: Seen) -> _Known:
+    def of(cls, plan: Plan, state: RolloutState, seen: Seen, now: float) -> _Known:
         """Take it from what the signals say."""
         if seen.windows is None:
             return cls(None, None, None, seen.problem)
@@ -112,7 +123,36 @@ class _Known:
         findings = None if plan.at_once else _judged(plan, state, seen.windows, failing)
         counted = failing.others if failing else seen.windows
         answered = None if began is None else sum(_requests(item) for item in counted if item.start >= began)
-        return cls(findings, failing, answered, seen.problem)
+        late = None
+        if findings is not None and seen.counted is not None and _of_captured_answers(plan, findings):
+            late = behind(seen.windows, seen.counted, now)
+        lost = late.seconds * len(state.step_starts) if late else 0.0
+        return cls(findings, failing, answered, seen.problem, late, lost)
+
+    @property
+    def reason(self) -> Reason:
+        """What is known, or why nothing is; and that the counting is behind, where that may be why."""
+        if self.findings is None:
+            return Reason("judge", "metrics", self.problem, kind=Kind.METRICS_UNREACHABLE)
+        if self.late is None or self.late.seconds <= LATE_SECONDS:
+            return self.findings.reason
+        return self.late.reason(self.findings.reason)
+
+    def more_seconds(self, plan: Plan) -> float:
+        """How much longer the trial may take: what late counting has cost it, and at most as long again."""
+        return min(self.lost, plan.max_seconds)
+
+    def when_over(self, plan: Plan) -> Reason:
+        """What is known when the time is over; and that the counting never was as far as the plan allows for."""
+        if self.findings is None or self.late is None or self.lost < plan.max_seconds:
+            return self.findings.reason if self.findings else self.reason
+        return self.late.reason(self.findings.reason)
+
+
+def _of_captured_answers(plan: Plan, findings: Findings) -> bool:
+    """Whether a trial has waited for metrics that are made of captured answers, and now waits for nothing else."""
+    counted = {metric.name for metric in plan.metrics if metric.namespace == OWN}
+    return bool(counted) and (findings.answer != "unknown" or findings.reason.name in counted)
 
 
 def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failing: BothFail | None) -> Findings:
@@ -150,7 +190,7 @@ def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple
     if state.phase is Phase.PAUSED:
         return _paused(plan, state, known)
     taken = now - state.started_at - state.paused_seconds
-    if taken > plan.max_seconds:
+    if taken > plan.max_seconds + known.more_seconds(plan):
         return _time_out(plan, state, taken, known)
     return _of_the_step(plan, state, known, now)
 
@@ -162,9 +202,9 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
     if plan.at_once:
         numbers = {"bake_seconds": plan.steps[-1].bake_seconds}
         return "promote", Reason("release", "baked", numbers=numbers, kind=Kind.BAKED)
-    if findings is None:
-        return "hold", _unreachable(known)
-    return _forward(plan, state, findings.reason) if findings.answer == "not worse" else ("hold", findings.reason)
+    if findings is None or findings.answer != "not worse":
+        return "hold", known.reason
+    return _forward(plan, state, findings.reason)
 
 
 def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
@@ -179,20 +219,14 @@ def _paused(plan: Plan, state: RolloutState, known: _Known) -> tuple[Action, Rea
     findings, numbers = known.findings, {"step": state.step + 1.0}
     if not 0 <= state.step <= state.approved:
         return "hold", Reason("person", "approve", numbers=numbers, kind=Kind.AWAITS_APPROVAL)
-    if findings is None:
-        return "hold", _unreachable(known)
-    if findings.answer != "not worse":
-        return "hold", findings.reason
+    if findings is None or findings.answer != "not worse":
+        return "hold", known.reason
     return _forward(plan, state, Reason("person", "approve", numbers=numbers, kind=Kind.STEP_APPROVED))
 
 
 def _requests(window: Window) -> int:
     tally = window.challenger.get(REQUESTS)
     return tally.count if tally else 0
-
-
-def _unreachable(known: _Known) -> Reason:
-    return Reason("judge", "metrics", known.problem, kind=Kind.METRICS_UNREACHABLE)
 
 
 def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Reason | None:
@@ -209,7 +243,7 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
         return None
     answered = known.answered
     if answered is None:
-        return _unreachable(known)
+        return known.reason
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         apart = known.failing.numbers if known.failing else {}
@@ -251,4 +285,4 @@ def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
         return Reason("endpoint", "preparing", kind=Kind.NEVER_REPLAYED if replay else Kind.NEVER_READY)
     if plan.at_once:
         return Reason("release", "baked", kind=Kind.NEVER_CONFIRMED)
-    return known.findings.reason if known.findings else _unreachable(known)
+    return known.when_over(plan)

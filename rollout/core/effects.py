@@ -13,7 +13,8 @@ from rollout.core import endings, transitions
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from rollout.core.replay import NONE
+from rollout.core.state import Phase, Replayed, RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
@@ -39,11 +40,12 @@ class UseConfig:
 
 @dataclass(frozen=True)
 class Rehearse:
-    """Replay captured requests to the challenger, and record what came of it."""
+    """Replay captured requests to the challenger, after those that were replayed before, and record the outcome."""
 
     champion: str
     challenger: str
     requests: int
+    before: Replayed = NONE
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,8 @@ def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWei
     just_looked = state.replayed is not None and now - state.rehearsed_at < plan.window_seconds
     if just_looked or now - state.started_at - state.paused_seconds > plan.max_seconds:
         return Look()
-    return Rehearse(champion.variant, challenger.variant, plan.replay.requests)
+    going_on = state.replayed if state.replayed is not None and state.replayed.reached else NONE
+    return Rehearse(champion.variant, challenger.variant, plan.replay.requests - going_on.requests, going_on)
 
 
 def _resting(state: RolloutState, live: Live, now: float) -> Effect:

@@ -13,6 +13,7 @@ may differ.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -25,7 +26,8 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _EXAMPLES = 5
-_LONGEST = 160
+_LONGEST, _KEPT = 160, 1000  # characters of a value, and of an example: the journal has room for no more
+_LEAST_S = 1e-6
 
 Difference = Literal["same", "changed", "error"]
 
@@ -70,28 +72,48 @@ def examine(champion: bytes, challenger: bytes) -> Examined:
     return Examined("changed", changed) if changed else Examined("same")
 
 
-def summed(answers: Sequence[Answer], unreadable: Mapping[str, int] | None = None) -> Replayed:
+NONE = Replayed(0, 0, 0, None)
+"""Before the first request."""
+
+
+def summed(
+    answers: Sequence[Answer],
+    unreadable: Mapping[str, int] | None = None,
+    *,
+    before: Replayed = NONE,
+    seconds: float = 0.0,
+    reached: str = "",
+) -> Replayed:
     """What all the answers come to.
 
     Args:
         answers: Of the requests that were replayed.
         unreadable: Why captured records were passed over -> how many.
+        before: What came of those before them.
+        seconds: How long these took.
+        reached: See `Replayed.reached`.
     """
     wrong = [item.examined.text for item in answers if item.examined.kind == "error"]
     changed = [item.examined.text for item in answers if item.examined.kind == "changed"]
     timed = [item for item in answers if item.champion_seconds is not None and item.examined.kind != "error"]
-    ratio = None
-    if timed:
-        least = 1e-6
-        champion = median(item.champion_seconds or 0.0 for item in timed)
-        ratio = median(item.seconds for item in timed) / max(champion, least)
-    examples = tuple(dict.fromkeys([*wrong, *changed]))[:_EXAMPLES]
-    return Replayed(len(answers), len(wrong), len(changed), ratio, examples, dict(unreadable or {}))
+    times = (*before.times, *((item.seconds, item.champion_seconds or 0.0) for item in timed))
+    ratio = median(one for one, _ in times) / max(median(other for _, other in times), _LEAST_S) if times else None
+    return Replayed(
+        before.requests + len(answers),
+        before.errors + len(wrong),
+        before.changed + len(changed),
+        ratio,
+        tuple(dict.fromkeys([*before.examples, *(_cut(text) for text in (*wrong, *changed))]))[:_EXAMPLES],
+        Counter(before.unreadable) + Counter(unreadable or {}),
+        before.seconds + seconds,
+        times,
+        reached,
+    )
 
 
 def judged_replay(gate: ReplayGate, seen: Replayed) -> Reason | None:
     """Why the challenger is turned back; None when it is not, as it passes or the gate waits for more requests."""
-    if not seen.requests or gate.waits(seen.requests):
+    if not seen.requests or seen.goes_on(gate):
         return None
     errors, changed = seen.errors / seen.requests, seen.changed / seen.requests
     numbers = {"requests": float(seen.requests), "errors": errors, "changed": changed}
@@ -116,6 +138,8 @@ def unchecked(gate: ReplayGate | None, seen: Replayed | None) -> Reason | None:
     if gate is None or seen is None or seen.requests >= gate.least:
         return None
     numbers = {"requests": float(seen.requests), "min_requests": float(gate.least)}
+    if seen.reached:
+        return Reason("replay", "requests", numbers={**numbers, "seconds": seen.seconds}, kind=Kind.REPLAY_GOES_ON)
     return Reason(
         "replay", "requests", numbers=numbers, kind=Kind.REPLAY_UNCHECKED, facts={"on_too_few": gate.on_too_few}
     )
@@ -173,5 +197,8 @@ def _type(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return _cut(value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value), _LONGEST)
+
+
+def _cut(text: str, longest: int = _KEPT) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from rollout.core.event import Event
-from rollout.core.plan import Plan
+from rollout.core.plan import Plan, ReplayGate
 from rollout.core.release import Release
 from rollout.reason import Reason
 from rollout.stored import read
@@ -98,6 +98,10 @@ class Replayed:
         latency_ratio: The ratio of the medians of latency, challenger / champion; None when it could not be measured.
         examples: What was wrong, a sentence each; at most a few.
         unreadable: Why captured records were passed over -> how many.
+        seconds: How long it took.
+        times: How long challenger and champion took for one request, seconds; of the first ones.
+        reached: Where the last one lies, when there was no time for those after it: the next run goes on there. Else
+            empty.
     """
 
     requests: int
@@ -106,6 +110,13 @@ class Replayed:
     latency_ratio: float | None
     examples: tuple[str, ...] = ()
     unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
+    seconds: float = 0.0
+    times: tuple[tuple[float, float], ...] = ()
+    reached: str = ""
+
+    def goes_on(self, gate: ReplayGate) -> bool:
+        """Whether more requests are to be replayed before the gate is checked: those that are left, or that come."""
+        return gate.waits(self.requests) or (bool(self.reached) and self.requests < gate.least)
 
 
 @dataclass(frozen=True)
@@ -236,7 +247,7 @@ class RolloutState:
     def gate_ahead(self) -> bool:
         """Whether the replay gate is still to be passed: nothing was replayed yet, or too little while it waits."""
         gate = self.plan.replay if self.plan else None
-        return gate is not None and (self.replayed is None or gate.waits(self.replayed.requests))
+        return gate is not None and (self.replayed is None or self.replayed.goes_on(gate))
 
     @property
     def step_started_at(self) -> float | None:

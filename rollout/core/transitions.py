@@ -150,7 +150,9 @@ def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
         return state
     evidence = tuple(finding.reason for finding in decision.findings.each) if decision.findings else ()
     if decision.action == "roll_back":
-        return roll_back_trial(state, decision.reason, "rolled_back", now, evidence)
+        known = decision.reason.beside
+        ours = known is not None and known.kind is Kind.COUNTED_LATE  # no verdict on the release: it is not rejected
+        return roll_back_trial(state, decision.reason, "failed" if ours else "rolled_back", now, evidence)
     if decision.action == "wait_for_person":
         return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, challenger.id, decision.reason)
     if decision.action == "pause":

@@ -114,6 +114,9 @@ class SageMaker:
     def list_model_packages(self, **_: Any) -> dict[str, Any]:
         return {"ModelPackageSummaryList": [{"ModelPackageArn": ARN}]}
 
+    def describe_endpoint(self, **_: Any) -> dict[str, Any]:
+        return {"CreationTime": datetime.fromtimestamp(0, UTC)}
+
     def describe_model_package(self, **_: Any) -> dict[str, Any]:
         return PACKAGE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ class CloudWatch:
     def __init__(self) -> None:
         self.had: dict[tuple[str, str, str], list[float]] = {}
         self.asked: dict[str, Any] = {}
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
+        return {"CreationTime": datetime.fromtimestamp(0, UTC)}
 
     def get_paginator(self, operation: str) -> CloudWatch:
         self.operation = operation

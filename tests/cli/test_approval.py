@@ -149,6 +149,16 @@ def test_watch_ends_with_the_code_of_what_it_saw(begin: Begin, shell: Callable[.
     assert json.loads(done.stdout)["trial"]["approval"] is True
 
 
+def test_off_a_terminal_no_line_is_wrapped(
+    begin: Begin, world: World, shell: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    world.error_rates["v-b"] = 0.5
+    begin(seconds=600)
+    assert world.state.verdict is not None and len(world.state.verdict.reason.text) > 100
+    assert world.state.verdict.reason.text in shell("explain").stdout
+
+
 def test_explain_tells_a_person_and_a_program_the_same(begin: Begin, world: World, shell: Callable[..., Any]) -> None:
     world.error_rates["v-b"] = 0.5
     begin(seconds=600)

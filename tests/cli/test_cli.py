@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import main
 from cli.options import Delay, Number, Whole
+from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -56,6 +57,24 @@ def invoke(*words: str) -> Result:
 
 def told(result: Result) -> str:
     return " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["status", "--json"], 2, "pulumi command is not on PATH"),
+        (["watch", "--json", "--every", "fast"], 2, "'fast' is not a number from 0.5 to 60"),
+        (["explain", "--json", "--region", "eu-west-1"], 2, "--region goes with --endpoint"),
+        (["rollback", "--json"], 2, "Missing option '--reason'"),
+    ],
+)
+def test_a_failure_with_json_is_an_object_on_standard_output(
+    bin_folder: Path, words: list[str], code: int, part: str
+) -> None:
+    result = invoke(*words)
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["exit_code"], document.keys()) == (code, code, {"error", "hint", "exit_code"})
+    assert part in document["error"]
 
 
 def test_without_the_pulumi_command_it_says_how_to_get_it(bin_folder: Path) -> None:
@@ -232,6 +251,12 @@ def test_a_reason_that_is_blank_is_refused_before_anything_is_done(
     result = invoke(*words, "--reason", reason)
     assert result.exit_code == 2
     assert "reason" in told(result)
+
+
+def test_a_reason_that_is_longer_than_what_is_kept_is_refused(bin_folder: Path) -> None:
+    result = invoke("rollback", "--yes", "--reason", "x" * 60_000)
+    assert (result.exit_code, "At most 2,000 are kept" in told(result)) == (2, True)
+    assert len(Reason("person", "ada", "x" * 60_000).text) < 2100, "whoever gives it"
 
 
 def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -38,6 +39,15 @@ def test_counts_of_a_day_are_summed_over_variants_and_nothing_is_said_of_what_th
     count("CaptureUnreadable", 7, VariantName="v-b")
     count("LabelsUnknown", 3, time.time() - 2 * 86_400)
     assert read(target) == {"CaptureUnreadable": 11, "LabelsUnparsable": 7}
+
+
+def test_counts_of_an_endpoint_that_had_this_name_before_are_not_inherited(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count("LabelsUnparsable", 7, time.time() - 3 * 3600)
+    count("LabelsUnparsable", 2)
+    monkeypatch.setitem(vars(target), "created", datetime.now(UTC) - timedelta(hours=1))
+    assert read(target) == {"LabelsUnparsable": 2}
 
 
 def test_others_and_parts_are_not_counted(target: Target) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -78,8 +80,22 @@ def test_an_update_that_is_at_work_is_left_alone_and_named(tmp_path: Path) -> No
         running.kill()
         running.wait()
 
-    assert f"kill -INT {running.pid}" in (refused.value.hint or "")
+    assert f"kill -INT {running.pid}, and the same again" in (refused.value.hint or "")
     assert stack.asked == []
+
+
+def test_an_update_that_make_up_started_is_stopped_by_one_signal_to_that(tmp_path: Path) -> None:
+    program = tmp_path / "pulumi"
+    program.symlink_to("/bin/sleep")
+    starts = "import subprocess, sys; held = subprocess.Popen(sys.argv[1:3]); print(held.pid, flush=True); held.wait()"
+    words = [sys.executable, "-c", starts, str(program), "30", "cli.local.up"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        held = int(running.stdout.readline())
+        try:
+            assert Lock(held, HERE).stop == f"kill -INT {running.pid}"
+        finally:
+            os.kill(held, signal.SIGKILL)
 
 
 def test_a_lock_of_another_machine_is_never_taken_away(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cli.errors import OperatorError
+from cli.view.awaited import Awaited
 from cli.view.snapshot import Snapshot
 from cli.view.watching import (
     NEEDS_A_PERSON,
@@ -30,6 +31,7 @@ from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from tests.cli.conftest import plan
 from tests.cli.played import look
+from tests.rollout import worlds
 from tests.simulator.platform import MemorySignals, World
 
 Begin = Callable[..., World]
@@ -111,7 +113,71 @@ def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: 
     world.error_rates["v-b"] = 0.5
     begin(seconds=600)
     assert watched(world, off_terminal, seconds=1e-9, until_verdict=False) == PROMOTED
-    assert watched(world, off_terminal) == TAKEN_BACK  # asked for the verdict, it gives the last one
+    with pytest.raises(OperatorError, match="nothing is on trial on endpoint: the last verdict is b rolled back") as no:
+        watched(world, off_terminal)  # a verdict from before is no answer, green or red
+    assert (no.value.exit_code, "watch RELEASE" in str(no.value.hint)) == (2, True)
+
+
+def of(world: World, word: str) -> dict[str, Any]:
+    """The options by which a rollout is named."""
+    awaited = Awaited(word, world.clock.time())
+    return {"named": lambda: awaited.stands(world.state), "until_verdict": False}
+
+
+def starting(world: World, off_terminal: Console, word: str, after: int, **options: Any) -> int:
+    """Watch a rollout by name beside an update of release b that begins after some looks."""
+    looks = 0
+
+    def once() -> Snapshot:
+        nonlocal looks
+        looks += 1
+        if looks == after:
+            world.controller().release(worlds.release("b"), "pair-ab", plan())
+        return look(world)
+
+    return watched(world, off_terminal, once, **of(world, word), **options)
+
+
+@pytest.mark.parametrize("word", ["b", "v-b"])
+@pytest.mark.parametrize(("share", "code"), [(0.0, PROMOTED), (0.5, TAKEN_BACK)])
+def test_a_release_that_was_named_is_waited_for_beside_an_update_that_starts(
+    world: World, off_terminal: Console, word: str, share: float, code: int
+) -> None:
+    assert world.state.verdict is not None and world.state.verdict.outcome == "promoted", "the old verdict is green"
+    world.error_rates["v-b"] = share
+    assert starting(world, off_terminal, word, after=5) == code
+
+
+def test_a_verdict_on_a_release_from_before_counts_only_where_it_is_still_true(
+    world: World, begin: Begin, off_terminal: Console
+) -> None:
+    begin(seconds=600)
+    assert world.state.champion == worlds.release("b")
+    assert watched(world, off_terminal, **of(world, "b")) == PROMOTED, "it serves"
+    assert watched(world, off_terminal, **of(world, world.state.rollout_id)) == PROMOTED
+    with pytest.raises(OperatorError, match="has not begun within") as late:
+        watched(world, off_terminal, **of(world, "a"), seconds=1e-9)  # promoted once, and not meant now
+    assert late.value.exit_code == 5
+    with pytest.raises(OperatorError, match="has not begun"):
+        watched(world, off_terminal, **of(world, "000099-c"), seconds=1e-9)
+
+
+def test_a_release_that_was_withdrawn_once_is_waited_for_anew(
+    world: World, begin: Begin, release: Callable[[str], Release], off_terminal: Console
+) -> None:
+    began = world.clock.time()
+    begin(seconds=20).controller().release(release("a"), None, plan())
+    world.controller().follow(60)
+    assert Awaited("b", began).stands(world.state) == "withdrawn"
+    world.clock.sleep(60)
+    assert Awaited("b", world.clock.time()).stands(world.state) is None, "an update may be about to release it again"
+    assert starting(world, off_terminal, "b", after=3) == PROMOTED
+
+
+def test_a_release_that_was_named_and_goes_on_or_waits_is_told_so(begin: Begin, off_terminal: Console) -> None:
+    world = begin(plan(Step(20, 20, approve=True)), 10)
+    assert watched(world, off_terminal, **of(world, "b"), seconds=1e-9) == ON_TRIAL
+    assert watched(world, off_terminal, **of(world, "b")) == NEEDS_A_PERSON
 
 
 def test_where_nothing_was_ever_released_it_ends_with_0(world: World) -> None:

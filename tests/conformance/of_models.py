@@ -123,6 +123,22 @@ MODELS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        name="counted-late",
+        happens="Nobody counts captured answers: the labels function stands still, or has more to count than it can. "
+        "What `invalid_answers` waits for never comes. The time of the trial grows by as much as answers are counted "
+        "late, up to twice, and then ends it. That is no verdict on the release.",
+        see="`failed`, source `timeout`: how late answers are counted, and how many are uncounted. The release is not "
+        "rejected. An alarm on the function.",
+        do="Look why they are not counted ([a function fails](../how-to/runbook.md#a-function-fails)), then release "
+        "again.",
+        plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers", prove=True)), max_seconds=20),
+        captures=True,
+        expects=Expected(
+            "failed", "timeout", ("max_seconds",), "champion",
+            {"champion": "Approved", "challenger": "PendingManualApproval"}, says="of the challenger's are uncounted",
+        ),
+    ),
+    Row(
         name="out-of-schema-answers",
         happens="The challenger answers in another form than the champion. The replay gate turns it back.",
         see="`rolled back`, source `replay`, with the field that is missing.",

@@ -301,7 +301,7 @@ def record_run(
     *,
     answers: Answers | None = None,
     state: RolloutState | None = None,
-    recipe: str = RECIPE,
+    recipe: str | pulumi.RunError = RECIPE,
     record: Record | None = None,
     asked: Callable[[World], None] = lambda world: None,
     **sections: dict[str, Any],
@@ -312,11 +312,17 @@ def record_run(
         name: The stack; its committed config is the base.
         answers: What the providers answer.
         state: The journal; None is an empty one.
-        recipe: The recipe digest of the checkout.
+        recipe: The recipe digest of the checkout, or why it has none.
         record: What was retrained; None is nothing.
         asked: Called when AWS is asked whose account it is.
         sections: Changes of the config, by section.
     """
+
+    def recipe_of(_: Any) -> str:
+        if isinstance(recipe, pulumi.RunError):
+            raise recipe
+        return recipe
+
     world = World(answers or Answers())
     endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
     kept = {key: value for key, value in os.environ.items() if key != "AWS_ENDPOINT_URL"}
@@ -342,7 +348,7 @@ def record_run(
         mock.patch.object(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
-        mock.patch.object(stack_now, "recipe_of", lambda parameters: recipe),
+        mock.patch.object(stack_now, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(program, "seal", _sealed),
         # Where in the program each resource is declared is for the engine's messages, and a quarter of the time.

@@ -159,6 +159,17 @@ def test_what_cannot_be_released_is_an_outcome_with_its_reason(
     assert told in create(source=SOURCE)["refused"]
 
 
+def test_a_local_cloud_that_has_gone_is_named_with_what_to_type(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    registry.fails = EndpointConnectionError(endpoint_url="http://127.0.0.1:4566/bucket/key")
+    told = "the local cloud at http://127.0.0.1:4566 does not answer. Start it, and go on from here, with: make up"
+    assert create()["refused"].startswith(told)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert create()["refused"].startswith("Could not connect to the endpoint URL")
+
+
 def test_bug_is_not_taken_for_a_refusal(registry: Registry) -> None:
     registry.fails = KeyError("x")
     with pytest.raises(KeyError):

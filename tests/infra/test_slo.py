@@ -14,6 +14,7 @@ from infra.aws.slo import ALPHA, evidence
 from infra.config.slo_settings import SloSettings
 from infra.plan import beyond_chance
 from monitoring.objectives.slo import SLIS, rules
+from rollout.core.state import RolloutState
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, Answers, idle, release
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
@@ -86,9 +87,19 @@ def test_requests_of_all_versions_are_counted_together() -> None:
     queries = run(state=idle(OLD)).alarm("burn-fast")["metricQueries"]
     seen = {query["metric"]["dimensions"]["VariantName"] for query in queries if "metric" in query}
     assert seen == set(VARIANTS)
-    assert {query["id"]: query["expression"] for query in queries if "expression" in query}["failed"] == (
-        "failed1 + failed2"
-    )
+    failed = {query["id"]: query["expression"] for query in queries if "expression" in query}["failed"]
+    assert failed == " + ".join(f"failed_{variant.replace('-', '_')}" for variant in sorted(VARIANTS))
+
+
+def test_another_release_adds_queries_and_changes_only_the_sums() -> None:
+    def queries(state: RolloutState) -> dict[str, Any]:
+        return {item["id"]: item for item in run(state=state).alarm("burn-fast")["metricQueries"]}
+
+    one, two = queries(idle(release(LOCAL))), queries(idle(OLD))
+    assert {id_ for id_ in one if one[id_] != two[id_]} == {"requests", "failed", "slow"}
+    assert {id_.partition("_")[0] for id_ in two.keys() - one.keys()} == {"requests", "failed", "slow"}
+    places = {id_: place for place, id_ in enumerate(two)}
+    assert [places[id_] for id_ in one if "_" not in id_] == list(range(6)), "the sums first, where they stay"
 
 
 def test_probe_may_do_no_more_than_it_needs() -> None:

@@ -46,6 +46,7 @@ class World:
         self.sent: list[dict[str, Any]] = []
         labels._form.cache_clear()
         labels._baseline.cache_clear()
+        labels._forgotten.clear()
         monkeypatch.setattr(labels, "_clients", lambda: self.client)
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.client("cloudwatch"))
         monkeypatch.setattr(labels.time, "time", lambda: self.now)
@@ -71,6 +72,20 @@ class World:
 
     def release(self, name: str, form: Any, baseline: Any = None) -> Release:
         return sealed_release(name, self.real("s3"), BUCKET, {FORM: form, "of.json": name, BASELINE: baseline})
+
+    def register(self, release: Release) -> None:
+        """Keep a release's package in the registry alone, as one that was rolled back."""
+        sagemaker = self.real("sagemaker")
+        sagemaker.create_model_package_group(ModelPackageGroupName="e")
+        sagemaker.create_model_package(
+            ModelPackageGroupName="e",
+            InferenceSpecification={
+                "Containers": [{"Image": release.image_uri, "ModelDataUrl": release.archive_uri}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            CustomerMetadataProperties={"recipe": release.recipe, "manifest_sha256": release.manifest_sha256},
+        )
 
     def state(self) -> RolloutState:
         return DynamoJournal(self.real, "rollouts", "e").read()
@@ -163,6 +178,6 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world with the environment of the labels function."""
     with mocked_aws(
         monkeypatch, ENDPOINT_NAME="e", JOURNAL_TABLE="rollouts", ARTIFACT_BUCKET=BUCKET, LABELS_TABLE="labels",
-        LABELS_WAIT_SECONDS="3600",
+        LABELS_WAIT_SECONDS="3600", PACKAGE_GROUP="e",
     ) as real:  # fmt: skip
         yield World(monkeypatch, real)

@@ -48,6 +48,7 @@ class Shelf:
     aside: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     marked: set[str] = field(default_factory=set[str])
     kill_at_put: bool = False
+    begun: int = 0
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         return sorted(key for key in self.files if key.startswith(f"{variant}/") and key > after)[:most]
@@ -71,7 +72,7 @@ class Shelf:
         return {*keys} & self.marked
 
     def write(
-        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...]
+        self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
     ) -> Reading | None:
         if reading.revision != self.read(variant).revision:
             return None
@@ -79,7 +80,15 @@ class Shelf:
         waiting = {**self.read(variant).unsent, **({revision: unsent} if unsent else {})}
         self.readings[variant] = replace(reading, revision=revision, state=body, unsent=waiting)
         self.marked |= {*files}
+        self.begun = begun
         return self.readings[variant]
+
+    def begins(self, variant: str) -> int:
+        self.begun += 1
+        return self.begun
+
+    def failed(self, variant: str) -> None:
+        self.begun -= 1
 
     def sent(self, variant: str, revision: int) -> None:
         before = self.readings[variant]

@@ -53,6 +53,16 @@ def test_a_wrong_parameter_is_a_line_and_no_traceback(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.startswith("max_iter: 0 is not allowed")
 
 
+def test_check_tells_of_a_library_that_is_not_locked(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
+    root = checkout("checkout")
+    source = root / "model" / "sources.py"
+    source.write_text(
+        source.read_text() + "\n\ndef read(path):\n    import polars\n\n    return polars.read_parquet(path)\n"
+    )
+    assert main(["check", "--root", str(root)]) == 1
+    assert "does not lock polars, which model/sources.py imports" in capsys.readouterr().err
+
+
 def test_check_shows_what_there_is_or_tells_each_problem_and_a_status(
     checkout: Checkout, capsys: pytest.CaptureFixture[str]
 ):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
+from rollout.core.catalogue import KNOWN
 from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
@@ -64,6 +65,7 @@ class World:
         latencies: Variant -> the median of its latency, ms; 10 for others. Latencies are log-normal.
         correct: Variant -> the share of its answers that labels prove right.
         label_seconds: How long after an answer its label comes.
+        count_seconds: How long after they came labels and captured answers are counted.
         replays: Variant -> what it makes of captured requests.
         replay_problem: Why captured requests cannot be replayed; empty when they can.
         requests_per_second: What the endpoint is asked.
@@ -83,6 +85,7 @@ class World:
     latencies: dict[str, float] = field(default_factory=dict[str, float])
     correct: dict[str, float] = field(default_factory=dict[str, float])
     label_seconds: float = 0.0
+    count_seconds: float = 0.0
     replays: dict[str, Replayed] = field(default_factory=dict[str, Replayed])
     replay_problem: str = ""
     requests_per_second: float = 20.0
@@ -180,7 +183,9 @@ class World:
         failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
         self.answered.add(variant, at, count, failing=failing, median=median)
         if variant in self.correct:
-            self.answered.label(variant, at + self.label_seconds, count, right=self.correct[variant])
+            self.answered.label(
+                variant, at + self.label_seconds + self.count_seconds, count, right=self.correct[variant]
+            )
 
 
 @dataclass
@@ -234,7 +239,12 @@ class MemorySignals:
         for at in times:
             if at not in closed:
                 closed[at] = self._window(ask, at)
-        return Seen(tuple(closed[at] for at in times))
+        return Seen(tuple(closed[at] for at in times), counted=self._counted(ask))
+
+    def _counted(self, ask: Ask) -> float:
+        """How many of the challenger's answers were counted by now."""
+        until = self.world.clock.time() - self.world.count_seconds
+        return self.world.answered.tally(KNOWN["invalid_answers"], ask.challenger, ask.start, until, None).count
 
     def _window(self, ask: Ask, at: int) -> Window:
         metrics = {metric.name: metric for metric in (*ask.metrics, ERRORS)}
@@ -264,7 +274,7 @@ class MemoryReplay:
 
     world: World
 
-    def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
         """What the world says of the challenger; a clean replay when it says nothing."""
         if self.world.replay_problem:
             raise Unreachable(self.world.replay_problem)

@@ -46,6 +46,13 @@ def test_checks_and_diffs_and_previews_need_no_network(offline: Any) -> None:
     assert updated.state["arn"] == "arn"
 
 
+def test_an_import_that_asks_for_code_is_told_what_is_done_and_what_is_not(offline: Any) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        offline.stub.GetSchema(provider_pb2.GetSchemaRequest())
+    assert "is in the stack's state by now" in str(refused.value.details())
+    assert "--generate-code=false" in str(refused.value.details())
+
+
 def test_a_cloud_that_does_not_answer_is_named(offline: Any) -> None:
     with pytest.raises(grpc.RpcError, match=r"the local cloud at http://127.0.0.1:9 does not answer .* is it running"):
         offline.create(BUCKET, {})

@@ -84,6 +84,7 @@ def _tell(variant: str, found: Measured) -> None:
         variant=variant,
         rows=found.rows,
         unreadable=found.unreadable,
+        aside=found.aside,
         blocks=[{"rows": one.rows, "evidence": one.evidence, "drifted": one.drifted} for one in found.findings],
         judged=found.judged,
         waiting=found.waiting,

@@ -30,9 +30,9 @@ from platforms.aws.journal import DynamoJournal
 from platforms.aws.ledger import DynamoLedger
 from platforms.aws.metrics import datum, place, put
 from platforms.aws.names import CAPTURE, LABELS
-from platforms.aws.packages import BASELINE, FORM, DigestMismatch, member
+from platforms.aws.packages import BASELINE, FORM, DigestMismatch, Sealed, member
+from platforms.aws.registered import registered
 from platforms.aws.table import Table
-from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 
@@ -87,26 +87,30 @@ def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settin
         if folder == CAPTURE and owner == settings.endpoint:
             variant = rest.partition("/")[0]
             reader = Reader(
-                variant, _form_of(state, variant), written=file.written, now=time.time(), segments=settings.segments
+                variant,
+                _form_of(state, variant, settings),
+                written=file.written,
+                now=time.time(),
+                segments=settings.segments,
             )
             return join.answers(key, reader, traffic(file.lines)), file.written
         return 0, file.written
 
 
-def _form_of(state: RolloutState, variant: str) -> Form | Malformed:
+def _form_of(state: RolloutState, variant: str, settings: Settings) -> Form | Malformed:
     """The form of a variant's predictions, or why it is not known."""
-    release = _release(state, variant)
-    if release is None:
-        return Malformed("the rollout knows no release of this variant, or no longer")
-    return _form(release) or Malformed("the release has no answer.json")
+    package = _package(state, variant, settings)
+    if package is None:
+        return Malformed("neither the rollout nor the registry knows a release of this variant")
+    return _form(package) or Malformed("the release has no answer.json")
 
 
 def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised | None:
-    """What a variant's release was sealed with; None for one that is forgotten, or whose package cannot be used."""
-    release = _release(state, variant)
+    """What a variant's release was sealed with; None for one that nobody knows, or whose package cannot be used."""
     try:
-        form = _form(release) if release else None
-        sealed = _baseline(release) if release else None
+        package = _package(state, variant, settings)
+        form = _form(package) if package else None
+        sealed = _baseline(package) if package else None
     except (ClientError, BotoCoreError, DigestMismatch, ValueError) as error:
         log("baseline not read", variant=variant, error=repr(error))
         return None
@@ -124,22 +128,32 @@ def _promised(state: RolloutState, variant: str, settings: Settings) -> Promised
     return Promised(form, sealed.performance, tolerated)
 
 
-def _release(state: RolloutState, variant: str) -> Release | None:
-    return next((item for item in state.releases() if item.variant == variant), None)
+def _package(state: RolloutState, variant: str, settings: Settings) -> Sealed | None:
+    """The package of a variant: by the journal or, of one that was rolled back or replaced, by the registry."""
+    release = next((item for item in state.releases() if item.variant == variant), None)
+    if release is not None:
+        return release
+    if variant not in _forgotten:
+        found = registered(_clients(), settings.group, variant) if settings.group else None
+        if found is None:
+            return None  # asked for again: it may be a release of another moment
+        _forgotten[variant] = found
+    return _forgotten[variant]
 
 
+_forgotten: dict[str, Sealed] = {}
 _clients = lru_cache(clients)
 
 
 @lru_cache(maxsize=8)
-def _form(release: Release) -> Form | None:
+def _form(release: Sealed) -> Form | None:
     """What the fields of a release's predictions mean, read once; None when it does not say."""
     found = member(_clients(), release, FORM)
     return Form.from_dict(json.loads(found)) if found else None
 
 
 @lru_cache(maxsize=8)
-def _baseline(release: Release) -> Baseline | None:
+def _baseline(release: Sealed) -> Baseline | None:
     """What a release's labels are held against, read once; None when its model tells no answers."""
     found = member(_clients(), release, BASELINE)
     return Baseline.from_dict(json.loads(found)) if found else None

@@ -28,6 +28,7 @@ class Settings:
         false_alarms: `DRIFT_FALSE_ALARMS`, how many of drift are tolerated a year and variant.
         drift_every: `DRIFT_MINUTES`, how often drift is measured, as seconds.
         labels: `LABELS_TABLE`, the DynamoDB table of the labels' ledger.
+        group: `PACKAGE_GROUP`, the model package group.
         stack: `MODELSTACK_STACK`, which messages name in the commands that they tell.
         labels_wait: `LABELS_WAIT_SECONDS`, how long a label waits for its answer before it counts as unknown.
         segments: `LABELS_SEGMENTS`, a JSON list of columns by which errors are told apart.
@@ -43,6 +44,7 @@ class Settings:
     false_alarms: float = 0.05
     drift_every: float = 3600.0
     labels: str = ""
+    group: str = ""
     stack: str = ""
     labels_wait: float = 3600.0
     segments: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class Settings:
             false_alarms=_share("DRIFT_FALSE_ALARMS", "0.05"),
             drift_every=60.0 * _whole("DRIFT_MINUTES", "60"),
             labels=os.environ.get("LABELS_TABLE", ""),
+            group=os.environ.get("PACKAGE_GROUP", ""),
             stack=os.environ.get("MODELSTACK_STACK", ""),
             labels_wait=float(_whole("LABELS_WAIT_SECONDS", "3600")),
             segments=tuple(json.loads(os.environ.get("LABELS_SEGMENTS", "[]"))),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -405,3 +406,54 @@ def test_a_read_that_breaks_off_counts_nothing_and_the_next_call_reads_it_whole(
     assert isinstance(measured(flaky).failure, ConnectionError)
     flaky.broken = False
     assert measured(flaky).waiting == 30
+
+
+# A file that fails
+
+
+def test_a_file_at_which_calls_are_cut_off_is_set_aside_by_name_and_all_others_count(shelf: Shelf) -> None:
+    class Deadly(Shelf):
+        def lines(self, key: str) -> Iterable[bytes]:
+            if key == "v-a/2":
+                raise Killed
+            return super().lines(key)
+
+    row = file(days(1, 2))[:1]
+    world = Deadly(files={f"v-a/{place:02}": row for place in range(2 * FILES)} | {"v-a/2": row})
+    calls = 0
+    while len(world.marked) < len(world.files):
+        calls += 1
+        with suppress(Killed):
+            measured(world)
+    assert (calls, world.begun) == (9, 0), (
+        "five to halve the fifty files down to one, three with that one, and the last"
+    )
+    assert sum(world.values("CaptureRows")) == 2 * FILES
+    assert {key: [item["file"] for item in lines] for key, lines in world.aside.items()} == {"v-a/2": ["v-a/2"]}
+    assert "no memory, or no time" in world.aside["v-a/2"][0]["why"]
+    assert world.values("DriftUnmeasured") == world.values("CaptureUnreadable") == [1], "an alarm counts the first"
+
+
+def test_calls_that_end_with_an_error_blame_no_file(shelf: Shelf) -> None:
+    class Down(Shelf):
+        def lines(self, key: str) -> Iterable[bytes]:
+            raise ConnectionError
+
+    down = Down(files={"v-a/1": file(days(1, 2))})
+    for _ in range(20):
+        assert isinstance(measured(down).failure, ConnectionError)
+    again = Shelf(**vars(down))
+    assert (measured(again).rows, again.aside) == (30, {})
+
+
+def test_a_file_that_there_is_no_memory_for_is_set_aside_from_there_on(shelf: Shelf) -> None:
+    class Full(Shelf):
+        def lines(self, key: str) -> Iterable[bytes]:
+            yield from self.files[key][:10]
+            if key == "v-a/1":
+                raise MemoryError
+
+    full = Full(files={"v-a/1": [b"not json", *file(days(1, 2))], "v-a/2": file(days(1, 3))})
+    found = measured(full)
+    assert (found.aside, found.rows, found.failure) == (["v-a/1"], 9 + 10, None)
+    assert [item.get("file") for item in full.aside["v-a/1"]] == [None, "v-a/1"]

@@ -28,6 +28,9 @@ class Chaos:
                 self.happens()
                 return shelf.files[key]
 
+            def begins(shelf, variant: str) -> int:
+                return 1  # no file is to blame for the end of these calls
+
             def put(shelf, data: Sequence[Datum]) -> None:
                 self.happens()
                 super().put(data)

@@ -107,6 +107,17 @@ def test_an_answer_of_several_predictions_has_as_many_labels(world: World) -> No
     assert [why for _, why in world.rejected()] == ["v-a: label: got 1 of them, expected 2, one a prediction"] * 2
 
 
+def test_an_answer_or_a_label_that_the_ledger_cannot_hold_is_kept_aside_and_stops_no_other(world: World) -> None:
+    large = [(True, 0.7123456789)] * 20_000  # legal: a request of 4 MB
+    key = world.captured("v-a", ("large", large, None), ("small", True, 0.7), ("most", large[:1_700], None))
+    world.deliver(key, world.labelled(("small", True), ("large", [True] * 20_000), ("most", [True] * 1_700)))
+    assert world.seen("Accuracy", "v-a") == (1 + 1_700, 1 + 1_700)
+    assert world.seen("AnswersUnreadable") == world.seen("LabelsUnparsable") == (1, 1)
+    assert world.seen("InvalidAnswers", "v-a") == (3, 0), "each was held against the contract"
+    why = "the answer has too many predictions for a label: more than 100,000 characters"
+    assert ("AnswersUnreadable", why) in world.rejected()
+
+
 def test_lines_that_are_no_labels_are_kept_aside_and_counted_once(world: World) -> None:
     world.deliver(world.captured("v-a", ("x", True, 0.9), ("w", True, 0.9)))
     key = world.labelled(

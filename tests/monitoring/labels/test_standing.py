@@ -24,6 +24,7 @@ from monitoring.labels.quality import Form
 from monitoring.labels.scores import Scores
 from monitoring.labels.standing import BUCKET, FEWEST, Promised, Standing
 from monitoring.statistics.blocks import Cut
+from rollout.core.release import release_id
 from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
 
 FORM = Form.from_dict(DECLARED)
@@ -308,4 +309,18 @@ def test_answers_whose_time_cannot_be_true_are_told_and_are_in_no_trial(world: W
 
 def test_the_answers_of_a_variant_that_nobody_knows_are_told_as_such(world: World) -> None:
     world.deliver(world.captured("v-z", ("x", True, 0.9)))
-    assert world.rejected() == [("AnswersUnreadable", "the rollout knows no release of this variant, or no longer")]
+    why = "neither the rollout nor the registry knows a release of this variant"
+    assert world.rejected() == [("AnswersUnreadable", why)]
+
+
+def test_late_answers_of_a_version_that_was_rolled_back_are_counted_as_what_they_are(world: World) -> None:
+    gone = world.release("gone", DECLARED)
+    world.register(gone)
+    variant = f"v-{release_id(gone.recipe, gone.image_uri)}"
+    for _ in range(2):  # the second file finds it remembered
+        world.deliver(world.captured(variant, (f"x{world.names}", True, 0.9), (f"y{world.names}", "maybe", 0.9)))
+    world.deliver(world.labelled(("x0", True), ("y0", False)))
+    assert world.seen("AnswersUnreadable") == (0, 0)
+    assert world.seen("InvalidAnswers", variant) == (4, 2)
+    assert world.seen("Accuracy", variant) == (2, 1)
+    assert world.seen("InvalidAnswers", variant, "000002-b") == (0, 0), "they are of no trial any more"

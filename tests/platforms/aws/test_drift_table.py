@@ -37,6 +37,16 @@ def test_of_two_that_write_on_one_revision_one_marks_its_files(record: DynamoRec
         assert (record.read("v-a"), record.counted(["k/9", f"k/{number}"])) == (first, {f"k/{number}"})
 
 
+def test_calls_that_were_cut_off_are_counted_until_one_writes(record: DynamoRecord) -> None:
+    assert [record.begins("v-a") for _ in range(3)] == [1, 2, 3]
+    record.failed("v-a")
+    assert (record.begins("v-a"), record.begins("v-b")) == (3, 1)
+    assert record.write("v-a", record.read("v-a"), ["k/1"], ()) is not None
+    assert (record.begins("v-a"), record.begins("v-b")) == (1, 2)
+    assert record.write("v-a", record.read("v-a"), ["k/2"], (), 4) is not None
+    assert record.begins("v-a") == 5
+
+
 def test_metrics_that_are_sent_are_no_revision_and_leave_those_of_others(record: DynamoRecord) -> None:
     first = record.write("v-a", Reading(), [], UNSENT)
     assert first is not None

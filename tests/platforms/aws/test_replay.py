@@ -5,11 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from monitoring.captured import REPLAYED
+from platforms.aws import replay
 from platforms.aws.replay import SageMakerReplay
+from rollout.core.plan import ReplayGate
+from rollout.core.replay import NONE, judged_replay, unchecked
+from rollout.core.transitions import replayed
+from rollout.kinds import Kind
+from tests.rollout import worlds
 
 ASKED = {"observedContentType": "text/csv", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "data": '{"p": 0.5}', "encoding": "JSON"}
@@ -55,7 +65,7 @@ class Cloud:
 
 
 def bodies(cloud: Cloud, limit: int = 100) -> list[bytes]:
-    return [asked.body for asked, _ in SageMakerReplay(cloud, "e").latest("v-a", limit, Counter())]
+    return [asked.body for _, (asked, _) in SageMakerReplay(cloud, "e").latest("v-a", limit, Counter())]
 
 
 def test_the_latest_requests_come_first_and_no_more_than_are_wanted() -> None:
@@ -91,3 +101,60 @@ def test_what_a_replay_asked_is_not_replayed_again() -> None:
     cloud = Cloud()
     cloud.file(0, line("1"), line("2", f"{REPLAYED}v-b-3"))
     assert bodies(cloud) == [b"1"]
+
+
+class Clock:
+    """Goes on only when a model answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(replay.time, "monotonic", lambda: self.now)
+
+
+def test_a_slow_model_is_replayed_over_several_runs_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    class Slow(Cloud):
+        def invoke_endpoint(self, **asked: Any) -> dict[str, Any]:
+            clock.now += 12.0 if asked["TargetVariant"] == "v-b" else 8.0
+            return super().invoke_endpoint(**asked)
+
+    cloud = Slow()
+    for file in range(5):
+        cloud.file(2, *(line(f"{file}{number}") for number in range(6)))
+    gate, seen, runs = ReplayGate(), NONE, 0
+    while runs == 0 or seen.goes_on(gate):
+        seen, runs = SageMakerReplay(cloud, "e").run("v-a", "v-b", gate.requests - seen.requests, seen), runs + 1
+        waits = unchecked(gate, seen)
+        if waits is not None:
+            told = f"{seen.requests} captured requests were replayed in {20 * seen.requests} s, at least 20 are needed"
+            assert told in waits.text
+            assert judged_replay(gate, seen) is None
+        cloud.file(0, line(f"new{runs}"))  # comes first, and changes nothing of where the next run goes on
+    assert (runs, seen.requests, seen.latency_ratio) == (5, 20, 1.5)
+    bodies = [asked["Body"] for asked in cloud.asked if asked["TargetVariant"] == "v-b"]
+    assert len(bodies) == len({*bodies}) == 20 and not any(body.startswith(b"new") for body in bodies)
+    assert len(cloud.asked) == 2 * 20
+    assert judged_replay(gate, seen) is None
+
+
+def test_error_bodies_of_any_size_are_cut_in_what_is_kept_and_whole_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken(Cloud):
+        def invoke_endpoint(self, **asked: Any) -> dict[str, Any]:
+            said = f"{len(self.asked)} " + "x" * 60_000
+            self.asked.append(asked)
+            error = {"Error": {"Code": "ModelError"}, "OriginalStatusCode": 500, "OriginalMessage": said}
+            raise ClientError(error, "InvokeEndpoint")  # type: ignore[arg-type]  what SageMaker answers has more fields
+
+    cloud = Broken()
+    cloud.file(0, *(line(str(number)) for number in range(30)))
+    seen = SageMakerReplay(cloud, "e").run("v-a", "v-b", 100)
+    assert (seen.requests, len(seen.examples)) == (30, 5)
+    assert seen.examples[0].startswith("the answer is an error 500: 0 xxx")
+    rejected = replayed(worlds.challenged(plan=replace(worlds.PLAN, replay=ReplayGate()), seconds=0).state, seen, 1e6)
+    assert rejected.decided is not None and rejected.decided.reason.kind is Kind.REPLAY_ERRORS
+    assert len(rejected.to_json()) < 40_000, "an item of the journal has 400 kB"
+    log = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert len(log[0]["said"]) > 60_000

@@ -11,6 +11,7 @@ import pytest
 
 from rollout.controller.commands import Commands
 from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
+from rollout.core.catalogue import KNOWN
 from rollout.core.decision import Seen, decide
 from rollout.core.event import Event
 from rollout.core.plan import Plan, ReplayGate, Step
@@ -200,6 +201,15 @@ def test_a_trial_says_whether_it_waits_for_requests_for_labels_or_for_evidence(
     decision = decide(state.plan, state, Seen(windows), 100.0)
     assert lack(decision) == what
     assert doing(decision.reason.text, decision) == waiting(what) + decision.reason.text
+
+
+def test_a_trial_that_waits_for_captured_answers_waits_for_no_labels_nor_for_what_is_there_and_uncounted() -> None:
+    state = baking(Metric("errors", "rate", 0.02), KNOWN["invalid_answers"])
+    assert state.plan is not None
+    windows = tuple(replace(window(errors=Tally(60)), start=60.0 * at) for at in range(9))
+    none, late = (decide(state.plan, state, Seen(windows, counted=counted), 600.0) for counted in (None, 0.0))
+    assert (none.reason.name, lack(none), lack(late)) == ("invalid_answers", "requests", None)
+    assert doing(late.reason.text, late).startswith("answers are counted 10 minutes late, 540 of the challenger's are")
 
 
 def test_with_enough_requests_in_the_step_it_waits_for_evidence_and_not_for_requests() -> None:

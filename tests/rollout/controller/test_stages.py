@@ -91,7 +91,7 @@ def test_a_gate_that_waits_looks_once_a_window() -> None:
     asked: list[float] = []
 
     class Few(MemoryReplay):
-        def run(self, champion: str, challenger: str, requests: int) -> Replayed:
+        def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
             asked.append(world.clock.time())
             return Replayed(0, 0, 0, None)
 
@@ -100,6 +100,27 @@ def test_a_gate_that_waits_looks_once_a_window() -> None:
     controller.follow(100)
     assert 2 <= len(asked) <= 11
     assert all(later - earlier >= 10 for earlier, later in pairwise(asked))
+
+
+@pytest.mark.parametrize("on_too_few", ["wait", "pass"])
+def test_a_replay_that_takes_several_runs_goes_on_where_it_was_and_says_so(on_too_few: Any) -> None:
+    world = served()
+    asked: list[tuple[int, int]] = []
+
+    class Slow(MemoryReplay):
+        def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+            asked.append((requests, before.requests))
+            done = before.requests + 6
+            return Replayed(done, 0, 0, 1.0, seconds=10.0 * done, reached="" if done > 60 else f"file#{done}")
+
+    controller = world.controller(replay=Slow(world))
+    controller.release(release("b"), "pair-ab", plan(replay=ReplayGate(on_too_few=on_too_few)))
+    controller.follow(5)
+    assert "the replay goes on: 6 captured requests were replayed in 60 s, at least 20 are" in controller.status().doing
+    assert world.served.get("v-b") is None
+    controller.follow(100)
+    assert asked == [(100, 0), (94, 6), (88, 12), (82, 18)]
+    assert (world.state.champion, world.state.replayed and world.state.replayed.requests) == (release("b"), 24)
 
 
 @pytest.mark.parametrize("on_timeout", ["roll_back", "hold"])

@@ -172,6 +172,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             }  # `return` is no name here
             return provider_pb2.InvokeResponse(**answer)
 
+    def GetSchema(self, request: Any, context: Any) -> Any:
+        """Say what is done and what is not: `pulumi import` asks for the schema after it has changed the state."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "the local cloud's aws plugin cannot generate code. What `pulumi import` was asked for is in the stack's "
+            "state by now, protected: declare it in the program by hand. With --generate-code=false import ends "
+            "without this error",
+        )
+
     def Attach(self, request: Any, context: Any) -> Any:
         """Accept an engine that found a running plugin by PULUMI_DEBUG_PROVIDERS."""
         return empty_pb2.Empty()

@@ -1,0 +1,41 @@
+"""Which package is a variant's, when the journal has forgotten its release? The registry keeps it, rejected or not.
+
+package = registered(clients, "flight-delay-prod", "v-77c1aa20b3f1")      # None when no version is of that variant
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from platforms.aws.clients import Clients
+from platforms.aws.names import variant as variant_of
+from rollout.core.release import release_id
+
+_NEWEST = 100
+
+
+@dataclass(frozen=True)
+class Package:
+    """Where a sealed package lies, and what proves it; see `Release`."""
+
+    archive_uri: str
+    manifest_sha256: str
+
+
+def registered(clients: Clients, group: str, variant: str) -> Package | None:
+    """The package of a variant among the newest hundred versions of a model package group.
+
+    Raises:
+        ClientError, BotoCoreError: The registry does not answer.
+    """
+    sagemaker = clients("sagemaker")
+    listed = sagemaker.list_model_packages(
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=_NEWEST
+    )
+    for item in listed["ModelPackageSummaryList"]:
+        package = sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+        known = package.get("CustomerMetadataProperties", {})
+        container = (package.get("InferenceSpecification", {}).get("Containers") or [{}])[0]
+        if known.get("recipe") and variant == variant_of(release_id(known["recipe"], container.get("Image", ""))):
+            return Package(container["ModelDataUrl"], known["manifest_sha256"])
+    return None

@@ -1,0 +1,94 @@
+"""A backlog of ours: it is named, gives a trial more time, and is no verdict on a release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.core.behind import Behind, behind
+from rollout.core.plan import Plan, Step
+from rollout.core.state import Phase
+from rollout.judge.metrics import Metric, Tally, Window
+from rollout.kinds import Kind
+from tests.rollout import worlds
+from tests.simulator.platform import World
+
+ACCURACY = Metric("accuracy", "rate", 0.05, better="higher", namespace="modelstack", metric="Accuracy")
+PLAN = Plan(
+    steps=(Step(10, 30), Step(50, 30)), metrics=(Metric("errors", "rate", 0.02), ACCURACY),
+    min_requests=50, window_seconds=10, max_seconds=600,
+)  # fmt: skip
+
+
+def windows(*answered: tuple[int, int]) -> list[Window]:
+    """Windows of ten seconds: the challenger's requests and failures in each."""
+    return [Window(100 + 10 * n, 10, {}, {"errors": Tally(*each)}) for n, each in enumerate(answered)]
+
+
+def test_answers_are_as_late_as_the_oldest_that_is_not_counted() -> None:
+    given = windows(*[(50, 5)] * 30)
+    assert behind(given, 30 * 45, 400) is None
+    assert behind(given, 18 * 45, 400) == Behind(120, 12 * 45)
+    assert behind(given, 9 * 45 + 1, 400) == Behind(400 - 190, 21 * 45 - 1)
+    assert behind(given, 0, 400) == Behind(300, 30 * 45)
+    assert behind([], 0, 400) is None
+
+
+def on_trial(seconds: float = 500, **changes: Any) -> World:
+    """A world some time after the release of a challenger that is as right as the champion."""
+    world = worlds.served(**{"correct": {"v-a": 0.9, "v-b": 0.9}, **changes})
+    world.controller().release(worlds.release("b"), "pair-ab", PLAN, beside="solo-a")
+    world.controller().follow(seconds, poll=10)
+    return world
+
+
+def test_what_a_trial_waits_for_is_named_as_it_is() -> None:
+    world = on_trial(count_seconds=1500.0, requests_per_second=20)
+    decision = world.controller().status().decision
+    assert decision is not None
+    late, answers = decision.reason.numbers["seconds"], decision.reason.numbers["answers"]
+    told = (
+        f"answers are counted {late / 60:.0f} minutes late, {answers:,.0f} of the challenger's are uncounted; not yet"
+    )
+    assert decision.reason.text.startswith(told)
+    assert (400 < late < 500, 600 < answers < 1200, decision.more_seconds) == (True, True, late)
+
+
+def test_a_backlog_gives_a_trial_more_time_and_a_good_release_is_promoted() -> None:
+    world = on_trial(count_seconds=290.0, requests_per_second=30)
+    world.controller().follow(700, poll=10)
+    assert world.state.verdict is not None and world.state.verdict.outcome == "promoted"
+    assert world.state.verdict.at - world.state.started_at > PLAN.max_seconds
+    assert world.state.champion == worlds.release("b")
+
+
+def test_a_backlog_without_an_end_ends_the_trial_after_twice_its_time_and_rejects_nothing() -> None:
+    world = on_trial(count_seconds=1e6, requests_per_second=10)
+    world.controller().follow(600, poll=10)
+    assert world.state.on_trial
+    world.controller().follow(300, poll=10)
+    verdict = world.state.verdict
+    assert verdict is not None and (verdict.outcome, world.state.phase) == ("failed", Phase.IDLE)
+    assert "no verdict within 600 s: answers are counted 20 minutes late" in verdict.reason.text
+    assert (world.state.rejected, world.approvals.get("arn:b")) == ({}, None), "it still waits for a trial"
+
+
+def test_a_delay_that_is_usual_is_not_worth_a_word_and_its_time_is_given_all_the_same() -> None:
+    world = on_trial(90, count_seconds=60.0)
+    decision = world.controller().status().decision
+    assert decision is not None and 50 < decision.more_seconds < 80
+    assert decision.reason.kind is not Kind.COUNTED_LATE
+
+
+def test_a_release_that_is_not_shown_to_be_as_good_in_its_time_is_rejected_however_late_it_was_counted() -> None:
+    near = {"v-a": 0.9, "v-b": 0.86}  # the margin is 5%: there is no evidence for either
+    world = on_trial(900, correct=near, count_seconds=200.0, requests_per_second=15)
+    verdict = world.state.verdict
+    assert verdict is not None and (verdict.outcome, verdict.reason.source) == ("rolled_back", "timeout")
+    assert verdict.at - world.state.started_at > PLAN.max_seconds + 150, "as much was counted as the plan allows for"
+    assert "counted" not in verdict.reason.text
+
+
+def test_a_release_without_traffic_has_no_more_time_however_late_answers_are_counted() -> None:
+    world = on_trial(count_seconds=1e6, requests_per_second=0.0)
+    world.controller().follow(200, poll=10)
+    assert world.state.verdict is not None and world.state.verdict.outcome == "rolled_back"
