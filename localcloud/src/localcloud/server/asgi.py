@@ -14,8 +14,9 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 
 from localcloud.server import authorization, fault_requests
-from localcloud.server.durability import Durability, NotSaved, Touched, failures, touched
+from localcloud.server.durability import Durability, Touched, failures, touched
 from localcloud.server.faults import Faults
+from localcloud.server.statefiles import NotSaved
 
 log = logging.getLogger("localcloud.asgi")
 

@@ -26,7 +26,7 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, background, deliveries, gateway, mappings, repairs, tables
+from localcloud.server import asgi, background, deliveries, gateway, mappings, repairs
 from localcloud.server.configuration import Configuration
 from localcloud.server.durability import LOGS, Durability
 from localcloud.server.files import write_atomically
@@ -116,7 +116,6 @@ class Host:
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()
-        tables.save_items_once()
         deliveries.guard(self._invocations, self._durability)
         mappings.guard(self._durability)
         gateway.install(self._services, self._started)
