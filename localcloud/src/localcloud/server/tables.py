@@ -147,19 +147,19 @@ class TablesFile(StateFile):
             noted, self._noted = self._noted, {}
         return Change(description, owners, whole, frozenset(self._owners.keys() - owners.keys()), noted)
 
-    def write(self, change: Change) -> None:
+    def write(self, taken: Change) -> None:
         """Write a change, wholly or not at all.
 
         Raises:
             NotSaved: It could not be written; the next save tries it again.
         """
         try:
-            self._commit(change)
+            self._commit(taken)
         except Exception as error:
             with self._noting:
-                self._noted = {**change.noted, **self._noted}
+                self._noted = {**taken.noted, **self._noted}
             raise NotSaved(f"the state of {self.key} cannot be saved: {error}: {self.path}") from error
-        self._owners, self._description = change.owners, change.description
+        self._owners, self._description = taken.owners, taken.description
 
     def close(self) -> None:
         """Let go of the file; nothing is saved afterwards."""
