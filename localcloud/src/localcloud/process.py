@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from localcloud.server import orphans
-from localcloud.server.files import require_writable
+from localcloud.server.files import private, require_writable
 from localcloud.setup.places import Places, advice
 
 START_SECONDS = 60.0
@@ -92,7 +92,7 @@ def hold(state: Path) -> Iterator[IO[str]]:
     Raises:
         ProcessError: Another process holds it.
     """
-    with (state / "server.lock").open("a+") as file:
+    with open(state / "server.lock", "a+", opener=private) as file:
         deadline = time.monotonic() + _LOOK_SECONDS
         while not _locked(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
@@ -145,7 +145,7 @@ def start(
         StateUnwritable: The state folder cannot be written.
     """
     require_writable(state)
-    with (state / "start.lock").open("a") as turn:
+    with open(state / "start.lock", "a", opener=private) as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # one start at a time
         options = [] if config is None else ["--config", str(config.resolve())]
         options += [] if time_scale is None else ["--time-scale", f"{time_scale:g}"]
@@ -188,7 +188,7 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
     path = state / "server.log"
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(state / "server.log.1")
-    with path.open("ab") as log:
+    with open(path, "ab", opener=private) as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True, cwd="/"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 import uuid
 from typing import Any
 
@@ -86,9 +85,7 @@ class Stage:
 
     def faults(self, fault: dict[str, Any] | None) -> None:
         """Let something go wrong; None ends all that does."""
-        data, method = (None, "DELETE") if fault is None else (json.dumps(fault).encode(), "POST")
-        request = urllib.request.Request(f"{self.cloud.url}/_localcloud/faults", data, method=method)
-        urllib.request.urlopen(request, timeout=10).close()
+        self.cloud.faults("DELETE" if fault is None else "POST", fault)
 
     def invoke(self, endpoint: str, body: Any = None, **more: Any) -> dict[str, Any]:
         """Invoke with JSON; answers the parsed body."""

@@ -25,11 +25,8 @@ pytestmark = pytest.mark.e2e
 def environment(stage: Any) -> dict[str, str]:
     return {
         **os.environ,
-        "AWS_ENDPOINT_URL": stage.cloud.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **stage.cloud.environment(),
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "SAGEMAKER_USER_CONFIG_OVERRIDE": os.devnull,

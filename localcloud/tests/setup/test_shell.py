@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from localcloud.server import credentials
 from localcloud.setup import shell
 
 from .conftest import Machine
@@ -37,7 +38,8 @@ def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
     assert got["PULUMI_CONFIG_PASSPHRASE"]
     assert got["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert got["AWS_REGION"] == got["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == ("test", "test")
+    keys = credentials.of(ready.places.server_record.parent)
+    assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == (keys.access_key_id, keys.secret_access_key)
     assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
 
 

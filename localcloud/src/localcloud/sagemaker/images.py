@@ -77,7 +77,7 @@ class Image:
             environment = {**self.process.environment, **environment, "SM_MODEL_DIR": str(model)}
             return Program(arguments, environment, self.process.folder)
         options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
-        return self._container(instance, model, options, _SERVE)
+        return self._container(instance, model, options, _SERVE, environment)
 
     def training(self, job: str, folder: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
         """The program of a training job.
@@ -93,7 +93,8 @@ class Image:
         """
         if self.process is None:
             return self._container(
-                job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN
+                *(job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN),
+                environment,
             )
         if not self.process.train:
             raise ImageUnusable(
@@ -103,7 +104,9 @@ class Image:
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
         return Program(self.process.train, environment, self.process.folder, niceness=_YIELDING)
 
-    def _container(self, instance: str, folder: Path, options: Iterable[str], argument: str) -> Program:
+    def _container(
+        self, instance: str, folder: Path, options: Iterable[str], argument: str, environment: Mapping[str, str]
+    ) -> Program:
         name = f"localcloud-sagemaker-{instance}"
         arguments = (
             *("docker", "run", "--rm", "--network=host", f"--name={name}", *options),
@@ -113,16 +116,21 @@ class Image:
             argument,
         )
         # The engine's client has the server's own environment: it may say where the engine is.
-        return Program(arguments, dict(os.environ), folder, ("docker", "rm", "--force", name))
+        secrets = {key: value for key, value in environment.items() if key in _SECRETS}
+        return Program(arguments, {**os.environ, **secrets}, folder, ("docker", "rm", "--force", name))
 
 
 # A container has its own; only a process needs the machine's.
 _HOST_VARIABLES = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"}
+# Every user of the machine can read a command line: the client takes these from its own environment.
+_SECRETS = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 
 
 def _options(mounts: Mapping[str, Path], environment: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
     yield from (f"--volume={folder}:{inside}" for inside, folder in mounts.items())
-    yield from (f"--env={key}={value}" for key, value in environment.items() if key not in _HOST_VARIABLES)
+    for key, value in environment.items():
+        if key not in _HOST_VARIABLES:
+            yield f"--env={key}" if key in _SECRETS else f"--env={key}={value}"
     yield from (f"--label={key}={value}" for key, value in labels.items())
 
 

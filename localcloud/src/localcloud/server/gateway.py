@@ -134,7 +134,8 @@ def _refuse_like_aws() -> None:
         sent = options.get("headers") or {}
         if service == "monitoring" and "xml" not in headers["Content-Type"]:
             # CloudWatch is compatible with its former protocol, whose code clients are to raise.
-            code = options.get("error_code") or "AccessDenied"
+            code = str(options.get("error_code") or "AccessDenied")
+            code = iam_actions._AUTH_FAILURES.get(code, (code,))[0]
             headers = {**headers, "x-amzn-query-error": f"{code};Sender"}
             if sent.get("smithy-protocol") == "rpc-v2-cbor":
                 headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}

@@ -26,14 +26,16 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, background, deliveries, gateway, mappings, repairs
+from localcloud.server import asgi, background, credentials, deliveries, gateway, mappings, repairs
 from localcloud.server.configuration import Configuration
+from localcloud.server.credentials import Credentials
+from localcloud.server.doors import Doors
 from localcloud.server.durability import LOGS, Durability
 from localcloud.server.files import write_atomically
 from localcloud.server.invocations import Invocations
 from localcloud.server.platform import Datum, MetricSink, NoMetrics, Platform, Service, SystemClock
 from localcloud.server.roles import CloudRoles
-from localcloud.server.surroundings import ROOT_KEY, STATE_MARK, Folders
+from localcloud.server.surroundings import STATE_MARK, Folders
 
 log = logging.getLogger("localcloud")
 
@@ -69,6 +71,8 @@ class Host:
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
+        keys = credentials.of(folders.state)
+        self._doors = Doors(keys)
         self._durability = Durability(folders.ministack)
         self._metering = Metering()
         meter = repairs.meter_functions(self._metering.put)
@@ -82,7 +86,7 @@ class Host:
             account=configuration.account,
             endpoint_url=self._url,
             clock=self._clock,
-            aws=_clients(self._url, configuration.region),
+            aws=_clients(self._url, configuration.region, keys),
             deliveries=deliveries.CloudDeliveries(
                 configuration.region, configuration.account, self._durability, self._invocations
             ),
@@ -111,7 +115,7 @@ class Host:
         self._durability.attach(loop)
         self._durability.install()
         repairs.report_failed_object_writes()
-        repairs.verify_root()
+        self._doors.guard()
         repairs.count_loopback_as_secure()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
@@ -125,7 +129,12 @@ class Host:
         listening.graceful_timeout = _DRAIN_SECONDS
         listening.loglevel = "WARNING"
         application = asgi.application(
-            self._durability, self._status, self._lifespan, self._dashboard, self._platform.faults
+            self._durability,
+            self._status,
+            self._lifespan,
+            self._dashboard,
+            faults=self._platform.faults,
+            doors=self._doors,
         )
         await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)
         if self._failed is not None:
@@ -213,8 +222,8 @@ class Host:
             await asyncio.sleep(_QUEUE_METER_SECONDS)
 
 
-def _clients(url: str, region: str) -> Callable[[str], Any]:
-    session = boto3.Session(ROOT_KEY, ROOT_KEY, region_name=region)
+def _clients(url: str, region: str, keys: Credentials) -> Callable[[str], Any]:
+    session = boto3.Session(keys.access_key_id, keys.secret_access_key, region_name=region)
     settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 2})
     one_at_a_time = threading.Lock()  # a boto3 session makes clients in one thread only; the clients serve any
 

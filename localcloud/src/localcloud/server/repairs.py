@@ -56,11 +56,6 @@ def report_failed_object_writes() -> None:
     s3._atomic_write = atomic_write
 
 
-def verify_root() -> None:
-    """The signature of a request with root's key is not checked: check it like any other."""
-    iam_evaluator._is_root_key = lambda access_key_id: False
-
-
 def count_loopback_as_secure() -> None:
     """A policy that demands TLS (`aws:SecureTransport`) refuses plain HTTP; on loopback nothing leaves the machine.
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from localcloud.server import credentials
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places, advice
 
@@ -26,8 +27,8 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         environ: The environment they are added to.
 
     Returns:
-        Name to value. The credentials are throw-away ones, and so is the passphrase: the local stacks' secrets are
-        as local as their cloud.
+        Name to value. The keys are root's of the local cloud, made now if it has not started yet. The passphrase is
+        known to all: the local stacks' secrets are as local as their cloud.
 
     Raises:
         SetupFailed: The checkout was not set up.
@@ -44,8 +45,7 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         "AWS_ENDPOINT_URL": endpoint(places, environ),
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **credentials.of(places.server_record.parent).environment(),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
