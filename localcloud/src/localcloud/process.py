@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from localcloud.server import orphans
+from localcloud.server import credentials, orphans
 from localcloud.server.files import private, require_writable
 from localcloud.setup.places import Places, advice
 
@@ -123,6 +123,15 @@ def find(state: Path) -> Running | None:
     pid, port = int(facts.get("pid", 0)), int(facts.get("port", 0))
     url = f"http://127.0.0.1:{port}"
     return Running(pid, port, url, ready=_status(url).get("ready") is True)
+
+
+def keys(state: Path) -> dict[str, str]:
+    """The variables by which clients sign as root of a cloud; its keys are made now if it never ran.
+
+    Raises:
+        OSError: They cannot be read or written.
+    """
+    return credentials.of(state).environment()
 
 
 def start(

@@ -55,15 +55,15 @@ class Cloud:
 
     def environment(self) -> dict[str, str]:
         """What points a process at this cloud, as root in us-east-1."""
-        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", **self.keys.environment()}
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", **process.keys(self.state)}
 
     def session(self) -> boto3.Session:
         """A session of root's in us-east-1; its clients need this cloud's `url`."""
         return boto3.Session(self.keys.access_key_id, self.keys.secret_access_key, region_name="us-east-1")
 
     def faults(self, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
-        """List, add (POST with a document) or clear (DELETE) faults."""
-        return fault_commands.call(self.state, method, document, query)
+        """As `faults`, of this cloud."""
+        return faults(self.state, method, document, query)
 
     def client(
         self, service: str, access_key: str | None = None, secret: str | None = None, token: str | None = None
@@ -96,6 +96,11 @@ class Cloud:
         """Stop it if it runs, and start it on the same state."""
         self.stop()
         self.start()
+
+
+def faults(state: Path, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
+    """List (GET), add (POST with a document) or clear (DELETE) faults of the cloud that runs on a state folder."""
+    return fault_commands.call(state, method, document, query)
 
 
 def free_port() -> int:
