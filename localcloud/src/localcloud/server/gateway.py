@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,8 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
 from localcloud.server import authorization
-from localcloud.server.platform import Answer, Service
+from localcloud.server.platform import Answer
+from localcloud.server.regions import Handle
 
 NAMESPACES = {"sagemaker": "sagemaker", "monitoring": "cloudwatch"}
 """Router name of each of our services, and what IAM calls it."""
@@ -63,11 +64,10 @@ PROTOCOLS = {
 
 _RESOURCES = {"sagemaker": authorization.sagemaker_resources, "monitoring": authorization.cloudwatch_resources}
 _START_SECONDS = 30.0
-_Handler = Callable[[str, str, dict[str, str], bytes, dict[str, list[str]]], Awaitable[Answer]]
 
 
-def install(services: Mapping[str, Service], started: asyncio.Event) -> None:
-    """Route to `services` (by router name) and have IAM enforced on them; they are asked once `started` is set."""
+def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
+    """Route to services (by router name) and have IAM enforced on them; they are asked once `started` is set."""
     router.SERVICE_PATTERNS["sagemaker"] = {"host_patterns": [r"sagemaker\."], "target_prefixes": ["SageMaker."]}
     _keep_botocore_models_out()
     iam_actions.SERVICE_TO_IAM_NAMESPACE.update(NAMESPACES)
@@ -153,7 +153,7 @@ class _Handlers(dict[str, Any]):
     def get(self, key: str, default: object = None) -> Any:
         return super().get(key) or self._refuse(key)
 
-    def _refuse(self, name: str) -> _Handler:
+    def _refuse(self, name: str) -> Handle:
         async def refuse(method: str, path: str, headers: dict[str, str], *_: object) -> Answer:
             operation = headers.get("x-amz-target") or f"{method} {path}"
             message = f"the local cloud does not serve {name} ({operation}); it serves {', '.join(sorted(self))}"
@@ -165,7 +165,7 @@ class _Handlers(dict[str, Any]):
         return refuse
 
 
-def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:
+def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
@@ -175,7 +175,7 @@ def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:
             message = json.dumps({"__type": "ServiceUnavailable", "message": f"{name} is still starting"})
             return 503, {"Content-Type": "application/json"}, message.encode()
         refusal = _refuse_on_further_resources(name, path, headers, body, query)
-        return refusal if refusal else await service.handle(method, path, headers, body, query)
+        return refusal if refusal else await service(method, path, headers, body, query)
 
     return handle
 
