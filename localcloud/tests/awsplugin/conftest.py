@@ -27,7 +27,11 @@ TRUST = json.dumps(
     {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
 )
@@ -291,7 +295,7 @@ class World:
         self.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=archive_of(behaviour))
         image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
         container = {"image": image, "modelDataUrl": f"s3://{bucket}/model.tar.gz", "environment": {"A": name}}
-        return {"executionRoleArn": "arn:aws:iam::000000000000:role/model-serving", "primaryContainer": container}
+        return {"executionRoleArn": self.role()["arn"], "primaryContainer": container}
 
     def config(self, name: str = "config", **behaviour: Any) -> str:
         """An endpoint configuration of one variant."""

@@ -10,6 +10,13 @@ from typing import Any
 from .asked import IMAGE, ROLE, make_archive, variant_of
 
 
+def set_up(cloud: Any) -> None:
+    """Make the bucket and the role that every stage on a cloud shares."""
+    cloud.client("s3").create_bucket(Bucket="stage-models")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    cloud.client("iam").create_role(RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=_policy(trust))
+
+
 class Stage:
     """A real cloud with what tests put on it, under names that no other test uses."""
 

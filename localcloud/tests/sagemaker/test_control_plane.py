@@ -14,6 +14,8 @@ from .conftest import run
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
+NO_ROLE = "arn:aws:iam::000000000000:role/nobody"
+TWICE = [{"Key": "team", "Value": "a"}, {"Key": "team", "Value": "b"}]
 SPECIFICATION = {
     "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://models/m/model.tar.gz"}],
     "SupportedContentTypes": ["application/json"],
@@ -169,6 +171,39 @@ def test_a_model_may_be_a_package_that_was_approved(inside, variant):
             {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://models/none"}},
             "Could not find model data at s3://models/none.",
         ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "ExecutionRoleArn": NO_ROLE, "PrimaryContainer": {"Image": IMAGE}},
+            f'The execution role ARN "{NO_ROLE}" is invalid. Please ensure that the role exists and that its trust '
+            'relationship policy allows the action "sts:AssumeRole" for the service principal '
+            '"sagemaker.amazonaws.com".',
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE.replace("model-serving", "unknown")}},
+            f"Requested image {IMAGE.replace('model-serving', 'unknown')} not found.",
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": "docker.io/model-serving:process"}},
+            'Using non-ECR image "docker.io/model-serving:process" without Vpc repository access mode is not',
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE}, "Tags": TWICE},
+            "Duplicate tag key: team",
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE}, "Tags": [{"Key": "AWS:team", "Value": "a"}]},
+            "System prefix 'aws:' reserved for AWS usage in tag key: AWS:team",
+        ),
+        (
+            "DeleteTags",
+            {"ResourceArn": f"{ARN}:model/x", "TagKeys": ["aws:cloudformation:stack-name"]},
+            "System prefix 'aws:' reserved for AWS usage in tag key: aws:cloudformation:stack-name",
+        ),
+        ("AddTags", {"ResourceArn": f"{ARN}:model/x", "Tags": TWICE}, "Duplicate tag key: team"),
         (
             "CreateModel",
             {"ModelName": "x", "Containers": [{"Image": IMAGE}, {"Image": IMAGE}]},

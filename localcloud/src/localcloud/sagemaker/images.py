@@ -19,6 +19,7 @@ from localcloud.server.platform import ImageCommand, Platform
 _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
+_ECR = re.compile(r"^\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
 _YIELDING = 10
@@ -169,6 +170,17 @@ class Images:
             f"process is configured for repository {repository!r} (configured: {known})."
         )
 
+    async def knows(self, uri: str) -> bool:
+        """Whether an image is in the local registry, or a process stands for it."""
+        named = _URI.match(uri)
+        repository = named["repository"] if named else uri
+        if self.platform.image_command(repository) is not None:
+            return True
+        here = f"{self.platform.account}.dkr.ecr.{self.platform.region}."
+        if named is None or not named["registry"].startswith(here):
+            return False
+        return await asyncio.to_thread(self._digest, named) is not None
+
     async def engine_answers(self) -> bool:
         """Whether a Docker engine is there."""
         return bool(shutil.which("docker")) and (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
@@ -202,6 +214,11 @@ class Images:
     def _token(self) -> str:
         data = self.ecr().get_authorization_token()["authorizationData"][0]["authorizationToken"]
         return base64.b64decode(data).decode().partition(":")[2]
+
+
+def of_ecr(uri: str) -> bool:
+    """Whether an image is one of Amazon ECR, by its name."""
+    return _ECR.match(uri) is not None
 
 
 async def remove_containers(state: str) -> None:
