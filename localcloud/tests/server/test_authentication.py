@@ -12,7 +12,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore import UNSIGNED
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.e2e
@@ -31,6 +34,9 @@ CALLS = {
     "scheduler": "list_schedules",
     "s3": "list_buckets",
 }
+ALARMS = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms"
+CBOR = {"Content_Type": "application/cbor", "smithy_protocol": "rpc-v2-cbor"}
+DEEP = b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}"
 QUERY = {"unknown": ("InvalidClientTokenId", 403), "wrong": ("SignatureDoesNotMatch", 403)}
 QUERY |= {"none": ("MissingAuthenticationToken", 403)}
 JSON = {"unknown": ("UnrecognizedClientException", 400), "wrong": ("InvalidSignatureException", 400)}
@@ -93,6 +99,46 @@ def test_a_wrong_secret_is_refused_as_aws_does(cloud, service):
 @pytest.mark.parametrize("service", [service for service in CALLS if service != "scheduler"])
 def test_a_request_without_a_signature_is_refused_as_aws_does(cloud, service):
     assert refusal(getattr(client(cloud, service), CALLS[service])) == EXPECTED[service]["none"]
+
+
+def refused(cloud: Any, service: str, path: str, data: bytes, secret: str, **headers: str) -> urllib.error.HTTPError:
+    """What comes of a request with a body that no client would send."""
+    request = AWSRequest("POST", cloud.url + path, data=data)
+    for name, value in headers.items():
+        request.headers[name.replace("_", "-")] = value
+    SigV4Auth(Credentials(cloud.keys.access_key_id, secret), service, "us-east-1").add_auth(request)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(request.url, data, dict(request.headers)), timeout=30)
+    return caught.value
+
+
+def test_a_refusal_of_a_request_in_cbor_is_in_cbor(cloud):
+    answer = refused(cloud, "monitoring", ALARMS, b"\xa0", "wrong", **CBOR)
+    assert (answer.code, answer.headers["Content-Type"]) == (403, "application/cbor")
+    assert answer.headers["x-amzn-query-error"] == "SignatureDoesNotMatch;Sender"
+    assert b"__type" in answer.read()
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "data", "headers"),
+    [
+        ("sagemaker", "/", DEEP, {"X_Amz_Target": "SageMaker.ListModels"}),
+        ("dynamodb", "/", DEEP, {"X_Amz_Target": "DynamoDB_20120810.PutItem"}),
+        ("lambda", "/2015-03-31/functions/f/invocations", DEEP, {}),
+        ("monitoring", ALARMS, b"\xa1\x61a" + b"\x81" * 5000, CBOR),
+    ],
+    ids=["sagemaker", "dynamodb", "lambda", "cloudwatch"],
+)
+def test_a_request_that_is_nested_too_deeply_is_refused_in_words(cloud, service, path, data, headers):
+    kind = {"Content_Type": "application/x-amz-json-1.1"}
+    answer = refused(cloud, service, path, data, cloud.keys.secret_access_key, **{**kind, **headers})
+    assert answer.code == 400
+    assert b"nested too deeply" in answer.read()
+
+
+def test_what_a_model_is_asked_may_be_nested_as_deeply_as_it_likes(cloud):
+    with pytest.raises(ClientError, match="Endpoint nobody of account 000000000000 not found"):
+        cloud.client("sagemaker-runtime").invoke_endpoint(EndpointName="nobody", Body=DEEP)
 
 
 def test_who_signs_nothing_can_make_no_bucket(cloud):

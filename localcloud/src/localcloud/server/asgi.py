@@ -100,10 +100,10 @@ async def _durably(durability: Durability, scope: MutableMapping[str, Any], rece
     request = _Request(scope)
     failed: list[OSError] = []
     failures.set(failed)
-    refused = False
+    refused = begun = False
 
     async def send_once_saved(message: Message) -> None:
-        nonlocal refused
+        nonlocal refused, begun
         if refused:
             return
         if message["type"] == "http.response.start":
@@ -116,9 +116,20 @@ async def _durably(durability: Durability, scope: MutableMapping[str, Any], rece
                 refused = True
                 await _answer(send, *request.failure(str(error)))
                 return
+        begun = True
         await send(message)
 
-    await ministack_app.app(scope, request.overhear(receive), send_once_saved)
+    try:
+        await ministack_app.app(scope, request.overhear(receive), send_once_saved)
+    except RecursionError:
+        await _answer(
+            send, *request.failure("the request is nested too deeply to be read", "SerializationException", 400)
+        )
+    except Exception as error:
+        if begun:
+            raise
+        log.exception("%s %s failed", scope["method"], scope["path"])
+        await _answer(send, *request.failure(f"{type(error).__name__}: {error}"))
 
 
 class _Request:
@@ -157,18 +168,18 @@ class _Request:
         found = authorization.read(self.path, self.headers, b"", self._parameters())
         return touched(self.service(), self.method, self.path, found.action if found else None)
 
-    def failure(self, text: str) -> tuple[int, bytes, str]:
-        """Status, body and content type of an internal failure in the service's own form."""
+    def failure(self, text: str, code: str = "InternalFailure", status: int = 500) -> tuple[int, bytes, str]:
+        """Status, body and content type of a failure in the service's own form."""
         _, headers, body = iam_actions.access_denied_response(
             self.service(),
             "",
             "",
             str(uuid.uuid4()),
-            error_code="InternalFailure",
+            error_code=code,
             message=text,
             headers=self.headers,
         )
-        return 500, body, headers["Content-Type"]
+        return status, body, headers["Content-Type"]
 
     def _parameters(self) -> dict[str, Any]:
         form = parse_qs(self._body.decode("utf-8", "replace"), keep_blank_values=True) if self._is_form else {}

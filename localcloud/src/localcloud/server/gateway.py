@@ -112,6 +112,8 @@ def _read_our_requests() -> None:
 
     def request_tag_context(service: str, iam_action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
         context = context_of(service, iam_action, body, params)
+        if iam_action.startswith("sagemaker:InvokeEndpoint"):
+            return context  # what a model is asked is no member of a request, and may be anything
         return {**context, **authorization.condition_context(service, authorization.members(body, params))}
 
     iam_actions.extract_iam_action = extract_iam_action
@@ -120,7 +122,7 @@ def _read_our_requests() -> None:
 
 
 def _refuse_like_aws() -> None:
-    """Name the resource in refusals by our services, and answer CBOR with CBOR (ministack needs cbor2 for that)."""
+    """Name the resource in refusals by our services, and give CloudWatch's the code of its former protocol."""
     refusal_of = iam_actions.access_denied_response
 
     def access_denied_response(
@@ -137,9 +139,6 @@ def _refuse_like_aws() -> None:
             code = str(options.get("error_code") or "AccessDenied")
             code = iam_actions._AUTH_FAILURES.get(code, (code,))[0]
             headers = {**headers, "x-amzn-query-error": f"{code};Sender"}
-            if sent.get("smithy-protocol") == "rpc-v2-cbor":
-                headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-                body = cbor_of_texts(json.loads(body))
         if service == "sagemaker" and sent.get("x-amz-target") and status == 403:
             status = 400
         return status, headers, body
@@ -208,15 +207,3 @@ def _refuse_on_further_resources(
                 explicit_deny=explicit,
             )
     return None
-
-
-def cbor_of_texts(texts: Mapping[str, str]) -> bytes:
-    """Encode a map of up to 23 texts by text in CBOR (RFC 8949)."""
-
-    def text(value: str) -> bytes:
-        raw = value.encode()
-        if len(raw) < 24:
-            return bytes([0x60 | len(raw)]) + raw
-        return b"\x79" + len(raw).to_bytes(2, "big") + raw
-
-    return bytes([0xA0 | len(texts)]) + b"".join(text(key) + text(value) for key, value in texts.items())
