@@ -197,7 +197,13 @@ class Host:
     def _announce(self) -> None:
         gc.collect()
         gc.freeze()
-        facts = {"pid": os.getpid(), "port": self._port, "url": self._url, "started": self._clock.time()}
+        facts = {
+            "pid": os.getpid(),
+            "port": self._port,
+            "url": self._url,
+            "region": self._configuration.region,
+            "started": self._clock.time(),
+        }
         write_atomically(self._folders.state / "server.json", json.dumps(facts).encode())
         log.info("ready on %s", self._url)
 
