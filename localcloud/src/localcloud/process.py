@@ -205,6 +205,7 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
     begun = time.monotonic()
     running = _wait_until_ready(state, port, process, say)
     say(f"local cloud: ready on {running.url} after {time.monotonic() - begun:.1f} s (pid {running.pid})")
+    say(f"local cloud: root's keys are in {credentials.path_of(state)}")
     return running
 
 

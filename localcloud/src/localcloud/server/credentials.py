@@ -45,6 +45,11 @@ class CredentialsUnusable(OSError):
     """The file of the keys is there, and cannot be used; the text names it."""
 
 
+def path_of(state: Path) -> Path:
+    """Where the keys of the cloud of a state folder lie; `AWS_SHARED_CREDENTIALS_FILE` may name it."""
+    return state / "credentials"
+
+
 def of(state: Path) -> Credentials:
     """Root's keys of the cloud of a state folder; made when there are none yet, also before the cloud first starts.
 
@@ -52,7 +57,7 @@ def of(state: Path) -> Credentials:
         CredentialsUnusable: The file holds no keys.
         OSError: It cannot be written or read.
     """
-    path = state / "credentials"
+    path = path_of(state)
     if not path.exists():
         _make(path)
     path.chmod(0o600)  # also after a copy of the folder
