@@ -63,7 +63,7 @@ class SageMaker:
         events = Events(platform.deliveries)
         self._lifecycle = Lifecycle(self._store, account, hosting, alarms, events)
         self._training = TrainingRuns(self._store, account, hosting, events, self._run / "training")
-        jobs = TrainingJobs(self._store, account, platform.roles, self._training)
+        jobs = TrainingJobs(self._store, account, platform.roles, images, self._training)
         endpoints = Endpoints(self._store, account, configs, models, lifecycle=self._lifecycle, alarms=alarms)
         parts = (registry, models, configs, endpoints, jobs, Tags(self._store, account))
         self._control = ControlPlane({name: call for part in parts for name, call in part.operations().items()})
