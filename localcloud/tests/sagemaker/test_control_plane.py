@@ -15,7 +15,6 @@ from .conftest import run
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
 NO_ROLE = "arn:aws:iam::000000000000:role/nobody"
-TWICE = [{"Key": "team", "Value": "a"}, {"Key": "team", "Value": "b"}]
 SPECIFICATION = {
     "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://models/m/model.tar.gz"}],
     "SupportedContentTypes": ["application/json"],
@@ -188,22 +187,6 @@ def test_a_model_may_be_a_package_that_was_approved(inside, variant):
             {"ModelName": "x", "PrimaryContainer": {"Image": "docker.io/model-serving:process"}},
             'Using non-ECR image "docker.io/model-serving:process" without Vpc repository access mode is not',
         ),
-        (
-            "CreateModel",
-            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE}, "Tags": TWICE},
-            "Duplicate tag key: team",
-        ),
-        (
-            "CreateModel",
-            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE}, "Tags": [{"Key": "AWS:team", "Value": "a"}]},
-            "System prefix 'aws:' reserved for AWS usage in tag key: AWS:team",
-        ),
-        (
-            "DeleteTags",
-            {"ResourceArn": f"{ARN}:model/x", "TagKeys": ["aws:cloudformation:stack-name"]},
-            "System prefix 'aws:' reserved for AWS usage in tag key: aws:cloudformation:stack-name",
-        ),
-        ("AddTags", {"ResourceArn": f"{ARN}:model/x", "Tags": TWICE}, "Duplicate tag key: team"),
         (
             "CreateModel",
             {"ModelName": "x", "Containers": [{"Image": IMAGE}, {"Image": IMAGE}]},
@@ -382,24 +365,5 @@ def test_endpoints_are_listed_by_status(inside, variant):
                 assert [endpoint["EndpointName"] for endpoint in listed["Endpoints"]] == expected
             listed = await inside.call("ListEndpoints", SortBy="Status", SortOrder="Ascending")
             assert [endpoint["EndpointStatus"] for endpoint in listed["Endpoints"]] == ["Failed", "InService"]
-
-    run(scenario())
-
-
-def test_tags_can_be_given_listed_replaced_and_taken(inside):
-    async def scenario():
-        async with inside.running():
-            tags = [{"Key": "stack", "Value": "local"}, {"Key": "team", "Value": "a"}]
-            created = await inside.call("CreateModelPackageGroup", ModelPackageGroupName="g", Tags=tags)
-            arn = created["ModelPackageGroupArn"]
-            assert (await inside.call("ListTags", ResourceArn=arn))["Tags"] == tags
-            await inside.call("AddTags", ResourceArn=arn, Tags=[{"Key": "team", "Value": "b"}])
-            await inside.call("DeleteTags", ResourceArn=arn, TagKeys=["stack", "unknown"])
-            assert (await inside.call("ListTags", ResourceArn=arn))["Tags"] == [{"Key": "team", "Value": "b"}]
-            many = [{"Key": f"k{number}", "Value": ""} for number in range(50)]
-            code, _ = await refusal(inside.call("AddTags", ResourceArn=arn, Tags=many))
-            assert code == "ResourceLimitExceeded"
-            described = await inside.call("DescribeModelPackageGroup", ModelPackageGroupName="g")
-            assert "Tags" not in described
 
     run(scenario())
