@@ -19,7 +19,20 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import alarms, concept, counting, dependent, drift, idle, judge, lambdas, outages, rollouts, updates
+from bench import (
+    alarms,
+    concept,
+    counting,
+    dependent,
+    drift,
+    idle,
+    journal,
+    judge,
+    lambdas,
+    outages,
+    rollouts,
+    updates,
+)
 from bench import rows as rows_module
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
@@ -31,6 +44,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
+    "journal": journal.rows,
     "judge": judge.rows,
     "alarms": lambda: alarms.rows(sized(alarms.TRIALS)),
     "drift": drift.rows,

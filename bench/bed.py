@@ -81,6 +81,7 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
             **applied(places),
             "PULUMI_BACKEND_URL": (folder / "pulumi").as_uri(),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            **process.keys(folder / "cloud"),
         }
         with patch.dict(os.environ, environment, clear=True):
             try:

@@ -17,6 +17,15 @@ from rollout.core.state import StateError
 POINT_AGAIN = 'eval "$(make -s env)"'
 """What points a shell at the local stack."""
 
+_UNKNOWN_KEYS = {
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+"""How AWS's services call keys that they do not know, and a secret that is not theirs."""
+
 POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
@@ -41,27 +50,39 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except botocore.exceptions.ClientError as error:
-        raise OperatorError(f"{doing}: {refusal(error)}") from error
+        raise OperatorError(f"{doing}: {refusal(error)}", _other_keys(error)) from error
     except botocore.exceptions.BotoCoreError as error:
         raise _unreachable(doing, error) from error
     except (RolloutError, StateError) as error:
         if isinstance(error.__cause__, botocore.exceptions.BotoCoreError):
             raise _unreachable(doing, error.__cause__) from error
-        raise OperatorError(f"{doing}: {error}") from error
+        raise OperatorError(f"{doing}: {error}", _other_keys(error.__cause__)) from error
+
+
+def _other_keys(error: BaseException | None) -> str | None:
+    """What helps when the local cloud does not know the keys of this shell: those of each cloud are its own."""
+    code = error.response["Error"]["Code"] if isinstance(error, botocore.exceptions.ClientError) else ""
+    if code not in _UNKNOWN_KEYS or not _is_local():
+        return None
+    return f"The keys of this shell are not those of the local cloud. Type: {POINT_AGAIN}"
 
 
 def _unreachable(doing: str, error: botocore.exceptions.BotoCoreError) -> OperatorError:
     """No answer at all: what to type depends on whose cloud it is."""
     url = os.environ.get("AWS_ENDPOINT_URL", "")
-    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     if isinstance(error, botocore.exceptions.NoCredentialsError):
         return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.")
-    if isinstance(error, (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)) and local:
+    if isinstance(error, (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud does not answer at {url}",
             f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
         )
     return OperatorError(f"{doing}: {error}", "AWS_ENDPOINT_URL, AWS_REGION and the network are where to look.")
+
+
+def _is_local() -> bool:
+    """Whether commands are pointed at a local cloud."""
+    return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def refusal(error: botocore.exceptions.ClientError) -> str:

@@ -111,8 +111,13 @@ class Local:
         self._cloud("stop")
 
     def forget(self) -> None:
-        """Remove all that the stopped cloud holds."""
-        shutil.rmtree(self.places.server_record.parent, ignore_errors=True)
+        """Remove all that the stopped cloud holds but root's keys: shells that have them go on with the next one."""
+        state = self.places.server_record.parent
+        for path in state.iterdir() if state.is_dir() else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != "credentials":
+                path.unlink(missing_ok=True)
 
     def stack_names(self) -> list[str]:
         """The local stacks that the backend holds."""

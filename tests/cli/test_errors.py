@@ -70,3 +70,22 @@ def test_nothing_that_answers_is_told_with_what_helps_there(
 
 def test_what_a_rollout_refuses_is_told_in_its_words() -> None:
     assert str(told(RolloutError("there is no previous champion"))) == "invoking e: there is no previous champion"
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("http://127.0.0.1:4566", 'eval "$(make -s env)"'), ("https://sagemaker.eu-west-1.amazonaws.com", "None")],
+)
+@pytest.mark.parametrize("through_a_rollout", [False, True])
+def test_keys_of_another_cloud_are_told_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, url: str, hint: str, through_a_rollout: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    refused = {"Error": {"Code": "UnrecognizedClientException", "Message": "The security token is invalid."}}
+    error: Exception = ClientError(refused, "DescribeEndpoint")
+    if through_a_rollout:
+        outer = RolloutError(str(error))
+        outer.__cause__ = error
+        error = outer
+
+    assert hint in str(told(error).hint)

@@ -38,3 +38,16 @@ def test_a_restart_is_told_with_its_reason(
     Local(places, "sample").start(console)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().strip() == shown
+
+
+def test_down_forgets_all_but_the_keys_that_shells_have(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "sample"\n')
+    places = Places.of(tmp_path)
+    state = places.server_record.parent
+    keys = process.keys(state)
+    (state / "s3").mkdir()
+    (state / "s3" / "object").write_text("x")
+    (state / "server.log").write_text("x")
+    Local(places, "sample").forget()
+    assert [path.name for path in state.iterdir()] == ["credentials"]
+    assert process.keys(state) == keys

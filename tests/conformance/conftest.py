@@ -12,7 +12,7 @@ import pytest
 from infra.aws.lambda_zip import seal
 from tests.conformance.row import Played, Row, play
 from tests.conformance.stage import FaultStage
-from tests.platforms.aws.on_cloud import Clients, configured
+from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6
@@ -33,16 +33,11 @@ def played(
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config")))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": cloud.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        }.items():
-            patch.setenv(name, value)
+        point_at(cloud, patch)
         shared = Clients()
 
         def run(row: Row) -> Played:
-            return play(row, FaultStage(shared, row.name, cloud.url, code))
+            return play(row, FaultStage(shared, row.name, cloud, code))
 
         pool = ThreadPoolExecutor(AT_ONCE)
         try:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 
 import boto3
 from botocore.config import Config
@@ -20,6 +18,8 @@ from botocore.config import Config
 from infra.aws import policies
 from infra.aws.function import RUNTIME
 from infra.plan import beyond_chance
+from localcloud.process import ProcessError
+from localcloud.testing import Cloud
 from monitoring.labels.answered import Reader
 from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Trial
@@ -75,9 +75,9 @@ class FaultStage(Stage):
         code: The archive of the functions.
     """
 
-    def __init__(self, shared: Clients, name: str, url: str, code: Path) -> None:
+    def __init__(self, shared: Clients, name: str, cloud: Cloud, code: Path) -> None:
         super().__init__(shared, name)
-        self.url, self._code = url, code
+        self.cloud, self._code = cloud, code
         self.ran: list[dict[str, Any]] = []
         """What the rollback function answered to events that were given to it directly."""
         self._faults: list[str] = []
@@ -186,16 +186,13 @@ class FaultStage(Stage):
             wanted["calls"] = calls
         if seconds:
             wanted["milliseconds"] = 1000 * seconds
-        request = urllib.request.Request(f"{self.url}/_localcloud/faults", json.dumps(wanted).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            self._faults.append(json.load(answer)["id"])
+        self._faults.append(self.cloud.faults("POST", wanted)["id"])
 
     def end_faults(self) -> None:
         """End the faults of this stage that are not used up."""
         for name in self._faults:
-            request = urllib.request.Request(f"{self.url}/_localcloud/faults?id={name}", method="DELETE")
-            with suppress(HTTPError):
-                urllib.request.urlopen(request, timeout=30).close()
+            with suppress(ProcessError):  # it is used up
+                self.cloud.faults("DELETE", query=f"?id={name}")
         self._faults.clear()
 
     def become(self, role: str, **behaviour: Any) -> None:
@@ -207,7 +204,7 @@ class FaultStage(Stage):
 
     def impatient(self, read_timeout: float) -> None:
         """Let the controllers from now on give a call up after so many seconds, instead of the product's 15."""
-        session = boto3.Session("test", "test", region_name=REGION)
+        session = boto3.Session(region_name=REGION)
         settings = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=read_timeout)
         self.clients = lru_cache(lambda service: session.client(service, config=settings))
 

@@ -5,10 +5,8 @@ By the real engine on a real local cloud: each test goes on where the one before
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -19,6 +17,7 @@ from cli.local.stack import Stack
 from cli.main import main as modelstack
 from cli.replay import Report
 from cli.view.snapshot import take
+from localcloud.testing import faults as localcloud_faults
 from rollout.core.release import release_id
 from tests.e2e.conftest import said, shares, succeeded
 
@@ -40,9 +39,7 @@ def rebuilt(first: Stack) -> Stack:
 
 def faults(story: Bed, **fault: Any) -> None:
     """Let instances go wrong so from now on; or, with nothing, no more."""
-    method, body = ("POST", json.dumps(fault).encode()) if fault else ("DELETE", None)
-    with urlopen(Request(f"{story.environment['AWS_ENDPOINT_URL']}/_localcloud/faults", body, method=method)) as told:
-        told.read()
+    localcloud_faults(story.cloud, "POST" if fault else "DELETE", fault or None)
 
 
 def approvals(story: Bed) -> dict[str, tuple[str, str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from bench.bed import Bed
 from cli.local.stack import Done, Stack
 from cli.replay import Report
 from cli.view.snapshot import take
+from localcloud.testing import faults
 from rollout.controller.notice import release_of
 from rollout.core.state import Phase
 from tests.e2e.conftest import FEW, QUICK, having, journal, package, said, shares, succeeded, typed
@@ -259,7 +259,7 @@ def failing_while_moved(story: Bed) -> Generator[list[float]]:
 
     Yields until when they did, monotonic seconds, once it is known.
     """
-    target, place = story.target(), f"{story.environment['AWS_ENDPOINT_URL']}/_localcloud/faults"
+    target = story.target()
     sagemaker = target.client("sagemaker")
     failed: list[float] = []
 
@@ -271,9 +271,9 @@ def failing_while_moved(story: Bed) -> Generator[list[float]]:
     def disturb() -> None:
         wait_for(both_fleets_serve, PATIENCE, "the canary of the other instances")
         fault = {"endpoint": target.endpoint, "variant": "*", "effect": "error", "status": 500, "share": 0.5}
-        urllib.request.urlopen(urllib.request.Request(place, json.dumps(fault).encode(), method="POST")).close()
+        faults(story.cloud, "POST", fault)
         wait_for(lambda: not both_fleets_serve(), PATIENCE, "the way back")
-        urllib.request.urlopen(urllib.request.Request(place, method="DELETE")).close()
+        faults(story.cloud, "DELETE")
         failed.append(time.monotonic())
 
     thread = threading.Thread(target=disturb, daemon=True)

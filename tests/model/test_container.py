@@ -68,10 +68,7 @@ def image(images: dict[str, str]) -> str:
 def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
     return make_image(
         *("--stack", "dev", "--repository", repository),
-        AWS_ENDPOINT_URL=cloud.url,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_DEFAULT_REGION="us-east-1",
+        **cloud.environment(),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from localcloud import fault_commands, process
 from localcloud.server import orphans
 from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load
+from localcloud.server.credentials import CredentialsUnusable
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
 
@@ -29,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
-    except (process.ProcessError, StateUnwritable, ConfigurationError) as error:
+    except (process.ProcessError, StateUnwritable, CredentialsUnusable, ConfigurationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
 def _serve(options: argparse.Namespace) -> int:
+    os.umask(0o077)  # the state is its owner's: objects, keys, code
     state, configuration = options.state.resolve(), _configuration(options)
     require_writable(state)
     with process.hold(state) as lock:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud import process
+from localcloud.server import credentials
 from localcloud.server.faults import API_EFFECTS, VARIANT_EFFECTS
 
 _PATH = "/_localcloud/faults"
@@ -54,12 +55,12 @@ def add_parser(commands: Any, state: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    print(json.dumps(_call(options.state, "GET")["faults"], indent=2))
+    print(json.dumps(call(options.state, "GET")["faults"], indent=2))
     return 0
 
 
 def _clear(options: argparse.Namespace) -> int:
-    answer = _call(options.state, "DELETE", query=f"?id={options.id}" if options.id else "")
+    answer = call(options.state, "DELETE", query=f"?id={options.id}" if options.id else "")
     process.to_stderr(f"local cloud: {answer['cleared']} faults cleared")
     return 0
 
@@ -67,16 +68,28 @@ def _clear(options: argparse.Namespace) -> int:
 def _add(options: argparse.Namespace) -> int:
     members = (*options.members, "effect", "share", "calls", "seconds", "milliseconds")
     asked = {name: getattr(options, name) for name in members if getattr(options, name) is not None}
-    print(json.dumps(_call(options.state, "POST", asked)))
+    print(json.dumps(call(options.state, "POST", asked)))
     return 0
 
 
-def _call(state: Path, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
+def call(state: Path, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
+    """Ask the cloud of a state folder about its faults.
+
+    Args:
+        state: The folder.
+        method: GET lists, POST adds, DELETE clears.
+        document: The fault to add, by the members that `docs/faults.md` names.
+        query: `?id=fault-3` clears only this one.
+
+    Raises:
+        ProcessError: No cloud runs there, or it refuses.
+    """
     running = process.find(state.resolve())
     if running is None:
         raise process.ProcessError(f"no local cloud runs on {state}")
     data = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(f"{running.url}{_PATH}{query}", data, method=method)  # noqa: S310 - loopback
+    token = {"Authorization": f"Bearer {credentials.of(state.resolve()).token(credentials.FAULTS)}"}
+    request = urllib.request.Request(f"{running.url}{_PATH}{query}", data, token, method=method)  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - loopback
             return json.load(answer)

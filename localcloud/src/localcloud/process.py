@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from localcloud.server import orphans
-from localcloud.server.files import require_writable
+from localcloud.server import credentials, orphans
+from localcloud.server.files import private, require_writable
 from localcloud.setup.places import Places, advice
 
 START_SECONDS = 60.0
@@ -92,7 +92,7 @@ def hold(state: Path) -> Iterator[IO[str]]:
     Raises:
         ProcessError: Another process holds it.
     """
-    with (state / "server.lock").open("a+") as file:
+    with open(state / "server.lock", "a+", opener=private) as file:
         deadline = time.monotonic() + _LOOK_SECONDS
         while not _locked(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
@@ -125,6 +125,15 @@ def find(state: Path) -> Running | None:
     return Running(pid, port, url, ready=_status(url).get("ready") is True)
 
 
+def keys(state: Path) -> dict[str, str]:
+    """The variables by which clients sign as root of a cloud; its keys are made now if it never ran.
+
+    Raises:
+        OSError: They cannot be read or written.
+    """
+    return credentials.of(state).environment()
+
+
 def start(
     state: Path, port: int, python: Path, config: Path | None, say: Say, *, time_scale: float | None = None
 ) -> Running:
@@ -145,7 +154,7 @@ def start(
         StateUnwritable: The state folder cannot be written.
     """
     require_writable(state)
-    with (state / "start.lock").open("a") as turn:
+    with open(state / "start.lock", "a", opener=private) as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # one start at a time
         options = [] if config is None else ["--config", str(config.resolve())]
         options += [] if time_scale is None else ["--time-scale", f"{time_scale:g}"]
@@ -188,7 +197,7 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
     path = state / "server.log"
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(state / "server.log.1")
-    with path.open("ab") as log:
+    with open(path, "ab", opener=private) as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True, cwd="/"
         )
@@ -196,6 +205,7 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
     begun = time.monotonic()
     running = _wait_until_ready(state, port, process, say)
     say(f"local cloud: ready on {running.url} after {time.monotonic() - begun:.1f} s (pid {running.pid})")
+    say(f"local cloud: root's keys are in {credentials.path_of(state)}")
     return running
 
 

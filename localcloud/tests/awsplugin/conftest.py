@@ -27,7 +27,11 @@ TRUST = json.dumps(
     {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
 )
@@ -163,16 +167,15 @@ def urn_of(token: str, name: str) -> str:
     return f"urn:pulumi:test::project::{token}::{name}"
 
 
-def environment(url: str, home: Path) -> dict[str, str]:
-    """What a shell of a local stack sets."""
+def environment(place: Any, home: Path) -> dict[str, str]:
+    """What a shell of a local stack sets: that of a cloud, or of a URL where nobody looks at the keys."""
+    keys = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobody", "AWS_ENDPOINT_URL": place}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PULUMI_"))}
     return {
         **kept,
         "PULUMI_HOME": str(home),
-        "AWS_ENDPOINT_URL": url,
+        **(keys if isinstance(place, str) else place.environment()),
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
     }
 
 
@@ -208,20 +211,20 @@ def connect() -> type[Plugin]:
 
 
 @pytest.fixture(scope="session")
-def shell_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """The environment of a shell of a local stack at a URL."""
+def shell_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], dict[str, str]]:
+    """The environment of a shell of a local stack of a cloud, or at a URL."""
     return partial(environment, home=tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
-def plugin(hosting: Any, shell_of: Callable[[str], dict[str, str]]) -> Iterator[Plugin]:
+def plugin(hosting: Any, shell_of: Callable[[Any], dict[str, str]]) -> Iterator[Plugin]:
     """A plugin of the hosting cloud."""
-    with started(shell_of(hosting.url)) as port:
+    with started(shell_of(hosting)) as port:
         yield Plugin(port)
 
 
 @pytest.fixture(scope="session")
-def offline(shell_of: Callable[[str], dict[str, str]]) -> Iterator[Plugin]:
+def offline(shell_of: Callable[[Any], dict[str, str]]) -> Iterator[Plugin]:
     """A plugin of a cloud that does not answer: nothing that it does may need the network."""
     with started(shell_of("http://127.0.0.1:9")) as port:
         yield Plugin(port)
@@ -292,7 +295,7 @@ class World:
         self.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=archive_of(behaviour))
         image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
         container = {"image": image, "modelDataUrl": f"s3://{bucket}/model.tar.gz", "environment": {"A": name}}
-        return {"executionRoleArn": "arn:aws:iam::000000000000:role/model-serving", "primaryContainer": container}
+        return {"executionRoleArn": self.role()["arn"], "primaryContainer": container}
 
     def config(self, name: str = "config", **behaviour: Any) -> str:
         """An endpoint configuration of one variant."""

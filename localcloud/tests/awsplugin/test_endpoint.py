@@ -94,7 +94,7 @@ def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
     world: Any, hosting: Any, start_plugin: Any, connect: Any, shell_of: Any, *, tmp_path: Path
 ) -> None:
     config = world.config("slow", until=str(tmp_path / "go"))
-    with start_plugin(shell_of(hosting.url)) as port:
+    with start_plugin(shell_of(hosting)) as port:
         other = connect(port)
         inputs = other.check(ENDPOINT, {"name": world.name("slow"), "endpointConfigName": config})
         call = other.stub.Create.future(

@@ -156,7 +156,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(hosting: Any, shell_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The program above, up. Tests run in the order of this file and leave it as the program says."""
-    stack = Stack(tmp_path_factory.mktemp("engine"), shell_of(hosting.url))
+    stack = Stack(tmp_path_factory.mktemp("engine"), shell_of(hosting))
     before = hosting.client("dynamodb").list_tables()["TableNames"]
     stack.foreseen = stack.run("preview")
     stack.untouched = hosting.client("dynamodb").list_tables()["TableNames"] == before

@@ -59,7 +59,7 @@ def test_the_caller_is_the_clouds_root(plugin: Any, hosting: Any) -> None:
 def test_an_account_that_the_provider_does_not_allow_is_refused(
     hosting: Any, start_plugin: Any, connect: Any, shell_of: Any
 ) -> None:
-    with start_plugin(shell_of(hosting.url)) as port:
+    with start_plugin(shell_of(hosting)) as port:
         strict = connect(port, allowedAccountIds='["111111111111"]')
         with pytest.raises(grpc.RpcError, match="000000000000 is not allowed"):
             strict.call("aws:index/getCallerIdentity:getCallerIdentity")
@@ -69,7 +69,7 @@ def test_an_account_that_the_provider_does_not_allow_is_refused(
 def test_keys_that_the_cloud_does_not_know_are_refused_with_its_reason(
     hosting: Any, start_plugin: Any, connect: Any, shell_of: Any
 ) -> None:
-    environ = {**shell_of(hosting.url), "AWS_ACCESS_KEY_ID": "AKIAUNKNOWNUNKNOWN00"}
+    environ = {**shell_of(hosting), "AWS_ACCESS_KEY_ID": "AKIAUNKNOWNUNKNOWN00"}
     with start_plugin(environ) as port:
         stranger = connect(port)
         with pytest.raises(grpc.RpcError, match="GetCallerIdentity: InvalidClientTokenId"):

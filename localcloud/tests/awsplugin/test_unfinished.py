@@ -83,7 +83,7 @@ def running(pid: int) -> bool:
 
 @pytest.fixture
 def shell(hosting: Any, shell_of: Any, tmp_path: Path) -> dict[str, str]:
-    return {**shell_of(hosting.url), "PULUMI_HOME": str(tmp_path)}
+    return {**shell_of(hosting), "PULUMI_HOME": str(tmp_path)}
 
 
 @pytest.mark.e2e

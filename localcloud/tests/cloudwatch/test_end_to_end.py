@@ -238,9 +238,10 @@ def test_botocore_speaks_each_protocol_with_the_real_server(cloud, protocol):
         return model
 
     loader.load_service_model = only_one
-    client = session.create_client(
-        "cloudwatch", "us-east-1", endpoint_url=cloud.url, aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    credentials = {
+        "aws_access_key_id": cloud.keys.access_key_id, "aws_secret_access_key": cloud.keys.secret_access_key
+    }  # fmt: skip
+    client = session.create_client("cloudwatch", "us-east-1", endpoint_url=cloud.url, **credentials)
     data = [{"MetricName": f"m{number}", "Value": float(number)} for number in range(500)]  # sent compressed
     client.put_metric_data(Namespace=f"wire-{protocol}", MetricData=data)
     pages = client.get_paginator("list_metrics").paginate(Namespace=f"wire-{protocol}")
@@ -255,8 +256,7 @@ def test_the_aws_command_line_defines_describes_and_deletes(cloud):
     aws = Path(sys.executable).with_name("aws")
     command = str(aws) if aws.exists() else "aws"
     environment = {
-        **os.environ, "AWS_ENDPOINT_URL": cloud.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_PAGER": "",
+        **os.environ, **cloud.environment(), "AWS_PAGER": "",
     }  # fmt: skip
 
     def run(*arguments: str) -> Any:

@@ -33,7 +33,7 @@ from .asked import (
     variant_of,
 )
 from .fakes import Bus, FakeAws, Metrics, Trust
-from .stage import Stage
+from .stage import Stage, set_up
 
 SHORT = Timing(
     startup=100,
@@ -252,7 +252,7 @@ def variant() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def _staged(cloud: Any) -> Any:
-    cloud.client("s3").create_bucket(Bucket="stage-models")
+    set_up(cloud)
     return cloud
 
 
@@ -267,5 +267,5 @@ def own_stage(new_cloud: Callable[..., Any]) -> Stage:
     """A real cloud of the test's own, running, for tests that kill it."""
     cloud = new_cloud()
     cloud.start()
-    cloud.client("s3").create_bucket(Bucket="stage-models")
+    set_up(cloud)
     return Stage(cloud, "stage-models")

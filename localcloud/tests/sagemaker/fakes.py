@@ -165,8 +165,11 @@ class Trust:
     def __init__(self, aws: FakeAws) -> None:
         self._aws = aws
 
-    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+    def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
         if role_arn != ROLE:
             raise RoleRefused(f"There is no role {role_arn}.")
+
+    def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
+        self.require(role_arn, principal=principal, source_arn=source_arn)
         credentials = {"AWS_ACCESS_KEY_ID": f"key of {principal} for {source_arn} for {seconds:g} s"}
         return Assumed(credentials, self._aws)

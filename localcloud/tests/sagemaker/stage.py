@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 import uuid
 from typing import Any
 
 from .asked import IMAGE, ROLE, make_archive, variant_of
+
+
+def set_up(cloud: Any) -> None:
+    """Make the bucket and the role that every stage on a cloud shares."""
+    cloud.client("s3").create_bucket(Bucket="stage-models")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    cloud.client("iam").create_role(RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=_policy(trust))
 
 
 class Stage:
@@ -86,9 +92,7 @@ class Stage:
 
     def faults(self, fault: dict[str, Any] | None) -> None:
         """Let something go wrong; None ends all that does."""
-        data, method = (None, "DELETE") if fault is None else (json.dumps(fault).encode(), "POST")
-        request = urllib.request.Request(f"{self.cloud.url}/_localcloud/faults", data, method=method)
-        urllib.request.urlopen(request, timeout=10).close()
+        self.cloud.faults("DELETE" if fault is None else "POST", fault)
 
     def invoke(self, endpoint: str, body: Any = None, **more: Any) -> dict[str, Any]:
         """Invoke with JSON; answers the parsed body."""

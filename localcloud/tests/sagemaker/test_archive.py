@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import shutil
 import tarfile
 
@@ -37,6 +38,17 @@ def test_an_archive_is_laid_out_as_it_was_packed(archives, inside, tar_of, tmp_p
     archives.unpack(sha, tmp_path / "out", URL)
     assert (tmp_path / "out/manifest.json").read_bytes() == b"{}"
     assert (tmp_path / "out/code/model/serving.py").read_bytes() == b"pass"
+
+
+def test_the_user_of_a_container_may_read_what_was_laid_out(archives, inside, tar_of, tmp_path):
+    before = os.umask(0o077)  # that of the server
+    try:
+        sha = fetched(archives, inside, tar_of({"code/model/serving.py": b"pass"}))
+        archives.unpack(sha, tmp_path / "out", URL)
+    finally:
+        os.umask(before)
+    found = [tmp_path / "out" / name for name in (".", "code", "code/model", "code/model/serving.py")]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o755, 0o755, 0o755, 0o644]
 
 
 def test_the_same_bytes_are_kept_once_and_others_beside_them(archives, inside, tar_of, tmp_path):

@@ -25,11 +25,8 @@ pytestmark = pytest.mark.e2e
 def environment(stage: Any) -> dict[str, str]:
     return {
         **os.environ,
-        "AWS_ENDPOINT_URL": stage.cloud.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **stage.cloud.environment(),
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "SAGEMAKER_USER_CONFIG_OVERRIDE": os.devnull,
@@ -233,3 +230,18 @@ def test_a_caller_without_a_permission_is_refused_as_on_aws(stage):
         reader.delete_endpoint(EndpointName=endpoint)
     with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
         stage.cloud.client("sagemaker-runtime", *keys).invoke_endpoint(EndpointName=endpoint, Body=b"{}")
+
+
+def test_a_model_needs_a_role_that_trusts_sagemaker_and_an_image_that_is_in_the_registry(stage):
+    name, ecr = stage.name("checked"), stage.cloud.client("ecr")
+    uri = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/{name}:1"
+    asked = {"ModelName": name, "PrimaryContainer": {"Image": uri}}
+    distrusting = stage.role(service="lambda")
+    with pytest.raises(ClientError, match=r"ValidationException.*The execution role ARN .* is invalid"):
+        stage.sagemaker.create_model(**asked, ExecutionRoleArn=distrusting)
+    with pytest.raises(ClientError, match=f"ValidationException.*Requested image {uri} not found"):
+        stage.sagemaker.create_model(**asked, ExecutionRoleArn=ROLE)
+    ecr.create_repository(repositoryName=name)
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}
+    ecr.put_image(repositoryName=name, imageManifest=json.dumps(manifest), imageTag="1")
+    assert stage.sagemaker.create_model(**asked, ExecutionRoleArn=ROLE)["ModelArn"].endswith(name)

@@ -14,6 +14,7 @@ from .conftest import run
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/model-serving:process"
+NO_ROLE = "arn:aws:iam::000000000000:role/nobody"
 SPECIFICATION = {
     "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://models/m/model.tar.gz"}],
     "SupportedContentTypes": ["application/json"],
@@ -168,6 +169,23 @@ def test_a_model_may_be_a_package_that_was_approved(inside, variant):
             "CreateModel",
             {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://models/none"}},
             "Could not find model data at s3://models/none.",
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "ExecutionRoleArn": NO_ROLE, "PrimaryContainer": {"Image": IMAGE}},
+            f'The execution role ARN "{NO_ROLE}" is invalid. Please ensure that the role exists and that its trust '
+            'relationship policy allows the action "sts:AssumeRole" for the service principal '
+            '"sagemaker.amazonaws.com".',
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE.replace("model-serving", "unknown")}},
+            f"Requested image {IMAGE.replace('model-serving', 'unknown')} not found.",
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "x", "PrimaryContainer": {"Image": "docker.io/model-serving:process"}},
+            'Using non-ECR image "docker.io/model-serving:process" without Vpc repository access mode is not',
         ),
         (
             "CreateModel",
@@ -347,24 +365,5 @@ def test_endpoints_are_listed_by_status(inside, variant):
                 assert [endpoint["EndpointName"] for endpoint in listed["Endpoints"]] == expected
             listed = await inside.call("ListEndpoints", SortBy="Status", SortOrder="Ascending")
             assert [endpoint["EndpointStatus"] for endpoint in listed["Endpoints"]] == ["Failed", "InService"]
-
-    run(scenario())
-
-
-def test_tags_can_be_given_listed_replaced_and_taken(inside):
-    async def scenario():
-        async with inside.running():
-            tags = [{"Key": "stack", "Value": "local"}, {"Key": "team", "Value": "a"}]
-            created = await inside.call("CreateModelPackageGroup", ModelPackageGroupName="g", Tags=tags)
-            arn = created["ModelPackageGroupArn"]
-            assert (await inside.call("ListTags", ResourceArn=arn))["Tags"] == tags
-            await inside.call("AddTags", ResourceArn=arn, Tags=[{"Key": "team", "Value": "b"}])
-            await inside.call("DeleteTags", ResourceArn=arn, TagKeys=["stack", "unknown"])
-            assert (await inside.call("ListTags", ResourceArn=arn))["Tags"] == [{"Key": "team", "Value": "b"}]
-            many = [{"Key": f"k{number}", "Value": ""} for number in range(50)]
-            code, _ = await refusal(inside.call("AddTags", ResourceArn=arn, Tags=many))
-            assert code == "ResourceLimitExceeded"
-            described = await inside.call("DescribeModelPackageGroup", ModelPackageGroupName="g")
-            assert "Tags" not in described
 
     run(scenario())

@@ -33,7 +33,8 @@ with open(notes, "a") as file:
 if arguments[0] == "login":
     sys.exit(0 if sys.stdin.read() == "token" else 1)
 if arguments[0] == "run":
-    environment = dict(pair.split("=", 1) for pair in [a[6:] for a in arguments if a.startswith("--env=")])
+    given = [a[6:].partition("=") for a in arguments if a.startswith("--env=")]
+    environment = {{name: value if equals else os.environ[name] for name, equals, value in given}}
     folder, *inside = next(a for a in arguments if a.startswith("--volume="))[9:].split(":")
     if arguments[-1] == "train":
         assert inside == ["/opt/ml"] and "OPT_ML" not in environment
@@ -112,7 +113,8 @@ def test_a_training_job_is_a_container_that_is_told_to_train(inside, engine):
         async with inside.running():
             request = job_of("j")
             request["AlgorithmSpecification"]["TrainingImage"] = f"{REPOSITORY}:1"
-            await inside.call("CreateTrainingJob", **request, Environment={"GREETING": "hello"})
+            wanted = {"GREETING": "hello", "AWS_SECRET_ACCESS_KEY": "hidden"}
+            await inside.call("CreateTrainingJob", **request, Environment=wanted)
             assert (await inside.over("j"))["TrainingJobStatus"] == "Completed"
         saw = seen(inside, "j")
         assert saw["arguments"] == ["train"]
@@ -121,6 +123,8 @@ def test_a_training_job_is_a_container_that_is_told_to_train(inside, engine):
         (started,) = asked(engine, "run")
         assert started[-2:] == [f"127.0.0.1:1/model-serving@{DIGEST}", "train"]
         assert "--cpu-shares=256" in started
+        assert saw["environment"]["AWS_SECRET_ACCESS_KEY"] == "hidden"
+        assert "hidden" not in str(started)  # any user of the machine can read it
         name = next(option for option in started if option.startswith("--name="))[7:]
         assert ["rm", "--force", name] in asked(engine, "rm")
 

@@ -27,6 +27,16 @@ def the_folder_is_gone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "code").rmdir()
 
 
+def the_commands_own_interpreter_is_gone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "serve").unlink()
+    (folder / "serve").write_text(f"#!{folder}/gone/interpreter\n")
+    (folder / "serve").chmod(0o755)
+
+
+def the_command_is_gone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "serve").unlink()
+
+
 def the_machine_has_no_memory_for_another_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     async def fork(*_: object, **__: object) -> None:
         raise OSError(12, "Cannot allocate memory")
@@ -38,17 +48,20 @@ def the_machine_has_no_memory_for_another_process(monkeypatch: pytest.MonkeyPatc
     ("trouble", "cause"),
     [
         (the_interpreter_is_gone, "gone/python"),
+        (the_commands_own_interpreter_is_gone, "No such file or directory: .*serve"),
+        (the_command_is_gone, "No such file or directory: .*serve"),
         (the_folder_is_gone, "No such file or directory: .*code"),
         (the_machine_has_no_memory_for_another_process, "Cannot allocate memory"),
     ],
 )
 def test_a_process_that_cannot_be_started_is_given_up_with_the_cause(monkeypatch, tmp_path, caplog, trouble, cause):
     (tmp_path / "code").mkdir()
+    (tmp_path / "serve").symlink_to(sys.executable)
     heard: list[str] = []
 
     async def scenario() -> None:
         trouble(monkeypatch, tmp_path)
-        instance = Instance(setup_in(tmp_path / "code", heard.append))
+        instance = Instance(setup_in(tmp_path / "code", heard.append, str(tmp_path / "serve")))
         with pytest.raises(InstanceFailed, match=f"could not run a container, in 3 attempts: .*{cause}") as failed:
             await asyncio.wait_for(instance.ready(), 30)
         assert "variant" not in str(failed.value)  # a rollout blames the release whose variant is named
@@ -75,7 +88,7 @@ def test_what_cannot_be_ended_does_not_end_the_care_for_an_instance(monkeypatch,
     assert "instance i-1 of variant v could not be ended: docker" in caplog.text
 
 
-def setup_in(folder: Path, output: Callable[[str], None]) -> InstanceSetup:
+def setup_in(folder: Path, output: Callable[[str], None], command: str = sys.executable) -> InstanceSetup:
     """An instance whose program ends at once."""
-    program = Program((sys.executable, "-c", "import sys; sys.exit(7)"), {}, folder)
+    program = Program((command, "-c", "import sys; sys.exit(7)"), {}, folder)
     return InstanceSetup("i-1", "v", lambda _: program, output, 100, QUICK)

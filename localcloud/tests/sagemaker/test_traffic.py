@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 
@@ -33,9 +32,8 @@ def within(seen: int, draws: int, share: float) -> bool:
 
 def without_retries(cloud: Any) -> Any:
     """A runtime client that asks once."""
-    session = boto3.Session("test", "test", region_name="us-east-1")
     once = Config(retries={"total_max_attempts": 1})
-    return session.client("sagemaker-runtime", endpoint_url=cloud.url, config=once)
+    return cloud.session().client("sagemaker-runtime", endpoint_url=cloud.url, config=once)
 
 
 class Load:

@@ -99,6 +99,17 @@ def test_a_role_must_let_sagemaker_assume_it(inside):
     run(scenario())
 
 
+def test_an_image_must_be_there(inside):
+    image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unknown:1"
+
+    async def scenario() -> None:
+        async with inside.running():
+            refused = await refusal(inside, **algorithm(TrainingImage=image))
+        assert (refused.code, refused.message) == ("ValidationException", f"Cannot find the requested image: {image}")
+
+    run(scenario())
+
+
 def test_a_channel_must_have_objects(inside):
     async def scenario() -> None:
         async with inside.running():

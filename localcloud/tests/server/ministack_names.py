@@ -21,7 +21,7 @@ from ministack.core import (
     router,
     sigv4,
 )
-from ministack.services import cloudwatch_logs, dynamodb, eventbridge, iam, kms, lambda_svc, s3, sns, sqs, sts
+from ministack.services import cloudwatch_logs, dynamodb, ecr, eventbridge, iam, kms, lambda_svc, s3, sns, sqs, sts
 
 from localcloud.server import gateway, repairs, surroundings, tables
 
@@ -42,6 +42,12 @@ SIGNATURES = {
     iam_evaluator.enforce: "access_key_id iam_action service region resource_arn service_context",
     iam_evaluator.evaluate_resource_policy: "doc ctx service named_only direct_only",
     iam_evaluator._is_root_key: "access_key_id",
+    iam_evaluator.is_root_access_key: "access_key_id",
+    iam_evaluator._served_unsigned: "service iam_action",
+    ecr.handle_registry_request: "method path headers body query_params",
+    ecr._get_authorization_token: "data",
+    lambda_svc._presigned_code_url: "func_name",
+    lambda_svc._layer_content_url: "layer_name version",
     iam_evaluator._gather_role_policies: "role_name account_id",
     iam_evaluator.evaluate: "ctx policies limits",
     app.pin_request_origin: "source_ip secure_transport",
@@ -50,6 +56,9 @@ SIGNATURES = {
     persistence._state_format_version: "service",
     responses._service_model: "service",
     responses.request_scope: "account_id region",
+    dynamodb._set_item: "table pk_val sk_val item",
+    dynamodb._remove_item: "table pk_val sk_val",
+    dynamodb._update_counts: "table",
     lambda_runtime.execution_credentials: "config",
     lambda_runtime.kill_workers: "workers",
     lambda_runtime.reset: "",
@@ -91,7 +100,15 @@ HOLDERS = [
     (router, "_KNOWN_AWS_SERVICE_NAMES", object),
     (iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict),
     (iam_actions, "_TAG_OPERATIONS", dict),
+    (iam_actions, "_AUTH_FAILURES", dict),
+    (iam_evaluator, "_anonymous", object),
+    (iam_evaluator, "AuthError", type),
+    (sts, "is_root_access_key", object),
+    (lambda_svc, "execution_credentials", object),
     (iam_evaluator, "EvalResult", type),
+    (dynamodb, "_INDEX_MEMBERS", str),
+    (dynamodb, "_tables", object),
+    (dynamodb, "_backups", object),
     (lambda_runtime, "_workers", dict),
     (lambda_runtime, "_lock", object),
     (lambda_svc, "_functions", object),

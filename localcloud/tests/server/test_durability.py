@@ -153,13 +153,15 @@ def test_an_object_is_written_once_and_the_bucket_not_again(mortal):
 
 
 def test_an_image_comes_back_and_its_layers_are_written_once(mortal):
-    mortal.client("ecr").create_repository(repositoryName="layers")
+    ecr = mortal.client("ecr")
+    ecr.create_repository(repositoryName="layers")
+    login = f"Basic {ecr.get_authorization_token()['authorizationData'][0]['authorizationToken']}"
     registry, layer = f"{mortal.url}/v2/layers", bytes(range(256)) * 4096
     digest = "sha256:" + hashlib.sha256(layer).hexdigest()
 
     def send(method: str, url: str, body: bytes, content_type: str):
-        request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": content_type})
-        with urllib.request.urlopen(request) as answer:
+        headers = {"Content-Type": content_type, "Authorization": login}
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method=method, headers=headers)) as answer:
             return answer.headers
 
     place = send("POST", f"{registry}/blobs/uploads/", b"", "application/octet-stream")["Location"]
@@ -172,7 +174,8 @@ def test_an_image_comes_back_and_its_layers_are_written_once(mortal):
     send("PUT", f"{registry}/manifests/v1", manifest, kind)
     mortal.kill()
     mortal.start()
-    with urllib.request.urlopen(f"{registry}/blobs/{digest}") as answer:
+    pulled = urllib.request.Request(f"{registry}/blobs/{digest}", headers={"Authorization": login})
+    with urllib.request.urlopen(pulled) as answer:
         assert answer.read() == layer
     images = mortal.client("ecr").list_images(repositoryName="layers")["imageIds"]
     assert images == [{"imageTag": "v1", "imageDigest": "sha256:" + hashlib.sha256(manifest).hexdigest()}]

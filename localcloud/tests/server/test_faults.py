@@ -10,11 +10,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from localcloud import process
 from localcloud.server.faults import FaultError, Faults
 
 
@@ -83,22 +83,14 @@ def test_two_faults_hit_one_request_together():
 
 def once(cloud: Any, service: str) -> Any:
     """A client that does not try again."""
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    return session.client(service, endpoint_url=cloud.url, config=Config(retries={"max_attempts": 0}))
+    return cloud.session().client(service, endpoint_url=cloud.url, config=Config(retries={"max_attempts": 0}))
 
 
 @pytest.fixture
 def ask(cloud):
     """Asks the cloud for faults and clears them all at the end."""
-
-    def asked(method: str = "GET", document: Any = None, query: str = "") -> Any:
-        data = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{cloud.url}/_localcloud/faults{query}", data, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    yield asked
-    asked("DELETE")
+    yield lambda method="GET", document=None, query="": cloud.faults(method, document, query)
+    cloud.faults("DELETE")
 
 
 @pytest.mark.e2e
@@ -154,10 +146,9 @@ def test_faults_are_refused_to_web_pages_and_bad_ones_are_explained(cloud, ask):
     request = urllib.request.Request(f"{cloud.url}/_localcloud/faults", headers={"Origin": "http://evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request, timeout=10)
-    with pytest.raises(urllib.error.HTTPError) as caught:
+    with pytest.raises(process.ProcessError, match="effect is 'explode'"):
         ask("POST", {"service": "sagemaker", "operation": "*", "effect": "explode"})
-    assert "effect is 'explode'" in json.load(caught.value)["message"]
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(process.ProcessError, match="no fault fault-999999"):
         ask("DELETE", query="?id=fault-999999")
 
 

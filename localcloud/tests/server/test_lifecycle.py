@@ -40,6 +40,7 @@ def test_start_returns_when_the_cloud_is_ready_and_says_where(fresh):
     started = start(fresh)
     assert (started.returncode, started.stdout) == (0, "")
     assert f"ready on {fresh.url}" in started.stderr
+    assert f"root's keys are in {fresh.state}/credentials" in started.stderr
     facts = json.loads((fresh.state / "server.json").read_text())
     assert facts["pid"] == fresh.pid
     assert (facts["port"], facts["url"]) == (fresh.port, fresh.url)

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from localcloud.setup import shell
+from localcloud.server import credentials
+from localcloud.setup import SetupFailed, shell
 
 from .conftest import Machine
 
@@ -37,7 +38,8 @@ def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
     assert got["PULUMI_CONFIG_PASSPHRASE"]
     assert got["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert got["AWS_REGION"] == got["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == ("test", "test")
+    keys = credentials.of(ready.places.server_record.parent)
+    assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == (keys.access_key_id, keys.secret_access_key)
     assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
 
 
@@ -60,9 +62,23 @@ def test_folders_with_blanks_and_quotes_survive_the_shell(machine: Machine) -> N
 def test_the_running_cloud_says_where_it_is(ready: Machine) -> None:
     assert shell.endpoint(ready.places, {"LOCALCLOUD_PORT": "4577"}) == "http://127.0.0.1:4577"
 
-    ready.places.server_record.parent.mkdir(parents=True)
+    ready.places.server_record.parent.mkdir(parents=True, exist_ok=True)
     ready.places.server_record.write_text(json.dumps({"url": "http://127.0.0.1:5001", "pid": 1}))
     assert shell.endpoint(ready.places, {"LOCALCLOUD_PORT": "4577"}) == "http://127.0.0.1:5001"
+
+
+def test_the_region_is_that_of_the_projects_cloud(ready: Machine) -> None:
+    (ready.places.root / "localcloud.toml").write_text('region = "eu-west-1"\n')
+    found = shell.variables(ready.places, {"PATH": "/usr/bin"})
+    assert found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "eu-west-1"
+
+    (ready.places.root / "localcloud.toml").write_text('region = "there"\n')
+    with pytest.raises(SetupFailed, match="region is 'there', expected a region such as us-east-1"):
+        shell.variables(ready.places, {"PATH": "/usr/bin"})
+
+    ready.places.server_record.parent.mkdir(parents=True, exist_ok=True)
+    ready.places.server_record.write_text(json.dumps({"url": "http://127.0.0.1:5001", "region": "us-west-2"}))
+    assert shell.variables(ready.places, {"PATH": "/usr/bin"})["AWS_REGION"] == "us-west-2"  # it runs with another file
 
 
 def test_a_proxy_is_not_used_for_the_machine_itself(ready: Machine) -> None:

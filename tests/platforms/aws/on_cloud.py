@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from infra.aws import policies
 from localcloud.testing import MODEL_SERVER
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import SageMakerTraffic, controller_with
@@ -41,6 +43,12 @@ MODEL_ERROR = 424
 """The HTTP status of SageMaker's answer when the container's was none of 2XX."""
 
 
+def point_at(cloud: Any, patch: pytest.MonkeyPatch) -> None:
+    """Point this process at a cloud, with root's keys."""
+    for name, value in cloud.environment().items():
+        patch.setenv(name, value)
+
+
 def configured(folder: Path, server: Path = MODEL_SERVER) -> Path:
     """A localcloud.toml by which every serving image runs a model server; the tiny one where none is named."""
     toml = folder / "localcloud.toml"
@@ -53,7 +61,7 @@ class Clients:
     """The product's own clients, made once for all stages of a cloud: making one takes long, and is not thread-safe."""
 
     def __init__(self) -> None:
-        session = boto3.Session("test", "test", region_name=REGION)
+        session = boto3.Session(region_name=REGION)  # with the keys that the environment has, as the product's
         self.make = clients(REGION, session)
         for service in SERVICES:
             self.make(service)
@@ -150,7 +158,8 @@ def _signed(pool: urllib3.HTTPConnectionPool, path: str, target: str | None) -> 
     request.headers["Content-Type"] = request.headers["Accept"] = "application/json"
     if target:
         request.headers["X-Amzn-SageMaker-Target-Variant"] = target
-    SigV4Auth(Credentials("test", "test"), "sagemaker", REGION).add_auth(request)
+    keys = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    SigV4Auth(keys, "sagemaker", REGION).add_auth(request)
     return dict(request.headers)
 
 
@@ -177,6 +186,8 @@ class Stage:
         self.releases: dict[str, Release] = {}
         self.clients("s3").create_bucket(Bucket=self.names.bucket)
         self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group)
+        role = self.names.serving_role_arn.rpartition("/")[2]
+        self.clients("iam").create_role(RoleName=role, AssumeRolePolicyDocument=policies.trust("sagemaker"))
         journal_table(self.clients, self.names.journal)
 
     def release(self, role: str, **behaviour: Any) -> Release:

@@ -19,7 +19,7 @@ from platforms.aws.journal import DynamoJournal
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
 from tests.platforms.aws.mocked import labels_table
-from tests.platforms.aws.on_cloud import Clients, Stage, configured, wait_for
+from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -151,7 +151,7 @@ def stage(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config"), server))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", cloud.url)
+        point_at(cloud, patch)
         yield Labelled(seal(ROOT, tmp_path_factory.mktemp("code")).path.read_bytes())
 
 

@@ -12,7 +12,7 @@ from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
 from rollout.judge.metrics import Metric
 from rollout.reason import Reason
-from tests.platforms.aws.on_cloud import Clients, Stage, configured, wait_for
+from tests.platforms.aws.on_cloud import Clients, Stage, configured, point_at, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +30,7 @@ def stage(new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config")))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", cloud.url)
+        point_at(cloud, patch)
         yield Stage(Clients(), "story")
 
 

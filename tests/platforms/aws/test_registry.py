@@ -30,8 +30,11 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:proce
 
 @pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
 def clients(request: pytest.FixtureRequest) -> Clients:
-    url = request.getfixturevalue("moto_url") if request.param == "moto" else request.getfixturevalue("cloud").url
-    session = boto3.Session("test", "test", region_name="us-east-1")
+    if request.param == "moto":
+        url, session = request.getfixturevalue("moto_url"), boto3.Session("test", "test", region_name="us-east-1")
+    else:
+        cloud = request.getfixturevalue("cloud")
+        url, session = cloud.url, cloud.session()
     return cache(partial(session.client, endpoint_url=url, config=Config(retries={"max_attempts": 1})))
 
 

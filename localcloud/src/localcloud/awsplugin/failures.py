@@ -69,6 +69,7 @@ def explain(error: BaseException, endpoint: str) -> Failure:
         return UnavailableError(f"the local cloud at {endpoint} does not answer ({error}); is it running?")
     if name in {"NoCredentialsError", "PartialCredentialsError"}:
         return InvalidError(
-            "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to the local cloud's (e.g. test, test)"
+            "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to the local cloud's, which lie in "
+            "`credentials` of its state folder"
         )
     return Failure(f"{name}: {error}")

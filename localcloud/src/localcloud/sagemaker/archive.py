@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.server.files import open_to_readers
+
 _CHUNK = 1 << 20
 _MOST_BYTES = 32 << 30
 _MOST_FILES = 200_000
@@ -114,6 +116,7 @@ class Archives:
                 # tar stops at its own end mark; only the end of the gzip stream has the checksum of all.
                 while bytes_.read(_CHUNK):
                     pass
+            open_to_readers(target)
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             shutil.rmtree(target, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in _FULL:

@@ -48,24 +48,43 @@ class Child:
 
     @classmethod
     async def start(cls, program: Program, identity: str, output: Callable[[str], None]) -> Child:
-        """Start a program."""
+        """Start a program.
+
+        Raises:
+            OSError: It cannot be run: its file, its interpreter or its folder is missing, or the machine has no room.
+        """
         # A pipe of our own: with one of asyncio's, waiting for the process is waiting for all that it forked.
         reading, writing = os.pipe()
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
+        problem, telling = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(program.niceness)),
+                *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(program.niceness), str(telling)),
                 *program.arguments,
+                pass_fds=(telling,),
                 cwd=program.folder,
                 env=dict(program.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
             )
+        except BaseException:
+            os.close(problem)
+            raise
         finally:
             os.close(writing)
+            os.close(telling)
+        try:
+            text = await _read_all(problem)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        if text:
+            await process.wait()
+            raise OSError(text)
         return cls(process, reader, identity, program.clean_up, output)
 
     @property
@@ -125,6 +144,17 @@ class Child:
         text = line.decode(errors="replace").rstrip("\r")
         self._tail.append(text[:500])
         self._output(text)
+
+
+async def _read_all(descriptor: int) -> str:
+    """What is written into a pipe until it closes."""
+    reader = asyncio.StreamReader()
+    loop, protocol = asyncio.get_running_loop(), asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb", 0))
+    try:
+        return (await reader.read()).decode(errors="replace")
+    finally:
+        transport.close()
 
 
 def how_it_ended(code: int) -> str:

@@ -171,6 +171,7 @@ class Fleet:
             await asyncio.to_thread(self._hosting.archives.unpack, variant.archive, folder, variant.model_data_url)
         else:
             folder.mkdir(parents=True)
+            folder.chmod(0o755)
         image = self._images[variant.name]
         state = str(self._hosting.platform.state.resolve())
 

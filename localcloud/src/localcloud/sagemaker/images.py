@@ -19,6 +19,7 @@ from localcloud.server.platform import ImageCommand, Platform
 _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
+_ECR = re.compile(r"^\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
 _YIELDING = 10
@@ -77,7 +78,7 @@ class Image:
             environment = {**self.process.environment, **environment, "SM_MODEL_DIR": str(model)}
             return Program(arguments, environment, self.process.folder)
         options = _options({"/opt/ml/model:ro": model}, {**environment, "SM_MODEL_DIR": "/opt/ml/model"}, labels)
-        return self._container(instance, model, options, _SERVE)
+        return self._container(instance, model, options, _SERVE, environment)
 
     def training(self, job: str, folder: Path, environment: Mapping[str, str], labels: Mapping[str, str]) -> Program:
         """The program of a training job.
@@ -93,7 +94,8 @@ class Image:
         """
         if self.process is None:
             return self._container(
-                job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN
+                *(job, folder, ("--cpu-shares=256", *_options({"/opt/ml": folder}, environment, labels)), _TRAIN),
+                environment,
             )
         if not self.process.train:
             raise ImageUnusable(
@@ -103,7 +105,9 @@ class Image:
         environment = {**self.process.environment, **environment, "OPT_ML": str(folder)}
         return Program(self.process.train, environment, self.process.folder, niceness=_YIELDING)
 
-    def _container(self, instance: str, folder: Path, options: Iterable[str], argument: str) -> Program:
+    def _container(
+        self, instance: str, folder: Path, options: Iterable[str], argument: str, environment: Mapping[str, str]
+    ) -> Program:
         name = f"localcloud-sagemaker-{instance}"
         arguments = (
             *("docker", "run", "--rm", "--network=host", f"--name={name}", *options),
@@ -113,16 +117,21 @@ class Image:
             argument,
         )
         # The engine's client has the server's own environment: it may say where the engine is.
-        return Program(arguments, dict(os.environ), folder, ("docker", "rm", "--force", name))
+        secrets = {key: value for key, value in environment.items() if key in _SECRETS}
+        return Program(arguments, {**os.environ, **secrets}, folder, ("docker", "rm", "--force", name))
 
 
 # A container has its own; only a process needs the machine's.
 _HOST_VARIABLES = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"}
+# Every user of the machine can read a command line: the client takes these from its own environment.
+_SECRETS = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 
 
 def _options(mounts: Mapping[str, Path], environment: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
     yield from (f"--volume={folder}:{inside}" for inside, folder in mounts.items())
-    yield from (f"--env={key}={value}" for key, value in environment.items() if key not in _HOST_VARIABLES)
+    for key, value in environment.items():
+        if key not in _HOST_VARIABLES:
+            yield f"--env={key}" if key in _SECRETS else f"--env={key}={value}"
     yield from (f"--label={key}={value}" for key, value in labels.items())
 
 
@@ -161,6 +170,17 @@ class Images:
             f"process is configured for repository {repository!r} (configured: {known})."
         )
 
+    async def knows(self, uri: str) -> bool:
+        """Whether an image is in the local registry, or a process stands for it."""
+        named = _URI.match(uri)
+        repository = named["repository"] if named else uri
+        if self.platform.image_command(repository) is not None:
+            return True
+        here = f"{self.platform.account}.dkr.ecr.{self.platform.region}."
+        if named is None or not named["registry"].startswith(here):
+            return False
+        return await asyncio.to_thread(self._digest, named) is not None
+
     async def engine_answers(self) -> bool:
         """Whether a Docker engine is there."""
         return bool(shutil.which("docker")) and (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
@@ -194,6 +214,11 @@ class Images:
     def _token(self) -> str:
         data = self.ecr().get_authorization_token()["authorizationData"][0]["authorizationToken"]
         return base64.b64decode(data).decode().partition(":")[2]
+
+
+def of_ecr(uri: str) -> bool:
+    """Whether an image is one of Amazon ECR, by its name."""
+    return _ECR.match(uri) is not None
 
 
 async def remove_containers(state: str) -> None:

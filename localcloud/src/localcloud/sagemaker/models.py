@@ -8,26 +8,49 @@ from typing import Any
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.archive import Archives
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
+from localcloud.sagemaker.images import Images, of_ecr
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.wire import Operation, Request
+from localcloud.server.platform import RoleRefused, Roles
 
 MODEL = "model"
+PRINCIPAL = "sagemaker.amazonaws.com"
+"""Whom a role must trust."""
 
 
 class Models:
     """SageMaker models.
 
     Differs from AWS: one container a model (no inference pipelines, no multi-model endpoints), archives only as one
-    gzipped tar object; the role is kept but not assumed, since a variant is a process of this machine.
+    gzipped tar object; the role must let itself be assumed, but is not, since a variant is a process of this machine.
+
+    Args:
+        store: Keeps them.
+        account: Whose they are.
+        registry: Has the packages that they may name.
+        archives: Finds their archives.
+        images: Finds their images.
+        roles: Knows their roles.
     """
 
-    def __init__(self, store: Store, account: Account, registry: Registry, archives: Archives) -> None:
+    def __init__(
+        self,
+        store: Store,
+        account: Account,
+        registry: Registry,
+        archives: Archives,
+        *,
+        images: Images,
+        roles: Roles,
+    ) -> None:
         self._store = store
         self._account = account
         self._registry = registry
         self._archives = archives
+        self._images = images
+        self._roles = roles
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -39,7 +62,7 @@ class Models:
         }
 
     async def create(self, request: Request) -> Document:
-        """Keep a model after checking that its archive is there, as AWS does."""
+        """Keep a model after checking that its role, its image and its archive are there, as AWS does."""
         name = request["ModelName"]
         arn = self._account.arn(MODEL, name)
         if "PrimaryContainer" in request and "Containers" in request:
@@ -48,6 +71,8 @@ class Models:
         if len(containers) > 1:
             raise invalid("The local SageMaker does not support Containers with more than one member.")
         resolved = self._resolve(containers[0] or {})
+        self._require_role(request, arn)
+        await self._require_image(resolved["Image"])
         url = model_data_url(resolved)
         if url and not await asyncio.to_thread(self._archives.exists, url):
             raise invalid(f"Could not find model data at {url}.")
@@ -90,6 +115,28 @@ class Models:
         if model is None:
             raise not_found("model", self._account.arn(MODEL, name))
         return model
+
+    def _require_role(self, request: Request, arn: str) -> None:
+        role = request.get("ExecutionRoleArn")
+        if role is None:
+            return
+        try:
+            self._roles.require(role, principal=PRINCIPAL, source_arn=arn)
+        except RoleRefused as error:
+            raise invalid(
+                f'The execution role ARN "{role}" is invalid. Please ensure that the role exists and that its trust '
+                'relationship policy allows the action "sts:AssumeRole" for the service principal '
+                f'"{PRINCIPAL}". ({error})'
+            ) from error
+
+    async def _require_image(self, uri: str) -> None:
+        if not of_ecr(uri):
+            raise invalid(f'Using non-ECR image "{uri}" without Vpc repository access mode is not supported.')
+        if not await self._images.knows(uri):
+            raise invalid(
+                f"Requested image {uri} not found. (The local ECR of {self._account.account} in "
+                f"{self._account.region} does not have it, and localcloud.toml names no process that stands for it.)"
+            )
 
     def _resolve(self, container: Document) -> Document:
         """The container to run: the one given, or the one of the package that it names."""

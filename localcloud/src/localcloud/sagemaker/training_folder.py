@@ -13,6 +13,7 @@ from typing import Any
 
 from localcloud.sagemaker.store import Document
 from localcloud.sagemaker.training_transfer import UploadFailed, fetch, put
+from localcloud.server.files import open_to_readers
 
 _HOST = "algo-1"
 _GROUP = "homogeneousCluster"
@@ -51,6 +52,7 @@ def download(folder: Path, job: Document, s3: Any) -> None:
         target = folder / "input/data" / channel["ChannelName"]
         target.mkdir()
         fetch(s3, source(channel)["S3Uri"], target)
+    open_to_readers(folder)
 
 
 def upload(folder: Path, job: Document, s3: Any, *, model: bool) -> None:

@@ -7,6 +7,7 @@ import re
 
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.images import Images
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.training_folder import output, source
@@ -29,10 +30,11 @@ class TrainingJobs:
     debugger and profiler and no checkpoints; at most 8 jobs at once.
     """
 
-    def __init__(self, store: Store, account: Account, roles: Roles, runs: TrainingRuns) -> None:
+    def __init__(self, store: Store, account: Account, roles: Roles, images: Images, runs: TrainingRuns) -> None:
         self._store = store
         self._account = account
         self._roles = roles
+        self._images = images
         self._runs = runs
 
     def operations(self) -> dict[str, Operation]:
@@ -45,12 +47,15 @@ class TrainingJobs:
         }
 
     async def create(self, request: Request) -> Document:
-        """Begin a job after checking what AWS checks at once: its role, its input, its name."""
+        """Begin a job after checking what AWS checks at once: its role, its image, its input, its name."""
         job = _complete(request)
         name = job["TrainingJobName"]
         arn = self._account.arn(JOB, name)
         self._refuse_taken(name, arn)
         role = self._assume(job, arn)
+        image = job["AlgorithmSpecification"]["TrainingImage"]
+        if not await self._images.knows(image):
+            raise invalid(f"Cannot find the requested image: {image}")
         if job["InputDataConfig"]:
             await asyncio.to_thread(self._require_input, job, role)
         async with self._store.change() as change:

@@ -15,6 +15,7 @@ from typing import Any
 from localcloud.sagemaker.errors import ApiError, StateUnwritable, invalid
 from localcloud.sagemaker.service_models import service_model
 from localcloud.sagemaker.supported import refuse_unsupported
+from localcloud.sagemaker.tag_keys import refuse_bad_keys
 from localcloud.server import shapes
 from localcloud.server.platform import Answer
 
@@ -81,7 +82,9 @@ class ControlPlane:
         if broken:
             raise invalid(shapes.summary(broken))
         refuse_unsupported(operation, request)
-        answer = await handler(_plain(model.input_shape, request))
+        plain = _plain(model.input_shape, request)
+        refuse_bad_keys(plain)
+        answer = await handler(plain)
         broken = [
             message
             for message in shapes.validate(model.output_shape, answer)

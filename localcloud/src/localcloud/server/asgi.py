@@ -14,8 +14,10 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 
 from localcloud.server import authorization, fault_requests
-from localcloud.server.durability import Durability, NotSaved, Touched, failures, touched
+from localcloud.server.doors import Doors
+from localcloud.server.durability import Durability, Touched, failures, touched
 from localcloud.server.faults import Faults
+from localcloud.server.statefiles import NotSaved
 
 log = logging.getLogger("localcloud.asgi")
 
@@ -27,7 +29,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 STATUS_PATH = "/_localcloud/status"
 DASHBOARDS_PATH = "/_localcloud/dashboards/"
 
-_CLOSED = re.compile(r"/_(ministack|localstack)/(?!health$|ready$|lambda-code/|lambda-layers/)")
+_CLOSED = re.compile(r"/_(?!localcloud/|ministack/(health$|ready$|lambda-code/|lambda-layers/))")
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|([\w.-]+\.)?localhost)(:\d+)?")
 
 
@@ -36,7 +38,9 @@ def application(
     status: Callable[[], dict[str, Any]],
     lifespan: App,
     dashboard: Callable[[str], Awaitable[str | None]],
+    *,
     faults: Faults,
+    doors: Doors,
 ) -> App:
     """Wrap ministack's application.
 
@@ -46,6 +50,7 @@ def application(
         lifespan: Takes the server's start and stop.
         dashboard: The body of a CloudWatch dashboard by its name, or None, for a person who opens its URL.
         faults: What shall go wrong; asked and told at `fault_requests.PATH`.
+        doors: Tells who may pass where AWS asks for no signature.
     """
 
     async def serve(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -56,7 +61,7 @@ def application(
             await lifespan(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == STATUS_PATH:
             await _answer(send, 200, json.dumps(status()).encode())
-        elif scope["type"] == "http" and (reason := _refusal(scope)):
+        elif scope["type"] == "http" and (reason := _refusal(scope, doors)):
             await _answer(send, 403, json.dumps({"message": reason}).encode())
         elif scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(DASHBOARDS_PATH):
             name = scope["path"].removeprefix(DASHBOARDS_PATH)
@@ -75,8 +80,8 @@ def application(
     return app
 
 
-def _refusal(scope: MutableMapping[str, Any]) -> str | None:
-    """Why a request is not let in. Root's keys are known to all, so a web page must not reach the cloud at all."""
+def _refusal(scope: MutableMapping[str, Any], doors: Doors) -> str | None:
+    """Why a request is not let in, whatever it is signed with."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     if not _LOOPBACK.fullmatch(headers.get(b"host", "").lower()):
         return f"the local cloud is reached as 127.0.0.1 or localhost only, not as {headers.get(b'host', '')!r}"
@@ -84,6 +89,10 @@ def _refusal(scope: MutableMapping[str, Any]) -> str | None:
         return "the local cloud does not answer web pages"
     if _CLOSED.match(scope["path"]):
         return f"{scope['path']} is closed here: it takes no signature"
+    if not doors.opens_link(scope["path"], scope.get("query_string", b"")):
+        return "the link has expired, or was not given out by this cloud"
+    if scope["path"] == fault_requests.PATH and not doors.opens_faults(headers.get(b"authorization", "")):
+        return f"{scope['path']} takes a token that is made from root's secret: use the command `localcloud faults`"
     return None
 
 
@@ -91,10 +100,10 @@ async def _durably(durability: Durability, scope: MutableMapping[str, Any], rece
     request = _Request(scope)
     failed: list[OSError] = []
     failures.set(failed)
-    refused = False
+    refused = begun = False
 
     async def send_once_saved(message: Message) -> None:
-        nonlocal refused
+        nonlocal refused, begun
         if refused:
             return
         if message["type"] == "http.response.start":
@@ -107,9 +116,20 @@ async def _durably(durability: Durability, scope: MutableMapping[str, Any], rece
                 refused = True
                 await _answer(send, *request.failure(str(error)))
                 return
+        begun = True
         await send(message)
 
-    await ministack_app.app(scope, request.overhear(receive), send_once_saved)
+    try:
+        await ministack_app.app(scope, request.overhear(receive), send_once_saved)
+    except RecursionError:
+        await _answer(
+            send, *request.failure("the request is nested too deeply to be read", "SerializationException", 400)
+        )
+    except Exception as error:
+        if begun:
+            raise
+        log.exception("%s %s failed", scope["method"], scope["path"])
+        await _answer(send, *request.failure(f"{type(error).__name__}: {error}"))
 
 
 class _Request:
@@ -148,18 +168,18 @@ class _Request:
         found = authorization.read(self.path, self.headers, b"", self._parameters())
         return touched(self.service(), self.method, self.path, found.action if found else None)
 
-    def failure(self, text: str) -> tuple[int, bytes, str]:
-        """Status, body and content type of an internal failure in the service's own form."""
+    def failure(self, text: str, code: str = "InternalFailure", status: int = 500) -> tuple[int, bytes, str]:
+        """Status, body and content type of a failure in the service's own form."""
         _, headers, body = iam_actions.access_denied_response(
             self.service(),
             "",
             "",
             str(uuid.uuid4()),
-            error_code="InternalFailure",
+            error_code=code,
             message=text,
             headers=self.headers,
         )
-        return 500, body, headers["Content-Type"]
+        return status, body, headers["Content-Type"]
 
     def _parameters(self) -> dict[str, Any]:
         form = parse_qs(self._body.decode("utf-8", "replace"), keep_blank_values=True) if self._is_form else {}

@@ -17,9 +17,10 @@ from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, eva
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge, iam, kms, lambda_svc, sns, sqs
 
-from localcloud.server.durability import Durability, NotSaved, Touched
+from localcloud.server.durability import Durability, Touched
 from localcloud.server.invocations import Invocations
 from localcloud.server.platform import DeliveryRefused
+from localcloud.server.statefiles import NotSaved
 
 log = logging.getLogger("localcloud.deliveries")
 

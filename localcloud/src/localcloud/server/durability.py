@@ -3,8 +3,8 @@
 ministack keeps its services in memory and writes one JSON file each at a clean stop. Here, every request that may have
 changed something is answered only after the files of the services that it touched are on disk. Four things keep that
 cheap: a file whose content did not change is not written, concurrent requests to a service share one write, bytes
-(container layers) go to files named by their digest, once, and an item of DynamoDB that did not change is not encoded
-again (`tables`). S3 writes its objects itself, one file each, as they come.
+(container layers) go to files named by their digest, once, and of DynamoDB's items only those are written that changed
+(`tables`). S3 writes its objects itself, one file each, as they come.
 
 Log events are different: they are written behind the answer, within a second, and less often as they grow (at most a
 twentieth of the time goes into it). A kill may lose that last moment of events, never a group or a stream. When they
@@ -17,13 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import hashlib
 import json
 import logging
 import sys
-import time
-import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +28,8 @@ from typing import Any
 from ministack import app as ministack_app
 from ministack.core import persistence
 
-from localcloud.server import background
-from localcloud.server.files import write_atomically
-from localcloud.server.tables import Items
+from localcloud.server import background, tables
+from localcloud.server.statefiles import BLOB, Blobs, Damaged, JsonFile, NotSaved, StateFile
 
 log = logging.getLogger("localcloud.durability")
 
@@ -47,9 +42,6 @@ _ALSO_NOW = {"sns": ("sqs",), "eventbridge": ("sqs",), "s3": ("sqs",)}
 _READS = ("BatchGet", "Describe", "Filter", "Get", "List", "Lookup", "Query", "Scan", "Simulate", "Test")
 _LAG_SECONDS = 1.0
 _LAG_SHARE = 20.0
-_BLOB_BYTES = 4096
-_BLOB = "__blob__"
-_COPY_ATTEMPTS = 20
 
 failures: contextvars.ContextVar[list[OSError] | None] = contextvars.ContextVar("failures", default=None)
 """Failed writes of the request at hand that ministack itself only logs (S3 objects)."""
@@ -68,121 +60,14 @@ class Touched:
     later: tuple[str, ...] = ()
 
 
-class NotSaved(Exception):
-    """State could not be written; the text says of which service and why."""
-
-
-class Damaged(Exception):
-    """A state file that cannot be read; the text names it."""
-
-
-class Blobs:
-    """Byte strings, each in a file named by its SHA-256."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: set[str] = set()
-
-    def keep(self, data: bytes) -> str:
-        """Write `data` unless it is there; return its name."""
-        name = hashlib.sha256(data).hexdigest()
-        path = self._folder / name
-        if name not in self._known and not path.exists():
-            self._folder.mkdir(exist_ok=True)
-            write_atomically(path, data)
-        self._known.add(name)
-        return name
-
-    def read(self, name: str) -> bytes:
-        """The bytes of that name."""
-        return (self._folder / name).read_bytes()
-
-    def drop_all_but(self, names: set[str]) -> None:
-        """Delete what no state names any more. Only safe while nothing is being saved."""
-        for path in self._folder.iterdir() if self._folder.is_dir() else ():
-            if path.name not in names:
-                path.unlink()
-
-
-class StateFile:
-    """The JSON file of one ministack service."""
-
-    def __init__(self, key: str, folder: Path, blobs: Blobs, get_state: Callable[[], Any]) -> None:
-        self.key = key
-        self.path = folder / f"{key}.json"
-        self.cost = 0.0
-        self.failing = False
-        self._blobs = blobs
-        self._get_state = get_state
-        self._lock = asyncio.Lock()
-        self._asked = 0
-        self._done = 0
-        self._written = b""
-        self._names: dict[int, tuple[bytes, str]] = {}
-
-    async def save(self, writer: ThreadPoolExecutor) -> None:
-        """Return when a state at least as new as now is on disk.
-
-        Raises:
-            NotSaved: It could not be written.
-        """
-        self._asked += 1
-        ticket = self._asked
-        async with self._lock:
-            if self._done >= ticket:
-                return
-            covered, begun = self._asked, time.perf_counter()
-            for attempt in range(_COPY_ATTEMPTS):
-                try:
-                    state = self._get_state()
-                    if state is not None:
-                        await asyncio.get_running_loop().run_in_executor(writer, self._write, state)
-                    break
-                except RuntimeError:  # another thread changed a dictionary while it was read
-                    if attempt == _COPY_ATTEMPTS - 1:
-                        raise
-            self._done, self.cost = covered, time.perf_counter() - begun
-            self.failing = False
-
-    def _write(self, state: Any) -> None:
-        before, self._names = self._names, {}
-        mark, items = uuid.uuid4().hex, list[Items]()
-
-        def encode(value: Any) -> Any:
-            if isinstance(value, bytes | bytearray) and len(value) >= _BLOB_BYTES:
-                same = before.get(id(value))
-                kept = bytes(value)
-                name = same[1] if same and same[0] is kept else self._blobs.keep(kept)
-                self._names[id(kept)] = (kept, name)
-                return {_BLOB: name}
-            if isinstance(value, Items):
-                items.append(value)
-                return f"{mark}-{len(items) - 1}"
-            return persistence._json_default(value)
-
-        wrapped = {"__ministack_format__": persistence._state_format_version(self.key), "payload": state}
-        try:
-            text = json.dumps(wrapped, default=encode)
-            for number, one in enumerate(items):
-                text = text.replace(f'"{mark}-{number}"', one.text(), 1)
-            content = text.encode()
-            digest = hashlib.sha256(content).digest()
-            if digest != self._written or not self.path.exists():
-                write_atomically(self.path, content)
-                self._written = digest
-        except OSError as error:
-            raise NotSaved(f"the state of {self.key} cannot be saved: {error.strerror}: {self.path}") from error
-        except (TypeError, ValueError) as error:
-            raise NotSaved(f"the state of {self.key} cannot be saved: {error}") from error
-
-
 class Durability:
     """All state files of one ministack."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._blobs = Blobs(folder / "blobs")
-        self._files: dict[str, StateFile] = {}
+        self._tables = tables.TablesFile(folder)
+        self._files: dict[str, StateFile] = {tables.KEY: self._tables}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state-writer")
         self._waiting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -193,19 +78,21 @@ class Durability:
         named: set[str] = set()
 
         def restore(found: dict[str, Any]) -> Any:
-            if _BLOB in found:
-                named.add(found[_BLOB])
-                return self._blobs.read(found[_BLOB])
+            if BLOB in found:
+                named.add(found[BLOB])
+                return self._blobs.read(found[BLOB])
             return scoped(found)
 
         def load_state(key: str) -> Any:
+            if key == tables.KEY:
+                return self._tables.load(restore)
             path = self._folder / f"{key}.json"
             if not path.exists():
                 return None
             try:
                 return json.loads(path.read_bytes(), object_hook=restore)["payload"]
             except (OSError, ValueError, KeyError) as error:
-                raise Damaged(f"{path} cannot be read: {error}; move it away to start without it") from error
+                raise Damaged(path, error) from error
 
         def load_persisted_state() -> None:
             load_all()
@@ -215,6 +102,7 @@ class Durability:
         ministack_app.load_state = load_state
         ministack_app._load_persisted_state = load_persisted_state
         ministack_app.save_all = lambda services: None
+        self._tables.watch()
 
     async def settle(self, touched: Touched) -> None:
         """Return when what a request changed is on disk, or is about to be where that is enough.
@@ -257,6 +145,8 @@ class Durability:
                 except NotSaved as error:
                     log.error("%s", error)
         self._writer.shutdown()
+        for file in self._files.values():
+            file.close()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Name the loop on which `touch` saves."""
@@ -269,7 +159,7 @@ class Durability:
         module = sys.modules.get(f"ministack.services.{ministack_app._state_map.get(key, '')}")
         if module is None or not hasattr(module, "get_state"):
             return None
-        self._files[key] = StateFile(key, self._folder, self._blobs, module.get_state)
+        self._files[key] = JsonFile(key, self._folder, self._blobs, module.get_state)
         return self._files[key]
 
     def _save_behind(self, file: StateFile) -> None:

@@ -1,7 +1,7 @@
 """How faults come in, and how a call of an operation goes wrong.
 
-`GET`, `POST` and `DELETE` at `PATH` list, add and clear faults (`?id=fault-3` clears one). Like the rest of
-`/_localcloud/` it takes no signature; the server listens on loopback and refuses requests of web pages.
+`GET`, `POST` and `DELETE` at `PATH` list, add and clear faults (`?id=fault-3` clears one). Who asks
+has shown a token (`doors`).
 """
 
 from __future__ import annotations

@@ -27,8 +27,25 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read, if it is new: an `opener`."""
+    return os.open(path, flags, 0o600)
+
+
+def open_to_readers(top: Path) -> None:
+    """Let every user read a folder that is mounted into a container, whose user may be another.
+
+    On the machine itself the folders above stay closed.
+    """
+    for folder, _, names in os.walk(top):
+        Path(folder).chmod(0o755)
+        for name in names:
+            path = Path(folder, name)
+            path.chmod(path.stat().st_mode | 0o444)
+
+
 def require_writable(folder: Path) -> None:
-    """Make the folder if need be and prove that it takes a megabyte, leaving nothing behind.
+    """Make the folder if need be, for its owner alone, and prove that it takes a megabyte, leaving nothing behind.
 
     Raises:
         StateUnwritable: It is read-only or full, or is no folder.
@@ -36,6 +53,7 @@ def require_writable(folder: Path) -> None:
     probe = folder / f".probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         try:
             probe.write_bytes(b"\0" * PROBE_BYTES)
         finally:

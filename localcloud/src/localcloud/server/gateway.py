@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,8 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
 from localcloud.server import authorization
-from localcloud.server.platform import Answer, Service
+from localcloud.server.platform import Answer
+from localcloud.server.regions import Handle
 
 NAMESPACES = {"sagemaker": "sagemaker", "monitoring": "cloudwatch"}
 """Router name of each of our services, and what IAM calls it."""
@@ -63,11 +64,10 @@ PROTOCOLS = {
 
 _RESOURCES = {"sagemaker": authorization.sagemaker_resources, "monitoring": authorization.cloudwatch_resources}
 _START_SECONDS = 30.0
-_Handler = Callable[[str, str, dict[str, str], bytes, dict[str, list[str]]], Awaitable[Answer]]
 
 
-def install(services: Mapping[str, Service], started: asyncio.Event) -> None:
-    """Route to `services` (by router name) and have IAM enforced on them; they are asked once `started` is set."""
+def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
+    """Route to services (by router name) and have IAM enforced on them; they are asked once `started` is set."""
     router.SERVICE_PATTERNS["sagemaker"] = {"host_patterns": [r"sagemaker\."], "target_prefixes": ["SageMaker."]}
     _keep_botocore_models_out()
     iam_actions.SERVICE_TO_IAM_NAMESPACE.update(NAMESPACES)
@@ -112,6 +112,8 @@ def _read_our_requests() -> None:
 
     def request_tag_context(service: str, iam_action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
         context = context_of(service, iam_action, body, params)
+        if iam_action.startswith("sagemaker:InvokeEndpoint"):
+            return context  # what a model is asked is no member of a request, and may be anything
         return {**context, **authorization.condition_context(service, authorization.members(body, params))}
 
     iam_actions.extract_iam_action = extract_iam_action
@@ -120,7 +122,7 @@ def _read_our_requests() -> None:
 
 
 def _refuse_like_aws() -> None:
-    """Name the resource in refusals by our services, and answer CBOR with CBOR (ministack needs cbor2 for that)."""
+    """Name the resource in refusals by our services, and give CloudWatch's the code of its former protocol."""
     refusal_of = iam_actions.access_denied_response
 
     def access_denied_response(
@@ -134,11 +136,9 @@ def _refuse_like_aws() -> None:
         sent = options.get("headers") or {}
         if service == "monitoring" and "xml" not in headers["Content-Type"]:
             # CloudWatch is compatible with its former protocol, whose code clients are to raise.
-            code = options.get("error_code") or "AccessDenied"
+            code = str(options.get("error_code") or "AccessDenied")
+            code = iam_actions._AUTH_FAILURES.get(code, (code,))[0]
             headers = {**headers, "x-amzn-query-error": f"{code};Sender"}
-            if sent.get("smithy-protocol") == "rpc-v2-cbor":
-                headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-                body = cbor_of_texts(json.loads(body))
         if service == "sagemaker" and sent.get("x-amz-target") and status == 403:
             status = 400
         return status, headers, body
@@ -152,7 +152,7 @@ class _Handlers(dict[str, Any]):
     def get(self, key: str, default: object = None) -> Any:
         return super().get(key) or self._refuse(key)
 
-    def _refuse(self, name: str) -> _Handler:
+    def _refuse(self, name: str) -> Handle:
         async def refuse(method: str, path: str, headers: dict[str, str], *_: object) -> Answer:
             operation = headers.get("x-amz-target") or f"{method} {path}"
             message = f"the local cloud does not serve {name} ({operation}); it serves {', '.join(sorted(self))}"
@@ -164,7 +164,7 @@ class _Handlers(dict[str, Any]):
         return refuse
 
 
-def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:
+def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
@@ -174,7 +174,7 @@ def _handler(name: str, service: Service, started: asyncio.Event) -> _Handler:
             message = json.dumps({"__type": "ServiceUnavailable", "message": f"{name} is still starting"})
             return 503, {"Content-Type": "application/json"}, message.encode()
         refusal = _refuse_on_further_resources(name, path, headers, body, query)
-        return refusal if refusal else await service.handle(method, path, headers, body, query)
+        return refusal if refusal else await service(method, path, headers, body, query)
 
     return handle
 
@@ -207,15 +207,3 @@ def _refuse_on_further_resources(
                 explicit_deny=explicit,
             )
     return None
-
-
-def cbor_of_texts(texts: Mapping[str, str]) -> bytes:
-    """Encode a map of up to 23 texts by text in CBOR (RFC 8949)."""
-
-    def text(value: str) -> bytes:
-        raw = value.encode()
-        if len(raw) < 24:
-            return bytes([0x60 | len(raw)]) + raw
-        return b"\x79" + len(raw).to_bytes(2, "big") + raw
-
-    return bytes([0xA0 | len(texts)]) + b"".join(text(key) + text(value) for key, value in texts.items())

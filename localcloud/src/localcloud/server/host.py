@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import boto3
@@ -26,14 +26,18 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, background, deliveries, gateway, mappings, repairs, tables
+from localcloud.server import asgi, background, credentials, deliveries, gateway, mappings, regions, repairs
 from localcloud.server.configuration import Configuration
+from localcloud.server.credentials import Credentials
+from localcloud.server.doors import Doors
 from localcloud.server.durability import LOGS, Durability
+from localcloud.server.faults import Faults
 from localcloud.server.files import write_atomically
 from localcloud.server.invocations import Invocations
-from localcloud.server.platform import Datum, MetricSink, NoMetrics, Platform, Service, SystemClock
+from localcloud.server.platform import Datum, Platform, Service, SystemClock
+from localcloud.server.regions import Regions
 from localcloud.server.roles import CloudRoles
-from localcloud.server.surroundings import ROOT_KEY, STATE_MARK, Folders
+from localcloud.server.surroundings import STATE_MARK, Folders
 
 log = logging.getLogger("localcloud")
 
@@ -46,16 +50,16 @@ _DRAIN_SECONDS = 3.0
 
 
 class Metering:
-    """Hands observations from any thread to the metrics service on the loop."""
+    """Hands observations from any thread to the metrics service of a region, on the loop."""
 
     def __init__(self) -> None:
-        self.sink: MetricSink = NoMetrics()
+        self.put_in: Callable[[str, str, list[Datum]], None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def put(self, namespace: str, data: list[Datum]) -> None:
+    def put(self, region: str, namespace: str, data: list[Datum]) -> None:
         """Record `data` soon."""
-        if self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.sink.put, namespace, data)
+        if self.put_in is not None and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.put_in, region, namespace, data)
 
 
 class Host:
@@ -69,34 +73,44 @@ class Host:
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
+        keys = credentials.of(folders.state)
+        self._doors = Doors(keys)
         self._durability = Durability(folders.ministack)
         self._metering = Metering()
         meter = repairs.meter_functions(self._metering.put)
         self._invocations = Invocations(
             folders.state / "invocations.sqlite3", self._clock, meter, lambda: self._durability.touch(LOGS)
         )
-        self._platform = Platform(
-            state=folders.state,
-            run=folders.run,
-            region=configuration.region,
-            account=configuration.account,
+        self._configuration = configuration
+        self._aws = _clients(self._url, keys)
+        self._faults = Faults()
+        self._regions = Regions(configuration.region, folders.state, self._create_services, "monitoring")
+        self._metering.put_in = self._regions.put
+
+    def _create_services(self, region: str) -> dict[str, Service]:
+        """The services of ours in a region."""
+        folders, configuration = self._folders, self._configuration
+        state, run, account = folders.state, folders.run, configuration.account
+        if region != configuration.region:
+            state, run = state / regions.FOLDER / region, run / regions.FOLDER / region
+            state.mkdir(parents=True, exist_ok=True)
+        platform = Platform(
+            state=state,
+            run=run,
+            region=region,
+            account=account,
             endpoint_url=self._url,
             clock=self._clock,
-            aws=_clients(self._url, configuration.region),
-            deliveries=deliveries.CloudDeliveries(
-                configuration.region, configuration.account, self._durability, self._invocations
-            ),
+            aws=partial(self._aws, region=region),
+            deliveries=deliveries.CloudDeliveries(region, account, self._durability, self._invocations),
             images=configuration.images,
             child_environment={STATE_MARK: str(folders.state)},
             time_scale=configuration.time_scale,
-            roles=CloudRoles(self._url, configuration.region, configuration.account),
+            faults=self._faults,
+            roles=CloudRoles(self._url, region, account),
         )
-        self._services = self._create_services()
-
-    def _create_services(self) -> dict[str, Service]:
-        monitoring = cloudwatch.create(self._platform)
-        self._metering.sink = monitoring
-        return {"monitoring": monitoring, "sagemaker": sagemaker.create(replace(self._platform, metrics=monitoring))}
+        monitoring = cloudwatch.create(platform)
+        return {"monitoring": monitoring, "sagemaker": sagemaker.create(replace(platform, metrics=monitoring))}
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -111,31 +125,35 @@ class Host:
         self._durability.attach(loop)
         self._durability.install()
         repairs.report_failed_object_writes()
-        repairs.verify_root()
+        self._doors.guard()
         repairs.count_loopback_as_secure()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()
-        tables.save_items_once()
         deliveries.guard(self._invocations, self._durability)
         mappings.guard(self._durability)
-        gateway.install(self._services, self._started)
+        gateway.install({name: self._regions.handler(name) for name in gateway.NAMESPACES}, self._started)
         listening = Listening()
         listening.bind = [f"127.0.0.1:{self._port}"]
         listening.keep_alive_timeout = 75
         listening.graceful_timeout = _DRAIN_SECONDS
         listening.loglevel = "WARNING"
         application = asgi.application(
-            self._durability, self._status, self._lifespan, self._dashboard, self._platform.faults
+            self._durability,
+            self._status,
+            self._lifespan,
+            self._dashboard,
+            faults=self._faults,
+            doors=self._doors,
         )
         await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)
         if self._failed is not None:
             raise self._failed
 
     async def _dashboard(self, name: str) -> str | None:
-        cloudwatch = self._platform.aws("cloudwatch")
+        monitoring = self._aws("cloudwatch", region=self._configuration.region)
         try:
-            found = await asyncio.to_thread(cloudwatch.get_dashboard, DashboardName=name)
+            found = await asyncio.to_thread(monitoring.get_dashboard, DashboardName=name)
         except ClientError:
             return None
         return str(found["DashboardBody"])
@@ -144,8 +162,7 @@ class Host:
         """Run what lives on the open port; hypercorn stops listening when this returns."""
         housekeeping: list[asyncio.Task[None]] = []
         try:
-            for service in self._services.values():
-                await service.start()
+            await self._regions.start()
             await self._invocations.start()
             housekeeping = [
                 background.begin(self._keep_small(), "housekeeping"),
@@ -159,11 +176,7 @@ class Host:
         finally:
             for task in housekeeping:
                 task.cancel()
-            for service in reversed(self._services.values()):
-                try:
-                    await service.stop()
-                except Exception:
-                    log.exception("a service did not stop cleanly")
+            await self._regions.stop()
             await self._invocations.stop()
 
     async def _lifespan(self, scope: MutableMapping[str, Any], receive: asgi.Receive, send: asgi.Send) -> None:
@@ -184,7 +197,13 @@ class Host:
     def _announce(self) -> None:
         gc.collect()
         gc.freeze()
-        facts = {"pid": os.getpid(), "port": self._port, "url": self._url, "started": self._clock.time()}
+        facts = {
+            "pid": os.getpid(),
+            "port": self._port,
+            "url": self._url,
+            "region": self._configuration.region,
+            "started": self._clock.time(),
+        }
         write_atomically(self._folders.state / "server.json", json.dumps(facts).encode())
         log.info("ready on %s", self._url)
 
@@ -195,8 +214,8 @@ class Host:
             "url": self._url,
             "state": str(self._folders.state),
             "services": sorted(ministack_app.SERVICE_HANDLERS),
-            "time_scale": self._platform.time_scale,
-            "faults": len(self._platform.faults.all()),
+            "time_scale": self._configuration.time_scale,
+            "faults": len(self._faults.all()),
         }
 
     async def _keep_small(self) -> None:
@@ -214,18 +233,18 @@ class Host:
             await asyncio.sleep(_QUEUE_METER_SECONDS)
 
 
-def _clients(url: str, region: str) -> Callable[[str], Any]:
-    session = boto3.Session(ROOT_KEY, ROOT_KEY, region_name=region)
+def _clients(url: str, keys: Credentials) -> Callable[..., Any]:
+    session = boto3.Session(keys.access_key_id, keys.secret_access_key)
     settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 2})
     one_at_a_time = threading.Lock()  # a boto3 session makes clients in one thread only; the clients serve any
 
     @cache
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=url, config=settings)
+    def client(service: str, region: str) -> Any:
+        return session.client(service, region, endpoint_url=url, config=settings)
 
-    def aws(service: str) -> Any:
+    def aws(service: str, region: str) -> Any:
         with one_at_a_time:
-            return client(service)
+            return client(service, region)
 
     return aws
 

@@ -38,8 +38,8 @@ from localcloud.server.platform import Clock
 
 log = logging.getLogger("localcloud.invocations")
 
-Meter = Callable[[str, str, float, str], None]
-"""Takes function name, metric name, value, unit."""
+Meter = Callable[[str, str, str, float, str], None]
+"""Takes region, function name, metric name, value, unit."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS invocation (
@@ -106,7 +106,7 @@ class Invocations:
             "INSERT INTO invocation (id, function, event, accepted, due) VALUES (?, ?, ?, ?, ?)",
             (str(uuid.uuid4()), function_arn, json.dumps(event), now, now),
         )
-        self._meter(_name(function_arn), "AsyncEventsReceived", 1, "Count")
+        self._meter(*_whose(function_arn), "AsyncEventsReceived", 1, "Count")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -190,9 +190,9 @@ class Invocations:
         if result.get("throttle"):
             self._postpone(invocation, _THROTTLE_SECONDS, attempts=invocation.attempts)
             return
-        self._meter(name, "Invocations", 1, "Count")
-        self._meter(name, "Errors", 1 if result.get("error") else 0, "Count")
-        self._meter(name, "Duration", (time.perf_counter() - begun) * 1000, "Milliseconds")
+        self._meter(*_whose(invocation.function), "Invocations", 1, "Count")
+        self._meter(*_whose(invocation.function), "Errors", 1 if result.get("error") else 0, "Count")
+        self._meter(*_whose(invocation.function), "Duration", (time.perf_counter() - begun) * 1000, "Milliseconds")
         if not result.get("error"):
             self._forget(invocation)
         else:
@@ -224,7 +224,7 @@ class Invocations:
                     await run_reentrant(send, target, thread_name="lambda-failure")
                 except Exception as error:  # boto3 has no common base for what a call may raise
                     log.error("%s: the failed event %s cannot be sent: %s", target, invocation.id, error)
-                    self._meter(_name(invocation.function), metric, 1, "Count")
+                    self._meter(*_whose(invocation.function), metric, 1, "Count")
         self._forget(invocation)
 
     def _postpone(self, invocation: Invocation, seconds: float, attempts: int) -> None:
@@ -285,8 +285,9 @@ class Failure:
 
     def _send(self, target: str, body: str, attributes: dict[str, Any]) -> None:
         keys = lambda_runtime.execution_credentials(self.config)
-        session = boto3.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"])
         arn = parse_arn(target)
+        given = (keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"])
+        session = boto3.Session(*given, region_name=arn.region)
         if arn.service == "sqs":
             url = f"{os.environ['AWS_ENDPOINT_URL']}/{arn.account_id}/{arn.resource}"
             session.client("sqs").send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
@@ -305,6 +306,11 @@ class Failure:
             session.client("events").put_events(Entries=[entry])
         else:
             raise ValueError(f"{target} is no queue, topic, function or event bus")
+
+
+def _whose(function_arn: str) -> tuple[str, str]:
+    """The region and the name of a function."""
+    return parse_arn(function_arn).region, _name(function_arn)
 
 
 def _name(function_arn: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from localcloud.server.surroundings import STATE_MARK
 
 CONTAINER_LABEL = "localcloud.sagemaker.state"
-"""Label of every container that the cloud runs (`localcloud/sagemaker/images.py`), its value the state folder."""
+"""Label of every container of the cloud (`localcloud/sagemaker/images.py`), its value the state folder of a region."""
 
 _GRACE_SECONDS = 3.0
 _PROC = Path("/proc")
@@ -121,14 +121,16 @@ def _remove_containers(state: Path) -> int:
     if docker is None or not Path(engine).exists():
         return 0
     try:
-        listing = subprocess.run(
-            [docker, "ps", "-aq", "--filter", f"label={CONTAINER_LABEL}={state.resolve()}"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-        names = listing.stdout.split() if listing.returncode == 0 else []
+        names = []
+        for folder in (state, *state.glob("regions/*")):
+            listing = subprocess.run(
+                [docker, "ps", "-aq", "--filter", f"label={CONTAINER_LABEL}={folder.resolve()}"],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+            names += listing.stdout.split() if listing.returncode == 0 else []
         if names:
             subprocess.run([docker, "rm", "-f", *names], capture_output=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:

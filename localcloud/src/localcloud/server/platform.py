@@ -130,6 +130,14 @@ class Assumed:
 class Roles(Protocol):
     """How a service acts as a role that was passed to it."""
 
+    def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
+        """Refuse a role that a service principal may not assume on behalf of a resource.
+
+        Raises:
+            RoleRefused: There is no such role, or it does not trust the principal.
+        """
+        ...
+
     def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
         """Assume a role as a service principal, e.g. `sagemaker.amazonaws.com`.
 
@@ -148,6 +156,10 @@ class Roles(Protocol):
 
 class NoRoles:
     """Knows no role: for tests that assume none."""
+
+    def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
+        """Refuse."""
+        raise RoleRefused(f"{role_arn}: there are no roles")
 
     def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
         """Refuse."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
+from ministack.core.responses import get_region
 from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
 
 from localcloud.server.durability import failures
@@ -36,8 +37,8 @@ SMALL_LOG_STORES = (
 _EVENTS_A_STREAM = 5_000
 _STREAMS_A_GROUP = 300
 
-Sink = Callable[[str, list[Datum]], None]
-"""Takes a namespace and observations, from any thread."""
+Sink = Callable[[str, str, list[Datum]], None]
+"""Takes a region, a namespace and observations, from any thread."""
 
 
 def report_failed_object_writes() -> None:
@@ -54,11 +55,6 @@ def report_failed_object_writes() -> None:
             raise
 
     s3._atomic_write = atomic_write
-
-
-def verify_root() -> None:
-    """The signature of a request with root's key is not checked: check it like any other."""
-    iam_evaluator._is_root_key = lambda access_key_id: False
 
 
 def count_loopback_as_secure() -> None:
@@ -154,23 +150,23 @@ def trim_logs(now: float) -> bool:
     return dropped
 
 
-def meter_functions(sink: Sink) -> Callable[[str, str, float, str], None]:
+def meter_functions(sink: Sink) -> Callable[[str, str, str, float, str], None]:
     """Send `AWS/Lambda` metrics to `sink`, not to ministack's own CloudWatch, which keeps every value for ever.
 
     Returns:
-        Meters one value of a function: function name, metric, value, unit.
+        Meters one value of a function: region, function name, metric, value, unit.
     """
 
-    def meter(function: str, metric: str, value: float, unit: str) -> None:
-        sink("AWS/Lambda", [Datum(metric, {"FunctionName": function}, value, unit, time.time())])
+    def meter(region: str, function: str, metric: str, value: float, unit: str) -> None:
+        sink(region, "AWS/Lambda", [Datum(metric, {"FunctionName": function}, value, unit, time.time())])
 
     def emit_lambda_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
         if throttle:
-            meter(function_name, "Throttles", 1, "Count")
+            meter(get_region(), function_name, "Throttles", 1, "Count")
         elif duration_ms > 0:  # else an event was accepted, and is metered when it runs
-            meter(function_name, "Invocations", 1, "Count")
-            meter(function_name, "Errors", 1 if error else 0, "Count")
-            meter(function_name, "Duration", duration_ms, "Milliseconds")
+            meter(get_region(), function_name, "Invocations", 1, "Count")
+            meter(get_region(), function_name, "Errors", 1 if error else 0, "Count")
+            meter(get_region(), function_name, "Duration", duration_ms, "Milliseconds")
 
     lambda_svc._emit_lambda_metrics = emit_lambda_metrics
     return meter
@@ -195,12 +191,13 @@ def end_idle_workers(idle_seconds: float) -> int:
 def meter_queues(sink: Sink) -> None:
     """Send the depth of every queue as `AWS/SQS` does each minute."""
     now = time.time()
-    for queue in list(sqs._queues._data.values()):
+    for (_, region, _), queue in list(sqs._queues._data.items()):
         messages = list(queue.get("messages", ()))
         visible = [message for message in messages if message.get("visible_at", 0) <= now]
         oldest = min((message.get("sent_at", now) for message in messages), default=now)
         dimensions = {"QueueName": queue["name"]}
         sink(
+            region,
             "AWS/SQS",
             [
                 Datum("ApproximateNumberOfMessagesVisible", dimensions, len(visible), "Count", now),

@@ -10,6 +10,7 @@ import json
 import secrets
 import string
 import time
+from typing import Any
 
 import boto3
 from ministack.core.responses import request_scope
@@ -29,16 +30,14 @@ class CloudRoles:
         self._region = region
         self._account = account
 
+    def require(self, role_arn: str, *, principal: str, source_arn: str) -> None:
+        """Refuse a role that a service principal may not assume."""
+        self._trusting(role_arn, principal, source_arn)
+
     def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
         """Assume a role as a service principal."""
-        name = role_arn.rsplit("/", 1)[-1]
-        with request_scope(self._account, self._region):
-            role = iam._roles.get(name)
-            if role is None or role["Arn"] != role_arn:
-                raise RoleRefused(f"There is no role {role_arn}.")
-            trust = _of_every_resource(role["AssumeRolePolicyDocument"])
-            if not policy_allows(trust, "sts:AssumeRole", role_arn, principal, source_arn):
-                raise RoleRefused(f"The trust policy of {role_arn} does not let {principal} assume it.")
+        role = self._trusting(role_arn, principal, source_arn)
+        name = role["RoleName"]
         key = "ASIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
         secret, token = secrets.token_urlsafe(30), secrets.token_urlsafe(120)
         sts.register_session(
@@ -63,6 +62,16 @@ class CloudRoles:
         }
         keys = boto3.Session(key, secret, token, region_name=self._region)
         return Assumed(environment, lambda service: keys.client(service, endpoint_url=self._url))
+
+    def _trusting(self, role_arn: str, principal: str, source_arn: str) -> dict[str, Any]:
+        with request_scope(self._account, self._region):
+            role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
+            if role is None or role["Arn"] != role_arn:
+                raise RoleRefused(f"There is no role {role_arn}.")
+            trust = _of_every_resource(role["AssumeRolePolicyDocument"])
+            if not policy_allows(trust, "sts:AssumeRole", role_arn, principal, source_arn):
+                raise RoleRefused(f"The trust policy of {role_arn} does not let {principal} assume it.")
+            return role
 
 
 def _of_every_resource(trust: str) -> dict[str, object]:

@@ -12,8 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT_KEY = "test"
-"""Access key id and secret of the account's root user."""
+from localcloud.server import credentials
 
 STATE_MARK = "LOCALCLOUD_STATE"
 """Variable that every process of a cloud carries, so that none is ever left behind."""
@@ -80,6 +79,7 @@ class Folders:
 
 def settings(folders: Folders, port: int, region: str, account: str) -> dict[str, str]:
     """The variables that ministack is to see."""
+    keys = credentials.of(folders.state)
     url = f"http://127.0.0.1:{port}"
     return {
         # Only this machine, only this port.
@@ -107,8 +107,7 @@ def settings(folders: Folders, port: int, region: str, account: str) -> dict[str
         "MINISTACK_ACCOUNT_ID": account,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": ROOT_KEY,
-        "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+        **keys.environment(),
         "AWS_ENDPOINT_URL": url,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from localcloud.server import configuration, credentials
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places, advice
 
 PORT = 4566
-REGION = "us-east-1"
 
 UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN")
 """What would point a client elsewhere."""
@@ -26,12 +26,13 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         environ: The environment they are added to.
 
     Returns:
-        Name to value. The credentials are throw-away ones, and so is the passphrase: the local stacks' secrets are
-        as local as their cloud.
+        Name to value. The keys are root's of the local cloud, made now if it has not started yet. The passphrase is
+        known to all: the local stacks' secrets are as local as their cloud.
 
     Raises:
         SetupFailed: The checkout was not set up.
     """
+    region = region_of(places)
     first = [str(engine(places)), str(places.venv / "bin")]
     path = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder not in first]
     wanted = {
@@ -42,10 +43,9 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "AWS_ENDPOINT_URL": endpoint(places, environ),
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        **credentials.of(places.server_record.parent).environment(),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
@@ -78,10 +78,28 @@ def enter(places: Places) -> None:
 
 def endpoint(places: Places, environ: Mapping[str, str] = os.environ) -> str:
     """The URL of the running local cloud, or where it would be."""
+    return _running(places, "url") or f"http://127.0.0.1:{environ.get('LOCALCLOUD_PORT') or PORT}"
+
+
+def region_of(places: Places) -> str:
+    """The region of the running local cloud, or the one that the checkout's localcloud.toml names.
+
+    Raises:
+        SetupFailed: The file holds something that is not allowed.
+    """
+    path = places.root / "localcloud.toml"
     try:
-        return str(json.loads(places.server_record.read_text())["url"])
+        return _running(places, "region") or configuration.load(path if path.exists() else None).region
+    except configuration.ConfigurationError as error:
+        raise SetupFailed(str(error), "Mend the file.") from error
+
+
+def _running(places: Places, fact: str) -> str | None:
+    """What the running local cloud says of itself."""
+    try:
+        return str(json.loads(places.server_record.read_text())[fact])
     except (OSError, ValueError, KeyError):
-        return f"http://127.0.0.1:{environ.get('LOCALCLOUD_PORT') or PORT}"
+        return None
 
 
 def engine(places: Places) -> Path:

@@ -14,7 +14,9 @@ from typing import Any
 
 import boto3
 
-from localcloud import process
+from localcloud import fault_commands, process
+from localcloud.server import credentials
+from localcloud.server.credentials import Credentials
 from localcloud.setup import Places
 
 MODEL_SERVER = Path(__file__).with_name("served_model.py")
@@ -46,8 +48,29 @@ class Cloud:
         running = process.find(self.state)
         return running.pid if running else 0
 
-    def client(self, service: str, access_key: str = "test", secret: str = "test", token: str | None = None) -> Any:
+    @property
+    def keys(self) -> Credentials:
+        """Root's keys."""
+        return credentials.of(self.state)
+
+    def environment(self) -> dict[str, str]:
+        """What points a process at this cloud, as root in us-east-1."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", **process.keys(self.state)}
+
+    def session(self) -> boto3.Session:
+        """A session of root's in us-east-1; its clients need this cloud's `url`."""
+        return boto3.Session(self.keys.access_key_id, self.keys.secret_access_key, region_name="us-east-1")
+
+    def faults(self, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
+        """As `faults`, of this cloud."""
+        return faults(self.state, method, document, query)
+
+    def client(
+        self, service: str, access_key: str | None = None, secret: str | None = None, token: str | None = None
+    ) -> Any:
         """A boto3 client of this cloud, root's unless keys are given; made once, as most calls take less."""
+        root = self.keys
+        access_key, secret = access_key or root.access_key_id, secret or root.secret_access_key
         wanted = (service, access_key, secret, token or "")
         if wanted not in self._clients:
             session = boto3.Session(access_key, secret, token, region_name="us-east-1")
@@ -73,6 +96,11 @@ class Cloud:
         """Stop it if it runs, and start it on the same state."""
         self.stop()
         self.start()
+
+
+def faults(state: Path, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
+    """List (GET), add (POST with a document) or clear (DELETE) faults of the cloud that runs on a state folder."""
+    return fault_commands.call(state, method, document, query)
 
 
 def free_port() -> int:
