@@ -8,6 +8,7 @@ from typing import Any
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.archive import Archives
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
+from localcloud.sagemaker.images import Images
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Document, Store
@@ -23,11 +24,12 @@ class Models:
     gzipped tar object; the role is kept but not assumed, since a variant is a process of this machine.
     """
 
-    def __init__(self, store: Store, account: Account, registry: Registry, archives: Archives) -> None:
+    def __init__(self, store: Store, account: Account, registry: Registry, archives: Archives, images: Images) -> None:
         self._store = store
         self._account = account
         self._registry = registry
         self._archives = archives
+        self._images = images
 
     def operations(self) -> dict[str, Operation]:
         """The operations of this part, by name."""
@@ -39,7 +41,7 @@ class Models:
         }
 
     async def create(self, request: Request) -> Document:
-        """Keep a model after checking that its archive is there, as AWS does."""
+        """Keep a model after checking, as AWS does, that its archive is there and its image one that it takes."""
         name = request["ModelName"]
         arn = self._account.arn(MODEL, name)
         if "PrimaryContainer" in request and "Containers" in request:
@@ -48,6 +50,11 @@ class Models:
         if len(containers) > 1:
             raise invalid("The local SageMaker does not support Containers with more than one member.")
         resolved = self._resolve(containers[0] or {})
+        if kind := await asyncio.to_thread(self._images.refused, resolved["Image"]):
+            raise invalid(
+                f"Unsupported manifest media type {kind} for image {resolved['Image']}. Ensure that valid manifest "
+                "media type is used for specified image."
+            )
         url = model_data_url(resolved)
         if url and not await asyncio.to_thread(self._archives.exists, url):
             raise invalid(f"Could not find model data at {url}.")

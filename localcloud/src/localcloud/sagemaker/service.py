@@ -57,7 +57,7 @@ class SageMaker:
         images = Images(platform, lambda: clients.get("ecr"), self._run / "docker")
         hosting = Hosting(platform, timing, self._archives, images, self._logs, self._run / "models")
         registry = Registry(self._store, account)
-        models = Models(self._store, account, registry, self._archives)
+        models = Models(self._store, account, registry, self._archives, images)
         configs = Configs(self._store, account, models)
         alarms = Alarms(lambda: clients.get("cloudwatch"))
         events = Events(platform.deliveries)
