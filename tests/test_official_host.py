@@ -2,8 +2,8 @@
 
 Our own host stands beside the engine that set-up builds, and asks less. Users of AWS have the official one.
 
-Source: sdk/python/cmd/pulumi-language-python/main.go and sdk/python/toolchain/pip.go of pulumi/pulumi; the functions are
-named below.
+Source: sdk/python/cmd/pulumi-language-python/main.go and sdk/python/toolchain/pip.go of pulumi/pulumi; its functions
+are named below.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def test_a_pull_that_fails_fails_the_endpoint_in_words(inside, engine, variant):
     ],
 )
 def test_a_model_of_an_image_in_another_form_is_refused_in_sagemakers_words(inside, kind):
-    """As AWS says it: https://github.com/aws/amazon-sagemaker-feedback/issues/180"""
+    """As users of AWS quote it in aws/amazon-sagemaker-feedback and mlflow/mlflow."""
     inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": DIGEST, "imageManifestMediaType": kind}]}
     image = f"{REPOSITORY}@{DIGEST}"
 
