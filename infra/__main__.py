@@ -98,7 +98,15 @@ def declare_release(
     monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)
     if settings.retraining.enabled:
         Retraining("retraining", site, settings=settings)
-    serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
+    serving = Serving(
+        "serving",
+        names,
+        plan=plan,
+        package=package,
+        registry=registry,
+        settings=settings.serving,
+        adopted=stack_now.adopted,
+    )
     rollout = Rollout(
         "rollout",
         names,

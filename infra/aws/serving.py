@@ -60,6 +60,7 @@ class Serving(pulumi.ComponentResource):
         package: Package,
         registry: Registry,
         settings: ServingSettings,
+        adopted: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare what the plan says.
@@ -71,6 +72,7 @@ class Serving(pulumi.ComponentResource):
             package: The package of the release that the config asks for.
             registry: Where packages and images live.
             settings: The instances of a new release.
+            adopted: The endpoint that is there already, and may not be in the state.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Serving", name, None, opts)
@@ -100,6 +102,7 @@ class Serving(pulumi.ComponentResource):
                 parent=self,
                 # The rollout controller's: an update must not reset them.
                 ignore_changes=["endpoint_config_name"],
+                import_=adopted,
                 # So that a destroy takes the endpoint down before any config that it may be serving.
                 depends_on=list(self.configs.values()),
             ),

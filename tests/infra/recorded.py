@@ -22,7 +22,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import stack_now
+from infra.aws import first_endpoint, stack_now
 from infra.aws.serving import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -57,6 +57,7 @@ class Declared:
     inputs: dict[str, Any]
     ignores: list[str]
     depends: list[str]
+    imports: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,14 @@ class Recorder(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs = json_format.MessageToDict(request.object)
         self.world.resources.append(
-            Declared(request.type, request.name, inputs, list(request.ignoreChanges), sorted(request.dependencies))
+            Declared(
+                request.type,
+                request.name,
+                inputs,
+                list(request.ignoreChanges),
+                sorted(request.dependencies),
+                request.importId,
+            )
         )
         state = struct_pb2.Struct()
         state.update(self.world.answers.of(request.type, request.name, inputs))
@@ -271,7 +279,7 @@ def run_program(name: str = "local", **given: Any) -> World:
 
     Args:
         name: The stack; its committed config is the base.
-        given: What `record` takes: answers, state, recipe, record; and changes of the config, by section.
+        given: What `record` takes: answers, state, recipe, record, own, stands; and changes of the config, by section.
 
     Raises:
         pulumi.RunError: The program stops.
@@ -304,6 +312,8 @@ def record_run(
     recipe: str = RECIPE,
     record: Record | None = None,
     asked: Callable[[World], None] = lambda world: None,
+    own: str = ACCOUNT,
+    stands: str | None = None,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
@@ -315,6 +325,8 @@ def record_run(
         recipe: The recipe digest of the checkout.
         record: What was retrained; None is nothing.
         asked: Called when AWS is asked whose account it is.
+        own: The account that the program's own calls reach.
+        stands: The endpoint that is there before the first release.
         sections: Changes of the config, by section.
     """
     world = World(answers or Answers())
@@ -342,6 +354,8 @@ def record_run(
         mock.patch.object(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
+        mock.patch.object(stack_now, "own_account", lambda region: own),
+        mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", lambda parameters: recipe),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(program, "seal", _sealed),
