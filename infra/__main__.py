@@ -36,7 +36,7 @@ async def main() -> None:
     stack_now = await read_stack(settings, stack)
     retain = settings.registry.retains(stack)
 
-    registry = Registry("registry", stack_now.names, retain)
+    registry = Registry("registry", stack_now.names, retain, settings.retention)
     if stack_now.image is None:
         outputs.export(outputs.of_registry(stack_now.names, registry))
         ask_for_image(stack_now)
@@ -93,7 +93,10 @@ def declare_release(
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
-    rollback = Rollback("rollback", names, registry=registry, code=code, scheduled=settings.scheduled)
+    log_days = settings.retention.log_days
+    rollback = Rollback(
+        "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days
+    )
     site = rollback.site
     monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)
     if settings.retraining.enabled:
@@ -105,6 +108,7 @@ def declare_release(
         package=package,
         registry=registry,
         settings=settings.serving,
+        log_days=log_days,
         adopted=stack_now.adopted,
     )
     rollout = Rollout(

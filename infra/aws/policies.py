@@ -116,7 +116,7 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
         *_pull(names, images),
         allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
+            [names.arn("logs", f"log-group:{names.containers_log}*")],
         ),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
         _watched_alarms(names),

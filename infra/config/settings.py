@@ -27,6 +27,7 @@ from pydantic import (
 from infra.config import checkout
 from infra.config.problems import Allowed, NotAllowed, Problem, Wrong, no_metric, problems, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
+from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.section import Image, InstanceType, Section, on_aws, stack_of
@@ -275,6 +276,7 @@ class Settings(Section):
     retraining: RetrainingSettings
     promotion: PromotionSettings
     registry: RegistrySettings
+    retention: RetentionSettings
 
     @property
     def trial(self) -> RolloutSettings:

@@ -11,8 +11,10 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 import yaml
+from botocore.session import get_session
 
 from infra.config import checkout
+from infra.config.retention_settings import LOG_DAYS
 from infra.config.settings import Settings
 from infra.config.target import check_target, regions, second_callers, wrong_region
 from tests.infra.refusals import REGION, load, refusal
@@ -20,7 +22,7 @@ from tests.infra.refusals import REGION, load, refusal
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry"
+SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry, retention"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 
@@ -156,6 +158,15 @@ def test_what_is_no_region_is_told_with_the_regions_that_there_are() -> None:
     assert line == (
         "aws:region is missing: allowed is a region of AWS. Set it, such as: pulumi config set aws:region us-east-1"
     )
+
+
+def test_logs_are_kept_for_as_many_days_as_cloudwatch_knows() -> None:
+    (line,) = refusal(retention={"log_days": 31})
+    assert line.startswith("modelstack:retention.log_days = 31: allowed is one of the numbers 1, 3, 5, 7, 14, 30, 60, ")
+    shape = get_session().get_service_model("logs").operation_model("PutRetentionPolicy").input_shape
+    assert shape is not None
+    told = re.sub("<.*?>", "", shape.members["retentionInDays"].documentation)
+    assert [int(number) for number in re.findall(r"\d+", told)][: len(LOG_DAYS)] == [*LOG_DAYS]
 
 
 def test_credentials_in_the_config_are_refused_since_only_pulumis_provider_reads_them() -> None:
