@@ -88,6 +88,8 @@ class Answers:
             champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]
             state = {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
             state["metrics"] = self.registered
+        if kind == "aws:kms/key:Key":
+            return {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}"}
         return {"arn": f"arn:aws:{kind.split(':')[1]}:us-east-1:{ACCOUNT}:{name}", **state}
 
 
