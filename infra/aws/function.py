@@ -13,7 +13,8 @@ from infra.aws import policies
 from infra.aws.site import Site
 from platforms.aws.names import Names
 
-RUNTIME = "python3.11"
+RUNTIME = "python3.13"
+"""The newest Python that Lambda and the SageMaker SDK share. The containers have that of their base image."""
 
 
 class Function:

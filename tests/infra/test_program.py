@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pulumi
@@ -354,6 +355,14 @@ def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> Non
     (trust,) = statements(world.one("iam/role:Role", "schedules").inputs["assumeRolePolicy"])
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_functions_run_on_a_python_that_lambda_keeps_as_long_as_any() -> None:
+    """By AWS's table of runtimes, which cfn-lint carries."""
+    table = json.loads((files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json").read_text())
+    ends = {name: item["deprecated"] for name, item in table.items() if name.startswith("python")}
+    for item in run().all("lambda/function:Function"):
+        assert ends[item.inputs["runtime"]] == max(ends.values())
 
 
 def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> None:
