@@ -54,7 +54,7 @@ def arns(service: str, action: str) -> list[str] | None:
     if found is None:
         return None
     kinds = known()[service]["Resources"]
-    texts = [text for kind in found.get("Resources", []) for text in kinds[kind]["ARNFormats"]]
+    texts = [text for kind in found.get("Resources", []) if kind in kinds for text in kinds[kind]["ARNFormats"]]
     return [re.sub(r"\$\{\w+\}", "[a-z0-9-]*", text) for text in texts]
 
 
