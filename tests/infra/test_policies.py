@@ -6,6 +6,7 @@ Source: the Service Authorization Reference of AWS, as `cfnlint/data/AdditionalS
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import json
 import re
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from tests.infra.recorded import IMAGE, ROOT, statements
+from tests.infra.recorded import ACCOUNT, IMAGE, ROOT, statements
 from tests.infra.recorded import run_program as run
 
 WIDER = {
@@ -118,6 +119,14 @@ def test_a_function_may_do_nothing_that_none_of_its_code_calls(function: str) ->
     for action in (action for role, item in GIVEN if role == function for action in item["Action"]):
         known_as = OTHERWISE.get(action, set()) | {xform_name(action.partition(":")[2])}
         assert action in BY_AWS or known_as & calls, f"{function} may {action}, and calls nothing that needs it"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_may_read_an_archive(function: str) -> None:
+    """An archive is of any size, and a function has 512 MB. It reads single members, by the digests of the manifest."""
+    archive = f"arn:aws:s3:::flight-delay-dev-artifacts-{ACCOUNT}/packages/{'d' * 64}/model.tar.gz"
+    for statement in (item for role, item in GIVEN if role == function and "s3:GetObject" in item["Action"]):
+        assert not [arn for arn in statement["Resource"] if fnmatch.fnmatch(archive, arn)]
 
 
 @pytest.mark.parametrize("role", sorted({role for role, _ in GIVEN}))
