@@ -59,6 +59,10 @@ def _standing(names: Names, make: Clients) -> str | None:
             pulumi.warn(f"{_failed(names, found)}. The update deletes it and makes it anew")
             return None
         return names.endpoint
+    if found["EndpointStatus"] in _MOVING:
+        pulumi.info(
+            f"endpoint {names.endpoint} is {found['EndpointStatus']} since an earlier update, which is waited for"
+        )
     found = _at_rest(make, names.endpoint, found)
     if found is None:
         return None

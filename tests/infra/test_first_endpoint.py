@@ -50,6 +50,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
         monkeypatch.setattr(first_endpoint.time, "sleep", lambda seconds: None)
         monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
         monkeypatch.setattr(pulumi, "warn", endpoint.told.append)
+        monkeypatch.setattr(pulumi, "info", endpoint.told.append)
         return endpoint
 
     return make
@@ -80,8 +81,9 @@ def test_a_preview_says_what_the_update_will_do_and_does_nothing(made: Made) -> 
 
 
 def test_one_that_is_still_being_made_is_waited_for_and_taken_into_the_state(made: Made) -> None:
-    made("Creating", "InService")
+    endpoint = made("Creating", "InService")
     assert standing_endpoint(LOCAL) == NAME
+    assert endpoint.told == [f"endpoint {NAME} is Creating since an earlier update, which is waited for"]
     made("Creating", preview=True)
     assert standing_endpoint(LOCAL) == NAME, "a preview waits for nothing"
 
