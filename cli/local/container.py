@@ -16,7 +16,8 @@ from cli.errors import OperatorError
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
 PUBLIC_BASE = "python:3.11-slim-bookworm"
-_ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
+ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
+"""Options of `docker build` with BuildKit for an image that SageMaker takes."""
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
     "./var/cache/apt/*",
@@ -83,7 +84,7 @@ class Engine:
         buildx = subprocess.run([self.command, "buildx", "version"], capture_output=True, check=False).returncode == 0
         self.run(
             *("build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--tag", name),
-            *(_ONE_DOCKER_MANIFEST if buildx else ()),
+            *(ONE_DOCKER_MANIFEST if buildx else ()),
             str(context),
             environment={"DOCKER_BUILDKIT": "1" if buildx else "0"},
         )

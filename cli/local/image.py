@@ -24,7 +24,7 @@ from rich.console import Console
 from cli.command import tell
 from cli.errors import OperatorError, explained
 from cli.local.cloud import Local
-from cli.local.container import Engine, base_image, image_tag, lay_out, lay_out_training, python_of
+from cli.local.container import ONE_DOCKER_MANIFEST, Engine, base_image, image_tag, lay_out, lay_out_training, python_of
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
 from cli.target import LOCAL, ROOT
@@ -79,9 +79,8 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             for kind in (SERVING, TRAINING):
                 kind.lay_out(ROOT, wheels(ROOT, kind.name, version, console.print), context / kind.name)
-                console.print(
-                    f"context: {context / kind.name}; build it with `docker build {context / kind.name}`", markup=False
-                )
+                build = f"docker build {' '.join(ONE_DOCKER_MANIFEST)} {context / kind.name}"
+                console.print(f"context: {context / kind.name}; build it with `{build}`", markup=False)
             return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
