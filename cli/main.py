@@ -44,6 +44,7 @@ from cli.view.releases import variant_of
 from cli.view.snapshot import take
 
 _LOOK = ("status", "waiting")  # at what was retrained
+_NONE_WAITS = 3  # no code of an error
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 
 
@@ -327,7 +328,8 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
 
     start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;
     decline also drops a candidate that waits. stop ends the job that runs. forget lets the config's window of training
-    data count again. waiting exits with 0 when a candidate waits for `pulumi up`, else with 1.
+    data count again. waiting exits with 0 when a candidate waits for `pulumi up`, with 3 when none
+    does, and with another code when it is not known.
     """
     target = find(asked)
     if action in _LOOK:
@@ -338,7 +340,7 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
             click.echo(retraining.waits(seen, target.commands))
         else:
             page().print(retraining.told(seen, target.commands))
-        sys.exit(1 if action == "waiting" and seen.waits is None else 0)
+        sys.exit(_NONE_WAITS if action == "waiting" and seen.waits is None else 0)
     if not reason.strip():
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
     click.echo(retraining.ask(target, action, reason.strip()))

@@ -39,7 +39,8 @@ async def main() -> None:
     # Whatever is refused is refused before the first resource is declared: then nothing was changed.
     if stack_now.image is None:
         ask_for_image(stack_now)
-        outputs.export(outputs.of_registry(stack_now.names, Registry("registry", stack_now.names, retain)))
+        registry = Registry("registry", stack_now.names, retain, settings.retention)
+        outputs.export(outputs.of_registry(stack_now.names, registry))
         return
     wanted = stack_now.wanted(settings, stack_now.image)
     trial = settings.trial
@@ -56,7 +57,7 @@ async def main() -> None:
     update_result.tell_retrained(stack_now.candidate, wanted, plan)
     update_result.tell(plan, stack_now.state, trial_plan)
     instances.tell(plan, stack_now.state, settings.serving)
-    registry = Registry("registry", stack_now.names, retain)
+    registry = Registry("registry", stack_now.names, retain, settings.retention)
     package = Package(
         "package",
         stack_now.names,
@@ -93,12 +94,24 @@ def declare_release(
     objective = settings.slo.objective(names.stack)
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
-    rollback = Rollback("rollback", names, registry=registry, code=code, scheduled=settings.scheduled)
+    log_days = settings.retention.log_days
+    rollback = Rollback(
+        "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days
+    )
     site = rollback.site
     monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)
     if settings.retraining.enabled:
         Retraining("retraining", site, settings=settings)
-    serving = Serving("serving", names, plan=plan, package=package, registry=registry, settings=settings.serving)
+    serving = Serving(
+        "serving",
+        names,
+        plan=plan,
+        package=package,
+        registry=registry,
+        settings=settings.serving,
+        log_days=log_days,
+        adopted=stack_now.adopted,
+    )
     rollout = Rollout(
         "rollout",
         names,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from .conftest import ROOT
@@ -71,6 +76,33 @@ def test_a_retrained_version_is_released_only_where_one_waits_and_by_the_same_lo
     assert job["permissions"] == {"contents": "read", "id-token": "write"}
     assert up["if"] == "steps.candidate.outputs.waits == 'true'"
     assert any("modelstack --stack dev retrain waiting" in step.get("run", "") for step in job["steps"])
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.stem)
+def test_actions_are_pinned_by_what_they_are_and_not_by_a_tag_that_moves(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text())
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(;.*)?", action), action
+
+
+@pytest.mark.parametrize("name", ["retrain.yml", "preview.yml"])
+def test_credentials_live_as_long_as_the_job_that_uses_them(name: str) -> None:
+    job = workflow(name)["jobs"]["dev"]
+    login = steps_by_action(job)["aws-actions/configure-aws-credentials"]["with"]
+    assert int(login.get("role-duration-seconds", 3600)) > 60 * job["timeout-minutes"]
+
+
+@pytest.mark.parametrize(("code", "ends", "waits"), [(0, 0, True), (3, 0, False), (1, 1, False), (2, 2, False)])
+def test_a_failure_to_look_is_not_taken_for_nothing_waits(code: int, ends: int, waits: bool, tmp_path: Path) -> None:
+    (step,) = [step for step in workflow("retrain.yml")["jobs"]["dev"]["steps"] if step.get("id") == "candidate"]
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").write_text(f"modelstack() {{ return {code}; }}\n")
+    output = tmp_path / "output"
+    output.touch()
+    environment = {"PATH": os.environ["PATH"], "GITHUB_OUTPUT": str(output)}
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, output.read_text() == "waits=true\n") == (ends, waits)
 
 
 def test_ci_runs_the_script_that_anybody_can_run() -> None:

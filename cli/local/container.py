@@ -16,6 +16,8 @@ from cli.errors import OperatorError
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
 PUBLIC_BASE = "python:3.11-slim-bookworm"
+ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
+"""Options of `docker build` with BuildKit for an image that SageMaker takes."""
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
     "./var/cache/apt/*",
@@ -74,10 +76,16 @@ class Engine:
         return self.run("images", "--quiet", "--no-trunc", name)
 
     def build(self, context: Path, name: str, base: str) -> None:
-        """Build a context with no network in its steps, with BuildKit where the engine's client has it."""
+        """Build a context with no network in its steps, with BuildKit where the engine's client has it.
+
+        BuildKit would by itself make an OCI index of the image and of how it was built, and SageMaker takes neither an
+        index nor an OCI manifest. The older builder knows nothing else than what SageMaker takes.
+        """
         buildx = subprocess.run([self.command, "buildx", "version"], capture_output=True, check=False).returncode == 0
         self.run(
-            *("build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--tag", name, str(context)),
+            *("build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--tag", name),
+            *(ONE_DOCKER_MANIFEST if buildx else ()),
+            str(context),
             environment={"DOCKER_BUILDKIT": "1" if buildx else "0"},
         )
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import boto3
 import click
@@ -23,11 +24,13 @@ from rich.console import Console
 from cli.command import tell
 from cli.errors import OperatorError, explained
 from cli.local.cloud import Local
-from cli.local.container import Engine, base_image, image_tag, lay_out, lay_out_training, python_of
+from cli.local.container import ONE_DOCKER_MANIFEST, Engine, base_image, image_tag, lay_out, lay_out_training, python_of
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
 from cli.target import LOCAL, ROOT
 
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+"""The one kind of manifest that SageMaker takes."""
 NO_ENGINE_HINT = (
     "Start one; on Debian: `apt-get install docker.io`, then `dockerd` as root. "
     "Without one, the local stack runs the same entry point as a process."
@@ -76,9 +79,8 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             for kind in (SERVING, TRAINING):
                 kind.lay_out(ROOT, wheels(ROOT, kind.name, version, console.print), context / kind.name)
-                console.print(
-                    f"context: {context / kind.name}; build it with `docker build {context / kind.name}`", markup=False
-                )
+                build = f"docker build {' '.join(ONE_DOCKER_MANIFEST)} {context / kind.name}"
+                console.print(f"context: {context / kind.name}; build it with `{build}`", markup=False)
             return
         build_and_push(stack, repository, base_image, console)
     except OperatorError as error:
@@ -95,9 +97,9 @@ def build_and_push(stack: str, repository: str | None, base: str | None, console
     engine = Engine.find(NO_ENGINE_HINT)
     if stack.startswith(LOCAL):
         Local.here()
-    uri = repository or _repository_of(stack)
+    to = Repository.at(repository or _repository_of(stack))
     base = base or base_image(engine, console.print)
-    named = {kind: push(engine, *build(engine, kind, base, console), uri, console) for kind in (SERVING, TRAINING)}
+    named = {kind: published(engine, kind, base, to, console) for kind in (SERVING, TRAINING)}
     for kind, name in named.items():
         console.print(f"{kind.word}  {name}", markup=False)
     console.print("next", markup=False)
@@ -106,40 +108,87 @@ def build_and_push(stack: str, repository: str | None, base: str | None, console
     console.print(f"       pulumi up --stack {stack}", markup=False)
 
 
-def build(engine: Engine, kind: Kind, base: str, console: Console) -> tuple[str, str]:
-    """Build an image, unless the engine has it.
+@dataclass(frozen=True)
+class Repository:
+    """A repository of ECR, or of the local cloud that AWS_ENDPOINT_URL names.
 
-    Returns:
-        What the engine calls it, and its tag.
+    Attributes:
+        uri: `<registry>/<name>`.
+        ecr: A boto3 client of the registry.
+    """
+
+    uri: str
+    ecr: Any
+
+    @classmethod
+    def at(cls, uri: str) -> Repository:
+        """The repository of a URI, in the region that it names."""
+        return cls(uri, boto3.client("ecr", region_name=region_of(uri.partition("/")[0])))
+
+    @property
+    def name(self) -> str:
+        """The repository's name in its registry."""
+        return self.uri.partition("/")[2]
+
+    def find(self, tag: str) -> str | None:
+        """The image of a tag, as `<repository>@sha256:<digest>`; None when there is none.
+
+        Raises:
+            OperatorError: There is one that SageMaker does not take, or the registry does not answer.
+        """
+        with explained(f"looking up {self.uri}:{tag}"):
+            try:
+                found = self.ecr.describe_images(repositoryName=self.name, imageIds=[{"imageTag": tag}])["imageDetails"]
+            except self.ecr.exceptions.ImageNotFoundException:
+                found = []
+        if not found:
+            return None
+        kind = found[0].get("imageManifestMediaType")
+        if kind != DOCKER_MANIFEST:
+            raise OperatorError(
+                f"{self.uri}:{tag} is a manifest of type {kind}, and SageMaker takes {DOCKER_MANIFEST} only",
+                f"Remove it: `aws ecr batch-delete-image --repository-name {self.name} --image-ids imageTag={tag}`, "
+                "and what the engine has (`docker image ls` shows modelstack-serving and modelstack-training). Then "
+                "build again with Docker's own `docker build`.",
+            )
+        return f"{self.uri}@{found[0]['imageDigest']}"
+
+    def push(self, engine: Engine, built: str, tag: str, console: Console) -> str:
+        """Push an image; returns `<repository>@sha256:<digest>`.
+
+        Raises:
+            OperatorError: It failed, or what was pushed is nothing that SageMaker takes.
+        """
+        host = os.environ.get("AWS_ENDPOINT_URL", "").partition("://")[2].rstrip("/") or self.uri.partition("/")[0]
+        with explained(f"logging in to {host}"):
+            token = self.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        user, _, password = base64.b64decode(token).decode().partition(":")
+        console.print(f"pushing to {host}/{self.name}")
+        engine.push(built, f"{host}/{self.name}:{tag}", host, user, password)
+        pushed = self.find(tag)
+        if pushed is None:
+            raise OperatorError(f"{self.uri} has no image {tag} after the push")
+        return pushed
+
+
+def published(engine: Engine, kind: Kind, base: str, to: Repository, console: Console) -> str:
+    """The image of this checkout in a repository, as `<repository>@sha256:<digest>`; built and pushed where it lacks.
+
+    The tag says what it is made from, and a tag never moves. Two builds of the same differ in their bytes, so one that
+    is there is taken and not pushed again.
     """
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
         kind.lay_out(ROOT, wheels(ROOT, kind.name, python_of(engine, base), console.print), Path(folder))
-        tag = image_tag(Path(folder), engine.image_id(base))
-        built = f"modelstack-{kind.name}:{tag}"
+        made_from = image_tag(Path(folder), engine.image_id(base))
+        tag = f"{made_from}{kind.suffix}"
+        if (there := to.find(tag)) is not None:
+            console.print(f"{to.uri}:{tag} is there already")
+            return there
+        built = f"modelstack-{kind.name}:{made_from}"
         if not engine.image_id(built):
             console.print(f"building {built} on {base}, with no network")
             engine.build(Path(folder), built, base)
-    return built, f"{tag}{kind.suffix}"
-
-
-def push(engine: Engine, built: str, tag: str, repository: str, console: Console) -> str:
-    """Push an image to a repository of ECR, or of the local cloud that AWS_ENDPOINT_URL names.
-
-    Returns:
-        `<repository>@sha256:<digest>`.
-    """
-    registry, _, name = repository.partition("/")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    host = endpoint.partition("://")[2].rstrip("/") or registry
-    with explained(f"logging in to {host}"):
-        ecr = boto3.client("ecr", region_name=region_of(registry))
-        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    user, _, password = base64.b64decode(token).decode().partition(":")
-    console.print(f"pushing to {host}/{name}")
-    engine.push(built, f"{host}/{name}:{tag}", host, user, password)
-    with explained(f"looking up {repository}:{tag}"):
-        found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
-    return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+    return to.push(engine, built, tag, console)
 
 
 def region_of(registry: str) -> str | None:

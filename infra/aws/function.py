@@ -12,7 +12,8 @@ import pulumi_aws as aws
 from infra.aws import policies
 from infra.aws.site import Site
 
-RUNTIME = "python3.11"
+RUNTIME = "python3.13"
+"""The newest Python that Lambda and the SageMaker SDK share. The containers have that of their base image."""
 
 
 class Function:

@@ -111,12 +111,12 @@ def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:
     return document(
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
         allow(["s3:PutObject"], [f"{bucket}/{CAPTURE}/*"]),
-        allow(["s3:ListBucket"], [bucket]),
+        _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         *_pull(names, images),
         allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            [names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*")],
+            [names.arn("logs", f"log-group:{names.containers_log}*")],
         ),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/Endpoints", SAGEMAKER)),
         _watched_alarms(names),
@@ -155,10 +155,9 @@ def controller(names: Names) -> list[Statement]:
 
 def replay(names: Names, key_arn: str) -> list[Statement]:
     """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
-    bucket, captures = _bucket(names), f"{CAPTURE}/{names.endpoint}/*"
     return [
-        allow(["s3:GetObject"], [f"{bucket}/{captures}"]),
-        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [captures]}}),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{CAPTURE}/{names.endpoint}/*"]),
+        _list(names),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
     ]
@@ -176,13 +175,12 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
     return [
         allow(["s3:GetObject"], [f"{bucket}/{CAPTURE}/*", *_members(names, REFERENCE)]),
         allow(["s3:PutObject"], [f"{bucket}/{CAPTURE_ASIDE}/*"]),
-        allow(["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": [f"{CAPTURE}/*", f"{PACKAGES}/*"]}}),
+        _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(actions, [table]),
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
-        allow(["sagemaker:DescribeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces(OWN)),
     ]
 
@@ -224,7 +222,7 @@ def training(names: Names, key_arn: str, image: str) -> list[Statement]:
     return [
         allow(["s3:GetObject"], [f"{bucket}/{PACKAGES}/*"]),
         allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
-        allow(["s3:ListBucket"], [bucket]),
+        _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
         allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
@@ -244,8 +242,7 @@ def retrain(names: Names, key_arn: str) -> list[Statement]:
         allow([f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")], [jobs]),
         allow(["iam:PassRole"], [names.training_role_arn], to_sagemaker),
         allow(["s3:GetObject"], [f"{_bucket(names)}/{RETRAINING}/*"]),
-        # Without it, a report that is not there looks like one that may not be read.
-        allow(["s3:ListBucket"], [_bucket(names)], {"StringLike": {"s3:prefix": [f"{RETRAINING}/*"]}}),
+        _list(names),
         allow(["kms:Decrypt"], [key_arn]),
         *_tell(names),
     ]
@@ -284,6 +281,13 @@ def _watched_alarms(names: Names) -> Statement:
 
 def _namespaces(*names: str) -> dict[str, Any]:
     return {"StringEquals": {"cloudwatch:namespace": list(names)}}
+
+
+def _list(names: Names) -> Statement:
+    """List the bucket; under whichever prefix, since S3 tells a file that is not there (404) from one that may not be
+    read (403) only to who may list without a condition.
+    """
+    return allow(["s3:ListBucket"], [_bucket(names)])
 
 
 def _bucket(names: Names) -> str:

@@ -6,24 +6,33 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from platforms.aws.names import Names
+from infra.config.retention_settings import RetentionSettings
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, Names
 
 
 class Registry(pulumi.ComponentResource):
     """Where sealed packages and images live.
 
     Creates:
-        A versioned, KMS-encrypted, TLS-only bucket that is never public; a container repository with immutable tags
-        that scans on push; a model package group.
+        A versioned, KMS-encrypted, TLS-only bucket that is never public, where what grows with traffic goes after a
+        time; a container repository with immutable tags that scans on push; a model package group.
     """
 
-    def __init__(self, name: str, names: Names, retain: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        retain: bool,
+        retention: RetentionSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         """Declare the registry.
 
         Args:
             name: The logical name.
             names: The stack's names.
             retain: Whether a destroy refuses while there are packages or images.
+            retention: How long what grows with traffic is kept.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Registry", name, None, opts)
@@ -35,7 +44,7 @@ class Registry(pulumi.ComponentResource):
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )
-        self.bucket, self.bucket_rules = self._bucket(names, retain, child)
+        self.bucket, self.bucket_rules = self._bucket(names, retain, retention, child)
         self.repository = aws.ecr.Repository(
             "serving",
             name=names.repository,
@@ -59,7 +68,7 @@ class Registry(pulumi.ComponentResource):
         )
 
     def _bucket(
-        self, names: Names, retain: bool, child: pulumi.ResourceOptions
+        self, names: Names, retain: bool, retention: RetentionSettings, child: pulumi.ResourceOptions
     ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
         """The bucket, and the rules that must stand before anything is put into it.
 
@@ -98,6 +107,9 @@ class Registry(pulumi.ComponentResource):
                 ],
                 opts=child,
             ),
+            aws.s3.BucketLifecycleConfiguration(
+                "artifacts", bucket=bucket.bucket, rules=_lifecycle(retention), opts=child
+            ),
             aws.s3.BucketPolicy(
                 "artifacts",
                 bucket=bucket.bucket,
@@ -107,3 +119,36 @@ class Registry(pulumi.ComponentResource):
             ),
         ]
         return bucket, rules
+
+
+def _lifecycle(retention: RetentionSettings) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+    """The bucket's rules: requests and labels go when they are old, all else only after it was overwritten or deleted.
+
+    An object that expires in a versioned bucket becomes an old version; of requests and labels it goes a day later.
+    """
+    rule, old = aws.s3.BucketLifecycleConfigurationRuleArgs, aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
+    filter_ = aws.s3.BucketLifecycleConfigurationRuleFilterArgs
+    versions = aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs
+    folders = (CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE)
+    return [
+        *(
+            rule(
+                id=folder,
+                status="Enabled",
+                filter=filter_(prefix=f"{folder}/"),
+                expiration=old(days=retention.requests_days),
+                noncurrent_version_expiration=versions(noncurrent_days=1),
+            )
+            for folder in folders
+        ),
+        rule(
+            id="versions",
+            status="Enabled",
+            filter=filter_(prefix=""),
+            expiration=old(expired_object_delete_marker=True),
+            noncurrent_version_expiration=versions(noncurrent_days=retention.versions_days),
+            abort_incomplete_multipart_upload=(
+                aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(days_after_initiation=7)
+            ),
+        ),
+    ]

@@ -18,8 +18,6 @@ from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
 
-RETENTION_DAYS = 30
-
 
 class Rollback(pulumi.ComponentResource):
     """What moves traffic when no update waits for it: on, step by step, and back when an alarm rings.
@@ -38,6 +36,7 @@ class Rollback(pulumi.ComponentResource):
         registry: Registry,
         code: Bundle,
         scheduled: tuple[str, ...],
+        log_days: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the way back.
@@ -48,13 +47,14 @@ class Rollback(pulumi.ComponentResource):
             registry: What the site has beside the topic.
             code: The sealed archive of the handlers.
             scheduled: The handlers of the functions that run by a schedule.
+            log_days: How long the functions' log lines are kept.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.journal = journal_table(names, child)
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, policy=policies.alerts(names), opts=child)
-        log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=RETENTION_DAYS, opts=child)
+        log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=log_days, opts=child)
         self.site = Site(
             names,
             registry,

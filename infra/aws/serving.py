@@ -45,7 +45,7 @@ class Serving(pulumi.ComponentResource):
     Creates:
         A role for the containers; per release a model and an endpoint config that serves it alone; per trial a config
         that serves champion and challenger, and one that copies requests to the challenger where the trial begins so;
-        the endpoint.
+        the endpoint, and the log of its containers.
 
     The endpoint is created with one config and belongs to the rollout controller from then on: which config it serves,
     and with which weights, is never changed by an update.
@@ -60,6 +60,8 @@ class Serving(pulumi.ComponentResource):
         package: Package,
         registry: Registry,
         settings: ServingSettings,
+        log_days: int,
+        adopted: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare what the plan says.
@@ -71,6 +73,8 @@ class Serving(pulumi.ComponentResource):
             package: The package of the release that the config asks for.
             registry: Where packages and images live.
             settings: The instances of a new release.
+            log_days: How long the containers' log lines are kept.
+            adopted: The endpoint that is there already, and may not be in the state.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Serving", name, None, opts)
@@ -92,6 +96,7 @@ class Serving(pulumi.ComponentResource):
         self.models = self._models(plan, package, ready)
         self.configs = {item.config_name: self._solo(item) for item in plan.releases}
         self.configs |= {pair.name: self._pair(pair) for pair in plan.pairs}
+        log = aws.cloudwatch.LogGroup("containers", name=names.containers_log, retention_in_days=log_days, opts=child)
         self.endpoint = aws.sagemaker.Endpoint(
             "endpoint",
             name=names.endpoint,
@@ -100,8 +105,10 @@ class Serving(pulumi.ComponentResource):
                 parent=self,
                 # The rollout controller's: an update must not reset them.
                 ignore_changes=["endpoint_config_name"],
-                # So that a destroy takes the endpoint down before any config that it may be serving.
-                depends_on=list(self.configs.values()),
+                import_=adopted,
+                # So that a destroy takes the endpoint down before any config that it may be serving, and before its
+                # log, which SageMaker would make anew, and keep for ever.
+                depends_on=[*self.configs.values(), log],
             ),
         )
         self.register_outputs({"endpoint": self.endpoint.name})

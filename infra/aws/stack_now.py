@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.account import check_account, own_account
 from infra.aws.journal import recorded
 from infra.aws.serving import shape_of, wanted_release
 from infra.config.checkout import parameters_through, recipe_of
@@ -37,6 +38,7 @@ class StackNow:
         source: The release that is taken from another stack; None when the model is trained here.
         image: The serving image of a new release; None when there is none yet.
         candidate: The retrained version whose window counts; None when the config's own does.
+        adopted: The endpoint that an earlier update made and did not keep; None when there is none, or it was kept.
         provider: Makes the package and drives the rollout.
     """
 
@@ -45,6 +47,7 @@ class StackNow:
     source: dict[str, Any] | None
     image: str | None
     candidate: Candidate | None
+    adopted: str | None
     provider: pulumi.ProviderResource
 
     def model(self, settings: Settings) -> ModelSettings:
@@ -98,7 +101,12 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     source = await champion_of(settings.promotion.source) if settings.promotion.source else None
     image = image_for(settings.serving.image, names, source)
     candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
-    return StackNow(names, state, source, image, candidate, provider)
+    adopted = None
+    if image and state.champion is None:
+        from infra.aws.first_endpoint import standing_endpoint  # noqa: PLC0415  it loads boto3, which has its own time
+
+        adopted = standing_endpoint(names)
+    return StackNow(names, state, source, image, candidate, adopted, provider)
 
 
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Record]:
@@ -115,6 +123,7 @@ async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutStat
         raise found
     if isinstance(caller, Exception):
         raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
+    check_account(caller, found[0], lambda: own_account(region))
     return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), *found
 
 

@@ -27,11 +27,12 @@ from pydantic import (
 from infra.config import checkout
 from infra.config.problems import Allowed, NotAllowed, Problem, Wrong, no_metric, problems, unknown
 from infra.config.provable import CAPTURED, unanswered, without_capture
+from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.section import Image, InstanceType, Section, on_aws, stack_of
 from infra.config.slo_settings import SloSettings
-from infra.config.target import is_local, wrong_region
+from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
 
 NAMESPACE = "modelstack"
@@ -275,6 +276,7 @@ class Settings(Section):
     retraining: RetrainingSettings
     promotion: PromotionSettings
     registry: RegistrySettings
+    retention: RetentionSettings
 
     @property
     def trial(self) -> RolloutSettings:
@@ -368,7 +370,7 @@ class Settings(Section):
         if not re.fullmatch(r"[a-z0-9-]+", stack):
             wrong.append(Problem(f"stack name {stack!r}", "allowed are lower-case letters, digits and hyphens"))
         region = wrong_region(config.get("aws:region"))
-        wrong += [region] if region else []
+        wrong += [*([region] if region else []), *second_callers(config)]
         # A section that is not set is checked too: its defaults may not suit this stack.
         sections = {
             name: {} if (value := given.get(f"{NAMESPACE}:{name}")) is None else value for name in cls.model_fields

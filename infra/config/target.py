@@ -14,6 +14,17 @@ from infra.config.problems import Problem, one_of
 
 LOCAL = "local"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_OF_ENVIRONMENT = {
+    "accessKey": "AWS_ACCESS_KEY_ID",
+    "assumeRoleWithWebIdentity": "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE",
+    "assumeRoles": "AWS_PROFILE, to a profile with `role_arn` and `source_profile`",
+    "profile": "AWS_PROFILE",
+    "secretKey": "AWS_SECRET_ACCESS_KEY",
+    "sharedConfigFiles": "AWS_CONFIG_FILE",
+    "sharedCredentialsFiles": "AWS_SHARED_CREDENTIALS_FILE",
+    "token": "AWS_SESSION_TOKEN",
+}
+"""The fields of `aws` that say as whom Pulumi's provider calls AWS -> what says the same to every client of AWS."""
 
 
 def is_local(stack: str) -> bool:
@@ -39,6 +50,26 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
             f"stack {stack!r} is not a local stack, but AWS_ENDPOINT_URL is {endpoint!r}; only stacks whose name "
             f"starts with {LOCAL!r} use it. Run: unset AWS_ENDPOINT_URL, and use the credentials of an AWS account"
         )
+
+
+def second_callers(config: Mapping[str, str]) -> list[Problem]:
+    """The fields of `aws` that name credentials: nothing but Pulumi's provider would read them.
+
+    The program reads the journal by the environment's credentials. In another account there is none, and what is live
+    would be taken for what nobody needs. A value is not shown: some are secret.
+
+    Args:
+        config: All that is set, `namespace:name` -> JSON or text.
+    """
+    return [
+        Problem(
+            f"aws:{name}",
+            f"only Pulumi's provider for AWS reads this, and it may be another account's than the environment's, "
+            f"which the program and the commands use. Type `pulumi config rm aws:{name}`, and set {instead}",
+        )
+        for name, instead in _OF_ENVIRONMENT.items()
+        if f"aws:{name}" in config
+    ]
 
 
 def wrong_region(region: str | None) -> Problem | None:

@@ -79,7 +79,7 @@ class SageMakerTraffic:
         kind: Status = "ready" if status in _READY else "failed" if status in _FAILED else "changing"
         variants = {item["VariantName"]: _variant(item) for item in answer.get("ProductionVariants", [])}
         shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
-        failure = _said(answer.get("FailureReason", ""))
+        failure = why_failed(answer.get("FailureReason", ""))
         detail = f"{status}: {failure}" if failure else status
         return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure)
 
@@ -148,7 +148,7 @@ def deployment_config(guard: Guard) -> dict[str, Any]:
     return {"BlueGreenUpdatePolicy": policy, **watched}
 
 
-def _said(failure: str) -> str:
+def why_failed(failure: str) -> str:
     """A FailureReason in one line: what SageMaker says and, where the container's output follows, its last line."""
     lines = [line for line in (_one_line(part) for part in failure.splitlines()) if line]
     return " ".join([lines[0], *lines[1:][-1:]]) if lines else ""

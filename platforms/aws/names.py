@@ -150,6 +150,11 @@ class Names:
         return f"/aws/lambda/{self.prefix}"
 
     @property
+    def containers_log(self) -> str:
+        """The log group of the model's containers, as SageMaker calls it; a stream's name holds its variant's."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
     def schedules_role(self) -> str:
         """The role that schedules call functions with."""
         return f"{self.prefix}-schedules"

@@ -22,7 +22,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import stack_now
+from infra.aws import first_endpoint, stack_now
 from infra.aws.serving import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -57,6 +57,7 @@ class Declared:
     inputs: dict[str, Any]
     ignores: list[str]
     depends: list[str]
+    imports: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Answers:
             champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]
             state = {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
             state["metrics"] = self.registered
+        if kind == "aws:kms/key:Key":
+            return {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}"}
         return {"arn": f"arn:aws:{kind.split(':')[1]}:us-east-1:{ACCOUNT}:{name}", **state}
 
 
@@ -173,7 +176,14 @@ class Recorder(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs = json_format.MessageToDict(request.object)
         self.world.resources.append(
-            Declared(request.type, request.name, inputs, list(request.ignoreChanges), sorted(request.dependencies))
+            Declared(
+                request.type,
+                request.name,
+                inputs,
+                list(request.ignoreChanges),
+                sorted(request.dependencies),
+                request.importId,
+            )
         )
         state = struct_pb2.Struct()
         state.update(self.world.answers.of(request.type, request.name, inputs))
@@ -271,7 +281,7 @@ def run_program(name: str = "local", **given: Any) -> World:
 
     Args:
         name: The stack; its committed config is the base.
-        given: What `record` takes: answers, state, recipe, record; and changes of the config, by section.
+        given: What `record` takes: answers, state, recipe, record, own, stands; and changes of the config, by section.
 
     Raises:
         pulumi.RunError: The program stops.
@@ -304,6 +314,8 @@ def record_run(
     recipe: str | pulumi.RunError = RECIPE,
     record: Record | None = None,
     asked: Callable[[World], None] = lambda world: None,
+    own: str = ACCOUNT,
+    stands: str | None = None,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
@@ -315,6 +327,8 @@ def record_run(
         recipe: The recipe digest of the checkout, or why it has none.
         record: What was retrained; None is nothing.
         asked: Called when AWS is asked whose account it is.
+        own: The account that the program's own calls reach.
+        stands: The endpoint that is there before the first release.
         sections: Changes of the config, by section.
     """
 
@@ -348,6 +362,8 @@ def record_run(
         mock.patch.object(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
+        mock.patch.object(stack_now, "own_account", lambda region: own),
+        mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(program, "seal", _sealed),

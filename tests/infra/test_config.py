@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 import yaml
+from botocore.session import get_session
 
 from infra.config import checkout
-from infra.config.target import check_target, regions, wrong_region
-from tests.infra.refusals import load, refusal
+from infra.config.retention_settings import LOG_DAYS
+from infra.config.settings import Settings
+from infra.config.target import check_target, regions, second_callers, wrong_region
+from tests.infra.refusals import REGION, load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry"
+SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry, retention"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 
@@ -152,6 +158,44 @@ def test_what_is_no_region_is_told_with_the_regions_that_there_are() -> None:
     assert line == (
         "aws:region is missing: allowed is a region of AWS. Set it, such as: pulumi config set aws:region us-east-1"
     )
+
+
+def test_logs_are_kept_for_as_many_days_as_cloudwatch_knows() -> None:
+    (line,) = refusal(retention={"log_days": 31})
+    assert line.startswith("modelstack:retention.log_days = 31: allowed is one of the numbers 1, 3, 5, 7, 14, 30, 60, ")
+    shape = get_session().get_service_model("logs").operation_model("PutRetentionPolicy").input_shape
+    assert shape is not None
+    told = re.sub("<.*?>", "", shape.members["retentionInDays"].documentation)
+    assert [int(number) for number in re.findall(r"\d+", told)][: len(LOG_DAYS)] == [*LOG_DAYS]
+
+
+def test_credentials_in_the_config_are_refused_since_only_pulumis_provider_reads_them() -> None:
+    roles = '[{"roleArn": "arn:aws:iam::111122223333:role/deploy"}]'
+    config = {"aws:region": REGION, "aws:secretKey": "hush", "aws:assumeRoles": roles, "aws:defaultTags": "{}"}
+    with pytest.raises(pulumi.RunError) as caught:
+        Settings.load(config, "dev")
+    _, role, key = str(caught.value).split("\n")
+    assert role.startswith("  - aws:assumeRoles: only Pulumi's provider for AWS reads this")
+    assert role.endswith("set AWS_PROFILE, to a profile with `role_arn` and `source_profile`")
+    assert key.startswith("  - aws:secretKey: ")
+    assert key.endswith("`pulumi config rm aws:secretKey`, and set AWS_SECRET_ACCESS_KEY")
+    assert "hush" not in str(caught.value)
+
+
+def test_every_field_of_the_provider_was_looked_at_for_credentials() -> None:
+    """The fields are those of the installed SDK, so that a newer one's are looked at too."""
+    harmless = {
+        *("allowed_account_ids", "custom_ca_bundle", "default_tags", "ec2_metadata_service_endpoint"),
+        *("ec2_metadata_service_endpoint_mode", "endpoints", "forbidden_account_ids", "http_proxy", "https_proxy"),
+        *("ignore_tags", "insecure", "max_retries", "no_proxy", "region", "retry_mode", "sts_region", "user_agents"),
+        *("s3_us_east1_regional_endpoint", "s3_use_path_style", "skip_credentials_validation", "tag_policy_compliance"),
+        *("skip_metadata_api_check", "skip_region_validation", "skip_requesting_account_id"),
+        *("token_bucket_rate_limiter_capacity", "use_dualstack_endpoint", "use_fips_endpoint"),
+    }
+    fields = inspect.signature(aws.ProviderArgs.__init__).parameters.keys() - {"__self__"}
+    names = {field: "aws:" + re.sub("_(.)", lambda found: found[1].upper(), field) for field in fields}
+    refused = {problem.path for problem in second_callers(dict.fromkeys(names.values(), "x"))}
+    assert {field for field, name in names.items() if name not in refused} == harmless
 
 
 @pytest.mark.parametrize("stack", STACKS)

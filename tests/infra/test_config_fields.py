@@ -107,8 +107,9 @@ def _by_words(words: str) -> tuple[list[Any], list[Any]]:
         return OWN_WORDS[words]
     if words == "true or false":
         return ["yes", 1], [True, False]
-    if named := re.fullmatch(r"one of (.+)", words):
-        return ["else", 1], named.group(1).split(", ")
+    if named := re.fullmatch(r"one of (the numbers )?(.+)", words):
+        known = named.group(2).split(", ")
+        return (["1", True, 4000], [*map(int, known)]) if named.group(1) else (["else", 1], known)
     if words.startswith("a section with "):
         return [7, [], "x"], []
     if words == "a text from 1":

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pulumi
@@ -21,6 +22,7 @@ from tests.infra.recorded import (
     LOCAL,
     OLD,
     RECIPE,
+    ROOT,
     Answers,
     World,
     idle,
@@ -41,9 +43,10 @@ SOURCE = {
 
 
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
-def test_a_stack_has_at_most_seventy_resources_at_its_first_release(stack: str) -> None:
+def test_a_stack_has_at_most_72_resources_at_its_first_release(stack: str) -> None:
+    """Two of them say how long data are kept: requests and labels, and what the model's containers log."""
     declared = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).resources
-    assert len(declared) + 1 <= 70, "and the stack itself"
+    assert len(declared) + 1 <= 72, "and the stack itself"
 
 
 # --- the registry
@@ -65,6 +68,36 @@ def test_bucket_is_closed_encrypted_versioned_and_tls_only() -> None:
     assert deny["Effect"] == "Deny"
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert len(deny["Resource"]) == 2, "the bucket and its objects are two resources"
+
+
+def test_requests_and_labels_go_after_a_time_and_packages_stay() -> None:
+    """In a versioned bucket what expires becomes an old version, which must go too."""
+    world = run("dev", serving={"image": IMAGE}, retention={"requests_days": 7, "versions_days": 14})
+    rules = {rule["id"]: rule for rule in world.one(":BucketLifecycleConfiguration").inputs["rules"]}
+    every = rules.pop("versions")
+    assert rules.keys() == {"capture", "capture-rejected", "labels", "labels-rejected"}
+    for name, rule in rules.items():
+        assert (rule["status"], rule["filter"], rule["expiration"]) == ("Enabled", {"prefix": f"{name}/"}, {"days": 7})
+        assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert (every["status"], every["filter"]) == ("Enabled", {"prefix": ""})
+    assert every["expiration"] == {"expiredObjectDeleteMarker": True}, "no package expires"
+    assert every["noncurrentVersionExpiration"] == {"noncurrentDays": 14}
+    assert "BucketLifecycleConfiguration" in " ".join(world.one(":Package").depends)
+
+
+def test_every_log_that_the_stack_fills_is_declared_and_forgets() -> None:
+    """A group that nobody declares is made by the service that writes first, and keeps its lines for ever."""
+    world = run("dev", serving={"image": IMAGE}, retention={"log_days": 7})
+    groups = {item.inputs["name"]: item.inputs["retentionInDays"] for item in world.all(":LogGroup")}
+    assert groups == {"/aws/lambda/flight-delay-dev": 7, "/aws/sagemaker/Endpoints/flight-delay-dev": 7}
+    assert "LogGroup::containers" in " ".join(world.one(":Endpoint").depends), "SageMaker would make it first"
+
+
+def test_the_page_on_aws_counts_the_metrics_that_alarms_are_billed_by() -> None:
+    alarms = run("dev", serving={"image": IMAGE}).all(":MetricAlarm")
+    queries = [alarm.inputs.get("metricQueries", [{"metric": {}}]) for alarm in alarms]
+    billed = sum("metric" in query for each in queries for query in each)
+    assert f"for the {billed} metrics of its alarms" in " ".join((ROOT / "docs/how-to/aws.md").read_text().split())
 
 
 def test_images_are_scanned_and_a_tag_never_moves() -> None:
@@ -324,9 +357,17 @@ def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> Non
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
+def test_functions_run_on_a_python_that_lambda_keeps_as_long_as_any() -> None:
+    """By AWS's table of runtimes, which cfn-lint carries."""
+    table = json.loads((files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json").read_text())
+    ends = {name: item["deprecated"] for name, item in table.items() if name.startswith("python")}
+    for item in run().all("lambda/function:Function"):
+        assert ends[item.inputs["runtime"]] == max(ends.values())
+
+
 def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> None:
     world = run()
-    assert world.one(":LogGroup").inputs["retentionInDays"] == 30
+    assert world.one(":LogGroup", "functions").inputs["retentionInDays"] == 30
     for item in world.all("lambda/function:Function"):
         assert item.inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": "/aws/lambda/flight-delay-local"}
         found = world.allows(item.name)

@@ -116,7 +116,7 @@ def test_probe_may_do_no_more_than_it_needs() -> None:
         ("dynamodb:GetItem", f"arn:aws:dynamodb:{here}:table/{LOCAL.journal}"),
         ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/manifest.json"),
         ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/example.json"),
-        ("kms:Decrypt", f"arn:aws:kms/key:{here}:artifacts"),
+        ("kms:Decrypt", f"arn:aws:kms:{here}:key/artifacts"),
         ("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:{here}:endpoint/{LOCAL.endpoint}"),
         ("cloudwatch:PutMetricData", "*"),
     }

@@ -60,6 +60,20 @@ def test_a_failing_step_of_the_engine_is_told_with_its_last_words(tmp_path: Path
         Engine(str(docker)).build(tmp_path, "name", "base")
 
 
+@pytest.mark.parametrize("buildx", [True, False])
+def test_a_build_makes_one_docker_manifest_whatever_builder_the_client_has(tmp_path: Path, buildx: bool):
+    """BuildKit makes OCI manifests from 0.31 on (`DefaultOCITypes`), and an index where there are attestations."""
+    docker = tmp_path / "docker"
+    code = 0 if buildx else 1
+    docker.write_text(f'#!/bin/sh\n[ "$1" = buildx ] && exit {code}\necho "$DOCKER_BUILDKIT $@" > {tmp_path}/asked\n')
+    docker.chmod(0o755)
+    Engine(str(docker)).build(tmp_path, "name", "base")
+    kit, *asked = (tmp_path / "asked").read_text().split()
+    wanted = {"--provenance=false", "--sbom=false", "type=docker,oci-mediatypes=false"}
+    assert (kit, wanted & {*asked}) == (("1", wanted) if buildx else ("0", set()))
+    assert asked[-1] == str(tmp_path), "the context comes last"
+
+
 def test_the_context_holds_all_that_the_dockerfile_copies_and_nothing_else(tmp_path: Path, some_wheels: Path):
     lay_out(ROOT, some_wheels, tmp_path / "context")
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "model/Dockerfile").read_text(), re.MULTILINE)

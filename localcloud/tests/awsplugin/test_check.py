@@ -26,6 +26,10 @@ METRIC = {"metricName": "Errors", "namespace": "N", "period": 60, "statistic": "
 # The least that each type takes.
 LEAST: dict[str, dict[str, Any]] = {
     "aws:s3/bucket:Bucket": {},
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {
+        "bucket": "b",
+        "rules": [{"id": "all", "status": "Enabled"}],
+    },
     "aws:s3/bucketVersioning:BucketVersioning": {"bucket": "b", "versioningConfiguration": {"status": "Enabled"}},
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": {
         "bucket": "b",

@@ -28,22 +28,19 @@ def partial(error: grpc.RpcError) -> Any:
     return None
 
 
-def test_an_endpoint_that_fails_to_come_up_is_kept_in_the_state_and_replaced_next_time(world: Any, plugin: Any) -> None:
-    config = world.config("broken", start="raise")
-    inputs = plugin.check(ENDPOINT, {"name": world.name("broken"), "endpointConfigName": config})
+def test_an_endpoint_that_fails_to_come_up_is_in_no_state_as_with_the_genuine_provider(world: Any, plugin: Any) -> None:
+    """It sets the id last: hashicorp/terraform-provider-aws, internal/service/sagemaker/endpoint.go."""
+    inputs = {"name": world.name("broken"), "endpointConfigName": world.config("broken", start="raise")}
     with pytest.raises(grpc.RpcError, match="is Failed") as caught:
         plugin.create(ENDPOINT, inputs)
-    kept = partial(caught.value)
-    assert kept.id == inputs["name"], "nothing is orphaned"
-    made = plugin.record(ENDPOINT, kept.id, inputs, kept.properties)
-    found = plugin.diff(made, inputs)
-    assert list(found.replaces) == ["endpointConfigName"]
-    assert found.deleteBeforeReplace
-    seen = plugin.refresh(made)
-    assert seen is not None
-    assert plugin.diff(seen, inputs).replaces, "a refresh sees the failure too"
-    plugin.delete(made)
-    assert plugin.refresh(made) is None
+    assert partial(caught.value) is None
+    with pytest.raises(grpc.RpcError, match="already exist"):
+        plugin.create(ENDPOINT, {**inputs, "endpointConfigName": world.config("good")})
+    assert world.client("sagemaker").describe_endpoint(EndpointName=inputs["name"])["EndpointStatus"] == "Failed"
+    adopted = plugin.adopt(ENDPOINT, inputs["name"])
+    assert plugin.changes(adopted) == set(), "nor does it know that an endpoint has failed"
+    plugin.delete(adopted)
+    assert plugin.refresh(adopted) is None
 
 
 def test_an_update_that_sagemaker_rolls_back_is_an_error_and_leaves_the_state_as_it_was(
@@ -90,7 +87,7 @@ def test_a_configuration_that_is_ignored_is_left_alone_by_updates_of_other_prope
     assert plugin.changes(updated, ignore=ignore) == set()
 
 
-def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
+def test_a_cancelled_creation_leaves_the_endpoint_outside_the_state_as_the_genuine_provider_does(
     world: Any, hosting: Any, start_plugin: Any, connect: Any, shell_of: Any, *, tmp_path: Path
 ) -> None:
     config = world.config("slow", until=str(tmp_path / "go"))
@@ -105,8 +102,6 @@ def test_a_cancelled_creation_keeps_the_endpoint_in_the_state(
         other.stub.Cancel(empty_pb2.Empty())
         error = call.exception(timeout=120)
         assert "cancelled while waiting" in error.details()
-        kept = partial(error)
-        assert kept.id == inputs["name"]
-        made = other.record(ENDPOINT, kept.id, inputs, kept.properties)
+        assert partial(error) is None
     (tmp_path / "go").touch()
-    world.plugin.delete(made)
+    world.plugin.delete(world.plugin.adopt(ENDPOINT, inputs["name"]))

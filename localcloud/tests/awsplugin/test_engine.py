@@ -272,26 +272,34 @@ def test_a_refusal_of_the_cloud_is_told_without_a_traceback(stack: Stack) -> Non
     assert f"{COUNT + 1} unchanged" in unchanged, "no pending operation is left, and the imported queue is as any other"
 
 
-def test_an_interrupted_update_keeps_what_was_made_and_is_finished_by_the_next(
+def test_an_endpoint_whose_update_was_interrupted_is_imported_with_the_config_that_it_serves(
     stack: Stack, world: Any, hosting: Any, tmp_path: Path
 ) -> None:
-    config = world.config("slow", until=str(tmp_path / "go"))
-    endpoint = f'aws.sagemaker.Endpoint("slow", name="{world.name("slow")}", endpoint_config_name="{config}")'
+    name, config, other = world.name("slow"), world.config("slow", until=str(tmp_path / "go")), world.config("other")
+    endpoint = f'aws.sagemaker.Endpoint("slow", name="{name}", endpoint_config_name="{config}")'
     stack.program(f"{DESCRIBED}\n{endpoint}\n")
     process = stack.start("up", "--yes", "--skip-preview")
     sagemaker = hosting.client("sagemaker")
     deadline = time.monotonic() + 200
-    while not sagemaker.list_endpoints(NameContains=world.name("slow"))["Endpoints"]:
+    while not sagemaker.list_endpoints(NameContains=name)["Endpoints"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=200)
     assert process.returncode != 0
     assert "Traceback" not in output
-    assert world.name("slow") in stack.deployment
+    assert f'"id": "{name}"' not in stack.deployment, "as with the genuine provider"
     (tmp_path / "go").touch()
-    assert "- 1 deleted" in stack.up(), "the queue that was imported"
-    assert sagemaker.describe_endpoint(EndpointName=world.name("slow"))["EndpointStatus"] == "InService"
+    while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] != "InService":
+        time.sleep(0.05)
+    ignored = "opts=pulumi.ResourceOptions(ignore_changes=['endpoint_config_name']"
+    imported = endpoint.replace(config, other)[:-1] + f", {ignored}, import_={name!r}))"
+    stack.program(f"{DESCRIBED}\n{imported}\n")
+    output = stack.up()
+    assert "= 1 imported" in output
+    assert "- 1 deleted" in output, "the queue that was imported"
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] == config
+    assert f"{COUNT + 1} unchanged" in stack.up("--expect-no-changes"), "to import what is in the state is no change"
 
 
 def test_an_update_that_was_killed_is_finished_by_the_next(

@@ -72,6 +72,57 @@ CASES: list[dict[str, Any]] = [
         "remains": True,
     },
     {
+        "token": "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "inputs": lambda w: {
+            "bucket": w.bucket(),
+            "rules": [
+                {
+                    "id": "capture",
+                    "status": "Enabled",
+                    "filter": {"prefix": "capture/"},
+                    "expiration": {"days": 30},
+                    "noncurrentVersionExpiration": {"noncurrentDays": 1},
+                },
+                {
+                    "id": "versions",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "expiration": {"expiredObjectDeleteMarker": True},
+                    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+                },
+            ],
+        },
+        "ident": lambda s: s["bucket"],
+        "drift": lambda w, s: w.client("s3").put_bucket_lifecycle_configuration(
+            Bucket=s["bucket"],
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": "capture",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": "capture/"},
+                        "Expiration": {"Days": 400},
+                        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                    },
+                    {
+                        "ID": "versions",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": ""},
+                        "Expiration": {"ExpiredObjectDeleteMarker": True},
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                    },
+                ]
+            },
+        ),
+        "drifted": {"rules[0].expiration.days"},
+        "change": lambda w: {
+            "rules": [
+                {"id": "capture", "status": "Disabled", "filter": {"prefix": "capture/"}, "expiration": {"days": 7}}
+            ]
+        },
+        "replace": lambda w: {"bucket": w.name("other")},
+    },
+    {
         "token": "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         "inputs": lambda w: {
             "bucket": w.bucket(),

@@ -308,3 +308,22 @@ def test_custom_attributes_go_to_the_container_and_come_back(inside):
             assert answer["headers"]["X-Amzn-SageMaker-Custom-Attributes"] == "seen"
 
     run(scenario())
+
+
+def test_an_endpoint_that_is_gone_says_nothing_any_more(inside, variant):
+    """Who deletes its log group next has it gone for good, and a stack that is made again finds the name free."""
+
+    async def scenario() -> None:
+        async with inside.with_timing(logs=600).running():
+            await inside.model("m")
+            await inside.config("c", variant("v", "m"))
+            await inside.call("CreateEndpoint", EndpointName="e", EndpointConfigName="c")
+            await inside.settled("e")
+            assert not inside.aws.lines, "no upload is due"
+            await inside.call("DeleteEndpoint", EndpointName="e")
+            while "EndpointName" in str(await inside.call("ListEndpoints")):
+                await asyncio.sleep(0.02)
+            ((group, _), lines), *_ = inside.aws.lines.items()
+            assert (group, lines[0]) == ("/aws/sagemaker/Endpoints/e", "m starts: ok")
+
+    run(scenario())

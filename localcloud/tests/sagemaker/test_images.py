@@ -15,7 +15,7 @@ from localcloud.sagemaker.processes import INSTANCE_MARK, marked
 from localcloud.testing import MODEL_SERVER
 
 from .asked import TRAINER, job_of
-from .conftest import run
+from .conftest import Failure, run
 from .test_training_jobs import seen
 
 pytestmark = pytest.mark.e2e
@@ -174,6 +174,32 @@ def test_a_pull_that_fails_fails_the_endpoint_in_words(inside, engine, variant):
             assert described["EndpointStatus"] == "Failed"
             assert f"{REPOSITORY}@{DIGEST} cannot be pulled" in described["FailureReason"]
             assert "manifest unknown" in described["FailureReason"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    ],
+)
+def test_a_model_of_an_image_in_another_form_is_refused_in_sagemakers_words(inside, kind):
+    """As users of AWS quote it in aws/amazon-sagemaker-feedback and mlflow/mlflow."""
+    inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": DIGEST, "imageManifestMediaType": kind}]}
+    image = f"{REPOSITORY}@{DIGEST}"
+
+    async def scenario() -> None:
+        async with inside.running():
+            with pytest.raises(Failure) as caught:
+                await inside.call("CreateModel", ModelName="m", PrimaryContainer={"Image": image})
+            assert (caught.value.code, caught.value.message) == (
+                "ValidationException",
+                f"Unsupported manifest media type {kind} for image {image}. Ensure that valid manifest media type is "
+                "used for specified image.",
+            )
 
     run(scenario())
 

@@ -43,6 +43,20 @@ def test_a_function_may_do_what_its_role_allows(functions):
     assert functions.call("iam-allowed", "s3", "put_object", Bucket="iam-bucket", Key="k", Body="x") == "done"
 
 
+def test_an_object_that_is_not_there_is_a_refusal_to_who_may_not_list_the_bucket(functions):
+    def code(name: str, call: str = "get_object") -> str:
+        return functions.call(name, "s3", call, Bucket="iam-bucket", Key="kept/none")["code"]
+
+    functions.create("iam-lists")
+    functions.allow("iam-lists", Action="s3:GetObject", Resource="arn:aws:s3:::iam-bucket/*")
+    assert (code("iam-lists"), code("iam-lists", "head_object")) == ("AccessDenied", "403")
+    lists = {"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::iam-bucket*"]}
+    functions.allow("iam-lists", **lists, Condition={"StringLike": {"s3:prefix": ["kept/*"]}})
+    assert code("iam-lists") == "AccessDenied", "a request for an object has no prefix"
+    functions.allow("iam-lists", **lists)
+    assert (code("iam-lists"), code("iam-lists", "head_object")) == ("NoSuchKey", "404")
+
+
 def test_a_bucket_that_demands_tls_takes_requests_on_loopback(cloud, functions):
     functions.allow("iam-allowed", Action="s3:PutObject", Resource="arn:aws:s3:::iam-tls/*")
     s3 = cloud.client("s3")

@@ -19,7 +19,10 @@ from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import DigestMismatch, beside
 from rollout.core.release import Release
 from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.platforms.aws.rights import held_to_rights
 from tests.platforms.aws.sealing import put, sealed_release
+
+__all__ = ["held_to_rights"]
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
 BUCKET = "artifacts"

@@ -7,10 +7,11 @@ import pytest
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from tests.pipeline.conftest import champion, clients, daily, moto_url, own_cache, place, run
+from tests.platforms.aws.rights import held_to_rights
 from tests.rollout import worlds
 from tests.simulator.platform import World
 
-__all__ = ["champion", "clients", "daily", "moto_url", "own_cache", "place", "run"]
+__all__ = ["champion", "clients", "daily", "held_to_rights", "moto_url", "own_cache", "place", "run"]
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Lifecycle:
 
         Raises:
             PartialError: It was made, but is not usable.
-            Failure: It was not made.
+            Failure: It was not made, or is of a type that is kept only once it is usable.
         """
         spec = served(token)
         if preview:
@@ -62,15 +62,20 @@ class Lifecycle:
             if not again:
                 self.unfinished.drop(self.settings.endpoint, urn)
             raise explain(error, self.settings.endpoint) from error
+        kept = not spec.settles_first
         try:
             if spec.settle is not None:
                 spec.settle(scope, known, wanted)
+            kept = True
             if change.keys:
                 self._apply(spec, scope, known, wanted, change)
             state = self._live(spec, scope, {**known, **inputs}, inputs)
             if state is None:
                 raise Failure(f"{token} was created but is not there when read back")
         except Exception as error:
+            if not kept:
+                self.unfinished.drop(self.settings.endpoint, urn)
+                raise explain(error, self.settings.endpoint) from error
             raise self._partial(spec, scope, known, inputs, error) from error
         return Found(spec.identify({**known, **state}), state, inputs)
 

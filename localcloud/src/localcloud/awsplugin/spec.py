@@ -8,7 +8,7 @@ Functions of a `Resource` take a `Scope` (clients of the right region, waiting) 
 - `create(s, p)` makes it from checked inputs `p` (tags merged with the provider's defaults) and returns what identifies
   it beyond `p`, such as `{"keyId": ...}`;
 - `settle(s, k, p)` then waits and sets what creation cannot set; a failure from here on keeps the resource in the
-  state;
+  state, unless the type `settles_first`;
 - `read(s, k)` returns the live inputs and outputs, or None when it is gone; `k` holds the identity, and all that the
   state knows when there is a state;
 - `update(s, k, p, change)` applies the top-level properties in `change`;
@@ -162,6 +162,8 @@ class Resource:
     delete: Delete
     update: Update | None = None
     settle: Settle | None = None
+    settles_first: bool = False
+    """Whether the genuine provider keeps a new resource only once it has settled: one that fails to is in no state."""
     outputs: tuple[str, ...] = ()
     name: Name | None = None
     identity: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ class Unfinished:
         return known
 
     def drop(self, endpoint: str, urn: str) -> None:
-        """Nothing was made."""
+        """Nothing was made, or nothing that is kept."""
         note = self._note(endpoint, urn)
         note.unlink(missing_ok=True)
         with self._lock:

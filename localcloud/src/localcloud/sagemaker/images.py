@@ -20,6 +20,8 @@ _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
 _ECR = re.compile(r"^\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+"""The one kind of manifest that SageMaker takes."""
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
 _YIELDING = 10
@@ -185,14 +187,28 @@ class Images:
         """Whether a Docker engine is there."""
         return bool(shutil.which("docker")) and (await _run("docker", "info", "--format={{.ID}}"))[0] == 0
 
+    def refused(self, uri: str) -> str | None:
+        """The media type of an image's manifest, if SageMaker takes none of that type; blocks.
+
+        None where it does, and of an image that is not in the local registry.
+        """
+        named = _URI.match(uri)
+        found = self._described(named) if named else None
+        kind = found.get("imageManifestMediaType", _MANIFEST) if found else _MANIFEST
+        return None if kind == _MANIFEST else kind
+
     def _digest(self, named: re.Match[str]) -> str | None:
+        found = self._described(named)
+        return found["imageDigest"] if found else None
+
+    def _described(self, named: re.Match[str]) -> dict[str, Any] | None:
         wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
         try:
             found = self.ecr().describe_images(repositoryName=named["repository"], imageIds=[wanted])
         except (ClientError, BotoCoreError):
             return None
         # Where AWS says ImageNotFoundException, the registry here may answer with an empty list.
-        return found["imageDetails"][0]["imageDigest"] if found["imageDetails"] else None
+        return found["imageDetails"][0] if found["imageDetails"] else None
 
     async def _pull(self, registry: str, repository: str, digest: str) -> Image:
         local = self.platform.endpoint_url.split("://", 1)[1]

@@ -244,6 +244,7 @@ class Lifecycle:
             if side is not None:
                 with background.log_errors(f"endpoint {name}: the end of its processes"):
                     await side.fleet.drain()
+        await self._hosting.logs.flush()  # who deletes the log group next has it gone for good
         await self._save(name, None)
 
     async def _save(self, name: str, change: Callable[[Document], None] | None) -> None:

@@ -57,6 +57,7 @@ class ContainerLogs:
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to put batches."""
@@ -80,12 +81,13 @@ class ContainerLogs:
         return hear
 
     async def flush(self) -> None:
-        """Put all lines that wait; those that Logs does not take wait on."""
-        for stream in [stream for stream in self._streams.values() if stream.waiting]:
-            lines = list(stream.waiting)
-            stream.waiting.clear()
-            kept = await asyncio.to_thread(self._put, stream, lines)
-            stream.waiting.extendleft(reversed(kept))
+        """Put all lines that wait, also those that are on their way; those that Logs does not take wait on."""
+        async with self._flushing:
+            for stream in [stream for stream in self._streams.values() if stream.waiting]:
+                lines = list(stream.waiting)
+                stream.waiting.clear()
+                kept = await asyncio.to_thread(self._put, stream, lines)
+                stream.waiting.extendleft(reversed(kept))
 
     async def _run(self) -> None:
         while not self._stopping.is_set():

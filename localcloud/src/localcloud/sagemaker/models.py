@@ -62,7 +62,7 @@ class Models:
         }
 
     async def create(self, request: Request) -> Document:
-        """Keep a model after checking that its role, its image and its archive are there, as AWS does."""
+        """Keep a model after checking that its role, its image and its archive are there and fit, as AWS does."""
         name = request["ModelName"]
         arn = self._account.arn(MODEL, name)
         if "PrimaryContainer" in request and "Containers" in request:
@@ -73,6 +73,11 @@ class Models:
         resolved = self._resolve(containers[0] or {})
         self._require_role(request, arn)
         await self._require_image(resolved["Image"])
+        if kind := await asyncio.to_thread(self._images.refused, resolved["Image"]):
+            raise invalid(
+                f"Unsupported manifest media type {kind} for image {resolved['Image']}. Ensure that valid manifest "
+                "media type is used for specified image."
+            )
         url = model_data_url(resolved)
         if url and not await asyncio.to_thread(self._archives.exists, url):
             raise invalid(f"Could not find model data at {url}.")

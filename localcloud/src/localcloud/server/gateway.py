@@ -75,6 +75,7 @@ def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
     _refuse_like_aws()
     handlers = _Handlers(ministack_app.SERVICE_HANDLERS)
     handlers.update({name: _handler(name, service, started) for name, service in services.items()})
+    handlers["s3"] = _telling_what_lacks_to_lister(handlers["s3"])
     ministack_app.SERVICE_HANDLERS = handlers
 
 
@@ -207,3 +208,32 @@ def _refuse_on_further_resources(
                 explicit_deny=explicit,
             )
     return None
+
+
+def _telling_what_lacks_to_lister(s3: Handle) -> Handle:
+    """S3 says that an object is not there (404) only to who may list its bucket; to others it is a refusal (403).
+
+    A condition on `s3:prefix` never holds for it: a request for an object has no prefix.
+
+    Source: GetObject and HeadObject, "Permissions", Amazon S3 API Reference.
+    """
+
+    async def handle(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Answer:
+        answer = await s3(method, path, headers, body, query)
+        bucket, _, key = path.lstrip("/").partition("/")
+        if answer[0] != 404 or method not in {"GET", "HEAD"} or not key:
+            return answer
+        access_key, arn = router.extract_access_key_id(headers, query), f"arn:aws:s3:::{bucket}"
+        denied = iam_evaluator.enforce(
+            access_key, "s3:ListBucket", "s3", router.extract_region(headers, query), resource_arn=arn
+        )
+        if not isinstance(denied, iam_evaluator.EvalResult):
+            return answer
+        refused = iam_actions.access_denied_response(
+            "s3", "s3:ListBucket", denied.principal_arn, str(uuid.uuid4()), headers=headers, resource_arn=arn
+        )
+        return refused if method == "GET" else (refused[0], refused[1], b"")
+
+    return handle

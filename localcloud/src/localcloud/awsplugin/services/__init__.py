@@ -14,6 +14,7 @@ TYPES: dict[str, str] = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "s3",
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "s3",
     "aws:s3/bucketPolicy:BucketPolicy": "s3",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "s3",
     "aws:s3/bucketNotification:BucketNotification": "s3",
     "aws:kms/key:Key": "kms",
     "aws:ecr/repository:Repository": "ecr",

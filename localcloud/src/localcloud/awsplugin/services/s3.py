@@ -218,6 +218,39 @@ BUCKET_ENCRYPTION = Resource(
 )
 
 
+LIFECYCLE = Names("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", {"id": "ID"})
+
+
+def _put_lifecycle(s: Scope, p: Props) -> None:
+    wanted = LIFECYCLE.request(p, "rules")
+    s("s3").put_bucket_lifecycle_configuration(Bucket=p["bucket"], LifecycleConfiguration=wanted)
+
+
+def _read_lifecycle(s: Scope, k: Props) -> Props:
+    live = s("s3").get_bucket_lifecycle_configuration(Bucket=k["bucket"])
+    return {"bucket": k["bucket"], **LIFECYCLE.state(live, "rules")}
+
+
+BUCKET_LIFECYCLE = Resource(
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    props={
+        "bucket": Prop(replace=True),
+        "rules": Prop(
+            without=(
+                *("prefix", "transitions", "noncurrentVersionTransitions", "expiration.date"),
+                *("filter.and", "filter.tag", "filter.objectSizeGreaterThan", "filter.objectSizeLessThan"),
+            ),
+        ),
+    },
+    ident="bucket",
+    identity=("bucket",),
+    create=_put_lifecycle,
+    read=_read_lifecycle,
+    update=lambda s, k, p, _: _put_lifecycle(s, p),
+    delete=lambda s, k: s("s3").delete_bucket_lifecycle(Bucket=k["bucket"]),
+)
+
+
 ACCESS_BLOCK = Names("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
@@ -342,6 +375,7 @@ RESOURCES = (
     BUCKET,
     BUCKET_VERSIONING,
     BUCKET_ENCRYPTION,
+    BUCKET_LIFECYCLE,
     BUCKET_PUBLIC_ACCESS_BLOCK,
     BUCKET_POLICY,
     BUCKET_NOTIFICATION,

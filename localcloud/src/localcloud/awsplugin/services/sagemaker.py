@@ -246,14 +246,11 @@ def _reason(live: Props) -> str:
 
 def _read_endpoint(s: Scope, k: Props) -> Props:
     live = s("sagemaker").describe_endpoint(EndpointName=k["name"])
-    found = {
+    return {
         "name": live["EndpointName"],
         "arn": live["EndpointArn"],
         "endpointConfigName": live["EndpointConfigName"],
     }
-    if live["EndpointStatus"] == "Failed":
-        found[FAILED] = _reason(live)
-    return found
 
 
 def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
@@ -264,7 +261,7 @@ def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
     """
     before = _settled(s, k["name"])
     if before["EndpointStatus"] == "Failed":
-        raise Failure(f"endpoint {k['name']!r} is Failed and must be replaced: {_reason(before)}")
+        raise Failure(f"endpoint {k['name']!r} is Failed, and can only be deleted: {_reason(before)}")
     if before["EndpointStatus"] == "InService" and before["EndpointConfigName"] == p["endpointConfigName"]:
         return  # somebody was here before: an interrupted update, say
     s("sagemaker").update_endpoint(**ENDPOINT.request({**p, "name": k["name"]}, *_ENDPOINT))
@@ -303,6 +300,7 @@ RESOURCE_ENDPOINT = Resource(
     tags=_TAGS,
     create=_create_endpoint,
     settle=_settle_endpoint,
+    settles_first=True,
     read=_read_endpoint,
     update=_update_endpoint,
     delete=_delete_endpoint,

@@ -1,0 +1,140 @@
+"""Each role's policy, held against AWS's own tables of actions and resources, which cfn-lint carries.
+
+Source: the Service Authorization Reference of AWS, as `cfnlint/data/AdditionalSpecs/Policies.json` has it.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import functools
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import xform_name
+
+from tests.infra.recorded import ACCOUNT, IMAGE, ROOT, statements
+from tests.infra.recorded import run_program as run
+
+WIDER = {
+    # The table has the versions of a group, a listing has none yet; the user guide lets roles list with `*`.
+    "sagemaker:ListModelPackages": ["*"],
+    # The table has the version alone. The guide on sharing groups lets a role create by the group's ARN as well.
+    "sagemaker:CreateModelPackage": ["arn:aws:sagemaker:us-east-1:000000000000:model-package-group/flight-delay-dev"],
+}
+"""Resources that we allow beside those of the table, and why."""
+NO_RESOURCE = {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"}
+"""Actions of ours that AWS has no resource for: a condition narrows them where there is one."""
+
+
+@functools.cache
+def known() -> dict[str, Any]:
+    """Service -> its actions, in lower case, with their kinds of resource; and the ARNs of each kind."""
+    return json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text())
+
+
+def given() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each statement of each role's policy, of a stack that has all that there may be."""
+    world = run("dev", serving={"image": IMAGE}, retraining={"enabled": True, "image": IMAGE})
+    for item in world.all(":RolePolicy"):
+        for statement in statements(item.inputs["policy"]):
+            yield item.name, statement
+
+
+GIVEN = [*given()]
+
+
+def arns(service: str, action: str) -> list[str] | None:
+    """Regular expressions of the ARNs that an action acts on; None when there is no such action."""
+    found = known()[service]["Actions"].get(action.lower())
+    if found is None:
+        return None
+    kinds = known()[service]["Resources"]
+    texts = [text for kind in found.get("Resources", []) if kind in kinds for text in kinds[kind]["ARNFormats"]]
+    return [re.sub(r"\$\{\w+\}", "[a-z0-9-]*", text) for text in texts]
+
+
+@pytest.mark.parametrize(("role", "statement"), GIVEN, ids=[role for role, _ in GIVEN])
+def test_every_action_exists_and_every_resource_is_one_that_it_acts_on(role: str, statement: dict[str, Any]) -> None:
+    """A resource of another kind allows nothing, and says nothing about it."""
+    used: set[str] = set()
+    for action in statement["Action"]:
+        formats = arns(*action.split(":"))
+        assert formats is not None, f"{role}: AWS knows no action {action}"
+        if not formats or action in NO_RESOURCE:
+            assert statement["Resource"] == ["*"], f"{role}: {action} has no resource"
+            continue
+        fits = {arn for arn in statement["Resource"] if any(re.fullmatch(one, arn) for one in formats)}
+        fits |= {*WIDER.get(action, ())} & {*statement["Resource"]}
+        assert fits, f"{role}: {action} acts on none of {statement['Resource']}"
+        used |= fits
+    if statement["Resource"] != ["*"]:
+        assert used == set(statement["Resource"]), f"{role}: no action of {statement['Action']} acts on the others"
+
+
+BY_AWS = {
+    "logs:CreateLogStream": "Lambda writes the function's log",
+    "logs:PutLogEvents": "Lambda writes the function's log",
+    "kms:Decrypt": "S3 reads an object with the bucket's key",
+    "kms:GenerateDataKey": "S3 writes an object with the bucket's key",
+    "sqs:ReceiveMessage": "Lambda reads the queue of captured files",
+    "sqs:DeleteMessage": "Lambda reads the queue of captured files",
+    "sqs:GetQueueAttributes": "Lambda reads the queue of captured files",
+    "sqs:SendMessage": "Lambda leaves an event there that failed",
+    "iam:PassRole": "SageMaker takes the job's role",
+    "cloudwatch:DescribeAlarms": "SageMaker looks at the alarms that an update of the endpoint names",
+}
+"""What AWS does in the function's name, and no line of ours."""
+OTHERWISE = {
+    "s3:ListBucket": {"list_objects_v2", "get_object"},  # the latter to be told 404
+    **{
+        f"dynamodb:{verb}Item": {f"{verb.lower()}_item", "transact_write_items"} for verb in ("Put", "Update", "Delete")
+    },
+}
+"""Calls of another name than the action's."""
+FUNCTIONS = ("advance", "drift", "labels", "probe", "retrain", "rollback")
+
+
+def reached(module: str, seen: set[Path]) -> set[Path]:
+    """The files of `platforms` that a module imports, directly or not."""
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    if path.exists() and path not in seen:
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("platforms."):
+                reached(str(node.module), seen)
+    return seen
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_nothing_that_none_of_its_code_calls(function: str) -> None:
+    """That it may do all that it does is shown by the stories: there the local cloud holds functions to their roles."""
+    source = "\n".join(path.read_text() for path in reached(f"platforms.aws.handlers.{function}", set()))
+    calls = {*re.findall(r"\.(\w+)\(", source), *re.findall(r'get_paginator\("(\w+)"\)', source)}
+    for action in (action for role, item in GIVEN if role == function for action in item["Action"]):
+        known_as = OTHERWISE.get(action, set()) | {xform_name(action.partition(":")[2])}
+        assert action in BY_AWS or known_as & calls, f"{function} may {action}, and calls nothing that needs it"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_may_read_an_archive(function: str) -> None:
+    """An archive is of any size, and a function has 512 MB. It reads single members, by the digests of the manifest."""
+    archive = f"arn:aws:s3:::flight-delay-dev-artifacts-{ACCOUNT}/packages/{'d' * 64}/model.tar.gz"
+    for statement in (item for role, item in GIVEN if role == function and "s3:GetObject" in item["Action"]):
+        assert not [arn for arn in statement["Resource"] if fnmatch.fnmatch(archive, arn)]
+
+
+@pytest.mark.parametrize("role", sorted({role for role, _ in GIVEN}))
+def test_a_role_that_looks_for_files_may_list_the_bucket_without_a_prefix(role: str) -> None:
+    """S3 answers 404 for a file that is not there only to who may list the bucket; a condition on a prefix, which no
+    GetObject has, makes it 403, and `platforms.aws.transient.gone` no longer tells what has gone from what is refused.
+
+    Source: GetObject, Amazon S3 API Reference, "Permissions".
+    """
+    for item in (statement for name, statement in GIVEN if name == role and "s3:ListBucket" in statement["Action"]):
+        assert "Condition" not in item

@@ -1,0 +1,115 @@
+"""Holds each call that a handler makes in a test to its role's policy, by moto's evaluation of policies.
+
+A handler's tests call it in this process, where every call of AWS is allowed. So each call of botocore below a handler
+is looked up in what `infra.aws.policies` gives its role, for the names that the test's environment has.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from infra.aws import policies
+from platforms.aws.names import Names
+
+HANDLERS = "platforms.aws.handlers."
+KEY = "arn:aws:kms:us-east-1:123456789012:key/artifacts"
+MOTO = "123456789012"
+POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
+    "advance": lambda names: [*policies.controller(names), *policies.replay(names, KEY)],
+    "drift": lambda names: policies.drift(names, KEY),
+    "labels": lambda names: policies.labels(names, KEY),
+    "probe": lambda names: policies.probe(names, KEY),
+    "retrain": lambda names: policies.retrain(names, KEY),
+    "rollback": policies.controller,
+}
+"""What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
+
+
+class Told(Names):
+    """The names that a handler is told by its environment."""
+
+    @property
+    def prefix(self) -> str:
+        return os.environ["ENDPOINT_NAME"]
+
+    @property
+    def journal(self) -> str:
+        return os.environ["JOURNAL_TABLE"]
+
+    @property
+    def bucket(self) -> str:
+        return os.environ.get("ARTIFACT_BUCKET", "artifacts")
+
+    @property
+    def alerts(self) -> str:
+        return os.environ.get("ALERTS_TOPIC", "").rpartition(":")[2]
+
+
+def needs(service: str, operation: str, given: dict[str, Any], names: Names) -> Iterator[tuple[str, str]]:
+    """The actions that a call needs, each with its resource; `*` where the test's names are not the stack's."""
+    if service == "s3":
+        action = {"ListObjectsV2": "ListBucket"}.get(operation, operation)
+        yield f"s3:{action}", f"arn:aws:s3:::{given['Bucket']}" + (f"/{given['Key']}" if "Key" in given else "")
+    elif service == "dynamodb" and operation == "TransactWriteItems":
+        for item in given["TransactItems"]:
+            for verb, part in item.items():
+                yield f"dynamodb:{verb}Item", names.arn("dynamodb", f"table/{part['TableName']}")
+    elif service == "dynamodb" and operation == "BatchGetItem":
+        for table in given["RequestItems"]:
+            yield "dynamodb:BatchGetItem", names.arn("dynamodb", f"table/{table}")
+    elif service == "dynamodb":
+        yield f"dynamodb:{operation}", names.arn("dynamodb", f"table/{given['TableName']}")
+    elif service == "sns":
+        yield f"sns:{operation}", given["TopicArn"]
+    else:
+        yield f"{service}:{operation}", "*"
+
+
+def handler_below() -> str | None:
+    """The handler whose call this is, by the stack; None for a test's own call."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(HANDLERS) and frame.f_code.co_name == "handler":
+            return module.removeprefix(HANDLERS)
+        frame = frame.f_back
+    return None
+
+
+def permitted(handler: str, action: str, resource: str, given: dict[str, Any]) -> bool:
+    """Whether a role may do this, with what the call tells of itself."""
+    names = Told("model", "stack", MOTO, "us-east-1")
+    statements = POLICIES[handler](names)
+    if resource == "*":
+        statements = [{**one, "Resource": ["*"]} for one in statements]
+    namespace = given.get("Namespace")
+    context = {"cloudwatch:namespace": str(namespace)} if namespace else {}
+    policy = IAMPolicy(policies.document(*statements))
+    return policy.is_action_permitted(action, resource, None, context) is PermissionResult.PERMITTED
+
+
+@pytest.fixture(autouse=True)
+def held_to_rights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each call that a handler makes in the test is one that its role may make."""
+    lacking: list[str] = []
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def held(self: Any, operation: str, given: dict[str, Any]) -> Any:
+        if handler := handler_below():
+            names = Told("model", "stack", MOTO, "us-east-1")
+            service = self.meta.service_model.service_name
+            for action, resource in needs(service, operation, given, names):
+                if not permitted(handler, action, resource, given):
+                    lacking.append(f"{handler} may not {action} on {resource}")
+        return call(self, operation, given)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", held)
+    yield
+    assert not lacking, sorted(set(lacking))

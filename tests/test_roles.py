@@ -1,0 +1,144 @@
+"""The roles that CI takes on AWS may do what a stack's life needs, and act on that stack alone.
+
+Source of what a resource's life needs: the permissions that CloudFormation's handlers name, and of actions and
+resources: the Service Authorization Reference; both as cfn-lint carries them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from platforms.aws.names import Names
+from tests.infra.recorded import ACCOUNT, IMAGE, run_program
+from tests.infra.test_policies import arns, known
+
+from .conftest import ROOT
+
+ROLES = ROOT / ".github" / "roles"
+MADE_BY = {
+    "cloudwatch/compositeAlarm": "CloudWatch::CompositeAlarm",
+    "cloudwatch/dashboard": "CloudWatch::Dashboard",
+    "cloudwatch/eventRule": "Events::Rule",
+    "cloudwatch/eventTarget": "Events::Rule",
+    "cloudwatch/logGroup": "Logs::LogGroup",
+    "cloudwatch/metricAlarm": "CloudWatch::Alarm",
+    "lambda/eventSourceMapping": "Lambda::EventSourceMapping",
+    "s3/bucketLifecycleConfiguration": "S3::Bucket",
+    "s3/bucketNotification": "S3::Bucket",
+    "s3/bucketPublicAccessBlock": "S3::Bucket",
+    "s3/bucketServerSideEncryptionConfiguration": "S3::Bucket",
+    "s3/bucketVersioning": "S3::Bucket",
+    "sagemaker/endpointConfiguration": "SageMaker::EndpointConfig",
+    "sns/topicSubscription": "SNS::Subscription",
+}
+"""Our types -> CloudFormation's, where they are not called the same."""
+SERVICES = {"dynamodb": "DynamoDB", "iam": "IAM", "kms": "KMS", "sagemaker": "SageMaker", "sns": "SNS", "sqs": "SQS"}
+NOT_OURS = re.compile(
+    r"(application-autoscaling|ec2|elasticfilesystem|firehose|kinesis|lakeformation|s3files|s3tables|secretsmanager"
+    r"|synthetics|serverlessrepo|kafka|mq|rds|dsql|glue|redshift):.*"
+    r"|.*[Aa]uto[Ss]caling.*|.*CodeSigning.*|.*LayerVersion.*|.*CapacityProvider.*|.*Insight.*|.*PermissionsBoundary"
+    r"|(iam:CreateServiceLinkedRole|iam:.*User.*|iam:.*Group.*|kms:CreateGrant|kms:ListGrants|s3:ListAllMyBuckets)"
+    r"|logs:.*(Delivery|ResourcePolic|IndexPolic|Transformer|DataProtection|SubscriptionFilter).*"
+)
+"""What CloudFormation would need for features that no stack of ours has."""
+
+
+def allowed(name: str) -> list[dict[str, Any]]:
+    """The statements of a role's policy, for stack `dev` of the default model."""
+    text = (ROLES / f"{name}.json").read_text()
+    for word, value in {"PREFIX": "flight-delay-dev", "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}.items():
+        text = text.replace(word, value)
+    return json.loads(text)["Statement"]
+
+
+SCHEMAS = files("cfnlint") / "data/schemas"
+
+
+def life(type_: str) -> set[str]:
+    """What the life of one of CloudFormation's types needs."""
+    index = json.loads((SCHEMAS / "providers/us-east-1.json").read_text())
+    steps = json.loads((SCHEMAS / f"resources/{index[type_]}.json").read_text()).get("handlers", {})
+    return {
+        action
+        for step in ("create", "read", "update", "delete")
+        for action in steps.get(step, {}).get("permissions", ())
+    }
+
+
+def declared_types() -> set[str]:
+    world = run_program("dev", serving={"image": IMAGE}, retraining={"enabled": True, "image": IMAGE})
+    return {item.type for item in world.resources if item.type.startswith("aws:")}
+
+
+def cloudformation(token: str) -> str:
+    """CloudFormation's name of one of our types, such as `aws:sqs/queue:Queue`."""
+    _, module, name = token.split(":")
+    service = module.partition("/")[0]
+    named = SERVICES.get(service, service.upper() if len(service) == 3 else service.capitalize())
+    return f"AWS::{MADE_BY.get(module, f'{named}::{name}')}"
+
+
+@pytest.mark.parametrize("token", sorted(declared_types()))
+def test_the_deploy_role_may_make_read_change_and_delete_every_type_of_a_stack(token: str) -> None:
+    needed = {action for action in life(cloudformation(token)) if not NOT_OURS.fullmatch(action)}
+    assert needed, "nothing is known of this type"
+    may = [action for statement in allowed("deploy") for action in statement["Action"]]
+    lacking = {one for one in needed if not any(fnmatch.fnmatch(one.lower(), pattern.lower()) for pattern in may)}
+    assert not lacking
+
+
+@pytest.mark.parametrize("role", ["deploy", "preview"])
+def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
+    """`*` stands only where AWS has no resource, or none whose name we choose."""
+    for statement in allowed(role):
+        for arn in statement["Resource"]:
+            ours = "flight-delay-dev" in arn or "STATE_BUCKET" in arn or "SECRETS_KEY" in arn
+            assert ours or statement["Sid"] in {
+                *("FunctionMappings", "ImageLogin", "Key", "Keys", "LogLists", "Metrics", "SageMakerLists")
+            }, arn
+
+
+@pytest.mark.parametrize("role", ["deploy", "preview"])
+def test_each_statement_of_a_role_has_resources_that_its_actions_act_on(role: str) -> None:
+    for statement in allowed(role):
+        if statement["Resource"] == ["*"]:
+            continue
+        formats: set[str] = set()
+        for pattern in statement["Action"]:
+            service, _, name = pattern.partition(":")
+            actions = fnmatch.filter(known()[service]["Actions"], name.lower())
+            assert actions, f"{role}: AWS knows no action {pattern}"
+            formats |= {one for action in actions for one in arns(service, action) or ()}
+        for arn in statement["Resource"]:
+            assert any(re.fullmatch(one, arn) for one in formats), f"{role}: {statement['Sid']} does nothing on {arn}"
+
+
+def test_the_preview_role_reads_and_changes_nothing() -> None:
+    actions = {action for statement in allowed("preview") for action in statement["Action"]}
+    assert actions == {
+        *("s3:GetObject", "s3:ListBucket", "kms:Decrypt"),
+        *("dynamodb:GetItem", "sagemaker:DescribeEndpoint"),  # what the program asks for before it declares anything
+    }
+
+
+def test_the_files_name_what_the_program_names() -> None:
+    names = Names("flight-delay", "dev", ACCOUNT, "us-east-1")
+    text = json.dumps([allowed("deploy"), allowed("preview")])
+    for name in (names.bucket, names.journal, names.repository, names.containers_log, names.log):
+        assert name in text
+
+
+@pytest.mark.parametrize(("role", "who"), [("deploy", "ref:refs/heads/main"), ("preview", "pull_request")])
+def test_only_the_workflow_that_needs_a_role_may_take_it(role: str, who: str) -> None:
+    (statement,) = allowed(f"{role}-trust")
+    github = "token.actions.githubusercontent.com"
+    assert statement["Condition"]["StringEquals"] == {
+        f"{github}:aud": "sts.amazonaws.com",
+        f"{github}:sub": f"repo:OWNER/REPOSITORY:{who}",
+    }
