@@ -126,7 +126,6 @@ def _graphs(year: Year) -> list[Figure]:
             span,
             tuple(Curve(name, Version(), tuple(points)) for name, points in year.evidence.items()),
             unit="evidence",
-            period=30 * _DAY,
             log=True,
             clamp=(1 / _LOUDEST, _LOUDEST),
             limits=(Limit("alarm from", 1.0),),

@@ -231,8 +231,14 @@ class Figure:
             "curves": [self._curve(curve) for curve in self.curves],
             "limits": [vars(limit) for limit in self.limits],
             "marks": [vars(mark) for mark in self.marks if self.span.start <= mark.at <= self.span.end],
-            "lanes": [{"name": lane.name, "bars": [vars(bar) for bar in lane.bars]} for lane in self.lanes],
+            "lanes": [
+                {"name": lane.name, "bars": [vars(bar) for bar in lane.bars if self._within(bar)]}
+                for lane in self.lanes
+            ],
         }
+
+    def _within(self, bar: Bar) -> bool:
+        return bar.began <= self.span.end and (bar.ended is None or bar.ended >= self.span.start)
 
     def _curve(self, curve: Curve) -> dict[str, Any]:
         points = [point for point in curve.points if point[0] >= self.span.start]

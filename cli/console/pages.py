@@ -243,11 +243,11 @@ def _said(seen: Snapshot) -> str:
 def _two(
     found: Sequence[Mapping[str, Any]], given: Mapping[str, str], roles: Mapping[str, str]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The two versions that are asked for."""
+    """The two versions that are asked for; without a word the champion, and the challenger or else the newest other."""
     if not found:
         raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
     by_number = {str(item["ModelPackageVersion"]): item for item in found}
-    champion = next((item for item in found if roles.get(comparison.variant_of(item)) == "champion"), found[-1])
+    by_role = {roles.get(comparison.variant_of(item), ""): item for item in found}
 
     def named(field: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
         if not given.get(field):
@@ -256,5 +256,6 @@ def _two(
             raise OperatorError(f"{field} is {given[field]!r}", f"Allowed are {', '.join(by_number)}.", 2)
         return by_number[given[field]]
 
-    one = named("one", champion)
-    return one, named("other", next((item for item in found if item is not one), one))
+    one = named("one", by_role.get("champion", found[-1]))
+    newest = next((item for item in found if item is not one), one)
+    return one, named("other", by_role.get("challenger", newest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from rollout.core.state import RolloutState
 from tests.cli.played import look
 from tests.simulator.platform import MemorySignals, World
 
+_MORE = re.compile(r"(\d)More")
+GAP = range(36, 40)
+"""Minutes ago when v-b answered, before a time without any traffic."""
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -85,7 +89,10 @@ RETRAINING = Retraining(Record(accepted=(CANDIDATE,), history=(TRAINED,)), CANDI
 
 @dataclass(frozen=True)
 class Metrics:
-    """Of each query, curves of both variants: v-a since ever, v-b for the last 10 minutes, a point a minute."""
+    """Of each query a point a minute: of v-a since ever, of v-b for the last 10 minutes and once before.
+
+    A metric whose name says `3More` has curves of three versions that are gone, too.
+    """
 
     now: Callable[[], float]
 
@@ -94,12 +101,14 @@ class Metrics:
         for place, query in enumerate(asked["MetricDataQueries"]):
             if not query.get("ReturnData", True):
                 continue
-            for variant, minutes in (("v-a", 40), ("v-b", 10)):
+            gone = int(found[1]) if (found := _MORE.search(str(query.get("Expression")))) else 0
+            older = ((f"v-{number:012x}", range(20)) for number in range(gone))
+            for variant, minutes in (("v-a", range(40)), ("v-b", (*range(10), *GAP)), *older):
                 label = query.get("Label", "").replace("v-a", "").replace("v-b", "").strip()
-                times = [datetime.fromtimestamp(newest - 60 * ago, UTC) for ago in reversed(range(minutes))]
-                values = [40.0 + 10 * place + (variant == "v-b") + at / 100 for at in range(minutes)]
-                found = {"Id": query["Id"], "Label": f"{label} {variant}".strip(), "Timestamps": times}
-                yield {"MetricDataResults": [{**found, "Values": values}]}
+                times = [datetime.fromtimestamp(newest - 60 * ago, UTC) for ago in reversed(minutes)]
+                values = [40.0 + 10 * place + (variant == "v-b") + at / 100 for at in range(len(minutes))]
+                whole = {"Id": query["Id"], "Label": f"{label} {variant}".strip(), "Timestamps": times}
+                yield {"MetricDataResults": [{**whole, "Values": values}]}
 
 
 class CloudWatch:

@@ -108,7 +108,7 @@ def test_the_dashboard_shows_each_widget_with_its_newest_values(browse: Callable
     page = browse("", REQUESTS, text).get("/").text
     assert "<h2>Requests</h2>" in page
     assert re.search(r"champion <code>v-a</code></th><th scope=\"col\">challenger <code>v-b</code>", page)
-    assert re.search(r'<b data-curve="0">40.39</b>.*<b data-curve="1">41.09</b>', page, re.DOTALL)
+    assert re.search(r'<b data-curve="0">40.39</b>.*<b data-curve="1">41.13</b>', page, re.DOTALL)
     assert "<h1>Alarms</h1>" in page
     assert "<code>v-*</code> &lt;script&gt;" in page
     assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx rings' in page

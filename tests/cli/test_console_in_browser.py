@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from cli.console.pages import Pages
 from cli.console.serve import Serving
-from tests.cli.browsed import pages, searched
+from tests.cli.browsed import GAP, pages, searched
 from tests.simulator.platform import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("browser")]
@@ -31,6 +31,8 @@ WIDGETS = (
     searched("Accuracy", "share of answers", "Accuracy", "AccuracyLow", "AccuracyHigh"),
     searched("Distance", "distance", *(f"a_feature_with_a_long_name_{number}" for number in range(8))),
     searched("What happened", "events", "Events"),
+    searched("Of three versions", "requests", "1More"),
+    searched("Of five versions", "requests that were answered", "3More", "other3More"),
 )
 
 
@@ -256,8 +258,10 @@ const style = getComputedStyle(document.documentElement);
 return Object.fromEntries(names.map((name) => [name.slice(2), style.getPropertyValue(name).trim()]));
 """
 PIXELS = """
-const canvas = document.querySelector("#chart-widget-1 canvas"), wanted = arguments[0];
-const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+const canvas = document.querySelector("#chart-widget-1 canvas"), [wanted, from, to] = arguments;
+const { plot } = Charts.drawn.get("chart-widget-1");
+const [left, right] = from ? [from, to].map((at) => plot.valToPos(at, "x", true)) : [0, canvas.width];
+const { data } = canvas.getContext("2d").getImageData(left, 0, right - left, canvas.height);
 const found = {};
 for (let at = 0; at < data.length; at += 4) {
   const colour = "#" + [...data.slice(at, at + 3)].map((part) => part.toString(16).padStart(2, "0")).join("");
@@ -300,6 +304,15 @@ def test_text_and_curves_stand_out_from_their_paper(
     assert low == {}
     drawn = browser.execute_script(PIXELS, [colours["c-champion"], colours["c-challenger"]])
     assert min(drawn.get(colours[f"c-{role}"], 0) for role in ("champion", "challenger")) > 20, "as they are named"
+
+
+def test_a_curve_is_not_drawn_where_data_is_missing(browser: webdriver.Chrome, address: str, world: World) -> None:
+    browser.get(address)
+    colours: dict[str, str] = browser.execute_script(COLOURS)
+    newest = world.clock.time() // 60 * 60 - 60
+    silent = (newest - 60 * GAP[0] + 15, newest - 60 * 9 - 15)  # between two of v-b's points
+    drawn = browser.execute_script(PIXELS, [colours["c-champion"], colours["c-challenger"]], *silent)
+    assert list(drawn) == [colours["c-champion"]]
 
 
 def test_a_chart_keeps_its_pointer_and_the_measure_that_was_chosen_while_its_data_goes_on(

@@ -27,7 +27,8 @@ const Charts = (() => {
     }
     const bare = spec.curves.map((curve) => [curve.x, curve.y]);
     const bands = spec.curves.filter((curve) => curve.low).map((curve) => [curve.x, curve.low, curve.high]);
-    const joined = uPlot.join([[[spec.start, spec.end], [undefined, undefined]], ...bare, ...bands]);
+    const ends = [[spec.start, spec.end], [undefined, undefined]], all = [ends, ...bare, ...bands];
+    const joined = uPlot.join(all, all.map((one) => one.map(() => 2))); // 2: a gap lasts until the curve's next value
     joined.splice(1, 1);
     return { truth: joined.slice(1, 1 + bare.length), data: [joined[0], ...joined.slice(1).map((one) => shown(spec, one))] };
   }
