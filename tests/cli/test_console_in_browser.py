@@ -178,6 +178,7 @@ def test_a_chart_tells_the_values_under_the_pointer_and_by_the_arrow_keys(
     wait(browser, lambda browser: readout(browser, "widget-1") != "newest values")
     told = readout(browser, "widget-1")
     assert cells(browser, "widget-1") == [requests_at(world, told), "\u2013"], "v-b had no traffic then"
+    assert cells(browser, "widget-6")[2] == "\u2013", "nor had one whose values begin later"
     assert readout(browser, "widget-2")[:19] == told[:19], "the pointer is at the same time in every chart"
     ActionChains(browser).move_to_element(browser.find_element(By.TAG_NAME, "h1")).perform()
     browser.execute_script("arguments[0].focus()", plot)
@@ -353,28 +354,39 @@ def test_dragging_over_a_chart_asks_for_that_time(browser: webdriver.Chrome, add
 # --- refreshes
 
 
+COUNT_READS = """
+window.reads = { now: 0, most: 0, all: 0 };
+const real = window.fetch;
+window.fetch = async (...given) => {
+  reads.all += 1;
+  reads.now += 1;
+  reads.most = Math.max(reads.most, reads.now);
+  try { return await real(...given); } finally { reads.now -= 1; }
+};
+"""
+
+
 def test_a_page_is_never_read_twice_at_once(
     browser: webdriver.Chrome, address: str, served: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.get(f"{address}rollout")
-    real, goes_on, under_way, most = served.rollout, threading.Event(), list[int](), list[int]()
+    browser.execute_script(COUNT_READS)
+    real, asked, goes_on = served.rollout, threading.Event(), threading.Event()
 
     def slow() -> dict[str, Any]:
-        under_way.append(1)
-        most.append(len(under_way))
+        asked.set()
         assert goes_on.wait(PATIENCE)
-        found = real()
-        under_way.pop()
-        return found
+        return real()
 
     monkeypatch.setattr(served, "rollout", slow)
     for _ in range(5):
         press(browser, "r")
-    wait(browser, lambda _: most)
-    browser.execute_async_script("fetch('/static/icon.svg').then(arguments[0])")  # what was sent has arrived
-    assert most == [1]
+    assert asked.wait(PATIENCE)
     goes_on.set()
-    wait(browser, lambda _: not under_way)
+    wait(browser, lambda browser: browser.execute_script("return reads.now") == 0)
+    press(browser, "r")
+    wait(browser, lambda browser: browser.execute_script("return reads.all > 1 && reads.now === 0"))
+    assert browser.execute_script("return reads.most") == 1
 
 
 def test_only_what_changes_is_announced(browser: webdriver.Chrome, address: str, world: World) -> None:
