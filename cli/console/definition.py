@@ -20,6 +20,7 @@ PERIOD = 300  # seconds, where neither the widget nor the metric says another
 STAT = "Average"
 _DURATION = TypeAdapter(timedelta)
 _SEARCH_PERIOD = re.compile(r"('[^']*'\s*,\s*)(\d+)(?=\s*\))")  # behind the statistic, which stands in quotes
+_KEPT = ((63 * 86400, 3600), (15 * 86400, 300), (3 * 3600, 60))  # seconds ago -> the shortest period that is kept
 _PERIODS = (60, 300, 900, 3600, 6 * 3600, 86400)
 _POINTS = 720  # of a curve, at most: more are no longer told apart
 
@@ -91,12 +92,19 @@ def _widget(item: Mapping[str, Any]) -> Widget:
     )
 
 
-def coarser(widget: Widget, seconds: float) -> Widget:
-    """The widget with periods so long that a curve over so many seconds has few enough points to be drawn.
+def coarser(widget: Widget, seconds: float, ago: float = 0) -> Widget:
+    """The widget with periods so long that a curve has few enough points to be drawn, and that are still kept.
 
     A dashboard on AWS does the same by default (`periodOverride`).
+
+    Args:
+        widget: The widget.
+        seconds: How long the time is that is shown.
+        ago: How many seconds ago it begins. Source: "Metrics retention" in the Amazon CloudWatch User Guide.
     """
-    least = next((period for period in _PERIODS if seconds / period <= _POINTS), _PERIODS[-1])
+    long_enough = (period for period in (widget.period, *_PERIODS) if seconds / period <= _POINTS)
+    kept = next((period for since, period in _KEPT if ago > since), 0)
+    least = max(next(long_enough, _PERIODS[-1]), kept)
     if widget.seconds is not None or least <= widget.period:
         return widget
 

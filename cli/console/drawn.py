@@ -31,10 +31,11 @@ def figure(widget: Widget, found: Sequence[Series], span: Span, marks: Iterable[
         marks: What happened meanwhile.
         roles: Who is who.
     """
+    inside = [Series(one.label, tuple(point for point in one.points if point[0] >= span.start)) for one in found]
     if _of_events(widget):
-        lanes = tuple(_lane(series) for series in found if any(value for _, value in series.points))
+        lanes = tuple(_lane(series) for series in inside if any(value for _, value in series.points))
         return Figure(widget.title, span, lanes=lanes, period=widget.period)
-    ended = [_ended(series, widget, span) for series in found]
+    ended = [_ended(series, widget, span) for series in inside]
     return Figure(
         widget.title,
         span,

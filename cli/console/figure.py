@@ -241,8 +241,7 @@ class Figure:
         return bar.began <= self.span.end and (bar.ended is None or bar.ended >= self.span.start)
 
     def _curve(self, curve: Curve) -> dict[str, Any]:
-        points = [point for point in curve.points if point[0] >= self.span.start]
-        at, values = _broken(points, self.period)
+        at, values = _broken(curve.points, self.period)
         style = self.style(curve)
         found = {"name": _named(curve), **vars(style), "x": at, "y": values}
         if curve.band:

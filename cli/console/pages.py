@@ -217,7 +217,7 @@ class Pages:
             return Drawn(widget, text=text)
         if widget.kind != "metric":
             return Drawn(widget, problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here")
-        widget = coarser(widget, shown.end - shown.start)
+        widget = coarser(widget, shown.end - shown.start, self.clock() - shown.start)
         span = shown if widget.seconds is None else Span(shown.end - widget.seconds, shown.end)
         try:
             found = curves(self.target, widget.queries, span.start, span.end)

@@ -85,6 +85,13 @@ def test_a_long_time_is_read_with_longer_periods(hours: int, period: int) -> Non
     assert read.queries[1]["MetricStat"]["Period"] == period
 
 
+@pytest.mark.parametrize(("days", "period"), [(1, 60), (16, 300), (64, 3600)])
+def test_a_time_long_ago_is_read_with_periods_that_are_still_kept(days: int, period: int) -> None:
+    (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 10)"}]])))
+    assert coarser(given, 3600, 86400 * days).period == period
+    assert coarser(given, 3600, 3600) is given
+
+
 def test_a_widget_with_a_time_of_its_own_keeps_its_period() -> None:
     (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 60)"}]], start="-PT3H")))
     assert coarser(given, 7 * 86400) is given

@@ -193,6 +193,21 @@ def test_a_chart_tells_the_values_under_the_pointer_and_by_the_arrow_keys(
     assert cells(browser, "widget-1") == newest
 
 
+def test_a_tap_on_a_phone_tells_the_values(
+    browser: webdriver.Chrome, address: str, world: World, look: Callable[[int, str], None]
+) -> None:
+    look(400, "dark")
+    browser.get(address)
+    box = browser.find_element(By.CSS_SELECTOR, "#plot-widget-1 .u-over").rect
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 40}
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait(browser, lambda browser: readout(browser, "widget-1") != "newest values")
+    assert cells(browser, "widget-1")[0] == requests_at(world, readout(browser, "widget-1"))
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
 def test_an_interval_and_what_happened_are_told_too(browser: webdriver.Chrome, address: str) -> None:
     browser.get(address)
     browser.execute_script("document.getElementById('plot-widget-3').focus()")
@@ -289,8 +304,9 @@ def contrast(one: str, other: str) -> float:
 def test_text_and_curves_stand_out_from_their_paper(
     browser: webdriver.Chrome, address: str, look: Callable[[int, str], None], scheme: str
 ) -> None:
-    look(1280, scheme)
+    look(1280, "dark" if scheme == "light" else "light")
     browser.get(address)
+    look(1280, scheme)  # while it is open
     colours: dict[str, str] = browser.execute_script(COLOURS)
     assert (luminance(colours["paper"]) > 0.5) is (scheme == "light")
     least = {name: 3.0 if name.startswith("c-") else 4.5 for name in colours if name not in {"line", "paper", "board"}}

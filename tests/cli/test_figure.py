@@ -100,6 +100,7 @@ def test_a_curve_breaks_where_data_is_missing() -> None:
 def test_a_point_from_before_the_time_that_is_shown_is_left_out() -> None:
     (curve,) = drawn(searched(), series("s", 9000, 1, 1, first=HOUR.start - 30)).as_dict()["curves"]
     assert curve["y"] == [1, 1]
+    assert drawn(searched(), Series("s", ((HOUR.start - 30, 9000.0),))).empty, "so is a curve of such points alone"
 
 
 def test_an_interval_is_a_band_around_its_measure() -> None:
