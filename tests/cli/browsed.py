@@ -56,6 +56,15 @@ def searched(title: str, unit: str, *labels: str, **more: Any) -> dict[str, Any]
 
 
 REQUESTS = searched("Requests", "requests", "Invocations")
+WIDGETS = (
+    searched("Requests", "requests", "Invocations"),
+    searched("Model latency", "ms", "p50", "p90", "p99"),
+    searched("Accuracy", "share of answers", "Accuracy", "AccuracyLow", "AccuracyHigh"),
+    searched("Distance", "distance", *(f"a_feature_with_a_long_name_{number}" for number in range(8))),
+    searched("What happened", "events", "Events"),
+    searched("Of three versions", "requests", "1More"),
+    searched("Of five versions", "requests that were answered", "3More", "other3More"),
+)
 
 ARN = "arn:b"
 PACKAGE = {

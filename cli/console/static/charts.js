@@ -219,6 +219,16 @@ const Charts = (() => {
     return at >= 0 && spec.period && Math.abs(times[at] - times[place]) > spec.period ? -1 : at;
   }
 
+  // Time and place on the time axis of the cursor: between two points the pointer tells its own time where a value holds
+  // until the next, and the time of the nearest point elsewhere.
+  function pointed(state) {
+    const { plot, spec } = state, times = plot.data[0];
+    if (plot.cursor.left < 0 || plot.cursor.idx == null) return null;
+    if (state.keys || !(spec.step || spec.lanes.length)) return { when: times[plot.cursor.idx], place: plot.cursor.idx };
+    const when = plot.posToVal(plot.cursor.left, "x");
+    return { when, place: times.findLastIndex((at) => at <= when) };
+  }
+
   function newest(curve) {
     for (let at = curve.y.length - 1; at >= 0; at -= 1) if (curve.y[at] !== null) return at;
     return -1;
@@ -226,22 +236,19 @@ const Charts = (() => {
 
   // The values at the cursor, or the newest where there is none.
   function tell(state) {
-    const { plot, spec, figure } = state;
-    const cursor = plot.cursor.left >= 0 ? plot.cursor.idx : null;
+    const { plot, spec, figure } = state, cursor = pointed(state);
     const texts = spec.curves.map((curve, number) => {
-      const last = cursor == null ? newest(curve) : -1;
-      const at = cursor == null ? plot.data[0].indexOf(curve.x[last]) : atCursor(state, number, cursor);
+      const at = cursor ? atCursor(state, number, cursor.place) : plot.data[0].indexOf(curve.x[newest(curve)]);
       return at < 0 ? "–" : told(curve, state, number, at);
     });
     for (const cell of figure.querySelectorAll("[data-curve]")) cell.textContent = texts[Number(cell.dataset.curve)];
     const readout = figure.querySelector(".readout");
-    if (cursor == null) {
+    if (!cursor) {
       readout.replaceChildren(spec.curves.length ? "newest values" : "");
       return;
     }
-    const when = spec.lanes.length && !state.keys ? plot.posToVal(plot.cursor.left, "x") : plot.data[0][cursor];
-    const happened = near(state, when);
-    readout.replaceChildren([`${iso(when).slice(0, 19).replace("T", " ")}`, ...happened].join(" · "));
+    const time = iso(cursor.when).slice(0, 19).replace("T", " ");
+    readout.replaceChildren([time, ...near(state, cursor.when)].join(" · "));
     if (!state.keys) return;
     const unseen = document.createElement("span");
     unseen.className = "unseen";
@@ -302,7 +309,6 @@ const Charts = (() => {
   function make(figure, spec) {
     const box = figure.querySelector(".plot"), { data, truth } = tables(spec);
     const state = { figure, spec, truth, keys: false, held: false, only: null, shape: shape(spec) };
-    const current = (hook) => (plot) => state.plot && hook(plot, state.spec);
     state.plot = null;
     const height = spec.lanes.length ? ROW * spec.lanes.length + AXES + 12 : HEIGHT;
     const options = {
@@ -318,7 +324,7 @@ const Charts = (() => {
       hooks: {
         drawAxes: [(plot) => under(plot, state.spec)],
         draw: [(plot) => over(plot, state.spec)],
-        setCursor: [current(() => tell(state))],
+        setCursor: [() => state.plot && tell(state)],
         setSelect: [chosen],
       },
     };
