@@ -48,7 +48,7 @@ _ROLES = {
     "challenger": Style("challenger", (8, 4)),
     "previous": Style("previous", (2, 3)),
 }
-_OTHERS = (Style("other1", (10, 3, 2, 3)), Style("other2", (4, 2)))
+_OTHERS = tuple(Style(colour, dash) for dash in ((10, 3, 2, 3), (4, 2), (1, 2)) for colour in ("other1", "other2"))
 _ORDER = ("champion", "challenger", "previous", "")
 
 

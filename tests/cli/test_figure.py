@@ -17,7 +17,7 @@ from cli.measured import Series
 
 NOON = 1_772_366_400.0
 HOUR = Span(NOON - 3600, NOON)
-CHAMPION, CHALLENGER, OLD = "v-aaaaaaaaaaaa", "v-bbbbbbbbbbbb", "v-cccccccccccc"
+CHAMPION, CHALLENGER = "v-aaaaaaaaaaaa", "v-bbbbbbbbbbbb"
 ROLES = {CHAMPION: "champion", CHALLENGER: "challenger"}
 
 
@@ -60,11 +60,11 @@ def test_a_role_looks_the_same_on_every_chart_and_differs_from_the_others_withou
     assert markers["p50"] != markers["p99"], "measures of one role are told apart without colour"
 
 
-def test_a_version_without_a_role_looks_like_no_role() -> None:
-    shown = drawn(searched(), series(CHAMPION, 1), series(OLD, 2))
-    looks = {curve.version.role: shown.style(curve).colour for curve in shown.curves}
-    assert looks["champion"] == "champion"
-    assert looks[""] not in {"champion", "challenger", "previous"}
+def test_versions_without_a_role_look_like_no_role_and_differ() -> None:
+    shown = drawn(searched(), series(CHAMPION, 1), *(series(f"v-{number:012x}", 2) for number in range(6)))
+    looks = [shown.style(curve) for curve in shown.curves]
+    assert len(set(looks)) == 7
+    assert [look.colour for look in looks if look.colour in {"champion", "challenger", "previous"}] == ["champion"]
 
 
 def test_curves_of_no_version_have_colours_of_no_role_and_all_differ() -> None:

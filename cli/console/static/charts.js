@@ -3,6 +3,8 @@
 // the arrow keys, under the cursor. A figure that comes again keeps its plot, and gets the new data.
 const Charts = (() => {
   const HEIGHT = 210, ROW = 26, AXES = 26, LEFT = 64, RIGHT = 14, LETTER = 6.6, NEAR = 8, APART = 70;
+  const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200]
+    .concat([1, 2, 5, 10, 15, 30, 90].map((days) => days * 86400)); // seconds between two times on the axis
   const drawn = new Map(); // id of a figure -> what is drawn of it
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colour = (name) => css(`--c-${name}`);
@@ -107,7 +109,7 @@ const Charts = (() => {
         .flat().filter((value) => value <= high * 1.0001);
     };
     const values = { ...(spec.log ? { splits: powers, filter: (plot, splits) => splits } : {}), values: (plot, splits) => splits.map((value) => (value === null ? "" : short(value))), size: LEFT };
-    return [{ ...both, values: times, space: 70, size: AXES }, { ...both, ...(names.length ? rows : values) }];
+    return [{ ...both, values: times, incrs: STEPS, space: 70, size: AXES }, { ...both, ...(names.length ? rows : values) }];
   }
 
   function line(plot, width, dash, stroke, from, to) {
