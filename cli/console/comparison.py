@@ -12,6 +12,7 @@ from cli.target import Target
 from cli.view.packages import PackageView
 from cli.view.served import QUANTILES, ServedView
 from platforms.aws import metrics
+from platforms.aws.names import variant
 
 _Told = Callable[[ServedView], str]
 _SERVED: Mapping[str, _Told] = {
@@ -59,8 +60,8 @@ def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
     """How two variants answered."""
     by_name = {item.variant: item for item in views}
 
-    def told(name: str, variant: str) -> str:
-        return _SERVED[name](by_name[variant]) if variant in by_name else "-"
+    def told(name: str, of: str) -> str:
+        return _SERVED[name](by_name[of]) if of in by_name else "-"
 
     return [Row(name, told(name, one), told(name, other)) for name in _SERVED]
 
@@ -68,15 +69,15 @@ def served(views: Sequence[ServedView], one: str, other: str) -> list[Row]:
 def variant_of(item: Mapping[str, Any]) -> str:
     """The variant of a package; empty where it has no release."""
     release = PackageView.of(item).release
-    return f"v-{release}" if release else ""
+    return variant(release) if release else ""
 
 
 def widgets(target: Target, variants: Sequence[str], period: int) -> list[Widget]:
     """The graphs of a comparison: requests, what failed, and latency."""
 
-    def stat(key: str, name: str, stat: str, variant: str, *, shown: bool, label: str = "") -> Mapping[str, Any]:
-        of = {"Metric": metric(target, metrics.SAGEMAKER, name, variant), "Period": period, "Stat": stat}
-        return {"Id": key, "MetricStat": of, "ReturnData": shown, "Label": f"{label} {variant}".strip()}
+    def stat(key: str, name: str, stat: str, of: str, *, shown: bool) -> Mapping[str, Any]:
+        read = {"Metric": metric(target, metrics.SAGEMAKER, name, of), "Period": period, "Stat": stat}
+        return {"Id": key, "MetricStat": read, "ReturnData": shown, "Label": of}
 
     requests = [stat(f"r{n}", metrics.INVOCATIONS, "Sum", one, shown=True) for n, one in enumerate(variants)]
     failing: list[Mapping[str, Any]] = []

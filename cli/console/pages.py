@@ -98,22 +98,23 @@ class Pages:
         state, decision = self._looks.state, self._looks.decision
         both, end = course.pair(state), course.ended(state)
         if both is None or state.plan is None:
-            return {"pair": None, "steps": (), "weights": None, "proofs": {}}
+            return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": ""}
         until = self.clock() if end is None else end
         shown = trial.span(state, self.clock(), end)
         weights = trial.weights(both, course.asked(state, both.challenger), shown, until)
-        found = self._found(state, both, until)
+        found, unread = self._found(state, both, until)
         if decision and decision.findings:
             each = (item.reason for item in decision.findings.each)
             found.append(course.Found(until, evidence_of(each, state.plan.metrics, state.pivots)))
         proofs = trial.evidence(found, shown, weights.marks)
-        return {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs}
+        return {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs, "unread": unread}
 
-    def _found(self, state: RolloutState, both: course.Pair, until: float) -> list[course.Found]:
+    def _found(self, state: RolloutState, both: course.Pair, until: float) -> tuple[list[course.Found], str]:
+        """What was known at each time, and why that cannot be said, if so."""
         if state.plan is None or not state.step_starts:
-            return []
+            return [], ""
         seen = self._looks.signals.read(asked_of_signals(state, state.plan, both.champion, both.challenger, until))
-        return self._memory.course(state, seen, until)
+        return self._memory.course(state, seen, until), seen.problem
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
         """The stack's dashboard, as CloudWatch has it, with the data of a time."""

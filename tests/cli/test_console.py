@@ -227,6 +227,16 @@ def test_the_rollout_shows_its_weights_and_evidence_over_time(browse: Callable[.
     assert re.search(r'<li class="now" aria-current="step"><b>\d+%</b> bake 30 s', page)
 
 
+def test_metrics_that_cannot_be_read_are_said_where_the_evidence_would_stand(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(seconds=90)
+    world.metrics_problem = "CloudWatch is <away>"
+    page = Browser(app(pages(world, monkeypatch))).get("/rollout").text
+    assert "Earlier times cannot be read: CloudWatch is &lt;away&gt;" in page
+    assert 'id="chart-weights"' in page, "which the journal tells"
+
+
 def test_what_is_announced_is_the_rollout_and_its_alarms_and_no_clock(browse: Callable[..., Browser]) -> None:
     page = browse().get("/rollout").text
     assert re.search(r'data-said="baking, step \d of 2; in alarm: endpoint-v-b-5xx"', page)
