@@ -11,6 +11,7 @@ from typing import Any
 from cli.console.definition import Widget
 from cli.console.figure import Bar, Curve, Figure, Lane, Mark, Span, Version
 from cli.measured import Series
+from platforms.aws.metrics import VARIANT
 from rollout.core.catalogue import EVENTS
 
 Roles = Mapping[str, str]
@@ -18,7 +19,20 @@ Roles = Mapping[str, str]
 LOGARITHMIC = frozenset({"ms", "evidence"})
 """Units of what is compared by how many times as much it is, not by how much more."""
 _VARIANT = re.compile(r"v-[0-9a-f]{12}")
+_SEARCH = re.compile(r"\s*SEARCH\('\s*\{([^}]*)\}[^']*'[^()]*\)\s*$")  # and nothing is computed of it
 _LOW, _HIGH = "Low", "High"  # at the end of a measure: the ends of its interval
+
+
+def telling(widget: Widget) -> Widget:
+    """The widget with labels that tell the version of each curve; of a single one CloudWatch's own label does not."""
+    return replace(widget, queries=tuple(map(_telling, widget.queries)))
+
+
+def _telling(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = _SEARCH.match(query.get("Expression", ""))
+    dimensions = found[1].split(",")[2:] if found else ()  # behind the namespace and the endpoint
+    told = [query.get("Label", ""), *(f"${{PROP('Dim.{name.strip()}')}}" for name in dimensions)]
+    return {**query, "Label": " ".join(filter(None, told))} if VARIANT in dimensions else query
 
 
 def figure(widget: Widget, found: Sequence[Series], span: Span, marks: Iterable[Mark], roles: Roles) -> Figure:
@@ -85,12 +99,12 @@ def _curve(series: Series, widget: Widget, roles: Roles) -> Curve:
     The label of a search that finds one metric only has the metric's name, and none of its dimensions.
     """
     asked = " ".join(str(query.get("Expression", "")) for query in widget.queries)
-    words = series.label.split()
+    words = list(dict.fromkeys(series.label.split()))
     if f'MetricName="{words[-1]}"' in asked and (len(words) > 1 or not any("Label" in one for one in widget.queries)):
         words = words[:-1]
     name = next((word for word in words if word in roles or _VARIANT.fullmatch(word)), "")
     measure = " ".join(word for word in words if word != name)
-    if not name and len(roles) == 1 and "VariantName" in asked:
+    if not name and len(roles) == 1 and VARIANT in asked:
         name = next(iter(roles))
     return Curve(measure or widget.unit or "value", Version(name, roles.get(name, "")), series.points)
 

@@ -221,7 +221,7 @@ class Pages:
         widget = coarser(widget, shown.end - shown.start, self.clock() - shown.start)
         span = shown if widget.seconds is None else Span(shown.end - widget.seconds, shown.end)
         try:
-            found = curves(self.target, widget.queries, span.start, span.end)
+            found = curves(self.target, drawn.telling(widget).queries, span.start, span.end)
         except OperatorError as error:
             return Drawn(widget, problem=str(error))
         if widget.single:

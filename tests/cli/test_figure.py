@@ -11,7 +11,7 @@ import pytest
 
 from cli.console import app
 from cli.console.definition import Widget
-from cli.console.drawn import figure
+from cli.console.drawn import figure, telling
 from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
 from cli.measured import Series
 
@@ -80,6 +80,41 @@ def test_a_search_that_finds_one_metric_is_of_the_only_version() -> None:
     )
     assert shown.curves[0].version == Version(CHAMPION, "champion")
     assert shown.rows == ("requests",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "label", "asked", "answered", "row"),
+    [
+        (
+            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"DriftEvidence\"', 'Maximum', 60)",
+            "",
+            "{v}",
+            "",
+            "evidence",
+        ),
+        (
+            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"Invalid\"', 'Sum', 60)",
+            "Invalid",
+            "Invalid {v}",
+            "",
+            "Invalid",
+        ),
+        ("SEARCH('{{o,EndpointName,VariantName,Feature}} x', 'Maximum', 60)", "", "{v} {f}", "carrier", "carrier"),
+        ("SEARCH('{{o,EndpointName,VariantName}} x', 'p50', 60) / 1000", "p50", "p50", CHALLENGER, "p50"),
+    ],
+)
+def test_cloudwatch_is_asked_to_tell_the_version_even_of_a_single_curve(
+    expression: str, label: str, asked: str, answered: str, row: str
+) -> None:
+    query = {"Expression": expression.format(), **({"Label": label} if label else {})}
+    widget = Widget("metric", "t", queries=(query,), unit="evidence", period=60)
+    variant, feature = "${PROP('Dim.VariantName')}", "${PROP('Dim.Feature')}"
+    (told,) = telling(widget).queries
+    assert told["Label"] == asked.format(v=variant, f=feature)
+    said = told["Label"].replace(variant, CHALLENGER).replace(feature, "")
+    for after in ("", CHALLENGER):  # whether CloudWatch adds its own label or not
+        (curve,) = drawn(widget, series(f"{said} {answered} {after}", 1)).curves
+        assert (curve.measure, curve.version) == (row, Version(CHALLENGER, "challenger"))
 
 
 def test_with_two_versions_nobody_guesses_whose_a_curve_is() -> None:
