@@ -100,7 +100,8 @@ def _curve(series: Series, widget: Widget, roles: Roles) -> Curve:
     """
     asked = " ".join(str(query.get("Expression", "")) for query in widget.queries)
     words = list(dict.fromkeys(series.label.split()))
-    if f'MetricName="{words[-1]}"' in asked and (len(words) > 1 or not any("Label" in one for one in widget.queries)):
+    named = any("Label" in query for query in widget.queries)
+    if words and f'MetricName="{words[-1]}"' in asked and (len(words) > 1 or not named):
         words = words[:-1]
     name = next((word for word in words if word in roles or _VARIANT.fullmatch(word)), "")
     measure = " ".join(word for word in words if word != name)

@@ -7,7 +7,7 @@ of a week is judged at some dozens of times when it is first looked at, and rare
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +20,7 @@ from rollout.core.state import RolloutState
 from rollout.judge.metrics import Window
 
 MOST = 60
-"""Times at which a trial is judged again, at most."""
+"""Times at which a trial is judged again, at most, besides those at which something was decided."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ class Memory:
             return []
         if self._rollout != state.rollout_id:
             self._rollout, self._found = state.rollout_id, {}
-        asked_at = times(state.step_starts[0], end, plan.window_seconds)
+        begin = state.step_starts[0]
+        decided = (event.at for event in _events(state) if begin < event.at < end)  # there a line was reached
+        asked_at = sorted({*times(begin, end, plan.window_seconds), *decided})
         self._found = {at: self._found.get(at) or _at(plan, state, windows, at) for at in asked_at}
         return [Found(at, evidence) for at, evidence in self._found.items()]
 
@@ -109,7 +111,7 @@ class Memory:
 def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[Evidence, ...]:
     """What was known at a time: from the windows that were closed then, and the steps that had begun."""
     closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
-    begun = bisect_right(state.step_starts, at)
+    begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on what was known before it
     then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun])
     findings = judged(plan, then, Seen(tuple(windows[:closed])))
     return evidence_of((item.reason for item in findings.each), plan.metrics, state.pivots) if findings else ()

@@ -67,6 +67,17 @@ def test_a_trial_that_ended_is_still_told(begin: Callable[..., World]) -> None:
     assert [item.percent for item in asked(world.state, "v-b")][-1] == 0
 
 
+def test_where_a_step_was_left_the_evidence_stands_at_what_was_needed(begin: Callable[..., World]) -> None:
+    world = begin(seconds=1500)
+    assert world.state.verdict is not None
+    left = [event.at for event in world.state.history if event.kind in {"weights", "promoting"}][1:]
+    assert len(left) == 2
+    found = {one.at: one.evidence for one in Memory().course(world.state, seen_of(world), world.state.verdict.at)}
+    for at in left:
+        (errors,) = found[at]
+        assert errors.not_worse.have >= errors.not_worse.need
+
+
 def test_looking_again_judges_only_the_times_that_are_new(
     begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

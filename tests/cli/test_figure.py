@@ -118,8 +118,9 @@ def test_cloudwatch_is_asked_to_tell_the_version_even_of_a_single_curve(
 
 
 def test_with_two_versions_nobody_guesses_whose_a_curve_is() -> None:
-    shown = drawn(searched(metric="DriftEvidence"), series("DriftEvidence", 1))
-    assert shown.curves[0].version == Version()
+    for label in ("DriftEvidence", ""):
+        shown = drawn(searched(metric="DriftEvidence"), series(label, 1))
+        assert (shown.curves[0].version, shown.rows) == (Version(), ("value",))
 
 
 # --- what is drawn
