@@ -78,7 +78,7 @@ def call(state: Path, method: str, document: dict[str, Any] | None = None, query
     Args:
         state: The folder.
         method: GET lists, POST adds, DELETE clears.
-        document: The fault to add, by the members that `docs/faults.md` names.
+        document: The fault to add, by the members that the page on faults names.
         query: `?id=fault-3` clears only this one.
 
     Raises:

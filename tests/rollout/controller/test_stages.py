@@ -118,7 +118,7 @@ def test_a_replay_that_takes_several_runs_goes_on_where_it_was_and_says_so(on_to
     controller.follow(5)
     assert "the replay goes on: 6 captured requests were replayed in 60 s, at least 20 are" in controller.status().doing
     assert world.served.get("v-b") is None
-    controller.follow(100)
+    controller.follow(300)
     assert asked == [(100, 0), (94, 6), (88, 12), (82, 18)]
     assert (world.state.champion, world.state.replayed and world.state.replayed.requests) == (release("b"), 24)
 

@@ -54,7 +54,7 @@ def test_what_a_trial_waits_for_is_named_as_it_is() -> None:
 
 
 def test_a_backlog_gives_a_trial_more_time_and_a_good_release_is_promoted() -> None:
-    world = on_trial(count_seconds=290.0, requests_per_second=30)
+    world = on_trial(count_seconds=290.0, requests_per_second=40)
     world.controller().follow(700, poll=10)
     assert world.state.verdict is not None and world.state.verdict.outcome == "promoted"
     assert world.state.verdict.at - world.state.started_at > PLAN.max_seconds
