@@ -20,6 +20,7 @@ from cli.view.snapshot import Snapshot, take
 from platforms.aws.clients import SystemClock
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller
@@ -100,6 +101,7 @@ def _observer(target: Target) -> Controller:
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=Remembered(CloudWatchSignals(make, endpoint)),
+        alarms=CloudWatchAlarms(make, endpoint),
         journal=DynamoJournal(make, target.output("journal_table"), endpoint),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),

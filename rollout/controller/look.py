@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.controller.ports import Ask, Clock, Signals
 from rollout.core import transitions
@@ -23,12 +23,19 @@ class Looker:
     signals: Signals
     clock: Clock
 
-    def look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
-        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut."""
+    def look(self, state: RolloutState, withheld: Reason | None = None) -> tuple[Decision | None, RolloutState]:
+        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut.
+
+        Args:
+            state: Where the trial stands.
+            withheld: Why the challenger may get no more traffic; then it goes no step forward.
+        """
         pivots = self._new_pivots(state)
         if pivots:
             return None, transitions.pivoted(state, pivots, self.clock.time())
         decision = self.decide(state)
+        if decision is not None and withheld is not None and decision.action in {"advance", "promote"}:
+            decision = replace(decision, action="hold", reason=withheld)
         return decision, transitions.apply(state, decision, self.clock.time()) if decision else state
 
     def decide(self, state: RolloutState) -> Decision | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.core.decision import Decision
-from rollout.core.endings import remembered, roll_back_trial, verdict_on
+from rollout.core.endings import REJECTED_MOST, remembered, roll_back_trial, verdict_on
 from rollout.core.errors import RolloutError
 from rollout.core.plan import LONGEST, Plan
 from rollout.core.release import Release
@@ -70,6 +70,12 @@ def begin(
         return state
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+    if len(state.rejected) >= REJECTED_MOST:
+        oldest = min(state.rejected.values(), key=lambda item: item.at).release
+        raise RolloutError(
+            f"{len(state.rejected)} releases are rejected, allowed are {REJECTED_MOST}, as none of them is forgotten: "
+            f"clear those that will not come again (the oldest is {oldest}), and release again"
+        )
     if not pair_config:
         raise RolloutError(
             f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
@@ -99,7 +105,8 @@ def _start(
     champion, old = state.champion, state.challenger
     retiring = state.retiring
     if old is not None:
-        retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
+        if state.moves or state.phase is not Phase.PREPARING:  # else the endpoint was never asked for it
+            retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
         kind, facts = Kind.REPLACED, {"release": target.id}
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
             kind, facts = Kind.MOVES_ALONE, {"champion": champion.id}
@@ -190,7 +197,7 @@ def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
     if state.phase is not Phase.PAUSED or state.challenger is None:
         where = f"endpoint {state.endpoint}, which is {state.phase.value}"
         raise RolloutError(f"nothing waits for an approval on {where}")
-    approved = replace(state, approved=state.step)
+    approved = replace(resumed(state, now), phase=Phase.BAKING, approved=state.step)
     return approved.noting(now, "approved", state.challenger.id, reason, numbers={"step": state.step + 1.0})
 
 
