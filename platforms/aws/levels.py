@@ -42,8 +42,9 @@ class CloudWatchAlarms:
             for measure in _MEASURES
         }
         with calling(f"describe the alarms of {', '.join(sorted(variants))}"):
-            answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names), StateValue="ALARM")
-        found = [self._alarm(item, *names[item["AlarmName"]]) for item in answer["MetricAlarms"]]
+            answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
+        in_alarm = [item for item in answer["MetricAlarms"] if item["StateValue"] == "ALARM"]
+        found = [self._alarm(item, *names[item["AlarmName"]]) for item in in_alarm]
         read = AlarmNumbers(self.clients, self.endpoint).read
         return tuple(
             Ringing(alarm.variant, alarm.reason, alarm.at)
