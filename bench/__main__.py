@@ -19,8 +19,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import alarms, concept, controller, drift, idle, judge, lambdas, outages, rollouts, updates
+from bench import alarms, concept, drift, idle, judge, lambdas, outages, rollouts, updates
 from bench import rows as rows_module
+from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
 from cli.local.versions import as_good
@@ -36,7 +37,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "drift": drift.rows,
     "concept": concept.rows,
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
-    "controller": lambda: controller.rows(sized(controller.SEEDS)),
+    "bad-days": lambda: day.rows(sized(day.SEEDS)),
 }
 # In order: the first update makes the stack that the others measure.
 ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {

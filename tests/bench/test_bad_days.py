@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from tests.simulator.fuzz import play
+from bench.bad_days.day import play
 
-CPU_SECONDS = 8  # as many seeds as that is enough for; `python -m bench controller` plays ten thousand
+CPU_SECONDS = 8  # as many seeds as that is enough for; `python -m bench bad-days` plays ten thousand
 
 
 def test_every_bad_day_ends_well() -> None:
     begun, seed = time.process_time(), 0
     while time.process_time() - begun < CPU_SECONDS:
         found = play(seed)
-        assert not found, f"python -m tests.simulator.fuzz {seed} tells what happened: {'; '.join(found)}"
+        assert not found, f"python -m bench.bad_days {seed} tells what happened: {'; '.join(found)}"
         seed += 1

@@ -1,7 +1,7 @@
 """A fuzz of the whole controller: a bad day by a seed, and what must be true when it is over.
 
-    python -m tests.simulator.fuzz 17            # plays seed 17, and tells what happened
-    python -m tests.simulator.fuzz 0 10000       # plays so many seeds from the first, and names those that fail
+    python -m bench.bad_days 17            # plays seed 17, and tells what happened
+    python -m bench.bad_days 0 10000       # plays so many seeds from the first, and names those that fail
 
 On a bad day releases, alarms, people and faults come in any order, controllers meet, and are killed. Then the faults
 end (a version that cannot start stays so), and a scheduled tick is all that goes on. The run must end on a champion
@@ -11,12 +11,14 @@ that has all traffic, on a config that works, with a true record, and ready for 
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
+from bench.bad_days.chaos import PARTS, Killed, Network, World, alarm_on
+from bench.bad_days.simulated_endpoint import Config, Endpoint, Timeline
+from bench.rows import Row
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.release import Release
@@ -24,9 +26,8 @@ from rollout.core.state import Outcome, Phase
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from tests.simulator.chaos import PARTS, Killed, Network, World, alarm_on
-from tests.simulator.sagemaker import Config, Endpoint, Timeline
 
+SEEDS = 10_000
 NAMES = "abcde"
 NEXT = "z"  # what is released when all is over
 DAY = 5 * 3600  # seconds
@@ -45,7 +46,7 @@ PLANS = (
     Plan(steps=(Step(20, 120),), **_FAST),
     Plan(steps=(Step(10, 60), Step(50, 60)), **_FAST),
     Plan(steps=(Step(20, 60, approve=True), Step(50, 60)), **_FAST),
-    Plan(steps=(Step(50, 120),), **{**_FAST, "max_seconds": 1800}, on_timeout="hold"),
+    replace(Plan(steps=(Step(50, 120),), **_FAST, on_timeout="hold"), max_seconds=1800),
     Plan(steps=(Step(100, 300),), **_FAST),
     Plan(steps=(Step(50, 120, shadow=True), Step(20, 60)), **_FAST, replay=ReplayGate()),
 )
@@ -331,18 +332,9 @@ def play(seed: int, tell: Callable[[str], None] = lambda _: None) -> list[str]:
         return [f"{type(error).__name__}: {error}"]
 
 
-def main(given: list[str]) -> int:
-    """Play one seed and tell of it, or many and name those that fail."""
-    first, many = int(given[0]), int(given[1]) if len(given) > 1 else 1
-    failed = 0
-    for seed in range(first, first + many):
-        found = play(seed, print) if many == 1 else play(seed)
-        failed += bool(found)
-        if found:
-            print(f"seed {seed}: {'; '.join(found)}", flush=True)
-    print(f"{failed} of {many} seeds failed")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def rows(seeds: int = SEEDS) -> list[Row]:
+    """How many of the bad days did not end on a champion with all traffic and a true record."""
+    failed = [seed for seed in range(seeds) if play(seed)]
+    which = f": {', '.join(map(str, failed[:5]))}" if failed else ""
+    beside = f"of {seeds:,} seeds{which}; `python -m bench.bad_days SEED` tells what happened"
+    return [Row("bad_days_not_ended_well", len(failed), "seeds", "== 0", beside)]

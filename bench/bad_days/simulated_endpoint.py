@@ -36,13 +36,13 @@ class Timeline:
     """Time, and what happens at which moment. Whatever happens may let time pass itself."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
-        self._now, self._due, self._order = now, list[tuple[float, int, Callable[[], None]]](), count()
+        self._now, self._due, self._order = now, list[tuple[float, int, Callable[[], object]]](), count()
 
     def time(self) -> float:
         """Epoch seconds."""
         return self._now
 
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
+    def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Do something so many seconds from now."""
         heapq.heappush(self._due, (self._now + seconds, next(self._order), do))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from bench.bad_days.simulated_endpoint import BAD, Endpoint, Timeline
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile
 from rollout.core.decision import Seen
@@ -23,7 +24,6 @@ from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Tally, Window
 from rollout.reason import Reason
-from tests.simulator.sagemaker import BAD, Endpoint, Timeline
 
 REQUESTS = 20  # a second
 _T = TypeVar("_T")
