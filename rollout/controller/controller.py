@@ -223,7 +223,7 @@ class Controller:
         while True:
             try:
                 state = self._journal.read()
-                if state.phase in _ENDING:
+                if state.phase in _ENDING or state.phase is Phase.MOVING:  # what has arrived is champion, and no other
                     state = self.tick().state
                 if state.phase not in _ENDING:
                     change(self._journal, begin)

@@ -124,10 +124,9 @@ def _settles(state: RolloutState) -> tuple[tuple[Release, Approval], ...]:
         return ((challenger, "Approved"),)
     if decided is None or (champion is not None and challenger.id == champion.id):
         return ()
-    # One that failed through no fault of its own waits as before its trial, even if it was about to be promoted.
+    # One that is at no fault waits as before its trial, even if it was about to become champion.
     before: Approval = "Approved" if previous is not None and previous.id == challenger.id else "PendingManualApproval"
-    returned: dict[str, Approval] = {"rolled_back": "Rejected", "failed": before}
-    return ((challenger, returned[decided.outcome]),) if decided.outcome in returned else ()
+    return ((challenger, "Rejected" if decided.outcome == "rolled_back" else before),)
 
 
 def _settling(state: RolloutState, approvals: Approvals) -> SetApproval | None:
