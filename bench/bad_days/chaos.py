@@ -87,6 +87,7 @@ class World:
         noted: Every event that the journal ever held for sending.
         sent: Every event that was sent.
         champions: The ids of all releases that were champion.
+        late: Configs that a controller asked for that had been paused until nobody named them any more.
         largest: The largest journal so far, bytes.
         wrong: What must never happen, and did.
         tell: Is told what happens.
@@ -100,6 +101,7 @@ class World:
     noted: list[Event] = field(default_factory=list[Event])
     sent: list[Event] = field(default_factory=list[Event])
     champions: set[str] = field(default_factory=set[str])
+    late: set[str] = field(default_factory=set[str])
     largest: int = 0
     wrong: list[str] = field(default_factory=list[str])
     tell: Callable[[str], None] = lambda _: None
@@ -137,7 +139,12 @@ class _Traffic:
         self.world.network.call("endpoint", lambda: self._set(weights))
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        self.world.network.call("endpoint", lambda: self.world.endpoint.update(name))
+        self.world.network.call("endpoint", lambda: self._use(name, guard))
+
+    def _use(self, name: str, guard: Guard | None) -> None:
+        self.world.endpoint.update(name, guarded=guard is not None)
+        if name not in self.world.state.configs():
+            self.world.late.add(name)
 
     def _set(self, weights: Mapping[str, int]) -> None:
         endpoint, state = self.world.endpoint, self.world.state

@@ -11,7 +11,8 @@ that has all traffic, on a config that works, with a true record, and ready for 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -20,7 +21,7 @@ from bench.bad_days.chaos import PARTS, Killed, Network, World, alarm_on
 from bench.bad_days.simulated_endpoint import Config, Endpoint, Timeline
 from bench.rows import Row
 from rollout.core.errors import RolloutError
-from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.plan import Guard, Plan, ReplayGate, Step
 from rollout.core.release import Release
 from rollout.core.state import Outcome, Phase
 from rollout.judge.metrics import Metric
@@ -89,7 +90,7 @@ class BadDay:
         endpoint = Endpoint(self.timeline, self.random, CONFIGS, "solo-a", rings=self._rings)
         self.world = World(self.timeline, endpoint, Network(self.timeline, self.random), tell=self._tell)
         self._to, self._begun, self._deep = tell, self.timeline.time(), 0
-        self._ticking = True
+        self._updating, self._made = False, set[str]()
         for name in NAMES:
             endpoint.become(f"v-{name}", 0.6 if name != "a" and self.random.random() < 0.3 else 0.0)
         endpoint.become(f"v-{NEXT}", 0.0)
@@ -162,13 +163,38 @@ class BadDay:
 
     def _tick(self) -> None:
         """The scheduled function."""
-        if self._ticking:
-            self.timeline.after(_TICK, self._tick)
+        self.timeline.after(_TICK, self._tick)
         if self._deep < _DEEP:
             self._act("tick", lambda: self.world.controller().tick())
 
+    @contextmanager
+    def _update(self) -> Generator[None]:
+        """An update of the stack: one at a time. At its end it deletes what the journal did not name at its begin."""
+        if self._updating:
+            raise RolloutError("the stack is currently locked")
+        self._updating, endpoint, kept = True, self.world.endpoint, set(self.world.state.configs())
+        self._made = set[str]()
+        try:
+            yield
+            unused = CONFIGS.keys() - kept - self._made
+            used = sorted({endpoint.serving, endpoint.pending or endpoint.serving} & unused - self.world.late)
+            if used:
+                self.world.wrong.append(f"{used} was deleted while it was used")
+            endpoint.deleted |= unused
+        finally:
+            self._updating = False
+
+    def _make(self, *names: str | None) -> None:
+        """The update makes configs, or keeps them."""
+        self._made |= {name for name in names if name}
+        self.world.endpoint.deleted -= self._made
+
     def _release(self, name: str, plan: Plan, follows: float) -> None:
         """An update: it names the pair by the champion that it saw when it began."""
+        with self._update():
+            self._release_beside(name, plan, follows)
+
+    def _release_beside(self, name: str, plan: Plan, follows: float) -> None:
         champion = self.world.state.champion
         seen = champion.config_name.removeprefix("solo-") if champion else ""
         beside = champion.config_name if champion else None
@@ -177,6 +203,7 @@ class BadDay:
         pair, shadow = (
             (f"pair-{seen}-{name}", f"shadow-{seen}-{name}") if champion and champion.id != name else (None,) * 2
         )
+        self._make(pair, shadow, f"solo-{name}")
         controller = self.world.controller()
         controller.release(release(name), pair, plan, shadow_config=shadow, beside=beside, patience=120)
         if follows:
@@ -187,7 +214,10 @@ class BadDay:
         if champion is not None:
             large = champion.config_name.endswith("-large")
             wanted = replace(champion, config_name=f"solo-{champion.id}" + ("" if large else "-large"))
-            self.world.controller().release(wanted, None, PLANS[0], patience=60)
+            plan = replace(PLANS[0], guard=self.random.choice([None, Guard("canary", 50, 60, ("alarm",))]))
+            with self._update():
+                self._make(wanted.config_name)
+                self.world.controller().release(wanted, None, plan, patience=60)
 
     def _last(self) -> str:
         return self.world.state.verdict.release if self.world.state.verdict else "a"

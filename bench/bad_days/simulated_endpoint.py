@@ -26,6 +26,7 @@ _PING = (
     "The primary container for production variant {} did not pass the ping health check. Please check CloudWatch logs "
     "for this endpoint."
 )
+_TURNED_BACK = "Deployment was rolled back, as one or more of its alarms went into ALARM state."
 _CAPACITY = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a "
     "different ML instance type or after some time."
@@ -80,6 +81,7 @@ class Endpoint:
         serving: The config that serves.
         rates: Variant -> the share of its requests that fail.
         unstartable: Variants of which no new instance comes up, though those that serve go on.
+        deleted: Configs that are not there any more.
         no_capacity: Whether no new instance comes up at all, and nobody is named.
         rings: Called with a variant when its alarm goes to ALARM.
         weights: Variant -> the weight that routes now.
@@ -95,6 +97,7 @@ class Endpoint:
     serving: str
     rates: dict[str, float] = field(default_factory=dict[str, float])
     unstartable: set[str] = field(default_factory=set[str])
+    deleted: set[str] = field(default_factory=set[str])
     no_capacity: bool = False
     rings: Callable[[str], None] = lambda _: None
 
@@ -125,13 +128,15 @@ class Endpoint:
         said = f"{detail}: {self.failure}" if self.failure else detail
         return Live(status, name, variants, said, shadows, self.failure)
 
-    def update(self, config: str) -> None:
-        """UpdateEndpoint."""
+    def update(self, config: str, *, guarded: bool = False) -> None:
+        """UpdateEndpoint; a guarded one takes the same variants on both sides, and goes back when an alarm rings."""
         self._refuse_while_updating()
-        if config not in self.configs:
+        if config not in self.configs or config in self.deleted:
             raise RolloutError(f"Could not find endpoint configuration {config}")
+        if guarded and self.configs[config].variants != self.configs[self.serving].variants:
+            raise RolloutError("A guarded deployment needs the same variants before and after")
         self.pending, self.failure = config, ""
-        self.timeline.after(self.random.choice([60, 240, 600]), self._arrive)
+        self.timeline.after(self.random.choice([60, 240, 600]), lambda: self._arrive(config, guarded))
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
         """UpdateEndpointWeightsAndCapacities."""
@@ -159,11 +164,14 @@ class Endpoint:
         if self.pending is not None:
             raise Busy("Cannot update in-progress endpoint")
 
-    def _arrive(self) -> None:
-        config = self.pending or self.serving
+    def _arrive(self, config: str, guarded: bool) -> None:
         down = sorted(self.configs[config].variants & self.unstartable)
         if down or self.no_capacity:
-            self.timeline.after(self.random.choice([300, 1200]), lambda: self._go_back(config, down))
+            why = _PING.format(down[0]) if down else _CAPACITY
+            self.timeline.after(self.random.choice([300, 1200]), lambda: self._go_back(config, why))
+            return
+        if guarded and self.configs[config].variants & self.ringing.keys():
+            self._go_back(config, _TURNED_BACK)
             return
         self.pending, self.serving = None, config
         self.failed[config] = 0
@@ -171,9 +179,9 @@ class Endpoint:
         self.going = dict(self.weights)
         self._changed()
 
-    def _go_back(self, config: str, down: list[str]) -> None:
+    def _go_back(self, config: str, why: str) -> None:
         """The old fleet goes on, with the weights that it has."""
-        self.pending, self.failure = None, _PING.format(down[0]) if down else _CAPACITY
+        self.pending, self.failure = None, why
         self.failed[config] += 1
 
     def _weighed(self) -> None:
