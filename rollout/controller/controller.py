@@ -136,7 +136,7 @@ class Controller:
         """Where the rollout stands, without any effect."""
         state = self._journal.read()
         live = self._loop.live()
-        decision = self._looker.decide(state)
+        decision = self._looker.decide(state, self._levels.withheld(state))
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(

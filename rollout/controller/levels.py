@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rollout.controller.agreement import change
 from rollout.controller.ports import Alarms, Clock, Journal
 from rollout.core.errors import RolloutError
-from rollout.core.ringing import heard, matters, withheld
+from rollout.core.ringing import Ringing, heard, matters, withheld
 from rollout.core.state import RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -39,13 +39,22 @@ class Levels:
             RolloutError: The journal does not take the rollback; the traffic was moved all the same.
         """
         state = self.journal.read()
-        if not matters(state, self.clock.time()):
-            return None
-        try:
-            ringing = self.alarms.ringing(state)
-        except RolloutError as error:
-            return Reason("alarm", "levels", str(error), kind=Kind.ALARMS_UNREACHABLE)
+        ringing, unknown = self._read(state)
         if not ringing:
-            return None
+            return unknown
         after = change(self.journal, lambda state: heard(state, ringing, self.clock.time()), self.write)
         return withheld(after, ringing)
+
+    def withheld(self, state: RolloutState) -> Reason | None:
+        """Why the challenger gets no more traffic now, None when it may; nothing is changed."""
+        ringing, unknown = self._read(state)
+        return unknown or withheld(state, ringing)
+
+    def _read(self, state: RolloutState) -> tuple[tuple[Ringing, ...], Reason | None]:
+        """What rings, where that matters; and why it is not known."""
+        if not matters(state, self.clock.time()):
+            return (), None
+        try:
+            return self.alarms.ringing(state), None
+        except RolloutError as error:
+            return (), Reason("alarm", "levels", str(error), kind=Kind.ALARMS_UNREACHABLE)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from bench.bad_days.day import play
 
 CPU_SECONDS = 8  # as many seeds as that is enough for; `python -m bench bad-days` plays ten thousand
 
 
+@pytest.mark.slow
 def test_every_bad_day_ends_well() -> None:
     begun, seed = time.process_time(), 0
     while time.process_time() - begun < CPU_SECONDS:

@@ -80,6 +80,7 @@ def test_alarms_that_cannot_be_read_let_nobody_have_more_traffic_and_the_time_ru
     world.controller(alarms=alarms).follow(300, progress=lambda seen: doing.append(seen.doing))
     assert (world.state.phase, world.state.step, world.live().shares()["v-b"]) == (Phase.BAKING, 0, 10)
     assert "the alarms cannot be read, so the challenger gets no more traffic: DescribeAlarms is throttled" in doing
+    assert world.controller(alarms=alarms).status().doing == doing[-1]
     world.change("pair-ab", {"v-a": 100.0, "v-b": 0.0})  # by somebody else
     world.clock.sleep(5)
     world.controller(alarms=alarms).follow(30)
