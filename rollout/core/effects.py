@@ -297,10 +297,11 @@ def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard
 def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bool:
     """Whether a config was asked for often enough to count as one that does not come up.
 
-    Once is enough when an alarm turned a guarded move back, or when the platform names whose instance failed.
+    Once is enough when an alarm turned a guarded move back, or when the platform names whose instance failed. Where it
+    tells of no failure, some attempts were perhaps never made, by controllers that were killed just before.
     """
     if not state.moves or not live.failure:
-        return state.moves >= MAX_MOVES
+        return state.moves >= 2 * MAX_MOVES
     found = (state.champion, state.challenger, state.previous)
     named = at_fault(live.failure, {item.variant: item for item in found if item is not None}.values())
     return state.moves >= MAX_MOVES or guard is not None or named is not None

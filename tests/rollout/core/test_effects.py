@@ -114,7 +114,7 @@ def test_a_rollback_whose_champion_does_not_come_up_alone_ends_on_the_config_tha
     assert {"pair-ab", "solo-a", "solo-b"} <= set(done.configs()), "what serves may not be deleted"
     assert [event.kind for event in done.outbox] == ["rolled_back", "stranded"]
     assert "a new instance of the champion, a, does not come up: no capacity" in done.history[-1].text
-    assert due(done, emptied, {}, 10) == Rest()
+    assert due(done, replace(emptied, failure="no capacity"), {}, 10) == Rest()
     assert due(done, live(now={"v-a": 50, "v-b": 50}), {}, 10) == SetWeights({"v-a": 100, "v-b": 0})
 
 
@@ -207,7 +207,10 @@ def test_a_superseded_challenger_loses_its_traffic_before_the_endpoint_moves(bak
 
 def test_a_config_that_never_comes_up_is_given_up(baking: RolloutState) -> None:
     tried = replace(baking, phase=Phase.PREPARING, step=-1, moves=MAX_MOVES)
-    effect = due(tried, live("solo-a", {"v-a": 1.0}), {}, 0)
+    alone = live("solo-a", {"v-a": 1.0})
+    assert isinstance(due(tried, alone, {}, 0), UseConfig), "nobody says that it failed"
+    assert isinstance(due(replace(tried, moves=2 * MAX_MOVES), alone, {}, 0), Record)
+    effect = due(tried, replace(alone, failure="no capacity"), {}, 0)
     assert effect.state.phase is Phase.ROLLING_BACK
     assert "does not come up" in effect.state.decided.reason.text
 
