@@ -55,7 +55,7 @@ def begin(
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: `pair_config` is missing, or was made for another champion.
+        RolloutError: `pair_config` is missing, or was made for another champion; or too many releases are rejected.
     """
     if target.id in state.rejected:
         raise Rejected(state.rejected[target.id])
@@ -70,6 +70,27 @@ def begin(
         return state
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+    _refuse_unprepared(state, champion, target, pair_config, beside)
+    if plan.steps[0].shadow and not shadow_config:
+        raise RolloutError(
+            f"shadow_config: got {shadow_config!r}, expected the endpoint config that serves the champion "
+            f"{champion.id} and copies requests to {target.id}"
+        )
+    if state.skip_trial is not None and state.skip_trial.release == target.id:
+        moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
+        return replace(moving, decided=verdict_on(moving, target, "promoted", state.skip_trial.reason, now))
+    begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
+    return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
+
+
+def _refuse_unprepared(
+    state: RolloutState,
+    champion: Release,
+    target: Release,
+    pair_config: str | None,
+    beside: str | None,
+) -> None:
+    """Refuse a trial that cannot be had beside this champion, or for which the journal has no room."""
     if len(state.rejected) >= REJECTED_MOST:
         oldest = min(state.rejected.values(), key=lambda item: item.at).release
         raise RolloutError(
@@ -81,22 +102,12 @@ def begin(
             f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
             f"{champion.id} and {target.id} together"
         )
-    if plan.steps[0].shadow and not shadow_config:
-        raise RolloutError(
-            f"shadow_config: got {shadow_config!r}, expected the endpoint config that serves the champion "
-            f"{champion.id} and copies requests to {target.id}"
-        )
     if beside is not None and beside != champion.config_name:
         raise RolloutError(
             f"the champion is now {champion.id} (config {champion.config_name}), which came to be it after this update "
             f"had begun, and {target.id} was planned beside another (config {beside}). Nothing was moved; the same "
             "update once more puts it on trial"
         )
-    if state.skip_trial is not None and state.skip_trial.release == target.id:
-        moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
-        return replace(moving, decided=verdict_on(moving, target, "promoted", state.skip_trial.reason, now))
-    begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
-    return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
 
 
 def _start(
