@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rollout.core import endings, transitions
+from rollout.core.endings import MAX_MOVES
 from rollout.core.fault import at_fault
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
@@ -18,7 +19,6 @@ from rollout.core.state import Phase, RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-MAX_MOVES = 3  # how often a config is asked for before it counts as one that does not come up
 _SAME_SHARE = 0.1  # percent
 Approvals = Mapping[str, Approval | None]
 """Package -> its approval status."""
@@ -297,14 +297,17 @@ def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard
 def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bool:
     """Whether a config was asked for often enough to count as one that does not come up.
 
-    Once is enough when an alarm turned a guarded move back, or when the platform names whose instance failed. Where it
-    tells of no failure, some attempts were perhaps never made, by controllers that were killed just before.
+    Once is enough when an alarm turned a guarded move back, and when the platform names whose instance failed, of a
+    release that never started before or of a champion that has just failed so. Where it tells of no failure, some
+    attempts were perhaps never made, by controllers that were killed just before.
     """
     if not state.moves or not live.failure:
         return state.moves >= 2 * MAX_MOVES
-    found = (state.champion, state.challenger, state.previous)
-    named = at_fault(live.failure, {item.variant: item for item in found if item is not None}.values())
-    return state.moves >= MAX_MOVES or guard is not None or named is not None
+    known = state.decided is not None and state.decided.reason.kind is Kind.CHAMPION_DOWN
+    once = state.phase in {Phase.PREPARING, Phase.MOVING} or (state.phase is Phase.ROLLING_BACK and known)
+    found = {item.variant: item for item in (state.champion, state.challenger) if item is not None}
+    named = once and at_fault(live.failure, found.values()) is not None
+    return state.moves >= MAX_MOVES or guard is not None or named
 
 
 def _attempt(state: RolloutState, live: Live) -> RolloutState:

@@ -13,6 +13,8 @@ from rollout.core.state import Outcome, Phase, Retiring, RolloutState, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
+MAX_MOVES = 3
+"""How often a config is asked for before it counts as one that does not come up, where the platform says so."""
 REJECTED_MOST = 250
 """How many releases may be rejected at a time: none is forgotten, and the journal's item has a limit."""
 _IN_FULL = 25  # of them keep their numbers
@@ -158,7 +160,7 @@ def stranded(state: RolloutState, live: Live, now: float) -> RolloutState:
     if challenger.id == champion.id and live.config == challenger.config_name:
         done = replace(done, champion=challenger)
     else:
-        done = replace(done, retiring=retiring, moves=state.moves)
+        done = replace(done, retiring=retiring, moves=2 * MAX_MOVES)  # not asked for again before the next rollout
     facts = {"champion": champion.id, "config": live.config}
     reason = Reason("endpoint", champion.variant, said, kind=Kind.STAYS_BESIDE, facts=facts)
     return done.noting(now, "stranded", challenger.id, reason, champion=champion.id)

@@ -13,6 +13,7 @@ from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, Set
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, Retiring, RolloutState, Verdict
+from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release
 
@@ -114,7 +115,7 @@ def test_a_rollback_whose_champion_does_not_come_up_alone_ends_on_the_config_tha
     assert {"pair-ab", "solo-a", "solo-b"} <= set(done.configs()), "what serves may not be deleted"
     assert [event.kind for event in done.outbox] == ["rolled_back", "stranded"]
     assert "a new instance of the champion, a, does not come up: no capacity" in done.history[-1].text
-    assert due(done, replace(emptied, failure="no capacity"), {}, 10) == Rest()
+    assert due(done, emptied, {}, 10) == Rest()
     assert due(done, live(now={"v-a": 50, "v-b": 50}), {}, 10) == SetWeights({"v-a": 100, "v-b": 0})
 
 
@@ -126,9 +127,24 @@ def test_a_config_is_asked_for_once_when_the_platform_names_whose_instance_faile
     assert isinstance(due(preparing, replace(solo, failure="no capacity"), {}, 0), UseConfig)
     asked = replace(preparing, moves=0)
     assert isinstance(due(asked, replace(solo, failure=PING.format("b")), {}, 0), UseConfig), "an older failure"
-    back = replace(decided(baking, Phase.ROLLING_BACK), moves=1)
-    ended = due(back, replace(live(now={"v-a": 1, "v-b": 0}), failure=PING.format("a")), {"arn:b": "Rejected"}, 0)
-    assert ended.state.phase is Phase.IDLE
+    emptied = replace(live(now={"v-a": 100, "v-b": 0}), failure=PING.format("a"))
+    down = replace(decided(baking, Phase.ROLLING_BACK, "failed"), moves=1)
+    known = replace(down, decided=replace(down.decided, reason=replace(RINGS, kind=Kind.CHAMPION_DOWN)))
+    assert due(known, emptied, {"arn:b": "PendingManualApproval"}, 0).state.phase is Phase.IDLE
+
+
+@pytest.mark.parametrize("phase", [Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING])
+def test_a_release_that_has_served_before_is_tried_again_though_its_failure_names_it(
+    baking: RolloutState, phase: Phase
+) -> None:
+    state, settled = replace(decided(baking, phase), moves=1), {"arn:a": "Rejected", "arn:b": "Rejected"}
+    if phase is Phase.RESTORING:
+        state = replace(state, challenger=None)
+    if phase is Phase.PROMOTING:
+        settled = {"arn:b": "Approved"}
+    there = live(now={"v-a": 0, "v-b": 100} if phase is Phase.PROMOTING else {"v-a": 100, "v-b": 0})
+    for name in "abc":
+        assert isinstance(due(state, replace(there, failure=PING.format(name)), settled, 0), UseConfig)
 
 
 def test_where_the_champion_has_no_variant_any_more_and_does_not_come_up_the_challenger_stays(
