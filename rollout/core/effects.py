@@ -107,9 +107,12 @@ def due(
 
 def _gives(state: RolloutState, live: Live, effect: Effect) -> bool:
     """Whether an effect asks for more traffic for the challenger than it has, or is about to have."""
-    if not isinstance(effect, SetWeights) or state.challenger is None:
+    champion, challenger = state.champion, state.challenger
+    if not isinstance(effect, SetWeights) or challenger is None:
         return False
-    name = state.challenger.variant
+    name = challenger.variant
+    if champion is not None and champion.variant == name:
+        return False  # a move to other instances: it is the champion that gets its traffic back
     return effect.weights.get(name, 0) > live.shares(desired=True).get(name, 0.0) + _SAME_SHARE
 
 

@@ -66,8 +66,8 @@ def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> Rollou
 
 def withheld(state: RolloutState, ringing: Iterable[Ringing]) -> Reason | None:
     """Why the challenger gets no more traffic now, though nothing takes it back; None when it may."""
-    challenger = state.challenger
-    for alarm in ringing:
-        if challenger is not None and alarm.variant == challenger.variant:
-            return Reason("alarm", alarm.reason.name, kind=Kind.STILL_RINGS)
-    return None
+    champion, challenger = state.champion, state.challenger
+    if challenger is None or (champion is not None and champion.variant == challenger.variant):
+        return None  # a move to other instances gives nobody more
+    names = [alarm.reason.name for alarm in ringing if alarm.variant == challenger.variant]
+    return Reason("alarm", names[0], kind=Kind.STILL_RINGS) if names else None

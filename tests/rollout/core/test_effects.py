@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.live import Live, Variant
-from rollout.core.plan import Plan
+from rollout.core.plan import Guard, Plan
 from rollout.core.state import Phase, Retiring, RolloutState, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -179,9 +179,11 @@ def test_a_challenger_gets_no_more_traffic_while_it_is_withheld(baking: RolloutS
     why, empty = Reason("alarm", "5xx", "rings"), live(now={"v-a": 1.0, "v-b": 0.0})
     assert due(baking, empty, {}, 0, why) == Look()
     assert due(decided(baking, Phase.PROMOTING), empty, {}, 0, why) == Wait("rings")
-    assert due(decided(baking, Phase.ROLLING_BACK), live(now={"v-a": 1, "v-b": 1}), {}, 0, why) == SetWeights(
-        {"v-a": 100, "v-b": 0}
-    )
+    back = SetWeights({"v-a": 100, "v-b": 0})
+    assert due(decided(baking, Phase.ROLLING_BACK), live(now={"v-a": 1, "v-b": 1}), {}, 0, why) == back
+    larger = replace(release("a"), config_name="solo-a-large")
+    moving = replace(baking, phase=Phase.MOVING, challenger=larger, plan=replace(PLAN, guard=Guard()))
+    assert due(moving, live(now={"v-a": 1, "v-b": 1}), {}, 0, why) == back
 
 
 def test_superseded_challengers_are_kept_only_as_long_as_the_endpoint_uses_them(baking: RolloutState) -> None:

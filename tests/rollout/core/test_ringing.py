@@ -39,6 +39,8 @@ def test_a_ring_from_before_the_trial_only_withholds_traffic() -> None:
     assert heard(TRIAL, older, 1100.0) is TRIAL
     assert withheld(TRIAL, older).kind is Kind.STILL_RINGS
     assert withheld(TRIAL, rings("v-a", 999.0)) is None
+    moves = replace(TRIAL, phase=Phase.MOVING, challenger=replace(release("a"), config_name="solo-a-large"))
+    assert withheld(moves, rings("v-a", 999.0)) is None, "the champion gets its traffic back from a trial that it ends"
 
 
 def test_a_champion_that_rings_stops_no_trial_and_comes_back_after_it() -> None:
