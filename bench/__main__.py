@@ -34,6 +34,7 @@ from bench import (
     updates,
 )
 from bench import rows as rows_module
+from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
 from cli.local.versions import as_good
@@ -51,6 +52,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "concept": concept.rows,
     "dependent": lambda: dependent.rows(sized(dependent.RUNS)),
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
+    "bad-days": lambda: day.rows(sized(day.SEEDS)),
 }
 # In order: the first update makes the stack that the others measure.
 ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {

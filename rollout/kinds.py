@@ -9,6 +9,7 @@ class Kind(StrEnum):
     """What a reason says. `rollout.reason` has the sentence of each."""
 
     SAID = "said"  # the words of whoever decided, and no more
+    NOT_KEPT = "not_kept"
 
     # The judge, on one metric
     WORSE = "worse"
@@ -59,6 +60,7 @@ class Kind(StrEnum):
     ENDPOINT_DOWN = "endpoint_does_not_come_up"
     MOVE_DOWN = "move_does_not_come_up"
     PREVIOUS_DOWN = "previous_does_not_come_up"
+    STAYS_BESIDE = "champion_stays_beside"
 
     # The update
     FIRST = "first_release"
@@ -72,6 +74,8 @@ class Kind(StrEnum):
     # An alarm
     ALARM = "alarm"
     SHARED_OUTAGE = "shared_outage"
+    STILL_RINGS = "alarm_still_rings"
+    ALARMS_UNREACHABLE = "alarms_unreachable"
 
     # A person
     TAKEN_BACK = "taken_back"

@@ -270,6 +270,7 @@ _RESTS_ON = {
 """These sentences have that of `beside` in them."""
 _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.SAID: lambda given: [given.said],
+    Kind.NOT_KEPT: "by {name}; it was long ago, and the numbers are no longer kept",
     Kind.WORSE: _on_metric,
     Kind.NOT_WORSE: _on_metric,
     Kind.NOT_YET_KNOWN: _on_metric,
@@ -319,6 +320,10 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     ),
     Kind.MOVE_DOWN: "the champion, {champion}, does not come up on its other instances: {said}",
     Kind.PREVIOUS_DOWN: "the previous champion, {previous}, does not come up: {said}",
+    Kind.STAYS_BESIDE: (
+        "a new instance of the champion, {champion}, does not come up: {said}. It keeps all traffic on the instances "
+        "that it has, in config {config}"
+    ),
     Kind.FIRST: "the first release serves at once",
     Kind.MOVED: "the champion serves from another endpoint config",
     Kind.WANTED_AGAIN: "release {champion}, the champion, is wanted again",
@@ -328,6 +333,8 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.OTHER_SETTINGS: "it is tried again with other settings",
     Kind.ALARM: _alarm,
     Kind.SHARED_OUTAGE: _shared_outage,
+    Kind.STILL_RINGS: "alarm {name} rings: the challenger gets no more traffic until it stops",
+    Kind.ALARMS_UNREACHABLE: "the alarms cannot be read, so the challenger gets no more traffic: {said}",
     Kind.TAKEN_BACK: "asked for by {name}: {said}",
     Kind.APPROVED: lambda given: [f"{given.name}: {given.said}" if given.said else f"by {given.name}"],
     Kind.TRIAL_SKIPPED: "{name} skipped the trial: {said}",

@@ -163,7 +163,7 @@ def _meant(state: RolloutState, word: str) -> str:
         return matching[-1]
     raise OperatorError(
         f"rollout {word}: the journal of {state.endpoint} does not know it; it knows: {', '.join(known)}",
-        "It keeps the last 40 events, the last verdict and the rejected releases.",
+        "It keeps the newest events, the last verdict and the rejected releases.",
     )
 
 

@@ -22,6 +22,7 @@ from cli.view.snapshot import Snapshot, take
 from platforms.aws.clients import SystemClock
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller
@@ -110,6 +111,7 @@ def _observer(target: Target, signals: Signals) -> Controller:
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=signals,
+        alarms=CloudWatchAlarms(make, endpoint),
         journal=DynamoJournal(make, target.output("journal_table"), endpoint),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),

@@ -275,7 +275,7 @@ def _tell(names: Names) -> list[Statement]:
 
 
 def _watched_alarms(names: Names) -> Statement:
-    """Alarms may be named in a guarded deployment only by who may read them."""
+    """Which alarms ring; and only who may read alarms may name them in a guarded deployment."""
     return allow(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", f"alarm:{names.prefix}-*")])
 
 

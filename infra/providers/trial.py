@@ -14,7 +14,7 @@ from rollout.controller.commands import PLAIN, Commands
 from rollout.core.errors import RolloutError
 
 PLACE = ("endpoint", "table", "region")
-OPENING_SECONDS = 600.0  # a release that takes over at once: the endpoint was created or updates without a trial
+OPENING_SECONDS = 1800.0  # a release that takes over at once: so long SageMaker may take to start its instances
 ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
 Values = Mapping[str, Any]
 

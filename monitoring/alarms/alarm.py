@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rollout.kinds import Kind
+from rollout.reason import Reason
+
 Measure = Literal["errors", "latency"]
 """What an alarm says of the answers of a variant, as a judge of rollouts calls it."""
 
@@ -54,6 +57,13 @@ class Alarm:
     variant: str | None
     metrics: tuple[str, ...]
     measure: Measure | None = None
+
+    @property
+    def reason(self) -> Reason:
+        """What a rollback because of it says."""
+        told = {"value": self.said.value, "threshold": self.said.threshold}
+        numbers = {name: number for name, number in told.items() if number is not None}
+        return Reason("alarm", self.name, self.said.text, numbers, Kind.ALARM)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,15 @@ from monitoring.alarms.alarm import Alarm
 from monitoring.alarms.alike import Numbers, fails_alike, judged
 from monitoring.log import log
 from rollout.controller.outbox import Outbox
+from rollout.core.errors import RolloutError
 from rollout.core.release import Release
+from rollout.core.state import RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
 LEFT = "left_to_judge"
+Read = Callable[[Alarm, str], Numbers | None]
+"""What is behind an alarm, of its variant and of the champion, which is given; None when they cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,11 @@ class Outage:
     """Finds out whether champion and challenger fail alike.
 
     Attributes:
-        numbers: What is behind an alarm, of its variant and of the champion, which is given; None when they cannot be
-            compared.
+        numbers: What is behind an alarm.
         outbox: Tells people.
     """
 
-    numbers: Callable[[Alarm, str], Numbers | None]
+    numbers: Read
     outbox: Outbox
 
     def shared(self, alarm: Alarm) -> Reason | None:
@@ -48,14 +51,32 @@ class Outage:
         """The rollout, the release on trial, and why it is left to the judge; None when the alarm decides."""
         try:
             state = self.outbox.journal.read()
-            pair = judged(state, alarm)
-            numbers = self.numbers(alarm, pair[1].variant) if pair else None
-            if pair is None or numbers is None or not fails_alike(numbers):
-                return None
-            return state.rollout_id, pair[0].id, _reason(alarm, *pair, numbers)
-        except Exception as error:  # whatever it is, no rollback waits for it
-            log("champion not compared", alarm=alarm.name, error=repr(error))
-            return None
+        except RolloutError as error:
+            return _unknown(alarm, error)
+        reason, challenger = alike(state, alarm, self.numbers), state.challenger
+        return (state.rollout_id, challenger.id, reason) if reason is not None and challenger is not None else None
+
+
+def alike(state: RolloutState, alarm: Alarm, read: Read) -> Reason | None:
+    """Why an alarm on the challenger is left to the judge: the champion fails alike; None when the alarm decides.
+
+    It also decides when that cannot be found out.
+
+    Args:
+        state: The rollout.
+        alarm: The alarm; its numbers are those before `alarm.at`.
+        read: What is behind it.
+    """
+    try:
+        pair = judged(state, alarm)
+        numbers = read(alarm, pair[1].variant) if pair else None
+        return _reason(alarm, *pair, numbers) if pair and numbers is not None and fails_alike(numbers) else None
+    except Exception as error:  # whatever it is, no rollback waits for it
+        return _unknown(alarm, error)
+
+
+def _unknown(alarm: Alarm, error: Exception) -> None:
+    log("champion not compared", alarm=alarm.name, error=repr(error))
 
 
 def _reason(alarm: Alarm, challenger: Release, champion: Release, numbers: Numbers) -> Reason:

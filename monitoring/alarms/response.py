@@ -12,7 +12,6 @@ from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
 from rollout.controller.controller import Controller
 from rollout.core.catalogue import OWN
 from rollout.core.endings import Ignored
-from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _OF_REQUESTS = ("Drift", "Capture", OUT_OF_RANGE, NEW_CODES, MISSING, SCHEMA)
@@ -61,9 +60,7 @@ def respond(
     shared = outage.shared(alarm)
     if shared is not None:
         return Answer(alarm.name, "left to the judge", shared.text, shared)
-    told = {"value": alarm.said.value, "threshold": alarm.said.threshold}
-    numbers = {name: number for name, number in told.items() if number is not None}
-    reason = Reason("alarm", alarm.name, alarm.said.text, numbers, Kind.ALARM)
+    reason = alarm.reason
     done = controller.roll_back(reason, variant=alarm.variant, at=alarm.at, patience=patience)
     if isinstance(done, Ignored):
         return Answer(alarm.name, "ignored", done.why)

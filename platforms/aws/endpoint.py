@@ -12,6 +12,7 @@ from typing import Any
 
 from platforms.aws.clients import Clients, SystemClock, calling, clients, code_of, count_event
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
 from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.commands import PLAIN, Commands
@@ -56,6 +57,7 @@ def controller_with(
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=CloudWatchSignals(make, endpoint),
+        alarms=CloudWatchAlarms(make, endpoint),
         journal=DynamoJournal(make, table, endpoint),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),

@@ -17,8 +17,10 @@ CANARY_MOST = 50
 LINEAR_LEAST, LINEAR_MOST = 10, 50
 ROLLING_LEAST, ROLLING_MOST = 5, 50
 WAIT_MOST = 3600
-TOTAL_LEAST, TOTAL_MOST = 600, 28_800
-START_UP = 600  # that the waits leave for the instances to come up; SageMaker refuses waits of all its time
+TOTAL_MOST = 28_800
+START_UP = (
+    1800  # that the waits leave for the instances to come up; SageMaker takes up to half an hour to start a fleet
+)
 ALARMS_MOST = 10
 FEWEST_TO_ROLL = 2  # instances: one is the least batch, and a batch is at most half of them
 
@@ -71,7 +73,7 @@ def guardrail(
         allowed = f"allowed is at most {TOTAL_MOST - START_UP} s in all {less}"
         raise _refused("bake_seconds", bake_seconds, allowed, why)
     # As long again for the instances to come up, within what SageMaker takes.
-    return Guard(chosen, percent, bake_seconds, tuple(alarms), min(max(2 * total, TOTAL_LEAST), TOTAL_MOST))
+    return Guard(chosen, percent, bake_seconds, tuple(alarms), min(total + max(total, START_UP), TOTAL_MOST))
 
 
 def _refused(field: str, value: object, allowed: str, why: str = "") -> PlanError:

@@ -46,6 +46,11 @@ def prefix(model: str, stack: str) -> str:
     return f"{model}-{stack}"
 
 
+def alarm_name(endpoint: str, subject: str, measure: str) -> str:
+    """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
+    return f"{endpoint}-{subject}-{measure}"
+
+
 def journal(endpoint: str) -> str:
     """The DynamoDB table of the rollout journal of an endpoint."""
     return f"{endpoint}-rollouts"
@@ -170,7 +175,7 @@ class Names:
 
     def alarm(self, subject: str, measure: str) -> str:
         """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
-        return f"{self.prefix}-{subject}-{measure}"
+        return alarm_name(self.prefix, subject, measure)
 
     def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
         """The alarms on how a variant answers; drift is the requests' own, whatever answers them."""

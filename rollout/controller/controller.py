@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from rollout.controller.agreement import change
+from rollout.controller.levels import Levels
 from rollout.controller.look import Looker
 from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Clock, Journal, Notify, Registry, Replay, Signals, Traffic
+from rollout.controller.ports import Alarms, Clock, Journal, Notify, Registry, Replay, Signals, Traffic
 from rollout.core import endings, transitions
 from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
@@ -33,7 +34,7 @@ class Controller:
     """Drives one endpoint's rollouts.
 
     Args:
-        traffic, signals, journal, registry, replay, clock: See `rollout.controller.ports`.
+        traffic, signals, alarms, journal, registry, replay, clock: See `rollout.controller.ports`.
         notify: Tells people; None leaves the events to a controller that can.
     """
 
@@ -42,6 +43,7 @@ class Controller:
         *,
         traffic: Traffic,
         signals: Signals,
+        alarms: Alarms,
         journal: Journal,
         registry: Registry,
         replay: Replay,
@@ -50,6 +52,7 @@ class Controller:
     ) -> None:
         self._journal, self._clock, self._looker = journal, clock, Looker(signals, clock)
         self._loop = Loop(traffic, self._looker, journal, registry, replay, clock)
+        self._levels = Levels(alarms, journal, clock, self._write_or_shift)
         self._outbox = Outbox(journal, notify, clock)
 
     def release(
@@ -87,7 +90,7 @@ class Controller:
             return Progress(self._journal.read(), None, str(error))
 
     def tick(self, *, patience: float = 0) -> Progress:
-        """Do all that can be done now.
+        """Do all that can be done now; first of all, take back what rings.
 
         Args:
             patience: How long to wait within the call for the endpoint to change, seconds.
@@ -96,7 +99,8 @@ class Controller:
             Unreachable: A platform does not answer; the next tick goes on from there.
             Busy: The journal is throttled; the next tick goes on from there.
         """
-        progress = self._loop.run(self._clock.time() + patience)
+        withheld = self._levels.look()
+        progress = self._loop.run(self._clock.time() + patience, withheld=withheld)
         return replace(progress, state=self._outbox.send(progress.state))
 
     def roll_back(
@@ -132,7 +136,7 @@ class Controller:
         """Where the rollout stands, without any effect."""
         state = self._journal.read()
         live = self._loop.live()
-        decision = self._looker.decide(state)
+        decision = self._looker.decide(state, self._levels.withheld(state))
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(
@@ -219,7 +223,7 @@ class Controller:
         while True:
             try:
                 state = self._journal.read()
-                if state.phase in _ENDING:
+                if state.phase in _ENDING or state.phase is Phase.MOVING:  # what has arrived is champion, and no other
                     state = self.tick().state
                 if state.phase not in _ENDING:
                     change(self._journal, begin)
@@ -254,7 +258,7 @@ class Controller:
         try:
             return self._journal.write(state)
         except (Busy, Unreachable):
-            effect = due(state, self._loop.live(), None, self._clock.time())
+            effect = due(state, self._loop.live(), {}, self._clock.time())
             if isinstance(effect, SetWeights):
                 self._loop.perform(effect)
             raise

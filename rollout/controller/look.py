@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.controller.ports import Ask, Clock, Signals
 from rollout.core import transitions
@@ -24,20 +24,27 @@ class Looker:
     signals: Signals
     clock: Clock
 
-    def look(self, state: RolloutState) -> tuple[Decision | None, RolloutState]:
-        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut."""
+    def look(self, state: RolloutState, withheld: Reason | None = None) -> tuple[Decision | None, RolloutState]:
+        """The decision on a trial, and the state after it; no decision while it is fixed where latencies are cut.
+
+        Args:
+            state: Where the trial stands.
+            withheld: Why the challenger may get no more traffic; then it goes no step forward.
+        """
         pivots = self._new_pivots(state)
         if pivots:
             return None, transitions.pivoted(state, pivots, self.clock.time())
-        decision = self.decide(state)
+        decision = self.decide(state, withheld)
         return decision, transitions.apply(state, decision, self.clock.time()) if decision else state
 
-    def decide(self, state: RolloutState) -> Decision | None:
-        """The decision on a trial; None when nothing is on trial."""
+    def decide(self, state: RolloutState, withheld: Reason | None = None) -> Decision | None:
+        """The decision on a trial; None when nothing is on trial. `withheld` as for `look`."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.on_trial:
             return None
         now = self.clock.time()
-        return decide(state.plan, state, self._seen(state, now), now)
+        decision = decide(state.plan, state, self._seen(state, now), now)
+        forward = decision.action in {"advance", "promote"}
+        return replace(decision, action="hold", reason=withheld) if forward and withheld is not None else decision
 
     def evidence(self, state: RolloutState, at: float) -> tuple[Reason, ...]:
         """What was known of each metric of a trial at a time; nothing when the metrics do not say it."""

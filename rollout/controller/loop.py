@@ -25,11 +25,11 @@ from rollout.core.effects import (
     UseConfig,
     Wait,
     due,
-    subject,
 )
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.state import RolloutState
+from rollout.reason import Reason
 
 POLL = 1.0  # seconds between two attempts while something is waited for
 _EFFECTS = 30  # the most effects of one run; a rollout needs at most a handful
@@ -71,23 +71,29 @@ class Loop:
     replay: Replay
     clock: Clock
 
-    def run(self, until: float, enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None) -> Progress:
+    def run(
+        self,
+        until: float,
+        enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None,
+        withheld: Reason | None = None,
+    ) -> Progress:
         """Perform effects until nothing is left, or only waiting, and the time is over.
 
         Args:
             until: When the time is over, epoch seconds.
             enough: Whether to stop before that, by the journal, the endpoint, and the next effect.
+            withheld: Why the challenger gets no more traffic than it has; None when it may.
         """
         last: Effect | None = None
         performed = refused = 0
         while True:
             state = self.journal.read()
             live = self.live()
-            effect = self._due(state, live)
+            effect = self._due(state, live, withheld)
             if enough is not None and enough(state, live, effect):
                 return Progress(state, live, state.phase.value)
             if isinstance(effect, Look):
-                decision, after = self.looker.look(state)
+                decision, after = self.looker.look(state, withheld)
                 if after is state:
                     return Progress(state, live, decision.reason.text if decision else "", decision)
                 effect = Record(after)
@@ -135,12 +141,14 @@ class Loop:
         elif isinstance(effect, Record):
             self.journal.write(effect.state)
 
-    def _due(self, state: RolloutState, live: Live | None) -> Effect:
+    def _due(self, state: RolloutState, live: Live | None, withheld: Reason | None) -> Effect:
         """The next effect. The registry is asked only when its answer decides: traffic never waits for it."""
-        effect = due(state, live, None, self.clock.time())
-        if not isinstance(effect, SetApproval):
-            return effect
-        return due(state, live, self._approval(state), self.clock.time())
+        known: dict[str, Approval | None] = {}
+        while True:
+            effect = due(state, live, known, self.clock.time(), withheld)
+            if not isinstance(effect, SetApproval) or effect.package in known:
+                return effect
+            known[effect.package] = self._approval(effect.package)
 
     def _overtaken(self, effect: Effect, state: RolloutState, live: Live | None) -> bool:
         """Whether the journal or the endpoint is no longer what the effect was found from.
@@ -183,11 +191,8 @@ class Loop:
         if same and state.on_trial and state.gate_ahead:
             self.journal.write(transitions.replayed(state, outcome, self.clock.time()))
 
-    def _approval(self, state: RolloutState) -> Approval | None:
-        release = subject(state)
-        if release is None:
-            return None
+    def _approval(self, package: str) -> Approval | None:
         try:
-            return self.registry.approval(release.model_package_arn)
+            return self.registry.approval(package)
         except (Busy, Unreachable):
             return None  # then it is set once more

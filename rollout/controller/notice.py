@@ -64,6 +64,12 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         "`{modelstack} watch` follows the trial: the judge compares both, and decides",
         '`{modelstack} rollback --reason "..."` takes it back all the same',
     ),
+    "stranded": (
+        "nothing is urgent; no release can be tried beside the champion until its instances start again",
+        "put right why they do not (its archive, its image, the capacity), and release again with `{pulumi_up}`",
+        "or let a release that was not tried take over: `{modelstack} skip-trial`",
+    ),
+    "untold": ("`{modelstack} explain` tells of the last rollouts",),
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),
     "skip_trial": ("`{pulumi_up}` lets it take over without a trial",),

@@ -1,4 +1,4 @@
-"""The ports: what a rollout needs from the world. An adapter for a platform implements these six and a clock.
+"""The ports: what a rollout needs from the world. An adapter for a platform implements these seven and a clock.
 
 Every call but those of the signals and the clock raises Unreachable when the platform does not answer.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from rollout.core.event import Event
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
+from rollout.core.ringing import Ringing
 from rollout.core.state import Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
 
@@ -89,6 +90,18 @@ class Signals(Protocol):
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """A quantile of a variant's latency in the hours before `end`; None when there is none or it is unreachable."""
+        ...
+
+
+class Alarms(Protocol):
+    """The alarms on how champion and challenger answer."""
+
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+        """Those that ring now, but for one on a challenger whose champion fails alike: that one is left to the judge.
+
+        Raises:
+            RolloutError: They cannot be read.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from rollout.core.behind import LATE_SECONDS, Behind, behind
 from rollout.core.catalogue import OWN
 from rollout.core.failing import BothFail, both_fail
-from rollout.core.plan import Plan
+from rollout.core.plan import LONGEST, Plan
 from rollout.core.replay import unchecked
 from rollout.core.state import Phase, RolloutState
 from rollout.judge.metrics import Window
@@ -185,10 +185,8 @@ def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple
         return "hold", Reason("release", "phase", kind=Kind.NOT_ON_TRIAL, facts={"phase": state.phase.value})
     if findings is not None and findings.answer == "worse":
         return "roll_back", findings.reason
-    if state.phase is Phase.HELD:
-        return "hold", Reason("timeout", "max_seconds", kind=Kind.AWAITS_PERSON)
-    if state.phase is Phase.PAUSED:
-        return _paused(plan, state, known)
+    if state.phase in {Phase.HELD, Phase.PAUSED}:
+        return _awaiting(plan, state, known, now)
     taken = now - state.started_at - state.paused_seconds
     if taken > plan.max_seconds + known.more_seconds(plan):
         return _time_out(plan, state, taken, known)
@@ -208,20 +206,23 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
 
 
 def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
-    approve = plan.steps[min(state.step, len(plan.steps) - 1)].approve
-    if approve and state.approved < state.step:
-        return "pause", reason
+    if plan.steps[min(state.step, len(plan.steps) - 1)].approve:
+        if state.approved < state.step:
+            return "pause", reason
+        reason = Reason("person", "approve", numbers={"step": state.step + 1.0}, kind=Kind.STEP_APPROVED)
     return ("promote" if state.step >= len(plan.steps) - 1 else "advance"), reason
 
 
-def _paused(plan: Plan, state: RolloutState, known: _Known) -> tuple[Action, Reason]:
-    """An approval lets it go on if the judge still says so; a worse judgement, an alarm or a person ends the pause."""
-    findings, numbers = known.findings, {"step": state.step + 1.0}
-    if not 0 <= state.step <= state.approved:
-        return "hold", Reason("person", "approve", numbers=numbers, kind=Kind.AWAITS_APPROVAL)
-    if findings is None or findings.answer != "not worse":
-        return "hold", known.reason
-    return _forward(plan, state, Reason("person", "approve", numbers=numbers, kind=Kind.STEP_APPROVED))
+def _awaiting(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    """A person is waited for, until the trial is older than its metrics are kept: then it can be judged no more."""
+    lasted = now - state.started_at
+    if lasted > LONGEST:
+        numbers = {"seconds": lasted, "max_seconds": float(LONGEST)}
+        last = _standing(plan, state, known)
+        return "roll_back", Reason("timeout", "max_seconds", numbers=numbers, kind=Kind.NO_VERDICT, beside=last)
+    if state.phase is Phase.HELD:
+        return "hold", Reason("timeout", "max_seconds", kind=Kind.AWAITS_PERSON)
+    return "hold", Reason("person", "approve", numbers={"step": state.step + 1.0}, kind=Kind.AWAITS_APPROVAL)
 
 
 def _requests(window: Window) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rollout.core import endings, transitions
+from rollout.core.endings import MAX_MOVES
+from rollout.core.fault import at_fault
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.release import Release
@@ -18,8 +20,9 @@ from rollout.core.state import Phase, Replayed, RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-MAX_MOVES = 3  # how often a config is asked for before it counts as one that does not come up
 _SAME_SHARE = 0.1  # percent
+Approvals = Mapping[str, Approval | None]
+"""Package -> its approval status."""
 
 
 @dataclass(frozen=True)
@@ -85,53 +88,73 @@ class Rest:
 Effect = SetWeights | UseConfig | Rehearse | SetApproval | Record | Look | Wait | Rest
 
 
-def subject(state: RolloutState) -> Release | None:
-    """The release whose approval status the present phase will settle; None when it settles none."""
-    if state.phase is Phase.RESTORING:
-        return state.champion
-    if state.phase is Phase.ROLLING_BACK:
-        return state.challenger if _returned(state) is not None else None
-    return state.challenger if state.phase in {Phase.MOVING, Phase.PROMOTING} else None
-
-
-def _returned(state: RolloutState) -> Approval | None:
-    """The status that a rollback leaves the challenger's package with; None when it leaves it alone.
-
-    One that failed through no fault of its own waits as before its trial, even if it was about to be promoted.
-    """
-    champion, challenger, decided = state.champion, state.challenger, state.decided
-    if challenger is None or decided is None or (champion is not None and challenger.id == champion.id):
-        return None
-    returned: dict[str, Approval] = {"rolled_back": "Rejected", "failed": "PendingManualApproval"}
-    return returned.get(decided.outcome)
-
-
-def due(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
+def due(
+    state: RolloutState, live: Live | None, approvals: Approvals, now: float, withheld: Reason | None = None
+) -> Effect:
     """The next effect. Total: every input has an answer.
 
     Args:
         state: What the journal asks for.
         live: What the endpoint says of itself; None when it cannot be read.
-        approval: The status of `subject(state)`'s package; None when it is not known.
+        approvals: Package -> its status, of those whose status is known.
         now: Epoch seconds.
+        withheld: Why the challenger may get no more traffic than it has; None when it may.
     """
-    effect = _due(state, live, approval, now)
+    effect = _due(state, live, approvals, now)
+    if withheld is not None and live is not None and _gives(state, live, effect):
+        return Look() if state.on_trial else Wait(withheld.text)
     # Only a damaged journal has, say, a trial without a challenger: recording it again would go on for ever.
     return Wait(f"the journal has no {state.phase.value} to go on with") if effect == Record(state) else effect
 
 
-def _due(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
+def _gives(state: RolloutState, live: Live, effect: Effect) -> bool:
+    """Whether an effect asks for more traffic for the challenger than it has, or is about to have."""
+    champion, challenger = state.champion, state.challenger
+    if not isinstance(effect, SetWeights) or challenger is None:
+        return False
+    name = challenger.variant
+    if champion is not None and champion.variant == name:
+        return False  # a move to other instances: it is the champion that gets its traffic back
+    return effect.weights.get(name, 0) > live.shares(desired=True).get(name, 0.0) + _SAME_SHARE
+
+
+def _settles(state: RolloutState) -> tuple[tuple[Release, Approval], ...]:
+    """The releases whose packages the present phase settles, with their status at its end."""
+    champion, challenger, previous, decided = state.champion, state.challenger, state.previous, state.decided
+    if state.phase is Phase.RESTORING and champion is not None and previous is not None:
+        return (champion, "Rejected"), (previous, "Approved")
+    if challenger is None:
+        return ()
+    if state.phase is not Phase.ROLLING_BACK:
+        return ((challenger, "Approved"),)
+    if decided is None or (champion is not None and challenger.id == champion.id):
+        return ()
+    # One that is at no fault waits as before its trial, even if it was about to become champion.
+    before: Approval = "Approved" if previous is not None and previous.id == challenger.id else "PendingManualApproval"
+    return ((challenger, "Rejected" if decided.outcome == "rolled_back" else before),)
+
+
+def _settling(state: RolloutState, approvals: Approvals) -> SetApproval | None:
+    """The next package to settle; None when all have their status."""
+    for release, status in _settles(state):
+        if approvals.get(release.model_package_arn) != status:
+            only_if = release.id if status == "Approved" else None
+            return SetApproval(release.model_package_arn, status, _why(state), only_if)
+    return None
+
+
+def _due(state: RolloutState, live: Live | None, approvals: Approvals, now: float) -> Effect:
     if state.phase is Phase.ROLLING_BACK:
-        return _rolling_back(state, live, approval, now)
+        return _rolling_back(state, live, approvals, now)
     if live is None:
         return Look() if state.on_trial else Rest() if state.at_rest else Wait("the endpoint cannot be read")
     if state.on_trial:
         return _trying(state, live, now)
     if state.phase is Phase.PROMOTING:
-        return _promoting(state, live, approval, now)
+        return _promoting(state, live, approvals, now)
     target = state.previous if state.phase is Phase.RESTORING else state.challenger
     if target is not None and state.phase in {Phase.MOVING, Phase.RESTORING}:
-        return _arriving(state, live, approval, now, target)
+        return _arriving(state, live, approvals, now, target)
     return _resting(state, live, now)
 
 
@@ -196,13 +219,18 @@ def _resting(state: RolloutState, live: Live, now: float) -> Effect:
     champion = state.champion
     if state.phase is not Phase.IDLE or champion is None or live.status != "ready":
         return Rest()
+    emptied = _empty_others(state, live)
+    if emptied is not None:
+        return emptied
     if live.config != champion.config_name:
-        return Rest() if state.moves >= MAX_MOVES else _move(state, live, champion.config_name, now)
+        return Rest() if _given_up(state, live) else _move(state, live, champion.config_name, now)
+    if state.retiring:
+        return Record(replace(state, retiring=()))
     served = live.shares(desired=True).get(champion.variant, 100.0)
     return SetWeights({champion.variant: 100}) if served <= 0 else Rest()
 
 
-def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: float) -> Effect:
+def _promoting(state: RolloutState, live: Live, approvals: Approvals, now: float) -> Effect:
     challenger = state.challenger
     if challenger is None or live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
@@ -211,12 +239,13 @@ def _promoting(state: RolloutState, live: Live, approval: Approval | None, now: 
             return SetWeights(state.weights)
         if not _same(live.shares(), state.weights):
             return Wait("the weights are on their way")
-        if approval != "Approved":
-            return SetApproval(challenger.model_package_arn, "Approved", _why(state), challenger.id)
-    return _arriving(state, live, approval, now, challenger)
+        settling = _settling(state, approvals)
+        if settling is not None:
+            return settling
+    return _arriving(state, live, approvals, now, challenger)
 
 
-def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: float, target: Release) -> Effect:
+def _arriving(state: RolloutState, live: Live, approvals: Approvals, now: float, target: Release) -> Effect:
     """Get to the target's own config, settle the approval, and record."""
     if live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
@@ -224,35 +253,36 @@ def _arriving(state: RolloutState, live: Live, approval: Approval | None, now: f
         return _leaving_trial(state, live, now) or _move(state, live, target.config_name, now, _guard(state))
     if live.status == "failed":
         return Record(endings.fail(state, live.detail, now))
-    verdict: Approval = "Rejected" if state.phase is Phase.RESTORING else "Approved"
-    release = subject(state)
-    if release is not None and approval != verdict:
-        return SetApproval(release.model_package_arn, verdict, _why(state), release.id)
-    return Record(endings.concluded(state, now))
+    return _settling(state, approvals) or Record(endings.concluded(state, now))
 
 
-def _rolling_back(state: RolloutState, live: Live | None, approval: Approval | None, now: float) -> Effect:
-    """Traffic first, whatever the endpoint is doing; then the approval, the config, and the record."""
+def _rolling_back(state: RolloutState, live: Live | None, approvals: Approvals, now: float) -> Effect:
+    """Traffic first, whatever the endpoint is doing; then the approval, the config, and the record.
+
+    Where the challenger alone has a variant, the champion's config brings the traffic back, and the approval waits.
+    """
+    champion, challenger = state.champion, state.challenger
     if live is None:
         return SetWeights(state.weights)
     emptied = _empty_others(state, live)
     if emptied is not None:
         return emptied
-    returned, status = subject(state), _returned(state)
-    if returned is not None and status is not None and approval != status:
-        return SetApproval(returned.model_package_arn, status, _why(state))
-    return _back_to_champion(state, live, now)
+    there = {item.variant for item in (champion, challenger) if item is not None and item.variant in live.variants}
+    alone = champion is not None and challenger is not None and there == {challenger.variant} != {champion.variant}
+    return (None if alone else _settling(state, approvals)) or _back_to_champion(state, live, approvals, now)
 
 
-def _back_to_champion(state: RolloutState, live: Live, now: float) -> Effect:
+def _back_to_champion(state: RolloutState, live: Live, approvals: Approvals, now: float) -> Effect:
     champion = state.champion
     if champion is None or live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
     if live.config != champion.config_name:
-        return UseConfig(champion.config_name, None)  # counted nowhere: a rollback never gives up
+        if _given_up(state, live):
+            return Record(endings.stranded(state, live, now))
+        return UseConfig(champion.config_name, _attempt(state, live))
     if live.status == "failed":
         return Wait(f"the endpoint has failed: {live.detail}")
-    return Record(endings.concluded(state, now))
+    return _settling(state, approvals) or Record(endings.concluded(state, now))
 
 
 def _leaving_trial(state: RolloutState, live: Live, now: float) -> Effect | None:
@@ -265,10 +295,31 @@ def _leaving_trial(state: RolloutState, live: Live, now: float) -> Effect | None
 
 
 def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> Effect:
-    turned_back = guard is not None and state.moves > 0 and live.failure  # by an alarm: once more would be no better
-    if state.moves >= MAX_MOVES or turned_back:
+    if _given_up(state, live, guard):
         return Record(endings.fail(state, live.failure or live.detail, now))
-    return UseConfig(config, replace(state, moves=state.moves + 1), guard)
+    return UseConfig(config, _attempt(state, live), guard)
+
+
+def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bool:
+    """Whether a config was asked for often enough to count as one that does not come up.
+
+    Once is enough when an alarm turned a guarded move back, and when the platform names whose instance failed, of a
+    release that never started before or of a champion that has just failed so. Where it tells of no failure, some
+    attempts were perhaps never made, by controllers that were killed just before.
+    """
+    if not state.moves or not live.failure:
+        return state.moves >= 2 * MAX_MOVES
+    known = state.decided is not None and state.decided.reason.kind is Kind.CHAMPION_DOWN
+    once = state.phase in {Phase.PREPARING, Phase.MOVING} or (state.phase is Phase.ROLLING_BACK and known)
+    found = {item.variant: item for item in (state.champion, state.challenger) if item is not None}
+    named = once and at_fault(live.failure, found.values()) is not None
+    return state.moves >= MAX_MOVES or guard is not None or named
+
+
+def _attempt(state: RolloutState, live: Live) -> RolloutState:
+    """The state with one more attempt; of the superseded challengers a ready endpoint uses only those of its config."""
+    retiring = endings.using(state.retiring, live.config) if live.status == "ready" else state.retiring
+    return replace(state, moves=state.moves + 1, retiring=retiring)
 
 
 def _guard(state: RolloutState) -> Guard | None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rollout.core.errors import RolloutError
 from rollout.core.fault import at_fault
+from rollout.core.live import Live
 from rollout.core.release import Release
-from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.core.state import Outcome, Phase, Retiring, RolloutState, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-_REJECTED_KEPT = 100
+MAX_MOVES = 3
+"""How often a config is asked for before it counts as one that does not come up, where the platform says so."""
+REJECTED_MOST = 250
+"""How many releases may be rejected at a time: none is forgotten, and the journal's item has a limit."""
+_IN_FULL = 25  # of them keep their numbers
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,35 @@ def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant
         if variant is not None:
             return Ignored(missing)
         raise RolloutError(f"nothing to roll back to on endpoint {state.endpoint}: {missing}")
-    watch = state.plan.watch_seconds if state.plan else 0.0
+    watch = watch_seconds(state)
     if variant is not None and now - state.promoted_at > watch:
         return Ignored(f"champion {champion.id} was promoted more than {watch:.0f} s ago")
+    return _restoring(state, champion, state.previous, reason, now)
+
+
+def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> RolloutState:
+    """Decide to bring the previous champion back, as an alarm of the present one began to ring within its watch time.
+
+    The state itself when it did not, when a rollout is under way, and when there is no previous one, or it did not come
+    up since then.
+    """
+    champion, previous = state.champion, state.previous
+    if state.phase is not Phase.IDLE or champion is None or previous is None:
+        return state
+    if since - state.promoted_at > watch_seconds(state) or since <= state.previous_down_at:
+        return state
+    return _restoring(state, champion, previous, reason, now)
+
+
+def watch_seconds(state: RolloutState) -> float:
+    """How long after its promotion an alarm takes a champion back, seconds."""
+    return state.plan.watch_seconds if state.plan else 0.0
+
+
+def _restoring(state: RolloutState, champion: Release, previous: Release, reason: Reason, now: float) -> RolloutState:
     verdict = verdict_on(state, champion, "rolled_back", reason, now)
     restoring = replace(state, phase=Phase.RESTORING, decided=verdict, moves=0)
-    return restoring.noting(now, Phase.RESTORING.value, champion.id, reason, champion=state.previous.id)
+    return restoring.noting(now, Phase.RESTORING.value, champion.id, reason, champion=previous.id)
 
 
 def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
@@ -93,7 +122,7 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
         facts = {"previous": state.previous.id if state.previous else ""}
         reason = Reason("endpoint", "endpoint", detail, kind=Kind.PREVIOUS_DOWN, facts=facts)
         verdict = verdict_on(state, champion, "failed", reason, now)
-        kept = replace(state, phase=Phase.IDLE, decided=None, verdict=verdict, moves=0)
+        kept = replace(state, phase=Phase.IDLE, decided=None, verdict=verdict, moves=0, previous_down_at=now)
         return kept.noting(now, "failed", champion.id, reason)
     if challenger is None:
         return state
@@ -112,6 +141,53 @@ def fail(state: RolloutState, detail: str, now: float) -> RolloutState:
     name = faulty.variant if faulty else "endpoint"
     reason = Reason("endpoint", name, detail, kind=kind or Kind.ENDPOINT_DOWN, facts=facts)
     return roll_back_trial(state, reason, "rolled_back" if faulty == challenger else "failed", now)
+
+
+def stranded(state: RolloutState, live: Live, now: float) -> RolloutState:
+    """A rollback whose champion does not come up on its own config: its verdict is recorded on the config that serves.
+
+    There the champion has all traffic, beside a challenger without any. Where another release had taken over already,
+    as one that skipped its trial, that one serves, and becomes champion for that reason.
+    """
+    champion, challenger, said = state.champion, state.challenger, live.failure or live.detail
+    if champion is None or challenger is None:
+        return state
+    own = Retiring(challenger, state.pair_config, state.shadow_config, state.copied)
+    retiring = using((own, *state.retiring), live.config)
+    if champion.variant not in live.variants and retiring:
+        return _taken_over(state, champion, retiring[0].release, said, now)
+    done = _rolled_back(state, now)
+    if challenger.id == champion.id and live.config == challenger.config_name:
+        done = replace(done, champion=challenger)
+    else:
+        done = replace(done, retiring=retiring, moves=2 * MAX_MOVES)  # not asked for again before the next rollout
+    facts = {"champion": champion.id, "config": live.config}
+    reason = Reason("endpoint", champion.variant, said, kind=Kind.STAYS_BESIDE, facts=facts)
+    return done.noting(now, "stranded", challenger.id, reason, champion=champion.id)
+
+
+def _taken_over(state: RolloutState, champion: Release, serving: Release, said: str, now: float) -> RolloutState:
+    """The state in which a release that serves already becomes champion, as the champion cannot come back."""
+    down = Reason("endpoint", "endpoint", said, kind=Kind.PREVIOUS_DOWN, facts={"previous": champion.id})
+    ended = state if serving == state.challenger else _rolled_back(state, now)
+    return replace(
+        ended,
+        phase=Phase.MOVING,
+        challenger=serving,
+        pair_config=None,
+        shadow_config=None,
+        weights={},
+        moves=0,
+        decided=verdict_on(state, serving, "promoted", down, now),
+        rejected={name: verdict for name, verdict in ended.rejected.items() if name != serving.id},
+    )
+
+
+def using(retiring: tuple[Retiring, ...], config: str) -> tuple[Retiring, ...]:
+    """Those of the superseded challengers that an endpoint config has."""
+    return tuple(
+        item for item in retiring if config in {item.pair_config, item.shadow_config, item.release.config_name}
+    )
 
 
 def concluded(state: RolloutState, now: float) -> RolloutState:
@@ -134,7 +210,8 @@ def _promoted(state: RolloutState, now: float) -> RolloutState:
     done = _idle(state, replace(verdict, at=now), challenger)
     if same:  # the same model from other instances: what it may be taken back for, and until when, stays
         return done.noting(now, "promoted", challenger.id, verdict.reason)
-    done = replace(done, previous=champion, promoted_at=now)
+    in_vain = now if verdict.reason.kind is Kind.PREVIOUS_DOWN else 0.0
+    done = replace(done, previous=champion, promoted_at=now, previous_down_at=in_vain)
     return done.noting(now, "promoted", challenger.id, verdict.reason)
 
 
@@ -152,15 +229,14 @@ def _restored(state: RolloutState, now: float) -> RolloutState:
     verdict, previous = state.decided, state.previous
     if verdict is None or previous is None:
         return state
-    done = replace(_idle(state, replace(verdict, at=now), previous), previous=None, promoted_at=0.0)
+    done = replace(
+        _idle(state, replace(verdict, at=now), previous), previous=None, promoted_at=0.0, previous_down_at=0.0
+    )
     return done.noting(now, verdict.outcome, verdict.release, verdict.reason, champion=previous.id)
 
 
 def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutState:
-    rejected = dict(state.rejected)
-    if verdict.outcome == "rolled_back":
-        kept = replace(verdict, evidence=())  # the journal's item has a limit
-        rejected = dict([*rejected.items(), (verdict.release, kept)][-_REJECTED_KEPT:])
+    rejected = _rejecting(state.rejected, verdict) if verdict.outcome == "rolled_back" else state.rejected
     return replace(
         remembered(state, verdict),
         phase=Phase.IDLE,
@@ -176,6 +252,16 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
         rejected=rejected,
         retiring=(),
     )
+
+
+def _rejecting(rejected: Mapping[str, Verdict], verdict: Verdict) -> dict[str, Verdict]:
+    """The rejections with one more; the older ones without their numbers."""
+    ordered = sorted({**rejected, verdict.release: replace(verdict, evidence=())}.values(), key=lambda item: item.at)
+    older = [
+        replace(item, reason=Reason(item.reason.source, item.reason.name, kind=Kind.NOT_KEPT))
+        for item in ordered[:-_IN_FULL]
+    ]
+    return {item.release: item for item in (*older, *ordered[-_IN_FULL:])}
 
 
 def remembered(state: RolloutState, verdict: Verdict) -> RolloutState:

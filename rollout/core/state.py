@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, Literal
 
 from rollout.core.event import Event
@@ -21,7 +22,11 @@ from rollout.reason import Reason
 from rollout.stored import read
 
 VERSION = 1
-HISTORY = 40
+HISTORY, HISTORY_BYTES = 100, 100_000
+"""How many events the history keeps at most, and how many bytes of them."""
+WAITING = 60
+"""How many events wait to be sent at most; of more, the older ones are told as a number."""
+_FEW = 40  # events that fit, whatever they say
 
 Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
 
@@ -179,6 +184,8 @@ class RolloutState:
         moves: How often the endpoint was asked to change its config in this phase.
         decided: Why the rollout goes forward or back, from the decision until the verdict.
         promoted_at: When the champion became champion, epoch seconds.
+        previous_down_at: When the previous champion was last to come back and did not come up, epoch seconds; 0 when
+            that was not so since the promotion.
         verdict: How the last rollout of a release ended.
         moved: How the last move of the champion to other instances ended.
         rejected: Release id -> the verdict that rejected it.
@@ -213,6 +220,7 @@ class RolloutState:
     moves: int = 0
     decided: Verdict | None = None
     promoted_at: float = 0.0
+    previous_down_at: float = 0.0
     verdict: Verdict | None = None
     moved: Verdict | None = None
     rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
@@ -280,8 +288,8 @@ class RolloutState:
         """The state with one more event in the history, and in the outbox when it is to be sent; see `Event`."""
         weights = dict(self.weights)
         event = Event(at, self.rollout_id, kind, release, champion, reason, dict(numbers or {}), weights)
-        outbox = (*self.outbox, event)[-HISTORY:] if send else self.outbox
-        return replace(self, history=(*self.history, event)[-HISTORY:], outbox=outbox)
+        outbox = _waiting((*self.outbox, event)) if send else self.outbox
+        return replace(self, history=_kept((*self.history, event)), outbox=outbox)
 
     def written(self) -> RolloutState:
         """The state as it stands in the journal after the next write."""
@@ -308,3 +316,21 @@ class RolloutState:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"journal entry cannot be read: {error!r} in {text[:200]!r}") from error
+
+
+def _kept(history: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The newest events, as many as there is room for in an item of the journal."""
+    if len(history) <= _FEW:
+        return history
+    sizes = accumulate(len(json.dumps(vars(event), default=vars)) for event in reversed(history[-HISTORY:]))
+    room = sum(size <= HISTORY_BYTES for size in sizes)
+    return history[-max(room, 1) :]
+
+
+def _waiting(outbox: tuple[Event, ...]) -> tuple[Event, ...]:
+    """What waits to be sent. When that is too much, people are told how much of it they are not told."""
+    if len(outbox) <= WAITING:
+        return outbox
+    older, newer = outbox[: -WAITING // 2], outbox[-WAITING // 2 :]
+    count, last = sum(event.numbers["events"] if event.kind == "untold" else 1 for event in older), older[-1]
+    return (Event(last.at, last.rollout_id, "untold", last.release, numbers={"events": count}), *newer)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.core.decision import Decision
-from rollout.core.endings import remembered, roll_back_trial, verdict_on
+from rollout.core.endings import REJECTED_MOST, remembered, roll_back_trial, verdict_on
 from rollout.core.errors import RolloutError
 from rollout.core.plan import LONGEST, Plan
 from rollout.core.release import Release
@@ -55,7 +55,7 @@ def begin(
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: `pair_config` is missing, or was made for another champion.
+        RolloutError: `pair_config` is missing, or was made for another champion; or too many releases are rejected.
     """
     if target.id in state.rejected:
         raise Rejected(state.rejected[target.id])
@@ -70,21 +70,11 @@ def begin(
         return state
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
-    if not pair_config:
-        raise RolloutError(
-            f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
-            f"{champion.id} and {target.id} together"
-        )
+    _refuse_unprepared(state, champion, target, pair_config, beside)
     if plan.steps[0].shadow and not shadow_config:
         raise RolloutError(
             f"shadow_config: got {shadow_config!r}, expected the endpoint config that serves the champion "
             f"{champion.id} and copies requests to {target.id}"
-        )
-    if beside is not None and beside != champion.config_name:
-        raise RolloutError(
-            f"the champion is now {champion.id} (config {champion.config_name}), which came to be it after this update "
-            f"had begun, and {target.id} was planned beside another (config {beside}). Nothing was moved; the same "
-            "update once more puts it on trial"
         )
     if state.skip_trial is not None and state.skip_trial.release == target.id:
         moving = _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
@@ -93,13 +83,41 @@ def begin(
     return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
 
 
+def _refuse_unprepared(
+    state: RolloutState,
+    champion: Release,
+    target: Release,
+    pair_config: str | None,
+    beside: str | None,
+) -> None:
+    """Refuse a trial that cannot be had beside this champion, or for which the journal has no room."""
+    if len(state.rejected) >= REJECTED_MOST:
+        oldest = min(state.rejected.values(), key=lambda item: item.at).release
+        raise RolloutError(
+            f"{len(state.rejected)} releases are rejected, allowed are {REJECTED_MOST}, as none of them is forgotten: "
+            f"clear those that will not come again (the oldest is {oldest}), and release again"
+        )
+    if not pair_config:
+        raise RolloutError(
+            f"pair_config: got {pair_config!r}, expected the endpoint config that serves the champion "
+            f"{champion.id} and {target.id} together"
+        )
+    if beside is not None and beside != champion.config_name:
+        raise RolloutError(
+            f"the champion is now {champion.id} (config {champion.config_name}), which came to be it after this update "
+            f"had begun, and {target.id} was planned beside another (config {beside}). Nothing was moved; the same "
+            "update once more puts it on trial"
+        )
+
+
 def _start(
     state: RolloutState, target: Release, *, phase: Phase, pair_config: str | None, plan: Plan, now: float
 ) -> RolloutState:
     champion, old = state.champion, state.challenger
     retiring = state.retiring
     if old is not None:
-        retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
+        if state.moves or state.phase is not Phase.PREPARING:  # else the endpoint was never asked for it
+            retiring = (*retiring, Retiring(old, state.pair_config, state.shadow_config, state.copied))
         kind, facts = Kind.REPLACED, {"release": target.id}
         if phase is Phase.MOVING and champion is not None and champion.id == target.id:
             kind, facts = Kind.MOVES_ALONE, {"champion": champion.id}
@@ -192,7 +210,7 @@ def approve(state: RolloutState, reason: Reason, now: float) -> RolloutState:
     if state.phase is not Phase.PAUSED or state.challenger is None:
         where = f"endpoint {state.endpoint}, which is {state.phase.value}"
         raise RolloutError(f"nothing waits for an approval on {where}")
-    approved = replace(state, approved=state.step)
+    approved = replace(resumed(state, now), phase=Phase.BAKING, approved=state.step)
     return approved.noting(now, "approved", state.challenger.id, reason, numbers={"step": state.step + 1.0})
 
 

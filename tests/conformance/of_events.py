@@ -120,6 +120,26 @@ def _rings_after_all(stage: FaultStage) -> None:
     stage.deliver(stage.rung("challenger"))
 
 
+def _rings_during_the_next_trial(stage: FaultStage, row: Row) -> RolloutState:
+    """The challenger is promoted and turns bad while another is on trial, which a person then takes back."""
+    stage.trial("challenger", QUICK)
+    stage.release("next")
+
+    def turn(stage: FaultStage) -> None:
+        stage.become("challenger", **FAILING)
+        stage.deliver(stage.rung("challenger"))
+        stage.controller().roll_back(stage.person("not this week"))
+
+    stage.trial("next", row.plan, during=turn)
+    assert stage.approval("next") == "Rejected"
+    return wait_for(lambda: _back(stage), PATIENCE, "the champion before comes back")
+
+
+def _back(stage: FaultStage) -> RolloutState | None:
+    state = stage.controller().tick().state
+    return state if state.champion == stage.releases["champion"] else None
+
+
 EVENTS: tuple[Row, ...] = (
     Row(
         name="duplicate-alarm",
@@ -255,5 +275,21 @@ EVENTS: tuple[Row, ...] = (
         alarms=(("challenger", "5xx"),),
         after=_rings_after_all,
         expects=Expected("rolled_back", "alarm", ("v-challenger-5xx",), "champion", REJECTED),
+    ),
+    Row(
+        name="breach-during-next-trial",
+        happens="A promoted version turns bad within its watch time, while the next release is on trial: its alarm is "
+        "ignored then, so that rolling forward stays possible. The next release is taken back, and the alarm still "
+        "rings.",
+        see="The event is ignored; after the end of the trial `rolled back` by the alarm, and the champion before "
+        "serves again.",
+        do="Look at the alarm; both releases are rejected until they change or are cleared.",
+        plan=ALARMED,
+        alarms=(("challenger", "5xx"),),
+        drive=_rings_during_the_next_trial,
+        expects=Expected(
+            "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {**REJECTED, "next": "Rejected"}, fails=THEIRS,
+            ignored=True, again=True,  # the rollout has two verdicts
+        ),
     ),
 )  # fmt: skip

@@ -46,6 +46,26 @@ def _skip_trial(stage: FaultStage) -> None:
     stage.trial("challenger", QUICK)
 
 
+def _cannot_come_back(stage: FaultStage) -> None:
+    """A person takes the challenger back, and the champion's own config does not start."""
+    _archive_breaks(stage)
+    stage.controller().roll_back(stage.person("it answers oddly"))
+
+
+def _next_skips_its_trial(stage: FaultStage) -> None:
+    taken_back = stage.state()
+    assert taken_back.verdict is not None
+    assert (taken_back.verdict.outcome, taken_back.verdict.reason.source) == ("rolled_back", "person")
+    assert stage.live().config == stage.pair("champion", "challenger")
+    wait_for(lambda: stage.told("stranded", taken_back.rollout_id), PATIENCE, "that the champion stays is told")
+    stage.release("next")
+    failed = stage.trial("next", QUICK).verdict
+    assert failed is not None
+    assert (failed.outcome, failed.reason.name) == ("failed", "v-champion"), failed
+    stage.controller().skip_trial("next", stage.person("the champion's archive is gone"))
+    stage.trial("next", QUICK)
+
+
 def _champions_alarm(stage: FaultStage) -> None:
     stage.deliver(stage.ring("champion"))
 
@@ -297,6 +317,21 @@ MODELS: tuple[Row, ...] = (
         after=_skip_trial,
         expects=Expected(
             "promoted", "person", ("ada",), "challenger", {"champion": "Approved", "challenger": "Approved"},
+        ),
+    ),
+    Row(
+        name="champion-cannot-come-back",
+        happens="The challenger is taken back, and a new instance of the champion does not start. The champion keeps "
+        "all traffic on the instances that it has, beside the idle challenger. The next release cannot be tried beside "
+        "it, and a person lets it take over.",
+        see="`rolled back` by the person, then `stranded` with the reason; the next release `failed`, then `promoted` "
+        "by the person.",
+        do="Fix what keeps the champion from starting, or `modelstack skip-trial` for the next release.",
+        plan=replace(QUICK, steps=(Step(50, 60),)),
+        during=_cannot_come_back,
+        after=_next_skips_its_trial,
+        expects=Expected(
+            "promoted", "person", ("ada",), "next", {**REJECTED, "next": "Approved"},
         ),
     ),
 )  # fmt: skip

@@ -259,6 +259,13 @@ def test_copying_config_that_serves_stays_when_the_strategy_is_another_by_now() 
     assert (kept.champion_config, kept.challenger_config, kept.copied) == (V1.config_name, V2.config_name, 50)
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_config_that_a_champion_stays_on_as_it_cannot_come_back_stays_declared(number: int) -> None:
+    stays = Retiring(V2, pair(V1, V2), None, None)
+    state = replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V2.id: verdict(V2)}, retiring=(stays,))
+    assert {V1.config_name, V2.config_name, pair(V1, V2)} <= configs(plan(state, wanted(number)))
+
+
 def test_other_instances_of_the_champion_take_over_without_a_pair() -> None:
     made = plan(replace(EMPTY, champion=V1, phase=Phase.IDLE), wanted(1, shape=1))
     assert made.pair is None

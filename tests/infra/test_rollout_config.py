@@ -163,7 +163,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"rollout": {"infrastructure": {"kind": "linear", "percent": 10, "bake_seconds": 3600}}},
         [
             "infrastructure.bake_seconds = 3600: linear by 10% has 10 waits, and 10 x 3600 s = "
-            "36000 s, allowed is at most 28200 s in all (28800 s less 600 s for the instances to come up)"
+            "36000 s, allowed is at most 27000 s in all (28800 s less 1800 s for the instances to come up)"
         ],
     ),
     (
@@ -180,8 +180,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         },
         [
             "infrastructure.bake_seconds = 1000: rolling by 5% of 39 instances, 1 at a time, has 39 "
-            "waits, and 39 x 1000 s = 39000 s, allowed is at most 28200 s in all (28800 s less 600 s for the instances "
-            "to come up)"
+            "waits, and 39 x 1000 s = 39000 s, allowed is at most 27000 s in all (28800 s less 1800 s for the "
+            "instances to come up)"
         ],
     ),
     (

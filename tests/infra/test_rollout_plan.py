@@ -103,8 +103,8 @@ def test_shadow_test_without_live_steps_is_replayed_nothing_by_default() -> None
 
 def test_guard_goes_back_by_the_alarms_and_knows_how_many_batches_the_instances_make() -> None:
     infrastructure = InfrastructureSettings(kind="rolling", percent=50, bake_seconds=300)
-    assert infrastructure.guard(["a", "b"], 2) == Guard("rolling", 50, 300, ("a", "b"), 1200)
-    assert infrastructure.guard(["a"], 3).max_seconds == 1800, "half of three is one at a time"
+    assert infrastructure.guard(["a", "b"], 2) == Guard("rolling", 50, 300, ("a", "b"), 2400)
+    assert infrastructure.guard(["a"], 3).max_seconds == 2700, "half of three is one at a time"
     assert rollout().plan(60).guard is None
 
 

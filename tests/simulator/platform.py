@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rollout.controller.controller import Controller
-from rollout.controller.ports import Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
+from rollout.controller.ports import Alarms, Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
@@ -24,6 +24,7 @@ from rollout.core.event import Event
 from rollout.core.failing import FAILED
 from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import ERRORS, Guard
+from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Tally, Window
 from tests.simulator.answers import Answered
@@ -72,6 +73,7 @@ class World:
         change_seconds: How long a change of config or weights takes.
         broken: Configs that never come up, nobody can tell why: the endpoint falls back to what served.
         unstartable: Variants of which no new instance comes up, and with them no config that has one.
+        ringing: The alarms that ring.
         metrics_problem: Why metrics are unreachable; empty when they are not.
         unsendable: Whether notifications cannot be sent.
         unwritable: Whether the journal takes no writes.
@@ -92,6 +94,7 @@ class World:
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
     unstartable: set[str] = field(default_factory=set[str])
+    ringing: tuple[Ringing, ...] = ()
     metrics_problem: str = ""
     unsendable: bool = False
     unwritable: bool = False
@@ -121,11 +124,13 @@ class World:
         registry: Registry | None = None,
         notify: Notify | None = None,
         replay: Replay | None = None,
+        alarms: Alarms | None = None,
     ) -> Controller:
         """A controller of its own over this world, with other ports where they are given; any number may be used."""
         return Controller(
             traffic=traffic or MemoryTraffic(self),
             signals=MemorySignals(self),
+            alarms=alarms or MemoryAlarms(self),
             journal=journal or MemoryJournal(self),
             registry=registry or MemoryRegistry(self),
             replay=replay or MemoryReplay(self),
@@ -266,6 +271,17 @@ class MemorySignals:
             return None
         ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
         return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
+
+
+@dataclass
+class MemoryAlarms:
+    """`Alarms` over a world, where alarms ring when a test says so."""
+
+    world: World
+
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+        """Those that ring."""
+        return self.world.ringing
 
 
 @dataclass

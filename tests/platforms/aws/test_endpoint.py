@@ -103,9 +103,9 @@ def test_a_zero_weight_is_sent(traffic: SageMakerTraffic, stub: Stubber) -> None
     traffic.set_weights({"v-a": 100, "v-b": 0})
 
 
-@pytest.mark.parametrize("kind", ["all_at_once", "canary", "linear", "rolling"])
+@pytest.mark.parametrize(("kind", "waits"), [("all_at_once", 1), ("canary", 2), ("linear", 2), ("rolling", 2)])
 def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
-    traffic: SageMakerTraffic, stub: Stubber, kind: str
+    traffic: SageMakerTraffic, stub: Stubber, kind: str, waits: int
 ) -> None:
     size = {"Type": "CAPACITY_PERCENT", "Value": 50}
     routing: dict[str, Any] = {
@@ -117,7 +117,7 @@ def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
     rolling = {"MaximumBatchSize": size, "WaitIntervalInSeconds": 60}
     name, policy = ("RollingUpdatePolicy", rolling) if kind == "rolling" else ("BlueGreenUpdatePolicy", blue_green)
     sent = {
-        name: {**policy, "MaximumExecutionTimeoutInSeconds": 600},
+        name: {**policy, "MaximumExecutionTimeoutInSeconds": 1800 + waits * 60},
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "v-a-5xx"}]},
     }
     expected = {"EndpointName": "endpoint", "EndpointConfigName": "large", "DeploymentConfig": sent}

@@ -19,7 +19,7 @@ from rollout.core.plan import Guard, PlanError
         (lambda: guardrail("rolling", 4, 60), "percent: got 4, allowed for rolling is 5 to 50 percent"),
         (lambda: guardrail("canary", 10, 3601), "bake_seconds: got 3601, allowed is 0 to 3600 s"),
         (lambda: guardrail("canary", 10, 60, ["a"] * 11), "alarms: got 11, allowed is at most 10"),
-        (lambda: guardrail("linear", 10, 3600), "10 x 3600 s = 36000 s, allowed is at most 28200 s in all"),
+        (lambda: guardrail("linear", 10, 3600), "10 x 3600 s = 36000 s, allowed is at most 27000 s in all"),
         (
             lambda: guardrail("rolling", 5, 1500, instances=39),
             "got 1500; rolling by 5% of 39 instances, 1 at a time, has 39 waits, and 39 x 1500 s = 58500 s, allowed is",
@@ -28,8 +28,8 @@ from rollout.core.plan import Guard, PlanError
             lambda: guardrail("rolling", 50, 60, instances=1),
             "kind: got 'rolling'; a batch is one instance at least, which is 100% of 1, allowed is at most 50%: 2 inst",
         ),
-        (lambda: guardrail("linear", 10, 2880), "28800 s, allowed is at most 28200 s in all (28800 s less 600 s for"),
-        (lambda: guardrail("linear", 10, 2821), "10 x 2821 s = 28210 s, allowed is at most 28200 s in all"),
+        (lambda: guardrail("linear", 10, 2880), "28800 s, allowed is at most 27000 s in all (28800 s less 1800 s for"),
+        (lambda: guardrail("linear", 10, 2701), "10 x 2701 s = 27010 s, allowed is at most 27000 s in all"),
     ],
 )
 def test_what_sagemaker_would_refuse_is_refused_with_the_arithmetic(make: Callable[[], object], words: str) -> None:
@@ -44,8 +44,10 @@ def test_a_rolling_deployment_waits_after_every_batch_of_whole_instances(instanc
 
 
 def test_a_guardrail_leaves_the_instances_as_long_to_come_up_as_it_waits() -> None:
-    assert guardrail("canary", 50, 60) == Guard("canary", 50, 60, (), 600)
-    assert guardrail("canary", 50, 600).max_seconds == 2400
+    # SageMaker takes up to half an hour to start a fleet, however short the waits.
+    assert guardrail("canary", 50, 60) == Guard("canary", 50, 60, (), 120 + 1800)
+    assert guardrail("all_at_once", 100, 0).max_seconds == 1800
+    assert guardrail("canary", 50, 1000).max_seconds == 4000
     assert guardrail("linear", 10, 600, ["x"]) == Guard("linear", 10, 600, ("x",), 12_000)
     assert guardrail("linear", 10, 2000).max_seconds == 28_800
-    assert guardrail("linear", 10, 2820).max_seconds == 28_800  # 600 s are left
+    assert guardrail("linear", 10, 2700).max_seconds == 28_800  # 1,800 s are left

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.core.decision import Seen, decide
-from rollout.core.plan import Plan, ReplayGate, Step
+from rollout.core.plan import LONGEST, Plan, ReplayGate, Step
 from rollout.core.state import ON_TRIAL, Phase, RolloutState
-from rollout.core.transitions import apply
+from rollout.core.transitions import apply, approve
 from rollout.judge.metrics import Metric, Tally, Window
+from rollout.kinds import Kind
+from rollout.reason import Reason
 from tests.rollout.worlds import release
 
+ADA = Reason("person", "ada", "looks well")
 PLAN = Plan(steps=(Step(10, 30), Step(50, 60)), min_requests=50, window_seconds=10, max_seconds=1000)
 BAKING = RolloutState(
     "endpoint", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=PLAN, step=0,
@@ -97,12 +101,35 @@ def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> 
     assert decide(PLAN, held, windows(2, Tally(90, 1), Tally(10, 9)), 5000).action == "roll_back"
 
 
+APPROVING = replace(PLAN, steps=tuple(replace(step, approve=True) for step in PLAN.steps))
+
+
 def test_an_approval_lets_nothing_go_on_that_is_not_known() -> None:
     for step in (0, 1):
-        paused = replace(BAKING, phase=Phase.PAUSED, step=step, step_starts=(10.0, 20.0)[: step + 1], approved=step)
+        waiting = replace(BAKING, phase=Phase.PAUSED, step=step, step_starts=(10.0, 20.0)[: step + 1], paused_at=400.0)
+        assert decide(APPROVING, waiting, GOOD, 500).reason.kind is Kind.AWAITS_APPROVAL
+        approved = approve(waiting, ADA, 450.0)
         for seen in (Seen.unknown("CloudWatch says Forbidden"), Seen(())):
-            assert decide(PLAN, paused, seen, 500).action == "hold"
-        assert decide(PLAN, paused, GOOD, 500).action == ("advance", "promote")[step]
+            assert decide(APPROVING, approved, seen, 500).action == "hold"
+        decision = decide(APPROVING, approved, GOOD, 500)
+        assert (decision.action, decision.reason.kind) == (("advance", "promote")[step], Kind.STEP_APPROVED)
+
+
+def test_an_approved_trial_runs_out_of_time_and_asks_for_no_other_approval() -> None:
+    waiting = replace(BAKING, phase=Phase.PAUSED, paused_at=400.0)
+    approved = approve(waiting, ADA, 5000.0)  # the wait is not counted
+    unreachable = Seen.unknown("CloudWatch says Forbidden")
+    assert decide(APPROVING, approved, unreachable, 5599.0).action == "hold"
+    decision = decide(APPROVING, approved, unreachable, 5601.0)
+    assert (decision.action, decision.reason.kind) == ("roll_back", Kind.NO_VERDICT)
+
+
+@pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.HELD])
+def test_a_wait_for_a_person_ends_when_the_trial_is_older_than_its_metrics(phase: Phase) -> None:
+    waiting = replace(BAKING, phase=phase, paused_at=400.0)
+    assert decide(APPROVING, waiting, Seen.unknown("gone"), LONGEST).action == "hold"
+    decision = decide(APPROVING, waiting, Seen.unknown("gone"), LONGEST + 1)
+    assert (decision.action, decision.reason.numbers["max_seconds"]) == ("roll_back", LONGEST)
 
 
 def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:

@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from rollout.core.endings import REJECTED_MOST, concluded
+from rollout.core.errors import RolloutError
 from rollout.core.plan import Step
 from rollout.core.release import Release
-from rollout.core.state import HISTORY, RolloutState, StateError, Verdict
+from rollout.core.state import HISTORY, WAITING, Phase, RolloutState, StateError, Verdict
+from rollout.core.transitions import begin, clear
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release, served
@@ -58,8 +61,52 @@ def test_history_keeps_its_tail_only() -> None:
     state = RolloutState("endpoint")
     for number in range(HISTORY + 5):
         state = state.noting(number, "cleared", str(number))
-    assert len(state.history) == len(state.outbox) == HISTORY
+    assert len(state.history) == HISTORY
     assert state.history[-1].release == str(HISTORY + 4)
+
+
+def test_of_more_news_than_can_wait_people_are_told_how_much_they_are_not_told() -> None:
+    state = RolloutState("endpoint")
+    for number in range(1000):
+        state = state.noting(number, "cleared", str(number))
+        assert len(state.outbox) <= WAITING
+    first, *rest = state.outbox
+    assert (first.kind, first.numbers["events"] + len(rest)) == ("untold", 1000)
+    assert first.what == f"{1000 - len(rest)} older events could not be told in time"
+    assert [event.release for event in rest][-1] == "999"
+
+
+def test_a_journal_with_all_that_it_may_hold_is_written() -> None:
+    wordy = Reason("endpoint", "v-b", "x" * 1024, {f"number_{n}": 1.5 for n in range(20)}, Kind.RELEASE_DOWN)
+    plan = replace(PLAN, steps=tuple(Step(weight, 1, approve=True) for weight in range(1, 100)))
+    state = replace(served().state, plan=plan)
+    for number in range(REJECTED_MOST):
+        trial = replace(state, phase=Phase.ROLLING_BACK, challenger=release(f"{number:012d}"))
+        verdict = Verdict(
+            "rolled_back", wordy, f"{number:06d}-{number:012d}", f"{number:012d}", "f" * 64, "sha256:" + "f" * 64, 0.0
+        )
+        state = concluded(replace(trial, decided=replace(verdict, evidence=(wordy,) * 10)), float(number))
+    assert len(state.to_json()) < 350_000  # DynamoDB takes 400 KB an item
+    assert len(state.rejected) == REJECTED_MOST
+    state = RolloutState.from_json(state.to_json())
+    newest, oldest = state.rejected[f"{REJECTED_MOST - 1:012d}"], state.rejected[f"{0:012d}"]
+    assert (newest.reason, oldest.reason.text) == (wordy, "by v-b; it was long ago, and the numbers are no longer kept")
+    with pytest.raises(RolloutError, match=r"250 releases are rejected, allowed are 250.*the oldest is 000000000000"):
+        begin(state, release("z"), "pair-az", PLAN, 1000.0)
+    cleared = clear(state, f"{0:012d}", 1000.0)
+    assert begin(cleared, release("z"), "pair-az", PLAN, 1000.0).challenger == release("z")
+
+
+def test_releases_that_supersede_each_other_all_day_leave_a_journal_as_large_as_one() -> None:
+    world = served()
+    for number in range(120):
+        one = release(f"{number:012d}")
+        world.configs[f"pair-{number}"] = {"v-a": 1.0, one.variant: 0.0}
+        world.controller().release(one, f"pair-{number}", PLAN)
+        world.clock.sleep(number % 4)
+        assert len(world.state.retiring) <= 3
+        assert world.serving in world.state.configs()
+    assert len(world.state.to_json()) < 100_000
 
 
 def test_releases_and_configs_list_all_that_a_rollback_would_need() -> None:

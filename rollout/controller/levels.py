@@ -1,0 +1,60 @@
+"""Looks at what rings before anything goes on, so that no tick gives traffic to a version whose alarm rings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rollout.controller.agreement import change
+from rollout.controller.ports import Alarms, Clock, Journal
+from rollout.core.errors import RolloutError
+from rollout.core.ringing import Ringing, heard, matters, withheld
+from rollout.core.state import RolloutState
+from rollout.kinds import Kind
+from rollout.reason import Reason
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Reads the levels of the alarms, and lets the journal decide on them.
+
+    Attributes:
+        alarms: See `rollout.controller.ports`.
+        journal: Keeps the state.
+        clock: Time.
+        write: Records a rollback, and gives the traffic back when the journal cannot take it.
+    """
+
+    alarms: Alarms
+    journal: Journal
+    clock: Clock
+    write: Callable[[RolloutState], RolloutState]
+
+    def look(self) -> Reason | None:
+        """Roll back what rings; why the challenger gets no more traffic in this tick, None when it may.
+
+        What cannot be read lets nobody have more.
+
+        Raises:
+            RolloutError: The journal does not take the rollback; the traffic was moved all the same.
+        """
+        state = self.journal.read()
+        ringing, unknown = self._read(state)
+        if not ringing:
+            return unknown
+        after = change(self.journal, lambda state: heard(state, ringing, self.clock.time()), self.write)
+        return withheld(after, ringing)
+
+    def withheld(self, state: RolloutState) -> Reason | None:
+        """Why the challenger gets no more traffic now, None when it may; nothing is changed."""
+        ringing, unknown = self._read(state)
+        return unknown or withheld(state, ringing)
+
+    def _read(self, state: RolloutState) -> tuple[tuple[Ringing, ...], Reason | None]:
+        """What rings, where that matters; and why it is not known."""
+        if not matters(state, self.clock.time()):
+            return (), None
+        try:
+            return self.alarms.ringing(state), None
+        except RolloutError as error:
+            return (), Reason("alarm", "levels", str(error), kind=Kind.ALARMS_UNREACHABLE)

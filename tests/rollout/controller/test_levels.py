@@ -1,0 +1,127 @@
+"""A tick looks at what rings before it does anything: the message of an alarm may have been lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.plan import Plan, Step
+from rollout.core.ringing import Ringing
+from rollout.core.state import Phase, RolloutState
+from rollout.kinds import Kind
+from rollout.reason import Reason
+from tests.rollout.worlds import ALARM, PERSON, PLAN, challenged, release
+from tests.simulator.platform import MemoryAlarms, World
+
+
+@dataclass
+class Unread(MemoryAlarms):
+    """CloudWatch does not say which alarms ring."""
+
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+        raise Unreachable("DescribeAlarms is throttled")
+
+
+def rings(world: World, name: str) -> None:
+    world.ringing = (Ringing(f"v-{name}", ALARM, world.clock.time()),)
+
+
+def test_a_tick_never_gives_traffic_back_to_a_challenger_whose_alarm_rings() -> None:
+    world = challenged()
+    assert world.live().shares()["v-b"] == 10
+    rings(world, "b")
+    world.unwritable = True
+    for _ in range(3):  # the alarm's own message, and its two repetitions
+        with pytest.raises(RolloutError, match="the journal does not answer"):
+            world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time())
+        world.clock.sleep(60)
+        with pytest.raises(RolloutError, match="the journal does not answer"):
+            world.controller().tick()
+    assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
+    world.unwritable = False
+    world.controller().tick()
+    assert (world.state.phase, world.state.decided.reason) == (Phase.ROLLING_BACK, ALARM)
+    assert world.live().shares() == {"v-a": 100.0, "v-b": 0.0}
+    assert world.controller().follow(60).verdict.outcome == "rolled_back"
+
+
+def test_a_tick_gives_the_traffic_back_that_rings_when_no_message_came_and_the_journal_does_not_answer() -> None:
+    world = challenged()
+    rings(world, "b")
+    world.unwritable = True
+    with pytest.raises(RolloutError, match="the journal does not answer"):
+        world.controller().tick()
+    assert world.live().shares(desired=True) == {"v-a": 100.0, "v-b": 0.0}
+
+
+def test_a_champion_that_began_to_ring_while_another_was_on_trial_is_taken_back_after_it() -> None:
+    world = challenged(seconds=1000)
+    assert world.state.champion == release("b")
+    world.controller().release(release("c"), "pair-bc", PLAN)
+    world.controller().follow(20)
+    rings(world, "b")
+    world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time())  # ignored: c is on trial
+    world.controller().tick()
+    assert world.state.challenger == release("c"), "rolling forward stays possible"
+    world.controller().roll_back(PERSON)
+    world.controller().follow(60)
+    world.clock.sleep(60)
+    state = world.controller().follow(120)
+    assert (state.champion, world.serving, state.verdict.reason) == (release("a"), "solo-a", ALARM)
+    assert (world.approvals["arn:a"], world.approvals["arn:b"]) == ("Approved", "Rejected")
+
+
+def test_alarms_that_cannot_be_read_let_nobody_have_more_traffic_and_the_time_runs_out() -> None:
+    world = challenged()
+    alarms = Unread(world)
+    doing: list[str] = []
+    world.controller(alarms=alarms).follow(300, progress=lambda seen: doing.append(seen.doing))
+    assert (world.state.phase, world.state.step, world.live().shares()["v-b"]) == (Phase.BAKING, 0, 10)
+    assert "the alarms cannot be read, so the challenger gets no more traffic: DescribeAlarms is throttled" in doing
+    assert world.controller(alarms=alarms).status().doing == doing[-1]
+    world.change("pair-ab", {"v-a": 100.0, "v-b": 0.0})  # by somebody else
+    world.clock.sleep(5)
+    world.controller(alarms=alarms).follow(30)
+    assert world.live().shares()["v-b"] == 0
+    state = world.controller(alarms=alarms).follow(2 * PLAN.max_seconds, poll=30)
+    assert (state.verdict.outcome, state.verdict.reason.kind) == ("rolled_back", Kind.NO_VERDICT)
+
+
+def test_what_only_alarms_judge_is_not_promoted_while_they_cannot_be_read() -> None:
+    world = challenged(plan=Plan(steps=(Step(100, 30),), window_seconds=10, max_seconds=600), seconds=20)
+    alarms = Unread(world)
+    world.controller(alarms=alarms).follow(400)
+    assert world.state.phase is Phase.BAKING
+    assert world.controller().follow(60).champion == release("b")
+
+
+def test_an_approved_pause_runs_out_of_time_when_the_metrics_are_unreachable() -> None:
+    plan = replace(PLAN, steps=(Step(10, 30, approve=True), Step(50, 30)))
+    world = challenged(plan=plan, seconds=600)
+    assert world.state.phase is Phase.PAUSED
+    world.metrics_problem = "CloudWatch says Forbidden"
+    world.clock.sleep(5000)
+    world.controller().approve(Reason("person", "ada", "looks well", kind=Kind.APPROVED))
+    assert world.state.phase is Phase.BAKING, "nobody is asked to approve again"
+    state = world.controller().follow(2 * plan.max_seconds)
+    assert (state.verdict.outcome, state.verdict.reason.kind) == ("rolled_back", Kind.NO_VERDICT)
+
+
+def test_after_a_rollback_whose_champion_cannot_start_the_next_release_gets_through() -> None:
+    world = challenged()
+    world.unstartable = {"v-a"}
+    world.controller().roll_back(ALARM, variant="v-b", at=world.clock.time())
+    state = world.controller().follow(600)
+    assert (state.phase, state.verdict.outcome, world.serving) == (Phase.IDLE, "rolled_back", "pair-ab")
+    assert (world.live().shares(), "pair-ab" in state.configs()) == ({"v-a": 100.0, "v-b": 0.0}, True)
+    assert [event.kind for event in world.sent][-2:] == ["rolled_back", "stranded"]
+    world.controller().clear_rejection("b")
+    world.controller().release(release("c"), "pair-ac", PLAN)
+    state = world.controller().follow(600)
+    assert (state.phase, state.verdict.outcome) == (Phase.IDLE, "failed")
+    world.controller().skip_trial("c", PERSON)
+    world.controller().release(release("c"), "pair-ac", PLAN)
+    state = world.controller().follow(600)
+    assert (state.champion, world.serving, state.retiring) == (release("c"), "solo-c", ())
