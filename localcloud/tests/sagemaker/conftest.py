@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.sagemaker.images import Images
 from localcloud.sagemaker.processes import SERVER_MARK, marked
 from localcloud.sagemaker.service import SageMaker
 from localcloud.sagemaker.timing import Timing
@@ -230,6 +231,16 @@ async def gone(inside: InProcess, endpoint: str) -> None:
 def inside(tmp_path: Path) -> InProcess:
     """A local SageMaker in this process; enter `inside.running()`."""
     return InProcess(tmp_path)
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Docker engine answers, whatever this machine has."""
+
+    async def answers(_: Images) -> bool:
+        return False
+
+    monkeypatch.setattr(Images, "engine_answers", answers)
 
 
 @pytest.fixture

@@ -156,11 +156,12 @@ def test_an_archive_that_is_gone_fails_the_endpoint_in_words(inside, variant):
     run(scenario())
 
 
+@pytest.mark.usefixtures("no_engine")
 def test_an_image_that_cannot_run_is_named(inside, variant):
     async def scenario():
         async with inside.running():
             image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unknown:1"
-            inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": "sha256:ab"}]}  # and no engine
+            inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": "sha256:ab"}]}
             await inside.call("CreateModel", ModelName="m", PrimaryContainer={"Image": image})
             await inside.config("c", variant("v", "m"))
             await inside.call("CreateEndpoint", EndpointName="e", EndpointConfigName="c")

@@ -296,10 +296,11 @@ def test_a_job_yields_to_what_serves(inside):
         ("only-serving", "the entry of repository 'only-serving' in the configuration has no `train` command"),
     ],
 )
+@pytest.mark.usefixtures("no_engine")
 def test_an_image_that_cannot_train_fails_the_job(inside, image, why):
     only = ImageCommand("only-serving", ("serve",), MODEL_SERVER.parent)
     inside.platform = replace(inside.platform, images=(only, *inside.platform.images))
-    inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": "sha256:ab"}]}  # and no engine
+    inside.aws.describe_images = lambda **_: {"imageDetails": [{"imageDigest": "sha256:ab"}]}
 
     async def scenario() -> None:
         async with inside.running():
