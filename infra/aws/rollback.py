@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from infra.aws import policies
 from infra.aws.advance import advance
 from infra.aws.dead_letters import dead_letters
-from infra.aws.function import Function
+from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
 from infra.aws.lambda_zip import Bundle
 from infra.aws.own_alarms import rollback_fails
@@ -25,7 +25,8 @@ class Rollback(pulumi.ComponentResource):
     Creates:
         The rollout journal; the alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms
         that neither the topic nor the function could handle; an alarm that rings when one of them fails; the advance
-        function, once a minute. And what all functions share: their log group, and the role that schedules call with.
+        function, once a minute; the role of both functions, which run the same controller. And what all functions
+        share: their log group, and the role that schedules call with.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class Rollback(pulumi.ComponentResource):
             journal=self.journal.name,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
+        controller = FunctionRole("controller", self.site, self.site.allowed(policies.controller), child)
         self.rollback = Function(
             "rollback",
             self.site,
             does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
             "outage to the judge.",
-            statements=[*policies.controller(names), policies.own_dead_letters(names)],
+            may=controller,
             timeout=120,
             dead_letters=self.dead_letters.arn,
             opts=child,
@@ -85,7 +87,7 @@ class Rollback(pulumi.ComponentResource):
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
-        advance(self.site, child)
+        advance(self.site, controller, child)
         rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
