@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.advance import advance
+from infra.aws.advance import SECONDS, advance
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
@@ -17,6 +17,8 @@ from infra.aws.own_alarms import rollback_fails
 from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
+
+_ACT_SECONDS = 60  # for which a rollback is tried, before the function goes on as the advance function does
 
 
 class Rollback(pulumi.ComponentResource):
@@ -74,7 +76,7 @@ class Rollback(pulumi.ComponentResource):
             does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
             "outage to the judge.",
             may=controller,
-            timeout=120,
+            timeout=_ACT_SECONDS + SECONDS,
             dead_letters=self.dead_letters.arn,
             opts=child,
         )
