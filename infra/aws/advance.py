@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.aws import policies
-from infra.aws.function import Function
+from infra.aws.function import Function, FunctionRole
 from infra.aws.site import Site
 
 # 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
 SECONDS = 240
 
 
-def advance(site: Site, opts: pulumi.ResourceOptions) -> None:
+def advance(site: Site, role: FunctionRole, opts: pulumi.ResourceOptions) -> None:
     """Declare the advance function, and that it runs once a minute.
 
     Args:
-        site: What all functions of the stack have; the registry has the captured requests that it replays.
+        site: What all functions of the stack have.
+        role: The controller's.
         opts: Options of each resource.
     """
     function = Function(
         "advance",
         site,
         does="Does what is due for the rollout, for up to 20 s.",
-        statements=site.allowed(lambda names, key: [*policies.controller(names), *policies.replay(names, key)]),
+        may=role,
         timeout=SECONDS,
         opts=opts,
     )

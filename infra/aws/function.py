@@ -16,12 +16,46 @@ RUNTIME = "python3.13"
 """The newest Python that Lambda and the SageMaker SDK share. The containers have that of their base image."""
 
 
-class Function:
-    """A Lambda function with a role of its own.
+class FunctionRole:
+    """A role that functions run with: of one function, or of those that run the same program.
 
     Creates:
-        A role that may do what the statements say and write into the functions' log; the function. `own_alarms` counts
-        its errors.
+        The role; a policy by which it may do what the statements say, and write into the functions' log.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        statements: pulumi.Input[list[policies.Statement]],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """Declare the role.
+
+        Args:
+            name: The handler that runs with it, or what its handlers are.
+            site: What all functions of the stack have.
+            statements: What it may do besides logging.
+            opts: Options of each resource.
+        """
+        names, full = site.names, site.names.function(name)
+        self.role = aws.iam.Role(name, name=full, assume_role_policy=policies.trust("lambda"), opts=opts)
+        self.policy = aws.iam.RolePolicy(
+            name,
+            name=full,
+            role=self.role.name,
+            policy=pulumi.Output.from_input(statements).apply(
+                lambda items: policies.document(policies.function_logs(names), *items)
+            ),
+            opts=opts,
+        )
+
+
+class Function:
+    """A Lambda function.
+
+    Creates:
+        A role of its own, unless it is given one; the function. `own_alarms` counts its errors.
     """
 
     def __init__(
@@ -30,7 +64,7 @@ class Function:
         site: Site,
         *,
         does: str,
-        statements: pulumi.Input[list[policies.Statement]],
+        may: pulumi.Input[list[policies.Statement]] | FunctionRole,
         timeout: int,
         dead_letters: pulumi.Input[str] | None = None,
         environment: Mapping[str, pulumi.Input[str]] | None = None,
@@ -42,7 +76,7 @@ class Function:
             handler: The module in `platforms.aws.handlers` whose `handler` runs.
             site: What all functions of the stack have.
             does: What it does, in a sentence.
-            statements: What its role may do besides logging.
+            may: What its own role may do besides logging; or the role that it shares.
             timeout: The longest a call may take, in seconds.
             dead_letters: The ARN of the queue for events that it could not handle.
             environment: Environment variables besides those of every function.
@@ -50,14 +84,12 @@ class Function:
         """
         self._name, self._site, self._opts = handler, site, opts
         names, code = site.names, site.code
-        name = names.function(handler)
-        self.role = aws.iam.Role(handler, name=name, assume_role_policy=policies.trust("lambda"), opts=opts)
-        allowed = self._policy(statements)
+        role = may if isinstance(may, FunctionRole) else FunctionRole(handler, site, may, opts)
         self.function = aws.lambda_.Function(
             handler,
-            name=name,
+            name=names.function(handler),
             description=does,
-            role=self.role.arn,
+            role=role.role.arn,
             runtime=RUNTIME,
             handler=f"platforms.aws.handlers.{handler}.handler",
             code=pulumi.FileArchive(str(code.path)),
@@ -67,7 +99,7 @@ class Function:
             environment=aws.lambda_.FunctionEnvironmentArgs(variables={**_environment(site), **(environment or {})}),
             dead_letter_config=_dead_letters(dead_letters),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=site.log),
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[allowed])),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role.policy])),
         )
 
     def runs_every(self, minutes: int) -> None:
@@ -123,19 +155,6 @@ class Function:
             function=self.function.name,
             principal=f"{service}.amazonaws.com",
             source_arn=source,
-            opts=self._opts,
-        )
-
-    def _policy(self, statements: pulumi.Input[list[policies.Statement]]) -> aws.iam.RolePolicy:
-        """What its role may do."""
-        names = self._site.names
-        return aws.iam.RolePolicy(
-            self._name,
-            name=names.function(self._name),
-            role=self.role.name,
-            policy=pulumi.Output.from_input(statements).apply(
-                lambda items: policies.document(policies.function_logs(names), *items)
-            ),
             opts=self._opts,
         )
 

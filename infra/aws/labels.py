@@ -57,7 +57,7 @@ class Labels:
             "labels",
             site,
             does="Check captured answers, join late labels with them, and put how valid and how right each was.",
-            statements=site.allowed(policies.labels),
+            may=site.allowed(policies.labels),
             timeout=300,
             dead_letters=queue.arn,
             environment={

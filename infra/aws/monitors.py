@@ -100,7 +100,7 @@ class Monitoring(pulumi.ComponentResource):
             "drift",
             site,
             does="Measure how far captured requests have moved from the training data.",
-            statements=site.allowed(policies.drift),
+            may=site.allowed(policies.drift),
             timeout=TIMEOUT,
             environment={
                 "DRIFT_FALSE_ALARMS": str(settings.drift_false_alarms),

@@ -128,8 +128,11 @@ def function_logs(names: Names) -> Statement:
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.arn("logs", f"log-group:{names.log}:*")])
 
 
-def controller(names: Names) -> list[Statement]:
-    """What drives a rollout: the journal, the endpoint's weights and config, verdicts, observations, and telling."""
+def controller(names: Names, key_arn: str) -> list[Statement]:
+    """What drives a rollout: journal, the endpoint's weights and config, verdicts, observations, replays, and telling.
+
+    Whatever calls it may do all of it: what follows a rollback may meet the next trial, and replay requests to it.
+    """
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
         allow(
@@ -149,11 +152,13 @@ def controller(names: Names) -> list[Statement]:
         ),
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
         _watched_alarms(names),
+        *_replay(names, key_arn),
         *_tell(names),
+        allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)]),
     ]
 
 
-def replay(names: Names, key_arn: str) -> list[Statement]:
+def _replay(names: Names, key_arn: str) -> list[Statement]:
     """What replays captured requests to a challenger: this endpoint's captures, and asking this endpoint."""
     return [
         allow(["s3:GetObject"], [f"{_bucket(names)}/{CAPTURE}/{names.endpoint}/*"]),
@@ -161,11 +166,6 @@ def replay(names: Names, key_arn: str) -> list[Statement]:
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
     ]
-
-
-def own_dead_letters(names: Names) -> Statement:
-    """A function leaves what it could not handle in the queue."""
-    return allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)])
 
 
 def drift(names: Names, key_arn: str) -> list[Statement]:

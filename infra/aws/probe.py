@@ -40,7 +40,7 @@ def probe(site: Site, minutes: int, opts: pulumi.ResourceOptions) -> aws.cloudwa
         "probe",
         site,
         does="Ask the endpoint whether it answers.",
-        statements=site.allowed(policies.probe),
+        may=site.allowed(policies.probe),
         timeout=60,
         opts=opts,
     )

@@ -51,7 +51,7 @@ class Retraining(pulumi.ComponentResource):
             "retrain",
             site,
             does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
-            statements=site.allowed(policies.retrain),
+            may=site.allowed(policies.retrain),
             timeout=SECONDS,
             environment={"RETRAINING": written(own.rules(), _job(site.names, settings, image))},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),

@@ -8,15 +8,17 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.advance import advance
+from infra.aws.advance import SECONDS, advance
 from infra.aws.dead_letters import dead_letters
-from infra.aws.function import Function
+from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
 from infra.aws.lambda_zip import Bundle
 from infra.aws.own_alarms import rollback_fails
 from infra.aws.registry import Registry
 from infra.aws.site import Site
 from platforms.aws.names import Names
+
+_ACT_SECONDS = 60  # for which a rollback is tried, before the function goes on as the advance function does
 
 
 class Rollback(pulumi.ComponentResource):
@@ -25,7 +27,8 @@ class Rollback(pulumi.ComponentResource):
     Creates:
         The rollout journal; the alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms
         that neither the topic nor the function could handle; an alarm that rings when one of them fails; the advance
-        function, once a minute. And what all functions share: their log group, and the role that schedules call with.
+        function, once a minute; the role of both functions, which run the same controller. And what all functions
+        share: their log group, and the role that schedules call with.
     """
 
     def __init__(
@@ -66,13 +69,14 @@ class Rollback(pulumi.ComponentResource):
             journal=self.journal.name,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
+        controller = FunctionRole("controller", self.site, self.site.allowed(policies.controller), child)
         self.rollback = Function(
             "rollback",
             self.site,
             does="Acts on alarms: takes a challenger back, or a new champion within its watch time; leaves a shared "
             "outage to the judge.",
-            statements=[*policies.controller(names), policies.own_dead_letters(names)],
-            timeout=120,
+            may=controller,
+            timeout=_ACT_SECONDS + SECONDS,
             dead_letters=self.dead_letters.arn,
             opts=child,
         )
@@ -85,7 +89,7 @@ class Rollback(pulumi.ComponentResource):
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
-        advance(self.site, child)
+        advance(self.site, controller, child)
         rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 

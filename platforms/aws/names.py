@@ -170,7 +170,7 @@ class Names:
         return self.prefix
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`."""
+        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`; or a role that some share."""
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:

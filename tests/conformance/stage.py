@@ -94,7 +94,8 @@ class FaultStage(Stage):
         """Subscribe the rollback function to the topic, with the role that infra gives it."""
         iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
-        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names))
+        key = self.names.arn("kms", "key/artifacts")
+        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key))
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
         environment = {
             "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic

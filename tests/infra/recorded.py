@@ -152,6 +152,10 @@ class World:
         """The statements of a role's policy."""
         return statements(self.one(":RolePolicy", role).inputs["policy"])
 
+    def may(self, function: str) -> list[dict[str, Any]]:
+        """The statements of the policy of the role that a function runs with."""
+        return self.allows(self.function(function)["role"].rpartition(":")[2])
+
     @property
     def told(self) -> str:
         """What people were told, a line each."""

@@ -58,34 +58,42 @@ def test_endpoint_goes_before_the_config_that_copies_requests() -> None:
 # --- what drives it may do
 
 
-def allowed_to(world: World, function: str) -> dict[str, list[str]]:
-    """Action -> resources of a function's role."""
-    found = world.allows(function)
+def allowed_to(world: World, role: str) -> dict[str, list[str]]:
+    """Action -> resources of a role."""
+    found = world.allows(role)
     return {action: item["Resource"] for item in found for action in item["Action"]}
 
 
-def test_only_what_replays_may_ask_the_endpoint_and_read_its_captures() -> None:
-    world = run()
-    advance = allowed_to(world, "advance")
+def test_the_two_functions_that_run_the_controller_share_its_role_and_no_other_has_it() -> None:
+    world = run(retraining={"enabled": True})
+    roles = {item.name: item.inputs["role"].rpartition(":")[2] for item in world.all("lambda/function:Function")}
+    assert roles.pop("advance") == roles.pop("rollback") == "controller"
+    assert all(role == name for name, role in roles.items()), "every other function has a role of its own"
+    for function in ("advance", "rollback"):
+        depends = world.one("lambda/function:Function", function).depends
+        assert any("RolePolicy::controller" in urn for urn in depends), "a call before it would be refused"
+
+
+def test_the_controller_may_replay_what_its_endpoint_captured_and_read_nothing_else() -> None:
+    controller = allowed_to(run(), "controller")
     bucket = "arn:aws:s3:::flight-delay-local-artifacts-000000000000"
     endpoint = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/flight-delay-local"
-    assert advance["sagemaker:InvokeEndpoint"] == [endpoint]
-    assert advance["s3:GetObject"] == [f"{bucket}/capture/flight-delay-local/*"]
-    assert advance["s3:ListBucket"] == [bucket]
-    assert advance["kms:Decrypt"] != ["*"]
-    rollback = allowed_to(world, "rollback")
-    assert not [action for action in rollback if action.startswith(("s3:", "kms:"))]
-    assert "sagemaker:InvokeEndpoint" not in rollback
+    assert controller["sagemaker:InvokeEndpoint"] == [endpoint]
+    reads = {action: arns for action, arns in controller.items() if action.startswith("s3:")}
+    assert reads == {"s3:GetObject": [f"{bucket}/capture/flight-delay-local/*"], "s3:ListBucket": [bucket]}
+    assert controller["kms:Decrypt"] != ["*"]
 
 
-def test_replay_fits_into_the_time_of_the_function_that_runs_it() -> None:
-    world = run()
+@pytest.mark.parametrize(("function", "acts"), [("advance", 0), ("rollback", 60)])
+def test_replay_fits_into_the_time_of_each_function_that_runs_it(function: str, acts: int) -> None:
+    """The rollback function acts on its alarm first. If it then follows the next trial, it may replay too."""
     waits, retried = 20 + 60, 2 * 4 * 15  # following and replaying; the last two requests with all their attempts
-    assert world.function("advance")["timeout"] >= waits + retried
-    assert world.function("advance")["timeout"] <= 900, "the most that Lambda has"
+    timeout = run().function(function)["timeout"]
+    assert timeout >= acts + waits + retried
+    assert timeout <= 900, "the most that Lambda has"
 
 
-@pytest.mark.parametrize("role", ["advance", "rollback", "serving"])
+@pytest.mark.parametrize("role", ["controller", "serving"])
 def test_alarms_of_a_guarded_deployment_may_be_read_by_who_asks_and_by_whom_sagemaker_acts_for(role: str) -> None:
     assert allowed_to(run(), role)["cloudwatch:DescribeAlarms"] == [
         "arn:aws:cloudwatch:us-east-1:000000000000:alarm:flight-delay-local-*"

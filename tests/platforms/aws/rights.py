@@ -22,12 +22,12 @@ HANDLERS = "platforms.aws.handlers."
 KEY = "arn:aws:kms:us-east-1:123456789012:key/artifacts"
 MOTO = "123456789012"
 POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
-    "advance": lambda names: [*policies.controller(names), *policies.replay(names, KEY)],
+    "advance": lambda names: policies.controller(names, KEY),
     "drift": lambda names: policies.drift(names, KEY),
     "labels": lambda names: policies.labels(names, KEY),
     "probe": lambda names: policies.probe(names, KEY),
     "retrain": lambda names: policies.retrain(names, KEY),
-    "rollback": policies.controller,
+    "rollback": lambda names: policies.controller(names, KEY),
 }
 """What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
 

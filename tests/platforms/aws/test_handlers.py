@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.clients import clients
+from platforms.aws.clients import SystemClock, clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
+from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.state import Phase
 from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
 
@@ -158,6 +159,43 @@ def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
         rollback.handler(alarm(), Brief())
     assert journal().read().phase is Phase.ROLLING_BACK
     monkeypatch.undo()
+
+
+def test_what_answers_an_alarm_may_do_what_the_next_rollout_needs(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows the rollback for a while, and the next release may be put on trial just then, behind a replay."""
+    described, status = endpoint.describe_endpoint, ["Updating"]
+    captures = {"DataCaptureConfig": {"EnableCapture": True, "DestinationS3Uri": "s3://artifacts/capture"}}
+    monkeypatch.setattr(
+        endpoint,
+        "describe_endpoint",
+        lambda **asked: described(**asked) | captures | ({"EndpointStatus": status[0]} if endpoint.calls else {}),
+    )
+
+    def meanwhile(*_: object) -> None:
+        if status == ["Updating"]:
+            status[:] = ["InService"]
+            assert advance.handler({}, None)["phase"] == "idle", "another controller ends the rollback"
+            state = journal().read()
+            assert state.champion is not None
+            challenger = replace(state.champion, id="c", recipe="c", variant="v-c", config_name="solo-c")
+            endpoint.config, endpoint.weights = "pair-c", {"v-a": 1.0, "v-c": 0.0}
+            plan = Plan(steps=(Step(10, 300),), max_seconds=86_400, replay=ReplayGate())
+            journal().write(
+                replace(
+                    state, rollout_id="000002-c", phase=Phase.PREPARING, challenger=challenger, pair_config="pair-c",
+                    plan=plan, step=-1, weights={}, started_at=datetime.now(UTC).timestamp(),
+                )
+            )  # fmt: skip
+        else:  # it has followed for long enough
+            later = datetime.now(UTC).timestamp() + 60
+            monkeypatch.setattr(SystemClock, "time", lambda _: later)
+
+    monkeypatch.setattr(SystemClock, "sleep", meanwhile)
+    rollback.handler(alarm(), None)
+    seen = journal().read()
+    assert (seen.rollout_id, seen.replayed is not None) == ("000002-c", True)
 
 
 def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_longest_allowed_names_fit_into_what_aws_allows() -> None:
     assert len(names.bucket) <= 63
     assert len(names.endpoint) <= 63
     assert len(names.model_of("r", "i")) <= 63
-    assert len(names.function("rollback")) <= 64
+    assert len(names.function("controller")) <= 64
     assert len(names.dead_letters) <= 80
 
 
