@@ -45,17 +45,14 @@ class CloudWatchAlarms:
             answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))
         in_alarm = [item for item in answer["MetricAlarms"] if item["StateValue"] == "ALARM"]
         found = [self._alarm(item, *names[item["AlarmName"]]) for item in in_alarm]
+        read = AlarmNumbers(self.clients, self.endpoint).read
         return tuple(
             Ringing(alarm.variant, alarm.reason, alarm.at)
             for alarm in found
-            if alarm.variant is not None and alarm.at is not None and not self._shared(state, alarm, alarm.at)
+            if alarm.variant is not None and alarm.at is not None
+            # As the numbers are now, not as they were when it began to ring.
+            if alike(state, replace(alarm, at=max(alarm.at, self.now())), read) is None
         )
-
-    def _shared(self, state: RolloutState, alarm: Alarm, since: float) -> bool:
-        """Whether it is left to the judge: as it was when it began to ring, or as the numbers are now."""
-        read = AlarmNumbers(self.clients, self.endpoint).read
-        times = dict.fromkeys((since, max(since, self.now())))
-        return any(alike(state, replace(alarm, at=at), read) is not None for at in times)
 
     def _alarm(self, item: Mapping[str, Any], variant: str, measure: str) -> Alarm:
         why = said(

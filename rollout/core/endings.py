@@ -95,7 +95,7 @@ def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> R
     champion, previous = state.champion, state.previous
     if state.phase is not Phase.IDLE or champion is None or previous is None:
         return state
-    if since - state.promoted_at > watch_seconds(state) or since <= state.previous_down_at:
+    if not 0 < since - state.promoted_at <= watch_seconds(state) or since <= state.previous_down_at:
         return state
     return _restoring(state, champion, previous, reason, now)
 

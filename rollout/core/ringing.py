@@ -53,6 +53,8 @@ def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> Rollou
     previous champion that did not come up is not asked for again by the same ring.
     """
     for alarm in ringing:
+        if state.decided is not None and alarm.since <= state.decided.at:
+            continue  # the verdict was given while it rang: it was left to the judge
         if state.challenger is not None:
             after = endings.turn_back(state, alarm.reason, now, variant=alarm.variant, at=alarm.since)
         elif state.champion is not None and alarm.variant == state.champion.variant:

@@ -52,7 +52,9 @@ def test_a_champion_that_rings_stops_no_trial_and_comes_back_after_it() -> None:
     assert (after.phase, after.decided.release, after.previous) == (Phase.RESTORING, "b", release("a"))
 
 
-@pytest.mark.parametrize(("since", "back"), [(100.0, True), (500.0 + WATCH, True), (500.1 + WATCH, False)])
+@pytest.mark.parametrize(
+    ("since", "back"), [(100.0, False), (501.0, True), (500.0 + WATCH, True), (500.1 + WATCH, False)]
+)
 def test_a_champion_comes_back_when_it_began_to_ring_within_its_watch_time(since: float, back: bool) -> None:
     after = heard(SERVES, rings("v-b", since), 500.0 + WATCH + 60)
     assert (after.phase is Phase.RESTORING) == back
@@ -73,3 +75,10 @@ def test_alarms_are_looked_at_only_where_one_would_change_something() -> None:
     assert not matters(replace(SERVES, previous=None), 600.0)
     later = Verdict("rolled_back", Reason("person", "ada"), "000009-c", "c", "r", "d", 9000.0)
     assert matters(replace(SERVES, verdict=later), 9000.0 + WATCH)
+
+
+def test_what_rang_while_the_judge_decided_was_left_to_it() -> None:
+    verdict = Verdict("promoted", Reason("judge", "errors"), TRIAL.rollout_id, "b", "recipe", "digest", at=1200.0)
+    promoting = replace(TRIAL, phase=Phase.PROMOTING, decided=verdict)
+    assert heard(promoting, rings("v-b", 1100.0), 1300.0) is promoting
+    assert heard(promoting, rings("v-b", 1201.0), 1300.0).phase is Phase.ROLLING_BACK
