@@ -62,7 +62,7 @@ class CloudWatchSignals:
     endpoint: str
 
     def read(self, ask: Ask) -> Seen:
-        """The windows between two times, on CloudWatch's grid; a window without a data point had no requests."""
+        """The windows between two times, on CloudWatch's grid; a window without a data point holds nothing."""
         width = ask.window_seconds
         first, last = -(-int(ask.start) // width) * width, int(ask.end) // width * width
         if last <= first:
@@ -150,8 +150,11 @@ class Source:
     since: float = 0.0
 
     def tally(self, found: Found, at: int) -> Tally:
-        """The tally of the window that begins at `at`."""
-        values = [found.get((series, at), 0.0) for series in self.series]
+        """The tally of the window that begins at `at`; it holds nothing when one of the series does not."""
+        seen = [found.get((series, at)) for series in self.series]
+        values = [value for value in seen if value is not None]
+        if len(values) < len(seen):
+            return Tally()  # a missing number is no 0: neither "none failed" nor "all were slow"
         count = int(values[0])
         if self.metric is None:
             return Tally(count, min(count, int(sum(values[1:]))))
@@ -159,9 +162,7 @@ class Source:
             return Tally(count, count - round(count * values[1] / _PERCENT)) if at >= self.since else Tally()
         if self.metric.kind == "rate":
             return Tally(count, values[1])
-        # Without the squares nothing is known of the spread, and so nothing of the mean.
-        squares = found.get((self.series[2], at))
-        return Tally(count, values[1], squares) if squares is not None else Tally()
+        return Tally(count, values[1], values[2])
 
 
 def _sources(ask: Ask, variant: str, slack: float) -> list[Source]:

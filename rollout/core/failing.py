@@ -4,8 +4,8 @@
     failing.others     # the windows that count
     failing.lasts      # whether it is so in the newest ones
 
-Such windows are told by the champion's failures, beyond chance: where only chance could tell them, leaving out those in
-which both failed by chance would leave a challenger better than it is.
+Such windows are told by the champion's failures alone, beyond chance. If the challenger had a say, those in which it
+was lucky would stay, and leave it better than it is.
 """
 
 from __future__ import annotations
@@ -117,17 +117,17 @@ def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
         return None  # which is so after nearly every window, and a trial has tens of thousands
     challenger = [window.challenger.get(FAILED, _NOTHING) for window in ordered]
     groups = _groups([tally.count for tally in champion])
-    alike = [_alike(_sum(challenger[group]), _sum(champion[group]), tolerated) for group in groups]
-    shared = [it for group, it in zip(groups, alike, strict=True) for _ in ordered[group]]
+    failing = [clearly_fails(_sum(champion[group]), tolerated) for group in groups]
+    shared = [it for group, it in zip(groups, failing, strict=True) for _ in ordered[group]]
     apart = [not it for it in shared]
-    if _alike(_sum(compress(challenger, apart)), _sum(compress(champion, apart)), tolerated):
+    if clearly_fails(_sum(compress(champion, apart)), tolerated):
         # Too little in each of them to tell, but not in all together.
-        shared, apart, alike = [True] * len(ordered), [False] * len(ordered), [True]
+        shared, apart, failing = [True] * len(ordered), [False] * len(ordered), [True]
     new, old = _sum(compress(challenger, shared)), _sum(compress(champion, shared))
     if not any(shared) or clearly_worse(old, new, tolerated):
         return None
     return BothFail(
-        tolerated, sum(shared), len(ordered), new, old, others=tuple(compress(ordered, apart)), lasts=alike[-1]
+        tolerated, sum(shared), len(ordered), new, old, others=tuple(compress(ordered, apart)), lasts=failing[-1]
     )
 
 
@@ -140,11 +140,6 @@ def _groups(requests: Sequence[int]) -> list[slice]:
             begin, count = at, 0
         count += more
     return [*groups, slice(begin, len(requests))]
-
-
-def _alike(challenger: Counted, champion: Counted, tolerated: float) -> bool:
-    """Whether the champion clearly fails, and the challenger, if it was asked, fails as well."""
-    return clearly_fails(champion, tolerated) and (not challenger.requests or challenger.share > tolerated)
 
 
 def _sum(tallies: Iterable[Tally]) -> Counted:

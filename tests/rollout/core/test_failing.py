@@ -92,7 +92,7 @@ def test_a_challenger_that_mends_a_part_counts_also_where_each_window_has_few_re
 
 
 def test_it_lasts_while_the_champion_fails_and_nobody_asks_the_challenger() -> None:
-    for newest, lasts in ((DOWN, True), (((180, 180), (0, 0)), True), (((180, 180), (20, 0)), False), (WELL, False)):
+    for newest, lasts in ((DOWN, True), (((180, 180), (0, 0)), True), (((180, 180), (20, 15)), True), (WELL, False)):
         found = both_fail(seen(WELL, DOWN, newest, ((0, 0), (0, 0))), TOLERATED)
         assert found.lasts is lasts
 
@@ -108,6 +108,17 @@ def test_clearly_worse_asks_for_more_than_chance_and_more_than_is_tolerated() ->
     assert clearly_worse(Counted(20, 20), Counted(90, 180), TOLERATED)
     assert not clearly_worse(Counted(12, 20), Counted(90, 180), TOLERATED)
     assert not clearly_worse(Counted(5400, 10_000), Counted(5000, 10_000), TOLERATED)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12))
+def test_which_windows_count_follows_from_the_champion_alone(failures: list[tuple[int, int, int]]) -> None:
+    left_out: list[list[int] | None] = []
+    for which in (1, 2):
+        windows = seen(*(((180, each[0]), (20, each[which])) for each in failures))
+        found = both_fail(windows, TOLERATED)
+        others = None if found is None else [int(window.start) for window in found.others]
+        left_out.append(others)
+    assert None in left_out or left_out[0] == left_out[1]  # None: it mends the champion, or there is no outage
 
 
 # --- what is decided
@@ -147,7 +158,7 @@ def test_after_an_outage_the_other_windows_are_judged_as_if_it_had_not_been() ->
 
 def test_a_challenger_that_is_worse_in_an_outage_is_rolled_back() -> None:
     worse = ((180, 90), (20, 20))
-    assert decide(ONE, BAKING, Seen(seen(*[WELL] * 20, *[worse] * 10)), 310).action == "roll_back"
+    assert decide(ONE, BAKING, Seen(seen(*[WELL] * 20, *[worse] * 40)), 610).action == "roll_back"
 
 
 def test_too_little_traffic_tells_of_the_windows_that_are_not_counted() -> None:
