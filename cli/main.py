@@ -137,7 +137,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
 )
 @click.pass_obj
 def console(asked: Asked, port: int) -> None:
-    """Show dashboard, rollout, alarms and registry in a browser, with live data, until Ctrl-C.
+    """Show dashboard, rollout, alarms, registry and a comparison in a browser, with live data, until Ctrl-C.
 
     It only reads: nothing can be changed there.
     """

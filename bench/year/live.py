@@ -14,7 +14,7 @@ from bench.year.seen import alarms, evidence, joined
 from bench.year.traffic import Traffic, raised
 from bench.year.watcher import Watcher
 from cli.again import again
-from cli.console.chart import Span
+from cli.console.figure import Span
 from cli.errors import OperatorError
 from cli.labels import LateLabels
 from cli.local.stack import Stack

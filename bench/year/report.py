@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,18 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.year.facts import AFTER_DAYS, LIVE, Alarm, Retraining, Rollout, Year, start
-from bench.year.lanes import Bar, Lane, lanes
 from bench.year.losses import smoothed
 from bench.year.policies import MONTHLY, NEVER
-from cli.console.chart import Look, Mark, Span, graph, style
-from cli.console.definition import Line
-from cli.measured import Series
+from cli.console import app
+from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Point, Span, Version, short
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}
 _DAY = 86_400
-_LOUDEST = 3.0  # powers of ten of evidence that are drawn, above 1 and below
-_WIDTH, _HEIGHT = 1000, 230
+_LOUDEST = 1e3  # evidence beyond it, or below one part in it, is drawn there
+_CONSOLE = Path(app.__file__).parent
+_SCRIPTS, _STYLES = ("uplot/uPlot.iife.min.js", "charts.js"), ("uplot/uPlot.min.css", "console.css")
 
 
 def write(year: Year, folder: Path) -> tuple[Path, Path]:
@@ -43,7 +42,7 @@ def write(year: Year, folder: Path) -> tuple[Path, Path]:
 def render(year: Year, template: str = "report.html") -> str:
     """The page, or its tables by another template of this folder."""
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, _CONSOLE / "templates"]),
         autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -55,13 +54,15 @@ def render(year: Year, template: str = "report.html") -> str:
         "signed": _told("{:+.4f}"),
         "interval": _told("{:+.4f} to {:+.4f}"),
         "because": because,
-        "style": style,
+        "short": short,
         "names": NAMES,
     }
     return templates.get_template(template).render(
         year=year,
-        graphs=list(_graphs(year)),
+        graphs=_graphs(year),
         happened=_happened(year),
+        scripts=_whole(_SCRIPTS),
+        styles=_whole(_STYLES),
         policies=[(name, year.mean(name, -math.inf, math.inf)) for name in (LIVE, NEVER, MONTHLY)],
         alarms=[(one, *year.around(one.began), year.around(one.began, NEVER)[1]) for one in year.alarms],
         weeks=AFTER_DAYS,
@@ -91,43 +92,54 @@ def _span(year: Year) -> Span:
     return Span(start(year.plan.since), start(year.plan.until))
 
 
-def _look(year: Year, *, from_zero: bool = False) -> Look:
-    ticks = tuple(start(since) for since, _ in year.plan.months)
-    return Look(_WIDTH, _HEIGHT, "%d %b", "%Y-%m-%d", ticks, from_zero=from_zero, dots=False)
+def _whole(names: Sequence[str]) -> Markup:
+    """Files of the console, to stand in the page, with the licence of what is not ours."""
+    licence = (_CONSOLE / "static" / "uplot" / "LICENSE").read_text()
+    texts = [f"/*\n{licence}*/", *((_CONSOLE / "static" / name).read_text() for name in names)]
+    return Markup("\n".join(texts))
 
 
-def _graphs(year: Year) -> Iterator[tuple[str, Markup, list[str]]]:
-    """Title, picture and the names of the curves, of each graph."""
-    span, marks = _span(year), list(_marks(year))
-    means = {
-        policy: Series(NAMES[policy], tuple((start(at), value) for at, value in smoothed(year.days, policy)))
-        for policy in (LIVE, NEVER, MONTHLY)
-    }
-    curves = list(means.values())
-    title = "Log-loss, mean of 7 days (nats; lower is better)"
-    yield title, graph(title, curves, span, _DAY, marks=marks, look=_look(year)), [one.label for one in curves]
-
-    gained = [Series(NAMES[policy], _less(means[NEVER], means[policy])) for policy in means]
-    title = "What was gained against never retraining, mean of 7 days (nats; above 0 is a gain)"
-    drawn = graph(title, gained, span, _DAY, marks=marks, look=_look(year, from_zero=True))
-    yield title, drawn, [one.label for one in gained]
-
-    evidence = [
-        Series(name, tuple((at, _power(value)) for at, value in points)) for name, points in year.evidence.items()
+def _graphs(year: Year) -> list[Figure]:
+    span, marks = _span(year), tuple(_marks(year))
+    means = {policy: tuple((start(at), value) for at, value in smoothed(year.days, policy)) for policy in NAMES}
+    gained = {policy: _less(means[NEVER], means[policy]) for policy in NAMES}
+    return [
+        Figure(
+            "Log-loss, mean of 7 days (lower is better)",
+            span,
+            _curves(means),
+            unit="nats",
+            period=_DAY,
+            floor=None,
+            marks=marks,
+        ),
+        Figure(
+            "What was gained against never retraining, mean of 7 days (above 0 is a gain)",
+            span,
+            _curves(gained),
+            unit="nats",
+            period=_DAY,
+            marks=marks,
+        ),
+        Figure(
+            "Evidence that requests or concept have moved",
+            span,
+            tuple(Curve(name, Version(), tuple(points)) for name, points in year.evidence.items()),
+            unit="evidence",
+            log=True,
+            clamp=(1 / _LOUDEST, _LOUDEST),
+            limits=(Limit("alarm from", 1.0),),
+            marks=marks,
+        ),
     ]
-    title = "Evidence that requests or concept have moved (powers of ten; from 0 on the alarm rings)"
-    limit = [Line("alarm", 0.0)]
-    drawn = graph(title, evidence, span, 30 * _DAY, lines=limit, marks=marks, look=_look(year, from_zero=True))
-    yield title, drawn, [one.label for one in evidence]
 
 
-def _less(whole: Series, part: Series) -> tuple[tuple[float, float], ...]:
-    return tuple((at, one - other) for (at, one), (_, other) in zip(whole.points, part.points, strict=True))
+def _curves(points: Mapping[str, tuple[Point, ...]]) -> tuple[Curve, ...]:
+    return tuple(Curve(NAMES[policy], Version(), each) for policy, each in points.items())
 
 
-def _power(value: float) -> float:
-    least = 10**-_LOUDEST
-    return min(math.log10(max(value, least)), _LOUDEST)
+def _less(whole: Sequence[Point], part: Sequence[Point]) -> tuple[Point, ...]:
+    return tuple((at, one - other) for (at, one), (_, other) in zip(whole, part, strict=True))
 
 
 def _marks(year: Year) -> Iterator[Mark]:
@@ -136,29 +148,29 @@ def _marks(year: Year) -> Iterator[Mark]:
             yield Mark(one.ended, f"{day(one.ended)}: {one.release} {one.outcome.replace('_', ' ')}")
 
 
-def _happened(year: Year) -> Markup:
-    rows = [
-        Lane("drift", _ringing(year.alarms, "drift")),
-        Lane("concept", _ringing(year.alarms, "concept")),
-        Lane("training", [_trained(one) for one in year.retrainings]),
-        Lane("trial", [_tried(one) for one in year.rollouts]),
-    ]
-    return lanes("Alarms, trainings and trials", rows, _span(year), _look(year))
+def _happened(year: Year) -> Figure:
+    lanes = (
+        Lane("drift", tuple(_ringing(year.alarms, "drift"))),
+        Lane("concept", tuple(_ringing(year.alarms, "concept"))),
+        Lane("training", tuple(map(_trained, year.retrainings))),
+        Lane("trial", tuple(map(_tried, year.rollouts))),
+    )
+    return Figure("Alarms, trainings and trials", _span(year), lanes=lanes)
 
 
 def _ringing(alarms: Sequence[Alarm], kind: str) -> list[Bar]:
     return [
-        Bar(one.began, one.ended, "ringing", f"{kind} of {one.variant}: {day(one.began)} to {day(one.ended)}")
+        Bar(one.began, one.ended, f"{kind} of {one.variant}: {day(one.began)} to {day(one.ended)}", "5")
         for one in alarms
         if one.kind == kind
     ]
 
 
 def _trained(one: Retraining) -> Bar:
-    look = {"candidate": "good", "kept": "same"}.get(one.outcome, "bad")
-    return Bar(one.began, one.ended, look, f"{day(one.began)}: {one.why}; {one.outcome}: {one.text}")
+    colour = {"candidate": "ok", "kept": "4"}.get(one.outcome, "alarm")
+    return Bar(one.began, one.ended, f"{day(one.began)}: {one.why}; {one.outcome}: {one.text}", colour)
 
 
 def _tried(one: Rollout) -> Bar:
-    look = "good" if one.outcome == "promoted" else "bad"
-    return Bar(one.began, one.ended, look, f"{day(one.began)}: {one.release}, {one.outcome}: {one.text}")
+    colour = "ok" if one.outcome == "promoted" else "alarm"
+    return Bar(one.began, one.ended, f"{day(one.began)}: {one.release}, {one.outcome}: {one.text}", colour)

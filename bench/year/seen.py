@@ -12,7 +12,7 @@ from typing import Any
 from bench.year.clock import Clock
 from bench.year.facts import Alarm, Retraining, Rollout
 from bench.year.plan import Doing
-from cli.console.chart import Span
+from cli.console.figure import Span
 from cli.errors import explained
 from cli.measured import curves, metric
 from cli.retrain import look

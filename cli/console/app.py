@@ -18,7 +18,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console.pages import HOURS, Pages
+from cli.console.asked import asked_range
+from cli.console.figure import short
+from cli.console.pages import Pages
 from cli.errors import OperatorError
 from cli.view.board import duration, value
 
@@ -29,7 +31,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-TABS = (("dashboard", "/"), ("rollout", "/rollout"), ("alarms", "/alarms"), ("registry", "/registry"))
+TABS = (
+    ("dashboard", "/"),
+    ("rollout", "/rollout"),
+    ("alarms", "/alarms"),
+    ("registry", "/registry"),
+    ("compare", "/compare"),
+)
 
 
 def app(pages: Pages) -> Starlette:
@@ -50,6 +58,7 @@ def app(pages: Pages) -> Starlette:
         "target": pages.target,
         "duration": duration,
         "measured": value,
+        "short": short,
         "time": _time,
     }
 
@@ -58,23 +67,31 @@ def app(pages: Pages) -> Starlette:
             try:
                 shown, template, status = await run_in_threadpool(read, request), f"{name}.html", 200
             except OperatorError as error:
-                shown, template, status = {"error": error}, "problem.html", 503
+                shown, template, status = {"error": error, "said": f"cannot look: {error}"}, "problem.html", 503
             text = templates.get_template(template).render(shown, here=name)
             return HTMLResponse(text, status, _HEADERS)
 
         return answer
 
     async def missing(request: Request, _: Exception) -> Response:
-        text = templates.get_template("missing.html").render(path=request.url.path, here="no such page")
+        text = templates.get_template("missing.html").render(path=request.url.path, here="no such page", said="")
         return HTMLResponse(text, 404, _HEADERS)
+
+    def compare(request: Request) -> dict[str, Any]:
+        given = request.query_params
+        return pages.compare(asked_range(given, pages.clock()), given)
 
     return Starlette(
         exception_handlers={404: missing},
         routes=[
-            Route("/", page("dashboard", lambda request: pages.dashboard(_hours(request)))),
+            Route(
+                "/",
+                page("dashboard", lambda request: pages.dashboard(asked_range(request.query_params, pages.clock()))),
+            ),
             Route("/rollout", page("rollout", lambda _: pages.rollout())),
             Route("/alarms", page("alarms", lambda _: pages.alarms())),
             Route("/registry", page("registry", lambda _: pages.registry())),
+            Route("/compare", page("compare", compare)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
@@ -85,17 +102,3 @@ def _time(at: datetime | str) -> Markup:
     """A time, UTC, as a page shows it."""
     written = at if isinstance(at, str) else at.isoformat(timespec="seconds")
     return Markup('<time datetime="{}">{}</time>').format(written, written.replace("T", " ").replace("+00:00", ""))
-
-
-def _hours(request: Request) -> float:
-    """The hours that are asked for.
-
-    Raises:
-        OperatorError: They are none of those on offer.
-    """
-    given = request.query_params.get("hours", "1")
-    for hours in HOURS:
-        if given == f"{hours:g}":
-            return hours
-    offered = ", ".join(f"{hours:g}" for hours in HOURS)
-    raise OperatorError(f"hours is {given!r}", f"Allowed are {offered}.", 2)

@@ -6,24 +6,23 @@ Source of the form: "Dashboard body structure and syntax" in the Amazon CloudWat
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from cli.console.figure import Limit
+
 PERIOD = 300  # seconds, where neither the widget nor the metric says another
 STAT = "Average"
 _DURATION = TypeAdapter(timedelta)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A horizontal line across a graph."""
-
-    label: str
-    value: float
+_SEARCH_PERIOD = re.compile(r"('[^']*'\s*,\s*)(\d+)(?=\s*\))")  # behind the statistic, which stands in quotes
+_KEPT = ((63 * 86400, 3600), (15 * 86400, 300), (3 * 3600, 60))  # seconds ago -> the shortest period that is kept
+_PERIODS = (60, 300, 900, 3600, 6 * 3600, 86400)
+_POINTS = 720  # of a curve, at most: more are no longer told apart
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Widget:
         title: Its title; empty when it has none.
         width: Its columns, of the dashboard's 24.
         queries: As GetMetricData takes them.
-        lines: Horizontal annotations.
+        unit: What its left axis counts.
+        limits: Horizontal annotations.
         text: Of a text widget, its markdown.
         alarms: Of an alarm widget, the names of the alarms.
         single: Whether only the newest value is shown.
@@ -47,7 +47,8 @@ class Widget:
     title: str = ""
     width: int = 12
     queries: tuple[Mapping[str, Any], ...] = ()
-    lines: tuple[Line, ...] = ()
+    unit: str = ""
+    limits: tuple[Limit, ...] = ()
     text: str = ""
     alarms: tuple[str, ...] = ()
     single: bool = False
@@ -71,15 +72,51 @@ def _widget(item: Mapping[str, Any]) -> Widget:
     if kind != "metric":
         return Widget(kind, title, width)
     queries = _queries(given)
-    lines = [
-        Line(line.get("label", ""), float(line["value"]))
+    limits = [
+        Limit(line.get("label", ""), float(line["value"]))
         for line in given.get("annotations", {}).get("horizontal", ())
         if isinstance(line, dict)
     ]
     single = given.get("view") == "singleValue"
+    unit = given.get("yAxis", {}).get("left", {}).get("label", "")
     return Widget(
-        kind, title, width, queries, tuple(lines), single=single, period=_longest(queries), seconds=_ago(given)
+        kind,
+        title,
+        width,
+        queries,
+        unit,
+        tuple(limits),
+        single=single,
+        period=_longest(queries),
+        seconds=_ago(given),
     )
+
+
+def coarser(widget: Widget, seconds: float, ago: float = 0) -> Widget:
+    """The widget with periods so long that a curve has few enough points to be drawn, and that are still kept.
+
+    A dashboard on AWS does the same by default (`periodOverride`).
+
+    Args:
+        widget: The widget.
+        seconds: How long the time is that is shown.
+        ago: How many seconds ago it begins. Source: "Metrics retention" in the Amazon CloudWatch User Guide.
+    """
+    long_enough = (period for period in (widget.period, *_PERIODS) if seconds / period <= _POINTS)
+    kept = next((period for since, period in _KEPT if ago > since), 0)
+    least = max(next(long_enough, _PERIODS[-1]), kept)
+    if widget.seconds is not None or least <= widget.period:
+        return widget
+
+    def longer(query: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "MetricStat" in query:
+            stat = query["MetricStat"]
+            return {**query, "MetricStat": {**stat, "Period": max(stat["Period"], least)}}
+        text = _SEARCH_PERIOD.sub(lambda found: f"{found[1]}{max(int(found[2]), least)}", query["Expression"])
+        return {**query, "Expression": text}
+
+    queries = tuple(map(longer, widget.queries))
+    return replace(widget, queries=queries, period=_longest(queries))
 
 
 def _ago(given: Mapping[str, Any]) -> float | None:
@@ -127,11 +164,8 @@ def _stat(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _longest(queries: Sequence[Mapping[str, Any]]) -> int:
-    """The longest period; a search or an expression ends with its own."""
-    periods = [query["MetricStat"]["Period"] if "MetricStat" in query else _last_number(query) for query in queries]
-    return max((period for period in periods if period), default=PERIOD)
-
-
-def _last_number(query: Mapping[str, Any]) -> int:
-    last = str(query["Expression"]).rstrip(") ").rpartition(",")[2].strip()
-    return int(last) if last.isdecimal() else 0
+    """The longest period; those of an expression stand in its searches."""
+    periods = [query["MetricStat"]["Period"] for query in queries if "MetricStat" in query]
+    searched = [query["Expression"] for query in queries if "Expression" in query]
+    periods += [int(found[2]) for text in searched for found in _SEARCH_PERIOD.finditer(text)]
+    return max(periods, default=PERIOD)

@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from cli.console import chart
-from cli.console.definition import Widget, widgets
+from cli.console import comparison, drawn, trial
+from cli.console.asked import HOURS, Range
+from cli.console.definition import Widget, coarser, widgets
+from cli.console.figure import Figure, Mark, Span
 from cli.errors import OperatorError, explained
 from cli.measured import Series, curves
 from cli.retrain import doing, look
 from cli.target import Target
-from cli.view import alarms, packages
+from cli.view import alarms, course, packages, served
 from cli.view.packages import PackageView
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
+from cli.view.trial import evidence_of
 from cli.view.watching import Looks
+from rollout.controller.look import asked as asked_of_signals
+from rollout.controller.ports import Signals
+from rollout.core.decision import Decision
+from rollout.core.state import RolloutState
 
-HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
 _AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm
 _VERSIONS = 50
-_TELLING = frozenset(
-    {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "left_to_judge"}
-)
+_ROLES = ("previous", "challenger", "champion")
+
+
+class Looking(Protocol):
+    """Looks at an endpoint; `Looks` does it at a cloud's."""
+
+    state: RolloutState
+    decision: Decision | None
+
+    @property
+    def signals(self) -> Signals:
+        """What both versions did."""
+        ...
+
+    def __call__(self) -> Snapshot:
+        """Look now."""
+        ...
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A widget as it is shown: what was drawn of it, or why it could not be."""
+    """A widget as it is shown: its figure, its text or its newest values, or why it could not be read."""
 
     widget: Widget
-    picture: Markup
+    figure: Figure | None = None
+    text: str = ""
     curves: tuple[Series, ...] = ()
     problem: str = ""
 
@@ -49,47 +70,92 @@ class Pages:
 
     Attributes:
         target: Whose.
+        clock: Epoch seconds now.
     """
 
-    def __init__(
-        self, target: Target, looks: Callable[[], Snapshot] | None = None, clock: Callable[[], float] = time.time
-    ):
+    def __init__(self, target: Target, looks: Looking | None = None, clock: Callable[[], float] = time.time):
         """Take whose endpoint it is; `looks` takes a look at its rollout."""
         self.target = target
-        self._clock = clock
+        self.clock = clock
         self._looks = looks or Looks(target)
+        self._memory = course.Memory()
 
     def rollout(self) -> dict[str, Any]:
-        """The endpoint, the trial under way with its evidence, what happened, and the retraining."""
+        """The endpoint, the last trial with its weights and evidence over time, what happened, and the retraining."""
         seen, retraining = self._looks(), look(self.target)
         return {
             "seen": seen,
+            "said": _said(seen),
             "events": tuple(reversed(seen.events)),
             "retraining": retraining,
             "doing": doing(retraining, self.target.commands),
             "trained": [(moment(entry.at), entry) for entry in reversed(retraining.record.history)],
+            **self._trial(),
         }
 
-    def dashboard(self, hours: float) -> dict[str, Any]:
-        """The stack's dashboard, as CloudWatch has it, with the last hours' data."""
+    def _trial(self) -> dict[str, Any]:
+        """The figures of the trial under way, or of the last one; none where it had no challenger beside a champion."""
+        state, decision = self._looks.state, self._looks.decision
+        both, end = course.pair(state), course.ended(state)
+        if both is None or state.plan is None:
+            return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": ""}
+        until = self.clock() if end is None else end
+        shown = trial.span(state, self.clock(), end)
+        weights = trial.weights(both, course.asked(state, both.challenger), shown, until)
+        found, unread = self._found(state, both, until)
+        if decision and decision.findings:
+            each = (item.reason for item in decision.findings.each)
+            found.append(course.Found(until, evidence_of(each, state.plan.metrics, state.pivots)))
+        proofs = trial.evidence(found, shown, weights.marks)
+        return {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs, "unread": unread}
+
+    def _found(self, state: RolloutState, both: course.Pair, until: float) -> tuple[list[course.Found], str]:
+        """What was known at each time, and why that cannot be said, if so."""
+        if state.plan is None or not state.step_starts:
+            return [], ""
+        seen = self._looks.signals.read(asked_of_signals(state, state.plan, both.champion, both.challenger, until))
+        return self._memory.course(state, seen, until), seen.problem
+
+    def dashboard(self, asked: Range) -> dict[str, Any]:
+        """The stack's dashboard, as CloudWatch has it, with the data of a time."""
         with explained(f"reading dashboard {self._dashboard_name}"):
             body = self.target.client("cloudwatch").get_dashboard(DashboardName=self._dashboard_name)["DashboardBody"]
         seen = self._looks()
-        span = chart.Span(self._clock() - 3600 * hours, self._clock())
-        marks = [
-            chart.Mark(datetime.fromisoformat(item.at).timestamp(), f"{item.at[11:19]} {item.text}")
-            for item in seen.events
-            if item.kind in _TELLING
-        ]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            drawn = list(pool.map(partial(self._draw, span=span, marks=marks), widgets(body)))
         return {
-            "widgets": drawn,
-            "hours": hours,
+            "widgets": self._drawn(widgets(body), asked.span),
+            "range": asked,
             "choices": HOURS,
-            "style": chart.style,
-            "short": chart.short,
             "seen": seen,
+            "said": _said(seen),
+        }
+
+    def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
+        """Two versions of the registry side by side: the champion and the newest other, where none are named.
+
+        Raises:
+            OperatorError: A version is named that there is not.
+        """
+        found, roles = packages.read(self.target, _VERSIONS), self._roles(self._state())
+        one, other = _two(found, given, roles)
+        names = [comparison.variant_of(item) for item in (one, other)]
+        start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
+        views = served.between(self.target, [name for name in names if name], start, end)
+        asking = comparison.widgets(self.target, list(dict.fromkeys(filter(None, names))), 60)
+        return {
+            "versions": found,
+            "one": one,
+            "other": other,
+            "names": names,
+            "roles": roles,
+            "range": asked,
+            "choices": HOURS,
+            "tables": {
+                "Answers in this time": comparison.served(views, *names),
+                "Evaluation": comparison.rows(*(PackageView.of(item).metrics for item in (one, other))),
+                "Where from": comparison.rows(*(packages.lineage(item) for item in (one, other))),
+            },
+            "widgets": self._drawn(asking, asked.span),
+            "said": "",
         }
 
     def alarms(self) -> dict[str, Any]:
@@ -102,7 +168,11 @@ class Pages:
         with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
             changes = list(pool.map(self._changes, [item["AlarmName"] for item in listed]))
         told = [(alarms.description_of(item), alarms.reason_of(item).brief) for item in listed]
-        return {"alarms": [(item, *each, past) for item, each, past in zip(listed, told, changes, strict=True)]}
+        rings = [item["AlarmName"] for item in listed if item["StateValue"] == "ALARM"]
+        return {
+            "alarms": [(item, *each, past) for item, each, past in zip(listed, told, changes, strict=True)],
+            "said": f"in alarm: {', '.join(rings)}" if rings else "no alarm rings",
+        }
 
     def registry(self) -> dict[str, Any]:
         """The packages of the stack's group as DescribeModelPackage tells them, the newest first.
@@ -120,31 +190,73 @@ class Pages:
             (item, roles.get(item["ModelPackageArn"], ""), packages.lineage(item), PackageView.of(item).metrics)
             for item in found
         ]
-        return {"group": self.target.output("package_group"), "versions": versions}
+        return {"group": self.target.output("package_group"), "versions": versions, "said": f"{len(versions)} versions"}
 
     @property
     def _dashboard_name(self) -> str:
         return str(self.target.outputs.get("dashboard_url") or self.target.endpoint).rpartition("/")[2]
 
-    def _draw(self, widget: Widget, span: chart.Span, marks: Sequence[chart.Mark]) -> Drawn:
+    def _state(self) -> RolloutState:
+        self._looks()
+        return self._looks.state
+
+    def _roles(self, state: RolloutState) -> dict[str, str]:
+        """Variant -> its role now, of those that have one."""
+        found = ((name, getattr(state, name)) for name in _ROLES)
+        return {release.variant: name for name, release in found if release is not None}
+
+    def _drawn(self, asked: Sequence[Widget], shown: Span) -> list[Drawn]:
+        state = self._looks.state
+        draw = partial(self._draw, shown=shown, marks=trial.marks(state.history), roles=self._roles(state))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(draw, asked))
+
+    def _draw(self, widget: Widget, shown: Span, marks: Sequence[Mark], roles: drawn.Roles) -> Drawn:
         if widget.kind == "text":
             rendered = MarkdownIt("commonmark", {"html": False}).render(widget.text)
-            return Drawn(widget, Markup(rendered))  # noqa: S704 - without html, the renderer escapes all that it is given
+            text = Markup(rendered)  # noqa: S704 - without html, the renderer escapes all that it is given
+            return Drawn(widget, text=text)
         if widget.kind != "metric":
-            return Drawn(
-                widget,
-                Markup(""),
-                problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here",
-            )
+            return Drawn(widget, problem="" if widget.kind == "alarm" else f"a {widget.kind} widget is not drawn here")
+        widget = coarser(widget, shown.end - shown.start, self.clock() - shown.start)
+        span = shown if widget.seconds is None else Span(shown.end - widget.seconds, shown.end)
         try:
-            shown = span if widget.seconds is None else chart.Span(span.end - widget.seconds, span.end)
-            found = curves(self.target, widget.queries, shown.start, shown.end)
+            found = curves(self.target, drawn.telling(widget).queries, span.start, span.end)
         except OperatorError as error:
-            return Drawn(widget, Markup(""), problem=str(error))
-        picture = chart.graph(widget.title, found, shown, widget.period, lines=widget.lines, marks=marks)
-        return Drawn(widget, picture, tuple(found))
+            return Drawn(widget, problem=str(error))
+        if widget.single:
+            return Drawn(widget, curves=tuple(found))
+        return Drawn(widget, drawn.figure(widget, found, span, marks, roles))
 
     def _changes(self, name: str) -> list[dict[str, Any]]:
         return self.target.client("cloudwatch").describe_alarm_history(
             AlarmName=name, HistoryItemType="StateUpdate", MaxRecords=_CHANGES, ScanBy="TimestampDescending"
         )["AlarmHistoryItems"]
+
+
+def _said(seen: Snapshot) -> str:
+    """What is announced to who does not see the page, when it changes."""
+    rings = ", ".join(alarm.name for alarm in seen.ringing)
+    where = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial else ""
+    return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm rings'}"
+
+
+def _two(
+    found: Sequence[Mapping[str, Any]], given: Mapping[str, str], roles: Mapping[str, str]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The two versions that are asked for; without a word the champion, and the challenger or else the newest other."""
+    if not found:
+        raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
+    by_number = {str(item["ModelPackageVersion"]): item for item in found}
+    by_role = {roles.get(comparison.variant_of(item), ""): item for item in found}
+
+    def named(field: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not given.get(field):
+            return default
+        if given[field] not in by_number:
+            raise OperatorError(f"{field} is {given[field]!r}", f"Allowed are {', '.join(by_number)}.", 2)
+        return by_number[given[field]]
+
+    one = named("one", by_role.get("champion", found[-1]))
+    newest = next((item for item in found if item is not one), one)
+    return one, named("other", by_role.get("challenger", newest))

@@ -19,6 +19,8 @@ from cli.target import LOCAL, ROOT, resolve
 
 FOLDER = ROOT / "docs" / "pictures"
 _SIZE = "1280,1250"
+_SIZES = {"rollout": "1280,1830"}  # as far as the evidence
+_PATHS = {"/": "/?hours=0.25", "/compare": "/compare?hours=0.25"}
 _PATIENCE_S = 180
 
 
@@ -52,7 +54,7 @@ def main(console: Console) -> int:
     with Serving(Pages(resolve(LOCAL)), 0).background() as address:
         for name, path in TABS:
             picture = FOLDER / f"console-{name}.png"
-            take(address.rstrip("/") + ("/?hours=0.25" if path == "/" else path), picture)
+            take(address.rstrip("/") + _PATHS.get(path, path), picture, _SIZES.get(name, _SIZE))
             console.print(str(picture.relative_to(ROOT)))
     return 0
 

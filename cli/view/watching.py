@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import click
 from rich.console import Console
@@ -70,11 +71,16 @@ class Looks:
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
         self._target = target
-        self._controller = controller or _observer(target)
+        self._controller = controller or _observer(target, self.signals)
         self._last: Snapshot | None = None
         self._with_packages = with_packages
         self.state = RolloutState(target.endpoint)
         self.decision: Decision | None = None
+
+    @cached_property
+    def signals(self) -> Signals:
+        """What both versions did, window by window."""
+        return Remembered(CloudWatchSignals(self._target.client, self._target.endpoint))
 
     def __call__(self) -> Snapshot:
         """Look now.
@@ -94,12 +100,12 @@ class Looks:
         return self._last
 
 
-def _observer(target: Target) -> Controller:
+def _observer(target: Target, signals: Signals) -> Controller:
     """A controller that is only asked for the status, and changes nothing."""
     make, endpoint = target.client, target.endpoint
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
-        signals=Remembered(CloudWatchSignals(make, endpoint)),
+        signals=signals,
         journal=DynamoJournal(make, target.output("journal_table"), endpoint),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),

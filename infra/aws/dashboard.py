@@ -39,7 +39,7 @@ def dashboard(names: Names, settings: MonitoringSettings, objective: Objective, 
         *_input(drift),
         _budget(names, objective),
         *_labels(often, settings),
-        _contract(often, drift),
+        often.graph("Answers that break the contract", "answers", {"": often.search(INVALID, "Sum")}),
         *_own(often, ("rollback", *scheduled)),
     ]
     placed = [{**widget, **_place(index)} for index, widget in enumerate(widgets)]
@@ -63,22 +63,22 @@ class _Board:
         """A search for a metric that SageMaker publishes of each variant."""
         return self.search(metric, stat, namespace=metrics.SAGEMAKER)
 
-    def graph(self, title: str, expressions: Mapping[str, str], *, line: float | None = None) -> Widget:
+    def graph(self, title: str, unit: str, expressions: Mapping[str, str], *, line: float | None = None) -> Widget:
         """Curves by label; each search adds what tells its curves apart, and an empty label leaves it at that."""
         shown = [
             {"expression": text, "id": f"e{index}", **({"label": label} if label else {})}
             for index, (label, text) in enumerate(expressions.items(), start=1)
         ]
-        return self.lines(title, [[item] for item in shown], line=line)
+        return self.lines(title, unit, [[item] for item in shown], line=line)
 
-    def lines(self, title: str, curves: list[list[Any]], *, line: float | None = None) -> Widget:
-        """Curves of metrics, each as a dashboard's body has it."""
+    def lines(self, title: str, unit: str, curves: list[list[Any]], *, line: float | None = None) -> Widget:
+        """Curves of metrics, each as a dashboard's body has it; one axis has one unit."""
         properties: dict[str, Any] = {
             "title": title,
             "region": self.names.region,
             "view": "timeSeries",
             "metrics": curves,
-            "yAxis": {"left": {"min": 0}},
+            "yAxis": {"left": {"min": 0, "label": unit, "showUnits": False}},
         }
         if line is not None:
             properties["annotations"] = {"horizontal": [{"label": "alarm", "value": line}]}
@@ -88,18 +88,18 @@ class _Board:
 def _service(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     """Who answers, how fast, and what became of releases."""
     requests = board.served(metrics.INVOCATIONS, "Sum")
+    errors = {"5XX": board.served(metrics.FAILED, "Sum"), "4XX": board.served(metrics.REFUSED, "Sum")}
     return [
-        board.graph("Requests", {"": requests}),
-        board.graph("Share of traffic, %", {"": f"100 * {requests} / SUM({requests})"}),
-        board.graph("What happened to releases", {"": board.search(EVENTS, "Sum", by=metrics.EVENT)}),
+        board.graph("Requests", "requests", {"": requests}),
+        board.graph("Share of traffic", "% of requests", {"": f"100 * {requests} / SUM({requests})"}),
+        board.graph("What happened to releases", "events", {"": board.search(EVENTS, "Sum", by=metrics.EVENT)}),
         board.graph(
-            "Model latency, µs",
-            {stat: board.served(metrics.LATENCY, stat) for stat in ("p50", "p90", "p99")},
-            line=settings.max_p99_ms * 1000,
+            "Model latency",
+            "ms",
+            {stat: f"{board.served(metrics.LATENCY, stat)} / 1000" for stat in ("p50", "p90", "p99")},
+            line=settings.max_p99_ms,
         ),
-        board.graph(
-            "Errors", {"5XX": board.served(metrics.FAILED, "Sum"), "4XX": board.served(metrics.REFUSED, "Sum")}
-        ),
+        board.graph("Errors", "answers", errors),
     ]
 
 
@@ -109,56 +109,50 @@ def _input(board: _Board) -> list[Widget]:
     return [
         board.graph(
             "Drift: evidence that requests differ from training",
+            "evidence",
             {"": board.search(published.DRIFT_EVIDENCE, "Maximum")},
             line=1,
         ),
         board.graph(
             "Drift: distance from training, by feature",
+            "distance",
             {"": board.search(published.DRIFT_DISTANCE, "Maximum", by=feature)},
         ),
-        board.graph(
-            "Rows unlike training's, by what is unlike", {metric: board.search(metric, "Sum") for metric in unusual}
-        ),
+        board.graph("Rows unlike training's", "rows", {metric: board.search(metric, "Sum") for metric in unusual}),
+        board.graph("Values that are missing", "rows", {"": board.search(published.MISSING, "Sum")}),
     ]
 
 
 def _labels(board: _Board, settings: MonitoringSettings) -> list[Widget]:
     """How right the answers were, and what was made of the labels that came."""
     errors = board.search(published.SEGMENT_ERROR, "Average", by=f"{metrics.VARIANT},{metrics.SEGMENT}")
-    segments = board.graph("Error by segment, by the newest labels", {"": errors})
+    segments = board.graph("Error by segment, by the newest labels", "error", {"": errors})
 
-    def interval(title: str, *measures: str, kind: str = published.REALISED) -> Widget:
-        """A measure, or several, and the ends of its interval, by their names."""
-        found = [f"{kind}{measure}{end}" for measure in measures for end in ("", "Low", "High")]
-        return board.graph(f"{title}, with its interval", {name: board.search(name, "Average") for name in found})
+    def interval(title: str, unit: str, measure: str, kind: str = published.REALISED) -> Widget:
+        """A measure and the ends of its interval, by their names."""
+        found = [f"{kind}{measure}{end}" for end in ("", "Low", "High")]
+        return board.graph(f"{title}, with its interval", unit, {name: board.search(name, "Average") for name in found})
 
     return [
-        interval("Accuracy by the newest labels", "Accuracy"),
-        interval("Log-loss or absolute error by the newest labels", "LogLoss", "AbsoluteError"),
-        interval("AUC by the newest labels", "AUC"),
-        interval("Calibration error", "CalibrationError"),
+        interval("Accuracy by the newest labels", "share of answers", "Accuracy"),
+        interval("Log-loss by the newest labels", "nats", "LogLoss"),
+        interval("Absolute error by the newest labels", "the label's unit", "AbsoluteError"),
+        interval("AUC by the newest labels", "AUC", "AUC"),
+        interval("Calibration error", "share of answers", "CalibrationError"),
         *([segments] if settings.segments else []),
-        interval("Accuracy, estimated before labels come", "Accuracy", kind=published.ESTIMATED),
+        interval("Accuracy, estimated before labels come", "share of answers", "Accuracy", published.ESTIMATED),
         board.graph(
             "Evidence that the concept has moved",
+            "evidence",
             {"": board.search(published.CONCEPT_EVIDENCE, "Maximum")},
             line=1,
         ),
         board.graph(
             "Labels and answers that could not be used, by what is wrong",
+            "labels or answers",
             {name: board.search(name, "Sum", by="") for name in published.UNUSABLE},
         ),
     ]
-
-
-def _contract(often: _Board, drift: _Board) -> Widget:
-    return often.graph(
-        "Answers that break the contract, and values that are missing",
-        {
-            INVALID: often.search(INVALID, "Sum"),
-            published.MISSING: drift.search(published.MISSING, "Sum"),
-        },
-    )
 
 
 def _own(board: _Board, handlers: Sequence[str]) -> list[Widget]:
@@ -168,16 +162,28 @@ def _own(board: _Board, handlers: Sequence[str]) -> list[Widget]:
     endpoint, failed = [metrics.ENDPOINT, names.endpoint], [metrics.LAMBDA, metrics.ERRORS, metrics.FUNCTION]
     return [
         board.lines(
-            "Functions that fail, and events that none could handle",
+            "Functions that fail, and releases whose drift cannot be measured",
+            "times",
             [
-                *([*failed, names.function(one), {"stat": "Sum"}] for one in handlers),
-                *([metrics.SQS, metrics.DEPTH, metrics.QUEUE, queue, {"stat": "Maximum"}] for queue in queues),
+                *([*failed, names.function(one), {"stat": "Sum", "label": one}] for one in handlers),
                 [OWN, published.DRIFT_UNMEASURED, *endpoint, {"stat": "Sum"}],
             ],
         ),
         board.lines(
-            "How late captures and labels are counted, seconds",
-            [[OWN, published.DELAY, *endpoint, {"stat": stat}] for stat in ("Minimum", "Maximum")],
+            "Events that none could handle",
+            "messages",
+            [
+                [metrics.SQS, metrics.DEPTH, metrics.QUEUE, queue, {"stat": "Maximum", "label": queue}]
+                for queue in queues
+            ],
+        ),
+        board.lines(
+            "How late captures and labels are counted",
+            "seconds",
+            [
+                [OWN, published.DELAY, *endpoint, {"stat": stat, "label": label}]
+                for label, stat in (("least", "Minimum"), ("most", "Maximum"))
+            ],
             line=60 * LATE_MINUTES,
         ),
     ]

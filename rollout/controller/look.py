@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rollout.controller.ports import Ask, Clock, Signals
 from rollout.core import transitions
 from rollout.core.decision import Decision, Seen, decide, judged
+from rollout.core.plan import Plan
 from rollout.core.state import Pivot, RolloutState
 from rollout.reason import Reason
 
@@ -49,18 +50,7 @@ class Looker:
         """What the signals say of the trial until now."""
         if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
             return Seen(())
-        return self.signals.read(
-            Ask(
-                champion=state.champion.variant,
-                challenger=state.challenger.variant,
-                rollout_id=state.rollout_id,
-                start=state.step_starts[0],
-                end=now - state.plan.settle,
-                window_seconds=state.plan.window_seconds,
-                metrics=state.plan.metrics,
-                pivots=state.pivots,
-            )
-        )
+        return self.signals.read(asked(state, state.plan, state.champion.variant, state.challenger.variant, now))
 
     def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
         """The champion's quantiles that are known well enough by now, of the metrics that have none yet."""
@@ -75,3 +65,17 @@ class Looker:
             if seen is not None and seen.requests >= metric.requests_to_cut:
                 found[metric.name] = Pivot(seen.value, now)
         return found
+
+
+def asked(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> Ask:
+    """What the signals are asked of a trial that began its first step, or of the last one, until a time."""
+    return Ask(
+        champion=champion,
+        challenger=challenger,
+        rollout_id=state.rollout_id,
+        start=state.step_starts[0],
+        end=until - plan.settle,
+        window_seconds=plan.window_seconds,
+        metrics=plan.metrics,
+        pivots=state.pivots,
+    )

@@ -169,7 +169,6 @@ def _idle(state: RolloutState, verdict: Verdict, champion: Release) -> RolloutSt
         pair_config=None,
         shadow_config=None,
         step=-1,
-        step_starts=(),
         weights={champion.variant: 100},
         paused_at=None,
         moves=0,

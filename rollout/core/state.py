@@ -156,7 +156,7 @@ class RolloutState:
         step: Index into the plan's steps; -1 before the first.
         step_reason: Why the present step was asked for.
         started_at: When the rollout was begun, epoch seconds.
-        step_starts: When each step so far was confirmed by the endpoint, epoch seconds.
+        step_starts: When each step of the present (or last) rollout was confirmed by the endpoint, epoch seconds.
         weights: Percent of traffic per variant that is asked for.
         approved: The last step that a person approved; -1 before the first.
         paused_at: Since when the trial waits for an approval, epoch seconds; None when it does not.

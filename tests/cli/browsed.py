@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +18,16 @@ from cli.console.pages import Pages
 from cli.errors import OperatorError
 from cli.retrain import Retraining
 from cli.target import Target
-from cli.view.snapshot import AlarmView
+from cli.view.snapshot import AlarmView, Snapshot
 from retraining.record import Candidate, Entry, Record
+from rollout.core.decision import Decision
+from rollout.core.state import RolloutState
 from tests.cli.played import look
-from tests.simulator.platform import World
+from tests.simulator.platform import MemorySignals, World
 
+_MORE = re.compile(r"(\d)More")
+GAP = range(36, 40)
+"""Minutes ago when v-b answered, before a time without any traffic."""
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -34,7 +41,30 @@ def metric(**properties: Any) -> dict[str, Any]:
     return {"type": "metric", "x": 0, "y": 0, "width": 12, "properties": {"region": "us-east-1", **properties}}
 
 
-REQUESTS = metric(title="Requests", metrics=[["AWS/SageMaker", "Invocations"]])
+def searched(title: str, unit: str, *labels: str, **more: Any) -> dict[str, Any]:
+    """A widget of searches by variant, as the stack's dashboard has them: a single one has no label."""
+    curves = [
+        [
+            {
+                "expression": f"SEARCH('{{a,VariantName}} MetricName=\"{label}\"', 'Sum', 60)",
+                **({"label": label} if len(labels) > 1 else {}),
+            }
+        ]
+        for label in labels
+    ]
+    return metric(title=title, metrics=curves, yAxis={"left": {"label": unit}}, **more)
+
+
+REQUESTS = searched("Requests", "requests", "Invocations")
+WIDGETS = (
+    searched("Requests", "requests", "Invocations"),
+    searched("Model latency", "ms", "p50", "p90", "p99"),
+    searched("Accuracy", "share of answers", "Accuracy", "AccuracyLow", "AccuracyHigh"),
+    searched("Distance", "distance", *(f"a_feature_with_a_long_name_{number}" for number in range(8))),
+    searched("What happened", "events", "Events"),
+    searched("Of three versions", "requests", "1More"),
+    searched("Of five versions", "requests that were answered", "3More", "other3More"),
+)
 
 ARN = "arn:b"
 PACKAGE = {
@@ -66,11 +96,35 @@ TRAINED = Entry(NOON, "2013-06-16", "candidate", "log-loss <0.55>", release="b" 
 RETRAINING = Retraining(Record(accepted=(CANDIDATE,), history=(TRAINED,)), CANDIDATE, CANDIDATE)
 
 
+@dataclass(frozen=True)
+class Metrics:
+    """Of each query a point a minute: of v-a since ever, of v-b for the last 10 minutes and once before.
+
+    A metric whose name says `3More` has curves of three versions that are gone, too.
+    """
+
+    now: Callable[[], float]
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        newest = self.now() // 60 * 60 - 60
+        for place, query in enumerate(asked["MetricDataQueries"]):
+            if not query.get("ReturnData", True):
+                continue
+            gone = int(found[1]) if (found := _MORE.search(str(query.get("Expression")))) else 0
+            older = ((f"v-{number:012x}", range(20)) for number in range(gone))
+            for variant, minutes in (("v-a", range(40)), ("v-b", (*range(10), *GAP)), *older):
+                label = query.get("Label", "").replace("v-a", "").replace("v-b", "").strip()
+                times = [datetime.fromtimestamp(newest - 60 * ago, UTC) for ago in reversed(minutes)]
+                values = [40.0 + 10 * place + (variant == "v-b") + at / 100 for at in range(len(minutes))]
+                whole = {"Id": query["Id"], "Label": f"{label} {variant}".strip(), "Timestamps": times}
+                yield {"MetricDataResults": [{**whole, "Values": values}]}
+
+
 class CloudWatch:
     """Answers what the pages ask, or fails."""
 
-    def __init__(self, dashboard: str, problem: str = "") -> None:
-        self.dashboard, self.problem = dashboard, problem
+    def __init__(self, dashboard: str, now: Callable[[], float], problem: str = "") -> None:
+        self.dashboard, self.now, self.problem = dashboard, now, problem
 
     def get_dashboard(self, DashboardName: str) -> dict[str, Any]:
         assert DashboardName == "endpoint"
@@ -78,14 +132,11 @@ class CloudWatch:
             raise OperatorError(self.problem, "Type something.")
         return {"DashboardBody": self.dashboard}
 
-    def get_paginator(self, operation: str) -> Paginator:
+    def get_paginator(self, operation: str) -> Paginator | Metrics:
         if operation == "describe_alarms":
             others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
             return Paginator({"MetricAlarms": [RINGS, others]})
-        times = [datetime.fromtimestamp(NOON - 60, UTC)]
-        curve = {"Id": "q1", "Label": "v-a Invocations", "Timestamps": times, "Values": [42.0]}
-        silent = {"Id": "q2", "Label": "v-b Invocations", "Timestamps": [], "Values": []}
-        return Paginator({"MetricDataResults": [curve, silent]})
+        return Metrics(self.now)
 
     def describe_alarm_history(self, **_: Any) -> dict[str, Any]:
         changed = {"Timestamp": datetime(2026, 3, 1, tzinfo=UTC), "HistorySummary": "Alarm updated from OK to ALARM"}
@@ -118,13 +169,26 @@ class SageMaker:
         return PACKAGE
 
 
+class Looks:
+    """Looks at a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.signals = world, MemorySignals(world)
+        self.state: RolloutState = world.state
+        self.decision: Decision | None = None
+
+    def __call__(self) -> Snapshot:
+        self.state, self.decision = self.world.state, self.world.controller().status().decision
+        return look(self.world, AlarmView("endpoint-v-b-5xx", "ALARM", "0.5 > 0.05"))
+
+
 def pages(world: World, monkeypatch: pytest.MonkeyPatch, *items: dict[str, Any], problem: str = "") -> Pages:
     """The pages of a world, whose dashboard has these widgets."""
     outputs = {"package_group": "models", "dashboard_url": "x/dashboards/endpoint"}
     target = Target("local", "endpoint", "us-east-1", outputs)
-    clients = {"cloudwatch": CloudWatch(body(*(items or (REQUESTS,))), problem), "sagemaker": SageMaker()}
+    cloudwatch = CloudWatch(body(*(items or (REQUESTS,))), world.clock.time, problem)
+    clients = {"cloudwatch": cloudwatch, "sagemaker": SageMaker()}
     monkeypatch.setattr(Target, "client", lambda self, service: clients[service])
     monkeypatch.setattr("cli.console.pages.journal_state", lambda _: world.state)
     monkeypatch.setattr("cli.console.pages.look", lambda _: RETRAINING)
-    ringing = AlarmView("endpoint-v-b-5xx", "ALARM", "0.5 > 0.05")
-    return Pages(target, looks=lambda: look(world, ringing), clock=lambda: NOON)
+    return Pages(target, looks=Looks(world), clock=world.clock.time)

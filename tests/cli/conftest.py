@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,11 @@ from rollout.judge.metrics import Metric
 from tests.rollout.worlds import fresh as make_world
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
+
+if TYPE_CHECKING:
+    from selenium import webdriver
+
+    from cli.console.pages import Pages
 
 METRICS = (
     Metric("errors", "rate", 0.02),
@@ -112,3 +118,56 @@ def release() -> Callable[[str], Release]:
 def gate() -> ReplayGate:
     """A replay gate with its defaults."""
     return ReplayGate()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Debian's Chromium without a window, driven by its own driver."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def look(browser: webdriver.Chrome) -> Iterator[Callable[[int, str], None]]:
+    """Makes the window so wide, and the light `light` or `dark`; undone afterwards."""
+
+    def make(width: int, scheme: str) -> None:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    yield make
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.fixture
+def watched(begin: Callable[..., World]) -> World:
+    """A world with b on trial, which a console shows."""
+    return begin(seconds=90)
+
+
+@pytest.fixture
+def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
+    """The pages of that world."""
+    from tests.cli.browsed import WIDGETS, pages
+
+    return pages(watched, monkeypatch, *WIDGETS)
+
+
+@pytest.fixture
+def address(served: Pages) -> Iterator[str]:
+    """The console of that world, on a port of its own."""
+    from cli.console.serve import Serving
+
+    with Serving(served, 0).background() as address:
+        yield address

@@ -8,15 +8,11 @@ from typing import Any
 
 import pytest
 
-from cli.console import chart
 from cli.console.app import app
-from cli.console.definition import Line, widgets
-from cli.measured import Series
-from tests.cli.browsed import NOON, REQUESTS, Browser, body, metric, pages
+from cli.console.definition import coarser, widgets
+from cli.console.figure import Limit
+from tests.cli.browsed import REQUESTS, Browser, body, metric, pages
 from tests.simulator.platform import World
-
-HOUR = chart.Span(NOON - 3600, NOON)
-
 
 # --- the definition
 
@@ -71,66 +67,34 @@ def test_lines_alarms_and_other_kinds_are_told() -> None:
     drawn = metric(annotations={"horizontal": [{"label": "alarm", "value": 5}]}, view="singleValue", metrics=[])
     alarm = {"type": "alarm", "y": 1, "properties": {"alarms": ["arn:aws:cloudwatch:us-east-1:1:alarm:e-v-5xx"]}}
     found = widgets(body(drawn, alarm, {"type": "log", "y": 2, "properties": {}}))
-    assert (found[0].lines, found[0].single) == ((Line("alarm", 5.0),), True)
+    assert (found[0].limits, found[0].single) == ((Limit("alarm", 5.0),), True)
     assert found[1].alarms == ("e-v-5xx",)
     assert found[2].kind == "log"
 
 
-# --- the picture
+@pytest.mark.parametrize(("hours", "period"), [(1, 60), (24, 300), (168, 900)])
+def test_a_long_time_is_read_with_longer_periods(hours: int, period: int) -> None:
+    entries = [
+        [{"expression": "SEARCH('{a,VariantName} x', 'p99', 60) / 1000", "label": "p99"}],
+        ["AWS/SageMaker", "Invocations", {"stat": "Sum", "period": 60}],
+    ]
+    (given,) = widgets(body(metric(metrics=entries)))
+    read = coarser(given, 3600 * hours)
+    assert read.period == period
+    assert read.queries[0]["Expression"] == f"SEARCH('{{a,VariantName}} x', 'p99', {period}) / 1000"
+    assert read.queries[1]["MetricStat"]["Period"] == period
 
 
-def paths(picture: str) -> list[list[tuple[float, float]]]:
-    drawn = re.findall(r'class="curve"[^>]* d="M([^"]*)"', picture)
-    return [[(float(x), float(y)) for x, y in (point.split() for point in path.split("L"))] for path in drawn]
+@pytest.mark.parametrize(("days", "period"), [(1, 60), (16, 300), (64, 3600)])
+def test_a_time_long_ago_is_read_with_periods_that_are_still_kept(days: int, period: int) -> None:
+    (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 10)"}]])))
+    assert coarser(given, 3600, 86400 * days).period == period
+    assert coarser(given, 3600, 3600) is given
 
 
-def test_a_curve_goes_from_left_to_right_and_up_where_values_grow() -> None:
-    rising = Series("requests", tuple((HOUR.start + 60 * at, float(at)) for at in range(60)))
-    (path,) = paths(chart.graph("t", [rising], HOUR, 60))
-    assert path == sorted(path)
-    assert [y for _, y in path] == sorted((y for _, y in path), reverse=True)
-
-
-def test_a_curve_breaks_where_data_is_missing() -> None:
-    times = [0, 60, 120, 600, 660]
-    assert [
-        len(path)
-        for path in paths(chart.graph("t", [Series("s", tuple((HOUR.start + at, 1.0) for at in times))], HOUR, 60))
-    ] == [3, 2]
-
-
-def test_what_is_drawn_stays_within_the_picture_whatever_the_values() -> None:
-    for values in ([0.0, 0.0], [-5.0, 3.0], [1e12], [1e-9, 2e-9], [7.0] * 3, []):
-        points = tuple((HOUR.start + 600 * at, value) for at, value in enumerate(values))
-        picture = chart.graph("t", [Series("s", points)], HOUR, 600, lines=[Line("alarm", 4.0)])
-        for path in paths(picture):
-            assert all(0 <= x <= 600 and 0 <= y <= 200 for x, y in path)
-
-
-def test_a_point_from_before_the_time_that_is_shown_is_left_out() -> None:
-    curve = Series("s", ((HOUR.start - 30, 9000.0), (HOUR.start + 30, 1.0), (HOUR.start + 90, 1.0)))
-    picture = chart.graph("t", [curve], HOUR, 60)
-    assert [len(path) for path in paths(picture)] == [2]
-    assert "10k" not in picture
-
-
-def test_a_graph_says_what_it_shows_and_escapes_what_it_is_given() -> None:
-    picture = chart.graph("<b>", [Series('"><script>', ((NOON, 1.5),))], HOUR, 60, marks=[chart.Mark(NOON - 5, "<i>")])
-    assert 'aria-label="&lt;b&gt;: &#34;&gt;&lt;script&gt; is 1.5"' in picture
-    assert "<script>" not in picture
-    assert "<i>" not in picture
-    assert "&lt;i&gt;" in picture
-
-
-def test_marks_outside_of_the_time_are_left_out() -> None:
-    assert "long ago" not in chart.graph("t", [], HOUR, 60, marks=[chart.Mark(NOON - 7200, "long ago")])
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (1500, "1.5k"), (2_000_000, "2M"), (0.025, "0.025"), (-4200, "-4.2k")]
-)
-def test_numbers_are_short(number: float, text: str) -> None:
-    assert chart.short(number) == text
+def test_a_widget_with_a_time_of_its_own_keeps_its_period() -> None:
+    (given,) = widgets(body(metric(metrics=[[{"expression": "SEARCH('x', 'Sum', 60)"}]], start="-PT3H")))
+    assert coarser(given, 7 * 86400) is given
 
 
 # --- the pages
@@ -150,8 +114,8 @@ def test_the_dashboard_shows_each_widget_with_its_newest_values(browse: Callable
     text = {"type": "text", "y": 9, "properties": {"markdown": "# Alarms\n`v-*` <script>"}}
     page = browse("", REQUESTS, text).get("/").text
     assert "<h2>Requests</h2>" in page
-    assert "v-a Invocations <b>42</b>" in page
-    assert "v-b Invocations" not in page, "it has no point"
+    assert re.search(r"champion <code>v-a</code></th><th scope=\"col\">challenger <code>v-b</code>", page)
+    assert re.search(r'<b data-curve="0">40.39</b>.*<b data-curve="1">41.13</b>', page, re.DOTALL)
     assert "<h1>Alarms</h1>" in page
     assert "<code>v-*</code> &lt;script&gt;" in page
     assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx rings' in page
@@ -166,7 +130,7 @@ def test_the_rollout_shows_shares_evidence_against_its_bounds_and_what_happened(
     assert re.search(r'<th scope="row">errors</th>', page)
     assert re.search(r"<dt>Requests in this step</dt><dd>[\d,]+; at least 50 are needed</dd>", page)
     assert "<dt>Now</dt><dd>" in page and "Waits for" not in page
-    assert page.index("<td>weights</td>") < page.index("<td>promoted</td>"), "the newest first"
+    assert page.index(">weights</td>") < page.index(">promoted</td>"), "the newest first"
 
 
 def test_the_rollout_shows_what_was_retrained_what_waits_and_what_to_type(browse: Callable[..., Browser]) -> None:
@@ -182,7 +146,7 @@ def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[...
     assert "Missing data: notBreaching" in page
     assert "<code>docs/how-to/runbook.md#5xx</code>" in page
     assert page.count("docs/how-to/runbook.md#5xx") == 1, "said once"
-    assert "<td>page</td>" in page
+    assert '<td data-label="Severity">page</td>' in page
     assert "Severity: " not in page
 
 
@@ -217,6 +181,67 @@ def test_hours_that_are_not_on_offer_are_refused(browse: Callable[..., Browser],
     assert answer.status_code == 503
     assert "Allowed are 0.25, 1, 3, 12, 24, 168." in answer.text
     assert "<script>" not in answer.text.replace("<script src", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"from": "yesterday", "to": "2026-03-01T12:00"}, "from is &#39;yesterday&#39;"),
+        ({"from": "1970-01-12T12:00"}, "to is &#39;&#39;"),
+        ({"from": "1970-01-12T12:00", "to": "1970-01-12T12:00:30"}, "to must be at least 60 s later"),
+        ({"from": "1950-01-12T12:00", "to": "1970-01-12T12:00:30"}, "at most 455 days ago"),
+        ({"from": "1970-01-12T12:00", "to": "<script>"}, "Expected a time in UTC"),
+    ],
+)
+def test_a_time_of_ones_own_that_is_none_is_refused_by_its_field(
+    browse: Callable[..., Browser], given: dict[str, str], told: str
+) -> None:
+    answer = browse().get("/", params=given)
+    assert answer.status_code == 503
+    assert told in answer.text
+
+
+def test_a_time_of_ones_own_is_shown(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/", params={"from": "1970-01-12T12:00", "to": "1970-01-12T13:30"}).text
+    assert 'name="from" value="1970-01-12T12:00:00"' in page
+    assert '"start": 993600.0' in page
+    assert '"end": 999000.0' in page
+    assert 'aria-current="true"' not in page, "none of the choices on offer"
+
+
+def test_two_versions_are_compared(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/compare").text
+    for title in ("Answers in this time", "Evaluation", "Where from", "Failed or refused", "Model latency"):
+        assert title in page
+    assert "<code>0.7</code>" in page
+    refused = browse().get("/compare", params={"one": "9"})
+    assert refused.status_code == 503
+    assert "one is &#39;9&#39;" in refused.text
+    assert "Allowed are 3." in refused.text
+
+
+def test_the_rollout_shows_its_weights_and_evidence_over_time(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/rollout").text
+    for figure in ("chart-weights", "chart-evidence-errors"):
+        assert f'id="{figure}"' in page
+    assert re.search(r'<li class="now" aria-current="step"><b>\d+%</b> bake 30 s', page)
+
+
+def test_metrics_that_cannot_be_read_are_said_where_the_evidence_would_stand(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(seconds=90)
+    world.metrics_problem = "CloudWatch is <away>"
+    page = Browser(app(pages(world, monkeypatch))).get("/rollout").text
+    assert "Earlier times cannot be read: CloudWatch is &lt;away&gt;" in page
+    assert 'id="chart-weights"' in page, "which the journal tells"
+
+
+def test_what_is_announced_is_the_rollout_and_its_alarms_and_no_clock(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/rollout").text
+    assert re.search(r'data-said="baking, step \d of 2; in alarm: endpoint-v-b-5xx"', page)
+    assert '<p id="news"></p>' in page
+    assert page.count('role="status"') == 1
 
 
 def test_a_kind_of_widget_that_is_not_drawn_says_so(browse: Callable[..., Browser]) -> None:

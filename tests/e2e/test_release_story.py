@@ -143,13 +143,17 @@ def test_the_console_shows_the_stack_with_live_data(story: Bed) -> None:
         Serving(Pages(story.target()), 0).background() as address,
         httpx.Client(base_url=address, timeout=60) as client,
     ):
-        found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry")}
-    assert [answer.status_code for answer in found.values()] == [200] * 4
+        found = {path: client.get(path) for path in ("/", "/rollout", "/alarms", "/registry", "/compare")}
+    assert [answer.status_code for answer in found.values()] == [200] * 5
     assert not [path for path, answer in found.items() if 'class="problem"' in answer.text]
-    assert re.search(r"<h2>Requests</h2>.*?</svg>v-\w+ <b>\d", found["/"].text, re.DOTALL), "a curve for each variant"
+    of_champion = r"<h2>Requests</h2>.*?champion <code>v-\w+</code>.*?data-curve=\"0\">\d"
+    assert re.search(of_champion, found["/"].text, re.DOTALL), "a curve for each variant"
     assert "Last verdict: promoted" in found["/rollout"].text
+    for figure in ("weights", "evidence-errors"):
+        assert f'id="chart-{figure}"' in found["/rollout"].text, "of the trial that ended"
+    assert re.search(r"latency p99, ms</th><td[^>]*><code>[\d.,]+</code>", found["/compare"].text)
     assert f"{story.target().endpoint}-rollback-failing" in found["/alarms"].text
-    assert re.search(r"<td>champion</td>\s*<td><span class=.pill ok.>Approved", found["/registry"].text)
+    assert re.search(r">champion</td>\s*<td[^>]*><span class=.pill ok.>Approved", found["/registry"].text)
 
 
 def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(

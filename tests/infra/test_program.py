@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -258,6 +259,18 @@ def test_dashboard_shows_traffic_latency_errors_and_drift_and_does_not_change_wi
         assert all(f'{measure}{end}\\"' in body for end in ("", "Low", "High")), measure
     assert all({"x", "y", "width", "height"} <= widget.keys() for widget in json.loads(body)["widgets"])
     assert check_dashboard(body) == ([], []), "a console can draw it"
+
+
+def test_each_graph_of_the_dashboard_has_one_axis_with_a_unit_and_curves_that_are_told_apart() -> None:
+    widgets = json.loads(run().one(":Dashboard").inputs["dashboardBody"])["widgets"]
+    graphs = [item["properties"] for item in widgets if item["properties"].get("view") == "timeSeries"]
+    assert [graph["title"] for graph in graphs if not graph["yAxis"]["left"]["label"]] == []
+    assert "µ" not in json.dumps(graphs, ensure_ascii=False)
+    for graph in graphs:
+        periods = set(re.findall(r", (\d+)\)", json.dumps(graph["metrics"])))
+        assert len(periods) <= 1, f"{graph['title']}: counts of two periods have two scales"
+        labels = [curve[-1].get("label", curve[1]) for curve in graph["metrics"] if len(curve) > 1]
+        assert len(labels) == len(set(labels)), graph["title"]
 
 
 def test_dashboard_shows_errors_by_segment_if_segments_are_told_apart() -> None:

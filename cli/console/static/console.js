@@ -1,50 +1,80 @@
 "use strict";
-// Reads the page again every few seconds and puts the new content in the place of the old one, so that what is open stays
-// open and what has the focus keeps it.
+// Reads the page again some seconds after it was read last, never twice at once, and puts the new content in the place of
+// the old one: what is open stays open, what has the focus keeps it, and charts get new data. Only what changed of the
+// rollout and its alarms is announced.
 const EVERY_MS = 5000;
-let paused = false;
+let paused = false, reading = false, timer = 0;
 
 const news = document.getElementById("news");
-const say = (text) => { if (news.textContent !== text) news.textContent = text; };
 const clock = () => new Date().toISOString().slice(11, 19);
+const show = (text) => { if (news.textContent !== text) news.textContent = text; };
+const announce = (text) => {
+  const said = document.getElementById("said");
+  if (said.textContent !== text) said.textContent = text;
+};
 
 async function readAgain() {
+  if (reading) return;
+  reading = true;
+  clearTimeout(timer);
   try {
-    const answer = await fetch(location.href, { signal: AbortSignal.timeout(30000) });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("main");
-    if (!answer.ok) {
-      say(`cannot look: ${fresh.innerText.trim().replace(/\s+/g, " ")}`);
-      return;
-    }
-    replace(fresh);
-    say(`read at ${clock()} UTC`);
+    await read();
   } catch (error) {
-    say("cannot look: the console does not answer");
+    missed("the console does not answer");
+  } finally {
+    reading = false;
+    timer = setTimeout(byItself, EVERY_MS);
   }
 }
 
+function byItself() {
+  if (paused || document.hidden) timer = setTimeout(byItself, EVERY_MS);
+  else readAgain();
+}
+
+async function read() {
+  const answer = await fetch(location.href, { signal: AbortSignal.timeout(60000) });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.getElementById("main");
+  if (!answer.ok) {
+    missed(fresh.textContent.trim().replace(/\s+/g, " "));
+    return;
+  }
+  replace(fresh);
+  show(`read at ${clock()} UTC`);
+}
+
+function missed(why) {
+  show(`cannot look: ${why}`);
+  announce(`cannot look: ${why}`);
+}
+
 function replace(fresh) {
-  const main = document.getElementById("main");
+  const main = document.getElementById("main"), before = main.dataset.said;
   for (const open of main.querySelectorAll("details[open]")) {
     const same = fresh.querySelector(`#${CSS.escape(open.id)}`);
     if (same) same.open = true;
   }
   const path = focusPath(main);
+  Charts.keep(fresh);
   main.replaceChildren(...fresh.childNodes);
+  main.dataset.said = fresh.dataset.said;
   if (path) main.querySelector(path)?.focus({ preventScroll: true });
+  Charts.draw();
+  if (before !== main.dataset.said) announce(main.dataset.said);
 }
 
 function focusPath(main) {
   const focused = document.activeElement;
   if (!main.contains(focused) || focused === main) return null;
+  if (focused.id) return `#${CSS.escape(focused.id)}`;
   if (focused.tagName === "SUMMARY") return `#${CSS.escape(focused.parentElement.id)} > summary`;
   return focused.getAttribute("href") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : null;
 }
 
 function pause() {
   paused = !paused;
-  say(paused ? "paused; p goes on" : "goes on");
+  show(paused ? "paused; p goes on" : "goes on");
 }
 
 document.addEventListener("keydown", (event) => {
@@ -59,5 +89,6 @@ if (location.hash) {
   const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   row?.querySelector("details")?.setAttribute("open", "");
 }
-say(`read at ${clock()} UTC`);
-setInterval(() => { if (!paused && !document.hidden) readAgain(); }, EVERY_MS);
+Charts.draw();
+show(`read at ${clock()} UTC`);
+timer = setTimeout(byItself, EVERY_MS);

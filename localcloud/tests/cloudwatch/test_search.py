@@ -66,6 +66,8 @@ def test_each_metric_that_is_found_is_a_curve_with_what_tells_it_from_the_others
         assert await curves(local, {"Id": "e1", "Expression": VARIANTS}) == [("a", [1]), ("b", [3])]
         labelled = {"Id": "e1", "Expression": VARIANTS, "Label": "sum"}
         assert await curves(local, labelled) == [("sum a", [1]), ("sum b", [3])]
+        dynamic = {**labelled, "Label": "${PROP('MetricName')} of ${PROP('Dim.Variant')}${PROP('Dim.None')}"}
+        assert [label for label, _ in await curves(local, dynamic)] == ["errors of a", "errors of b"]
 
     tell(story)
 

@@ -4,8 +4,9 @@
 
 Braces name a namespace and all dimensions that a metric has. Terms beside each other must all hold; `OR`, `NOT` and
 parentheses are known. `key="value"` is exact, `"value"` exactly any property's value, and a bare word a part of one.
+A label with `${PROP('Dim.VariantName')}`, `${PROP('MetricName')}` or `${PROP('Namespace')}` tells it of each metric.
 
-Source: Amazon CloudWatch User Guide, "CloudWatch search expression syntax".
+Source: Amazon CloudWatch User Guide, "CloudWatch search expression syntax" and "Use dynamic labels".
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<sign>[()])|(?P<key>[\w./:-]+)\s*=\s*(?:"(?P<exact>[^"]*)"|(?P<part>[\w./:-]+))'
     r'|"(?P<any>[^"]*)"|(?P<word>[\w./:-]+))'
 )
+_PROPERTY = re.compile(r"\$\{PROP\('(?:Dim\.(?P<dimension>[^']+)|(?P<own>MetricName|Namespace))'\)\}")
 
 Matches = Callable[[MetricKey], bool]
 
@@ -57,8 +59,17 @@ def expanded(queries: Sequence[Query], metrics: Iterable[MetricKey]) -> tuple[Qu
         known = list(metrics) if known is None else known
         hidden: list[MetricQuery] = []
         node = _replaced(query.node, query.id, known, hidden)
+        if _PROPERTY.search(query.label) and isinstance(query.node, Function) and query.node.name == "SEARCH":
+            hidden = [replace(item, label=_described(query.label, item.key)) for item in hidden]
+            query = replace(query, labelled=False)  # noqa: PLW2901 - its label is now that of each metric
         made += [*hidden, replace(query, node=node)]
     return tuple(made)
+
+
+def _described(label: str, key: MetricKey) -> str:
+    """A dynamic label, of one metric; a dimension that it does not have is empty."""
+    known = dict(_properties(key))
+    return _PROPERTY.sub(lambda found: known.get(found["dimension"] or found["own"], ""), label)
 
 
 def _replaced(node: Node, name: str, known: Sequence[MetricKey], made: list[MetricQuery]) -> Node:

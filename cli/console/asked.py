@@ -1,0 +1,67 @@
+"""Which time does a page show? Read from its address: `hours`, or `from` and `to`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cli.console.figure import Span
+from cli.errors import OperatorError
+
+HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
+_LEAST_S, _MOST_DAYS = 60, 455  # CloudWatch keeps hours for so many days
+
+
+@dataclass(frozen=True)
+class Range:
+    """A time that is shown.
+
+    Attributes:
+        span: From when to when.
+        hours: The choice on offer that ends now; None for a time of one's own.
+    """
+
+    span: Span
+    hours: float | None = None
+
+    @property
+    def fields(self) -> tuple[str, str]:
+        """Begin and end, UTC, as the form has them."""
+        begin, end = (datetime.fromtimestamp(at, UTC) for at in (self.span.start, self.span.end))
+        return begin.strftime("%Y-%m-%dT%H:%M:%S"), end.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def asked_range(given: Mapping[str, str], now: float) -> Range:
+    """The time that an address asks for; an hour when it says nothing.
+
+    Raises:
+        OperatorError: A field is none of what is allowed; the message names it.
+    """
+    if given.get("from") or given.get("to"):
+        return _own(given, now)
+    text = given.get("hours", "1")
+    for hours in HOURS:
+        if text == f"{hours:g}":
+            return Range(Span(now - 3600 * hours, now), hours)
+    offered = ", ".join(f"{hours:g}" for hours in HOURS)
+    raise OperatorError(f"hours is {text!r}", f"Allowed are {offered}.", 2)
+
+
+def _own(given: Mapping[str, str], now: float) -> Range:
+    begin, end = _time("from", given), _time("to", given)
+    if end - begin < _LEAST_S:
+        raise OperatorError(
+            f"from is {given['from']!r} and to is {given['to']!r}", f"to must be at least {_LEAST_S} s later.", 2
+        )
+    if begin < now - 86400 * _MOST_DAYS:
+        raise OperatorError(f"from is {given['from']!r}", f"Allowed is at most {_MOST_DAYS} days ago.", 2)
+    return Range(Span(begin, end))
+
+
+def _time(name: str, given: Mapping[str, str]) -> float:
+    text = given.get(name, "")
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise OperatorError(f"{name} is {text!r}", "Expected a time in UTC such as 2026-03-01T12:00.", 2) from None

@@ -1,0 +1,282 @@
+"""What a chart shows, as data that `static/charts.js` draws with uPlot. Pure: the same figure gives the same JSON.
+
+    figure = Figure("Latency", Span(start, end), (Curve("p99", version, points),), unit="ms", log=True)
+    figure.as_dict(), figure.columns, figure.rows, figure.said
+
+A role has one colour and one dash on every chart, so that champion and challenger are told apart without colour too. Of
+several measures each has a marker of its own. Curves without a version have colours that no role has. The colours
+themselves are in `static/console.css`, for the light and for the dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+Point = tuple[float, float]
+"""Epoch seconds and value."""
+_MISSED = 2.5  # periods without a point that break a curve
+_COLOURS = 6  # of curves without a version
+_CIRCLE, _TRIANGLE = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M0-4.5L4.5 3.5H-4.5Z"
+_SQUARE, _DIAMOND = "M-3.5-3.5H3.5V3.5H-3.5Z", "M0-5L5 0L0 5L-5 0Z"
+_CROSS, _PLUS = "M-4-4L4 4M-4 4L4-4", "M-4.5 0H4.5M0-4.5V4.5"
+_DOWN, _STAR = "M0 4.5L4.5-3.5H-4.5Z", "M-4-4L4 4M-4 4L4-4M0-5V5"
+_MARKERS = ("", _CIRCLE, _TRIANGLE, _SQUARE, _DIAMOND, _CROSS, _PLUS, _DOWN, _STAR)
+_DASHES = ((), (7, 3), (2, 2), (9, 2, 2, 2))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a curve looks.
+
+    Attributes:
+        colour: The name of a colour of `console.css`, without `--c-`.
+        dash: Lengths of lines and gaps, pixels; empty: one line.
+        marker: The outline of the sign along it, as the SVG path that a canvas takes too; empty: none.
+    """
+
+    colour: str
+    dash: tuple[int, ...] = ()
+    marker: str = ""
+
+
+_ROLES = {
+    "champion": Style("champion"),
+    "challenger": Style("challenger", (8, 4)),
+    "previous": Style("previous", (2, 3)),
+}
+_OTHERS = tuple(Style(colour, dash) for dash in ((10, 3, 2, 3), (4, 2), (1, 2)) for colour in ("other1", "other2"))
+_ORDER = ("champion", "challenger", "previous", "")
+
+
+@dataclass(frozen=True)
+class Version:
+    """Whose curve it is: the name of a variant, and its role now; both empty where a curve is of no version."""
+
+    name: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve.
+
+    Attributes:
+        measure: What it shows, among the curves of its version.
+        version: Whose it is.
+        points: In order of time.
+        band: Epoch seconds, low and high of the interval around it; empty where there is none.
+        style: How it looks; None: by its version and measure.
+    """
+
+    measure: str
+    version: Version
+    points: tuple[Point, ...]
+    band: tuple[tuple[float, float, float], ...] = ()
+    style: Style | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A horizontal line, such as where an alarm rings; `colour` as in `Style`."""
+
+    label: str
+    value: float
+    colour: str = "alarm"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened: a sign on the time axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Something that lasted; `ended` is None until now, and `began` of what took no time."""
+
+    began: float
+    ended: float | None
+    text: str
+    colour: str = "1"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Things of one kind, in a row of their own on the time axis."""
+
+    name: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time that a chart shows, epoch seconds."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart.
+
+    Attributes:
+        title: What it shows.
+        span: The time from the left to the right.
+        curves: What is drawn.
+        unit: What the vertical axis counts.
+        period: Of the points, seconds; 0 where they come as things happen.
+        log: Whether the axis is in powers of ten.
+        clamp: The least and the greatest value that are drawn; what is beyond stands at the edge.
+        step: Whether a value holds until the next.
+        floor: The value that is always shown; None: the axis begins near the least value.
+        limits: Horizontal lines.
+        marks: What happened meanwhile.
+        lanes: Rows of bars instead of curves.
+    """
+
+    title: str
+    span: Span
+    curves: tuple[Curve, ...] = ()
+    unit: str = ""
+    period: float = 0
+    log: bool = False
+    clamp: tuple[float, float] | None = None
+    step: bool = False
+    floor: float | None = 0.0
+    limits: tuple[Limit, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Version, ...]:
+        """The versions, the champion first."""
+        found = dict.fromkeys(curve.version for curve in self.curves)
+        return tuple(sorted(found, key=lambda item: (_ORDER.index(item.role) if item.role in _ORDER else 9, item.name)))
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The measures, in their order."""
+        return tuple(dict.fromkeys(curve.measure for curve in self.curves))
+
+    @property
+    def legend(self) -> Iterator[tuple[str, list[tuple[int, Curve, Style] | None]]]:
+        """Each measure with its curve of each version, its number and its style; None where there is none."""
+        at = {(curve.measure, curve.version): number for number, curve in enumerate(self.curves)}
+        for measure in self.rows:
+            numbers = [at.get((measure, version)) for version in self.columns]
+            yield measure, [None if n is None else (n, self.curves[n], self.style(self.curves[n])) for n in numbers]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not self.lanes and not any(curve.points for curve in self.curves)
+
+    @property
+    def vertical(self) -> str:
+        """What the vertical axis counts, for people."""
+        return ", ".join(filter(None, (self.unit, "log scale" if self.log else "")))
+
+    @property
+    def horizontal(self) -> str:
+        """What the horizontal axis counts, for people."""
+        return f"UTC, one point each {lasting(self.period)}" if self.period else "UTC"
+
+    @property
+    def said(self) -> str:
+        """What it shows, for those who do not see it."""
+        if self.lanes:
+            shown = ", ".join(f"{len(lane.bars)} of {lane.name}" for lane in self.lanes)
+        else:
+            shown = ", ".join(f"{_named(curve)} is {self.told(curve)}" for curve in self.curves if curve.points)
+        unit = f" ({self.vertical})" if self.vertical else ""
+        return f"{self.title}{unit}: {shown or 'no data'}. Arrow keys read values."
+
+    def told(self, curve: Curve) -> str:
+        """The newest value of a curve, for people; of what is beyond what is drawn, only that it is."""
+        value = curve.points[-1][1]
+        least, most = self.clamp or (value, value)
+        return f"< {short(least)}" if value < least else f"> {short(most)}" if value > most else short(value)
+
+    def style(self, curve: Curve) -> Style:
+        """How a curve looks."""
+        if curve.style is not None:
+            return curve.style
+        row = self.rows.index(curve.measure)
+        marker = _MARKERS[row % len(_MARKERS)]
+        if not curve.version.name:
+            dash = _DASHES[row // _COLOURS % len(_DASHES)]
+            return Style(str(row % _COLOURS + 1), dash, marker)
+        known = _ROLES.get(curve.version.role)
+        others = [version for version in self.columns if version.role not in _ROLES]
+        base = known or _OTHERS[others.index(curve.version) % len(_OTHERS)]
+        return Style(base.colour, base.dash, marker)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figure as JSON values."""
+        return {
+            "start": self.span.start,
+            "end": self.span.end,
+            "period": self.period,
+            "log": self.log,
+            "clamp": self.clamp,
+            "step": self.step,
+            "floor": self.floor,
+            "curves": [self._curve(curve) for curve in self.curves],
+            "limits": [vars(limit) for limit in self.limits],
+            "marks": [vars(mark) for mark in self.marks if self.span.start <= mark.at <= self.span.end],
+            "lanes": [
+                {"name": lane.name, "bars": [vars(bar) for bar in lane.bars if self._within(bar)]}
+                for lane in self.lanes
+            ],
+        }
+
+    def _within(self, bar: Bar) -> bool:
+        return bar.began <= self.span.end and (bar.ended is None or bar.ended >= self.span.start)
+
+    def _curve(self, curve: Curve) -> dict[str, Any]:
+        at, values = _broken(curve.points, self.period)
+        style = self.style(curve)
+        found = {"name": _named(curve), **vars(style), "x": at, "y": values}
+        if curve.band:
+            ends = {when: (low, high) for when, low, high in curve.band}
+            found["low"] = [ends.get(when, (None, None))[0] for when in at]
+            found["high"] = [ends.get(when, (None, None))[1] for when in at]
+        return found
+
+
+def short(value: float) -> str:
+    """A number as an axis has it: 1,500 is 1.5k."""
+    for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{name}"
+    return f"{value:.4g}"
+
+
+def lasting(seconds: float) -> str:
+    """A period as a person says it."""
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
+
+
+def _named(curve: Curve) -> str:
+    return " ".join(filter(None, (curve.version.role, curve.version.name, curve.measure)))
+
+
+def _broken(points: Sequence[Point], period: float) -> tuple[list[float], list[float | None]]:
+    """Times and values, with None where data is missing for long, so that silence is seen."""
+    at, values = [when for when, _ in points[:1]], list[float | None](value for _, value in points[:1])
+    for (before, _), (when, value) in pairwise(points):
+        if period and when - before > _MISSED * period:
+            at.append(before + period)
+            values.append(None)
+        at.append(when)
+        values.append(value)
+    return at, values

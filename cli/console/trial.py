@@ -1,0 +1,112 @@
+"""Which figures has a trial? Its weights over time, step by step, and its evidence against what is needed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
+from cli.view.course import Asked, Found, Pair
+from cli.view.trial import Evidence, Proof
+from rollout.core.event import Event
+from rollout.core.state import RolloutState
+
+TELLING = frozenset(
+    {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "left_to_judge", "rolling_back"}
+)
+"""Kinds of events that are marked on every time axis."""
+_WORSE = Style("alarm", (7, 3), "M0 4.5L4.5-3.5H-4.5Z")
+_NOT_WORSE = Style("ok", (), "M0-4.5L4.5 3.5H-4.5Z")
+_BETTER = Style("2", (2, 2), "M0-5L5 0L0 5L-5 0Z")
+_LEAST = 1e-2  # evidence below is drawn here: it speaks against, and how much does not matter
+_BEYOND = 100.0  # times what is needed: more is drawn there
+_AIR = 0.02  # of the time, left free at both ends
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step of the plan: its share in percent, and whether it is `done`, the one `now`, or `ahead`."""
+
+    share: int
+    copies: bool
+    bake_seconds: float
+    approve: bool
+    state: str
+
+
+def steps(state: RolloutState) -> list[StepView]:
+    """The steps of the present or last rollout."""
+    promoted = state.verdict is not None and state.verdict.outcome == "promoted" and not state.challenger
+    done = len(state.step_starts) if not state.challenger else state.step
+    return [
+        StepView(
+            step.weight,
+            step.shadow,
+            step.bake_seconds,
+            step.approve,
+            "done" if promoted or number < done else "now" if state.challenger and number == state.step else "ahead",
+        )
+        for number, step in enumerate(state.plan.steps if state.plan else ())
+    ]
+
+
+def span(state: RolloutState, now: float, end: float | None) -> Span:
+    """The time of a rollout, with some air."""
+    until = now if end is None else end
+    air = max(_AIR * (until - state.started_at), 1.0)
+    return Span(state.started_at - air, until + air)
+
+
+def marks(events: Iterable[Event]) -> list[Mark]:
+    """What happened to releases, for the time axis."""
+    return [Mark(event.at, event.text) for event in events if event.kind in TELLING]
+
+
+def weights(both: Pair, asked: Sequence[Asked], shown: Span, until: float) -> Figure:
+    """The shares that were asked for, as steps over time."""
+    challenger = [(item.at, item.percent) for item in asked]
+    challenger.append((until, challenger[-1][1] if challenger else 0.0))
+    champion = tuple((at, 100.0 - percent) for at, percent in challenger)
+    copies = tuple((item.at, item.copies) for item in asked)
+    curves = [
+        Curve("traffic", Version(both.champion, "champion"), champion),
+        Curve("traffic", Version(both.challenger, "challenger"), tuple(challenger)),
+    ]
+    if any(value for _, value in copies):
+        last = (until, copies[-1][1] if challenger[-1][1] == 0 else 0.0)
+        curves.append(Curve("copies", Version(both.challenger, "challenger"), (*copies, last)))
+    told = tuple(Mark(item.at, item.text) for item in asked)
+    return Figure("Weights over time", shown, tuple(curves), unit="% of requests", step=True, marks=told)
+
+
+def evidence(found: Sequence[Found], shown: Span, told: Sequence[Mark]) -> dict[str, Figure]:
+    """The evidence of each metric over time, by its name, on a log scale against what is needed."""
+    names = dict.fromkeys(item.metric for one in found for item in one.evidence)
+    return {name: _of(name, found, shown, told) for name in names}
+
+
+def _of(name: str, found: Sequence[Found], shown: Span, told: Sequence[Mark]) -> Figure:
+    at = [(one.at, item) for one in found for item in one.evidence if item.metric == name]
+    newest = at[-1][1]
+    curves = [
+        Curve("worse", Version(), _points(at, lambda item: item.worse), style=_WORSE),
+        Curve("not worse", Version(), _points(at, lambda item: item.not_worse), style=_NOT_WORSE),
+    ]
+    if newest.better:
+        curves.append(Curve("better", Version(), _points(at, lambda item: item.better), style=_BETTER))
+    needed = newest.worse.need, newest.not_worse.need
+    limits = (Limit("rolled back from", needed[0], "alarm"), Limit("shown not worse from", needed[1], "ok"))
+    return Figure(
+        f"Evidence on {name}",
+        shown,
+        tuple(curves),
+        unit="evidence",
+        log=True,
+        clamp=(_LEAST, _BEYOND * max(needed)),
+        limits=limits,
+        marks=tuple(told),
+    )
+
+
+def _points(at: Sequence[tuple[float, Evidence]], proof: Callable[[Evidence], Proof | None]) -> tuple[Point, ...]:
+    return tuple((when, given.have) for when, item in at if (given := proof(item)) is not None)

@@ -1,0 +1,117 @@
+"""How did a trial go? What was asked for when, and what the judge would have said at each time. Pure, but remembered.
+
+The journal keeps when each step began, and the metrics keep every window. So what the judge found at an earlier time is
+computed again, from the windows that were closed then. It is remembered, for closed windows stay as they are: a trial
+of a week is judged at some dozens of times when it is first looked at, and rarely afterwards.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from cli.view.trial import Evidence, evidence_of
+from platforms.aws.names import variant
+from rollout.core.decision import Seen, judged
+from rollout.core.event import Event
+from rollout.core.plan import Plan
+from rollout.core.state import RolloutState
+from rollout.judge.metrics import Window
+
+MOST = 60
+"""Times at which a trial is judged again, at most, besides those at which something was decided."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The variants of a trial."""
+
+    champion: str
+    challenger: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for from a time on: the percent of traffic that the challenger gets, and of copies."""
+
+    at: float
+    percent: float
+    copies: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was known of each metric at a time, epoch seconds."""
+
+    at: float
+    evidence: tuple[Evidence, ...]
+
+
+def pair(state: RolloutState) -> Pair | None:
+    """The variants of the trial under way, or of the last one; None where there was none, or it is no longer known."""
+    if state.champion and state.challenger:
+        both = Pair(state.champion.variant, state.challenger.variant)
+        return both if both.champion != both.challenger else None
+    verdict = state.verdict
+    if verdict is None or verdict.rollout_id != state.rollout_id:
+        return None
+    challenger = variant(verdict.release)
+    others = [name for event in _events(state) for name in event.weights if name != challenger]
+    return Pair(others[0], challenger) if others else None
+
+
+def ended(state: RolloutState) -> float | None:
+    """When the last rollout ended, epoch seconds; None while it is under way."""
+    return None if state.challenger or state.verdict is None else state.verdict.at
+
+
+def asked(state: RolloutState, challenger: str) -> list[Asked]:
+    """What the rollout asked for, oldest first."""
+    return [
+        Asked(event.at, event.weights.get(challenger, 0), event.numbers.get("copies", 0), event.text)
+        for event in _events(state)
+    ]
+
+
+def _events(state: RolloutState) -> list[Event]:
+    return [event for event in state.history if event.rollout_id == state.rollout_id]
+
+
+def times(begin: float, end: float, window: float) -> list[float]:
+    """Times between two, epoch seconds: at most `MOST`, and those of a later `end` are among them or between them."""
+    apart = window
+    while (end - begin) / apart > MOST:
+        apart *= 2
+    return [begin + apart * number for number in range(1, int((end - begin) / apart) + 1)]
+
+
+@dataclass
+class Memory:
+    """What was found of the trial that was looked at last, by time."""
+
+    _rollout: str = ""
+    _found: dict[float, tuple[Evidence, ...]] = field(default_factory=dict[float, tuple[Evidence, ...]])
+
+    def course(self, state: RolloutState, seen: Seen, end: float) -> list[Found]:
+        """What was known of each metric from the first step to `end`, oldest first; nothing without windows."""
+        plan, windows = state.plan, seen.windows
+        if plan is None or plan.at_once or not state.step_starts or not windows:
+            return []
+        if self._rollout != state.rollout_id:
+            self._rollout, self._found = state.rollout_id, {}
+        begin = state.step_starts[0]
+        decided = (event.at for event in _events(state) if begin < event.at < end)  # there a line was reached
+        asked_at = sorted({*times(begin, end, plan.window_seconds), *decided})
+        self._found = {at: self._found.get(at) or _at(plan, state, windows, at) for at in asked_at}
+        return [Found(at, evidence) for at, evidence in self._found.items()]
+
+
+def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -> tuple[Evidence, ...]:
+    """What was known at a time: from the windows that were closed then, and the steps that had begun."""
+    closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
+    begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on what was known before it
+    then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun])
+    findings = judged(plan, then, Seen(tuple(windows[:closed])))
+    return evidence_of((item.reason for item in findings.each), plan.metrics, state.pivots) if findings else ()

@@ -1,0 +1,139 @@
+"""How a trial went: what was found at each time, by what the controller found then, and what it costs to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cli.console import trial as figures
+from cli.view import course
+from cli.view.course import Memory, Pair, asked, ended, pair, times
+from cli.view.trial import Evidence, evidence_of
+from rollout.controller.look import asked as asked_of_signals
+from rollout.core.decision import Seen
+from rollout.core.state import RolloutState
+from tests.cli.conftest import METRICS, plan
+from tests.simulator.platform import MemorySignals, World
+
+
+def seen_of(world: World) -> Seen:
+    state, both = world.state, pair(world.state)
+    assert state.plan is not None
+    assert both is not None
+    end = ended(state) or world.clock.time()
+    return MemorySignals(world).read(asked_of_signals(state, state.plan, both.champion, both.challenger, end))
+
+
+def found_now(world: World) -> tuple[Evidence, ...]:
+    decision, state = world.controller().status().decision, world.state
+    assert state.plan is not None
+    if decision is None or decision.findings is None:
+        return ()
+    return evidence_of((item.reason for item in decision.findings.each), state.plan.metrics, state.pivots)
+
+
+def strengths(evidence: tuple[Evidence, ...]) -> list[float]:
+    return [value for item in evidence for value in (item.worse.have, item.not_worse.have)]
+
+
+def test_what_was_found_at_each_time_is_what_the_controller_found_then(begin: Callable[..., World]) -> None:
+    world, then = begin(plan(metrics=METRICS)), dict[float, list[float]]()
+    controller = world.controller()
+    while len(world.state.step_starts) < 2 or len(then) < 100:
+        controller.tick()
+        world.clock.sleep(2)
+        if world.state.step_starts and world.state.on_trial:
+            then[world.clock.time()] = strengths(found_now(world))
+    assert len(world.state.step_starts) == 2, "the world has a change of step in it"
+    again = {
+        one.at: strengths(one.evidence) for one in Memory().course(world.state, seen_of(world), world.clock.time())
+    }
+    both = {at: (again[at], then[at]) for at in again.keys() & then.keys()}
+    assert len(both) > 5
+    assert {at for at, (now, before) in both.items() if now != pytest.approx(before)} == set()
+
+
+def test_a_trial_that_ended_is_still_told(begin: Callable[..., World]) -> None:
+    world = begin(seconds=40)
+    world.error_rates["v-b"] = 0.5
+    world.controller().follow(600)
+    assert world.state.verdict is not None
+    assert world.state.verdict.outcome == "rolled_back"
+    assert pair(world.state) == Pair("v-a", "v-b")
+    found = Memory().course(world.state, seen_of(world), world.state.verdict.at)
+    (errors,) = [item for item in found[-1].evidence if item.metric == "errors"]
+    assert errors.worse.have >= errors.worse.need, "what rolled it back"
+    assert [item.percent for item in asked(world.state, "v-b")][-1] == 0
+
+
+def test_where_a_step_was_left_the_evidence_stands_at_what_was_needed(begin: Callable[..., World]) -> None:
+    world = begin(seconds=1500)
+    assert world.state.verdict is not None
+    left = [event.at for event in world.state.history if event.kind in {"weights", "promoting"}][1:]
+    assert len(left) == 2
+    found = {one.at: one.evidence for one in Memory().course(world.state, seen_of(world), world.state.verdict.at)}
+    for at in left:
+        (errors,) = found[at]
+        assert errors.not_worse.have >= errors.not_worse.need
+
+
+def test_looking_again_judges_only_the_times_that_are_new(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, memory, judged = begin(seconds=100), Memory(), list[float]()
+    real = course.judged
+    monkeypatch.setattr(course, "judged", lambda plan, state, seen: (judged.append(1.0), real(plan, state, seen))[1])
+    first = memory.course(world.state, seen_of(world), world.clock.time())
+    assert len(judged) == len(first) > 3
+    assert memory.course(world.state, seen_of(world), world.clock.time()) == first
+    assert len(judged) == len(first)
+    world.clock.sleep(10)
+    memory.course(world.state, seen_of(world), world.clock.time())
+    assert len(judged) == len(first) + 1
+
+
+def test_a_long_trial_is_judged_at_few_times_and_mostly_at_those_of_before() -> None:
+    week = 7 * 86400.0
+    before, after = times(0, week, 30), times(0, week + 3600, 30)
+    assert course.MOST / 2 <= len(before) <= course.MOST
+    assert set(before) <= set(after), "what was found stays found"
+    assert set(times(0, 2 * week, 30)) <= {*before, *(at for at in times(0, 2 * week, 30) if at > week)}
+    assert times(0, 5, 10) == []
+
+
+def test_without_windows_or_a_trial_there_is_nothing_to_tell(begin: Callable[..., World]) -> None:
+    assert Memory().course(RolloutState("e"), Seen(()), 1.0) == []
+    world = begin(seconds=60)
+    assert Memory().course(world.state, Seen.unknown("CloudWatch is away"), world.clock.time()) == []
+
+
+# --- as figures
+
+
+def test_weights_are_steps_over_time_that_add_up_to_all_requests(begin: Callable[..., World]) -> None:
+    world = begin(seconds=1500)
+    state = world.state
+    both, end = pair(state), ended(state)
+    assert both is not None
+    assert end is not None
+    shown = figures.weights(both, asked(state, both.challenger), figures.span(state, end, end), end)
+    champion, challenger = shown.curves
+    assert [value for _, value in challenger.points][:3] == [0, 10, 50]
+    assert {value for _, value in challenger.points} == {0, 10, 50, 100}
+    assert all(one + other == 100 for (_, one), (_, other) in zip(champion.points, challenger.points, strict=True))
+    assert shown.step
+    assert [step.state for step in figures.steps(state)] == ["done", "done"]
+
+
+def test_evidence_is_drawn_against_what_is_needed_on_a_log_scale(begin: Callable[..., World]) -> None:
+    world = begin(plan(metrics=METRICS), seconds=90)
+    end = world.clock.time()
+    found = Memory().course(world.state, seen_of(world), end)
+    shown = figures.evidence(found, figures.span(world.state, end, None), ())
+    assert list(shown) == ["errors", "latency_p99", "accuracy"]
+    errors = shown["errors"]
+    newest = next(item for item in found[-1].evidence if item.metric == "errors")
+    assert errors.log
+    assert {limit.value for limit in errors.limits} == {newest.worse.need, newest.not_worse.need}
+    assert [curve.points[-1][1] for curve in errors.curves] == [newest.worse.have, newest.not_worse.have]

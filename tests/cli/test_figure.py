@@ -1,0 +1,211 @@
+"""Charts as data: who looks how, where a curve breaks, which widget is which figure. And the library that draws."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.console import app
+from cli.console.definition import Widget
+from cli.console.drawn import figure, telling
+from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
+from cli.measured import Series
+
+NOON = 1_772_366_400.0
+HOUR = Span(NOON - 3600, NOON)
+CHAMPION, CHALLENGER = "v-aaaaaaaaaaaa", "v-bbbbbbbbbbbb"
+ROLES = {CHAMPION: "champion", CHALLENGER: "challenger"}
+
+
+def series(label: str, *values: float, apart: float = 60, first: float = HOUR.start) -> Series:
+    return Series(label, tuple((first + apart * at, value) for at, value in enumerate(values)))
+
+
+def searched(*labels: str, metric: str = "X", unit: str = "") -> Widget:
+    queries = [
+        {"Expression": f"SEARCH('{{a,VariantName}} MetricName=\"{metric}\"', 'Sum', 60)"} for _ in labels or ("",)
+    ]
+    named = [
+        {**query, "Label": label} if label else query for query, label in zip(queries, labels or ("",), strict=True)
+    ]
+    return Widget("metric", "t", queries=tuple(named), unit=unit, period=60)
+
+
+def drawn(widget: Widget, *found: Series, roles: dict[str, str] = ROLES) -> Figure:
+    return figure(widget, found, HOUR, (), roles)
+
+
+# --- who looks how
+
+
+def test_a_role_looks_the_same_on_every_chart_and_differs_from_the_others_without_colour() -> None:
+    one = drawn(searched(), series(CHALLENGER, 1), series(CHAMPION, 2))
+    other = drawn(searched("p50", "p99"), *(series(f"{stat} {who}", 1) for stat in ("p50", "p99") for who in ROLES))
+    for role in ROLES.values():
+        looks = {
+            (style.colour, style.dash)
+            for shown in (one, other)
+            for curve in shown.curves
+            for style in (shown.style(curve),)
+            if curve.version.role == role
+        }
+        assert len(looks) == 1, role
+    dashes = {curve.version.role: other.style(curve).dash for curve in other.curves}
+    assert dashes["champion"] != dashes["challenger"]
+    markers = {curve.measure: other.style(curve).marker for curve in other.curves}
+    assert markers["p50"] != markers["p99"], "measures of one role are told apart without colour"
+
+
+def test_versions_without_a_role_look_like_no_role_and_differ() -> None:
+    shown = drawn(searched(), series(CHAMPION, 1), *(series(f"v-{number:012x}", 2) for number in range(6)))
+    looks = [shown.style(curve) for curve in shown.curves]
+    assert len(set(looks)) == 7
+    assert [look.colour for look in looks if look.colour in {"champion", "challenger", "previous"}] == ["champion"]
+
+
+def test_curves_of_no_version_have_colours_of_no_role_and_all_differ() -> None:
+    shown = drawn(Widget("metric", "t"), *(series(f"what {number}", 1) for number in range(12)))
+    looks = [shown.style(curve) for curve in shown.curves]
+    assert len(set(looks)) == 12
+    assert {look.colour for look in looks} <= {"1", "2", "3", "4", "5", "6"}
+
+
+def test_a_search_that_finds_one_metric_is_of_the_only_version() -> None:
+    shown = drawn(
+        searched(metric="Invocations", unit="requests"), series("Invocations", 1), roles={CHAMPION: "champion"}
+    )
+    assert shown.curves[0].version == Version(CHAMPION, "champion")
+    assert shown.rows == ("requests",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "label", "asked", "answered", "row"),
+    [
+        (
+            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"DriftEvidence\"', 'Maximum', 60)",
+            "",
+            "{v}",
+            "",
+            "evidence",
+        ),
+        (
+            "SEARCH('{{o,EndpointName,VariantName}} MetricName=\"Invalid\"', 'Sum', 60)",
+            "Invalid",
+            "Invalid {v}",
+            "",
+            "Invalid",
+        ),
+        ("SEARCH('{{o,EndpointName,VariantName,Feature}} x', 'Maximum', 60)", "", "{v} {f}", "carrier", "carrier"),
+        ("SEARCH('{{o,EndpointName,VariantName}} x', 'p50', 60) / 1000", "p50", "p50", CHALLENGER, "p50"),
+    ],
+)
+def test_cloudwatch_is_asked_to_tell_the_version_even_of_a_single_curve(
+    expression: str, label: str, asked: str, answered: str, row: str
+) -> None:
+    query = {"Expression": expression.format(), **({"Label": label} if label else {})}
+    widget = Widget("metric", "t", queries=(query,), unit="evidence", period=60)
+    variant, feature = "${PROP('Dim.VariantName')}", "${PROP('Dim.Feature')}"
+    (told,) = telling(widget).queries
+    assert told["Label"] == asked.format(v=variant, f=feature)
+    said = told["Label"].replace(variant, CHALLENGER).replace(feature, "")
+    for after in ("", CHALLENGER):  # whether CloudWatch adds its own label or not
+        (curve,) = drawn(widget, series(f"{said} {answered} {after}", 1)).curves
+        assert (curve.measure, curve.version) == (row, Version(CHALLENGER, "challenger"))
+
+
+def test_with_two_versions_nobody_guesses_whose_a_curve_is() -> None:
+    for label in ("DriftEvidence", ""):
+        shown = drawn(searched(metric="DriftEvidence"), series(label, 1))
+        assert (shown.curves[0].version, shown.rows) == (Version(), ("value",))
+
+
+# --- what is drawn
+
+
+def test_a_curve_breaks_where_data_is_missing() -> None:
+    found = Series("s", tuple((HOUR.start + at, 1.0) for at in (0, 60, 120, 600, 660)))
+    (curve,) = drawn(searched(), found).as_dict()["curves"]
+    assert curve["y"] == [1.0, 1.0, 1.0, None, 1.0, 1.0]
+    assert curve["x"] == sorted(curve["x"])
+
+
+def test_a_point_from_before_the_time_that_is_shown_is_left_out() -> None:
+    (curve,) = drawn(searched(), series("s", 9000, 1, 1, first=HOUR.start - 30)).as_dict()["curves"]
+    assert curve["y"] == [1, 1]
+    assert drawn(searched(), Series("s", ((HOUR.start - 30, 9000.0),))).empty, "so is a curve of such points alone"
+
+
+def test_an_interval_is_a_band_around_its_measure() -> None:
+    found = [
+        series(f"Accuracy{end} {CHAMPION}", value, value) for end, value in (("", 0.8), ("Low", 0.7), ("High", 0.9))
+    ]
+    shown = drawn(searched("Accuracy", "AccuracyLow", "AccuracyHigh"), *found)
+    (curve,) = shown.as_dict()["curves"]
+    assert (curve["y"], curve["low"], curve["high"]) == ([0.8, 0.8], [0.7, 0.7], [0.9, 0.9])
+
+
+def test_what_only_ends_like_an_interval_is_a_curve() -> None:
+    shown = drawn(searched("TooLow"), series(f"TooLow {CHAMPION}", 1))
+    assert [curve.measure for curve in shown.curves] == ["TooLow"]
+
+
+@pytest.mark.parametrize(("unit", "log"), [("ms", True), ("evidence", True), ("requests", False)])
+def test_latency_and_evidence_are_on_a_log_scale(unit: str, log: bool) -> None:
+    shown = drawn(searched(unit=unit), series(CHAMPION, 1))
+    assert shown.log is log
+    assert shown.vertical == (f"{unit}, log scale" if log else unit)
+
+
+def test_what_happened_is_in_lanes_on_the_time_axis_and_not_a_curve_at_one() -> None:
+    shown = drawn(searched(metric="Events"), series("rolled_back", 0, 1), series("weights", 1, 2))
+    assert shown.curves == ()
+    assert [(lane.name, [(bar.began, bar.ended) for bar in lane.bars]) for lane in shown.lanes] == [
+        ("rolled back", [(HOUR.start + 60, HOUR.start + 60)]),
+        ("weights", [(HOUR.start, HOUR.start), (HOUR.start + 60, HOUR.start + 60)]),
+    ]
+
+
+def test_marks_outside_of_the_time_are_left_out_and_axes_say_their_units() -> None:
+    shown = Figure("t", HOUR, unit="ms", period=300, marks=(Mark(NOON - 7200, "long ago"), Mark(NOON - 60, "now")))
+    assert [mark["text"] for mark in shown.as_dict()["marks"]] == ["now"]
+    assert (shown.vertical, shown.horizontal) == ("ms", "UTC, one point each 5 min")
+
+
+def test_a_figure_says_what_it_shows() -> None:
+    version = Version("v-a", "champion")
+    assert (
+        "t (ms): champion v-a p99 is 1.5" in Figure("t", HOUR, (Curve("p99", version, ((NOON, 1.5),)),), unit="ms").said
+    )
+    assert "no data" in Figure("t", HOUR).said
+    assert "0 of trial" in Figure("t", HOUR, lanes=(Lane("trial", ()),)).said
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (1500, "1.5k"), (2_000_000, "2M"), (0.025, "0.025"), (-4200, "-4.2k")]
+)
+def test_numbers_are_short(number: float, text: str) -> None:
+    assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(10, "10 s"), (60, "1 min"), (90, "90 s"), (3600, "1 h"), (172800, "2 d")]
+)
+def test_periods_are_told_in_the_largest_whole_unit(seconds: float, text: str) -> None:
+    assert lasting(seconds) == text
+
+
+# --- the library
+
+
+def test_the_library_is_the_one_that_is_named_byte_by_byte() -> None:
+    folder = Path(app.__file__).parent / "static" / "uplot"
+    named: dict[str, Any] = json.loads((folder / "vendored.json").read_text())
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    files.pop("vendored.json")
+    assert files == named["sha256"]
+    assert f"(v{named['version']})" in (folder / "uPlot.iife.min.js").read_text()[:100]
+    assert (folder / "LICENSE").read_text().startswith(f"The {named['licence']} License")
