@@ -258,6 +258,7 @@ def test_windows_are_read_on_cloudwatchs_grid_and_only_closed_ones(aws: Callable
     for minute, (requests, errors) in enumerate([(90, 1), (80, 2), (70, 3)]):
         at = start + timedelta(minutes=minute, seconds=5)
         put(aws, "Invocations", "v-a", at, requests)
+        put(aws, "Invocation4XXErrors", "v-a", at, 0)
         put(aws, "Invocation5XXErrors", "v-a", at, errors)
     put(aws, "Invocations", "v-b", start + timedelta(minutes=1), 9)
     put(aws, "Invocation4XXErrors", "v-b", start + timedelta(minutes=1), 4)
@@ -297,7 +298,10 @@ def test_metrics_on_several_pages_are_put_together() -> None:
         for token, minute, status in (("more", 0, "PartialData"), (None, 60, "Complete")):
             at = datetime.fromtimestamp(minute, UTC)
             page: dict[str, Any] = {
-                "MetricDataResults": [{"Id": "q0", "Timestamps": [at], "Values": [9.0], "StatusCode": status}]
+                "MetricDataResults": [
+                    {"Id": name, "Timestamps": [at], "Values": [value], "StatusCode": status}
+                    for name, value in (("q0", 9.0), ("q1", 0.0), ("q2", 0.0))
+                ]
             }
             stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
         seen = CloudWatchSignals(lambda _: client, "endpoint").read(Ask("v-a", "v-b", "r", 0, 120, 60))
