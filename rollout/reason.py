@@ -186,14 +186,14 @@ def _outage(numbers: Mapping[str, float]) -> str:
     challenger = _counted(numbers, "outage_challenger_failed", "outage_challenger_requests")
     champion = _counted(numbers, "outage_champion_failed", "outage_champion_requests")
     return (
-        f"in {numbers['outage_windows']:.0f} of {numbers['windows']:.0f} windows both versions failed (5XX) more than "
+        f"in {numbers['outage_windows']:.0f} of {numbers['windows']:.0f} windows the champion failed (5XX) more than "
         f"the tolerated {numbers['tolerated']:.1%}: {challenger} requests of the challenger, {champion} of the champion"
     )
 
 
 def _both_fail(given: Reason) -> list[str]:
     outage = _outage(given.numbers)
-    return [f"not yet known, as both versions fail: {outage}. The challenger is not moved on while that lasts"]
+    return [f"not yet known, as the champion itself fails: {outage}. The challenger is not moved on while that lasts"]
 
 
 def _shared_outage(given: Reason) -> list[str]:

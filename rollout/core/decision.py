@@ -85,7 +85,7 @@ def decide(plan: Plan, state: RolloutState, seen: Seen, now: float) -> Decision:
 def judged(plan: Plan, state: RolloutState, seen: Seen) -> Findings | None:
     """The judge's findings on a trial so far; None when the metrics are unreachable.
 
-    Windows in which both versions failed say nothing for the challenger: what is known without them counts, and nothing
+    Windows in which the champion failed say nothing for the challenger: what is known without them counts, and nothing
     moves on while that lasts. It may yet be shown worse by all windows. As both are looked at, each needs twice the
     evidence: the mean of two e-values is an e-value, and that is what the promise of alpha is about.
     """
@@ -100,7 +100,7 @@ class _Known:
 
     Attributes:
         findings: The judge's; None when the metrics are unreachable or nothing is judged.
-        failing: The windows in which both versions failed; None when there are none.
+        failing: The windows in which the champion failed; None when there are none.
         answered: The requests that the challenger answered in the present step and that count, as far as it is known.
         problem: Why the metrics are unreachable.
         late: How far the counting of answers is behind; None when it is not, or when nothing waits for it.

@@ -1,4 +1,4 @@
-"""Do both versions fail? Then something is down that both need, and that says nothing for a challenger. Pure.
+"""Does the champion itself fail? Then something is down that both need, and that says nothing for a challenger. Pure.
 
     failing = both_fail(windows, tolerated=0.05)
     failing.others     # the windows that count
@@ -66,7 +66,7 @@ def _adjusted(counted: Counted) -> float:
 
 @dataclass(frozen=True)
 class BothFail:
-    """The windows in which both versions failed more than is tolerated.
+    """The windows in which the champion failed more than is tolerated.
 
     Attributes:
         tolerated: The share of requests that may fail.
@@ -101,7 +101,7 @@ class BothFail:
 
 
 def both_fail(windows: Sequence[Window], tolerated: float) -> BothFail | None:
-    """The windows in which both versions failed, and failed alike.
+    """The windows in which the champion failed, if the challenger is not clearly better in them.
 
     Args:
         windows: The windows of a trial, with tallies of `FAILED`; where these are missing, nothing is known to fail.

@@ -150,7 +150,7 @@ class Plan:
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
         replay: What must hold before any live traffic; None replays nothing.
         guard: How the platform moves traffic when only the instances change; None leaves it to the platform's default.
-        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which both versions fail more count
+        max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more count
             nothing for the challenger, and it takes no step while that lasts. 1 looks at none.
     """
 

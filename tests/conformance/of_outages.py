@@ -41,7 +41,7 @@ OUTAGES: tuple[Row, ...] = (
         alarms=ALARMS,
         during=_left_to_the_judge,
         expects=Expected(
-            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="both versions failed", fails=EITHER
+            "rolled_back", "timeout", ("max_seconds",), "champion", REJECTED, says="the champion failed", fails=EITHER
         ),
     ),
     Row(

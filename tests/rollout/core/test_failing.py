@@ -130,7 +130,7 @@ def test_what_failed_as_often_as_the_champion_is_not_promoted() -> None:
     assert decide(ONE, BAKING, down, 510).action == "hold"
     decision = decide(replace(ONE, min_requests=1), BAKING, Seen(seen(WELL, *[DOWN] * 49)), 510)
     assert (decision.action, decision.requests) == ("hold", 20)
-    assert "both versions failed (5XX) more than the tolerated 5.0%: 980 of 980" in decision.reason.text
+    assert "the champion failed (5XX) more than the tolerated 5.0%: 980 of 980" in decision.reason.text
 
 
 def test_evidence_from_before_an_outage_moves_nothing_on_while_it_lasts() -> None:
@@ -138,7 +138,7 @@ def test_evidence_from_before_an_outage_moves_nothing_on_while_it_lasts() -> Non
     assert decide(ONE, BAKING, Seen(seen(*before)), 810).action == "promote"
     decision = decide(ONE, BAKING, Seen(seen(*before, DOWN)), 820)
     assert decision.action == "hold"
-    assert decision.reason.text.startswith("not yet known, as both versions fail: in 1 of 81 windows")
+    assert decision.reason.text.startswith("not yet known, as the champion itself fails: in 1 of 81 windows")
     assert decide(ONE, BAKING, Seen(seen(*before, DOWN, WELL)), 830).action == "promote"
 
 
@@ -150,7 +150,7 @@ def test_after_an_outage_the_other_windows_are_judged_as_if_it_had_not_been() ->
         assert (decision.action, decision.requests) == (action, 20 * len(more))
         assert (alone.action, f"{alone.reason.text}. Not counted is an outage: in 50 of {50 + len(more)} windows") == (
             action,
-            decision.reason.text.partition(" both")[0],
+            decision.reason.text.partition(" the champion failed")[0],
         )
 
 
@@ -217,7 +217,7 @@ def test_a_trial_in_an_outage_of_both_is_never_promoted(share: float) -> None:
     world = served()
     state = follow(world, fail("v-a", "v-b", share=share))
     assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
-    assert "both versions failed (5XX)" in state.verdict.reason.text
+    assert "the champion failed (5XX)" in state.verdict.reason.text
     assert state.champion == release("a")
 
 
