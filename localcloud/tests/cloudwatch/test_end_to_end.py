@@ -233,15 +233,18 @@ def test_botocore_speaks_each_protocol_with_the_real_server(cloud, protocol):
 
     def only_one(service: str, type_name: str, *version: Any, **more: Any) -> Any:
         model = load(service, type_name, *version, **more)
-        if service == "cloudwatch" and type_name == "service-2":
-            model["metadata"] = {**model["metadata"], "protocol": protocol, "protocols": [protocol]}
-        return model
+        if service != "cloudwatch" or type_name != "service-2":
+            return model
+        return {**model, "metadata": {**model["metadata"], "protocol": protocol, "protocols": [protocol]}}
 
     loader.load_service_model = only_one
     credentials = {
         "aws_access_key_id": cloud.keys.access_key_id, "aws_secret_access_key": cloud.keys.secret_access_key
     }  # fmt: skip
-    client = session.create_client("cloudwatch", "us-east-1", endpoint_url=cloud.url, **credentials)
+    client, elsewhere = (
+        session.create_client("cloudwatch", region, endpoint_url=cloud.url, **credentials)
+        for region in ("us-east-1", "eu-west-1")
+    )
     data = [{"MetricName": f"m{number}", "Value": float(number)} for number in range(500)]  # sent compressed
     client.put_metric_data(Namespace=f"wire-{protocol}", MetricData=data)
     pages = client.get_paginator("list_metrics").paginate(Namespace=f"wire-{protocol}")
@@ -250,6 +253,13 @@ def test_botocore_speaks_each_protocol_with_the_real_server(cloud, protocol):
         client.set_alarm_state(AlarmName="unknown", StateValue="OK", StateReason="r")
     with pytest.raises(client.exceptions.ClientError, match=r"NotImplemented.*PutAnomalyDetector"):
         client.put_anomaly_detector(Namespace="n", MetricName="m", Stat="Sum")
+    elsewhere.put_dashboard(DashboardName=f"wire-{protocol}", DashboardBody='{"widgets": []}')
+    arn = client.get_dashboard(DashboardName=f"wire-{protocol}")["DashboardArn"]  # which is of no region
+    elsewhere.tag_resource(ResourceARN=arn, Tags=[{"Key": "a", "Value": "b"}])
+    assert client.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+    elsewhere.delete_dashboards(DashboardNames=[f"wire-{protocol}"])
+    with pytest.raises(client.exceptions.ClientError, match="does not exist"):
+        client.get_dashboard(DashboardName=f"wire-{protocol}")
 
 
 def test_the_aws_command_line_defines_describes_and_deletes(cloud):

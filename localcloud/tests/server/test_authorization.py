@@ -46,6 +46,8 @@ def test_a_package_named_by_its_arn_keeps_it():
     ("path", "headers", "body", "parameters"),
     [
         ("/", FORM, b"", {"Action": ["DeleteAlarms"], "AlarmNames.member.1": ["a"], "AlarmNames.member.2": ["b"]}),
+        ("/", FORM, b"Action=DeleteAlarms&AlarmNames.member.1=a&AlarmNames.member.2=b", {}),
+        ("/", FORM, b"Action=DeleteAlarms&AlarmNames.member.2=b", {"AlarmNames.member.1": ["c", "a"]}),
         ("/", {"x-amz-target": "GraniteServiceVersion20100801.DeleteAlarms"}, b'{"AlarmNames": ["a", "b"]}', {}),
         (
             "/service/GraniteServiceVersion20100801/operation/DeleteAlarms",
@@ -54,7 +56,7 @@ def test_a_package_named_by_its_arn_keeps_it():
             {},
         ),
     ],
-    ids=["query", "json", "cbor"],
+    ids=["query", "form", "both, the last of a name", "json", "cbor"],
 )
 def test_cloudwatch_is_read_in_each_of_its_protocols(path, headers, body, parameters):
     request = authorization.read(path, headers, body, parameters)

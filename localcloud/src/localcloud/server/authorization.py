@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from botocore.parsers import BaseCBORParser, ResponseParserError
 
@@ -37,7 +38,7 @@ def read(path: str, headers: Mapping[str, str], body: bytes, parameters: Mapping
         path: Percent-decoded path.
         headers: By lower-case name.
         body: Uncompressed.
-        parameters: Those of the query string, and of the body where it is a form.
+        parameters: Those of the query string.
     """
     runtime = re.fullmatch(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)", path)
     if runtime:
@@ -49,7 +50,8 @@ def read(path: str, headers: Mapping[str, str], body: bytes, parameters: Mapping
     target = headers.get("x-amz-target", "")
     if "." in target:
         return Request(target.rsplit(".", 1)[1], members(body, parameters))
-    found = members(b"", parameters)
+    form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    found = _form({**parameters, **dict(form)})  # as CloudWatch reads them: of two of one name the last, the body's
     return Request(str(found["Action"]), found) if found.get("Action") else None
 
 
@@ -135,7 +137,7 @@ def _form(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters by name, `AlarmNames.member.1` and so on gathered into a list."""
     gathered: dict[str, Any] = {}
     for key, value in parameters.items():
-        one = value[0] if isinstance(value, list) and value else value
+        one = value[-1] if isinstance(value, list) and value else value
         item = re.fullmatch(r"(\w+)\.member\.\d+", key)
         if item:
             gathered.setdefault(item[1], []).append(one)
