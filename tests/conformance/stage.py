@@ -229,7 +229,8 @@ class FaultStage(Stage):
             place = {"EndpointName": self.names.endpoint, "RolloutId": self.state().rollout_id}
             data = [
                 {
-                    "MetricName": metric, "Values": [1.0, 0.0], "Counts": [_ANSWERS * rate, _ANSWERS * (1 - rate)],
+                    "MetricName": metric, "StorageResolution": 1,  # as the windows are shorter than a minute
+                    "Values": [1.0, 0.0], "Counts": [_ANSWERS * rate, _ANSWERS * (1 - rate)],
                     "Dimensions": [
                         {"Name": name, "Value": value} for name, value in (place | {"VariantName": f"v-{role}"}).items()
                     ],

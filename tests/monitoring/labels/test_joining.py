@@ -86,7 +86,8 @@ def test_losses_are_stamped_with_the_time_at_which_they_were_sent() -> None:
     dimensions = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
     at = datetime.fromtimestamp(1_700_000_000, UTC)
     assert plain == {
-        "MetricName": "AbsoluteError", "Dimensions": dimensions, "Timestamp": at, "Values": [3, 4], "Unit": "None"
+        "MetricName": "AbsoluteError", "Dimensions": dimensions, "Timestamp": at, "Values": [3, 4], "Unit": "None",
+        "StorageResolution": 1,
     }  # fmt: skip
     assert (squared["MetricName"], squared["Values"]) == ("AbsoluteErrorSquared", [9, 16])
     assert (count["MetricName"], count["Dimensions"], count["Values"]) == ("N", dimensions[:1], [2])
