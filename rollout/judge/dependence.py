@@ -10,11 +10,15 @@ and the answers are worth n / (1 + (n - 1) rho) independent ones (Kish, "Survey 
 effect). Counts and sums are divided by it before anything is bet on them, as Rao and Scott do with clustered binary
 data (Biometrics 48, 1992, p. 577).
 
-rho is learned from earlier blocks: from how much neighbouring blocks of the same version differ beyond v / n (von
-Neumann, Ann. Math. Stat. 12, 1941). A drift hardly counts so, as neighbours share most of it. The same is done with
-blocks taken together by two, by four and by eight (batch means), since a trouble may last longer than a window. The
-greatest counts, and the greater of both versions, as the challenger may have fewer instances. Until the blocks tell,
-troubles are taken to last `_TROUBLE_S` seconds.
+rho is learned from earlier blocks: from how much neighbouring blocks differ beyond v / n (von Neumann, Ann. Math. Stat.
+12, 1941). A drift hardly counts so, as neighbours share most of it. The same is done with blocks taken together by two,
+by four and by eight (batch means), since a trouble may last longer than a window. Until the blocks tell, it is taken
+for `_GUESS`.
+
+It is learned three times: of each version, and of the difference of both. What troubles both alike (a slow dependency,
+a day of bad weather) makes each of them vary, but not their difference, and all bets are on the difference. Where each
+has troubles of its own, the difference tells the mean of both correlations. So the greater of both versions' counts, as
+the challenger may have fewer instances, but at most twice the difference's.
 
 What is assumed: the windows to come vary as those before them did. A trouble that neither version has shown before is
 taken for the version's own.
@@ -23,6 +27,7 @@ taken for the version's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from rollout.judge.metrics import Kind, Tally
@@ -31,7 +36,7 @@ _GUESS: Mapping[Kind, float] = {"rate": 0.01, "quantile": 0.03, "mean": 0.01}
 _WEIGHT = 2.0  # so many telling pairs that guess is worth, and each level's estimate at the next one
 _TELLING = 4  # pairs of blocks taken together, before which nothing is said of how these differ
 _LEVELS = 4  # blocks by one, two, four and eight
-_FIRST = Tally(1, 0.02, 0.02)  # the value of an answer before any was seen
+_FIRST = (1.0, 0.02, 0.02)  # an answer before any was seen
 
 
 class Block(NamedTuple):
@@ -49,11 +54,25 @@ class Block(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """As many independent answers as some are worth: how many, their sum and their sum of squares."""
+    """Answers, or as many independent ones as some are worth: how many, their sum and their sum of squares."""
 
     count: float
     total: float
     squares: float
+
+    @classmethod
+    def of(cls, tally: Tally) -> Worth:
+        """All answers of a tally."""
+        return cls(tally.count, tally.total, tally.squares)
+
+    def plus(self, other: Worth) -> Worth:
+        """Both together."""
+        return Worth(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def variance(self) -> float:
+        """Of one answer."""
+        return max(self.squares / self.count - (self.total / self.count) ** 2, 1e-9)
 
 
 class Dependence:
@@ -64,23 +83,46 @@ class Dependence:
     """
 
     def __init__(self, kind: Kind) -> None:
-        guess = _GUESS[kind]
-        self._champion, self._challenger = _Correlation(guess), _Correlation(guess)
+        self._guess = self._rho = _GUESS[kind]
+        self._levels = [_Level() for _ in range(_LEVELS)]
+        self._champion = self._challenger = Worth(*_FIRST)
 
     def worth(self, block: Block) -> tuple[Worth, Worth]:
         """What the answers of a block are worth, the champion's and the challenger's."""
-        rho = max(self._champion.value, self._challenger.value)
-        return _worth(block.champion, block.windows, rho), _worth(block.challenger, block.windows, rho)
+        return (
+            _worth(block.champion, block.windows, self._rho),
+            _worth(block.challenger, block.windows, self._rho),
+        )
 
     def learn(self, block: Block) -> None:
         """Take a closed block into account for later ones."""
-        self._champion.learn(block.champion, block.windows)
-        self._challenger.learn(block.challenger, block.windows)
+        group = _Group(Worth.of(block.champion), Worth.of(block.challenger), block.windows)
+        self._champion, self._challenger = self._champion.plus(group.champion), self._challenger.plus(group.challenger)
+        variances = self._champion.variance, self._challenger.variance
+        for level in self._levels:
+            level.compare(group, variances)
+            joined = level.joined(group)
+            if joined is None:
+                break
+            group = joined
+        champion, challenger, apart = (self._greatest(which) for which in range(3))
+        self._rho = min(max(champion, challenger), 2 * apart)
 
     def restart(self) -> None:
         """Begin a step: its blocks are not compared with those before, as a share of traffic may change a version."""
-        self._champion.restart()
-        self._challenger.restart()
+        for level in self._levels:
+            level.last = level.waits = None
+
+    def _greatest(self, which: int) -> float:
+        """The greatest of the levels; each level's guess is what the one below found."""
+        value, greatest = self._guess, 0.0
+        for level in self._levels:
+            seen = level.seen[which]
+            if seen.size > 0 and (level is self._levels[0] or seen.telling >= _TELLING):
+                found = seen.excess / seen.size
+                value = max((_WEIGHT * value + seen.telling * found) / (_WEIGHT + seen.telling), 0.0)
+            greatest = max(greatest, value)
+        return greatest
 
 
 def _worth(tally: Tally, windows: int, rho: float) -> Worth:
@@ -89,12 +131,39 @@ def _worth(tally: Tally, windows: int, rho: float) -> Worth:
 
 
 class _Group(NamedTuple):
-    """Blocks taken together: answers, their sum, and how many windows they are of."""
+    """Blocks taken together: what each version did in them, and how many windows they are of."""
 
-    count: float
-    total: float
-    squares: float
+    champion: Worth
+    challenger: Worth
     windows: int
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """What pairs of groups have shown.
+
+    Attributes:
+        telling: In how many of them the answers differed at all; others tell nothing.
+        excess: By how much they differed more than independent answers would, as a multiple of that; summed.
+        size: By how much more they would differ if the answers of a window were all the same, likewise.
+    """
+
+    telling: int = 0
+    excess: float = 0.0
+    size: float = 0.0
+
+    def add(self, moved: float, expected: float, beyond: float, *, telling: bool) -> None:
+        """Take in a pair.
+
+        Args:
+            moved: By how much its means differ.
+            expected: The variance that this would have with independent answers.
+            beyond: What would be added to it if the answers of a window were all the same.
+            telling: Whether its answers differ at all.
+        """
+        self.telling += telling
+        self.excess += moved**2 / expected - 1
+        self.size += beyond / expected
 
 
 class _Level:
@@ -103,76 +172,41 @@ class _Level:
     Attributes:
         last: The last of them.
         waits: One that waits to be taken together with the next.
-        telling: In how many pairs the answers differed at all; others tell nothing.
-        excess: By how much they differed more than independent answers would, as a multiple of that; summed.
-        size: The answers of a window beyond the first, of each pair; summed.
+        seen: Of the champion, of the challenger, and of their difference.
     """
 
     def __init__(self) -> None:
         self.last: _Group | None = None
         self.waits: _Group | None = None
-        self.telling = 0
-        self.excess = self.size = 0.0
+        self.seen = _Pairs(), _Pairs(), _Pairs()
 
-    def compare(self, group: _Group, variance: float) -> None:
+    def compare(self, group: _Group, variances: tuple[float, float]) -> None:
         """Compare a group with the last one."""
-        if self.last is not None:
-            (n0, sum0, squares0, windows0), (n1, sum1, squares1, windows1) = self.last, group
-            expected = 1 / n0 + 1 / n1
-            self.telling += (squares0 + squares1) * (n0 + n1) > (sum0 + sum1) ** 2 * (1 + 1e-9)
-            self.excess += (sum0 / n0 - sum1 / n1) ** 2 / (variance * expected) - 1
-            self.size += (max(1 / windows0 - 1 / n0, 0.0) + max(1 / windows1 - 1 / n1, 0.0)) / expected
-        self.last = group
+        before, self.last = self.last, group
+        if before is None:
+            return
+        windows = before.windows, group.windows
+        old = _moved((before.champion, group.champion), windows, variances[0])
+        new = _moved((before.challenger, group.challenger), windows, variances[1])
+        champion, challenger, apart = self.seen
+        champion.add(*old[:3], telling=old[3])
+        challenger.add(*new[:3], telling=new[3])
+        apart.add(new[0] - old[0], old[1] + new[1], old[2] + new[2], telling=old[3] or new[3])
 
     def joined(self, group: _Group) -> _Group | None:
         """A group together with the one that waits for it; None when it has to wait itself."""
-        before = self.waits
+        before, self.waits = self.waits, None
         if before is None:
             self.waits = group
             return None
-        self.waits = None
-        (n0, sum0, squares0, windows0), (n1, sum1, squares1, windows1) = before, group
-        return _Group(n0 + n1, sum0 + sum1, squares0 + squares1, windows0 + windows1)
+        champion, challenger = before.champion.plus(group.champion), before.challenger.plus(group.challenger)
+        return _Group(champion, challenger, before.windows + group.windows)
 
 
-class _Correlation:
-    """The correlation of two answers of the same window, of one version.
-
-    Attributes:
-        value: What it is taken for.
-    """
-
-    def __init__(self, guess: float) -> None:
-        self.value = self._guess = guess
-        self._levels = [_Level() for _ in range(_LEVELS)]
-        self._count, self._total, self._squares = float(_FIRST.count), _FIRST.total, _FIRST.squares
-
-    def learn(self, block: Tally, windows: int) -> None:
-        """Compare a block with those before."""
-        self._count += block.count
-        self._total += block.total
-        self._squares += block.squares
-        variance = max(self._squares / self._count - (self._total / self._count) ** 2, 1e-9)
-        group = _Group(block.count, block.total, block.squares, windows)
-        for level in self._levels:
-            level.compare(group, variance)
-            joined = level.joined(group)
-            if joined is None:
-                break
-            group = joined
-        self.value = self._greatest()
-
-    def restart(self) -> None:
-        """Compare no block to come with one before."""
-        for level in self._levels:
-            level.last = level.waits = None
-
-    def _greatest(self) -> float:
-        """The greatest of the levels; each level's guess is what the one below found."""
-        value, greatest = self._guess, 0.0
-        for level in self._levels:
-            if level.size > 0 and (level is self._levels[0] or level.telling >= _TELLING):
-                found = level.excess / level.size
-                value = max((_WEIGHT * value + level.telling * found) / (_WEIGHT + level.telling), 0.0)
-            greatest = max(greatest, value)
-        return greatest
+def _moved(pair: tuple[Worth, Worth], windows: tuple[int, int], variance: float) -> tuple[float, float, float, bool]:
+    """Of one version in a pair of groups, see `_Pairs.add`."""
+    (n0, sum0, squares0), (n1, sum1, squares1) = pair
+    part0, part1 = 1 / n0, 1 / n1
+    beyond = max(1 / windows[0] - part0, 0.0) + max(1 / windows[1] - part1, 0.0)
+    telling = (squares0 + squares1) * (n0 + n1) > (sum0 + sum1) ** 2 * (1 + 1e-9)
+    return sum1 * part1 - sum0 * part0, variance * (part0 + part1), variance * beyond, telling

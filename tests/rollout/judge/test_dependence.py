@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.dependent import STALLS, World
+from rollout.core.catalogue import metric
 from rollout.judge.dependence import Block, Dependence
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.verdict import judge
@@ -77,12 +78,31 @@ def test_the_version_whose_windows_differ_more_counts_for_both() -> None:
     assert worth_after(binomial(source, 60, shares=shares[:, ::-1])) < 0.2 * ANSWERS
 
 
+def test_what_troubles_both_versions_alike_makes_no_answer_worth_less() -> None:
+    source = np.random.default_rng(5)
+    shares = np.repeat(source.choice([0.05, 0.4], (60, 1), p=[0.8, 0.2]), 2, axis=1)
+    assert worth_after(binomial(source, 60, shares=shares)) > 0.5 * ANSWERS
+
+
+@pytest.mark.parametrize(("worse", "answer"), [(0.0, "not worse"), (0.2, "worse")])
+def test_days_that_are_hard_for_both_versions_hide_no_difference(worse: float, answer: str) -> None:
+    log_loss, source = metric("log_loss", margin=0.1, prove=True), np.random.default_rng(6)
+    seen: list[Window] = []
+    hard = 0.0
+    for at in range(40):
+        hard = 0.7 * hard + 0.15 * source.standard_normal()
+        losses = (source.gamma(1.2, max(0.05, 0.55 + hard + more) / 1.2, 100).clip(0, 5) for more in (0.0, worse))
+        old, new = ({"log_loss": Tally(100, each.sum(), (each**2).sum())} for each in losses)
+        seen.append(Window(60.0 * at, 60, old, new))
+    assert judge(seen, metrics=[log_loss], alpha=0.05).answer == answer
+
+
 def test_a_step_is_not_compared_with_the_one_before() -> None:
     dependence, apart = Dependence("rate"), Dependence("rate")
     for each in (0.05, 0.5):
         for _ in range(6):
-            dependence.learn(block(each, each))
-            apart.learn(block(each, each))
+            dependence.learn(block(0.05, each))
+            apart.learn(block(0.05, each))
         apart.restart()
     assert apart.worth(block(0.1, 0.1))[0].count > 5 * dependence.worth(block(0.1, 0.1))[0].count
 
