@@ -99,7 +99,7 @@ class Rollback(pulumi.ComponentResource):
     def _schedules(
         self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], pulumi.Output[int]]:
-        """The ARN of the schedules' role, known when it may call the functions; and when it was made, with the stack."""
+        """The ARN of the schedules' role, known when it may call the functions; and when it was made."""
         role = aws.iam.Role(
             "schedules", name=names.schedules_role, assume_role_policy=policies.schedules_trust(names), opts=child
         )
