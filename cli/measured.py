@@ -85,8 +85,8 @@ def _is_whole(item: Metric) -> bool:
 def _results(target: Target, queries: Iterable[Any], start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """What is older than the endpoint was measured of another one of its name, and does not count.
 
-    Minutes are whole, as CloudWatch keeps most values by the minute and at its begin: what was measured in the one in
-    which the endpoint was created counts with it, and so it does in longer periods.
+    What was measured in the minute of its creation counts with it: values of standard resolution stand at the start of
+    their minute, so a cut in the minute would drop those that came after it.
     """
     pages = target.client("cloudwatch").get_paginator("get_metric_data")
     start = max(start, target.created.replace(second=0, microsecond=0))

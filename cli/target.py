@@ -7,11 +7,14 @@ named("flight-delay-prod", "eu-west-1")          # asks AWS alone: for a night w
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,9 +30,19 @@ from rollout.controller.commands import Commands
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"
 """Local stacks are those whose name begins so; the one of this name is that of `make up`."""
+_ASK_AGAIN_S = 60.0
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _STACK_NAME = re.compile(rf"({_PART}/){{0,2}}{_PART}")  # as Pulumi has it, with its organization and project or not
+
+
+@dataclass
+class _Creation:
+    """When an endpoint was created, and when that was asked (`time.monotonic`)."""
+
+    at: datetime = _LONG_AGO
+    asked: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -46,14 +59,23 @@ class Target:
         """How the commands of this endpoint are written."""
         return commands_of(self.stack, self.endpoint, self.region)
 
-    @cached_property
+    @property
     def created(self) -> datetime:
-        """When the endpoint was created; long ago where there is none."""
-        try:
-            with explained(f"reading endpoint {self.endpoint}"):
-                return self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)["CreationTime"]
-        except OperatorError:
-            return datetime.fromtimestamp(0, UTC)
+        """When the endpoint that has this name now was created, as of the last minute; long ago where nobody tells.
+
+        An endpoint may be deleted and made again while a console runs, so it is asked for again and again. While
+        SageMaker does not answer, the last answer holds.
+        """
+        known = self._creation
+        if time.monotonic() - known.asked >= _ASK_AGAIN_S:
+            with suppress(OperatorError), explained(f"reading endpoint {self.endpoint}"):
+                answer = self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+                known.at, known.asked = answer["CreationTime"], time.monotonic()
+        return known.at
+
+    @cached_property
+    def _creation(self) -> _Creation:
+        return _Creation()
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

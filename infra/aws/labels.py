@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws import policies
-from infra.aws.alarm import declared
+from infra.aws.alarm import declared, read
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
@@ -46,7 +46,7 @@ class Labels:
         """
         self._names, self._child = site.names, opts
         for variant in dict.fromkeys(item.variant for item in plan.releases):
-            self._concept_alarm(variant, settings, site.alerts)
+            self._concept_alarm(variant, settings, site)
         self.ledger = self._ledger()
         self.function = self._function(site, settings)
         self._hears_of_files(site.registry.bucket)
@@ -95,7 +95,7 @@ class Labels:
             ),
         )
 
-    def _concept_alarm(self, variant: str, settings: MonitoringSettings, alerts: pulumi.Input[str]) -> None:
+    def _concept_alarm(self, variant: str, settings: MonitoringSettings, site: Site) -> None:
         """Rings at an evidence of 1, and tells people: another release would meet the same world."""
         declared(
             self._names,
@@ -106,14 +106,21 @@ class Labels:
             severity="ticket",
             section="the-concept-has-moved",
             missing="ignore",  # no label says neither that the concept has moved nor that it is back
-            namespace=OWN,
-            metric_name=CONCEPT_EVIDENCE,
-            dimensions=place(self._names.endpoint, variant),
-            statistic="Maximum",
-            period=settings.period_seconds,
+            queries=[
+                read(
+                    "evidence",
+                    OWN,
+                    CONCEPT_EVIDENCE,
+                    place(self._names.endpoint, variant),
+                    stat="Maximum",
+                    period=settings.period_seconds,
+                    watched=True,
+                )
+            ],
+            born=site.born,
             threshold=1,
             comparison_operator="GreaterThanOrEqualToThreshold",
-            alarm_actions=[alerts],
+            alarm_actions=[site.alerts],
             opts=self._child,
         )
 

@@ -68,7 +68,7 @@ class Monitoring(pulumi.ComponentResource):
         """
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         watch, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
-        self._names, self._settings, self._alerts = site.names, watch, site.alerts
+        self._names, self._settings, self._alerts, self._born = site.names, watch, site.alerts, site.born
         looks = beyond_chance.looks(rollout, watch.period_seconds)
         self._nats = beyond_chance.evidence(looks, rollout.judge.alpha)
         for variant in dict.fromkeys(item.variant for item in plan.releases):
@@ -83,6 +83,7 @@ class Monitoring(pulumi.ComponentResource):
             finest=min(watch.period_seconds, 60),
             silent=probe(site, every, child) if every else None,
             alerts=site.alerts,
+            born=site.born,
             opts=child,
         )
         functions_fail(site, watch, child)
@@ -145,19 +146,24 @@ class Monitoring(pulumi.ComponentResource):
             # Each sweep tells the evidence of what serves, so a drift lasts from file to file, and ends with a release
             # that serves no more. That it cannot be measured is a matter of `own_alarms`.
             missing="notBreaching",
-            namespace=OWN,
-            metric_name=DRIFT_EVIDENCE,
-            dimensions=of,
-            period=period,
+            queries=[read("evidence", OWN, DRIFT_EVIDENCE, of, stat="Maximum", period=period, watched=True)],
             evaluation_periods=max(1, min(math.ceil(2 * 60 * settings.drift_minutes / period), LOOKED_BACK // period)),
             comparison_operator="GreaterThanOrEqualToThreshold",
-            statistic="Maximum",
             threshold=1,
         )
 
     def _alarm(self, variant: str, measure: str, **rule: Any) -> None:
         opts = pulumi.ResourceOptions(parent=self)
-        declared(self._names, variant, measure, severity="ticket", alarm_actions=[self._alerts], opts=opts, **rule)
+        declared(
+            self._names,
+            variant,
+            measure,
+            severity="ticket",
+            born=self._born,
+            alarm_actions=[self._alerts],
+            opts=opts,
+            **rule,
+        )
 
     def _share(self, variant: str, measure: str, tolerated: float, counts: list[Query], **rule: Any) -> None:
         """An alarm on the share of one count, `part`, in another, `whole`, where it is beyond chance."""
@@ -167,7 +173,7 @@ class Monitoring(pulumi.ComponentResource):
             variant,
             measure,
             missing="notBreaching",  # no requests: nothing failed, and the judge never promotes on that
-            metric_queries=[*counts, rate],
+            queries=[*counts, rate],
             threshold=tolerated,
             **rule,
         )

@@ -33,7 +33,7 @@ def rollback_fails(site: Site, opts: pulumi.ResourceOptions) -> None:
         f"{names.dead_letters}. Look whether the champion has all traffic, then read the queue.",
         severity="page",
         section="read-a-dead-letter-queue",
-        metric_queries=[*counts, _most([str(query.id) for query in counts])],
+        queries=[*counts, _most([str(query.id) for query in counts])],
         opts=opts,
     )
 
@@ -65,7 +65,7 @@ def functions_fail(site: Site, settings: MonitoringSettings, opts: pulumi.Resour
         f"{names.dashboard} shows which, the log {names.log} why.",
         severity="ticket",
         section="a-function-fails",
-        metric_queries=[
+        queries=[
             *counts,
             read("delay", OWN, DELAY, endpoint, stat="Minimum", period=_PERIOD),
             read("files", OWN, DELAY, endpoint, stat="SampleCount", period=_PERIOD),
@@ -83,6 +83,7 @@ def _alarm(site: Site, subject: str, *, periods: int = 1, **rule: Any) -> None:
         subject,
         FAILING,
         missing="notBreaching",  # counts of failures: nothing ran, nothing failed
+        born=site.born,
         threshold=0,
         evaluation_periods=periods,
         alarm_actions=[site.alerts],

@@ -224,7 +224,8 @@ def training(names: Names, key_arn: str, image: str) -> list[Statement]:
         allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
         _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
-        allow(["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"], [group, packages]),
+        allow(["sagemaker:CreateModelPackage"], [group, packages]),
+        allow(["sagemaker:DescribeModelPackage"], [packages]),
         allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource
         allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [log]),
         allow(["cloudwatch:PutMetricData"], ["*"], _namespaces("/aws/sagemaker/TrainingJobs")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pulumi
 import pulumi_aws as aws
@@ -58,15 +59,17 @@ class Rollback(pulumi.ComponentResource):
         self.journal = journal_table(names, child)
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, policy=policies.alerts(names), opts=child)
         log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=log_days, opts=child)
+        schedules, born = self._schedules(names, scheduled, child)
         self.site = Site(
             names,
             registry,
             code,
             alerts=self.alerts.arn,
             log=log.name,
-            schedules=self._schedules(names, scheduled, child),
+            schedules=schedules,
             scheduled=scheduled,
             journal=self.journal.name,
+            born=born,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
         controller = FunctionRole("controller", self.site, self.site.allowed(policies.controller), child)
@@ -93,8 +96,10 @@ class Rollback(pulumi.ComponentResource):
         rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
-    def _schedules(self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
-        """The ARN of the schedules' role, known when it may call the functions."""
+    def _schedules(
+        self, names: Names, scheduled: tuple[str, ...], child: pulumi.ResourceOptions
+    ) -> tuple[pulumi.Output[str], pulumi.Output[int]]:
+        """The ARN of the schedules' role, known when it may call the functions; and when it was made."""
         role = aws.iam.Role(
             "schedules", name=names.schedules_role, assume_role_policy=policies.schedules_trust(names), opts=child
         )
@@ -105,4 +110,5 @@ class Rollback(pulumi.ComponentResource):
             policy=policies.schedules(names, scheduled),
             opts=child,
         )
-        return pulumi.Output.all(role.arn, policy.id).apply(lambda made: made[0])
+        born = role.create_date.apply(lambda date: int(datetime.fromisoformat(date).timestamp()))
+        return pulumi.Output.all(role.arn, policy.id).apply(lambda made: made[0]), born

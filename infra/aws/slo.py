@@ -43,6 +43,7 @@ class Slo:
         finest: int,
         silent: aws.cloudwatch.MetricAlarm | None,
         alerts: pulumi.Input[str],
+        born: pulumi.Input[int],
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the alarms.
@@ -54,9 +55,10 @@ class Slo:
             finest: The shortest period of the metrics, in seconds.
             silent: The alarm of the probe, which pages too; None without one.
             alerts: The ARN of the topic that is told.
+            born: When the stack was made, epoch seconds.
             opts: Options of each alarm.
         """
-        self._names, self._objective, self._opts = names, objective, opts
+        self._names, self._objective, self._opts, self._born = names, objective, opts, born
         self._variants = counted(plan)
         found = rules(objective, finest)
         self._nats = evidence(objective, found)
@@ -75,6 +77,8 @@ class Slo:
             f"{self._burns(rule)} It tells nobody by itself: {self._names.alarm(OBJECTIVE, rule.severity)} does, when "
             "a long window and the short one ring.",
             guarded=guarded,
+            # A long window is one period: without what was measured before, a new stack would have none for as long.
+            born=None if guarded else self._born,
         )
 
     def _ticket(self, rule: BurnRule, alerts: pulumi.Input[str]) -> None:
@@ -85,6 +89,7 @@ class Slo:
             f"What users were promised of {self._names.endpoint} is used up steadily: it waits for the day. "
             f"{self._burns(rule)}",
             guarded=True,
+            born=self._born,
             alarm_actions=[alerts],
         )
 
@@ -95,7 +100,7 @@ class Slo:
         )
 
     def _alarm(
-        self, subject: str, measure: str, rule: BurnRule, text: str, *, guarded: bool, **actions: Any
+        self, subject: str, measure: str, rule: BurnRule, text: str, *, guarded: bool, **more: Any
     ) -> aws.cloudwatch.MetricAlarm:
         return declared(
             self._names,
@@ -105,10 +110,10 @@ class Slo:
             severity=rule.severity,
             section=SECTION,
             missing="notBreaching",  # no request, nothing burns
-            metric_queries=list(self._queries(rule.seconds, guarded=guarded)),
+            queries=list(self._queries(rule.seconds, guarded=guarded)),
             threshold=rule.factor,
             opts=self._opts,
-            **actions,
+            **more,
         )
 
     def _page(

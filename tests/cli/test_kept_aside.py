@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -46,8 +47,30 @@ def test_counts_of_an_endpoint_that_had_this_name_before_are_not_inherited(
 ) -> None:
     count("LabelsUnparsable", 7, time.time() - 3 * 3600)
     count("LabelsUnparsable", 2)
-    monkeypatch.setitem(vars(target), "created", datetime.now(UTC) - timedelta(hours=1))
+    monkeypatch.setattr(Target, "created", datetime.now(UTC) - timedelta(hours=1))
     assert read(target) == {"LabelsUnparsable": 2}
+
+
+def test_what_was_counted_in_the_minute_of_its_creation_is_not_lost(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)
+    count("LabelsUnparsable", 7, (minute - timedelta(seconds=1)).timestamp())
+    count("LabelsUnparsable", 2, minute.timestamp())  # where CloudWatch puts all values of a minute
+    monkeypatch.setattr(Target, "created", minute + timedelta(seconds=35))
+    assert read(target) == {"LabelsUnparsable": 2}
+
+
+def test_an_endpoint_that_is_made_again_while_a_console_runs_begins_anew(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC) - timedelta(hours=1)]
+    client = Mock(side_effect=lambda _: client, describe_endpoint=lambda **_: {"CreationTime": made[0]})
+    monkeypatch.setattr(Target, "client", client)
+    assert target.created == made.pop(0)
+    now = time.monotonic() + 61
+    monkeypatch.setattr("cli.target.time.monotonic", lambda: now)
+    assert target.created == made[0]
 
 
 def test_others_and_parts_are_not_counted(target: Target) -> None:

@@ -13,6 +13,8 @@ from cli.labels import LateLabels
 from cli.replay import Pace, events, run
 from cli.target import Target
 from tests.e2e.conftest import succeeded
+from tests.infra.recorded import LOCAL
+from tests.needed import needed, used
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -59,3 +61,7 @@ def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(sto
         count, total = seen(target, variant, name)
         assert count == len(known)
         assert 0 < total / count < most
+
+
+def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
+    assert not needed("test_labels_story") - used(story.cloud, LOCAL)

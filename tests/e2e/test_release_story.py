@@ -18,6 +18,7 @@ from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
+from tests.e2e.acting import as_role
 from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed, unpreviewed
 from tests.small import SMALL
 
@@ -45,10 +46,13 @@ def story() -> Iterator[Bed]:
 
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> dict[str, Stack]:
-    """Three versions of the model, small so that training is quick: a first, a good and a faulty one."""
+    """Three versions of the model, small so that training is quick: a first, a good and a faulty one.
+
+    They are released with the rights of the role that CI takes.
+    """
     steps = [{"weight": weight, "bake_seconds": 5} for weight in (30, 60)]
     trial = {**QUICK, "strategy": {"kind": "steps", "steps": steps}}
-    first = having(story.stack.with_parameters(story.folder, **SMALL), trial)
+    first = having(as_role(story.stack, "deploy").with_parameters(story.folder, **SMALL), trial)
     good = first.with_parameters(story.folder, max_iter=6)
     faulty = good.with_parameters(story.folder, max_iter=7, fault="errors")
     left_to_its_alarm(faulty)
@@ -180,7 +184,7 @@ def test_a_faulty_release_is_rolled_back_by_its_alarm_and_the_update_says_so(
 def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
     story: Bed, versions: dict[str, Stack]
 ) -> None:
-    done = succeeded(versions["faulty"].preview("--json"))
+    done = succeeded(as_role(versions["faulty"], "preview").preview("--json"))
     assert "rolled back" in said(done)
     assert "is not tried again" in said(done)
     deleted = [step["urn"] for step in json.loads(done.output)["steps"] if step["op"] == "delete"]

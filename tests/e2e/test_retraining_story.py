@@ -27,6 +27,8 @@ from platforms.aws.drift_table import DynamoRecord
 from retraining.record import Phase
 from tests.e2e.conftest import RATE, journal, package, said, succeeded, typed
 from tests.e2e.test_drift_story import ask
+from tests.infra.recorded import LOCAL
+from tests.needed import needed, used
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -161,3 +163,7 @@ def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
     assert until(target, lambda seen: seen.record.phase is Phase.IDLE).waits is None
     assert target.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"] == "Stopped"
     assert typed("retrain", "stop", "--reason", "again").exit_code == 1
+
+
+def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
+    assert not needed("test_retraining_story") - used(story.cloud, LOCAL)

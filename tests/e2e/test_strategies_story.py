@@ -5,6 +5,7 @@ By the real engine on a real local cloud: each test goes on where the one before
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,8 @@ from cli.view.snapshot import take
 from platforms.aws.endpoint import controller
 from rollout.core.state import Phase, RolloutState
 from tests.e2e.conftest import package, said, shares, succeeded
+from tests.infra.recorded import LOCAL
+from tests.needed import needed, used
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -147,3 +150,25 @@ def test_the_scheduled_function_may_do_all_that_a_replay_needs(story: Bed, secon
     assert replayed is not None
     assert (replayed.requests, replayed.errors) == (40, 0)
     assert traffic.failures == []
+
+
+def test_an_alarm_ends_a_trial_that_functions_alone_carry_on(story: Bed) -> None:
+    target = story.target()
+    challenger = journal(target).challenger
+    assert challenger is not None
+    target.client("cloudwatch").set_alarm_state(
+        AlarmName=f"{target.endpoint}-{challenger.variant}-5xx", StateValue="ALARM", StateReason="set by the test"
+    )
+    until = time.monotonic() + 120
+    while not (state := journal(target)).at_rest and time.monotonic() < until:
+        time.sleep(0.5)
+    assert state.verdict is not None
+    assert (state.verdict.release, state.verdict.outcome) == (challenger.id, "rolled_back")
+    assert package(story, challenger.package_digest)["ModelApprovalStatus"] == "Rejected"
+
+
+def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
+    target = story.target()
+    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-probe")
+    assert json.loads(answer["Payload"].read())["ok"]
+    assert not needed("test_strategies_story") - used(story.cloud, LOCAL)

@@ -70,6 +70,7 @@ class Answers:
         why: Why it ends so.
         source: The outputs of the stack that is promoted from.
         registered: The metrics of the champion, by the registry.
+        born: When each role was made.
     """
 
     refused: str = ""
@@ -77,6 +78,7 @@ class Answers:
     why: str = ""
     source: dict[str, Any] = field(default_factory=dict)
     registered: dict[str, float] = field(default_factory=lambda: {"auc": 0.65})
+    born: str = "2025-11-24T00:00:00Z"
 
     def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs of a resource beside its inputs."""
@@ -90,6 +92,8 @@ class Answers:
             state["metrics"] = self.registered
         if kind == "aws:kms/key:Key":
             return {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}"}
+        if kind == "aws:iam/role:Role":
+            state["createDate"] = self.born
         return {"arn": f"arn:aws:{kind.split(':')[1]}:us-east-1:{ACCOUNT}:{name}", **state}
 
 

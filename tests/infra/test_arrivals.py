@@ -81,6 +81,7 @@ def test_drift_is_told_within_a_period_and_lasts_from_sweep_to_sweep(period: int
     found = [alarm.inputs for alarm in world.all(":MetricAlarm") if "-drift" in alarm.name and "v-" in alarm.name]
     assert found
     for alarm in found:
-        assert (alarm["period"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (period, periods, 1)
+        (read,) = (query["metric"] for query in alarm["metricQueries"] if "metric" in query)
+        assert (read["period"], alarm["evaluationPeriods"], alarm["datapointsToAlarm"]) == (period, periods, 1)
         assert alarm["treatMissingData"] == "notBreaching"
-        assert alarm["period"] * alarm["evaluationPeriods"] <= 86_400, "CloudWatch looks back no longer"
+        assert read["period"] * alarm["evaluationPeriods"] <= 86_400, "CloudWatch looks back no longer"

@@ -232,8 +232,7 @@ def test_alarms_of_a_variant_see_only_its_own_numbers() -> None:
     world = run(state=idle(OLD))
     for variant in (OLD.variant, release(LOCAL).variant):
         wanted = {"EndpointName": "flight-delay-local", "VariantName": variant}
-        assert world.alarm(f"{variant}-drift")["dimensions"] == wanted
-        for measure in ("5xx", "p99"):
+        for measure in ("5xx", "p99", "drift", "concept"):
             for query in world.alarm(f"{variant}-{measure}")["metricQueries"]:
                 assert "metric" not in query or query["metric"]["dimensions"] == wanted
 
@@ -242,7 +241,8 @@ def test_error_rate_is_a_share_and_not_a_count() -> None:
     alarm = run().alarm(f"v-{RECIPE[:12]}-5xx")
     queries = {query["id"]: query for query in alarm["metricQueries"]}
     assert "part / whole" in queries["rate"]["expression"]
-    assert [query["id"] for query in alarm["metricQueries"] if query["returnData"]] == ["rate"]
+    (watched,) = (query for query in alarm["metricQueries"] if query["returnData"])
+    assert watched["expression"].endswith(", rate)")
     assert alarm["threshold"] == 0.05
     assert queries["part"]["metric"]["metricName"] == "Invocation5XXErrors"
     assert queries["whole"]["metric"]["metricName"] == "Invocations"
@@ -259,11 +259,8 @@ def test_drift_is_an_alarm_of_each_variant_when_the_evidence_is_enough() -> None
     world = run(state=idle(OLD), monitoring={"drift_minutes": 7})
     for variant in (OLD.variant, release(LOCAL).variant):
         alarm = world.alarm(f"{variant}-drift")
-        assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == (
-            "modelstack",
-            "DriftEvidence",
-            "Maximum",
-        )
+        (read,) = (query["metric"] for query in alarm["metricQueries"] if "metric" in query)
+        assert (read["namespace"], read["metricName"], read["stat"]) == ("modelstack", "DriftEvidence", "Maximum")
         assert (alarm["threshold"], alarm["comparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
         assert "0.05 false alarms a year" in alarm["alarmDescription"]
 
@@ -345,7 +342,7 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
 
 def test_failure_of_the_rollback_itself_is_an_alarm() -> None:
     alarm = run().alarm("rollback-failing")
-    read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][:2]}
+    read = {query["metric"]["metricName"]: query["metric"]["dimensions"] for query in alarm["metricQueries"][1:3]}
     assert read == {
         "Errors": {"FunctionName": "flight-delay-local-rollback"},
         "ApproximateNumberOfMessagesVisible": {"QueueName": "flight-delay-local-rollback-dlq"},

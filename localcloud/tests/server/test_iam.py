@@ -204,3 +204,27 @@ def test_no_web_page_gets_in(cloud, path, headers):
 def test_a_service_that_is_not_served_is_refused_by_name(cloud, service, call):
     with pytest.raises(ClientError, match=f"does not serve {service}"):
         getattr(cloud.client(service), call)()
+
+
+def used(cloud, role):
+    lines = (json.loads(line) for line in (cloud.state / "used-rights.jsonl").read_text().splitlines())
+    return [(one["action"], one["resource"]) for one in lines if one["role"] == role]
+
+
+def test_the_rights_that_a_role_has_used_are_kept_once_and_as_its_policy_writes_them(cloud, functions):
+    functions.create("iam-used")
+    functions.allow("iam-used", Action=["s3:PutObject", "s3:GetObject"], Resource=["arn:aws:s3:::iam-bucket/u/*"])
+    for key in ("u/1", "u/2"):
+        assert functions.call("iam-used", "s3", "put_object", Bucket="iam-bucket", Key=key, Body="x") == "done"
+    assert functions.call("iam-used", "s3", "put_object", Bucket="iam-bucket", Key="v", Body="x") != "done"
+    puts = [one for one in used(cloud, "iam-used") if one[0].startswith("s3:")]
+    assert puts == [("s3:PutObject", "arn:aws:s3:::iam-bucket/u/*")], "neither what it may only, nor what it may not"
+
+
+def test_a_repository_is_described_by_who_may_describe_this_one(cloud, functions):
+    cloud.client("ecr").create_repository(repositoryName="iam-ours")
+    functions.create("iam-repository")
+    functions.allow("iam-repository", Action="ecr:*", Resource="arn:aws:ecr:us-east-1:000000000000:repository/iam-ours")
+    assert functions.call("iam-repository", "ecr", "describe_repositories", repositoryNames=["iam-ours"]) == "done"
+    refused = functions.call("iam-repository", "ecr", "describe_repositories", repositoryNames=["iam-others"])
+    assert refused["code"] == "AccessDeniedException"

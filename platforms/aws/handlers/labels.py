@@ -65,7 +65,8 @@ def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
         batches.sum_up(lambda variant: _promised(state, variant, settings))
     if failure:
         raise failure
-    _tell_delay(settings.endpoint, time.time() - written)
+    if written < math.inf:
+        _tell_delay(settings.endpoint, time.time() - written)
     return {"joined": joined}
 
 
@@ -78,23 +79,23 @@ def _tell_delay(endpoint: str, seconds: float) -> None:
 
 
 def _take(join: LabelJoin, files: S3Files, state: RolloutState, settings: Settings, key: str) -> tuple[int, float]:
-    """Take a file in; returns how many pairs it completed, and when it was written."""
+    """Take a file in; returns how many pairs it completed, and when it was written: never, if it is another's."""
     folder, _, rest = key.partition("/")
+    owner, _, rest = rest.partition("/")
+    if folder != LABELS and (folder, owner) != (CAPTURE, settings.endpoint):
+        return 0, math.inf  # not ours, nor may we read it
     with files.read(key) as file:
         if folder == LABELS:
             return join.labels(key, file.digest, file.lines), file.written
-        owner, _, rest = rest.partition("/")
-        if folder == CAPTURE and owner == settings.endpoint:
-            variant = rest.partition("/")[0]
-            reader = Reader(
-                variant,
-                _form_of(state, variant, settings),
-                written=file.written,
-                now=time.time(),
-                segments=settings.segments,
-            )
-            return join.answers(key, reader, traffic(file.lines)), file.written
-        return 0, file.written
+        variant = rest.partition("/")[0]
+        reader = Reader(
+            variant,
+            _form_of(state, variant, settings),
+            written=file.written,
+            now=time.time(),
+            segments=settings.segments,
+        )
+        return join.answers(key, reader, traffic(file.lines)), file.written
 
 
 def _form_of(state: RolloutState, variant: str, settings: Settings) -> Form | Malformed:

@@ -23,7 +23,11 @@ from platforms.aws.packages import FORM, DigestMismatch, beside
 from platforms.aws.table import KEPT_SECONDS, Table
 from rollout.core.state import Phase
 from tests.monitoring.labelled_world import DECLARED, Killed, World, a_world
+from tests.needed import needed
+from tests.platforms.aws.rights import USED, held_to_rights
 from tests.platforms.aws.sealing import put
+
+__all__ = ["held_to_rights"]
 
 
 @pytest.fixture
@@ -425,3 +429,7 @@ def test_how_long_a_file_waited_is_told_with_each_call(world: World) -> None:
     calls, seconds = world.seen("LabelsDelay")
     assert calls == 1
     assert 490 < seconds < 900
+
+
+def test_the_handler_has_used_what_these_tests_show_to_be_needed() -> None:
+    assert not needed("test_joining") - USED["test_joining"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,10 +18,13 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from infra.aws import policies
 from platforms.aws.names import Names
+from tests.needed import Right, short
 
 HANDLERS = "platforms.aws.handlers."
 KEY = "arn:aws:kms:us-east-1:123456789012:key/artifacts"
 MOTO = "123456789012"
+ROLE = {"advance": "controller", "rollback": "controller"}
+"""Handler -> its role, where that is not called the same."""
 POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
     "advance": lambda names: policies.controller(names, KEY),
     "drift": lambda names: policies.drift(names, KEY),
@@ -48,8 +52,15 @@ class Told(Names):
         return os.environ.get("ARTIFACT_BUCKET", "artifacts")
 
     @property
+    def labels(self) -> str:
+        return os.environ.get("LABELS_TABLE", "labels")
+
+    @property
     def alerts(self) -> str:
         return os.environ.get("ALERTS_TOPIC", "").rpartition(":")[2]
+
+
+NAMES, TOLD = (kind("model", "stack", MOTO, "us-east-1") for kind in (Names, Told))
 
 
 def needs(service: str, operation: str, given: dict[str, Any], names: Names) -> Iterator[tuple[str, str]]:
@@ -64,6 +75,9 @@ def needs(service: str, operation: str, given: dict[str, Any], names: Names) -> 
     elif service == "dynamodb" and operation == "BatchGetItem":
         for table in given["RequestItems"]:
             yield "dynamodb:BatchGetItem", names.arn("dynamodb", f"table/{table}")
+    elif service == "dynamodb" and "IndexName" in given:
+        table = names.arn("dynamodb", f"table/{given['TableName']}")
+        yield f"dynamodb:{operation}", f"{table}/index/{given['IndexName']}"
     elif service == "dynamodb":
         yield f"dynamodb:{operation}", names.arn("dynamodb", f"table/{given['TableName']}")
     elif service == "sns":
@@ -83,30 +97,36 @@ def handler_below() -> str | None:
     return None
 
 
-def permitted(handler: str, action: str, resource: str, given: dict[str, Any]) -> bool:
-    """Whether a role may do this, with what the call tells of itself."""
-    names = Told("model", "stack", MOTO, "us-east-1")
-    statements = POLICIES[handler](names)
-    if resource == "*":
-        statements = [{**one, "Resource": ["*"]} for one in statements]
+def permitting(handler: str, action: str, resource: str, given: dict[str, Any]) -> Iterator[Right]:
+    """The rights by which a role may do this, with what the call tells of itself."""
     namespace = given.get("Namespace")
     context = {"cloudwatch:namespace": str(namespace)} if namespace else {}
-    policy = IAMPolicy(policies.document(*statements))
-    return policy.is_action_permitted(action, resource, None, context) is PermissionResult.PERMITTED
+    for told, named in zip(POLICIES[handler](TOLD), POLICIES[handler](NAMES), strict=True):
+        for here, there in zip(told["Resource"], named["Resource"], strict=True):
+            one = {**told, "Resource": ["*" if resource == "*" else here]}
+            policy = IAMPolicy(policies.document(one))
+            if policy.is_action_permitted(action, resource, None, context) is PermissionResult.PERMITTED:
+                yield Right(ROLE.get(handler, handler), action, short(there, NAMES))
+
+
+USED: dict[str, set[Right]] = defaultdict(set)
+"""Test module -> the rights that its handlers have used in this process."""
 
 
 @pytest.fixture(autouse=True)
-def held_to_rights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each call that a handler makes in the test is one that its role may make."""
+def held_to_rights(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each call that a handler makes in the test is one that its role may make; which rights it used is kept."""
+    used = USED[request.path.stem]
     lacking: list[str] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def held(self: Any, operation: str, given: dict[str, Any]) -> Any:
         if handler := handler_below():
-            names = Told("model", "stack", MOTO, "us-east-1")
             service = self.meta.service_model.service_name
-            for action, resource in needs(service, operation, given, names):
-                if not permitted(handler, action, resource, given):
+            for action, resource in needs(service, operation, given, TOLD):
+                found = list(permitting(handler, action, resource, given))
+                used.update(found)
+                if not found:
                     lacking.append(f"{handler} may not {action} on {resource}")
         return call(self, operation, given)
 

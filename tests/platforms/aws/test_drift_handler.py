@@ -20,7 +20,9 @@ from monitoring.captured import Malformed, instances
 from platforms.aws.files import S3Captures
 from platforms.aws.handlers import drift
 from platforms.aws.packages import REFERENCE, DigestMismatch, beside
+from tests.needed import needed
 from tests.platforms.aws.mocked import clients
+from tests.platforms.aws.rights import USED
 from tests.platforms.aws.sealing import put
 from tests.platforms.aws.stubbed_endpoint import BUCKET, TRAINED_ON, Endpoint, an_endpoint, journal, release
 
@@ -296,3 +298,7 @@ def test_an_endpoint_without_releases_has_nothing_to_measure(
 ) -> None:
     monkeypatch.setenv("ENDPOINT_NAME", "other")
     assert drift.handler({}, None) == {}
+
+
+def test_the_handler_has_used_what_these_tests_show_to_be_needed() -> None:
+    assert not needed("test_drift_handler") - USED["test_drift_handler"]

@@ -208,6 +208,12 @@ def _if(node: Function, scope: Scope) -> Value:
     return with_values(test, values)
 
 
+def _epoch(node: Function, scope: Scope) -> Value:
+    """When each period begins, also those without a data point, in epoch seconds."""
+    series = as_single(evaluate(node.arguments[0], scope))
+    return with_values(series, {moment: float(moment) for moment in scope.grid})
+
+
 def _period(node: Function, scope: Scope) -> Value:
     series = as_single(evaluate(node.arguments[0], scope))
     if not series.is_metric:
@@ -230,6 +236,7 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[[Function, Scope], Value]]] = {
     "AVG": (1, 1, _reducing(_average, missing_is_zero=True)),
     "CEIL": (1, 1, _mapping(math.ceil)),
     "DIFF": (1, 1, _stepping(lambda _b, old, _m, new: new - old)),
+    "EPOCH": (1, 1, _epoch),
     "FILL": (2, 2, _fill),
     "FLOOR": (1, 1, _mapping(math.floor)),
     "IF": (2, 3, _if),

@@ -9,11 +9,13 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from ministack.core import iam_evaluator
 from ministack.core.arn import ArnParseError, parse_arn
-from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate, evaluate_resource_policy
+from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate_resource_policy
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge, iam, kms, lambda_svc, sns, sqs
 
@@ -51,7 +53,9 @@ def role_allows(role_arn: str, action: str, resource_arn: str, principal: str, s
     if not policy_allows({"Statement": anywhere}, "sts:AssumeRole", role_arn, principal, source_arn):
         return False
     policies = _gather_role_policies(name, get_account_id())
-    return evaluate(_asked(action, resource_arn, source_arn), policies).decision == "Allow"
+    acting = f"arn:aws:sts::{get_account_id()}:assumed-role/{name}/{principal}"
+    asked = replace(_asked(action, resource_arn, source_arn), principal_arn=acting, principal_type="AssumedRole")
+    return iam_evaluator.evaluate(asked, policies).decision == "Allow"
 
 
 def _asked(action: str, resource_arn: str, source_arn: str) -> EvalContext:

@@ -105,9 +105,11 @@ def _read_our_requests() -> None:
         return f"{NAMESPACES[service]}:{found.action if found else 'UnknownOperation'}"
 
     def extract_resource_arn(service: str, *request: Any) -> str:
+        _, path, headers, body, parameters, region, account = request
+        if service == "ecr" and (names := authorization.members(body, parameters).get("repositoryNames")):
+            return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"  # ministack reads the singular alone
         if service not in NAMESPACES:
             return resource_of(service, *request)
-        _, path, headers, body, parameters, region, account = request
         found = authorization.read(path, headers, body, parameters)
         return _RESOURCES[service](found, region, account)[0] if found else "*"
 

@@ -38,6 +38,7 @@ from localcloud.server.platform import Datum, Platform, Service, SystemClock
 from localcloud.server.regions import Regions
 from localcloud.server.roles import CloudRoles
 from localcloud.server.surroundings import STATE_MARK, Folders
+from localcloud.server.used_rights import UsedRights
 
 log = logging.getLogger("localcloud")
 
@@ -126,6 +127,7 @@ class Host:
         self._durability.install()
         repairs.report_failed_object_writes()
         self._doors.guard()
+        UsedRights(self._folders.state).watch()
         repairs.count_loopback_as_secure()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
