@@ -26,6 +26,13 @@ _UNKNOWN_KEYS = {
 }
 """How AWS's services call keys that they do not know, and a secret that is not theirs."""
 
+_NOBODY_THERE = (
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ProxyConnectionError,
+)
+"""No connection came to be; any other error of the transport comes after one did."""
+
 POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
@@ -72,10 +79,15 @@ def _unreachable(doing: str, error: botocore.exceptions.BotoCoreError) -> Operat
     url = os.environ.get("AWS_ENDPOINT_URL", "")
     if isinstance(error, botocore.exceptions.NoCredentialsError):
         return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.")
-    if isinstance(error, (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)) and _is_local():
+    if isinstance(error, _NOBODY_THERE) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud does not answer at {url}",
             f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
+        )
+    if isinstance(error, botocore.exceptions.HTTPClientError) and _is_local():
+        return OperatorError(
+            f"{doing}: the local cloud at {url} took the request and gave no whole answer: {error}",
+            "It is busy, or was stopped. Look into .modelstack/cloud/server.log, and try again.",
         )
     return OperatorError(f"{doing}: {error}", "AWS_ENDPOINT_URL, AWS_REGION and the network are where to look.")
 

@@ -31,7 +31,8 @@ from rich.console import Console
 
 from cli import retrain as retraining
 from cli.asked import Asked, Group, find
-from cli.errors import OperatorError, explained
+from cli.errors import OperatorError
+from cli.invoke import send
 from cli.options import Day, Delay, Number, Reason, Whole
 from cli.page import page
 from cli.rollback import approve as give_approval
@@ -185,13 +186,9 @@ def approve(asked: Asked, reason: str | None) -> None:
 def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
     target = find(asked)
-    chosen = {"TargetVariant": variant_of(target, variant)} if variant else {}
-    with explained(f"invoking {target.endpoint}"):
-        answer = target.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName=target.endpoint, ContentType=content_type, Body=body.read(), **chosen
-        )
-    click.echo(f"answered by {answer['InvokedProductionVariant']}", err=True)
-    click.echo(answer["Body"].read().decode(errors="replace"))
+    answered_by, answer = send(target, body.read(), content_type, variant)
+    click.echo(f"answered by {answered_by}", err=True)
+    click.echo(answer)
 
 
 @main.command()

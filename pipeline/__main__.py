@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline import archive, outline, step
 from pipeline.build import BuildError, build
@@ -35,9 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             "--root", type=Path, default=Path.cwd(), help="the checkout; the current folder by default"
         )
         if name in ("recipe", "build"):
-            command.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
+            command.add_argument("--parameters", type=_json, default={}, help="JSON object")
         if name == "build":
-            command.add_argument("--gates", type=json.loads, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
+            command.add_argument("--gates", type=_json, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
             command.add_argument("--workdir", type=Path, help="where outcomes are kept; by default the user's cache")
     inspect = commands.add_parser("inspect", help="check an archive and print its manifest")
     inspect.add_argument("file", type=Path)
@@ -51,6 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error.filename} does not exist", file=sys.stderr)
         return 1
     return 0
+
+
+def _json(text: str) -> dict[str, Any]:
+    """A JSON object out of the command line."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object, such as {{}}")
+    return value
 
 
 def _run(given: argparse.Namespace) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from pipeline import archive, step
 from pipeline.build import build
 from pipeline.comparison import Comparison, compare
-from pipeline.contract import KEPT, Refusal
+from pipeline.contract import DATA, KEPT, Refusal
 from pipeline.gate import GateRefused, Gates, check_gates
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, recipe, retrained
@@ -208,6 +208,8 @@ def _lay_out(sealed: Path, root: Path) -> None:
         shutil.copyfile(ROOT / "model" / name, root / "model" / name)
     for room in ROOMS:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    if (ROOT / DATA).is_dir():
+        (root / DATA).symlink_to(ROOT / DATA)  # large, and only read
 
 
 def _losses(root: Path, sealed: Path, asked: list[str], progress: Callable[[str], None]) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class Part:
 KEPT = ("Dockerfile", "entrypoint.py")
 """Files of the image, the same for every model."""
 
+DATA = "data"
+"""The checkout's folder for data files that the model reads. The image that trains holds it, and a retraining job lays
+it beside the model."""
+
 PARTS = (
     Part("__init__.py", "", "makes the folder a package; may be empty", optional=False),
     Part("data.py", "training", "the table to learn from", ("settings",), optional=False),

@@ -99,7 +99,8 @@ def _read(folder: Path) -> tuple[Found, dict[str, str]]:
                 bound = _bound(ast.parse(path.read_bytes()).body)
                 found[file] = None if "*" in bound else bound
         except (SyntaxError, ValueError) as error:
-            line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            known = isinstance(error, SyntaxError | json.JSONDecodeError)
+            line = f" in line {error.lineno}" if known else ""
             what = "JSON" if kind == "json" else "Python"
             problems[file] = f"model/{file}: found no {what}{line} ({getattr(error, 'msg', error)})"
     return found, problems

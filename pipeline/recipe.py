@@ -35,6 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.contract import DATA
 from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
 
 FORMAT = "6"
@@ -234,6 +235,11 @@ def _data_digest(sources: ModuleType | None) -> str:
         raise RecipeError(said) from error
     identity = [version]
     for name, path in sorted(files.items()):
+        if not path.is_file():
+            raise RecipeError(
+                f"model/sources.py names {name}, and there is no file {path}: put the model's data files into {DATA}/, "
+                "beside model/; `make image` puts that folder into the image that trains"
+            )
         stat = path.stat()
         identity.append(f"{name} {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}")
     key = hashlib.sha256("\n".join(identity).encode()).hexdigest()

@@ -8,6 +8,7 @@ a field of the reason.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -143,8 +144,17 @@ def _lacking(given: Reason) -> list[str]:
     more = given.numbers.get("lacking", 0.0)
     if not 0 < more < _MOST:
         return []
-    things = "requests" if given.name == "errors" or given.facts["metric_kind"] == "quantile" else "observations"
-    return [f"about {float(f'{more:.1g}'):.0f} more {things} are needed"]
+    quantile = given.facts["metric_kind"] == "quantile"
+    things = "requests" if given.name == "errors" or quantile else "observations"
+    good = "stays as fast" if quantile else "is as good as the champion"
+    return [f"about {_roughly(more):,.0f} more {things} are needed if it {good}"]
+
+
+def _roughly(more: float) -> float:
+    """The nearest of 10, 20, 50, 100, ...: one moves by chance by half, so a nearer number would only flicker."""
+    return min(
+        (part * 10.0**power for power in range(1, 7) for part in (1, 2, 5)), key=lambda one: abs(math.log(more / one))
+    )
 
 
 def _no_data(given: Reason) -> list[str]:

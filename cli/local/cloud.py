@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
 from rich.console import Console
 
 from cli.command import tell
@@ -19,6 +18,7 @@ from cli.errors import OperatorError
 from cli.local.progress import Outcome, follow
 from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
+from cli.local.written import read
 from cli.target import LOCAL, ROOT
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
@@ -36,9 +36,9 @@ class Local:
         """That of this checkout; this process's environment points at it from now on.
 
         Raises:
-            OperatorError: The checkout was not set up.
+            OperatorError: The checkout was not set up, or its Pulumi.yaml is broken.
         """
-        local = cls(Places.of(root), str(yaml.safe_load((root / "Pulumi.yaml").read_text())["name"]))
+        local = cls(Places.of(root), str(read(root / "Pulumi.yaml")["name"]))
         local.point()
         return local
 
@@ -92,8 +92,9 @@ class Local:
         The console has been told by then what went wrong.
 
         Raises:
-            OperatorError: The stack cannot be put right, or the CLI cannot be started.
+            OperatorError: The stack's file is broken, the stack cannot be put right, or the CLI cannot be started.
         """
+        stack.written()
         self.ready(console, stack)
         console.print(f"stack {stack.name}: pulumi {verb}")
         words = (verb, "--yes", "--skip-preview", "--stack", stack.name)

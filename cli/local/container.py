@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli.errors import OperatorError
+from pipeline.contract import DATA
 
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
@@ -158,6 +159,8 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
         _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
     for name in ("model/Dockerfile", "model/entrypoint.py", "requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)
+    if (root / DATA).is_dir():
+        shutil.copytree(root / DATA, folder / "checkout" / DATA)
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 
@@ -173,5 +176,6 @@ def image_tag(context: Path, base_id: str) -> str:
     for path in sorted(context.rglob("*")):
         if path.is_file():
             sha256.update(f"{path.relative_to(context)}\n".encode())
-            sha256.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as file:
+                sha256.update(hashlib.file_digest(file, "sha256").digest())
     return sha256.hexdigest()[:12]

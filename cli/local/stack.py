@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from cli.errors import OperatorError
+from cli.local.written import read
 from cli.stopping import Ending
 from cli.target import ROOT
 
@@ -127,9 +128,25 @@ class Stack:
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The stack's config file, and the model parameters in it."""
-        content = yaml.safe_load((self.config or self.root / "stacks" / f"Pulumi.{self.name}.yaml").read_text()) or {}
+        content = self.written()
         inner = content
         for key in ("config", "modelstack:model", "parameters"):
             inner[key] = inner.get(key) or {}
             inner = inner[key]
         return content, inner
+
+    def written(self) -> dict[str, Any]:
+        """What the stack's config file holds; empty where there is none.
+
+        Raises:
+            OperatorError: It is not YAML, or not of the form of a stack's file; the message names the file.
+        """
+        path = self.config or self.root / "stacks" / f"Pulumi.{self.name}.yaml"
+        content = (read(path) if path.exists() else None) or {}
+        outer = content
+        for key in ("", "config", "modelstack:model", "parameters"):
+            outer = (outer.get(key) if key else outer) or {}
+            if not isinstance(outer, dict):
+                name = key or "the whole file"
+                raise OperatorError(f"{path.name}: {name} is {outer!r}, and is to hold fields, each as `name: value`")
+        return content

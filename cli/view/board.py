@@ -102,6 +102,8 @@ def _of_trial(trial: Trial, commands: Commands) -> list[tuple[str, Text]]:
         then = "it stands still meanwhile" if trial.approval else end
         text = f"{duration(trial.seconds_left)} left of {duration(trial.max_seconds)}; {then}"
         rows.append(("time", Text(text)))
+        if trial.short:
+            rows.append(("", Text("at this pace that is probably too short for a verdict", "yellow")))
     if trial.replayed:
         rows.append(("replay", Text(trial.replayed)))
     if trial.approval:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout.controller.notice import Lack, doing, lack
-from rollout.core.decision import Decision
+from rollout.core.decision import REQUESTS, Decision
 from rollout.core.plan import Plan
 from rollout.core.replay import judged_replay, outcome
 from rollout.core.state import ON_TRIAL, Phase, Pivot, Replayed, RolloutState
@@ -29,6 +29,7 @@ _GOES_ON = {
     "wait_for_person": "nothing: its time is over, and it is held",
 }
 _NO_PIVOTS: Mapping[str, Pivot] = {}
+_OFTEN_MORE = 1.5  # times as many requests as are needed in the mean: chance often makes do with fewer
 _VALUE = {"rate": "rate", "quantile": "slower", "mean": "mean"}
 
 
@@ -106,6 +107,7 @@ class Trial:
         requests: How many requests the challenger answered in this step; None when that is not known.
         min_requests: How many it must answer.
         seconds_left: Until the time of the trial is over; None where nothing counts it.
+        short: Whether at the pace of this step that is probably too little for the requests that a verdict needs.
         max_seconds: The time of the trial.
         on_timeout: What happens then.
         action: What the controller does next: `hold` waits; empty when the metrics were not looked at.
@@ -129,6 +131,7 @@ class Trial:
     requests: int | None
     min_requests: int
     seconds_left: float | None
+    short: bool
     max_seconds: float
     on_timeout: str
     action: str
@@ -154,6 +157,8 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
     step = plan.steps[min(max(state.step, 0), len(plan.steps) - 1)]
     begun = state.step_started_at
     findings = decision.findings.each if decision and decision.findings else ()
+    baked = None if begun is None else max(now - begun, 0.0)
+    left = _left(state, plan, now, decision.more_seconds if decision else 0.0)
     return Trial(
         rollout_id=state.rollout_id,
         challenger=challenger.id,
@@ -162,11 +167,12 @@ def trial(state: RolloutState, decision: Decision | None, now: float) -> Trial |
         steps=len(plan.steps),
         weight=step.weight if state.step >= 0 else 0,
         shadow=plan.shadows(max(state.step, 0)),
-        baked=None if begun is None else max(now - begun, 0.0),
+        baked=baked,
         bake_seconds=step.bake_seconds,
         requests=decision.requests if decision else None,
         min_requests=plan.min_requests,
-        seconds_left=_left(state, plan, now, decision.more_seconds if decision else 0.0),
+        seconds_left=left,
+        short=_short(decision, baked, left),
         max_seconds=plan.max_seconds,
         on_timeout=plan.on_timeout,
         action=decision.action if decision else "",
@@ -234,6 +240,16 @@ def _left(state: RolloutState, plan: Plan, now: float, more: float) -> float | N
         return None
     paused = state.paused_seconds + (now - state.paused_at if state.paused_at is not None else 0.0)
     return max(plan.max_seconds + more - (now - state.started_at - paused), 0.0)
+
+
+def _short(decision: Decision | None, baked: float | None, left: float | None) -> bool:
+    """Whether a good challenger probably gets too few requests in the time that is left."""
+    if decision is None or not decision.requests or not baked or left is None:
+        return False
+    reason = decision.reason
+    of_requests = reason.name == REQUESTS or reason.facts.get("metric_kind") == "quantile"
+    more = reason.numbers.get("lacking", 0.0) if of_requests else 0.0
+    return more * baked / decision.requests > _OFTEN_MORE * left
 
 
 def _waits(state: RolloutState, decision: Decision | None, now: float) -> str:

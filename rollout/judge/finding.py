@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rollout.judge.blocks import Column, blocks
 from rollout.judge.dependence import Block, Dependence
 from rollout.judge.evidence import Evidence, Favour, log_mixture
+from rollout.judge.lacking import lacking
 from rollout.judge.means import Means
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.rates import Rates
@@ -96,7 +97,7 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
     numbers = _numbers(metric, seen.champion, seen.challenger)
     if seen.wrong:
         return _not_known(metric, seen.wrong, numbers | _proofs(needed))
-    evidence = _evidence(metric, seen, stage)
+    evidence, more = _evidence(metric, seen, stage, math.log(needed["not_worse"]))
     worse, not_worse, better = evidence.worse, _counted(evidence, stage), evidence.whole.better
     proof = math.log(needed["not_worse"])
     answer: Answer = "unknown"
@@ -109,9 +110,7 @@ def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -
         finding = Finding(metric.name, "unknown", _reason(metric, Kind.NO_DATA, numbers))
         return Judged(metric, finding, worse, better, math.inf, math.inf, awaited)
     here = not_worse < evidence.whole.not_worse
-    count = seen.here[1] if here else seen.challenger.count
-    more = count * (proof - not_worse) / not_worse if awaited and not_worse > 0 else math.inf
-    if more < math.inf:
+    if awaited and more < math.inf:
         numbers["lacking"] = more
     finding = Finding(metric.name, answer, _reason(metric, _ANSWERS[answer], numbers, this_step=here))
     return Judged(metric, finding, worse, better, proof - not_worse, proof - _either(evidence.here), awaited)
@@ -152,9 +151,10 @@ class _Seen:
         return cls(segments, *whole, here=(sums[-1][0].count, sums[-1][1].count), wrong=wrong)
 
 
-def _evidence(metric: Metric, seen: _Seen, stage: Stage) -> Evidence:
-    most = stage.worse**_ONE_BLOCK
-    evidence = Evidence(_bettor(metric, better=stage.better is not None), segments=stage.segments, most=most)
+def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[Evidence, float]:
+    """The evidence, and about how many more observations of a good challenger take it to the proof of "not worse"."""
+    most, bettor = stage.worse**_ONE_BLOCK, _bettor(metric, better=stage.better is not None)
+    evidence = Evidence(bettor, segments=stage.segments, most=most)
     dependence = Dependence(metric.kind)
     for number, columns in enumerate(seen.segments, 1):
         ended = number < len(seen.segments)
@@ -165,7 +165,10 @@ def _evidence(metric: Metric, seen: _Seen, stage: Stage) -> Evidence:
         if ended:
             dependence.restart()
             evidence.restart()
-    return evidence
+    has = _counted(evidence, stage)
+    if not -math.log(LIKELY) < has < proof:
+        return evidence, math.inf  # it is shown, or speaks against a good challenger
+    return evidence, lacking(metric, bettor, dependence, seen.segments[-1], proof - has)
 
 
 def _awaited(metric: Metric, seen: _Seen, stage: Stage) -> bool:

@@ -1,5 +1,8 @@
 import json
+import socket
 import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -186,6 +189,40 @@ def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path
     assert "the local cloud does not answer at http://127.0.0.1:1" in told(result)
     assert "Type `make up`" in told(result)
     assert "Traceback" not in result.output
+
+
+def test_a_request_that_sagemaker_would_not_take_is_told_with_its_size_and_the_limit(
+    bin_folder: Path, tmp_path: Path
+) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
+    (tmp_path / "large.json").write_bytes(b"1" * 31_000_000)
+    result = invoke("invoke", str(tmp_path / "large.json"))
+    assert result.exit_code == 2
+    assert "the request has 31,000,000 bytes (29.6 MB), and SageMaker takes at most 26,214,400 (25 MB)" in told(result)
+
+
+def test_a_cloud_that_hangs_up_is_not_taken_for_one_that_is_down(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(bin_folder, prints=OUTPUTS)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        threading.Thread(target=hang_up, args=(server,), daemon=True).start()
+        result = invoke("invoke", __file__)
+    assert result.exit_code == 1
+    assert "does not answer" not in told(result)
+    assert "took the request and gave no whole answer: Connection was closed" in told(result)
+    assert ".modelstack/cloud/server.log" in told(result)
+
+
+def hang_up(server: socket.socket) -> None:
+    """Take each request and end its connection without a word."""
+    with suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            connection.recv(1 << 20)
+            connection.close()
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from cli.view.board import Board
 from cli.view.trial import Proof, Trial, evidence_of, replay_bounds, trial
 from rollout.core.plan import ReplayGate, Step
 from rollout.core.state import Phase, Replayed
+from rollout.judge.metrics import Metric
 from rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
+from tests.cli.played import look, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -38,6 +41,18 @@ def test_a_trial_tells_its_step_bake_requests_and_time_left(begin: Begin) -> Non
     assert 0 < now.requests < 60 * now.baked
     assert now.min_requests == 50
     assert now.seconds_left == pytest.approx(1200 - (world.clock.time() - world.state.started_at))
+
+
+@pytest.mark.parametrize(("max_seconds", "short"), [(150, True), (5000, False)])
+def test_a_time_that_is_too_short_at_this_pace_is_told_long_before_it_is_over(
+    begin: Begin, max_seconds: float, short: bool
+) -> None:
+    world = begin(plan(Step(50, 30), metrics=(Metric("errors", "rate", 0.004),), max_seconds=max_seconds), 70)
+    now = seen(world)
+    assert now.seconds_left is not None
+    assert now.seconds_left > max_seconds / 3
+    assert now.short == short
+    assert ("at this pace that is probably too short for a verdict" in printed(Board(look(world)), 80)) == short
 
 
 def test_before_the_weights_are_confirmed_nothing_is_baked(begin: Begin) -> None:

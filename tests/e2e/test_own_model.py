@@ -44,7 +44,7 @@ ROOMS = (
 )
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()
-REPLACE, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+REPLACE, TRY, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -122,6 +122,19 @@ def test_the_page_says_what_a_broken_contract_looks_like(story: tuple[Bed, Check
     (told,) = re.findall(r"nothing was changed: .*\n.*", PAGE)
     assert told.split("\n")[0] in said
     assert told.split("\n")[1].strip() in said
+
+
+def test_the_page_shows_what_trying_it_prints(checkout: Checkout) -> None:
+    said = re.sub(
+        r"(/\S+/)?([0-9a-f]{4})[0-9a-f]{60}",
+        lambda found: ".../" * bool(found[1]) + f"{found[2]}...",
+        checkout.type(TRY),
+    )
+    assert f"```\n{said}```" in PAGE
+    refused = checkout.type(
+        f'{TRY.strip()} --parameters \'{{"strength": 0.001}}\' --gates \'{{"accuracy": {{"min": 0.9}}}}\'', 1
+    )
+    assert f"```\n{refused[refused.index('the model is below') :]}```" in PAGE
 
 
 def test_its_first_release_serves_answers_and_takes_requests_with_labels(story: tuple[Bed, Checkout]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     code = "import platforms.aws.jobs.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for room in ("model", "monitoring", "pipeline", "platforms", "requirements"):
+        (root / room).symlink_to(ROOT / room)
+
+    def tag() -> str:
+        shutil.rmtree(tmp_path / "context", ignore_errors=True)
+        lay_out_training(root, some_wheels, tmp_path / "context")
+        return image_tag(tmp_path / "context", "base")
+
+    without = tag()
+    (root / "data/2024").mkdir(parents=True)
+    (root / "data/2024/orders.csv").write_text("id,label\n1,0\n")
+    first = tag()
+    assert (tmp_path / "context/checkout/data/2024/orders.csv").read_text() == "id,label\n1,0\n"
+    (root / "data/2024/orders.csv").write_text("id,label\n1,1\n")
+    assert len({without, first, tag()}) == 3, "other data make another image"
 
 
 def test_the_dockerfile_installs_with_hashes_from_no_index_and_drops_root():

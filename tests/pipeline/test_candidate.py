@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import archive, losses
+from pipeline import archive, candidate, losses
 from pipeline.build import SealedPackage, build
 from pipeline.candidate import Job, JobError, _in_words
 from pipeline.comparison import Comparison
 from pipeline.recipe import recipe
 from pipeline.rows import Rows, SplitRefused, Tables
 from platforms.aws.clients import Clients
-from tests.pipeline.conftest import IMAGE, appending, resealed
+from tests.pipeline.conftest import IMAGE, append, appending, checkout_of, resealed
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
@@ -94,6 +94,35 @@ def test_a_challenger_below_its_gates_is_refused_with_their_table(run, clients: 
     assert "min 0.99" in report.why
     assert report.recipe is not None
     assert versions(clients, place) == []
+
+
+OWN_FILES = """
+from pathlib import Path
+
+def files():
+    return {"turn.txt": Path(__file__).resolve().parents[1] / "data" / "turn.txt"}
+"""
+
+
+def reads_a_file(inside: Path) -> None:
+    """The small model, which now reads the day of the turn out of the team's own data."""
+    append(inside / "code/model/sources.py", OWN_FILES)
+    append(
+        inside / "code/model/data.py", "from model import sources\nTURNS = int(sources.files()['turn.txt'].read_text())"
+    )
+
+
+def test_a_retraining_reads_the_files_of_the_checkouts_data_folder(run, champion, tmp_path: Path, monkeypatch):
+    checkout = checkout_of(ROOT / "tests/pipeline/daily", tmp_path / "image")
+    monkeypatch.setattr(candidate, "ROOT", checkout)
+    sealed = resealed(champion, tmp_path, reads_a_file)
+    report = run(AFTER_THE_TURN, sealed)
+    assert report.outcome == "refused"
+    assert "model/sources.py names turn.txt, and there is no file" in report.why
+    (checkout / "data").mkdir()
+    (checkout / "data/turn.txt").write_text("30")
+    report = run(AFTER_THE_TURN, sealed)
+    assert report.outcome == "better", report.why
 
 
 def test_a_day_without_newer_data_trains_nothing(run):

@@ -33,6 +33,18 @@ def test_build_prints_what_was_sealed_and_refuses_by_status(sealed, capsys: pyte
     assert "min 1" in said.err
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("{'max_iter': 61}", "is not JSON: Expecting property name"), ("[]", "'[]' is not a JSON object, such as {}")],
+)
+def test_parameters_that_are_no_object_in_json_are_refused_in_words(
+    capsys: pytest.CaptureFixture[str], given: str, told: str
+):
+    with pytest.raises(SystemExit, match="2"):
+        main(["recipe", "--root", str(ROOT), "--parameters", given])
+    assert told in capsys.readouterr().err
+
+
 def test_inspect_checks_an_archive_and_prints_its_manifest(sealed, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", str(sealed.path)]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -183,10 +183,10 @@ def test_an_optional_function_is_checked_where_it_is(folder: Path):
 
 def test_metrics_that_are_not_written_out_and_an_answer_that_is_no_json_are_told(folder: Path):
     append(folder / "evaluation.py", "\nMETRICS = dict(METRICS)\n")
-    (folder / "answer.json").write_text("{")
+    (folder / "answer.json").write_text('{"kind": "regression",\n "value": "price"\n "largest_error": 9}\n')
     answer, metrics = told(folder)
     assert "does not say what it reports: expected METRICS" in metrics
-    assert answer.startswith("model/answer.json: found no JSON")
+    assert answer == "model/answer.json: found no JSON in line 3 (Expecting ',' delimiter)"
 
 
 def test_all_problems_come_in_one_list(folder: Path):

@@ -1,0 +1,54 @@
+"""Reads the YAML files that people write, and says where one is broken; Pulumi's own message names no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import OperatorError
+from cli.target import ROOT
+
+
+def read(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        OperatorError: It is not there, or is not YAML; the message names the file, the line, and what is wrong there.
+    """
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"{shown} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise OperatorError(_broken(shown, line, f"it is not UTF-8 ({error.reason})")) from error
+    try:
+        return yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader
+    except yaml.MarkedYAMLError as error:
+        begun, mark = error.context_mark, error.problem_mark or error.context_mark
+        since = f" that begins in line {begun.line + 1}" if begun and mark and begun.line != mark.line else ""
+        told = f"{error.context}{since}, {error.problem}" if error.context else str(error.problem)
+        raise OperatorError(_broken(shown, mark.line + 1 if mark else None, told)) from error
+    except yaml.reader.ReaderError as error:
+        line = content.count("\n", 0, error.position) + 1
+        raise OperatorError(_broken(shown, line, f"{error.reason}: {chr(error.character)!r}")) from error
+
+
+def _broken(shown: Path, line: int | None, told: str) -> str:
+    where = f"{shown}, line {line}" if line else str(shown)
+    return f"{where}: this is not YAML: {told}. Nothing was changed"
+
+
+class _Loader(yaml.SafeLoader):
+    """As Pulumi reads it: a key may stand only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set[str]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands here twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
