@@ -19,7 +19,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from bench import peers
+from bench import peers, survey
 from bench.drift import losses
 from bench.flights import Alarm, by_day, date_of, shuffled_days
 from bench.rows import Row, sized
@@ -81,6 +81,7 @@ def rows() -> list[Row]:
             for kind in (INDEPENDENT, DAYS)
             for row in against(replace(kind, trials=sized(kind.trials), runs=sized(kind.runs)))
         ),
+        *survey.rows(),
     ]
 
 

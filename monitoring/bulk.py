@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from monitoring.drift.shift import Null, scores
 from monitoring.labels.concept import Usual
 from monitoring.statistics.blocks import Cut
+from monitoring.statistics.conformal import FEWEST
 from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
 from monitoring.statistics.statistic import Codes, Numbers, Statistic
 from monitoring.statistics.texts import counted
@@ -28,7 +29,9 @@ BINS = 20
 CODES = 30
 NAMED_RARE = 2000  # rare codes that are named; with more, none is
 ROWS = 25  # rows a block when rows have no times, and so are taken for independent
+BLOCKS = 64  # of an evaluation's wave at most: rows of a wave come together, so many small blocks tell nothing sooner
 DAY = 86_400.0
+WAVE = 25 * DAY  # apart at least: months are waves, and weeks are not
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -58,7 +61,12 @@ def sealed(
 
 
 def usual(
-    losses: NDArray[np.float64], high: float, times: NDArray[np.float64] | None = None, *, span: float = DAY
+    losses: NDArray[np.float64],
+    high: float,
+    times: NDArray[np.float64] | None = None,
+    *,
+    span: float = DAY,
+    waves: bool = False,
 ) -> Usual | None:
     """How the mean losses of the evaluation's blocks differ; None when they are too few to judge by.
 
@@ -67,29 +75,46 @@ def usual(
         high: The most that a loss can be.
         times: See `sealed`; in any order.
         span: Seconds a block, when there are times.
+        waves: Whether the times are those of `are_waves`: then blocks are cut by rows, within a time too.
 
     Raises:
         ValueError: There are no rows, or losses and times differ in length.
     """
-    block, sizes, cut = _blocks(len(losses), times, span)
+    wave = float(times.max()) if waves and times is not None else None
+    fewest = ROWS if wave is None else max(ROWS, len(losses) // BLOCKS)
+    block, sizes, cut = _blocks(len(losses), times if wave is None else None, span, fewest)
     means = np.bincount(block, weights=losses) / sizes
-    return Usual.of(means[sizes >= cut.rows].tolist(), cut, high)
+    return Usual.of(means[sizes >= cut.rows].tolist(), cut, high, wave)
+
+
+def are_waves(times: NDArray[np.float64]) -> bool:
+    """Whether rows have only the times of waves that are weeks apart, such as a year's survey: no day, no hour.
+
+    Args:
+        times: Of all rows that are known, those of training too, epoch seconds, shape (rows,).
+    """
+    known = np.unique(times)
+    return bool(len(known) > 1 and np.diff(known).min() >= WAVE)
 
 
 def _blocks(
-    rows: int, times: NDArray[np.float64] | None, span: float
+    rows: int, times: NDArray[np.float64] | None, span: float, least: int = ROWS
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Cut]:
     """The block of each row, how many rows each block has, and how later rows are to be cut."""
     if times is None:
-        block = np.arange(rows) // ROWS
-    elif len(times) != rows:
+        _, block, sizes = np.unique(np.arange(rows) // least, return_inverse=True, return_counts=True)
+        return block, sizes, Cut(0.0, least)
+    if len(times) != rows:
         raise ValueError(f"times: got {len(times)}, expected {rows}, one a row")
-    else:
-        block = np.floor_divide(times, span).astype(np.int64)
-    _, block, sizes = np.unique(block, return_inverse=True, return_counts=True)
-    # Rare short days (a storm, the ends of the period) are no blocks, nor will such a day be one by itself later.
-    fewest = ROWS if times is None else max(ROWS, int(np.quantile(sizes, 0.1, method="lower")))
-    return block, sizes, Cut(0.0 if times is None else span, fewest)
+    spans = 1
+    while True:
+        found = np.floor_divide(times, spans * span).astype(np.int64)
+        _, block, sizes = np.unique(found, return_inverse=True, return_counts=True)
+        # Rare short days (a storm, the ends of the period) are no blocks, nor will such a day be one by itself later.
+        fewest = int(np.quantile(sizes, 0.1, method="lower"))
+        if fewest >= least or len(sizes) < 2 * FEWEST:
+            return block, sizes, Cut(spans * span, max(least, fewest))
+        spans += 1  # days are short as a rule, so a block is some of them
 
 
 def taken(columns: Columns, bins: int = BINS, codes: int = CODES) -> Profile:

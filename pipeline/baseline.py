@@ -18,29 +18,40 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.bulk import ROWS, usual
+from monitoring.bulk import ROWS, are_waves, usual
 from monitoring.labels.baseline import Baseline
+from monitoring.labels.concept import DAY, FALSE_ALARMS, LOSS_RISE, Tolerated
 from monitoring.labels.performance import Outcome, Performance
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from monitoring.labels.reach import in_words, reach
 from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import ContractBroken
 
+_HOUR = 3600.0
 _WHERE = "model/serving.py: answers(estimator, rows)"
 
 
-def baseline(form: Form, found: Sequence[Outcome], times: NDArray[np.float64] | None = None) -> Baseline:
+def baseline(
+    form: Form,
+    found: Sequence[Outcome],
+    times: NDArray[np.float64] | None = None,
+    before: NDArray[np.float64] | None = None,
+) -> Baseline:
     """Sum up how good the model's answers were.
 
     Args:
         form: What their fields mean.
         found: Each answer, held against its label.
         times: When each row happened, epoch seconds, shape (rows,); None when rows have no times.
+        before: The same of the rows that were trained on, shape (rows,): both tell whether times are those of waves.
     """
     whole = Performance()
     loss, high = form.loss
     for outcome in found:
         whole.add(outcome)
-    return Baseline(whole, usual(np.array([outcome.loss(loss) for outcome in found]), high, times))
+    waves = times is not None and are_waves(times if before is None else np.concatenate([before, times]))
+    losses = np.array([outcome.loss(loss) for outcome in found])
+    return Baseline(whole, usual(losses, high, times, waves=waves))
 
 
 def form_of(folder: Path) -> Form | None:
@@ -76,11 +87,20 @@ def outcomes(form: Form, answers: Iterable[Any], labels: Sequence[Any]) -> list[
 
 def judged(baseline: Baseline) -> str:
     """What can be said of a moved concept later, for whoever trains."""
-    if baseline.usual is not None:
-        return f"a moved concept is judged against {baseline.usual.means.blocks} blocks of evaluation"
+    usual = baseline.usual
+    if usual is None:
+        return (
+            "a moved concept is not judged, so its alarm never rings: evaluation has fewer than "
+            f"{FEWEST} days of rows or, where rows have no times or those of waves, than {FEWEST * ROWS} rows"
+        )
+    days = usual.cut.span / DAY
+    size = (
+        f"{days:.0f} days each" if days > 1 else f"{usual.cut.rows} rows each, cut within a wave" if usual.wave else ""
+    )
+    tolerated = Tolerated.of(usual, share=LOSS_RISE, false_alarms=FALSE_ALARMS, late_days=1, every=_HOUR)
     return (
-        "a moved concept is not judged, so its alarm never rings: evaluation has fewer than "
-        f"{FEWEST} days of rows or, where rows have no times, than {FEWEST * ROWS} rows"
+        f"a moved concept is judged against {usual.means.blocks} blocks of evaluation{f' ({size})' if size else ''}; "
+        f"with the default settings {in_words(reach(tolerated))}"
     )
 
 

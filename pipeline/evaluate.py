@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
     stored = refit.evaluated(given.trained)
     if hashlib.sha256(stored.read_bytes()).hexdigest() != trained.get("evaluated", trained)["model_sha256"]:
         raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
-    rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
+    every = tables(parts.data, parts.settings(json.loads(given.parameters)))
+    rows = every.evaluation
     print(f"evaluating on {len(rows):,} rows{period(rows)}")
     estimator = parts.load(stored)
     said = _outcomes(given.trained, estimator, rows)
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     details = _as_json(find(estimator, rows)) if find else None
     (given.out / "metrics.json").write_text(canonical({"summary": summary, "evaluation": details, "training": trained}))
     if said is not None:
-        kept = baseline(*said, seconds(rows))
+        kept = baseline(*said, seconds(rows), seconds(every.training))
         (given.out / BASELINE).write_text(canonical(kept.as_dict()))
         print(judged(kept))
     print(", ".join(f"{name} {value:.4g}" for name, value in summary.items()))

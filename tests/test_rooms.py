@@ -25,7 +25,9 @@ MAY = {
     "cli": {"model", "pipeline", "rollout", "monitoring", "retraining", "platforms", "localcloud"},
     "bench": {"model", "pipeline", "rollout", "monitoring", "retraining", "platforms", "infra", "localcloud", "cli"},
 }
-PURE = {"bulk", "statistics", "drift.reference", "labels.baseline", "labels.performance", "labels.quality"}
+PURE = {"bulk", "statistics", "drift.reference"} | {
+    f"labels.{pure}" for pure in ("baseline", "concept", "performance", "quality", "reach")
+}
 CLOUD = {"boto3", "botocore"}
 PULUMI = {"pulumi", "pulumi_aws"}
 

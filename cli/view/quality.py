@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.target import Target
+from monitoring.labels.reach import Reach
 from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from platforms.aws.batches import STANDING
 
@@ -21,7 +22,7 @@ MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 class QualityView:
     """How a variant stood at `at` (UTC, ISO 8601): values by metric as in CloudWatch, of all and of each segment.
 
-    `since` is when its concept moved, if it has.
+    `since` is when its concept moved, if it has. `reach` is what the concept alarm can see; None when it is not judged.
     """
 
     variant: str
@@ -29,6 +30,7 @@ class QualityView:
     values: dict[str, float]
     by_segment: dict[str, dict[str, float]]
     since: str | None
+    reach: Reach | None = None
 
     @property
     def labels(self) -> int:
@@ -68,9 +70,14 @@ def read(target: Target, variants: Sequence[str]) -> tuple[QualityView, ...]:
 
 
 def _view(variant: str, told: dict[str, Any]) -> QualityView:
-    since = told["since"]
+    since, seen = told["since"], told["reach"]
     return QualityView(
-        variant, _moment(told["at"]), told["values"], told.get("by_segment", {}), _moment(since) if since else None
+        variant,
+        _moment(told["at"]),
+        told["values"],
+        told.get("by_segment", {}),
+        _moment(since) if since else None,
+        Reach.from_dict(seen) if seen else None,
     )
 
 

@@ -17,6 +17,7 @@ from cli.view.packages import PackageView
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
 from cli.view.snapshot import AlarmView, Snapshot, VariantView
+from monitoring.labels.reach import in_words
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
 from rollout.controller.commands import Commands
 
@@ -162,7 +163,8 @@ def quality(row: QualityView) -> RenderableType:
         table.add_row(name, _range(row.values, f"{REALISED}{name}"), shown, _range(row.values, f"{ESTIMATED}{name}"))
     for segment in row.worst_segments[:_SEGMENTS]:
         table.add_row(f"error of {segment}", _range(row.by_segment[segment], SEGMENT_ERROR), "", "")
-    return Group(table, _concept(row))
+    seen = [Text(in_words(row.reach), "dim")] if row.reach else []
+    return Group(table, _concept(row), *seen)
 
 
 def _range(values: Mapping[str, float], name: str) -> str:

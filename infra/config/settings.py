@@ -34,6 +34,7 @@ from infra.config.section import Image, InstanceType, Section, on_aws, stack_of
 from infra.config.slo_settings import SloSettings
 from infra.config.target import is_local, second_callers, wrong_region
 from infra.config.whole_numbers import whole
+from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
 
 NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"
@@ -188,13 +189,13 @@ class MonitoringSettings(Section):
         description="After how many days nearly all labels of a day have come. The day is judged then.",
     )
     max_loss_rise: float = Field(
-        default=0.05,
+        default=LOSS_RISE,
         gt=0,
         le=10,
         description="By what share the loss may rise above that of the evaluation. More than that is a moved concept.",
     )
     concept_false_alarms: float = Field(
-        default=0.1,
+        default=FALSE_ALARMS,
         gt=0,
         le=0.5,
         description="How many false concept alarms you accept, on average, for each year and variant.",

@@ -26,6 +26,13 @@ e-detector. With h blocks a year and `false_alarms` = a, the alarm is at a mean 
 
     P(a false alarm within n blocks) <= a n / h, and false alarms are at least 1 / a years apart on average.
 
+**Waves.** Where rows have only the times of waves, such as one date a year, days cannot be told apart. Blocks are then
+cut by rows, within a wave too. One unit is staked for each day since the block before, all at once: a change can only
+come with a wave. W_n less the units staked is a martingale all the same, so with h = 365.25 the same bounds hold for
+the years since the evaluation's wave. The null hypothesis is then one of rows: those of a wave, in the order in which
+labels come, are exchangeable with those of the evaluation, but for the tolerated rise. By how much waves differ by
+themselves cannot be known from an evaluation on one; `bench/survey.py` measures what such differences do.
+
 **When the change began**: each bet's CUSUM, C_n = max(1, C_{n-1}) e_n, last began anew where its own likelihood says
 that the change is; that of the bet whose CUSUM is greatest is told.
 
@@ -44,6 +51,7 @@ NEJSDS 2 (2023), arXiv:2203.03532.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -58,6 +66,8 @@ SHIFTS = (0.5, 1.5)
 """By how many deviations of the evaluation's blocks the bets take losses to have risen."""
 MOST = 4.0  # times the alarm: that far evidence has to fall before it ends, and not by one good day of a bad month
 DAY, YEAR = 86_400.0, 365.25 * 86_400
+LOSS_RISE, FALSE_ALARMS = 0.05, 0.1
+"""What is tolerated by default: a rise, as a share of the evaluation's mean loss, and false alarms a year."""
 _LEAST = 1e-3  # of the greatest loss: a model that made no error when it was evaluated may make some
 
 
@@ -66,25 +76,28 @@ class Usual:
     """How the mean losses of the evaluation's blocks differ: sealed in the package.
 
     Attributes:
-        cut: How they were cut, and labels since are to be. A span of 0: rows had no times.
+        cut: How they were cut, and labels since are to be. A span of 0: rows had no times, or those of waves.
         high: The most that a loss can be.
         means: Their mean losses.
+        wave: When the newest wave was, epoch seconds, where rows had the times of waves: see `bulk.are_waves`.
     """
 
     cut: Cut
     high: float
     means: Calibration
+    wave: float | None = None
 
     @classmethod
-    def of(cls, means: list[float], cut: Cut, high: float) -> Usual | None:
+    def of(cls, means: list[float], cut: Cut, high: float, wave: float | None = None) -> Usual | None:
         """Calibrate on the mean losses of blocks; None when they are too few to judge by."""
         if len(means) < FEWEST:
             return None
-        return cls(cut, high, Calibration.of(means, two_sided=False, follows=0.0))
+        return cls(cut, high, Calibration.of(means, two_sided=False, follows=0.0), wave)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"cut": self.cut.as_dict(), "high": self.high, "means": self.means.as_dict()}
+        wave = {} if self.wave is None else {"wave": self.wave}
+        return {"cut": self.cut.as_dict(), "high": self.high, "means": self.means.as_dict(), **wave}
 
     @classmethod
     def from_dict(cls, value: object, name: str = "usual") -> Usual:
@@ -95,7 +108,10 @@ class Usual:
         """
         body = an_object(value, name)
         means = Calibration.from_dict(body.get("means"), f"{name}.means")
-        return cls(Cut.from_dict(body.get("cut"), f"{name}.cut"), a_number(body.get("high"), f"{name}.high"), means)
+        wave = a_number(body["wave"], f"{name}.wave") if "wave" in body else None
+        return cls(
+            Cut.from_dict(body.get("cut"), f"{name}.cut"), a_number(body.get("high"), f"{name}.high"), means, wave
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,7 @@ class Tolerated:
         rise: By how much a block's mean loss may be above these.
         bound: The wealth that is an alarm.
         late: How long after the end of a span labels about it still come, seconds.
+        wave: When the evaluation's newest wave was, epoch seconds; None where rows had other times than those of waves.
     """
 
     means: Calibration
@@ -115,6 +132,7 @@ class Tolerated:
     rise: float
     bound: float
     late: float
+    wave: float | None = None
 
     @classmethod
     def of(cls, usual: Usual, *, share: float, false_alarms: float, late_days: float, every: float) -> Tolerated:
@@ -127,10 +145,11 @@ class Tolerated:
             late_days: How many days labels take. Where rows had no times, labels are judged as they come.
             every: Seconds a block at least, where rows had no times and so tell no span.
         """
-        timed = usual.cut.span > 0
-        cut = usual.cut if timed else Cut(every, usual.cut.rows)
         rise = max(share * usual.means.usual, _LEAST * usual.high)
-        return cls(usual.means, cut, rise, YEAR / cut.span / false_alarms, late_days * DAY if timed else 0.0)
+        timed = usual.cut.span > 0
+        cut = usual.cut if timed or usual.wave is not None else Cut(every, usual.cut.rows)
+        bound, late = YEAR / (cut.span or DAY) / false_alarms, late_days * DAY if timed else 0.0
+        return cls(usual.means, cut, rise, bound, late, usual.wave)
 
 
 @dataclass
@@ -140,6 +159,7 @@ class Bets:
     Attributes:
         settling: The losses that are not yet judged.
         blocks: How many blocks were judged.
+        until: Of waves, the day up to which units were staked, since the epoch; None before the first block.
         learned: How many of them are in each cell, of those that later ones are ranked among.
         rung: Whether the evidence is, and has stayed, 1 or more.
         wealth: Of each bet of `SHIFTS`, with one more unit staked at each block.
@@ -149,6 +169,7 @@ class Bets:
 
     settling: Settling = field(default_factory=Settling)
     blocks: int = 0
+    until: float | None = None
     learned: list[int] = field(default_factory=lambda: [0] * CELLS)
     rung: bool = False
     wealth: list[float] = field(default_factory=lambda: [0.0] * len(SHIFTS))
@@ -163,16 +184,18 @@ class Bets:
     def judge(self, tolerated: Tolerated) -> None:
         """Bet on the blocks that are full and whose labels have come."""
         for block in self.settling.settled(tolerated.cut, tolerated.late):
-            self._bet(tolerated, block)
+            self.bet(tolerated, block)
 
-    def _bet(self, tolerated: Tolerated, block: Block) -> None:
+    def bet(self, tolerated: Tolerated, block: Block) -> None:
+        """Bet on the mean loss of a block."""
         evaluated = tolerated.means.cells
         cell = tolerated.means.cell(block.mean - tolerated.rise, None)
         every = [before + since for before, since in zip(evaluated, self.learned, strict=True)]
         most = MOST * tolerated.bound
         both = zip(payments(every, cell, SHIFTS), payments(evaluated, cell, SHIFTS), strict=True)
+        staked = self._staked(tolerated, block)
         for place, paid in enumerate(map(min, both)):
-            self.wealth[place] = min((1.0 + self.wealth[place]) * paid, most)
+            self.wealth[place] = min((staked + self.wealth[place]) * paid, most)
             if self.runs[place] <= 1.0:
                 self.runs[place], self.began[place] = 1.0, block.since
             self.runs[place] = min(self.runs[place] * paid, most)
@@ -183,6 +206,15 @@ class Bets:
         if rings != self.rung:
             self.rung, self.learned = rings, [0] * CELLS
             self.wealth = [most if rings else 0.0] * len(SHIFTS)
+
+    def _staked(self, tolerated: Tolerated, block: Block) -> float:
+        """How many units: one, or of waves one for each day since the block before, and of a year at most."""
+        if tolerated.wave is None:
+            return 1.0
+        now = math.floor(block.until / DAY)
+        before = math.floor(tolerated.wave / DAY) if self.until is None else self.until
+        self.until = max(now, before)
+        return min(self.until - before, YEAR / DAY)
 
     def evidence(self, tolerated: Tolerated) -> float:
         """That the loss has risen above the tolerated one: 1 and more is an alarm."""
@@ -199,6 +231,7 @@ class Bets:
         return {
             "settling": self.settling.as_dict(),
             "blocks": self.blocks,
+            "until": self.until,
             "learned": sparse(self.learned),
             "rung": self.rung,
             **{"wealth": [*self.wealth], "runs": [*self.runs], "began": [*self.began]},
@@ -221,6 +254,7 @@ class Bets:
         return cls(
             Settling.from_dict(body.get("settling"), f"{name}.settling"),
             a_count(body.get("blocks"), f"{name}.blocks"),
+            None if body.get("until") is None else a_number(body["until"], f"{name}.until"),
             dense(body.get("learned"), f"{name}.learned"),
             body.get("rung") is True,
             **numbers,

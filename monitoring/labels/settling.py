@@ -12,7 +12,8 @@ goes on into the next one. So what is kept grows with how late labels are, and n
 Time is that which requests are about, see `monitoring.captured.when`; it is as late as that of the newest answer whose
 label came. When it goes back by more than late labels explain, a replay of the past was begun again.
 
-Sums are of whole units: between two calls of `settled` the order makes no difference, to the last bit.
+Sums are of whole units: between two calls of `settled` the order makes no difference, to the last bit. (Where spans are
+0, blocks are cut by rows as labels come, within a time too: which label is in which block depends on their order.)
 """
 
 from __future__ import annotations
@@ -52,20 +53,22 @@ class Block:
         rows: How many.
         total: Their sum, in units.
         since: The earliest time that one of them is about; inf without any.
+        until: The latest; -inf without any.
     """
 
     rows: int = 0
     total: int = 0
     since: float = math.inf
+    until: float = -math.inf
 
     def add(self, loss: float, about: float) -> None:
         """Count one."""
-        self.merge(Block(1, units(loss), about))
+        self.merge(Block(1, units(loss), about, about))
 
     def merge(self, other: Block) -> None:
         """Count another's too."""
         self.rows, self.total = self.rows + other.rows, self.total + other.total
-        self.since = min(self.since, other.since)
+        self.since, self.until = min(self.since, other.since), max(self.until, other.until)
 
     @property
     def mean(self) -> float:
@@ -74,7 +77,7 @@ class Block:
 
     def as_list(self) -> list[Any]:
         """As JSON values."""
-        return [self.rows, self.total, self.since if self.rows else None]
+        return [self.rows, self.total, *((self.since, self.until) if self.rows else ())]
 
     @classmethod
     def from_list(cls, value: object, name: str) -> Block:
@@ -83,10 +86,11 @@ class Block:
         Raises:
             ValueError: It is of another form.
         """
-        rows, total, since = (*a_list(value, name), None, None, None)[:3]
-        return cls(
-            a_count(rows, name), a_count(total, name), math.inf if since is None else a_number(since, f"{name}.since")
-        )
+        rows, total, *times = (*a_list(value, name), None, None)
+        found = cls(a_count(rows, name), a_count(total, name))
+        if found.rows:
+            found.since, found.until = (a_number(at, name) for at in times[:2])
+        return found
 
 
 @dataclass
@@ -112,9 +116,12 @@ class Settling:
 
         Args:
             item: The loss.
-            cut: Where blocks end; `span` is above 0.
+            cut: Where blocks end; with a span of 0 as soon as there are enough rows.
             late: How long after the end of a span labels about it still come, seconds.
         """
+        if not cut.span:
+            self._fill(Block(1, units(item.loss), item.about, item.about), cut)
+            return
         start = math.floor(item.about / cut.span) * cut.span
         if self.clock is None:
             self.clock, self.newest = item.about, item.at
@@ -140,10 +147,13 @@ class Settling:
     def _close(self, spans: int, cut: Cut) -> None:
         """Settle the oldest spans."""
         for start in sorted(self.opened)[: max(spans, 0)]:
-            self.filling.merge(self.opened.pop(start))
-            if self.filling.rows >= cut.rows:
-                self.ended.append(self.filling)
-                self.filling = Block()
+            self._fill(self.opened.pop(start), cut)
+
+    def _fill(self, block: Block, cut: Cut) -> None:
+        self.filling.merge(block)
+        if self.filling.rows >= cut.rows:
+            self.ended.append(self.filling)
+            self.filling = Block()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""

@@ -21,6 +21,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from monitoring.labels.pairs import Batch
+from monitoring.labels.reach import reach
 from monitoring.labels.standing import Promised, Standing
 from monitoring.log import log
 from monitoring.published import LOST
@@ -184,7 +185,13 @@ class Batches:
         for item in standing.gauges(promised) if promised else []:
             shown = by_segment.setdefault(item.segment, {}) if item.segment else values
             shown[item.name] = item.value
-        return {"at": self.table.now(), "since": standing.bets.since, "values": values, "by_segment": by_segment}
+        return {
+            "at": self.table.now(),
+            "since": standing.bets.since,
+            "values": values,
+            "by_segment": by_segment,
+            "reach": reach(promised.tolerated).as_dict() if promised and promised.tolerated else None,
+        }
 
     def _taking(self, name: str) -> dict[str, Any]:
         key = {"TableName": self.table.name, "Key": {"id": {"S": name}}}

@@ -32,6 +32,24 @@ LEAST = {
     "training.py": "from sklearn.linear_model import Ridge\n\ndef train(rows, settings):\n"
     "    return Ridge().fit(rows.table, rows.label)\n",
 }
+SURVEY = """
+import numpy as np
+
+def _years(first, end):
+    random = np.random.default_rng(1)
+    year = np.repeat(np.arange(2015, 2019), 3000)
+    x = random.normal(size=len(year))
+    at = np.array([f"{one}-01-01" for one in range(2015, 2019)], "datetime64[s]")[year - 2015]
+    chosen = (year >= first) & (year < end)
+    table = {"x": x, "label": x + random.normal(size=len(x)) > 0, "event_time": at, "label_at": at}
+    return {name: values[chosen] for name, values in table.items()}
+
+def training(settings):
+    return _years(2015, 2018)
+
+def evaluation(settings):
+    return _years(2018, 2019)
+"""
 BOOSTED = """
 from sklearn.linear_model import LogisticRegression
 
@@ -105,6 +123,16 @@ def test_a_model_with_the_usual_server_is_retrained_by_what_is_found_out(run, da
     assert set(champion.metrics) == {"accuracy", "log_loss", "rows"}
     served, evaluated = (archive.read(champion.path, name) for name in ("model.joblib", "evaluated.joblib"))
     assert served != evaluated, "without a fit of its own for what serves it is trained again"
+
+
+@pytest.mark.e2e
+def test_a_yearly_survey_with_one_date_a_year_is_sealed_with_what_its_concept_is_judged_by(tmp_path: Path):
+    said: list[str] = []
+    root = model_of(tmp_path, {"__init__.py": "", "data.py": SURVEY, "training.py": BOOSTED})
+    sealed = build(root, recipe(root, {}), workdir=tmp_path / "once", progress=said.append)
+    found = inside(sealed, "baseline.json")["usual"]
+    assert (found["cut"], found["wave"]) == ({"span": 0.0, "rows": 46}, 1514764800.0)
+    assert any("65 blocks of evaluation (46 rows each, cut within a wave); with the default" in line for line in said)
 
 
 def replayed(root: Path, arguments: str) -> list[Any]:

@@ -131,4 +131,4 @@ def test_blocks_that_ended_are_kept_until_they_are_judged() -> None:
     for item in (at(300, answered=1), at(300, answered=1), at(60, answered=2)):
         settling.add(item, CUT, DAY)
     again = Settling.from_dict(json.loads(json.dumps(settling.as_dict())), "settling")
-    assert again.settled(CUT, DAY) == settling.settled(CUT, DAY) == [Block(2, 2 * 2**40, 300 * DAY)]
+    assert again.settled(CUT, DAY) == settling.settled(CUT, DAY) == [Block(2, 2 * 2**40, 300 * DAY, 300 * DAY)]

@@ -1,0 +1,120 @@
+"""What the concept alarm can see: after how many labels or days it tells that the loss has risen by so much.
+
+    seen = reach(tolerated)
+    seen.after      # {0.1: None, 0.15: 66, 0.25: 22, 0.5: 6}: a loss that is half as high again is told after 6 days
+    in_words(seen)
+
+It is computed, not guessed: bets are placed on blocks drawn from the evaluation's whose losses are higher by that much,
+from the first block on, in `COURSES` courses. The evaluation is a sample, so each course draws by how much its mean is
+off. The answer is how long `OF_THESE` of them take. Chance has a fixed seed, so the same release gives the same answer.
+
+What is assumed: later blocks have as many labels as the evaluation's and are independent of each other; and waves have
+as many blocks as the evaluation, and are a year apart. `python -m bench concept` holds it against what it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from monitoring.labels.concept import DAY, YEAR, Bets, Tolerated
+from monitoring.labels.scores import UNIT
+from monitoring.labels.settling import Block
+from monitoring.statistics.conformal import BOUNDS, Calibration
+from monitoring.statistics.profile import a_count, an_object
+
+RISES = (0.1, 0.15, 0.25, 0.5)
+MOST = 400  # blocks; what takes longer counts as not seen
+COURSES, OF_THESE = 20, 16
+
+
+@dataclass(frozen=True)
+class Reach:
+    """When rises of several sizes are told.
+
+    Attributes:
+        unit: What is counted: `days`, or `labels` where rows had no days.
+        most: Of these, beyond which a rise counts as not seen.
+        after: By which share the loss has risen above the evaluation's -> after how many it is told, None for not seen.
+    """
+
+    unit: str
+    most: int
+    after: Mapping[float, int | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"unit": self.unit, "most": self.most, "after": {str(share): few for share, few in self.after.items()}}
+
+    @classmethod
+    def from_dict(cls, value: object) -> Reach:
+        """Read `as_dict`.
+
+        Raises:
+            ValueError: It is of another form.
+        """
+        body = an_object(value, "reach")
+        after = {
+            float(share): None if few is None else a_count(few, f"reach.after.{share}")
+            for share, few in an_object(body.get("after"), "reach.after").items()
+        }
+        return cls(str(body.get("unit")), a_count(body.get("most"), "reach.most"), after)
+
+
+@lru_cache(maxsize=8)
+def reach(tolerated: Tolerated) -> Reach:
+    """When rises of several sizes are told."""
+    dated = tolerated.cut.span >= DAY
+    size = round(tolerated.cut.span / DAY) if dated else tolerated.cut.rows
+    found = {share: told(tolerated, share * tolerated.means.usual) for share in RISES}
+    return Reach(
+        "days" if dated else "labels",
+        MOST * size,
+        {share: None if blocks is None else blocks * size for share, blocks in found.items()},
+    )
+
+
+def in_words(seen: Reach) -> str:
+    """The same as a sentence."""
+    soon = [f"{share:.0%} after about {few:,}" for share, few in seen.after.items() if few is not None]
+    never = [f"{share:.0%}" for share, few in seen.after.items() if few is None]
+    parts = [f"sees a loss that is higher by {', '.join(soon)} {seen.unit}"] if soon else []
+    if never:
+        what = "one" if soon else "a loss"
+        parts.append(f"may not see {what} that is higher by {' or '.join(never)} within {seen.most:,} {seen.unit}")
+    return f"the concept alarm {', and '.join(parts)}"
+
+
+def told(tolerated: Tolerated, rise: float) -> int | None:
+    """Within how many blocks it is told, in most courses, that losses have risen by so much; None when not seen."""
+    sources = map(Random, range(COURSES))  # chance with a fixed seed
+    taken = sorted(_course(tolerated, rise, source) for source in sources)[OF_THESE - 1]
+    return taken if taken < MOST else None
+
+
+def _course(tolerated: Tolerated, rise: float, source: Random) -> int:
+    bets, means = Bets(), tolerated.means
+    rise += source.gauss(0.0, means.scale / math.sqrt(means.blocks))
+    for place in range(MOST):
+        at = place * tolerated.cut.span
+        if tolerated.wave is not None:
+            at = tolerated.wave + YEAR * (1 + place // means.blocks)
+        loss = _drawn(means, source.random()) + rise
+        bets.bet(tolerated, Block(1, round(loss * UNIT), at, at))
+        if bets.evidence(tolerated) >= 1:
+            return place + 1
+    return MOST
+
+
+def _drawn(means: Calibration, share: float) -> float:
+    """The mean loss below which that share of the evaluation's blocks is: within a cell all are taken for as likely."""
+    rank = share * means.blocks
+    place = next(cell for cell, below in enumerate(accumulate(means.cells)) if below > rank)
+    low, high = BOUNDS[max(place - 1, 0)], BOUNDS[min(place, len(BOUNDS) - 1)]
+    within = (rank - sum(means.cells[:place])) / means.cells[place]
+    return means.centre + means.scale * (low + within * (high - low))
