@@ -2,7 +2,6 @@
 
     modelstack status
     modelstack watch
-    modelstack watch 77c1aa20b3f1 --for 3600
     modelstack explain
     modelstack approve --reason "looks well"
     modelstack invoke model/example_request.json
@@ -185,9 +184,8 @@ def approve(asked: Asked, reason: str | None) -> None:
 @click.pass_obj
 def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
-    target = find(asked)
-    answered_by, answer = send(target, body.read(), content_type, variant)
-    click.echo(f"answered by {answered_by}", err=True)
+    by, answer = send(find(asked), body.read(), content_type, variant)
+    click.echo(f"answered by {by}", err=True)
     click.echo(answer)
 
 

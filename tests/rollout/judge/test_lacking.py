@@ -25,6 +25,11 @@ def ones(share: float) -> Draw:
     return draw
 
 
+def stalls(random: np.random.Generator, requests: float) -> Tally:
+    """In one window of ten many requests fail together, so that a window tells less than its requests would."""
+    return ones(0.3 if random.random() < 0.1 else 0.002)(random, requests)
+
+
 def losses(random: np.random.Generator, requests: float) -> Tally:
     values = random.gamma(1.2, 0.5 / 1.2, int(random.poisson(requests)))
     return Tally(len(values), float(values.sum()), float((values**2).sum()))
@@ -61,8 +66,17 @@ def test_what_is_told_to_be_needed_moves_in_small_steps_and_comes_near_what_it_t
     assert len(numbers) > 0.9 * sum(seen >= 50 for seen, _ in course[:-1])
     steps = [abs(math.log(now / before)) for (_, before), (_, now) in pairwise(numbers)]
     assert max(steps) <= math.log(5.01)
+    assert max(more for _, more in numbers) <= 25 * min(more for _, more in numbers)
     seen, more = numbers[0]
     assert 1 / 5 < more / (course[-1][0] - seen) < 5
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_failures_that_come_together_take_more_requests_and_that_is_told(seed: int) -> None:
+    course = list(told("errors", stalls, stalls, seed))
+    seen, more = course[len(course) // 2]
+    assert more is not None
+    assert 1 / 4 < more / (course[-1][0] - seen) < 4
 
 
 def test_nothing_is_told_before_it_can_be_known() -> None:
