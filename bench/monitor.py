@@ -52,6 +52,14 @@ class _Cloud:
     def put_item(self, Item: Mapping[str, Any], **_: Any) -> None:
         self.items[Item["endpoint"]["S"]] = Item
 
+    def update_item(self, Key: Mapping[str, Any], ExpressionAttributeNames: Any, **changed: Any) -> dict[str, Any]:
+        """Add to the one number that the expression names."""
+        (name,), (more,) = ExpressionAttributeNames.values(), changed["ExpressionAttributeValues"].values()
+        before = self.items.get(Key["endpoint"]["S"], {}).get(name, {"N": "0"})
+        after = {name: {"N": str(int(before["N"]) + int(more["N"]))}}
+        self.put_item({**Key, **after})
+        return {"Attributes": after}
+
     def transact_write_items(self, TransactItems: list[Any]) -> None:
         for action in TransactItems:
             if "Put" in action:
@@ -73,7 +81,7 @@ class _Cloud:
 
 
 class _Body(io.BytesIO):
-    def iter_lines(self) -> list[bytes]:
+    def iter_lines(self, _: int) -> list[bytes]:
         return self.getvalue().splitlines()
 
 
