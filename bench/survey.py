@@ -73,7 +73,7 @@ class Survey:
     def sealed(self, source: np.random.Generator) -> Tolerated:
         """What an evaluation on one year seals, held against by default."""
         times = self.dates(source, EVALUATED)
-        waves = are_waves(np.concatenate([self.dates(source, EVALUATED - 1), times]))
+        waves = are_waves(times, self.dates(source, EVALUATED - 1))
         found = usual(self.losses(source, moved=False), WORST_LOG_LOSS, times, waves=waves)
         if found is None:
             raise ValueError(f"{self.name}: got no blocks to calibrate on")

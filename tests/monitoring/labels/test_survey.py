@@ -53,8 +53,10 @@ def test_waves_are_weeks_apart_and_a_single_date_is_none() -> None:
     months, days = np.arange(12) * 28 * DAY, np.arange(12) * DAY
     assert are_waves(np.repeat(months, 500))
     assert not are_waves(np.repeat(days, 500))
-    assert not are_waves(np.concatenate([months, [DAY]]))
+    assert are_waves(np.zeros(500), months)
+    assert not are_waves(np.zeros(500), np.array([DAY]))
     assert not are_waves(np.zeros(500))
+    assert not are_waves(np.arange(24) * 28 * DAY), "so many can be held against each other"
 
 
 def wave(year: int, losses: list[float], seen: Bets, tolerated: Tolerated) -> None:
