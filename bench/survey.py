@@ -13,7 +13,7 @@ it, of the standard deviation `WEATHER`. That is what nobody can know from an ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,7 +73,7 @@ class Survey:
     def sealed(self, source: np.random.Generator) -> Tolerated:
         """What an evaluation on one year seals, held against by default."""
         times = self.dates(source, EVALUATED)
-        waves = are_waves(np.concatenate([self.dates(source, EVALUATED - 1), times]))
+        waves = are_waves(times, self.dates(source, EVALUATED - 1))
         found = usual(self.losses(source, moved=False), WORST_LOG_LOSS, times, waves=waves)
         if found is None:
             raise ValueError(f"{self.name}: got no blocks to calibrate on")
@@ -105,27 +105,38 @@ def rows() -> list[Row]:
 
 
 def _quiet(runs: int) -> Sequence[Row]:
-    """How many years rang: of years that are alike, and of those that differ by themselves."""
-    found: list[Row] = []
-    for name, weather in (("concept_false_alarms_survey", 0.0), ("concept_false_alarms_survey_weather", WEATHER)):
-        shares = {each.name: _share(replace(each, quiet=3, weather=weather), runs) for each in SURVEYS}
-        told = "; ".join(f"{each}: {share:.3f}" for each, share in shares.items())
-        how = f"years that differ by {weather:.1%} (a deviation) by themselves: " if weather else ""
-        said = f"{how}{told}; {runs} runs of 3 years"
-        found.append(Row(name, max(shares.values()), "alarms a year", f"<= {FALSE_ALARMS}", said))
-    return found
+    """Alarms a year: of years that use up the tolerated rise, and by default of years that differ by themselves."""
+    alike = {each.name: _share(replace(each, quiet=3), runs, edge=True) for each in SURVEYS}
+    apart = {each.name: _share(replace(each, quiet=3, weather=WEATHER), runs) for each in SURVEYS}
+    goal, of = f"<= {FALSE_ALARMS}", f"{runs} runs of 3 years"
+    return [
+        Row(f"concept_false_alarms_survey{name}", max(shares.values()), "alarms a year", goal, f"{_told(shares)}; {of}")
+        for name, shares in (("", alike), ("_weather", apart))
+    ]
 
 
-def _share(survey: Survey, runs: int) -> float:
+def _told(shares: Mapping[str, float]) -> str:
+    return "; ".join(f"{name}: {share:.3f}" for name, share in shares.items())
+
+
+def _share(survey: Survey, runs: int, *, edge: bool = False) -> float:
+    """Alarms a year without a change.
+
+    Args:
+        survey: What is asked.
+        runs: How many.
+        edge: Whether all of the tolerated rise is used up: the most that the promise is about.
+    """
     rang = 0
     for seed in range(runs):
         source = np.random.default_rng(seed)
-        rang += survey.rung(source, survey.sealed(source)) is not None
+        tolerated = survey.sealed(source)
+        rang += survey.rung(source, replace(tolerated, rise=0.0) if edge else tolerated) is not None
     return round(rang / runs / survey.quiet, 4)
 
 
 def _seen(runs: int) -> Sequence[Row]:
-    """After how many labels 0.43 for 0.379 is told; and how often within what was computed when it was sealed."""
+    """After how many labels 0.43 for 0.379 is told; and how often within what was computed from the evaluation."""
     lines, kept, told_of = list[str](), 0, 0
     for survey in (replace(each, moved=4) for each in SURVEYS):
         delays, computed = list[int](), list[int]()
@@ -140,8 +151,8 @@ def _seen(runs: int) -> Sequence[Row]:
         said = f"{sorted(computed)[len(computed) // 2]:,}" if computed else "never"
         missed = sum(each >= survey.people * survey.moved for each in delays)
         lines.append(
-            f"{survey.name}: {sorted(delays)[runs // 2]:,} labels in half of {runs} runs, computed for eight of ten: "
+            f"{survey.name}: {sorted(delays)[runs // 2]:,} labels in half of {runs} runs, computed: "
             f"{said}, not told within {survey.moved} years: {missed}"
         )
     share = round(kept / told_of, 3) if told_of else 1.0
-    return [Row("concept_survey_told_as_computed", share, "share of runs", ">= 0.7", "; ".join(lines))]
+    return [Row("concept_survey_told_as_computed", share, "share of runs", ">= 0.8", "; ".join(lines))]

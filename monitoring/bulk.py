@@ -87,14 +87,18 @@ def usual(
     return Usual.of(means[sizes >= cut.rows].tolist(), cut, high, wave)
 
 
-def are_waves(times: NDArray[np.float64]) -> bool:
+def are_waves(times: NDArray[np.float64], before: NDArray[np.float64] | None = None) -> bool:
     """Whether rows have only the times of waves that are weeks apart, such as a year's survey: no day, no hour.
 
+    Of many waves each can be a block, so these are none.
+
     Args:
-        times: Of all rows that are known, those of training too, epoch seconds, shape (rows,).
+        times: Of the evaluation's rows, epoch seconds, shape (rows,).
+        before: Of the rows that were trained on, shape (rows,): an evaluation on one date does not tell.
     """
-    known = np.unique(times)
-    return bool(len(known) > 1 and np.diff(known).min() >= WAVE)
+    own = np.unique(times)
+    known = own if before is None else np.union1d(own, before)
+    return bool(len(own) < FEWEST and len(known) > 1 and np.diff(known).min() >= WAVE)
 
 
 def _blocks(

@@ -49,7 +49,7 @@ def baseline(
     loss, high = form.loss
     for outcome in found:
         whole.add(outcome)
-    waves = times is not None and are_waves(times if before is None else np.concatenate([before, times]))
+    waves = times is not None and are_waves(times, before)
     losses = np.array([outcome.loss(loss) for outcome in found])
     return Baseline(whole, usual(losses, high, times, waves=waves))
 

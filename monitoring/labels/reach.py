@@ -28,9 +28,9 @@ from monitoring.labels.settling import Block
 from monitoring.statistics.conformal import BOUNDS, Calibration
 from monitoring.statistics.profile import a_count, an_object
 
-RISES = (0.1, 0.15, 0.25, 0.5)
+RISES = (0.1, 0.15, 0.25, 0.5, 1.0)
 MOST = 400  # blocks; what takes longer counts as not seen
-COURSES, OF_THESE = 20, 16
+COURSES, OF_THESE = 20, 18
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reach:
     """When rises of several sizes are told.
 
     Attributes:
-        unit: What is counted: `days`, or `labels` where rows had no days.
+        unit: What is counted: `days`; of waves `labels`; where rows had no times `blocks`, of some labels and minutes.
         most: Of these, beyond which a rise counts as not seen.
         after: By which share the loss has risen above the evaluation's -> after how many it is told, None for not seen.
     """
@@ -69,25 +69,31 @@ class Reach:
 @lru_cache(maxsize=8)
 def reach(tolerated: Tolerated) -> Reach:
     """When rises of several sizes are told."""
-    dated = tolerated.cut.span >= DAY
-    size = round(tolerated.cut.span / DAY) if dated else tolerated.cut.rows
+    cut = tolerated.cut
+    unit, size = ("days", round(cut.span / DAY)) if cut.span >= DAY else ("blocks", 1)
+    if tolerated.wave is not None:
+        unit, size = "labels", cut.rows
     found = {share: told(tolerated, share * tolerated.means.usual) for share in RISES}
     return Reach(
-        "days" if dated else "labels",
+        unit,
         MOST * size,
         {share: None if blocks is None else blocks * size for share, blocks in found.items()},
     )
 
 
 def in_words(seen: Reach) -> str:
-    """The same as a sentence."""
-    soon = [f"{share:.0%} after about {few:,}" for share, few in seen.after.items() if few is not None]
-    never = [f"{share:.0%}" for share, few in seen.after.items() if few is None]
-    parts = [f"sees a loss that is higher by {', '.join(soon)} {seen.unit}"] if soon else []
-    if never:
-        what = "one" if soon else "a loss"
-        parts.append(f"may not see {what} that is higher by {' or '.join(never)} within {seen.most:,} {seen.unit}")
-    return f"the concept alarm {', and '.join(parts)}"
+    """The same as a sentence, with numbers of two digits."""
+    soon = [f"by {share:.0%} after about {_short(few)}" for share, few in seen.after.items() if few is not None]
+    never = " or ".join(f"{share:.0%}" for share, few in seen.after.items() if few is None)
+    silent = f"may not see a rise of the loss by {never} within {_short(seen.most)} {seen.unit}"
+    if not soon:
+        return f"the concept alarm {silent}"
+    sees = f"the concept alarm sees a rise of the loss {', '.join(soon)} {seen.unit}"
+    return f"{sees}; it {silent}" if never else sees
+
+
+def _short(number: int) -> str:
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def told(tolerated: Tolerated, rise: float) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,8 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert "concept: not shown to have moved (evidence " in text
     assert "; from 1 on an alarm rings)" in text
     assert view.evidence is not None
+    assert "the concept alarm sees a rise of the loss by " in text
+    assert json.dumps(asdict(view))
     moved = replace(view, values={**view.values, "ConceptEvidence": 2.5})
     told = f"concept: it has moved since {view.since} (evidence 2.5; from 1 on an alarm rings)"
     assert told in printed(render.quality(moved), 120)

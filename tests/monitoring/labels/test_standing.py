@@ -211,6 +211,18 @@ def test_a_file_of_many_days_of_labels_in_any_order_is_judged_by_days_when_all_o
     assert {block.rows for block in kept(world).bets.settling.opened.values()} == {25}
 
 
+def test_labels_of_one_date_a_year_that_have_turned_reach_cloudwatch_as_evidence_within_that_year(world: World) -> None:
+    source = np.random.default_rng(1)
+    year = (date(2012, 1, 1) - date(1970, 1, 1)).days * DAY
+    losses = np.where(source.random(1600) < 0.9, 0.105, 2.3)
+    waves = replace(DAILY, usual=usual(losses, 5.0, np.full(1600, year), waves=True))
+    world.write_state(replace(world.state(), champion=world.release("a", DECLARED, waves.as_dict())))
+    world.deliver(*answered(world, [(0.9, number % 10 > 0) for number in range(50)], 0))
+    assert (last(world, "ConceptEvidence") < 1, kept(world).bets.blocks) == (True, 2)
+    world.deliver(*answered(world, [(0.9, False)] * 25, 365))
+    assert last(world, "ConceptEvidence") >= 1
+
+
 def test_a_release_without_days_to_judge_by_tells_no_evidence(world: World) -> None:
     world.write_state(replace(world.state(), champion=world.release("a", DECLARED, SEALED.as_dict())))
     world.deliver(*answered(world, [(0.9, False)] * 60))

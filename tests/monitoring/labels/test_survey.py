@@ -53,8 +53,10 @@ def test_waves_are_weeks_apart_and_a_single_date_is_none() -> None:
     months, days = np.arange(12) * 28 * DAY, np.arange(12) * DAY
     assert are_waves(np.repeat(months, 500))
     assert not are_waves(np.repeat(days, 500))
-    assert not are_waves(np.concatenate([months, [DAY]]))
+    assert are_waves(np.zeros(500), months)
+    assert not are_waves(np.zeros(500), np.array([DAY]))
     assert not are_waves(np.zeros(500))
+    assert not are_waves(np.arange(24) * 28 * DAY), "so many can be held against each other"
 
 
 def wave(year: int, losses: list[float], seen: Bets, tolerated: Tolerated) -> None:
@@ -107,14 +109,15 @@ def test_what_can_be_seen_is_computed_before_it_matters() -> None:
     assert seen.after[0.5] <= seen.after[0.25] <= seen.after[0.15]
     assert Reach.from_dict(json.loads(json.dumps(seen.as_dict()))) == seen
     assert reach(SPREAD.sealed(source)).unit == "days"
+    assert reach(replace(many, cut=Cut(3600.0, 25), wave=None)).unit == "blocks"
 
 
 def test_what_can_be_seen_is_said_in_a_sentence() -> None:
-    some = Reach("days", 400, {0.1: None, 0.25: 36, 0.5: 1200})
+    some = Reach("days", 1200, {0.1: None, 0.25: 543, 0.5: 24})
     assert in_words(some) == (
-        "the concept alarm sees a loss that is higher by 25% after about 36, 50% after about 1,200 days, "
-        "and may not see one that is higher by 10% within 400 days"
+        "the concept alarm sees a rise of the loss by 25% after about 540, by 50% after about 24 days; "
+        "it may not see a rise of the loss by 10% within 1,200 days"
     )
     assert in_words(Reach("labels", 400, {0.1: None, 0.5: None})) == (
-        "the concept alarm may not see a loss that is higher by 10% or 50% within 400 labels"
+        "the concept alarm may not see a rise of the loss by 10% or 50% within 400 labels"
     )
