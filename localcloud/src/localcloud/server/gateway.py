@@ -106,8 +106,12 @@ def _read_our_requests() -> None:
 
     def extract_resource_arn(service: str, *request: Any) -> str:
         _, path, headers, body, parameters, region, account = request
-        if service == "ecr" and (names := authorization.members(body, parameters).get("repositoryNames")):
-            return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"  # ministack reads the singular alone
+        if service == "ecr":  # of which ministack reads repositoryName alone
+            given = authorization.members(body, parameters)
+            if names := given.get("repositoryNames"):
+                return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
+            if arn := given.get("resourceArn"):
+                return str(arn)
         if service not in NAMESPACES:
             return resource_of(service, *request)
         found = authorization.read(path, headers, body, parameters)
