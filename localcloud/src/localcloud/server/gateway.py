@@ -106,14 +106,11 @@ def _read_our_requests() -> None:
 
     def extract_resource_arn(service: str, *request: Any) -> str:
         _, path, headers, body, parameters, region, account = request
-        if service == "ecr":  # of which ministack reads repositoryName alone
-            given = authorization.members(body, parameters)
-            if names := given.get("repositoryNames"):
-                return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
-            if arn := given.get("resourceArn"):
-                return str(arn)
         if service not in NAMESPACES:
-            return resource_of(service, *request)
+            arn = resource_of(service, *request)
+            if arn != "*" and service != "events":
+                return arn  # without reading a large body once more
+            return authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
         found = authorization.read(path, headers, body, parameters)
         return _RESOURCES[service](found, region, account)[0] if found else "*"
 
