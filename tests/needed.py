@@ -1,8 +1,8 @@
 """Which right does each role need, and which test shows it?
 
 `needed.json` names for each right a test module whose calls used it: a story, where the local cloud keeps what each
-role used, or the tests of a handler, which evaluate its calls themselves. At its end such a module looks whether it
-still uses them; `tests.infra.test_policies` looks whether a policy allows more.
+role used, or the tests of a handler, which evaluate its calls themselves. One test of such a module looks whether they
+were used; `tests.infra.test_policies` looks whether a policy allows more.
 """
 
 from __future__ import annotations

@@ -93,6 +93,28 @@ def test_the_deploy_role_may_make_read_change_and_delete_every_type_of_a_stack(t
     assert not lacking
 
 
+BESIDE = {
+    "State": "Pulumi keeps the state in a bucket",
+    "StateSecrets": "Pulumi keeps its secrets under a key",
+    "SageMakerLists": "an update looks for the package that it registers",
+    "FunctionMappings": "no mapping has a name that we choose",
+    "Metrics": "an update carries a trial on while it waits for the verdict",
+    "ImageLogin": "`modelstack image` pushes the image",
+    "iam:*RoleTags": "a refresh reads the tags of a role",
+    "iam:ListInstanceProfilesForRole": "Terraform's provider takes a role out of profiles before it deletes it",
+}
+"""What the deploy role may do beside what a resource's life needs: statement or action -> why."""
+
+
+def test_the_deploy_role_may_do_nothing_that_no_life_of_a_resource_needs() -> None:
+    """That it may do all that an update and a preview do is shown by the story of a release, whose commands take it."""
+    needed = {action.lower() for token in declared_types() for action in life(cloudformation(token))}
+    for statement in allowed("deploy"):
+        for pattern in statement["Action"]:
+            if BESIDE.keys().isdisjoint({statement["Sid"], pattern}):
+                assert fnmatch.filter(needed, pattern.lower()), f"{statement['Sid']}: nothing needs {pattern}"
+
+
 @pytest.mark.parametrize("role", ["deploy", "preview"])
 def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
     """`*` stands only where AWS has no resource, or none whose name we choose."""

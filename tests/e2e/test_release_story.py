@@ -20,6 +20,8 @@ from cli.target import ROOT
 from cli.view.snapshot import take
 from tests.e2e.acting import as_role
 from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed, unpreviewed
+from tests.infra.recorded import LOCAL
+from tests.needed import used
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -194,6 +196,8 @@ def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
     urns = {item["urn"] for item in json.loads(outputs)["deployment"]["resources"] if item.get("id") == live}
     assert urns
     assert not urns & set(deleted)
+    previewed = {right[1:] for right in used(story.cloud, LOCAL) if right.role == "preview"}
+    assert previewed == {("dynamodb:GetItem", "table/STACK-rollouts")}, "before the first release, the endpoint as well"
 
 
 def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stack]) -> None:

@@ -262,6 +262,17 @@ def test_what_exists_already_is_imported_by_its_id(stack: Stack, hosting: Any) -
     assert "does not exist" in stack.run("preview", fails=True)
 
 
+def test_an_import_by_hand_ends_well_and_shows_what_to_declare(stack: Stack, hosting: Any) -> None:
+    url = hosting.client("sqs").create_queue(QueueName="by-hand", Attributes={"DelaySeconds": "7"})["QueueUrl"]
+    output = stack.run("import", "aws:sqs/queue:Queue", "found", url, "--yes", "--skip-preview", "--protect=false")
+    assert "= 1 imported" in output
+    shown = [line.strip("# ") for line in output.splitlines() if line.startswith("#")]
+    assert 'resource "found" "aws:sqs/queue:Queue" {' in shown or 'resource found "aws:sqs/queue:Queue" {' in shown
+    assert "delaySeconds = 7" in [" ".join(line.split()) for line in shown]
+    stack.program(DESCRIBED + ADOPTED)
+    assert "- 1 deleted" in stack.up(), "which the program does not declare"
+
+
 def test_a_refusal_of_the_cloud_is_told_without_a_traceback(stack: Stack) -> None:
     stack.program(f'{DESCRIBED}{ADOPTED}\naws.sagemaker.Endpoint("bad", endpoint_config_name="none")\n')
     output = stack.up(fails=True)

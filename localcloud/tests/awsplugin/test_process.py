@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,11 +48,13 @@ def test_checks_and_diffs_and_previews_need_no_network(offline: Any) -> None:
     assert updated.state["arn"] == "arn"
 
 
-def test_an_import_that_asks_for_code_is_told_what_is_done_and_what_is_not(offline: Any) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        offline.stub.GetSchema(provider_pb2.GetSchemaRequest())
-    assert "is in the stack's state by now" in str(refused.value.details())
-    assert "--generate-code=false" in str(refused.value.details())
+def test_the_schema_that_an_import_asks_for_has_each_type_that_it_refers_to(offline: Any) -> None:
+    package = json.loads(offline.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
+    assert package["resources"].keys() == set(services.TYPES)
+    assert package["resources"][BUCKET]["inputProperties"]["bucket"] == {"type": "string"}
+    referred = set(re.findall(r'"#/types/([^"]+)"', json.dumps(package)))
+    assert referred
+    assert referred <= package["types"].keys()
 
 
 def test_a_cloud_that_does_not_answer_is_named(offline: Any) -> None:

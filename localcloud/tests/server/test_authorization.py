@@ -83,3 +83,24 @@ def test_an_unreadable_body_has_no_members(body):
 def test_the_metric_namespace_is_a_condition_key_of_cloudwatch_only():
     assert authorization.condition_context("monitoring", {"Namespace": "n"}) == {"cloudwatch:namespace": "n"}
     assert authorization.condition_context("sagemaker", {"Namespace": "n"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("service", "read", "given", "resource"),
+    [
+        ("events", "arn:e:rule/default/r", {"Name": "r"}, "arn:e:rule/r"),
+        ("events", "arn:e:rule/own/r", {"Name": "r", "EventBusName": "own"}, "arn:e:rule/own/r"),
+        ("events", "arn:e:event-bus/default", {"Rule": "r"}, "arn:aws:events:eu-west-1:1:rule/r"),
+        ("events", "*", {"ResourceARN": "arn:e:rule/r"}, "arn:e:rule/r"),
+        ("ecr", "*", {"repositoryNames": ["a"]}, "arn:aws:ecr:eu-west-1:1:repository/a"),
+        ("ecr", "*", {"resourceArn": "arn:r"}, "arn:r"),
+        ("sns", "*", {"SubscriptionArn": "arn:sns:topic:1-2"}, "arn:sns:topic"),
+        ("lambda", "*", {"FunctionName": "f"}, "arn:aws:lambda:eu-west-1:1:function:f"),
+        ("lambda", "*", {"FunctionName": "f", "EventSourceArn": "arn:q"}, "*"),
+        ("dynamodb", "*", {"ResourceArn": "arn:t"}, "arn:t"),
+        ("dynamodb", "*", {}, "*"),
+        ("s3", "arn:b", {}, "arn:b"),
+    ],
+)
+def test_a_request_is_allowed_on_the_resource_that_aws_asks_about(service, read, given, resource):
+    assert authorization.asked_about(service, read, given, "eu-west-1", "1") == resource

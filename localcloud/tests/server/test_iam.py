@@ -226,5 +226,7 @@ def test_a_repository_is_described_by_who_may_describe_this_one(cloud, functions
     functions.create("iam-repository")
     functions.allow("iam-repository", Action="ecr:*", Resource="arn:aws:ecr:us-east-1:000000000000:repository/iam-ours")
     assert functions.call("iam-repository", "ecr", "describe_repositories", repositoryNames=["iam-ours"]) == "done"
+    arn = "arn:aws:ecr:us-east-1:000000000000:repository/iam-ours"
+    assert functions.call("iam-repository", "ecr", "list_tags_for_resource", resourceArn=arn) == "done"
     refused = functions.call("iam-repository", "ecr", "describe_repositories", repositoryNames=["iam-others"])
     assert refused["code"] == "AccessDeniedException"

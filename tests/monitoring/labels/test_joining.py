@@ -317,6 +317,7 @@ def test_a_release_that_does_not_say_what_its_answers_mean_has_no_losses(world: 
     world.deliver(world.captured("v-a", ("x", True, 0.9)), world.captured("v-gone", ("y", True, 0.9)))
     assert world.seen("AnswersUnreadable")[1] == 2
     assert world.deliver(world.labelled(("x", True), ("y", True))) == {"joined": 0}
+    assert needed("test_joining") <= USED["test_joining"]
 
 
 def test_nothing_in_a_form_of_other_bytes_is_read(world: World) -> None:
@@ -429,7 +430,3 @@ def test_how_long_a_file_waited_is_told_with_each_call(world: World) -> None:
     calls, seconds = world.seen("LabelsDelay")
     assert calls == 1
     assert 490 < seconds < 900
-
-
-def test_the_handler_has_used_what_these_tests_show_to_be_needed() -> None:
-    assert not needed("test_joining") - USED["test_joining"]

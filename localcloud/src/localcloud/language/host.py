@@ -68,6 +68,12 @@ class MainThread:
                 self.busy = False
 
 
+_BY_HAND = """\
+# The official Pulumi CLI writes Python here. This language host does not: declare what follows by hand, with the same
+# name and these inputs. It stands in Pulumi's own language, PCL.
+"""
+
+
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """Answers the engine."""
 
@@ -177,7 +183,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         """Refuse: code generation is part of the official CLI only."""
         _official_only(context)
 
-    GeneratePackage = GenerateProgram = Pack = Link = GenerateProject
+    GeneratePackage = Pack = Link = GenerateProject
+
+    def GenerateProgram(
+        self, request: language_pb2.GenerateProgramRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GenerateProgramResponse:
+        """Show what `pulumi import` has taken into the state. It asks when that is done: a refusal comes too late."""
+        shown = "\n".join(f"# {line}".rstrip() for text in request.source.values() for line in text.splitlines())
+        return language_pb2.GenerateProgramResponse(source={"__main__.py": f"{_BY_HAND}{shown}\n".encode()})
 
 
 def serve(engine: str) -> NoReturn:

@@ -66,6 +66,25 @@ def members(body: bytes, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def asked_about(service: str, read: str, given: Mapping[str, Any], region: str, account: str) -> str:
+    """The resource that a request must be allowed on, where ministack reads another one, or none (`*`).
+
+    Source: the Service Authorization Reference of AWS, "Resource types" of each action.
+    """
+    if service == "events" and given.get("Rule") and given.get("EventBusName", "default") == "default":
+        return f"arn:aws:events:{region}:{account}:rule/{given['Rule']}"
+    if read != "*":
+        return read.replace(":rule/default/", ":rule/")  # a rule of the default bus has no bus in its ARN
+    tagged = next((str(given[name]) for name in ("ResourceArn", "ResourceARN", "resourceArn") if given.get(name)), "")
+    if service == "sns" and (subscription := str(given.get("SubscriptionArn", ""))):
+        return subscription.rpartition(":")[0]  # its topic
+    if service == "ecr" and (names := given.get("repositoryNames")):
+        return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
+    if service == "lambda" and (function := given.get("FunctionName")) and "EventSourceArn" not in given:
+        return f"arn:aws:lambda:{region}:{account}:function:{function}"
+    return tagged or read
+
+
 def sagemaker_resources(request: Request, region: str, account: str) -> list[str]:
     """ARNs of the resources that a SageMaker request must be allowed on, the one to name in a refusal first."""
 

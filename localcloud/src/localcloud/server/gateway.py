@@ -106,10 +106,11 @@ def _read_our_requests() -> None:
 
     def extract_resource_arn(service: str, *request: Any) -> str:
         _, path, headers, body, parameters, region, account = request
-        if service == "ecr" and (names := authorization.members(body, parameters).get("repositoryNames")):
-            return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"  # ministack reads the singular alone
         if service not in NAMESPACES:
-            return resource_of(service, *request)
+            arn = resource_of(service, *request)
+            if arn != "*" and service != "events":
+                return arn  # without reading a large body once more
+            return authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
         found = authorization.read(path, headers, body, parameters)
         return _RESOURCES[service](found, region, account)[0] if found else "*"
 
