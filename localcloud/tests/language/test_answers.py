@@ -69,9 +69,15 @@ def test_a_toolchain_that_is_not_known_is_refused_by_name(start_host: Callable[.
     assert "'pip' and 'uv'" in refused.value.details()
 
 
-def test_code_generation_is_said_to_need_the_official_cli(start_host: Callable[..., Any]) -> None:
+def test_what_was_imported_is_shown_and_other_code_generation_said_to_need_the_official_cli(
+    start_host: Callable[..., Any],
+) -> None:
     with start_host() as host, pytest.raises(grpc.RpcError) as refused:
-        host.stub.GenerateProgram(language_pb2.GenerateProgramRequest())
+        imported = host.stub.GenerateProgram(language_pb2.GenerateProgramRequest(source={"main.pp": "a = 1\nb = 2\n"}))
+        (program,) = imported.source.values()
+        assert program.decode().endswith("# a = 1\n# b = 2\n")
+        assert all(line.startswith("#") for line in program.decode().splitlines())
+        host.stub.GenerateProject(language_pb2.GenerateProjectRequest())
 
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert "official Pulumi CLI" in refused.value.details()
