@@ -8,6 +8,7 @@ were used; `tests.infra.test_policies` looks whether a policy allows more.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from platforms.aws.names import Names
 FILE = Path(__file__).with_suffix(".json")
 KEPT = "used-rights.jsonl"
 """Where a local cloud keeps which rights its roles used, in its state folder."""
+_PATIENCE = 150  # seconds; schedules call the functions once a minute
 
 
 class Right(NamedTuple):
@@ -56,6 +58,14 @@ def used(cloud: Path, names: Names) -> set[Right]:
         Right(one["role"].removeprefix(f"{names.prefix}-"), one["action"], short(one["resource"], names))
         for one in lines
     }
+
+
+def unused(module: str, cloud: Path, names: Names) -> set[Right]:
+    """What a module shows to be needed and its cloud has not seen, not even after functions had time to run."""
+    end = time.monotonic() + _PATIENCE
+    while (left := needed(module) - used(cloud, names)) and time.monotonic() < end:
+        time.sleep(1)
+    return left
 
 
 def _read(shown: dict[str, dict[str, list[str]]]) -> set[Right]:

@@ -14,7 +14,7 @@ from cli.replay import Pace, events, run
 from cli.target import Target
 from tests.e2e.conftest import succeeded
 from tests.infra.recorded import LOCAL
-from tests.needed import needed, used
+from tests.needed import unused
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -64,4 +64,4 @@ def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(sto
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
-    assert not needed("test_labels_story") - used(story.cloud, LOCAL)
+    assert not unused("test_labels_story", story.cloud, LOCAL)

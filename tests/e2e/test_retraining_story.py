@@ -28,7 +28,7 @@ from retraining.record import Phase
 from tests.e2e.conftest import RATE, journal, package, said, succeeded, typed
 from tests.e2e.test_drift_story import ask
 from tests.infra.recorded import LOCAL
-from tests.needed import needed, used
+from tests.needed import unused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -166,4 +166,4 @@ def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
-    assert not needed("test_retraining_story") - used(story.cloud, LOCAL)
+    assert not unused("test_retraining_story", story.cloud, LOCAL)

@@ -24,7 +24,7 @@ from platforms.aws.endpoint import controller
 from rollout.core.state import Phase, RolloutState
 from tests.e2e.conftest import package, said, shares, succeeded
 from tests.infra.recorded import LOCAL
-from tests.needed import needed, used
+from tests.needed import unused
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -171,4 +171,4 @@ def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> N
     target = story.target()
     answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-probe")
     assert json.loads(answer["Payload"].read())["ok"]
-    assert not needed("test_strategies_story") - used(story.cloud, LOCAL)
+    assert not unused("test_strategies_story", story.cloud, LOCAL)
