@@ -25,6 +25,7 @@ from bench import (
     counting,
     dependent,
     drift,
+    fleet,
     idle,
     journal,
     judge,
@@ -51,6 +52,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "drift": drift.rows,
     "concept": concept.rows,
     "dependent": lambda: dependent.rows(sized(dependent.RUNS)),
+    "fleet": lambda: fleet.rows(sized(fleet.RUNS)),
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
     "bad-days": lambda: day.rows(sized(day.SEEDS)),
 }
