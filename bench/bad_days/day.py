@@ -322,13 +322,16 @@ class BadDay:
         return []
 
     def _of_alarms(self) -> list[str]:
-        """A champion whose alarm rings since its watch time, though the one before it could come back."""
+        """A champion whose alarm began to ring in its watch time, though the one before it could come back.
+
+        One that rang before the promotion was left to the judge: both versions failed, and it was not worse.
+        """
         world, state = self.world, self.world.state
         champion, previous, plan = state.champion, state.previous, state.plan
         if champion is None or previous is None or plan is None or champion.variant not in world.endpoint.ringing:
             return []
         since = world.endpoint.ringing[champion.variant]
-        within = since <= state.promoted_at + plan.watch_seconds
+        within = 0 < since - state.promoted_at <= plan.watch_seconds
         if (
             within
             and previous.variant not in world.endpoint.unstartable
