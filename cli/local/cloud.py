@@ -18,7 +18,7 @@ from cli.errors import OperatorError
 from cli.local.progress import Outcome, follow
 from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
-from cli.local.written import read
+from cli.local.yaml_file import read
 from cli.target import LOCAL, ROOT
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from cli.errors import OperatorError
-from cli.local.written import read
+from cli.local.yaml_file import read
 from cli.stopping import Ending
 from cli.target import ROOT
 
