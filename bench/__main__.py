@@ -27,6 +27,7 @@ from bench import (
     drift,
     fleet,
     idle,
+    invoke,
     journal,
     judge,
     lambdas,
@@ -47,6 +48,7 @@ RESULTS = Path(__file__).parent / "results.json"
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
     "journal": journal.rows,
+    "invoke": invoke.rows,
     "judge": judge.rows,
     "alarms": lambda: alarms.rows(sized(alarms.TRIALS)),
     "drift": drift.rows,
