@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
-import h11
+import httptools
 
 Headers = Sequence[tuple[str, str]]
 
-_READ = 1 << 18
 _MOST_IDLE = 64
 
 
@@ -32,56 +31,89 @@ class Reply:
     body: bytes
 
 
-class _Connection:
-    """One connection, for one exchange at a time."""
+class _Connection(asyncio.Protocol):
+    """One connection, for one exchange at a time.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.http = h11.Connection(h11.CLIENT)
+    Attributes:
+        usable: Whether it may be asked: it is open, and the container has said nothing that was not asked for.
+        heard: Whether the container has said anything since it was asked last.
+    """
+
+    def __init__(self) -> None:
+        self.usable = False
         self.heard = False
+        self._most = 0
+        self._answer: asyncio.Future[Reply] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+        self._until_closed = False  # whether the body ends where the connection does
 
-    @property
-    def usable(self) -> bool:
-        """Whether the other side has neither closed nor spoken out of turn, as far as we know."""
-        return not (self.reader.at_eof() or self.writer.is_closing())
+    async def exchange(self, request: bytes, most: int) -> Reply:
+        """Put a request and wait for the whole answer; whoever gives up waiting must close the connection."""
+        self.heard, self._most = False, most
+        self._answer = answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await answer
 
-    async def exchange(self, request: h11.Request, body: bytes, most: int) -> Reply:
-        self.heard = False
-        self._send(request, h11.Data(data=body), h11.EndOfMessage())
-        with contextlib.suppress(ConnectionError):  # it may have answered before it read everything
-            await self.writer.drain()
-        response: h11.Response | None = None
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            event = self.http.next_event()
-            if event is h11.NEED_DATA:
-                data = await self.reader.read(_READ)
-                self.heard = self.heard or bool(data)
-                self.http.receive_data(data)
-            elif isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-                if size > most:
-                    raise TooLarge(f"more than {most} bytes")
-                parts.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage) and response is not None:
-                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-                return Reply(response.status_code, headers, b"".join(parts))
-            elif isinstance(event, h11.ConnectionClosed):
-                raise NoAnswer("the connection was closed without an answer")
+    def close(self) -> None:
+        """Close it, whatever is on its way."""
+        self.usable = False
+        self._transport.close()
 
-    def next_cycle(self) -> bool:
-        """Make ready for another exchange; False when this was the last one."""
-        if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
-            self.http.start_next_cycle()
-            return self.usable
-        return False
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.usable = True
 
-    def _send(self, *events: h11.Event) -> None:
-        self.writer.write(b"".join(self.http.send(event) or b"" for event in events))
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._end(NoAnswer(f"not HTTP: {error}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._until_closed and self._answer is not None and exc is None:
+            self._complete()
+        self._end(NoAnswer(str(exc) if exc else "the connection was closed without an answer"))
+
+    def on_message_begin(self) -> None:
+        if self._answer is None:
+            self.close()  # nobody asked
+        self._headers, self._body, self._size, self._until_closed = {}, [], 0, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        told = {"content-length", "transfer-encoding"} & self._headers.keys()
+        self._until_closed = not told and self._parser.get_status_code() >= 200
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > self._most:
+            self._end(TooLarge(f"more than {self._most} bytes"))
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:  # else the answer is still to come
+            self._complete()
+
+    def _complete(self) -> None:
+        unsent = self._transport.get_write_buffer_size() > 0  # it has answered before it read everything
+        if self._until_closed or unsent or not self._parser.should_keep_alive():
+            self.close()
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_result(Reply(self._parser.get_status_code(), self._headers, b"".join(self._body)))
+
+    def _end(self, trouble: Exception) -> None:
+        self.close()
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(trouble)
 
 
 class Upstream:
@@ -117,39 +149,35 @@ class Upstream:
             NoAnswer: Refused, closed, or not HTTP.
             TooLarge: The answer's body has more than `most` bytes.
         """
-        request = h11.Request(
-            method=method,
-            target=target,
-            headers=[("Host", f"127.0.0.1:{self._port}"), ("Content-Length", str(len(body))), *headers],
-        )
+        head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Length: {len(body)}\r\n"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        request = f"{head}{lines}\r\n".encode() + body
         async with asyncio.timeout(timeout):
             while connection := self._take_idle():
                 try:
-                    return await self._exchange(connection, request, body, most)
+                    return await self._exchange(connection, request, most)
                 except NoAnswer:
                     # Closed by the container's keep-alive timer just now, most likely; if it said anything, it is not.
                     if connection.heard:
                         raise
-            return await self._exchange(await self._connect(), request, body, most)
+            return await self._exchange(await self._connect(), request, most)
 
     def close(self) -> None:
         """Close idle connections, and busy ones when their exchange ends."""
         self._closed = True
         while self._idle:
-            self._idle.pop().writer.close()
+            self._idle.pop().close()
 
-    async def _exchange(self, connection: _Connection, request: h11.Request, body: bytes, most: int) -> Reply:
-        keep = False
+    async def _exchange(self, connection: _Connection, request: bytes, most: int) -> Reply:
         try:
-            reply = await connection.exchange(request, body, most)
-            keep = connection.next_cycle() and not self._closed and len(self._idle) < _MOST_IDLE
-        except (OSError, h11.RemoteProtocolError) as error:
-            raise NoAnswer(str(error) or type(error).__name__) from error
-        finally:
-            if keep:
-                self._idle.append(connection)
-            else:
-                connection.writer.close()
+            reply = await connection.exchange(request, most)
+        except BaseException:
+            connection.close()
+            raise
+        if self._closed or len(self._idle) >= _MOST_IDLE:
+            connection.close()
+        elif connection.usable:
+            self._idle.append(connection)
         return reply
 
     def _take_idle(self) -> _Connection | None:
@@ -157,11 +185,11 @@ class Upstream:
             connection = self._idle.pop()
             if connection.usable:
                 return connection
-            connection.writer.close()
         return None
 
     async def _connect(self) -> _Connection:
         try:
-            return _Connection(*await asyncio.open_connection("127.0.0.1", self._port))
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", self._port)
         except OSError as error:
             raise NoAnswer(error.strerror or str(error)) from error
+        return connection
