@@ -17,8 +17,9 @@ import logging
 import math
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from localcloud.cloudwatch.database import Database
 from localcloud.cloudwatch.distribution import Distribution
@@ -150,19 +151,25 @@ class MetricStore:
             self.late(series.key)
 
     def fold(self) -> None:
-        """Bring data that `put` took into their buckets."""
-        pending, by_source, record = self._pending, self._by_source, self._record
+        """Bring data that `put` took into their buckets, equal values of a second together."""
+        pending, by_source = self._pending, self._by_source
+        gathered: dict[tuple[int, int], dict[float, int]] = {}
         while pending:
             namespace, data = pending.popleft()
+            labels, frozen = None, frozenset[tuple[str, str]]()
             for datum in data:
-                source = (namespace, datum.name, frozenset(datum.dimensions.items()), datum.unit)
+                if datum.dimensions is not labels:
+                    labels, frozen = datum.dimensions, frozenset(datum.dimensions.items())
+                source = (namespace, datum.name, frozen, datum.unit)
                 series = by_source.get(source)
                 if series is None:
-                    key = MetricKey(namespace, datum.name, tuple(sorted(datum.dimensions.items())))
+                    key = MetricKey(namespace, datum.name, tuple(sorted(frozen)))
                     series = by_source[source] = self._series_of(key, datum.unit)
-                value = datum.value
-                if math.isfinite(value):
-                    record(series, datum.timestamp, lambda bucket, value=value: bucket.add(value), True)
+                if math.isfinite(datum.value):
+                    values = gathered.setdefault((series.id, math.floor(datum.timestamp)), {})
+                    values[datum.value] = values.get(datum.value, 0) + 1
+        for (number, second), values in gathered.items():
+            self._record(self._series[number], second, partial(_add_all, values), True)
 
     async def commit(self) -> None:
         """Make all data that came before this call durable.
@@ -314,6 +321,11 @@ class MetricStore:
     def _expired(self, series: _Series, now: float) -> bool:
         dirty = any((series.id, bucket) in self._dirty for bucket in series.warm)
         return not dirty and series.newest.get(MINUTE, 0) < now - RETENTION[MINUTE]
+
+
+def _add_all(values: Mapping[float, int], bucket: Distribution) -> None:
+    for value, times in values.items():
+        bucket.add(value, times)
 
 
 def _copies(series: _Series, width: int, start: int, end: int) -> dict[int, Distribution]:
