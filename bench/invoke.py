@@ -27,7 +27,7 @@ from typing import Any, cast
 
 import boto3
 import psutil
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HTTPHeaders
 
 from bench.bed import BenchError
 from bench.idle import cpu_of
@@ -177,21 +177,22 @@ def _asked(number: int) -> dict[str, Any]:
 def _signed(client: Any, number: int) -> bytes:
     """The bytes that boto3 sends for an invocation."""
     kept: list[AWSPreparedRequest] = []
+    asked = _asked(number)
 
     def keep(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         kept.append(request)
-        return AWSResponse(request.url, 200, {}, BytesIO())
+        return AWSResponse(request.url, 200, HTTPHeaders(), BytesIO())
 
     client.meta.events.register("before-send", keep)
     try:
-        client.invoke_endpoint(EndpointName=_ENDPOINT, InferenceId=f"bench-{number}", **_asked(number))
+        client.invoke_endpoint(EndpointName=_ENDPOINT, InferenceId=f"bench-{number}", **asked)
     finally:
         client.meta.events.unregister("before-send", keep)
     [request] = kept
     lines = [f"POST /endpoints/{_ENDPOINT}/invocations HTTP/1.1", f"Host: {request.url.split('/')[2]}"]
     for name, value in request.headers.items():
         lines.append(f"{name}: {value.decode() if isinstance(value, bytes) else value}")
-    return "\r\n".join([*lines, "", ""]).encode() + request.body
+    return "\r\n".join([*lines, "", ""]).encode() + asked["Body"]
 
 
 def _straight(number: int) -> bytes:
