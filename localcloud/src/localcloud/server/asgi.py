@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,14 +17,11 @@ from localcloud.server import authorization, fault_requests
 from localcloud.server.doors import Doors
 from localcloud.server.durability import Durability, Touched, failures, touched
 from localcloud.server.faults import Faults
+from localcloud.server.messages import App, Message, Receive, Scope, Send
+from localcloud.server.shortcut import Shortcut
 from localcloud.server.statefiles import NotSaved
 
 log = logging.getLogger("localcloud.asgi")
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_PATH = "/_localcloud/status"
 DASHBOARDS_PATH = "/_localcloud/dashboards/"
@@ -39,6 +36,7 @@ def application(
     lifespan: App,
     dashboard: Callable[[str], Awaitable[str | None]],
     *,
+    shortcut: Callable[[App], Shortcut],
     faults: Faults,
     doors: Doors,
 ) -> App:
@@ -49,14 +47,17 @@ def application(
         status: Content of the answer at `STATUS_PATH`.
         lifespan: Takes the server's start and stop.
         dashboard: The body of a CloudWatch dashboard by its name, or None, for a person who opens its URL.
+        shortcut: Makes the short way of invocations, given the way of all other requests.
         faults: What shall go wrong; asked and told at `fault_requests.PATH`.
         doors: Tells who may pass where AWS asks for no signature.
     """
 
-    async def serve(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def general(scope: Scope, receive: Receive, send: Send) -> None:
         await _durably(durability, scope, receive, send)
 
-    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    serve = shortcut(general).serve
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == STATUS_PATH:
@@ -80,7 +81,7 @@ def application(
     return app
 
 
-def _refusal(scope: MutableMapping[str, Any], doors: Doors) -> str | None:
+def _refusal(scope: Scope, doors: Doors) -> str | None:
     """Why a request is not let in, whatever it is signed with."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     if not _LOOPBACK.fullmatch(headers.get(b"host", "").lower()):
@@ -96,7 +97,7 @@ def _refusal(scope: MutableMapping[str, Any], doors: Doors) -> str | None:
     return None
 
 
-async def _durably(durability: Durability, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+async def _durably(durability: Durability, scope: Scope, receive: Receive, send: Send) -> None:
     request = _Request(scope)
     failed: list[OSError] = []
     failures.set(failed)
@@ -135,7 +136,7 @@ async def _durably(durability: Durability, scope: MutableMapping[str, Any], rece
 class _Request:
     """What a request is about, read from its head and, for forms, from its body."""
 
-    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

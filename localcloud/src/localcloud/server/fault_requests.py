@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,23 +16,19 @@ from ministack.core import iam_actions, router
 
 from localcloud.server import authorization
 from localcloud.server.faults import Fault, FaultError, Faults
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+from localcloud.server.messages import App, Message, Receive, Scope, Send, again, body_of
 
 PATH = "/_localcloud/faults"
 
 
-async def control(faults: Faults, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+async def control(faults: Faults, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request at `PATH`."""
     method = scope["method"]
     if method == "GET":
         await _answer(send, 200, {"faults": [fault.as_dict() for fault in faults.all()]})
     elif method == "POST":
         try:
-            document = json.loads(await _body(receive))
+            document = json.loads(await body_of(receive) or b"")
             if not isinstance(document, dict):
                 raise FaultError("the body is no JSON object")
             fault = faults.add(document)
@@ -54,25 +49,27 @@ async def control(faults: Faults, scope: MutableMapping[str, Any], receive: Rece
         await _answer(send, 405, {"message": f"{method} is not allowed; GET, POST and DELETE are"})
 
 
-async def pass_through(faults: Faults, app: App, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+async def pass_through(faults: Faults, app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a request, unless a fault hits it."""
-    body = await _body(receive)
+    body = await body_of(receive)
+    if body is None:
+        return
     service, operation, headers = _named(scope, body)
     fault = faults.of_call(service, operation, body)
     if fault is None:
-        await app(scope, _again(body, receive), send)
+        await app(scope, again(body, receive), send)
     elif fault.effect in {"throttle", "error"}:
         await _refuse(fault, service, operation, headers, send)
     else:
         if fault.effect == "drop_after":
-            await app(scope, _again(body, receive), _swallow)
+            await app(scope, again(body, receive), _swallow)
         await asyncio.sleep(fault.seconds)
         # A chunked answer whose end never comes: the server closes the connection, and no client takes it for one.
         start = {"type": "http.response.start", "status": 500, "headers": []}
         await send(start)
 
 
-def _named(scope: MutableMapping[str, Any], body: bytes) -> tuple[str, str, dict[str, str]]:
+def _named(scope: Scope, body: bytes) -> tuple[str, str, dict[str, str]]:
     """The router's name of the service, the operation, and the headers of a request."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     parameters: dict[str, Any] = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
@@ -101,25 +98,6 @@ async def _refuse(fault: Fault, service: str, operation: str, headers: dict[str,
     await _send(send, status, body, answered)
 
 
-async def _body(receive: Receive) -> bytes:
-    parts = bytearray()
-    while True:
-        message = await receive()
-        parts.extend(message.get("body", b""))
-        if not message.get("more_body", False):
-            return bytes(parts)
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Hand a body that was read already to the application, and then what comes after it."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replayed
-
-
 async def _swallow(message: Message) -> None:
     del message
 
@@ -129,7 +107,7 @@ async def _answer(send: Send, status: int, document: dict[str, Any]) -> None:
 
 
 async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    shown = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    shown = [pair for pair in shown if pair[0] != b"content-length"] + [(b"content-length", str(len(body)).encode())]
+    named = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(body))}
+    shown = [(name.encode(), value.encode()) for name, value in named.items()]
     await send({"type": "http.response.start", "status": status, "headers": shown})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -9,19 +9,19 @@ import logging
 import os
 import resource
 import signal
+import socket
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import boto3
-import hypercorn.asyncio
+import uvicorn
+import uvloop
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from hypercorn.config import Config as Listening
-from hypercorn.utils import LifespanFailureError
 from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
@@ -34,9 +34,12 @@ from localcloud.server.durability import LOGS, Durability
 from localcloud.server.faults import Faults
 from localcloud.server.files import write_atomically
 from localcloud.server.invocations import Invocations
+from localcloud.server.messages import App, Message, Receive, Scope, Send
 from localcloud.server.platform import Datum, Platform, Service, SystemClock
+from localcloud.server.protocol import Protocol
 from localcloud.server.regions import Regions
 from localcloud.server.roles import CloudRoles
+from localcloud.server.shortcut import Shortcut
 from localcloud.server.surroundings import STATE_MARK, Folders
 from localcloud.server.used_rights import UsedRights
 
@@ -47,7 +50,11 @@ IDLE_WORKER_SECONDS = float(os.environ.get("LOCALCLOUD_WORKER_SECONDS", "90"))
 
 _HOUSEKEEPING_SECONDS = min(30.0, IDLE_WORKER_SECONDS)
 _QUEUE_METER_SECONDS = 60.0
-_DRAIN_SECONDS = 3.0
+_DRAIN_SECONDS = 3
+
+
+class NotStarted(Exception):
+    """The state cannot be taken up; the text says why."""
 
 
 class Metering:
@@ -74,6 +81,7 @@ class Host:
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
+        self._unstarted = ""
         keys = credentials.of(folders.state)
         self._doors = Doors(keys)
         self._durability = Durability(folders.ministack)
@@ -129,28 +137,55 @@ class Host:
         self._doors.guard()
         UsedRights(self._folders.state).watch()
         repairs.count_loopback_as_secure()
+        repairs.parse_policies_once()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()
         deliveries.guard(self._invocations, self._durability)
         mappings.guard(self._durability)
-        gateway.install({name: self._regions.handler(name) for name in gateway.NAMESPACES}, self._started)
-        listening = Listening()
-        listening.bind = [f"127.0.0.1:{self._port}"]
-        listening.keep_alive_timeout = 75
-        listening.graceful_timeout = _DRAIN_SECONDS
-        listening.loglevel = "WARNING"
+        handlers = {name: self._regions.handler(name) for name in gateway.NAMESPACES}
+        gateway.install(handlers, self._started)
         application = asgi.application(
             self._durability,
             self._status,
             self._lifespan,
             self._dashboard,
+            shortcut=partial(Shortcut, handlers["sagemaker"], self._started),
             faults=self._faults,
             doors=self._doors,
         )
-        await hypercorn.asyncio.serve(application, listening, shutdown_trigger=self._run_until_stopped)
+        await self._listen(application)
         if self._failed is not None:
             raise self._failed
+
+    async def _listen(self, application: App) -> None:
+        """Serve while `_run_until_stopped` runs; the application's start comes before it, and its stop after it."""
+        listening = uvicorn.Config(
+            application,
+            port=self._port,
+            http=Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,  # no client says for another where it comes from
+            server_header=False,
+            date_header=False,  # ministack sends one
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            reset_contextvars=True,  # what one request pins is not the next one's
+        )
+        listening.load()
+        server = uvicorn.Server(listening)
+        server.lifespan = listening.lifespan_class(listening)
+        sockets = [socket.create_server(("127.0.0.1", self._port))]
+        try:
+            await server.startup(sockets)
+        except SystemExit:
+            raise NotStarted(self._unstarted) from None
+        await self._run_until_stopped()
+        await server.shutdown(sockets)
 
     async def _dashboard(self, name: str) -> str | None:
         monitoring = self._aws("cloudwatch", region=self._configuration.region)
@@ -161,7 +196,7 @@ class Host:
         return str(found["DashboardBody"])
 
     async def _run_until_stopped(self) -> None:
-        """Run what lives on the open port; hypercorn stops listening when this returns."""
+        """Run what lives on the open port; the server stops listening when this returns."""
         housekeeping: list[asyncio.Task[None]] = []
         try:
             await self._regions.start()
@@ -181,10 +216,10 @@ class Host:
             await self._regions.stop()
             await self._invocations.stop()
 
-    async def _lifespan(self, scope: MutableMapping[str, Any], receive: asgi.Receive, send: asgi.Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let ministack start and stop, and close the state behind it."""
 
-        async def observed(message: asgi.Message) -> None:
+        async def observed(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
                 await asyncio.to_thread(lambda_runtime.reset)
                 await self._durability.close()
@@ -194,7 +229,8 @@ class Host:
         try:
             await ministack_app.app(scope, receive, observed)
         except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            self._unstarted = str(error)
+            await send({"type": "lifespan.startup.failed"})
 
     def _announce(self) -> None:
         gc.collect()
@@ -258,8 +294,9 @@ def run(folders: Folders, port: int, configuration: Configuration) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.getLogger("localcloud").setLevel(os.environ.get("LOCALCLOUD_LOG", "INFO").upper())
     try:
-        asyncio.run(_serve(folders, port, configuration))
-    except LifespanFailureError as error:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(folders, port, configuration))
+    except NotStarted as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -10,6 +10,7 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from ministack import app
@@ -36,6 +37,7 @@ SMALL_LOG_STORES = (
 
 _EVENTS_A_STREAM = 5_000
 _STREAMS_A_GROUP = 300
+_POLICIES = 256
 
 Sink = Callable[[str, str, list[Datum]], None]
 """Takes a region, a namespace and observations, from any thread."""
@@ -64,6 +66,20 @@ def count_loopback_as_secure() -> None:
     """
     pin = iam_evaluator.pin_request_origin
     app.pin_request_origin = lambda source_ip, secure_transport: pin(source_ip, True)
+
+
+def parse_policies_once() -> None:
+    """IAM parses every policy of a caller anew for each request, which takes longer than all else of the check.
+
+    A document's text says all of it, so what was parsed of a text is kept for the next request with the same text.
+    """
+    parse = iam_evaluator.parse_policy_document
+    parsed = lru_cache(_POLICIES)(parse)
+
+    def parse_policy_document(doc: str | dict[str, Any]) -> list[Any]:
+        return list(parsed(doc)) if isinstance(doc, str) else parse(doc)
+
+    iam_evaluator.parse_policy_document = parse_policy_document
 
 
 def keep_sessions() -> None:
