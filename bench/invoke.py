@@ -3,9 +3,9 @@
     python -m bench invoke
 
 A running cloud with one endpoint, whose model answers at once (`instant_model`) and of which every request is captured.
-The requests are InvokeEndpoint's as boto3 sends them, each signed beforehand with a body of its own, by a user whose
-policy allows this endpoint. They go over kept-alive connections, from one thread with raw sockets. The same load put
-straight on the model stands beside it.
+The requests are InvokeEndpoint's as boto3 sends them. Each has a body of its own, and is signed beforehand by a user
+whom a policy of twelve statements lets. They go over kept-alive connections, from one thread with raw sockets. The same
+load put straight on the model stands beside it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _deploy(cloud: Cloud) -> None:
     packed = BytesIO()
     tarfile.open(fileobj=packed, mode="w:gz").close()
     s3.put_object(Bucket=_BUCKET, Key="model.tar.gz", Body=packed.getvalue())
-    trust = _policy(Principal={"Service": "sagemaker.amazonaws.com"}, Action="sts:AssumeRole")
+    trust = _policy({"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"})
     role = cloud.client("iam").create_role(RoleName="serving", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/orders-serving:1"
     container = {"Image": image, "ModelDataUrl": f"s3://{_BUCKET}/model.tar.gz"}
@@ -146,18 +146,21 @@ def _deploy(cloud: Cloud) -> None:
 
 
 def _caller(cloud: Cloud) -> Any:
-    """A client of a user who may invoke this endpoint, and nothing else."""
+    """A client of a user whose policy is as long as that of a stack's role, the statement about this endpoint last."""
     iam = cloud.client("iam")
     iam.create_user(UserName="caller")
-    allowed = _policy(Action="sagemaker:InvokeEndpoint", Resource=f"arn:aws:sagemaker:*:*:endpoint/{_ENDPOINT}")
-    iam.put_user_policy(UserName="caller", PolicyName="invoke", PolicyDocument=allowed)
+    others = [
+        {"Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::{name}/*"} for name in "abcdefghijk"
+    ]
+    own = {"Action": "sagemaker:InvokeEndpoint", "Resource": f"arn:aws:sagemaker:*:*:endpoint/{_ENDPOINT}"}
+    iam.put_user_policy(UserName="caller", PolicyName="invoke", PolicyDocument=_policy(*others, own))
     key = iam.create_access_key(UserName="caller")["AccessKey"]
     session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
     return session.client("sagemaker-runtime", endpoint_url=cloud.url)
 
 
-def _policy(**statement: Any) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]})
 
 
 def _model_of(cloud: Cloud) -> psutil.Process:

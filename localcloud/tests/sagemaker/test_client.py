@@ -174,3 +174,93 @@ def test_an_answer_larger_than_is_taken_is_told_and_chunks_are_joined():
                 await post(upstream, most=5)
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+)
+def test_an_interim_answer_is_not_the_answer(interim):
+    async def answer(reader, writer):
+        for number in range(3):
+            await read_request(reader)
+            writer.write(interim)
+            if number == 2:
+                return  # and no answer comes
+            await asyncio.sleep(0.01)
+            writer.write(OK)
+
+    async def scenario():
+        async with served(answer) as (upstream, connections):
+            assert [(await post(upstream)).body for _ in range(2)] == [b"ok", b"ok"]
+            with pytest.raises(NoAnswer):
+                await post(upstream)
+            assert len(connections) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX-Seen: yes\r\n\r\n"])
+def test_an_answer_of_no_length_ends_with_the_connection(head):
+    async def answer(reader, writer):
+        await read_request(reader)
+        writer.write(head + b"to the")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b" end")
+
+    async def scenario():
+        async with served(answer) as (upstream, connections):
+            for _ in range(2):
+                assert (await post(upstream)).body == b"to the end"
+            assert len(connections) == 2
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_what_nobody_asked_for_is_no_answer_to_the_next_request(pause):
+    async def answer(reader, writer):
+        while True:
+            body = await read_request(reader)
+            writer.write(OK.replace(b"ok", body[:2]))
+            await asyncio.sleep(pause)
+            writer.write(OK.replace(b"ok", b"no"))
+
+    async def scenario():
+        async with served(answer) as (upstream, _):
+            for body in (b"a1", b"a2", b"a3"):
+                assert (await post(upstream, body)).body == body
+                await asyncio.sleep(0.1)
+
+    run(scenario())
+
+
+def test_a_connection_that_the_container_will_close_is_not_used_again():
+    async def answer(reader, writer):
+        while True:
+            await read_request(reader)
+            writer.write(OK.replace(b"\r\nX-Seen", b"\r\nConnection: close\r\nX-Seen"))
+
+    async def scenario():
+        async with served(answer) as (upstream, connections):
+            for _ in range(3):
+                assert (await post(upstream)).status == 200
+            assert len(connections) == 3
+
+    run(scenario())
+
+
+def test_an_answer_that_comes_before_the_request_was_read_is_taken_and_the_rest_is_not_sent_to_the_next():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.sleep(1)
+
+    async def scenario():
+        async with served(answer) as (upstream, connections):
+            for _ in range(2):
+                assert (await post(upstream, b"x" * 30_000_000)).body == b"ok"
+            assert len(connections) == 2
+
+    run(scenario())

@@ -109,7 +109,6 @@ HOLDERS = [
     (iam_actions, "_AUTH_FAILURES", dict),
     (iam_evaluator, "_anonymous", object),
     (iam_evaluator, "AuthError", type),
-    (iam_evaluator, "AmbiguousAccessKeyError", type),
     (sts, "is_root_access_key", object),
     (lambda_svc, "execution_credentials", object),
     (iam_evaluator, "EvalResult", type),

@@ -43,7 +43,7 @@ class Gathering:
 
     def _flush(self) -> None:
         parts, self._parts, self._size = self._parts, [], 0
-        if parts:
+        if parts and not self._transport.is_closing():
             self._transport.writelines(parts)
 
     def __getattr__(self, name: str) -> Any:

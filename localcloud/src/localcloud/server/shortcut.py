@@ -108,17 +108,18 @@ def _plain_headers(scope: Scope) -> dict[str, str] | None:
 def _may_invoke(scope: Scope, headers: dict[str, str], body: bytes) -> bool:
     """Whether the caller has signed this very request, and a policy lets it; asked as ministack's `app` asks."""
     key, region = router.extract_access_key_id(headers), router.extract_region(headers)
-    try:
-        responses.set_request_account_id(ministack_app._request_account_scope(key))
-    except iam_evaluator.AmbiguousAccessKeyError:
-        return False
-    responses.set_request_region(region)
-    ministack_app.pin_request_origin((scope.get("client") or ("127.0.0.1",))[0], False)
-    iam_evaluator.pin_signed_request("POST", scope["raw_path"].decode("ascii"), {}, scope["headers"])
-    iam_evaluator.pin_signed_body(body)
     asked = authorization.read(scope["path"], headers, body, {})
     if asked is None:
         return False
-    [resource] = authorization.sagemaker_resources(asked, region, responses.get_account_id())
-    action = f"sagemaker:{asked.action}"
-    return iam_evaluator.enforce(key, action, "sagemaker", region, resource_arn=resource, service_context={}) is None
+    try:
+        responses.set_request_account_id(ministack_app._request_account_scope(key))
+        responses.set_request_region(region)
+        ministack_app.pin_request_origin((scope.get("client") or ("127.0.0.1",))[0], False)
+        iam_evaluator.pin_signed_request("POST", scope["raw_path"].decode("ascii"), {}, scope["headers"])
+        iam_evaluator.pin_signed_body(body)
+        [resource] = authorization.sagemaker_resources(asked, region, responses.get_account_id())
+        action = f"sagemaker:{asked.action}"
+        refusal = iam_evaluator.enforce(key, action, "sagemaker", region, resource_arn=resource, service_context={})
+    except Exception:  # the general way meets it again, and tells of it
+        return False
+    return refusal is None
