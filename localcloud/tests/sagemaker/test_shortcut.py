@@ -154,7 +154,7 @@ def test_a_policy_that_is_taken_away_refuses_the_very_next_call(caller):
 
 def test_a_condition_is_asked_for_each_call(caller):
     caller.allow(Condition={"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}, "Bool": {"aws:SecureTransport": "true"}})
-    caller.invoke()
+    assert short(caller.invoke()["ResponseMetadata"]["HTTPHeaders"])
     caller.allow(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})
     assert caller.refusal() == "AccessDeniedException"
     soon = time.time() + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -111,6 +112,16 @@ def refused(cloud: Any, service: str, path: str, data: bytes, secret: str, **hea
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(request.url, data, dict(request.headers)), timeout=30)
     return caught.value
+
+
+def test_a_head_that_does_not_end_is_refused_before_it_fills_the_memory(cloud):
+    with socket.create_connection(("127.0.0.1", cloud.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ")
+        with suppress(ConnectionError):  # it closes before all is sent
+            for _ in range(1000):
+                connection.sendall(b"x" * 10_000)
+        with suppress(ConnectionError):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
 def test_a_refusal_of_a_request_in_cbor_is_in_cbor(cloud):

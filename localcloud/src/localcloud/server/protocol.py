@@ -1,6 +1,8 @@
-"""How do answers leave the server? Head and body in one segment, where the application gives them one after the other.
+"""How do requests come in, and answers leave?
 
-uvicorn writes the two apart. On loopback each write wakes the client, and its cost is much of a short request's.
+Head and body of an answer leave in one segment, where the application gives them one after the other. uvicorn writes
+the two apart; each write wakes the client, and costs much of a short request. A head that does not end is refused,
+since nobody knows yet who sends it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST = 65536
-"""Bytes that are gathered; what comes beyond is written at once, so that the client's pace is felt."""
+"""Bytes of an answer that are gathered before they are written, so that the client's pace is felt; and of a head."""
 
 
 class Gathering:
@@ -51,8 +53,29 @@ class Gathering:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol on such a transport."""
+    """uvicorn's protocol on such a transport, with a limit to the head."""
+
+    _head: int | None = 0
+    """Bytes of a head that is not whole; None when it is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         super().connection_made(cast(asyncio.Transport, Gathering(cast(asyncio.Transport, transport))))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > _MOST:
+                self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self._head = None
+        super().on_headers_complete()
