@@ -8,13 +8,13 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from infra.aws import outputs, update_result
+from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
 from infra.aws.package import Package
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
-from infra.aws.serving import Serving
 from infra.aws.stack_now import StackNow, ask_for_image, read_stack
 from infra.aws.trial import Rollout
 from infra.config.checkout import ROOT, check_model

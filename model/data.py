@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from model import sources
-from model.features import FEATURES, NAMES, Numeric
+from model.features import FEATURES, NAMES
 from model.parameters import Parameters
 
 LATE_MINUTES = 15
@@ -160,11 +160,9 @@ def _flights() -> Table:
         by="origin",
         tolerance=timedelta(hours=3),
     )
-    for feature in FEATURES:
-        if isinstance(feature, Numeric):
-            rows[feature.name] = (
-                rows[feature.name].astype(float).where(rows[feature.name].between(feature.low, feature.high))
-            )
+    for name, feature in FEATURES.items():
+        if "low" in feature:
+            rows[name] = rows[name].astype(float).where(rows[name].between(feature["low"], feature["high"]))
     return rows
 
 

@@ -37,9 +37,8 @@ class Parameters:
         evaluate_until: End of evaluation data.
         refit: Whether, after it was chosen, the model is fitted once more on all that is known at `evaluate_until`,
             and that is what serves; what was fitted without the evaluation data is evaluated.
-        fault: A switch to rehearse failure; leave it at `none`. `errors`: every second request answers 500. `slow`:
-            each answer takes two seconds longer. `nan`: the model computes NaN, so answers are 200 with null for the
-            probability, which no count of errors sees.
+        fault: A switch to rehearse failure; leave it at `none`. `errors`: every second prediction fails, and is
+            answered 500. `slow`: each one takes two seconds longer.
     """
 
     max_iter: Annotated[int, (1, 1000)] = 60
@@ -50,7 +49,7 @@ class Parameters:
     evaluate_from: Day = date(2013, 3, 1)
     evaluate_until: Day = date(2013, 4, 1)
     refit: bool = False
-    fault: Literal["none", "errors", "slow", "nan"] = "none"
+    fault: Literal["none", "errors", "slow"] = "none"
 
     def __post_init__(self) -> None:
         problems = [

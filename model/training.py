@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
-from model.features import FEATURES
+from model.features import CATEGORICAL
 from model.parameters import Parameters
 
 SEED = 20130101
@@ -99,10 +99,9 @@ def forward_folds(
 
 
 def _estimator(parameters: Parameters, leaves: int, rows_per_leaf: int) -> Pipeline:
-    categorical = [column for column, feature in enumerate(FEATURES) if feature.kind == "categorical"]
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
     settings: dict[str, Any] = {  # scikit-learn documents more types than its signatures infer
-        "categorical_features": list(range(len(categorical))),
+        "categorical_features": list(range(len(CATEGORICAL))),
         "early_stopping": False,
     }
     trees = HistGradientBoostingClassifier(
@@ -113,5 +112,5 @@ def _estimator(parameters: Parameters, leaves: int, rows_per_leaf: int) -> Pipel
         random_state=SEED,
         **settings,
     )
-    encode = ColumnTransformer([("codes", codes, categorical)], remainder="passthrough")
+    encode = ColumnTransformer([("codes", codes, CATEGORICAL)], remainder="passthrough")
     return Pipeline([("encode", encode), ("trees", trees)])

@@ -88,7 +88,8 @@ def _run(given: argparse.Namespace) -> str:
 def _inspected(file: Path) -> dict[str, object]:
     sealed, manifest = describe(file), archive.verify(file).content
     found = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "metrics": sealed.metrics}
-    return {**found, **manifest}
+    told = json.loads(archive.read(file, "metrics.json"))
+    return {**found, "fast_form": told["fast_form"], **manifest}
 
 
 if __name__ == "__main__":

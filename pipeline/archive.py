@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 MANIFEST, EXAMPLE, BASELINE = "manifest.json", "example.json", "baseline.json"
+FAST_FORM = "model.onnx"
 MAX_BYTES = 20 * 1024**3
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 

@@ -28,7 +28,7 @@ from monitoring.statistics.conformal import FEWEST
 from pipeline.contract import ContractBroken
 
 _HOUR = 3600.0
-_WHERE = "model/serving.py: answers(estimator, rows)"
+_WHERE = "model/serving.py: predict(model, rows)"
 
 
 def baseline(

@@ -23,7 +23,7 @@ from typing import Any
 from pipeline import archive, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
 from pipeline.pack import SealedPackage, describe, pack
-from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, locked, sha256_of
+from pipeline.recipe import Recipe, cache_folder, canonical, compilers, listing_digest, locked, sha256_of
 from pipeline.recipe import recipe as current_recipe
 from pipeline.step import StepFailed
 
@@ -80,7 +80,7 @@ def build(
 
 def shared(root: Path) -> Path:
     """Return the folder in the user's cache of all checkouts whose pipeline has the same code."""
-    rooms = ("pipeline", "monitoring")
+    rooms = ("pipeline", "monitoring", "serving")
     code = {
         path.relative_to(root).as_posix(): sha256_of(path) for room in rooms for path in (root / room).rglob("*.py")
     }
@@ -108,6 +108,7 @@ def _make(root: Path, recipe: Recipe, folder: Path, progress: Callable[[str], No
 
     trained = _once(folder / "trained", train)
     evaluated = _once(folder / "evaluated", evaluate)
+    _check_served(root, evaluated)
     if current_recipe(root, recipe.parameters).digest != recipe.digest:
         shutil.rmtree(folder, ignore_errors=True)
         raise BuildError(f"the checkout in {root} changed while recipe {recipe.id} was being built: run again")
@@ -115,6 +116,18 @@ def _make(root: Path, recipe: Recipe, folder: Path, progress: Callable[[str], No
     _write(folder / "sealed.json", canonical({"digest": sealed.digest}))
     progress(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")
     return sealed
+
+
+def _check_served(root: Path, evaluated: Path) -> None:
+    """Refuse a model that the image could not load: one without a fast form, where the image has no scikit-learn."""
+    if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
+        return
+    if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():
+        why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
+        raise BuildError(
+            f"the model has no fast form ({why}), so what serves it needs scikit-learn: add joblib and scikit-learn to "
+            "requirements/serving.in, and run `make lock` and `make setup`"
+        )
 
 
 def _kept(folder: Path, progress: Callable[[str], None]) -> SealedPackage | None:
@@ -153,14 +166,16 @@ def _write(path: Path, text: str) -> None:
 
 def _check_libraries(root: Path) -> None:
     """Refuse to train with other libraries than those the recipe names and the container holds."""
-    for name, expected in locked(root / "requirements" / "serving.txt").items():
+    folder = root / "requirements"
+    wanted = {"app": compilers(folder), "serving": locked(folder / "serving.txt")}
+    for lock, name, expected in ((lock, *one) for lock, found in wanted.items() for one in found.items()):
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             found = "not installed"
         if found != expected:
             raise BuildError(
-                f"requirements/serving.txt locks {name} {expected}, this environment has it {found}: run `make setup`"
+                f"requirements/{lock}.txt locks {name} {expected}, this environment has it {found}: run `make setup`"
             )
 
 

@@ -25,14 +25,14 @@ import numpy as np
 from pipeline import archive, step
 from pipeline.build import build
 from pipeline.comparison import Comparison, compare
-from pipeline.contract import DATA, KEPT, Refusal
+from pipeline.contract import DATA, Refusal
 from pipeline.gate import GateRefused, Gates, check_gates
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, recipe, retrained
 from pipeline.step import StepFailed
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("pipeline", "monitoring", "requirements")
+ROOMS = ("pipeline", "monitoring", "serving", "requirements")
 _TEXTS = ("through", "bucket", "group", "region", "report")
 _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
 
@@ -204,8 +204,6 @@ def _unpacked(job: Job, path: Path, folder: Path) -> Mapping[str, Any]:
 def _lay_out(sealed: Path, root: Path) -> None:
     """A checkout of the champion's model and this pipeline, for the steps to run in."""
     shutil.copytree(sealed / "code" / "model", root / "model")
-    for name in KEPT:
-        shutil.copyfile(ROOT / "model" / name, root / "model" / name)
     for room in ROOMS:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     if (ROOT / DATA).is_dir():

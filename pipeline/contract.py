@@ -49,9 +49,6 @@ class Part:
         return self.name + ("" if self.takes is None else f"({', '.join(self.takes)})")
 
 
-KEPT = ("Dockerfile", "entrypoint.py")
-"""Files of the image, the same for every model."""
-
 DATA = "data"
 """The checkout's folder for data files that the model reads. The image that trains holds it, and a retraining job lays
 it beside the model."""
@@ -70,14 +67,21 @@ PARTS = (
     Part("data.py", "replay", "events of your choice for `modelstack replay`, not the table's", ("since", "until")),
     Part("data.py", "refit", "a served model that knows the newest rows too", ("settings",)),
     Part("training.py", "refit", "a second fit other than `train`", ("rows", "settings", "trained")),
-    Part("training.py", "save", "an estimator that joblib cannot write; needs `serving.py`", ("estimator", "path")),
+    Part(
+        "training.py",
+        "save",
+        "an estimator that joblib cannot write; `serving.py` needs `load`",
+        ("estimator", "path"),
+    ),
     Part("training.py", "load", "reads what `save` wrote", ("path",)),
     Part("evaluation.py", "evaluate", "metrics of your choice; needs `METRICS`", ("estimator", "rows")),
     Part("evaluation.py", "METRICS", "what your metrics mean; gates are checked against these names"),
     Part("evaluation.py", "details", "findings for a reader, kept with the metrics", ("estimator", "rows")),
+    Part("features.py", "FEATURES", "units, and the values that are allowed in a request"),
+    Part("serving.py", "predict", "answers of a form of your own; needs `answer.json`", ("model", "rows")),
+    Part("serving.py", "load", "a model that is more than an estimator", ("folder",)),
     Part("serving.py", "main", "a server of your own", ("folder", "host", "port")),
-    Part("serving.py", "answers", "late labels and retraining with it; needs `answer.json`", ("estimator", "rows")),
-    Part("answer.json", "", "what the answers of a server of your own mean"),
+    Part("answer.json", "", "what the answers of a form of your own mean"),
 )
 """Every part, the required ones first."""
 

@@ -4,7 +4,8 @@
 
 Reads what `train` wrote, of two estimators that which knows less (see `pipeline.refit`); writes `metrics.json`:
 `summary` (metric -> value, what gates bind to), `evaluation` (the model's own details) and `training` (what was trained
-on). And `baseline.json`, if its answers are known.
+on, and what became of the fast form). And `baseline.json`, if its answers are known, and `model.onnx`, the fast form of
+what serves, if there is one that says the same.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Any, cast
 
 from monitoring.labels.performance import Outcome
 from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
-from pipeline import parts, refit
-from pipeline.archive import BASELINE
+from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
+from pipeline.proof import fast_form
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
 from pipeline.step import end_with_parent, in_words
+from pipeline.train import FEATURES
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
 
@@ -74,13 +76,12 @@ def main(arguments: list[str] | None = None) -> None:
     end_with_parent()
     trained: dict[str, Any] = json.loads((given.trained / "training.json").read_text())
     stored = refit.evaluated(given.trained)
-    if hashlib.sha256(stored.read_bytes()).hexdigest() != trained.get("evaluated", trained)["model_sha256"]:
-        raise ValueError(f"{stored} is not the model that was trained here: delete {given.trained} and run again")
     every = tables(parts.data, parts.settings(json.loads(given.parameters)))
     rows = every.evaluation
     print(f"evaluating on {len(rows):,} rows{period(rows)}")
-    estimator = parts.load(stored)
-    said = _outcomes(given.trained, estimator, rows)
+    estimator = _load(stored, trained.get("evaluated", trained))
+    parameters = json.loads(given.parameters)
+    said = _outcomes(given.trained, parts.answers(estimator, rows, parameters), rows)
     own = getattr(parts.evaluation, "evaluate", None)
     if own:
         summary = own(estimator, rows)
@@ -91,21 +92,40 @@ def main(arguments: list[str] | None = None) -> None:
         summary = usual(*said)
     find = getattr(parts.evaluation, "details", None)
     details = _as_json(find(estimator, rows)) if find else None
-    (given.out / "metrics.json").write_text(canonical({"summary": summary, "evaluation": details, "training": trained}))
+    serves = given.trained / refit.SERVING
+    told = _fast_form(given, estimator if serves == stored else _load(serves, trained), rows)
+    found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": told}
+    (given.out / "metrics.json").write_text(canonical(found))
     if said is not None:
         kept = baseline(*said, seconds(rows), seconds(every.training))
-        (given.out / BASELINE).write_text(canonical(kept.as_dict()))
+        (given.out / archive.BASELINE).write_text(canonical(kept.as_dict()))
         print(judged(kept))
     print(", ".join(f"{name} {value:.4g}" for name, value in summary.items()))
 
 
-def _outcomes(folder: Path, estimator: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
+def _outcomes(folder: Path, answers: Any, rows: Rows) -> tuple[Form, list[Outcome]] | None:
     """Each answer held against its label; None where what the server answers is not known."""
-    answers = parts.answers(estimator, rows)
     form = form_of(folder) if answers is not None else None
     if answers is None or form is None:
         return None
     return form, outcomes(form, answers, parts.labels(rows))
+
+
+def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
+    if hashlib.sha256(stored.read_bytes()).hexdigest() != facts["model_sha256"]:
+        raise ValueError(f"{stored} is not the model that was trained here: delete {stored.parent} and run again")
+    return parts.load(stored)
+
+
+def _fast_form(given: argparse.Namespace, serves: Any, rows: Rows) -> dict[str, Any]:
+    """Write the fast form of what serves, if it has one, and return what the metrics tell of it."""
+    content, told = fast_form(serves, rows.table, json.loads((given.trained / FEATURES).read_bytes()))
+    if content is None:
+        print(f"no fast form, so that scikit-learn serves it: {told['why_not']}")
+        return told
+    (given.out / archive.FAST_FORM).write_bytes(content)
+    print(f"the fast form says the same on {told['proven_on']:,} rows")
+    return told
 
 
 def _as_json(details: Any) -> Any:

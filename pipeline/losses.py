@@ -48,17 +48,17 @@ def main(arguments: list[str] | None = None) -> None:
     trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
     _check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    loss, found = _losses(_estimator(stored, manifest), rows, given.answer)
+    loss, found = _losses(parts.answers(_estimator(stored, manifest), rows, manifest["parameters"]), rows, given.answer)
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
     given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
 
 
-def _losses(estimator: Any, rows: Rows, folder: Path) -> tuple[str, list[float]]:
+def _losses(answers: Any, rows: Rows, folder: Path) -> tuple[str, list[float]]:
     """Which loss tells best how wrong an answer is, and what it is of each row."""
-    answers, form = parts.answers(estimator, rows), form_of(folder)
+    form = form_of(folder)
     if answers is None or form is None:
         raise ContractBroken(
-            ["model/serving.py: found no answers; expected answers(estimator, rows), by which models are compared"]
+            ["model/serving.py: found no predict; expected predict(model, rows), by which models are compared"]
         )
     name, _ = form.loss
     return NAMES[name], [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]

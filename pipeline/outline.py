@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import ast
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.contract import KEPT, PARTS, ContractBroken, Part
+from pipeline.contract import PARTS, ContractBroken, Part
 from pipeline.gate import GateError, reported
 
+FAST_FORM = (
+    "Beside these, a build makes a fast form of a scikit-learn estimator, which serves without scikit-learn. If there "
+    "is none, the build says why, and so does `python -m pipeline inspect FILE`."
+)
 MAY_BE_FOLDERS = ("data", "training", "serving")
 Found = Mapping[str, Mapping[str, ast.stmt] | None]
 """File -> what it defines; None for a file whose names only a run would tell."""
@@ -36,11 +41,8 @@ def broken(root: Path) -> list[str]:
     folder = root / "model"
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
-    problems = [
-        f"model/{name}: not found; keep the one of this repository" for name in KEPT if not (folder / name).is_file()
-    ]
     found, unread = _read(folder)
-    problems += unread.values()
+    problems = [*unread.values()]
     for part in PARTS:
         problems += _wrong(part, found, unread=part.file in unread)
     if not unread:
@@ -58,21 +60,31 @@ def listed(root: Path) -> str:
     found, _ = _read(root / "model")
     rows = [(part.file, part.shown, "yes" if has(found, part.file, part.name) else "-", part.buys) for part in PARTS]
     required = sum(not part.optional for part in PARTS)
-    rows[:required] = [*rows[:required], *((name, "", "yes", "the image; keep it") for name in KEPT)]
     head = ("file", "part", "there", "what it buys")
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
 
     def line(row: Sequence[str]) -> str:
         return "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
 
-    cut = required + len(KEPT)
-    return "\n".join(["required", line(head), *map(line, rows[:cut]), "", "optional", *map(line, rows[cut:])])
+    parts = ["required", line(head), *map(line, rows[:required]), "", "optional", *map(line, rows[required:])]
+    return "\n".join([*parts, "", *textwrap.wrap(FAST_FORM, 110)])
 
 
 def has(found: Found, file: str, name: str = "") -> bool:
     """Whether a file is there and, as far as reading tells, defines a name."""
     defined = found.get(file, {})
     return file in found and (not name or defined is None or name in defined)
+
+
+def own_server(root: Path) -> bool:
+    """Whether the model brings a server of its own, and the usual one is not run."""
+    return has(_read(root / "model")[0], "serving.py", "main")
+
+
+def loads_itself(root: Path) -> bool:
+    """Whether the model's own code reads what serves."""
+    found, _ = _read(root / "model")
+    return has(found, "serving.py", "main") or has(found, "training.py", "save")
 
 
 def unreadable(root: Path) -> Mapping[str, str]:
@@ -134,25 +146,22 @@ def _apart(found: Found) -> Iterator[str]:
     ):
         if there(file, one) and not there(file, other):
             yield f"model/{file}: found no {other}; expected {_shown(file, other)}, as it has {one}"
-    if not there("serving.py"):
-        if there("training.py", "save"):
-            yield (
-                f"model/serving.py: not found; expected a file with {_shown('serving.py', 'main')}, as "
-                "model/training.py has a save of its own"
-            )
-        if there("answer.json"):
-            yield "model/answer.json: is found without model/serving.py; it is for a server of your own"
-        return
-    if not there("serving.py", "main"):
-        yield f"model/serving.py: found no main; expected {_shown('serving.py', 'main')}"
-    answers = there("serving.py", "answers")
-    if not answers and not there("evaluation.py", "evaluate"):
+    main, predict = there("serving.py", "main"), there("serving.py", "predict")
+    if there("training.py", "save") and not main and not there("serving.py", "load"):
         yield (
-            f"model/serving.py: found no answers; expected {_shown('serving.py', 'answers')}, or "
+            f"model/serving.py: found no load; expected {_shown('serving.py', 'load')}, as model/training.py has a "
+            "save of its own"
+        )
+    if predict and not there("answer.json"):
+        yield f"model/answer.json: not found; {_shown('serving.py', 'predict')} in model/serving.py needs it"
+    if there("answer.json") and not predict:
+        expected = _shown("serving.py", "predict")
+        yield f"model/serving.py: found no predict; expected {expected}, as there is an answer.json"
+    if main and not predict and not there("evaluation.py", "evaluate"):
+        yield (
+            f"model/serving.py: found no predict; expected {_shown('serving.py', 'predict')}, or "
             f"{_shown('evaluation.py', 'evaluate')} in model/evaluation.py"
         )
-    if answers and not there("serving.py", "form") and not there("answer.json"):
-        yield f"model/answer.json: not found; {_shown('serving.py', 'answers')} in model/serving.py needs it"
 
 
 def _shown(file: str, name: str) -> str:

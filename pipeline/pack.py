@@ -1,9 +1,9 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, parameters, python, libraries, files), `model.joblib`, `features.json`,
-`reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was trained, with the
-server that serves it. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves, and
-`answer.json` and `baseline.json` where answers are known.
+The archive holds `manifest.json` (recipe, parameters, python, libraries, server, files), `model.joblib`,
+`features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was
+trained. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves, `answer.json` and
+`baseline.json` where answers are known, and `model.onnx` where the model has a fast form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import archive, refit
+from pipeline import archive, outline, refit
 from pipeline.recipe import Recipe, canonical, locked, model_files
 
 
@@ -74,7 +74,8 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
         ArchiveError: A file of the model has a name that cannot be sealed.
     """
     named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", archive.EXAMPLE)]
-    may_be = [trained / refit.EVALUATED, trained / "answer.json", evaluated / archive.BASELINE]
+    beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM]
+    may_be = [trained / refit.EVALUATED, trained / "answer.json", *beside]
     sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
     files: dict[str, bytes | Path] = {path.name: path for path in sealed}
     # Read once, so that what is digested is what is sealed, whatever happens in the folder meanwhile.
@@ -85,6 +86,7 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
             "parameters": recipe.parameters,
             "python": recipe.parts["python"],
             "libraries": locked(root / "requirements" / "serving.txt"),
+            "server": "own" if outline.own_server(root) else "usual",
             "files": {name: _sha256(content) for name, content in files.items()},
         }
     ).encode()

@@ -20,13 +20,16 @@ from typing import Any, cast
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
 import model
-from pipeline import server
 from pipeline.contract import ContractBroken, Event
 from pipeline.parameter_types import NoParameters, parse
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, as_json, tables
+from serving import sealed
+from serving.answers import Answers, WrongAnswers
+from serving.declaration import Declaration
 
 FORM = "answer.json"
 """In a sealed package: what the fields of a prediction mean, as the model says or as it was found out."""
@@ -37,7 +40,9 @@ def _optional(name: str) -> ModuleType | None:
 
 
 data, training = import_module("model.data"), import_module("model.training")
-parameters, evaluation, serving = (_optional(name) for name in ("parameters", "evaluation", "serving"))
+parameters, evaluation, features, serving = (
+    _optional(name) for name in ("parameters", "evaluation", "features", "serving")
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
     """
     whole = hasattr(found, "estimator") and hasattr(found, "trials")
     trained = Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
-    if serving is None and not hasattr(trained.estimator, "predict"):
+    if not hasattr(serving, "main") and not hasattr(serving, "predict") and not hasattr(trained.estimator, "predict"):
         name = type(trained.estimator).__name__
         raise ContractBroken([f"model/training.py: {what}: found {name}; expected a fitted estimator with predict"])
     return trained
@@ -91,17 +96,76 @@ def form(estimator: Any, rows: Rows) -> str | None:
 
     None for a server of the model's own that does not say, and for rows without a label.
     """
-    declared = Path(next(iter(model.__path__))) / FORM
-    if declared.is_file():
-        return canonical(json.loads(declared.read_bytes()))
-    found = getattr(serving or server, "form", None)
-    return None if found is None or rows.label is None else canonical(found(estimator, rows.label))
+    own = Path(next(iter(model.__path__))) / FORM
+    if own.is_file():
+        return canonical(json.loads(own.read_bytes()))
+    if rows.label is None or hasattr(serving, "main"):
+        return None
+    return canonical(_form(estimator, rows.label))
 
 
-def answers(estimator: Any, rows: Rows) -> Iterator[Any] | None:
-    """The prediction of each row as the server gives it; None for a server of the model's own that does not say."""
-    found = getattr(serving or server, "answers", None)
-    return None if found is None else found(estimator, rows)
+def _form(estimator: Any, labels: NDArray[Any]) -> dict[str, Any]:
+    """What the fields of the usual prediction mean.
+
+    Args:
+        estimator: A fitted classifier, or a fitted regressor.
+        labels: What it was fitted on. An error counts at most as much as they are apart.
+    """
+    if not hasattr(estimator, "classes_"):
+        apart = float(np.max(labels) - np.min(labels))
+        return {"kind": "regression", "value": "prediction", "largest_error": apart or 1.0}
+    found = {"kind": "classification", "classes": np.asarray(estimator.classes_).tolist(), "decision": "prediction"}
+    return {**found, "probability": "probability"} if hasattr(estimator, "predict_proba") else found
+
+
+def answers(estimator: Any, rows: Rows, given: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The prediction of each row, as a request is answered; None where a server of the model's own does not say.
+
+    Args:
+        estimator: The fitted estimator.
+        rows: What to answer.
+        given: The version's parameters, JSON values.
+
+    Raises:
+        ContractBroken: The model's `predict` returned what cannot be answered.
+    """
+    if hasattr(serving, "main") and not hasattr(serving, "predict"):
+        return None
+    predict = getattr(serving, "predict", sealed.predict)
+    try:
+        return Answers.of(predict(sealed.Sealed(estimator, given), rows), len(rows)).documents(0, len(rows))
+    except WrongAnswers as error:
+        raise ContractBroken([f"model/serving.py: predict(model, rows): {error}"]) from None
+
+
+def declared(rows: Rows) -> list[dict[str, Any]]:
+    """What a request may hold, feature by feature: what the rows show, and what the model declares beside it.
+
+    Raises:
+        ContractBroken: The model declares what its rows are not, or what no request can be held to.
+    """
+    own: Mapping[str, Any] = getattr(features, "FEATURES", {})
+    found = rows.features
+    where = "model/features.py: FEATURES"
+    if unknown := sorted(own.keys() - {one["name"] for one in found}):
+        raise ContractBroken([f"{where}: found {', '.join(unknown)}; expected columns of training(settings)"])
+    merged = [{**one, **own.get(one["name"], {})} for one in found]
+    try:
+        checked = Declaration.from_dict(merged)
+    except (TypeError, ValueError) as error:
+        raise ContractBroken([f"{where}: {error}"]) from None
+    if wrong := next(_outside(rows, checked), None):
+        raise ContractBroken([f"{where}: {wrong}"])
+    return merged
+
+
+def _outside(rows: Rows, declared: Declaration) -> Iterator[str]:
+    """A line for each feature of which a row has what a request may not."""
+    for one in declared.features:
+        values = (as_json(value) for value in rows.columns[one.name])
+        bad = [value for value in values if not one.fits(value)]
+        if bad:
+            yield f"{one.name}: {len(bad):,} rows are not allowed, such as {bad[0]!r}; expected {one.allowed}"
 
 
 def check_labels(rows: Rows) -> None:
@@ -110,7 +174,7 @@ def check_labels(rows: Rows) -> None:
     Raises:
         ContractBroken: The table has none.
     """
-    if rows.label is None and (hasattr(serving, "answers") or not hasattr(evaluation, "evaluate")):
+    if rows.label is None and (hasattr(serving, "predict") or not hasattr(evaluation, "evaluate")):
         raise ContractBroken(["model/data.py: found no column label; expected one, which answers are held against"])
 
 

@@ -4,13 +4,13 @@
 
 The canonical form is JSON with sorted keys, no spaces and ASCII only, of these parts; the digest is its sha256:
 
-    code          sha256 over `<sha256>  <path>` lines, sorted, of every file in model/ but README.md, Dockerfile,
-                  entrypoint.py (part of the image), example_request.json, hidden files and caches; of a model without
-                  serving.py pipeline/server.py stands in its place
+    code          sha256 over `<sha256>  <path>` lines, sorted, of every file in model/ but README.md,
+                  example_request.json, hidden files and caches
     data          sha256 over `<sha256>  <name>` lines of the raw files that model/sources.py names, and the version
                   that it names
     dependencies  sha256 over the sorted requirements (name, version, hashes) of requirements/serving.txt, and the
-                  version in requirements/app.txt of each other package that the code imports
+                  version in requirements/app.txt of each other package that the code imports, and of what makes the
+                  fast form
     format        version of the archive's form and of the steps: changed whenever the same inputs give other bytes
     parameters    the parameters as JSON, defaults filled in by model/parameters.py
     python        major.minor
@@ -38,10 +38,12 @@ from typing import Any
 from pipeline.contract import DATA
 from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
 
-FORMAT = "6"
-SERVER = Path(__file__).with_name("server.py")
-"""The server of a model that brings none of its own."""
-NOT_THE_MODEL = ("Dockerfile", "README.md", "entrypoint.py", "example_request.json")
+FORMAT = "7"
+COMPILERS = ("onnx", "skl2onnx")
+"""What makes the fast form; the image that serves does not hold them."""
+NOT_THE_MODEL = ("README.md", "example_request.json")
+THE_RUNTIME = "serving"
+"""The room that every image holds: a model may import it."""
 
 
 class RecipeError(Exception):
@@ -122,8 +124,6 @@ def model_files(root: Path) -> dict[str, Path]:
             raise RecipeError(f"{path} is a symbolic link: put the file itself into the model's folder")
         if path.is_file():
             found[f"model/{inside.as_posix()}"] = path
-    if not {"model/serving.py", "model/serving/__init__.py"} & found.keys():
-        found["model/serving.py"] = SERVER
     return found
 
 
@@ -291,7 +291,24 @@ def _dependencies(folder: Path, files: Mapping[str, Path]) -> str:
             )
         if name not in held:
             lines.append(f"imports {name}=={versions[name]}")
+    lines += [f"compiles by {name}=={compilers(folder)[name]}" for name in COMPILERS]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def compilers(folder: Path) -> dict[str, str]:
+    """Return package -> version of what makes the fast form of a model.
+
+    Args:
+        folder: A checkout's `requirements/`.
+
+    Raises:
+        RecipeError: `app.txt` does not lock one of them.
+    """
+    versions = locked(folder / "app.txt")
+    for name in COMPILERS:
+        if name not in versions:
+            raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which makes the fast form: run `make lock`")
+    return {name: versions[name] for name in COMPILERS}
 
 
 def _imported(files: Mapping[str, Path]) -> dict[str, str]:
@@ -309,7 +326,9 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
                 found |= {alias.name.partition(".")[0]: name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found[node.module.partition(".")[0]] = name
-    return {module: file for module, file in found.items() if module not in {"model", *sys.stdlib_module_names}}
+    return {
+        module: file for module, file in found.items() if module not in {"model", THE_RUNTIME, *sys.stdlib_module_names}
+    }
 
 
 def _package(module: str, *locks: Mapping[str, str]) -> str | None:

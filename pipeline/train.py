@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
             fitted = parts.fitted(parts.training.train(known, settings))
         facts |= _saved(out / refit.SERVING, fitted, known)
     (out / "training.json").write_text(canonical(facts))
-    (out / FEATURES).write_text(canonical(known.features))
+    (out / FEATURES).write_text(canonical(parts.declared(known)))
     if form := parts.form(fitted.estimator, known):
         (out / parts.FORM).write_text(form)
     kept = reference(known)

@@ -11,6 +11,7 @@ import pytest
 from botocore import loaders, session
 from hypothesis import settings
 
+from pipeline import archive
 from pipeline.build import SealedPackage, build
 from pipeline.recipe import recipe
 from tests.machine import NEEDS
@@ -33,7 +34,7 @@ LONG = (
 )
 """Files that take longest, in this order."""
 
-APART = {"test_build", "test_entrypoint", "test_retrain"}
+APART = {"test_build", "test_package", "test_retrain"}
 """Files whose tests share nothing and take long."""
 
 TRAINED_OR_STARTED = {"champion", "cloud", "new_cloud", "sealed", "story"}
@@ -93,6 +94,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def sealed() -> SealedPackage:
     """A real model on two weeks of flights, trained once on this machine."""
     return build(ROOT, recipe(ROOT, SMALL))
+
+
+@pytest.fixture
+def unpacked(sealed: SealedPackage, tmp_path: Path) -> Path:
+    """Its package, unpacked into a folder of the test's own."""
+    folder = tmp_path / "model"
+    archive.unpack(sealed.path, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

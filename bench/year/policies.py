@@ -20,8 +20,9 @@ from typing import Any
 import model
 from bench.year.losses import Losses, form, loss
 from bench.year.plan import Plan
-from model import data, serving, training
+from model import data, training
 from model.parameters import Parameters
+from pipeline import parts
 from pipeline.parameter_types import parse
 from pipeline.rows import Rows, as_json
 from pipeline.step import end_with_parent
@@ -69,7 +70,7 @@ def _fitted(settings: Parameters) -> Any:
 
 def _losses(estimator: Any, rows: Any) -> Iterator[tuple[str, float]]:
     said = form(Path(model.__file__).parent)
-    for name, label, prediction in zip(rows.id, rows.label, serving.answers(estimator, rows), strict=True):
+    for name, label, prediction in zip(rows.id, rows.label, parts.answers(estimator, rows, {}) or (), strict=True):
         yield str(name), loss(said, prediction, as_json(label))
 
 

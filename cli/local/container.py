@@ -143,8 +143,9 @@ def python_of(engine: Engine, base: str) -> str:
 
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the serving image asks for into a folder."""
-    _copy(root / "model" / "Dockerfile", folder / "Dockerfile")
-    _copy(root / "model" / "entrypoint.py", folder / "entrypoint.py")
+    _copy(root / "serving" / "Dockerfile", folder / "Dockerfile")
+    for path in sorted((root / "serving").rglob("*.py")):
+        _copy(path, folder / "runtime" / path.relative_to(root))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
@@ -152,12 +153,12 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the training image asks for into a folder."""
     _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
-    for room in ("pipeline", "monitoring", "platforms/aws/jobs"):
+    for room in ("pipeline", "monitoring", "serving", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
     for name in ("__init__.py", "aws/__init__.py", "aws/packages.py", "aws/registry.py"):
         _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
-    for name in ("model/Dockerfile", "model/entrypoint.py", "requirements/app.txt", "requirements/serving.txt"):
+    for name in ("requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)
     if (root / DATA).is_dir():
         shutil.copytree(root / DATA, folder / "checkout" / DATA)

@@ -12,8 +12,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.account import check_account, own_account
+from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
-from infra.aws.serving import shape_of, wanted_release
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.settings import ModelSettings, Settings
 from infra.config.target import is_local

@@ -39,6 +39,7 @@ ROOMS = (
     "requirements",
     "retraining",
     "rollout",
+    "serving",
     "stacks",
     "tests/e2e/wine",
 )

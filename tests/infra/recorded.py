@@ -23,7 +23,7 @@ from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
 from infra.aws import first_endpoint, stack_now
-from infra.aws.serving import wanted_release
+from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
 from infra.config.settings import ServingSettings

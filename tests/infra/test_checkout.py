@@ -45,12 +45,12 @@ def test_a_model_that_keeps_its_contract_passes_with_and_without_a_form_of_its_a
 )
 def test_all_that_is_missing_is_told_with_the_form_of_the_answers(model: Path, form: object, said: str) -> None:
     (model / "answer.json").write_text(json.dumps(form))
-    (model / "serving.py").write_text("def answers(estimator, rows): ...")
+    (model / "serving.py").write_text("def predict(model): ...")
     with pytest.raises(pulumi.RunError) as caught:
         checkout.check_model()
     assert str(caught.value).splitlines() == [
         "nothing was changed: the model does not give what docs/how-to/own-model.md asks for:",
-        "  - model/serving.py: found no main; expected main(folder, host, port)",
+        "  - model/serving.py: predict is found to take 1 values; expected predict(model, rows)",
         f"  - {said}",
     ]
 

@@ -153,13 +153,14 @@ def test_the_container_runs_without_root_and_listens_on_loopback_only(endpoint: 
     assert [one for one in listening if one.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
 
 
-def test_the_image_holds_the_lock_the_entry_point_and_no_model(image: str):
+def test_the_image_holds_the_lock_the_runtime_and_no_model(image: str):
     tag = docker("images", "--quiet", "modelstack-serving").stdout.split()[0]
     listed = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/ls", tag, "/opt", "/opt/venv/bin").stdout
-    assert {"entrypoint.py", "venv"} <= set(listed.split())
+    assert {"runtime", "venv"} <= set(listed.split())
     assert "pip" not in listed.split()
-    shown = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/cat", tag, "/opt/entrypoint.py").stdout
-    digest = hashlib.sha256((ROOT / "model/entrypoint.py").read_bytes()).hexdigest()
+    inside = "/opt/runtime/serving/worker.py"
+    shown = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/cat", tag, inside).stdout
+    digest = hashlib.sha256((ROOT / "serving/worker.py").read_bytes()).hexdigest()
     assert hashlib.sha256(shown.encode()).hexdigest() == digest
 
 

@@ -14,7 +14,7 @@ import pytest
 from cli.errors import OperatorError
 from cli.local.container import Engine, image_tag, lay_out, lay_out_training
 from cli.local.wheels import wheels
-from pipeline import candidate, outline
+from pipeline import candidate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +77,7 @@ def test_a_build_makes_one_docker_manifest_whatever_builder_the_client_has(tmp_p
 
 def test_the_context_holds_all_that_the_dockerfile_copies_and_nothing_else(tmp_path: Path, some_wheels: Path):
     lay_out(ROOT, some_wheels, tmp_path / "context")
-    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "model/Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "serving/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
 
 
@@ -88,8 +88,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    assert {path.name for path in checkout.iterdir()} == {"model", "platforms", *candidate.ROOMS}
-    assert {path.name for path in (checkout / "model").iterdir()} == set(outline.KEPT), "no model is in the image"
+    assert {path.name for path in checkout.iterdir()} == {"platforms", *candidate.ROOMS}, "no model is in the image"
     code = "import platforms.aws.jobs.retrain, sys; sys.exit('model' in sys.modules or 'rollout' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -98,7 +97,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
 def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
     root = tmp_path / "checkout"
     root.mkdir()
-    for room in ("model", "monitoring", "pipeline", "platforms", "requirements"):
+    for room in ("model", "monitoring", "pipeline", "platforms", "requirements", "serving"):
         (root / room).symlink_to(ROOT / room)
 
     def tag() -> str:
@@ -116,7 +115,7 @@ def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_
 
 
 def test_the_dockerfile_installs_with_hashes_from_no_index_and_drops_root():
-    text = (ROOT / "model/Dockerfile").read_text()
+    text = (ROOT / "serving/Dockerfile").read_text()
     assert "--no-index" in text
     assert "--require-hashes" in text
     assert text.rindex("USER 1000:1000") < text.rindex("ENTRYPOINT")
@@ -127,7 +126,7 @@ def test_a_tag_names_what_an_image_is_made_from(tmp_path: Path, some_wheels: Pat
     lay_out(ROOT, some_wheels, tmp_path / "two")
     assert image_tag(tmp_path / "one", "base") == image_tag(tmp_path / "two", "base")
     assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "one", "other base")
-    (tmp_path / "two/entrypoint.py").write_text("changed")
+    (tmp_path / "two/runtime/serving/worker.py").write_text("changed")
     assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "two", "base")
 
 

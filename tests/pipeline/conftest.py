@@ -19,7 +19,6 @@ from moto.server import ThreadedMotoServer
 from pipeline import archive
 from pipeline.build import build
 from pipeline.candidate import Job, Report, retrain
-from pipeline.contract import KEPT
 from pipeline.pack import Registered, SealedPackage, describe
 from pipeline.recipe import canonical, recipe
 from platforms.aws.clients import Clients
@@ -34,7 +33,7 @@ def checkout(tmp_path: Path) -> Callable[[str], Path]:
     """Copies of what this checkout builds a model from, each in a folder of its own name."""
 
     def copy(name: str) -> Path:
-        for room in ("model", "pipeline", "monitoring", "requirements"):
+        for room in ("model", "pipeline", "monitoring", "serving", "requirements"):
             shutil.copytree(ROOT / room, tmp_path / name / room, ignore=shutil.ignore_patterns("__pycache__"))
         return tmp_path / name
 
@@ -67,9 +66,7 @@ def moto_url() -> Iterator[str]:
 def checkout_of(model: Path, root: Path) -> Path:
     """A checkout with another model."""
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in KEPT:
-        shutil.copyfile(ROOT / "model" / name, root / "model" / name)
-    for room in ("pipeline", "monitoring", "requirements"):
+    for room in ("pipeline", "monitoring", "serving", "requirements"):
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     return root
 

@@ -51,7 +51,7 @@ def test_the_bytes_of_a_baseline_never_change_without_the_format():
 def test_answers_of_another_form_are_refused_by_their_place(answers: list[Any], labels: list[Any], said: str):
     with pytest.raises(ContractBroken) as refused:
         outcomes(FORM, answers, labels)
-    assert f"model/serving.py: answers(estimator, rows): {said}" in str(refused.value)
+    assert f"model/serving.py: predict(model, rows): {said}" in str(refused.value)
 
 
 def test_without_the_form_of_answers_nothing_is_known_and_one_of_another_form_is_refused(tmp_path: Path):

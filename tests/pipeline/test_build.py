@@ -121,7 +121,7 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
     assert content["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert content["libraries"].keys() >= {"scikit-learn", "numpy", "joblib"}
     assert archive.read(sealed.path, "code/model/serving.py") == (ROOT / "model/serving.py").read_bytes()
-    assert "code/model/entrypoint.py" not in content["files"]
+    assert content["server"] == "usual"
 
 
 def test_building_again_does_nothing(daily: Path, champion: SealedPackage):

@@ -189,13 +189,13 @@ def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("serving.py", "del answers"), "found no answers; expected answers(estimator, rows)"),
+        (("serving.py", "def main(*_): ...\ndel predict"), "found no predict; expected predict(model, rows)"),
         (
             (
                 "serving.py",
-                "all_of = answers\ndef answers(estimator, rows):\n    yield next(all_of(estimator, rows))",
+                "def predict(model, rows):\n    return {'late': [True]}",
             ),
-            "found 1 answers of 1,400 rows",
+            "predict returned 1 values of late for 1,400 rows",
         ),
         (("parameters.py", "del retrained"), "parameters.py has no retrained"),
         (("parameters.py", "def retrained(*_):\n    return {'until': 99}"), "until: 99 is not allowed"),

@@ -50,6 +50,9 @@ def test_inspect_checks_an_archive_and_prints_its_manifest(sealed, capsys: pytes
     shown = json.loads(capsys.readouterr().out)
     assert (shown["digest"], shown["recipe"]) == (sealed.digest, sealed.recipe)
     assert shown["metrics"] == dict(sealed.metrics)
+    assert shown["fast_form"]["proven_on"] > shown["metrics"]["rows"] + 10_000
+    assert shown["fast_form"]["largest_difference"] == 1e-12
+    assert "model.onnx" in shown["files"]
 
 
 def test_inspect_of_something_else_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

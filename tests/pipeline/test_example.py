@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from model import features
 from pipeline import archive, example
 from pipeline.rows import Rows
+from serving.declaration import Declaration
+from serving.instances import Reader
 
 
 def test_the_first_row_that_lacks_nothing_is_asked() -> None:
@@ -24,4 +25,5 @@ def test_where_every_row_lacks_something_the_first_is_asked_with_null() -> None:
 
 def test_a_package_holds_a_request_that_keeps_to_the_models_own_rules(sealed: Any) -> None:
     (told,) = json.loads(archive.read(sealed.path, archive.EXAMPLE))["instances"]
-    assert features.check(told) == [], "the model's own rules for an instance"
+    declared = Declaration.from_dict(json.loads(archive.read(sealed.path, "features.json")))
+    assert len(Reader(declared).documents([told])) == 1, "the model's own rules for an instance"

@@ -13,7 +13,7 @@ from pipeline.outline import broken, check, listed
 from tests.pipeline.conftest import append
 
 ROOT = Path(__file__).resolve().parents[2]
-TOGETHER = {"METRICS", "evaluate", "main", "save", "load"}
+TOGETHER = {"METRICS", "evaluate", "main", "save", "load", "predict"}
 """Parts that need each other."""
 
 
@@ -50,8 +50,6 @@ def test_the_model_of_this_repository_keeps_the_contract():
         ("__init__.py", "not found; expected a file"),
         ("data.py", "not found; expected a file with training(settings)"),
         ("training.py", "not found; expected a file with train(rows, settings)"),
-        ("Dockerfile", "not found; keep the one of this repository"),
-        ("entrypoint.py", "not found; keep the one of this repository"),
     ],
 )
 def test_a_required_file_that_is_missing_is_named(folder: Path, name: str, said: str):
@@ -66,7 +64,6 @@ def test_a_required_file_that_is_missing_is_named(folder: Path, name: str, said:
         ("training", "train", "found no train; expected train(rows, settings)"),
         ("evaluation", "METRICS", "found no METRICS; expected METRICS, as it has evaluate"),
         ("evaluation", "evaluate", "found no evaluate; expected evaluate(estimator, rows), as it has METRICS"),
-        ("serving", "main", "found no main; expected main(folder, host, port)"),
     ],
 )
 def test_what_a_module_lacks_is_named_with_its_form(folder: Path, module: str, name: str, said: str):
@@ -93,28 +90,36 @@ def test_an_optional_part_may_be_missing(folder: Path, module: str, name: str):
     assert told(folder) == []
 
 
-def test_a_server_of_ones_own_comes_with_what_its_answers_mean_and_how_good_they_are(folder: Path):
+def test_answers_of_ones_own_come_with_what_they_mean(folder: Path):
+    answer = (folder / "answer.json").read_bytes()
     (folder / "answer.json").unlink()
-    assert told(folder) == ["model/answer.json: not found; answers(estimator, rows) in model/serving.py needs it"]
-    without(folder / "serving.py", "answers")
+    assert told(folder) == ["model/answer.json: not found; predict(model, rows) in model/serving.py needs it"]
+    without(folder / "serving.py", "predict")
+    assert told(folder) == []
+    (folder / "answer.json").write_bytes(answer)
+    assert told(folder) == [
+        "model/serving.py: found no predict; expected predict(model, rows), as there is an answer.json"
+    ]
+
+
+def test_a_server_of_ones_own_comes_with_how_good_its_answers_are(folder: Path):
+    (folder / "answer.json").unlink()
+    (folder / "serving.py").write_text("def main(folder, host, port): ...\n")
     assert told(folder) == [], "it has an evaluation of its own"
     (folder / "evaluation.py").unlink()
     assert told(folder) == [
-        "model/serving.py: found no answers; expected answers(estimator, rows), or evaluate(estimator, rows) in "
+        "model/serving.py: found no predict; expected predict(model, rows), or evaluate(estimator, rows) in "
         "model/evaluation.py"
     ]
-    (folder / "serving.py").unlink()
-    assert told(folder) == []
 
 
-def test_what_only_a_server_of_ones_own_can_use_is_refused_without_it(folder: Path):
+def test_an_estimator_that_is_saved_in_a_way_of_ones_own_is_loaded_so(folder: Path):
     (folder / "serving.py").unlink()
+    (folder / "answer.json").unlink()
     append(folder / "training.py", "\ndef save(estimator, path): ...\n")
     assert told(folder) == [
         "model/training.py: found no load; expected load(path), as it has save",
-        "model/serving.py: not found; expected a file with main(folder, host, port), as model/training.py has a save "
-        "of its own",
-        "model/answer.json: is found without model/serving.py; it is for a server of your own",
+        "model/serving.py: found no load; expected load(folder), as model/training.py has a save of its own",
     ]
 
 
@@ -190,7 +195,7 @@ def test_metrics_that_are_not_written_out_and_an_answer_that_is_no_json_are_told
 
 
 def test_all_problems_come_in_one_list(folder: Path):
-    (folder / "entrypoint.py").unlink()
+    (folder / "__init__.py").unlink()
     without(folder / "training.py", "train")
     (folder / "data.py").write_text("def training(settings:\n")
     with pytest.raises(ContractBroken) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,18 +12,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
-from starlette.testclient import TestClient
 
 from monitoring.labels.quality import Form
 from pipeline import archive, parts
 from pipeline.build import SealedPackage, StepFailed, build
 from pipeline.outline import check
 from pipeline.recipe import recipe
-from pipeline.server import app
+from serving.fast_form import load
 from tests.pipeline.conftest import ROOT, checkout_of
+from tests.serving.packages import served
 
 AFTER_THE_TURN = "2013-02-20"
 LEAST = {
@@ -84,11 +86,14 @@ def test_two_functions_are_a_model_that_trains_is_scored_is_sealed_and_answers(t
     assert inside(sealed, "metrics.json")["training"]["rows"] + sealed.metrics["rows"] == 442, "a fifth is kept back"
     form = Form.from_dict(inside(sealed, "answer.json"))
     assert (form.kind, form.value, form.largest_error) == ("regression", "prediction", 321.0)
-    assert archive.read(sealed.path, "code/model/serving.py") == (ROOT / "pipeline" / "server.py").read_bytes()
     archive.unpack(sealed.path, tmp_path / "served")
-    served = TestClient(app(joblib.load(tmp_path / "served" / "model.joblib"), inside(sealed, "features.json")))
-    answer = served.post("/invocations", json=inside(sealed, "example.json"))
-    assert 25 < answer.json()["predictions"][0]["prediction"] < 346
+    with served(tmp_path / "served", sealed.manifest_sha256) as server:
+        (prediction,) = server.predictions(*inside(sealed, "example.json")["instances"])
+    said = prediction["prediction"]
+    assert 25 < said < 346
+    fast, (row,) = load(archive.read(sealed.path, "model.onnx")), inside(sealed, "example.json")["instances"]
+    asked = [row[one["name"]] for one in inside(sealed, "features.json")]
+    assert fast.predict(np.array([asked])) == pytest.approx(said, rel=1e-12)
     assert quietly(root, workdir=tmp_path / "again").digest == sealed.digest, "the same bytes each time"
 
 
@@ -123,6 +128,11 @@ def test_a_model_with_the_usual_server_is_retrained_by_what_is_found_out(run, da
     assert set(champion.metrics) == {"accuracy", "log_loss", "rows"}
     served, evaluated = (archive.read(champion.path, name) for name in ("model.joblib", "evaluated.joblib"))
     assert served != evaluated, "without a fit of its own for what serves it is trained again"
+    x = np.array([[0.3]])
+    fast = load(archive.read(champion.path, "model.onnx")).predict_proba(x)
+    known, before = (joblib.load(io.BytesIO(one)).predict_proba(x) for one in (served, evaluated))
+    assert fast == pytest.approx(known, abs=1e-12), "the fast form is of what serves"
+    assert known != pytest.approx(before, abs=1e-6)
 
 
 @pytest.mark.e2e

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.recipe import SERVER, NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
+from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
 from tests.pipeline.conftest import append
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def test_a_change_in_a_file_of_the_model_changes_the_code_and_nothing_else(root:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "Dockerfile", "entrypoint.py", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"],
+    ["README.md", "example_request.json", ".hidden", "__pycache__/x.pyc", "a/.b/c.py"],
 )
 def test_a_file_that_is_not_the_model_changes_nothing(root: Path, name: str):
     before = recipe(root, {})
@@ -80,6 +80,7 @@ def test_another_parameter_is_another_model():
         ("serving.txt", "sha256:.", "sha256:x", False),
         ("app.txt", "\npandas==", "\npandas==0.", False),
         ("app.txt", "\npyyaml==", "\npyyaml==0.", False),
+        ("app.txt", "\nskl2onnx==", "\nskl2onnx==0.", False),
         ("app.txt", "\nrich==", "\nrich==0.", True),
     ],
     ids=[
@@ -87,6 +88,7 @@ def test_another_parameter_is_another_model():
         "a hash of it",
         "what the code imports",
         "the package of another name",
+        "what makes the fast form",
         "what it does not import",
     ],
 )
@@ -105,6 +107,15 @@ def test_what_the_code_imports_and_no_lock_has_is_refused(root: Path):
     lock = root / "requirements/app.txt"
     lock.write_text(lock.read_text().replace("\npandas==", "\npolars=="))
     with pytest.raises(RecipeError, match=r"app\.txt does not lock pandas, which model/data\.py imports: add it to"):
+        recipe(root, {})
+
+
+def test_a_lock_without_what_makes_fast_forms_is_refused(root: Path):
+    lock = root / "requirements/app.txt"
+    lock.write_text(lock.read_text().replace("\nskl2onnx==", "\nskl3onnx=="))
+    with pytest.raises(
+        RecipeError, match=r"app\.txt does not lock skl2onnx, which makes the fast form: run `make lock`"
+    ):
         recipe(root, {})
 
 
@@ -156,17 +167,10 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
         recipe(tmp_path, {})
 
 
-def test_a_model_without_a_server_has_the_usual_one_and_becomes_another_model_with_it(
-    wine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    before = recipe(wine, {})
-    assert model_files(wine)["model/serving.py"] == SERVER
-    (tmp_path / "server.py").write_text(SERVER.read_text() + "# changed\n")
-    monkeypatch.setattr("pipeline.recipe.SERVER", tmp_path / "server.py")
-    assert recipe(wine, {}).parts["code"] != before.parts["code"]
-    monkeypatch.undo()
-    (wine / "model" / "serving.py").write_bytes(SERVER.read_bytes())
-    assert recipe(wine, {}) == before, "as a retraining finds it, in the champion's package"
+def test_a_model_may_import_the_runtime_which_is_in_every_image(wine: Path):
+    before = recipe(wine, {}).parts["dependencies"]
+    (wine / "model" / "serving.py").write_text("from serving.sealed import read\n")
+    assert recipe(wine, {}).parts["dependencies"] == before
 
 
 def test_data_that_is_in_no_file_is_told_by_its_version(root: Path):
@@ -271,7 +275,7 @@ def test_a_day_without_newer_data_is_told_apart_from_a_model_that_cannot_be_retr
 def test_every_file_of_the_model_is_found_once():
     found = model_files(ROOT)
     assert {"model/__init__.py", "model/serving.py", "model/data.py"} <= found.keys()
-    assert not {"model/entrypoint.py", "model/README.md"} & found.keys()
+    assert not {"model/README.md"} & found.keys()
 
 
 @given(st.dictionaries(st.text(), values, max_size=5), st.randoms())

@@ -28,6 +28,9 @@ def test_what_was_evaluated_is_sealed_beside_what_serves(champion: SealedPackage
     assert archive.read(refitted.path, "evaluated.joblib") == archive.read(champion.path, "model.joblib")
     assert archive.read(refitted.path, "model.joblib") != archive.read(champion.path, "model.joblib")
     assert archive.read(refitted.path, "baseline.json") == archive.read(champion.path, "baseline.json")
+    told = json.loads(archive.read(champion.path, "metrics.json"))["fast_form"]
+    assert told == {"why_not": "dict is no estimator of scikit-learn"}
+    assert "model.onnx" not in archive.verify(champion.path, champion.digest).content["files"]
     assert "evaluated.joblib" not in archive.verify(champion.path, champion.digest).content["files"]
 
 

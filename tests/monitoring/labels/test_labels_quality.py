@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.serving import Model, predict
+from model.serving import predict
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from serving.answers import Answers
+from serving.sealed import Sealed
 
 ROOT = Path(__file__).resolve().parents[3]
 LATE = Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_text()))
@@ -59,8 +62,8 @@ def test_the_default_model_answers_in_the_form_that_it_declares() -> None:
 
             return np.array([[0.3, 0.7]] * len(rows))
 
-    instance = json.loads((ROOT / "model" / "example_request.json").read_text())["instances"][0]
-    (prediction,) = predict(Model(Estimator(), {"parameters": {}}, {}), [instance])
+    rows = SimpleNamespace(table=[[]])
+    (prediction,) = Answers.of(predict(Sealed(Estimator()), rows), 1).documents(0, 1)
     assert losses(LATE, prediction, True) == {"Accuracy": 1.0, "LogLoss": pytest.approx(-math.log(0.7))}
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
-def main(folder: Path, host: str, port: int) -> None:
-    """Serve."""
+def load(folder: Path) -> Any:
+    """Read the model."""
     raise NotImplementedError
 
 
-def answers(estimator: Any, rows: Any) -> Iterator[dict[str, Any]]:
-    """A prediction for each row."""
-    for x in rows.columns["x"]:
-        probability = estimator["above" if x > 0 else "below"]
-        yield {"yes": probability > 0.5, "probability": probability}
+def predict(model: Any, rows: Any) -> dict[str, Any]:
+    """An answer for each row."""
+    probability = [model.estimator["above" if x > 0 else "below"] for x in rows.columns["x"]]
+    return {"yes": [one > 0.5 for one in probability], "probability": probability}

@@ -1,4 +1,4 @@
-"""The entry point: nothing of an archive runs before all of it was checked."""
+"""Nothing of a package runs before all of it was checked."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from localcloud.testing import free_port
+from tests.serving.packages import write
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRYPOINT = ROOT / "model" / "entrypoint.py"
+COMMAND = [sys.executable, "-P", "-m", "serving"]
 EXAMPLE = ROOT / "model" / "example_request.json"
 
 
@@ -32,6 +33,8 @@ def digest(path: Path) -> str:
 def environment(folder: Path, **changes: str) -> dict[str, str]:
     wanted = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
         "SM_MODEL_DIR": str(folder),
         "MODELSTACK_MANIFEST_SHA256": digest(folder / "manifest.json")
         if (folder / "manifest.json").exists()
@@ -44,7 +47,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 def run(folder: Path, *words: str, **changes: str) -> tuple[int, str]:
     """Run the entry point to its end; returns the exit status and what it said last."""
     done = subprocess.run(
-        [sys.executable, str(ENTRYPOINT), *(words or ("serve",))],
+        [*COMMAND, *(words or ("serve",))],
         env=environment(folder, **changes),
         cwd=folder,
         capture_output=True,
@@ -59,7 +62,7 @@ def run(folder: Path, *words: str, **changes: str) -> tuple[int, str]:
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     """A serving process that answers /ping: its URL and process id."""
     settings = environment(folder)
-    process = subprocess.Popen([sys.executable, str(ENTRYPOINT), "serve"], env=settings, cwd=folder)
+    process = subprocess.Popen([*COMMAND, "serve"], env=settings, cwd=folder)
     url = f"http://127.0.0.1:{settings['SAGEMAKER_BIND_TO_PORT']}"
     try:
         deadline = time.monotonic() + 60
@@ -83,7 +86,7 @@ def ask(url: str) -> list[dict[str, Any]]:
 
 
 def reseal(folder: Path) -> None:
-    """Make the manifest name what is in the folder now, as someone who can write the archive could."""
+    """Make the manifest name what is in the folder now, as someone who can write the package could."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     files = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file() and one != path}
@@ -101,14 +104,14 @@ class Bomb:
 
 
 @pytest.mark.e2e
-def test_a_sealed_archive_serves_the_example_request(unpacked: Path):
+def test_a_sealed_package_serves_the_example_request(unpacked: Path):
     with served(unpacked) as (url, _):
         (prediction,) = ask(url)
     assert 0 < prediction["probability"] < 1
 
 
 @pytest.mark.e2e
-def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked: Path):
+def test_serving_leaves_the_package_as_it_was_and_can_be_started_again(unpacked: Path):
     before = sorted(path.relative_to(unpacked) for path in unpacked.rglob("*"))
     for _ in range(2):
         with served(unpacked):
@@ -120,7 +123,8 @@ def test_serving_leaves_the_archive_as_it_was_and_can_be_started_again(unpacked:
 def test_serving_does_not_load_pandas_for_a_request_either(unpacked: Path):
     with served(unpacked) as (url, pid):
         ask(url)
-        assert "/pandas/" not in Path(f"/proc/{pid}/maps").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        assert [one for one in children if "/pandas/" in Path(f"/proc/{one}/maps").read_text()] == []
 
 
 def test_a_changed_model_is_refused_before_it_is_unpickled(unpacked: Path, tmp_path: Path):
@@ -157,8 +161,8 @@ def test_a_file_that_was_not_sealed_is_refused(unpacked: Path, name: str):
     (unpacked / name).touch()
     assert run(unpacked) == (
         1,
-        f"cannot serve: the archive in {unpacked} is refused: {name} is not in the manifest: "
-        "the archive has a file that was not sealed",
+        f"cannot serve: the package in {unpacked} is refused: {name} is not in the manifest: "
+        "the package has a file that was not sealed",
     )
 
 
@@ -175,9 +179,9 @@ def test_a_link_in_place_of_a_file_is_refused_though_its_content_is_right(unpack
     assert (status, "metrics.json is in the manifest, but not a file" in said) == (1, True)
 
 
-def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path):
+def test_a_folder_that_is_no_package_is_refused(tmp_path: Path):
     status, said = run(tmp_path)
-    assert (status, "manifest.json does not exist: this is not a sealed model archive" in said) == (1, True)
+    assert (status, "manifest.json does not exist: this is not a sealed model package" in said) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ def test_without_the_manifests_digest_nothing_is_served(unpacked: Path):
     assert (status, "MODELSTACK_MANIFEST_SHA256 is '': expected" in said) == (2, True)
 
 
-@pytest.mark.parametrize("port", ["", "http", "0", "65536", "-1"])
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
 def test_a_wrong_port_is_named(unpacked: Path, port: str):
     status, said = run(unpacked, SAGEMAKER_BIND_TO_PORT=port)
     assert (status, f"SAGEMAKER_BIND_TO_PORT is {port!r}: expected a port" in said) == (2, True)
@@ -213,23 +217,25 @@ def test_another_command_than_serve_is_named(unpacked: Path):
 
 @pytest.mark.e2e
 def test_model_code_that_raises_on_import_ends_the_process_with_its_reason(unpacked: Path):
-    with (unpacked / "code/model/features.py").open("a") as code:
-        code.write("\nraise RuntimeError('the features are not ready')\n")
+    with (unpacked / "code/model/serving.py").open("a") as code:
+        code.write("\nraise RuntimeError('the model is not ready')\n")
     reseal(unpacked)
     status, said = run(unpacked)
-    assert (status, said) == (3, "cannot serve: the model's code failed: RuntimeError: the features are not ready")
+    assert (status, said) == (3, "cannot serve: the model's code failed: RuntimeError: the model is not ready")
 
 
 @pytest.mark.e2e
 def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
     program = (
-        "import sys; from pathlib import Path; sys.path[0] = sys.argv[1]; import entrypoint\n"
-        "folder = Path(sys.argv[2]); manifest = entrypoint.verify(folder, sys.argv[3])\n"
+        "import sys; from pathlib import Path; from importlib import import_module; from serving import package\n"
+        "folder = Path(sys.argv[1]); manifest = package.verify(folder, sys.argv[2])\n"
         "(folder / 'code/model/features.py').write_text('print(1)')\n"
-        "entrypoint.serve(folder, manifest, '127.0.0.1', 1)\n"
+        "package.code_from(folder, manifest); import_module('model.features')\n"
     )
-    arguments = [str(ENTRYPOINT.parent), str(unpacked), digest(unpacked / "manifest.json")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    arguments = [str(unpacked), digest(unpacked / "manifest.json")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert "ImportError: code/model/features.py is not what the manifest names" in done.stderr
 
 
@@ -242,4 +248,30 @@ def test_a_port_that_is_taken_ends_the_process(unpacked: Path):
         taken.listen()
         status, said = run(unpacked, SAGEMAKER_BIND_TO_PORT=str(taken.getsockname()[1]))
     assert status != 0
-    assert "address already in use" in said
+    assert "Address already in use" in said
+
+
+@pytest.mark.e2e
+def test_a_model_may_bring_a_server_of_its_own(tmp_path: Path):
+    code = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"predictions": [7]}')
+
+    def log_message(self, *words):
+        pass
+
+def main(folder, host, port):
+    HTTPServer((host, port), Handler).serve_forever()
+"""
+    write(tmp_path / "m", code, server="own")
+    with served(tmp_path / "m") as (url, _):
+        assert ask(url) == [7]

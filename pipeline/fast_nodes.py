@@ -1,0 +1,81 @@
+"""How a converter of ours adds nodes to the graph that skl2onnx makes. Names are the same each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+MACHINE_LEARNING = "ai.onnx.ml"
+
+
+def tensor(kind: int, values: list[Any]) -> TensorProto:
+    """A constant of one dimension, for an attribute of a node."""
+    return helper.make_tensor("", kind, (len(values),), values)
+
+
+class Graph:
+    """Adds nodes to a graph of skl2onnx."""
+
+    def __init__(self, scope: Any, container: Any) -> None:
+        self._scope, self._container = scope, container
+
+    def node(self, kind: str, inputs: list[str], output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output, and return the output's name.
+
+        Args:
+            kind: The operator.
+            inputs: Names of what it takes.
+            output: The name to give; by default a new one.
+            domain: The operator's domain; by default ONNX's own.
+            attributes: As ONNX names them.
+        """
+        output = output or self._scope.get_unique_variable_name(kind)
+        version = self._container.target_opset_any_domain(domain)
+        name = self._scope.get_unique_operator_name(kind)
+        self._container.add_node(kind, inputs, [output], op_domain=domain, op_version=version, name=name, **attributes)
+        return output
+
+    def cast(self, value: str, kind: int, output: str = "") -> str:
+        """Add a change of type."""
+        return self.node("Cast", [value], output, to=kind)
+
+    def constant(self, values: Any, kind: int = TensorProto.DOUBLE) -> str:
+        """Add a constant array, and return its name."""
+        array = np.asarray(values)
+        name = self._scope.get_unique_variable_name("constant")
+        self._container.add_initializer(name, kind, list(array.shape), array.ravel().tolist())
+        return name
+
+    def texts(self, values: Any) -> str:
+        """Add a constant array of texts, and return its name."""
+        array = np.asarray(values, object)
+        name = self._scope.get_unique_variable_name("texts")
+        content = [one.encode() for one in array.ravel()]
+        self._container.add_initializer(name, TensorProto.STRING, list(array.shape), content)
+        return name
+
+    def column(self, table: str, place: int) -> str:
+        """Add the choice of one column, shape (rows, 1)."""
+        return self.node("Gather", [table, self.constant([place], TensorProto.INT64)], axis=1)
+
+
+def looked_up(graph: Graph, column: str, keys: list[Any], values: list[float]) -> str:
+    """Add a look-up of each row's value, shape (rows, 1).
+
+    Args:
+        graph: Where to.
+        column: Name of what is looked up, shape (rows, 1).
+        keys: Bytes or numbers; NaN is equal to itself here.
+        values: One for each key and, last, one for all that is no key.
+    """
+    kind = TensorProto.STRING if any(isinstance(key, bytes) for key in keys) else TensorProto.DOUBLE
+    return graph.node(
+        "LabelEncoder",
+        [column],
+        domain=MACHINE_LEARNING,
+        keys_tensor=tensor(kind, keys),
+        values_tensor=tensor(TensorProto.DOUBLE, values[:-1]),
+        default_tensor=tensor(TensorProto.DOUBLE, values[-1:]),
+    )

@@ -1,0 +1,366 @@
+"""Decision trees of scikit-learn as one node of ONNX: `TreeEnsemble` of ai.onnx.ml 5, in double.
+
+    register()     # skl2onnx then converts HistGradientBoosting*, GradientBoosting*, forests and single trees by this
+
+skl2onnx computes trees in float32, or not at all where the inputs are doubles, and refuses categorical splits. Here a
+number goes left of a split if it is not above the threshold, as in scikit-learn. A categorical split asks whether the
+raw value is one of the categories on one side. That side is the one where missing values do not go, so that missing and
+unknown values go where scikit-learn sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
+
+from pipeline.fast_encoders import columns_of_codes
+from pipeline.fast_nodes import MACHINE_LEARNING, Graph, looked_up, tensor
+
+_Kinds = tuple[Any, ...]
+_LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
+_SINGLE: _Kinds = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)
+_FORESTS: _Kinds = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+_BOOSTED: _Kinds = (GradientBoostingClassifier, GradientBoostingRegressor)
+_HISTOGRAM: _Kinds = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A split, or a leaf where `left` is below 0.
+
+    Attributes:
+        feature: The column that is asked.
+        threshold: Numbers up to it go left.
+        left: The node on the left.
+        right: The node on the right.
+        missing_left: Whether missing values go left.
+        categories: Of a categorical split, the raw values that go left and all others that are known; else None.
+        value: What a leaf adds.
+    """
+
+    feature: int
+    threshold: float
+    left: int
+    right: int
+    missing_left: bool
+    categories: tuple[list[float], list[float]] | None
+    value: float
+
+    @property
+    def asked(self) -> list[float]:
+        """Of a categorical split, the values on the side where missing and unknown ones do not go."""
+        to_left, to_right = self.categories or ([], [])
+        return to_right if self.missing_left else to_left
+
+
+def _onward(nodes: list[Node], number: int) -> int:
+    """The node itself or, where all values go one way, the first one on that way at which they part.
+
+    Such splits part missing values from known ones, in a model that has known values on one side only.
+    """
+    node = nodes[number]
+    while node.left >= 0 and node.categories is not None and not node.asked:
+        number = node.left if node.missing_left else node.right
+        node = nodes[number]
+    return number
+
+
+@dataclass
+class Ensemble:
+    """The attributes of a `TreeEnsemble` that adds up its trees, by target."""
+
+    targets: int
+    roots: list[int] = field(default_factory=list[int])
+    splits: list[tuple[int, float, int, int]] = field(default_factory=list[tuple[int, float, int, int]])
+    """Of each split: feature, threshold, mode, whether missing values are as if the answer were yes."""
+    yes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    no: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Of each split: the place of what follows, and whether it is a leaf."""
+    leaves: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """Of each leaf: target and value."""
+    members: list[float] = field(default_factory=list[float])
+
+    def add(self, nodes: list[Node], target: int) -> None:
+        """Add a tree, whose root is its first node."""
+        root, place, inner = _onward(nodes, 0), {}, len(self.splits)
+        if nodes[root].left < 0:  # a tree is at least a split: both of its answers are this leaf
+            nodes, root = [nodes[root], Node(0, 0.0, 0, 0, False, None, 0.0)], 1
+        self.roots.append(inner)
+        reached: list[int] = []
+        waiting = [root]
+        while waiting:
+            number = waiting.pop()
+            reached.append(number)
+            if nodes[number].left < 0:
+                place[number] = (len(self.leaves), 1)
+                self.leaves.append((target, nodes[number].value))
+            else:
+                place[number] = (inner, 0)
+                inner += 1
+                waiting += dict.fromkeys(_onward(nodes, way) for way in (nodes[number].right, nodes[number].left))
+        for node in (nodes[number] for number in reached):
+            if node.left >= 0:
+                self._split(node, *(place[_onward(nodes, way)] for way in (node.left, node.right)))
+
+    def _split(self, node: Node, left: tuple[int, int], right: tuple[int, int]) -> None:
+        if node.categories is None:
+            self.splits.append((node.feature, node.threshold, _LEQ, int(node.missing_left)))
+        else:
+            self.splits.append((node.feature, 0.0, _MEMBER, 0))
+            self.members += [*sorted(node.asked), float("nan")]  # NaN ends a list
+            left, right = (right, left) if node.missing_left else (left, right)
+        self.yes.append(left)
+        self.no.append(right)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """As ONNX names them."""
+        doubles, modes = TensorProto.DOUBLE, [mode for _, _, mode, _ in self.splits]
+        found: dict[str, Any] = {
+            "n_targets": self.targets,
+            "aggregate_function": 1,  # the sum
+            "post_transform": 0,
+            "tree_roots": self.roots,
+            "nodes_featureids": [feature for feature, *_ in self.splits],
+            "nodes_splits": tensor(doubles, [threshold for _, threshold, *_ in self.splits]),
+            "nodes_modes": tensor(TensorProto.UINT8, modes),
+            "nodes_missing_value_tracks_true": [missing for *_, missing in self.splits],
+            "nodes_truenodeids": [place for place, _ in self.yes],
+            "nodes_trueleafs": [leaf for _, leaf in self.yes],
+            "nodes_falsenodeids": [place for place, _ in self.no],
+            "nodes_falseleafs": [leaf for _, leaf in self.no],
+            "leaf_targetids": [target for target, _ in self.leaves],
+            "leaf_weights": tensor(doubles, [value for _, value in self.leaves]),
+        }
+        return {**found, "membership_values": tensor(doubles, self.members)} if self.members else found
+
+
+def thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
+    """Each split of a number in an estimator of trees, as (column of its input, threshold); none of others."""
+    if isinstance(estimator, _HISTOGRAM):
+        trees = [nodes for one in _histogram_trees(estimator, codes=False) for nodes in one]
+    elif isinstance(estimator, (*_SINGLE, *_FORESTS, *_BOOSTED)):
+        held = [estimator] if isinstance(estimator, _SINGLE) else np.ravel(np.asarray(estimator.estimators_, object))
+        trees = [_plain_nodes(one.tree_, 0) for one in held]
+    else:
+        return
+    for nodes in trees:
+        for node in nodes:
+            if node.left >= 0 and node.categories is None and np.isfinite(node.threshold):
+                yield node.feature, node.threshold
+
+
+def _histogram_trees(estimator: Any, *, codes: bool) -> Iterator[list[list[Node]]]:
+    """The trees of a HistGradientBoosting estimator: of each round, one for each target.
+
+    Inside the estimator categorical columns come first, and hold the place of each value among the column's categories.
+    With `codes` the trees are over such a table, else over the estimator's own input. scikit-learn has no public way to
+    any of this.
+    """
+    columns = list(range(estimator.n_features_in_))
+    known = _categories(estimator)
+    if codes:
+        known = [np.arange(float(len(one))) for one in known]
+    elif known:
+        columns = [*_categorical(estimator), *(one for one in columns if one not in _categorical(estimator))]
+    for trees in estimator._predictors:  # noqa: SLF001
+        yield [[_histogram_node(node, tree, columns, known) for node in tree.nodes] for tree in trees]
+
+
+def _categorical(estimator: Any) -> list[int]:
+    """The columns of a HistGradientBoosting estimator that hold categories."""
+    return [] if estimator.is_categorical_ is None else np.flatnonzero(estimator.is_categorical_).tolist()
+
+
+def _categories(estimator: Any) -> list[NDArray[np.float64]]:
+    """The categories of each of these columns, without the missing one."""
+    if not _categorical(estimator):
+        return []
+    found = [np.asarray(one, float) for one in estimator._preprocessor.named_transformers_["encoder"].categories_]  # noqa: SLF001
+    return [one[~np.isnan(one)] for one in found]
+
+
+def _histogram_node(node: Any, tree: Any, columns: list[int], known: list[NDArray[np.float64]]) -> Node:
+    feature, sides = int(node["feature_idx"]), None
+    if not node["is_leaf"] and node["is_categorical"]:
+        bits = tree.raw_left_cat_bitsets[node["bitset_idx"]]
+        sides = ([], [])
+        for code, value in enumerate(known[feature].tolist()):
+            goes_left = bool(bits[code // 32] >> (code % 32) & 1)
+            sides[0 if goes_left else 1].append(value)
+    return Node(
+        columns[feature],
+        float(node["num_threshold"]),
+        -1 if node["is_leaf"] else int(node["left"]),
+        int(node["right"]),
+        bool(node["missing_go_to_left"]),
+        sides,
+        float(node["value"]),
+    )
+
+
+def _plain_nodes(tree: Any, column: int, scale: float = 1.0) -> list[Node]:
+    values = tree.value[:, 0, column] * scale
+    missing = np.asarray(tree.missing_go_to_left, bool)
+    nodes = zip(tree.feature, tree.threshold, tree.children_left, tree.children_right, missing, values, strict=True)
+    return [
+        Node(int(feature), float(threshold), int(left), int(right), bool(to_left), None, float(value))
+        for feature, threshold, left, right, to_left, value in nodes
+    ]
+
+
+def register() -> None:
+    """Let skl2onnx convert estimators of trees by what is in this file."""
+    options = {"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]}
+    for kind in (*_HISTOGRAM, *_BOOSTED, *_FORESTS, *_SINGLE):
+        boosted = kind in (*_HISTOGRAM, *_BOOSTED)
+        update_registered_converter(
+            kind,
+            f"Modelstack{kind.__name__}",
+            _shape,
+            _boosted if boosted else _forest,
+            options=options if kind.__name__.endswith("Classifier") else None,
+        )
+
+
+def _shape(operator: Any) -> None:
+    classes = getattr(operator.raw_operator, "classes_", None)
+    if classes is None:
+        operator.outputs[0].type = DoubleTensorType([None, 1])
+    else:
+        operator.outputs[0].type = Int64TensorType([None])
+        operator.outputs[1].type = DoubleTensorType([None, len(classes)])
+
+
+def _boosted(scope: Any, operator: Any, container: Any) -> None:
+    """Sums of trees, and from these by the loss's link what the estimator says."""
+    estimator, graph = operator.raw_operator, Graph(scope, container)
+    histogram = isinstance(estimator, _HISTOGRAM)
+    raw = (_histogram_sum if histogram else _gradient_sum)(scope, operator, graph)
+    if hasattr(estimator, "classes_"):
+        _classes(graph, operator, raw, type(estimator._loss).__name__)  # noqa: SLF001
+        return
+    link = type(estimator._loss.link).__name__  # noqa: SLF001
+    if link not in ("IdentityLink", "LogLink"):
+        raise NotImplementedError(f"{type(estimator).__name__} has the link {link}")
+    graph.node("Exp" if link == "LogLink" else "Identity", [raw], operator.outputs[0].full_name)
+
+
+def _started(estimator: Any, start: Any) -> Ensemble:
+    """Trees that begin with a constant for each target, since scikit-learn adds them up in this order."""
+    trees = Ensemble(estimator.n_trees_per_iteration_)
+    for target, value in enumerate(np.ravel(start)):
+        trees.add([Node(0, 0.0, -1, -1, False, None, float(value))], target)
+    return trees
+
+
+def _histogram_sum(scope: Any, operator: Any, graph: Graph) -> str:
+    estimator, table = operator.raw_operator, operator.inputs[0].full_name
+    # ONNX Runtime takes 2.5 for a member of a set that holds 2: only of codes it can be asked whether one is.
+    columns, known = _categorical(estimator), _categories(estimator)
+    holds_codes = columns_of_codes(scope, operator.inputs[0])
+    codes = not all(holds_codes[column] for column in columns)
+    if codes:
+        table = _coded(graph, table, estimator.n_features_in_, dict(zip(columns, known, strict=True)))
+    trees = _started(estimator, estimator._baseline_prediction)  # noqa: SLF001
+    for trees_of_round in _histogram_trees(estimator, codes=codes):
+        for target, nodes in enumerate(trees_of_round):
+            trees.add(nodes, target)
+    return _sum(graph, trees, table)
+
+
+def _gradient_sum(_: Any, operator: Any, graph: Graph) -> str:
+    estimator = operator.raw_operator
+    if not (isinstance(estimator.init_, DummyClassifier | DummyRegressor) or estimator.init_ == "zero"):
+        raise NotImplementedError(f"the start of {type(estimator).__name__}, {estimator.init_}, is no constant")
+    start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), np.float32))  # noqa: SLF001
+    trees = _started(estimator, start)
+    for row in estimator.estimators_:
+        for target, tree in enumerate(row):
+            trees.add(_plain_nodes(tree.tree_, 0, estimator.learning_rate), target)
+    seen = graph.cast(operator.inputs[0].full_name, TensorProto.FLOAT)
+    # Zero for a number, and NaN for what the estimator refuses: a missing value, or one beyond float32.
+    zeros = graph.cast(graph.node("Sub", [seen, seen]), TensorProto.DOUBLE)
+    refused = graph.node("ReduceSum", [zeros, graph.constant([1], TensorProto.INT64)], keepdims=1)
+    return graph.node("Add", [_sum(graph, trees, graph.cast(seen, TensorProto.DOUBLE)), refused])
+
+
+def _coded(graph: Graph, table: str, width: int, known: dict[int, NDArray[np.float64]]) -> str:
+    """The table as it is inside the estimator: first the codes of categories, NaN for unknown ones, then the rest."""
+    parts = [
+        looked_up(graph, graph.column(table, column), values.tolist(), [*range(len(values)), float("nan")])
+        for column, values in known.items()
+    ]
+    rest = [column for column in range(width) if column not in known]
+    if rest:
+        parts.append(graph.node("Gather", [table, graph.constant(rest, TensorProto.INT64)], axis=1))
+    return graph.node("Concat", parts, axis=1)
+
+
+def _classes(graph: Graph, operator: Any, raw: str, loss: str) -> None:
+    """The probability of each class from what the trees say; see scikit-learn's losses."""
+    label, probability = (one.full_name for one in operator.outputs)
+    if loss == "HalfMultinomialLoss":
+        graph.node("Softmax", [raw], probability, axis=1)
+    elif loss in ("HalfBinomialLoss", "ExponentialLoss"):
+        if loss == "ExponentialLoss":
+            raw = graph.node("Mul", [raw, graph.constant([2.0])])
+        yes = graph.node("Sigmoid", [raw])
+        graph.node("Concat", [graph.node("Sub", [graph.constant([1.0]), yes]), yes], probability, axis=1)
+    else:
+        raise NotImplementedError(f"{type(operator.raw_operator).__name__} has the loss {loss}")
+    graph.node("ArgMax", [probability], label, axis=1, keepdims=0)
+
+
+def _forest(scope: Any, operator: Any, container: Any) -> None:
+    """The mean of what trees say, each of which sees its input as float32."""
+    estimator, graph = operator.raw_operator, Graph(scope, container)
+    trees: list[Any] = [estimator] if isinstance(estimator, _SINGLE) else list(estimator.estimators_)
+    if estimator.n_outputs_ != 1:
+        raise NotImplementedError(f"{type(estimator).__name__} has {estimator.n_outputs_} outputs")
+    classes = len(estimator.classes_) if hasattr(estimator, "classes_") else 1
+    made = Ensemble(classes)
+    for tree in trees:
+        for target in range(classes):
+            made.add(_plain_nodes(tree.tree_, target), target)
+    seen = graph.cast(operator.inputs[0].full_name, TensorProto.FLOAT)
+    said = _sum(graph, made, graph.cast(seen, TensorProto.DOUBLE))
+    mean = graph.node("Div", [said, graph.constant([float(len(trees))])])
+    # The estimator refuses what is beyond float32, and some refuse missing values.
+    odd = graph.node("IsInf", [seen])
+    if not _takes_missing(estimator):
+        odd = graph.node("Or", [odd, graph.node("IsNaN", [seen])])
+    columns = graph.constant([1], TensorProto.INT64)
+    refused = graph.node("ReduceMax", [graph.cast(odd, TensorProto.FLOAT), columns], keepdims=1)
+    refused = graph.cast(refused, TensorProto.BOOL)
+    answer = operator.outputs[-1].full_name
+    graph.node("Where", [refused, graph.constant([float("nan")]), mean], answer)
+    if hasattr(estimator, "classes_"):
+        graph.node("ArgMax", [answer], operator.outputs[0].full_name, axis=1, keepdims=0)
+
+
+def _takes_missing(estimator: Any) -> bool:
+    return estimator.__sklearn_tags__().input_tags.allow_nan and estimator.monotonic_cst is None
+
+
+def _sum(graph: Graph, trees: Ensemble, table: str) -> str:
+    return graph.node("TreeEnsemble", [table], domain=MACHINE_LEARNING, **trees.attributes)

@@ -1,0 +1,62 @@
+"""What a container runs: `python -m serving serve`. The settings are variables of the environment, see `settings`.
+
+Exit status: 0 after a drain, 1 the package was refused, 2 a wrong command or setting, 3 the model's own code failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+from serving.package import PackageRefused, check_environment, code_from, manifest_of, verify
+from serving.settings import SettingError, Settings
+from serving.supervisor import Supervisor
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return the exit status."""
+    if arguments != ["serve"]:
+        return _refuse(f"command {' '.join(arguments) or 'none'!r} is not known: expected serve")
+    try:
+        settings = Settings.of(os.environ)
+    except SettingError as error:
+        return _refuse(str(error))
+    try:
+        manifest = manifest_of(Path(settings.folder), settings.manifest_sha256)
+    except PackageRefused as error:
+        return _refuse(f"the package in {settings.folder} is refused: {error}", status=1)
+    if manifest.get("server") == "own":
+        return _own_server(settings)
+    try:
+        return Supervisor(settings).run()
+    except OSError as error:
+        return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error}")
+
+
+def _own_server(settings: Settings) -> int:
+    """Run the server that the model brings, in this process."""
+    folder = Path(settings.folder)
+    try:
+        manifest = verify(folder, settings.manifest_sha256)
+        check_environment(manifest)
+    except PackageRefused as error:
+        return _refuse(f"the package in {folder} is refused: {error}", status=1)
+    code_from(folder, manifest)
+    try:
+        import_module("model.serving").main(folder, settings.host, settings.port)
+    except Exception as error:
+        traceback.print_exc()
+        return _refuse(f"the model's code failed: {type(error).__name__}: {error}", status=3)
+    return 0
+
+
+def _refuse(message: str, status: int = 2) -> int:
+    print(f"cannot serve: {message}", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

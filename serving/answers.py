@@ -1,0 +1,102 @@
+"""Turn what `predict` returned into answers: one for each row, and no number that is none.
+
+    found = Answers.of({"late": late, "probability": probability}, rows=2)
+    found.documents(0, 1)                     # [{"late": False, "probability": 0.2}]
+
+`predict(model, rows)` returns columns: name -> a sequence with a value for each row, or again such a mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, cast
+
+import numpy as np
+
+
+class WrongAnswers(Exception):
+    """The model's `predict` returned what cannot be answered: the version's mistake, and not the caller's."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers to a batch of rows.
+
+    Attributes:
+        columns: Name -> a value for each row, plain Python values; a mapping of such columns for an object.
+        rows: How many there are.
+    """
+
+    columns: Mapping[str, Any]
+    rows: int
+
+    @classmethod
+    def of(cls, found: Any, rows: int) -> Answers:
+        """Take what a model returned for so many rows.
+
+        Raises:
+            WrongAnswers: It has another form, another length, or a number that is NaN or infinite.
+        """
+        if not isinstance(found, Mapping) or not found:
+            raise WrongAnswers(
+                f"predict returned {type(found).__name__}: expected a mapping, name -> a value for each row"
+            )
+        return cls(_plain(cast(Mapping[str, Any], found), rows, ""), rows)
+
+    def documents(self, first: int, end: int) -> list[dict[str, Any]]:
+        """The answers to some rows, as JSON values."""
+        if end - first == 1:
+            return [_row(self.columns, first)]
+        return list(_documents(self.columns, first, end))
+
+    def flat(self) -> dict[str, list[Any]]:
+        """The columns with nested names joined by a dot, as tensors are named."""
+        return dict(_flat(self.columns, ""))
+
+
+def _plain(columns: Mapping[str, Any], rows: int, within: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        where = f"{within}{name}"
+        found[str(name)] = (
+            _plain(values, rows, f"{where}.") if isinstance(values, Mapping) else _column(values, rows, where)
+        )
+    return found
+
+
+def _column(values: Any, rows: int, name: str) -> list[Any]:
+    array = isinstance(values, np.ndarray)
+    if array and values.ndim != 1:
+        raise WrongAnswers(f"predict returned {name} of shape {values.shape}: expected ({rows},)")
+    if not array and (isinstance(values, str | bytes) or not isinstance(values, Sequence)):
+        raise WrongAnswers(f"predict returned {name} as {type(values).__name__}: expected a value for each row")
+    if len(values) != rows:
+        raise WrongAnswers(f"predict returned {len(values):,} values of {name} for {rows:,} rows")
+    plain = values.tolist() if array else [one.item() if isinstance(one, np.generic) else one for one in values]
+    if (array and values.dtype.kind in "iub") or all(not isinstance(one, float) or isfinite(one) for one in plain):
+        return plain
+    place, wrong = next((place, one) for place, one in enumerate(plain) if isinstance(one, float) and not isfinite(one))
+    raise WrongAnswers(f"predict returned {wrong} as {name} of row {place}")
+
+
+def _row(columns: Mapping[str, Any], row: int) -> dict[str, Any]:
+    return {name: _row(values, row) if isinstance(values, dict) else values[row] for name, values in columns.items()}
+
+
+def _documents(columns: Mapping[str, Any], first: int, end: int) -> Iterator[dict[str, Any]]:
+    parts = [
+        list(_documents(values, first, end)) if isinstance(values, dict) else values[first:end]
+        for values in columns.values()
+    ]
+    names = list(columns)
+    return (dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True))
+
+
+def _flat(columns: Mapping[str, Any], within: str) -> Iterator[tuple[str, list[Any]]]:
+    for name, values in columns.items():
+        if isinstance(values, dict):
+            yield from _flat(values, f"{within}{name}.")
+        else:
+            yield within + name, values

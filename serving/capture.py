@@ -1,0 +1,203 @@
+"""Keep a sample of requests and their answers beside the serving of them, for monitors to read.
+
+    capture = Capture(sink("file:///var/captures"), percent=10, counts=counts)
+    capture.offer(exchange, body)             # costs the request next to nothing; a full queue drops, and counts
+
+A record is a line of JSON in the form of SageMaker's data capture, which the monitors of this project read. SageMaker
+captures by itself; this is for platforms that do not. What a process that crashed had not written yet is lost.
+
+Where to (`MODELSTACK_CAPTURE`):
+    file:///FOLDER          files under FOLDER/yyyy/mm/dd/hh/
+    http(s)://HOST/PATH     POST of lines, `application/x-ndjson`
+    s3://BUCKET/PREFIX      objects under PREFIX/yyyy/mm/dd/hh/; the image must hold boto3
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from serving.connections import Exchange
+from serving.metrics import Counts
+
+MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024
+"""What may wait to be written."""
+EVERY = 1.0
+"""Seconds between two writes."""
+LAST = 5.0
+"""Seconds that the last write at a drain may take."""
+_SECONDS = 10.0  # that one write may take
+_INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
+
+Sink = Callable[[bytes, datetime], None]
+"""Takes lines and when the first of them was answered; blocks, and raises when it could not keep them."""
+
+
+class CaptureRefused(Exception):
+    """There is no such place to capture to; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class _Record:
+    request: bytes
+    kind: bytes
+    answer: bytes
+    answer_kind: bytes
+    inference_id: bytes
+    at: float
+
+
+class Capture:
+    """Takes records on the event loop, and writes them in a thread.
+
+    Args:
+        sink: Where they go.
+        percent: Share of requests that are taken, 0 to 100.
+        counts: Where `captured`, `capture_dropped` and `capture_failed` are counted.
+    """
+
+    def __init__(self, sink: Sink, percent: float, counts: Counts) -> None:
+        self._sink = sink
+        self._share = percent / 100
+        self._counts = counts
+        self._waiting: deque[_Record] = deque()
+        self._taken = self._written = 0  # bytes; one is counted on the loop, the other in the thread
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="capture", daemon=True)
+        self._thread.start()
+
+    def offer(self, exchange: Exchange, answer: bytes, kind: bytes) -> None:
+        """Take a request and its answer, if its turn has come and there is room."""
+        if self._share < 1 and random.random() >= self._share:  # noqa: S311  a sample, and no secret
+            return
+        size = len(exchange.body) + len(answer)
+        if len(self._waiting) >= MOST_RECORDS or self._taken - self._written + size > MOST_BYTES:
+            self._counts.add("capture_dropped")
+            return
+        self._taken += size
+        headers = exchange.headers
+        given, named = headers.get(b"content-type", b""), headers.get(_INFERENCE_ID, b"")
+        self._waiting.append(_Record(exchange.body, given, answer, kind, named, time.time()))
+
+    def end(self) -> None:
+        """Write what is left."""
+        self._ending.set()
+        self._thread.join(LAST)
+
+    def _write(self) -> None:
+        ending = False
+        while not ending:
+            ending = self._ending.wait(EVERY)
+            records = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not records:
+                continue
+            try:
+                lines = b"".join(_line(one) for one in records)
+                self._sink(lines, datetime.fromtimestamp(records[0].at, UTC))
+            except Exception as error:  # whatever a sink fails of: requests go on
+                self._counts.add("capture_failed", len(records))
+                text = f"{len(records)} captures could not be written: {type(error).__name__}: {error}"
+                sys.stderr.write(msgspec.json.encode({"event": "capture failed", "text": text}).decode() + "\n")
+            else:
+                self._counts.add("captured", len(records))
+            self._written += sum(len(one.request) + len(one.answer) for one in records)
+
+
+def sink(url: str, opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
+    """The sink that a URL names.
+
+    Raises:
+        CaptureRefused: There is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not parts.netloc and parts.path:
+        return _Folder(Path(parts.path))
+    if parts.scheme in ("http", "https") and parts.netloc:
+        return _Post(url, opener)
+    if parts.scheme == "s3" and parts.netloc:
+        try:
+            client = import_module("boto3").client("s3")
+        except ModuleNotFoundError:
+            raise CaptureRefused(
+                f"MODELSTACK_CAPTURE is {url!r}, and boto3 is not in this image: add it to requirements/serving.in"
+            ) from None
+        return _Bucket(client, parts.netloc, parts.path.strip("/"))
+    raise CaptureRefused(
+        f"MODELSTACK_CAPTURE is {url!r}: expected file:///FOLDER, http(s)://HOST/PATH or s3://BUCKET/PREFIX"
+    )
+
+
+@dataclass(frozen=True)
+class _Folder:
+    folder: Path
+
+    def __call__(self, lines: bytes, at: datetime) -> None:
+        path = self.folder / _name(at)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(lines)
+        partial.rename(path)
+
+
+@dataclass(frozen=True)
+class _Post:
+    url: str
+    opener: Callable[..., Any]
+
+    def __call__(self, lines: bytes, at: datetime) -> None:
+        request = urllib.request.Request(self.url, lines, {"Content-Type": "application/x-ndjson"})  # noqa: S310
+        with self.opener(request, timeout=_SECONDS) as answer:
+            answer.read()
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    client: Any
+    bucket: str
+    prefix: str
+
+    def __call__(self, lines: bytes, at: datetime) -> None:
+        key = "/".join(filter(None, (self.prefix, _name(at))))
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=lines)
+
+
+def _name(at: datetime) -> str:
+    return f"{at:%Y/%m/%d/%H}/{at:%M-%S}-{uuid.uuid4()}.jsonl"
+
+
+def _line(record: _Record) -> bytes:
+    metadata = {"eventId": str(uuid.uuid4())}
+    if record.inference_id:
+        metadata["inferenceId"] = record.inference_id.decode("latin-1")
+    metadata["inferenceTime"] = datetime.fromtimestamp(record.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    data = {
+        "endpointInput": _part("INPUT", record.kind, record.request),
+        "endpointOutput": _part("OUTPUT", record.answer_kind, record.answer),
+    }
+    return msgspec.json.encode({"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}) + b"\n"
+
+
+def _part(mode: str, kind: bytes, data: bytes) -> dict[str, str]:
+    told = kind.decode("latin-1")
+    plain = kind.partition(b";")[0].strip().lower()
+    encoding = {b"application/json": "JSON", b"text/csv": "CSV"}.get(plain, "BASE64")
+    try:
+        text = base64.b64encode(data).decode() if encoding == "BASE64" else data.decode()
+    except UnicodeDecodeError:
+        encoding, text = "BASE64", base64.b64encode(data).decode()
+    return {"observedContentType": told, "mode": mode, "data": text, "encoding": encoding}

@@ -1,0 +1,79 @@
+"""How a supervisor and a worker talk: connections one way, words of four bytes both ways.
+
+The supervisor keeps a descriptor of each connection that it hands over. So a worker that crashes takes no connection
+with it: those that wait for an answer are told, and the others go on with the next worker.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+READY, DRAIN = 0xFFFFFFFF, 0xFFFFFFFE
+"""A worker's word that it can answer, and the supervisor's that it shall end; any other word is a connection's slot."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A connection that was handed over.
+
+    Attributes:
+        slot: Its place in the shared states.
+        connection: Its socket.
+    """
+
+    slot: int
+    connection: socket.socket
+
+
+class Channel:
+    """One end of the channel between the supervisor and a worker.
+
+    Args:
+        end: A stream socket of the family AF_UNIX.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self._rest = b""
+
+    def hand_over(self, slot: int, connection: socket.socket) -> None:
+        """Give a connection to the worker. Raises OSError when it has ended."""
+        socket.send_fds(self.end, [struct.pack("<I", slot)], [connection.fileno()])
+
+    def say(self, word: int) -> None:
+        """Send a word. Raises OSError when the other end has ended."""
+        self.end.sendall(struct.pack("<I", word))
+
+    def words(self) -> list[int] | None:
+        """The words that have come; None when the other end has ended."""
+        try:
+            data = self.end.recv(4096)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not data:
+            return None
+        data = self._rest + data
+        whole = len(data) // 4 * 4
+        self._rest = data[whole:]
+        return [word for (word,) in struct.iter_unpack("<I", data[:whole])]
+
+    def taken(self) -> Handed | int | None:
+        """A connection that was handed over, or a word; None when there is nothing.
+
+        Raises:
+            EOFError: The supervisor has ended.
+        """
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.end, 4, 1)
+        except BlockingIOError:
+            return None
+        if not data:
+            raise EOFError
+        (word,) = struct.unpack("<I", data)
+        if not descriptors:
+            return word
+        return Handed(word, socket.socket(fileno=descriptors[0]))

@@ -1,0 +1,349 @@
+"""HTTP/1.1 on one connection: requests in, answers out in order, and nothing that a slow or rude client can hold up.
+
+    server = Server(handle, counts, Limits(), states)
+    connection = Connection(server, slot)         # an asyncio.Protocol; `handle(exchange)` is called for each request
+
+The bytes are parsed by llhttp (httptools), which Node.js uses too. What is here is what a server decides: limits,
+times, order, and when a connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from socket import socket as Socket
+from typing import Any
+
+import httptools
+
+from serving.metrics import Counts
+from serving.states import BUSY, IDLE
+
+LINGERING = 2.0
+"""Seconds that a client has to read why its request is not read further."""
+
+_HOP_BY_HOP = {b"connection", b"upgrade", b"http2-settings"}
+_JSON = b"application/json"
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may take.
+
+    Attributes:
+        body: Bytes of a body.
+        head: Bytes of a request's line and headers.
+        arrival: Seconds from a request's first byte to its last; also for a client to read an answer.
+        idle: Seconds that a connection may wait for its next request; longer than the platform's own, so that it never
+            sends a request on a connection that is being closed here.
+        pipelined: Requests that may wait on one connection behind another.
+    """
+
+    body: int = 6 * 1024 * 1024
+    head: int = 64 * 1024
+    arrival: float = 20.0
+    idle: float = 120.0
+    pipelined: int = 16
+
+
+class Exchange:
+    """One request, and the way back to who sent it."""
+
+    __slots__ = ("begun", "body", "connection", "headers", "keep_alive", "method", "path")
+
+    def __init__(self, connection: Connection, method: bytes, target: bytes, headers: dict[bytes, bytes]) -> None:
+        self.connection = connection
+        self.method = method
+        self.path = target.partition(b"?")[0]
+        self.headers = headers
+        self.body = b""
+        self.begun = 0.0
+        self.keep_alive = True
+
+    def answer(self, status: int, body: bytes, kind: bytes = _JSON, also: bytes = b"") -> None:
+        """Send the answer.
+
+        Args:
+            status: HTTP status.
+            body: Content.
+            kind: Its media type.
+            also: Further header lines, each with its line end.
+        """
+        self.connection.answered(self, status, body, kind, also)
+
+
+class Server:
+    """What the connections of one process share.
+
+    Args:
+        handle: Called with each whole request; it answers the exchange now or later.
+        refused: Called with (status, problem, exchange or None) for each request that is refused here; returns a body.
+        counts: What is counted.
+        states: Shared memory, a byte a connection, for whoever takes over when this process ends.
+        drained: Called when the last connection of a drain has ended.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Exchange], None],
+        refused: Callable[[int, str], bytes],
+        counts: Counts,
+        states: memoryview,
+        drained: Callable[[], None],
+    ) -> None:
+        self._drained = drained
+        self.handle = handle
+        self.refused = refused
+        self.counts = counts
+        self.limits = Limits()
+        self.states = states
+        self.connections: set[Connection] = set()
+        self.draining_since = 0.0
+        self.date = b""
+        self._loop = asyncio.get_running_loop()
+        self._tick()
+
+    def drain(self) -> None:
+        """Answer what is here and what still comes on open connections, and close each as soon as nobody uses it."""
+        self.draining_since = time.monotonic()
+        self._tick()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.date = formatdate(usegmt=True).encode()
+        for connection in list(self.connections):
+            connection.look(now)
+        self.counts.put("connections", len(self.connections))
+        if self.draining_since and not self.connections:
+            self._drained()
+        else:
+            self._loop.call_later(0.1 if self.draining_since else 1.0, self._tick)
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        server: What it shares with the others.
+        slot: Its place in the server's states.
+        socket: What its transport reads from. An answer is written to it at once, and not at the end of the loop's
+            round: so it has left when the next one is made, whatever that does to this process.
+        closed: Called once with the slot when it has ended.
+    """
+
+    def __init__(self, server: Server, slot: int, socket: Socket, closed: Callable[[int], None]) -> None:
+        self._server = server
+        self._socket = socket
+        self._slot = slot
+        self._closed = closed
+        self._transport: Any = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._since = time.monotonic()  # of the first byte of what is arriving or, when idle, of becoming so
+        self._current: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._ending = False
+        self._deaf_since = 0.0  # what comes is thrown away, so that the client can read why before the connection ends
+        self._writing_since = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: list[bytes] = []
+        self._size = self._head = 0
+        self._arriving: Exchange | None = None
+        self._receiving = False
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._server.connections.add(self)
+
+    def eof_received(self) -> bool:
+        """Who sends no more may still read: answers that are due are sent."""
+        if self._current is None:
+            self._end()
+            return False
+        self._current.keep_alive = False
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._server.connections.discard(self)
+        self._ending = True
+        self._closed(self._slot)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        if self._ending or self._deaf_since:
+            return
+        if not self._receiving:
+            self._receiving = True
+            self._since = time.monotonic()
+            self._server.states[self._slot] = BUSY
+        if self._arriving is None:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.data_received(self._without_upgrade() + data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"this is not HTTP/1.1: {error}")
+        else:
+            if self._head > self._server.limits.head and self._arriving is None:
+                self._refuse(431, f"the headers are larger than {self._server.limits.head:,} bytes")
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read."""
+        self._writing_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Note that it has read."""
+        self._writing_since = 0.0
+        self._settle()
+
+    # What the parser calls.
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Refuse a body that is too large before it comes."""
+        self._arriving = Exchange(self, self._parser.get_method(), self._target, self._headers)
+        length = self._headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._server.limits.body:
+            self._refuse(413, f"the body is larger than {self._server.limits.body:,} bytes")
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._size += len(body)
+        if self._size > self._server.limits.body:
+            self._refuse(413, f"the body is larger than {self._server.limits.body:,} bytes")
+        elif not self._deaf_since:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand a whole request on, behind those before it."""
+        if self._parser.should_upgrade():
+            return
+        exchange = self._arriving
+        if exchange is None or self._deaf_since:
+            return
+        exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        exchange.keep_alive = self._parser.should_keep_alive()
+        exchange.begun = time.monotonic()
+        self._begin()
+        if self._current is None:
+            self._current = exchange
+            self._server.handle(exchange)
+        elif len(self._waiting) < self._server.limits.pipelined:
+            self._waiting.append(exchange)
+        else:
+            self._refuse(400, f"more than {self._server.limits.pipelined} requests wait on this connection")
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that asked for HTTP/2 or a web socket, as it would be without: which may be refused.
+
+        The parser stops at such a head, and Java's client sends one with its first request.
+        """
+        method, target, headers = self._parser.get_method(), self._target, self._headers
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        lines = (b"%b: %b\r\n" % item for item in headers.items() if item[0] not in _HOP_BY_HOP)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
+
+    # What the rest of the runtime calls.
+
+    def answered(self, exchange: Exchange, status: int, body: bytes, kind: bytes, also: bytes) -> None:
+        """Send an answer, then take the next request of this connection."""
+        if exchange is not self._current:
+            return
+        server = self._server
+        self._current = None
+        last = not exchange.keep_alive or bool(server.draining_since)
+        self._write(status, b"" if exchange.method == b"HEAD" else body, kind, also, length=len(body), last=last)
+        if last:
+            self._end()
+            return
+        self._since = time.monotonic()
+        if self._waiting:
+            self._current = self._waiting.popleft()
+            server.handle(self._current)
+        else:
+            self._settle()
+
+    def look(self, now: float) -> None:
+        """End what takes too long: a request that arrives, an answer that is read, a connection that nobody uses."""
+        limits, draining = self._server.limits, self._server.draining_since
+        if self._writing_since and now - self._writing_since > limits.arrival:
+            self._transport.abort()
+        elif self._deaf_since and self._current is None:
+            if now - self._deaf_since > LINGERING:
+                self._end()
+        elif self._receiving and now - self._since > limits.arrival:
+            self._refuse(408, f"the request did not arrive within {limits.arrival:g} s")
+        elif self._current is None and not self._receiving and not self._ending:
+            # Whoever uses the connection at this moment sees that it ends, from the answer, and loses nothing.
+            quiet = 1.0 if draining else limits.idle
+            if now - max(self._since, draining) > quiet:
+                self._end()
+
+    def _settle(self) -> None:
+        """Say in shared memory that nothing of this connection is in the hands of this process, if that is so."""
+        if self._current is None and not self._receiving and not self._waiting and not self._writing_since:
+            self._server.states[self._slot] = IDLE
+
+    def _refuse(self, status: int, problem: str) -> None:
+        """Answer what will not be read further, and end the connection; a request before it is answered first."""
+        if self._ending or self._deaf_since:
+            return
+        self._deaf_since = time.monotonic()
+        self._waiting.clear()
+        body = self._server.refused(status, problem)
+        if self._current is None:
+            self._write(status, body, _JSON, b"", length=len(body), last=True)
+            self._receiving = False
+        else:
+            self._current.keep_alive = False
+
+    def _write(self, status: int, body: bytes, kind: bytes, also: bytes, *, length: int, last: bool) -> None:
+        answer = b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (
+            status,
+            _REASONS.get(status, b"Unknown"),
+            self._server.date,
+            kind,
+            length,
+            also,
+            b"Connection: close\r\n" if last else b"",
+            body,
+        )
+        sent = 0
+        if not self._writing_since:
+            try:
+                sent = self._socket.send(answer)
+            except BlockingIOError:
+                pass
+            except OSError:  # the client has gone; its transport hears of it
+                return
+        if sent < len(answer):
+            self._transport.write(answer[sent:])
+
+    def _end(self) -> None:
+        self._ending = True
+        self._transport.close()

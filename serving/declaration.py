@@ -1,0 +1,147 @@
+"""What a model is asked and what it answers, as its sealed package declares it.
+
+declared = Declaration.from_dict(json.loads(folder / "features.json"), json.loads(folder / "answer.json"))
+[feature.name for feature in declared.features]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+LARGEST = 1e300
+"""Numbers beyond this, on either side, are taken for a mistake where a feature declares no range."""
+
+Kind = Literal["number", "boolean", "text"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One field of an instance.
+
+    Attributes:
+        name: As the field is called in a request.
+        kind: Its type: `number` (a JSON number, never NaN), `boolean` or `text`.
+        optional: Whether it may be null or left out.
+        low: The smallest number that is allowed.
+        high: The largest number that is allowed.
+        unit: What a number counts, for people.
+        pattern: A regular expression that the whole text must match.
+        categories: The texts that are allowed; none when any is.
+        example: A text to show where `pattern` is not met.
+    """
+
+    name: str
+    kind: Kind
+    optional: bool = False
+    low: float = -LARGEST
+    high: float = LARGEST
+    unit: str = ""
+    pattern: str = ""
+    categories: tuple[str, ...] = ()
+    example: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """What its values may be, in words."""
+        also = ", or null" if self.optional else ""
+        return self._allowed() + also
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value of a JSON document is allowed."""
+        if value is None:
+            return self.optional
+        if self.kind == "text":
+            return isinstance(value, str) and self._fits_text(value)
+        if self.kind == "boolean":
+            return isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def _fits_text(self, value: str) -> bool:
+        if self.categories:
+            return value in self.categories
+        return not self.pattern or re.fullmatch(self.pattern, value) is not None
+
+    def _allowed(self) -> str:
+        if self.kind == "boolean":
+            return "true or false"
+        if self.kind == "text":
+            if self.categories:
+                return f"one of {', '.join(self.categories)}"
+            shown = f"a string like {self.example!r}" if self.example else "a string"
+            return f"{shown} (matching {self.pattern})" if self.pattern else shown
+        unit = f" ({self.unit})" if self.unit else ""
+        ranged = self.low > -LARGEST or self.high < LARGEST
+        return f"a number from {self.low:g} to {self.high:g}{unit}" if ranged else f"a number{unit}"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a model is asked and what it answers.
+
+    Attributes:
+        features: The fields of an instance, in the order of the estimator's input.
+        answer: What the fields of an answer mean, as `answer.json` says it; empty when that is not known.
+    """
+
+    features: tuple[Feature, ...]
+    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def from_dict(cls, features: Sequence[Mapping[str, Any]], answer: Mapping[str, Any] | None = None) -> Declaration:
+        """Read what a package holds.
+
+        Args:
+            features: The content of `features.json`: a mapping for each feature, with the attributes of `Feature`.
+            answer: The content of `answer.json`; None without.
+
+        Raises:
+            ValueError: A feature has a field or a value that is not known; the message names it.
+        """
+        return cls(tuple(_feature(one) for one in features), answer or {})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the estimator's input is a table of numbers alone."""
+        return all(feature.kind != "text" for feature in self.features)
+
+
+def _feature(given: Mapping[str, Any]) -> Feature:
+    where = f"features.json: {given.get('name')}"
+    unknown = given.keys() - Feature.__dataclass_fields__.keys()
+    if unknown:
+        known = ", ".join(Feature.__dataclass_fields__)
+        raise ValueError(f"{where}: found {', '.join(sorted(unknown))}; expected only {known}")
+    try:
+        found = msgspec.convert(given, Feature)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{where}: {error}") from None
+    if wrong := _wrong(found):
+        raise ValueError(f"{where}: {wrong}")
+    return found
+
+
+def _wrong(feature: Feature) -> str:
+    """Why nothing can be held to a feature; empty when it can."""
+    if feature.kind != "text" and (feature.pattern or feature.categories or feature.example):
+        return f"pattern, categories and example are for texts, and it is a {feature.kind}"
+    if feature.kind != "number" and (feature.low, feature.high) != (-LARGEST, LARGEST):
+        return f"low and high are for numbers, and it is a {feature.kind}"
+    if not -LARGEST <= feature.low <= feature.high <= LARGEST:
+        return f"low is {feature.low:g} and high is {feature.high:g}: expected low up to high, within {LARGEST:g}"
+    if feature.pattern and feature.categories:
+        return "it has a pattern and categories: expected one of the two"
+    try:
+        re.compile(feature.pattern)
+    except re.error as error:
+        return f"pattern is {feature.pattern!r}, which is no regular expression: {error}"
+    return ""

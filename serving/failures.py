@@ -1,0 +1,78 @@
+"""One line of JSON for each request that was not answered, on standard error; none for those that were.
+
+    {"event": "request failed", "kind": "model", "reason": "ValueError: ...", "status": 500, "time": "2026-03-01T..."}
+
+The line of a caller's mistake says which kind it was, and not what was sent: that may be nobody's to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.connections import Exchange
+
+MOST_A_SECOND = 100
+"""Lines; what comes beyond is counted in the next line that is written."""
+_LONGEST = 1000
+_INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
+
+
+class FailureLog:
+    """Writes the lines of one process.
+
+    Args:
+        write: Takes a line; standard error by default.
+    """
+
+    def __init__(self, write: Callable[[str], Any] | None = None) -> None:
+        self._write = write or _to_stderr
+        self._second = 0
+        self._written = self._left_out = 0
+
+    def write(self, status: int, kind: str, reason: str, exchange: Exchange | None = None) -> None:
+        """Write one failure.
+
+        Args:
+            status: Of the answer.
+            kind: One of `metrics.FAILURES`.
+            reason: What happened; not written of a caller's mistake.
+            exchange: The request, where it became one.
+        """
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._written = second, 0
+        if self._written >= MOST_A_SECOND:
+            self._left_out += 1
+            return
+        self._written += 1
+        line: dict[str, Any] = {"event": "request failed", "kind": kind, "status": status}
+        line["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if status >= 500:
+            line["reason"] = reason[:_LONGEST]
+        if exchange is not None:
+            line |= _facts(exchange)
+        if self._left_out:
+            line["lines_left_out"], self._left_out = self._left_out, 0
+        self._write(json.dumps(line, sort_keys=True) + "\n")
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": exchange.path.decode("latin-1")[:200], "bytes": len(exchange.body)}
+    trace = exchange.headers.get(b"traceparent")
+    if trace:
+        found["trace"] = trace.decode("latin-1")[:200]
+    inference = exchange.headers.get(_INFERENCE_ID)
+    if inference:
+        found["inference_id"] = inference.decode("latin-1")[:200]
+    return found
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()

@@ -1,0 +1,218 @@
+"""Turn the body of a request into rows that a model can take: checked in one pass over the bytes.
+
+    reader = Reader(declaration)
+    rows = reader.json(b'{"instances": [{"distance": 1068.0, "carrier": "B6"}]}')
+    rows.table                       # the estimator's input, shape (1, 2)
+
+The common case costs one pass of msgspec, whose types are made from the declaration. A body that does not fit is read a
+second time, slowly, to name each field, its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.declaration import LARGEST, Declaration, Feature
+
+MOST_ROWS = 1000
+"""Rows of one request; whoever has more sends several."""
+SHOWN_PROBLEMS = 20
+
+
+class BadRequest(ValueError):
+    """The caller's mistake: `status` is that of the answer, `problems` has a line for each reason."""
+
+    def __init__(self, status: int, *problems: str) -> None:
+        super().__init__("; ".join(problems[:SHOWN_PROBLEMS]))
+        self.status = status
+        hidden = len(problems) - SHOWN_PROBLEMS
+        self.problems = [*problems[:SHOWN_PROBLEMS], *([f"and {hidden:,} more"] if hidden > 0 else [])]
+
+
+class Rows:
+    """Checked instances, in the form that `predict(model, rows)` takes.
+
+    Attributes:
+        names: The features, in order.
+        values: A tuple for each row, with None for what is missing.
+        texts: Places of the features that are texts.
+    """
+
+    def __init__(self, names: Sequence[str], values: list[tuple[Any, ...]], texts: Sequence[int]) -> None:
+        self.names = names
+        self.values = values
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several requests, one after the other."""
+        values = [row for part in parts for row in part.values]
+        return cls(parts[0].names, values, parts[0].texts)
+
+    @cached_property
+    def table(self) -> NDArray[Any]:
+        """The estimator's input, shape (rows, features): floats, or objects if any feature is a text.
+
+        A missing number is NaN, a missing text None, as in training.
+        """
+        if not self.texts:
+            return np.array(self.values, dtype=float)
+        table = np.empty((len(self.values), len(self.names)), dtype=object)
+        table[:] = self.values
+        missing = table == None  # noqa: E711  elementwise
+        if missing.any():
+            missing[:, self.texts] = False
+            table[missing] = np.nan
+        return table
+
+    @property
+    def columns(self) -> Mapping[str, list[Any]]:
+        """Feature -> its values, None for what is missing."""
+        return dict(zip(self.names, (list(column) for column in zip(*self.values, strict=True)), strict=True))
+
+
+class Reader:
+    """Reads bodies of one declaration.
+
+    Args:
+        declared: What an instance may hold.
+    """
+
+    def __init__(self, declared: Declaration) -> None:
+        self._declared = declared
+        self._names = declared.names
+        self._texts = [place for place, feature in enumerate(declared.features) if feature.kind == "text"]
+        fields = [f"f{place}" for place in range(len(self._names))]
+        self._instance = msgspec.defstruct(
+            "Instance",
+            [_field(name, feature) for name, feature in zip(fields, declared.features, strict=True)],
+            rename=dict(zip(fields, self._names, strict=True)),
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
+        request = msgspec.defstruct(
+            "Request", [("instances", list[self._instance])], forbid_unknown_fields=True, gc=False
+        )
+        self._decode = cast(Callable[[bytes], Any], msgspec.json.Decoder(request).decode)
+
+    def json(self, body: bytes) -> Rows:
+        """Read `{"instances": [{...}, ...]}`.
+
+        Raises:
+            BadRequest: Something is wrong with it.
+        """
+        try:
+            instances = self._decode(body).instances
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise self._explained(body, error) from None
+        return self._rows(instances)
+
+    def documents(self, instances: Sequence[Mapping[str, Any]]) -> Rows:
+        """Take instances that another format was turned into.
+
+        Raises:
+            BadRequest: Something is wrong with one.
+        """
+        try:
+            found = msgspec.convert(instances, list[self._instance])
+        except msgspec.ValidationError as error:
+            raise BadRequest(400, *(self._problems(instances) or [str(error)])) from None
+        return self._rows(found)
+
+    def _rows(self, instances: list[Any]) -> Rows:
+        if not 1 <= len(instances) <= MOST_ROWS:
+            raise BadRequest(400, _count(len(instances)))
+        astuple = msgspec.structs.astuple
+        return Rows(self._names, [astuple(one) for one in instances], self._texts)
+
+    def _explained(self, body: bytes, error: Exception) -> BadRequest:
+        try:
+            document = msgspec.json.decode(body)
+        except RecursionError:
+            return BadRequest(400, "the body is nested too deeply")
+        except (msgspec.DecodeError, UnicodeDecodeError) as found:
+            return BadRequest(400, f"the body is not JSON: {found}")
+        instances, problem = _instances(document)
+        if problem:
+            return BadRequest(400, problem)
+        return BadRequest(400, *(self._problems(instances) or [str(error)]))
+
+    def _problems(self, instances: Sequence[Any]) -> list[str]:
+        return [f"instances[{row}]{line}" for row, one in enumerate(instances) for line in self._wrong(one)]
+
+    def _wrong(self, instance: Any) -> Iterator[str]:
+        names = ", ".join(self._names)
+        if not isinstance(instance, dict):
+            yield f" is {shown(instance)}, which is not allowed: expected an object with the fields {names}"
+            return
+        given = cast(dict[str, Any], instance)
+        yield from (
+            f".{_quoted(name)}: unknown field; allowed are {names}" for name in given if name not in self._names
+        )
+        for feature in self._declared.features:
+            value = given.get(feature.name)
+            if feature.fits(value):
+                continue
+            found = f"{shown(value)} is not allowed: " if feature.name in given else "missing; "
+            yield f".{feature.name}: {found}expected {feature.allowed}"
+
+
+def shown(value: Any) -> str:
+    """A value of a request, cut to a length that a message can hold."""
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _instances(document: Any) -> tuple[list[Any], str]:
+    """The instances of a document, and what is wrong with the document around them."""
+    if not isinstance(document, dict) or document.keys() != {"instances"}:
+        fields = ", ".join(sorted(document)) if isinstance(document, dict) else ""
+        found = f"fields {_cut(fields) or 'none'}" if isinstance(document, dict) else _type(document)
+        return [], f'the body has {found}: expected an object with the one field "instances"'
+    instances = document["instances"]
+    if not isinstance(instances, list):
+        return [], f"instances: found {_type(instances)}: expected a list of 1 to {MOST_ROWS} objects"
+    return instances, "" if 1 <= len(instances) <= MOST_ROWS else _count(len(instances))
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() and len(name) <= 60 else shown(name)
+
+
+def _count(found: int) -> str:
+    return f"instances: found {found:,} of them: expected a list of 1 to {MOST_ROWS} objects"
+
+
+def _type(value: Any) -> str:
+    kinds = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+    return kinds.get(type(value), "an object")
+
+
+def _field(name: str, feature: Feature) -> Any:
+    """The field of msgspec's struct that checks one feature."""
+    kind: Any
+    if feature.kind == "boolean":
+        kind = bool
+    elif feature.kind == "number":
+        low, high = max(feature.low, -LARGEST), min(feature.high, LARGEST)
+        kind = Annotated[float, msgspec.Meta(ge=low, le=high)]
+    elif feature.categories:
+        kind = cast(Any, Literal)[feature.categories]
+    elif feature.pattern:
+        kind = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{feature.pattern})\Z")]
+    else:
+        kind = str
+    return (name, kind | None, None) if feature.optional else (name, kind)

@@ -1,0 +1,61 @@
+"""Memory that the supervisor and its workers share: counts, heartbeats, and the state of each connection.
+
+memory = Memory.create(workers=2)
+memory.pass_on                       # the descriptor for a worker, which opens it with Memory(descriptor, 2)
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+
+from serving.metrics import BYTES, Counts
+
+MOST_CONNECTIONS = 1024
+"""Open connections of all workers together; further ones wait to be accepted."""
+
+
+class Memory:
+    """The shared memory, mapped into this process.
+
+    Args:
+        descriptor: Of the file behind it.
+        workers: How many there are; the supervisor counts in a stretch after theirs.
+    """
+
+    def __init__(self, descriptor: int, workers: int) -> None:
+        self.descriptor = descriptor
+        self._workers = workers
+        counted = (workers + 1) * BYTES
+        whole = memoryview(mmap.mmap(descriptor, _size(workers)))
+        self._counts = whole[:counted]
+        self._beats = whole[counted : counted + workers * 8].cast("d")
+        self.states = whole[counted + workers * 8 :]
+
+    @classmethod
+    def create(cls, workers: int) -> Memory:
+        """Make it anew, zeroed."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(_size(workers))
+            return cls(os.dup(file.fileno()), workers)
+
+    def counts(self, worker: int) -> Counts:
+        """What one worker counts; `workers` itself is the supervisor's number."""
+        return Counts(self._counts, worker)
+
+    def every(self) -> list[Counts]:
+        """The counts of all workers and of the supervisor."""
+        return [self.counts(worker) for worker in range(self._workers + 1)]
+
+    def beat(self, worker: int, now: float) -> None:
+        """Say that a worker's loop runs."""
+        self._beats[worker] = now
+
+    def beaten(self, worker: int) -> float:
+        """When a worker last said so, by `time.monotonic`."""
+        return self._beats[worker]
+
+
+def _size(workers: int) -> int:
+    return (workers + 1) * BYTES + workers * 8 + MOST_CONNECTIONS

@@ -1,0 +1,250 @@
+"""The Open Inference Protocol, version 2, over HTTP: JSON, and tensors as bytes after it.
+
+    rows, wanted = infer(reader, declared, headers, body)      # what a client asks
+    body, head_length = response("model", "1", wanted, answers, first=0, end=2)
+
+Each feature is a tensor of its own, of shape [rows] or [rows, 1]; each field of an answer too, with nested names joined
+by a dot.
+
+Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md, and the binary
+tensor data extension of Triton Inference Server (protocol/extension_binary_data.md).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from serving.answers import Answers
+from serving.declaration import Declaration, Feature
+from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
+
+NUMBERS = {
+    "FP64": "<f8",
+    "FP32": "<f4",
+    "FP16": "<f2",
+    **{f"{sign}INT{bits}": f"<{sign.lower() or 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
+}
+"""Datatypes of numbers, and how their bytes are read."""
+DATATYPES = {"number": "FP64", "boolean": "BOOL", "text": "BYTES"}
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Any = None
+    parameters: dict[str, Any] = {}
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str = ""
+    outputs: list[_Output] = []
+    parameters: dict[str, Any] = {}
+
+
+_decode = msgspec.json.Decoder(_Request).decode
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How the answer shall look.
+
+    Attributes:
+        id: The request's own id, given back.
+        binary: Whether tensors are bytes where an output does not say.
+        outputs: The outputs that are wanted, each with whether it is bytes; empty for all.
+    """
+
+    id: str = ""
+    binary: bool = False
+    outputs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+
+def metadata(name: str, version: str, declared: Declaration, answer: Answers | None) -> dict[str, Any]:
+    """What `GET /v2/models/NAME` answers.
+
+    Args:
+        name: The model.
+        version: Its version.
+        declared: What it is asked.
+        answer: An answer of it, which tells the outputs.
+    """
+    inputs = [
+        {"name": feature.name, "datatype": DATATYPES[feature.kind], "shape": [-1]} for feature in declared.features
+    ]
+    flat = answer.flat() if answer else {}
+    outputs = [{"name": name, "datatype": _datatype(values), "shape": [-1]} for name, values in flat.items()]
+    return {"name": name, "versions": [version], "platform": "modelstack", "inputs": inputs, "outputs": outputs}
+
+
+def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body: bytes) -> tuple[Rows, Wanted]:
+    """Read an inference request.
+
+    Args:
+        reader: Checks instances.
+        declared: What they may hold.
+        head_length: The value of `Inference-Header-Content-Length`, if sent: the JSON's length.
+        body: JSON, and bytes of tensors after it.
+
+    Raises:
+        BadRequest: Something is wrong with it.
+    """
+    length = len(body)
+    if head_length is not None:
+        if not head_length.isdigit() or int(head_length) > length:
+            raise BadRequest(
+                400,
+                f"Inference-Header-Content-Length is {shown(head_length.decode('latin-1'))}: expected 0 to {length}",
+            )
+        length = int(head_length)
+    try:
+        request = _decode(body[:length])
+    except RecursionError:
+        raise BadRequest(400, "the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(400, f"the body is no inference request: {error}") from None
+    columns = _columns(request.inputs, memoryview(body)[length:], {one.name: one for one in declared.features})
+    sizes = {len(values) for values in columns.values()}
+    if len(sizes) != 1 or not 1 <= min(sizes) <= MOST_ROWS:
+        raise BadRequest(400, f"inputs: found {sorted(sizes)} rows: expected as many in each, 1 to {MOST_ROWS}")
+    names = list(columns)
+    rows = reader.documents([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+    binary = request.parameters.get("binary_data_output") is True
+    outputs = {one.name: bool(one.parameters.get("binary_data", binary)) for one in request.outputs}
+    return rows, Wanted(request.id, binary, outputs)
+
+
+def response(
+    name: str, version: str, wanted: Wanted, answers: Answers, *, first: int, end: int
+) -> tuple[bytes, int | None]:
+    """Write the answer to an inference request.
+
+    Returns:
+        The body, and the length of its JSON if bytes of tensors follow; else None.
+
+    Raises:
+        BadRequest: An output is wanted that there is none of.
+    """
+    flat = answers.flat()
+    for output in wanted.outputs:
+        if output not in flat:
+            raise BadRequest(400, f"outputs: {shown(output)} is not allowed: expected {', '.join(flat)}")
+    outputs: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    for output in wanted.outputs or flat:
+        values = flat[output][first:end]
+        datatype = _datatype(flat[output])
+        tensor: dict[str, Any] = {"name": output, "datatype": datatype, "shape": [len(values)]}
+        if wanted.outputs.get(output, wanted.binary):
+            parts.append(_bytes(values, datatype))
+            tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            tensor["data"] = values
+        outputs.append(tensor)
+    document = {"model_name": name, "model_version": version, "outputs": outputs}
+    if wanted.id:
+        document["id"] = wanted.id
+    head = msgspec.json.encode(document)
+    return (b"".join([head, *parts]), len(head)) if parts else (head, None)
+
+
+def _columns(inputs: Sequence[_Tensor], rest: memoryview, features: Mapping[str, Feature]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for tensor in inputs:
+        where = f"inputs.{tensor.name if tensor.name in features else shown(tensor.name)}"
+        feature = features.get(tensor.name)
+        if feature is None:
+            raise BadRequest(400, f"{where}: unknown input; expected {', '.join(features)}")
+        if tensor.name in columns:
+            raise BadRequest(400, f"{where}: found twice")
+        size = tensor.shape[0] if tensor.shape[1:] in ([], [1]) and tensor.shape else -1
+        if not 0 <= size <= MOST_ROWS:
+            raise BadRequest(
+                400, f"{where}: shape {shown(tensor.shape)} is not allowed: expected [rows], at most {MOST_ROWS}"
+            )
+        length = tensor.parameters.get("binary_data_size")
+        if length is None:
+            values = _flat(tensor.data)
+        else:
+            if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(rest):
+                raise BadRequest(400, f"{where}: binary_data_size is {shown(length)}: expected 0 to {len(rest)}")
+            values, rest = _values(where, tensor.datatype, rest[:length]), rest[length:]
+        if len(values) != size:
+            raise BadRequest(400, f"{where}: found {len(values):,} values: expected {size:,}, as its shape says")
+        columns[tensor.name] = [_value(one, feature) for one in values]
+    if rest:
+        raise BadRequest(400, f"{len(rest):,} bytes follow the tensors")
+    return columns
+
+
+def _flat(data: Any) -> list[Any]:
+    if not isinstance(data, list):
+        raise BadRequest(400, f"inputs: data is {shown(data)}: expected a list")
+    given = cast(list[Any], data)
+    nested = [one for one in given if isinstance(one, list)]
+    return [value for one in nested for value in cast(list[Any], one)] if len(nested) == len(given) else given
+
+
+def _values(where: str, datatype: str, data: memoryview) -> list[Any]:
+    try:
+        if datatype == "BYTES":
+            return _texts(data)
+        if datatype == "BOOL":
+            return np.frombuffer(data, "?").tolist()
+        return np.frombuffer(data, NUMBERS[datatype]).tolist()
+    except KeyError:
+        allowed = ", ".join([*NUMBERS, "BOOL", "BYTES"])
+        raise BadRequest(400, f"{where}: datatype {shown(datatype)} is not allowed: expected {allowed}") from None
+    except (ValueError, struct.error) as error:
+        raise BadRequest(400, f"{where}: its bytes are no {datatype}: {error}") from None
+
+
+def _texts(data: memoryview) -> list[str]:
+    """Texts, each behind its length in four bytes."""
+    found: list[str] = []
+    place = 0
+    while place < len(data):
+        (length,) = struct.unpack_from("<I", data, place)
+        place += 4
+        if place + length > len(data):
+            raise ValueError(f"a text of {length:,} bytes is cut off")
+        found.append(bytes(data[place : place + length]).decode())
+        place += length
+    return found
+
+
+def _value(value: Any, feature: Feature) -> Any:
+    """A value of a tensor as JSON has it: NaN is how tensors say that a number is missing."""
+    if isinstance(value, float) and isnan(value):
+        return None
+    if feature.kind == "number" and isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _datatype(values: Sequence[Any]) -> str:
+    if all(isinstance(value, bool) for value in values):
+        return "BOOL"
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return "INT64"
+    return "FP64" if all(isinstance(value, int | float) for value in values) else "BYTES"
+
+
+def _bytes(values: Sequence[Any], datatype: str) -> bytes:
+    if datatype == "BYTES":
+        texts = [str(value).encode() for value in values]
+        return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    return np.array(values, {"BOOL": "?", "INT64": "<i8", "FP64": "<f8"}[datatype]).tobytes()

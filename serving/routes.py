@@ -1,0 +1,229 @@
+"""Which path does what: SageMaker's two, the Open Inference Protocol's, and what people and monitors ask.
+
+GET  /ping                        200: a real prediction has been made
+POST /invocations                 {"instances": [{...}]} -> {"predictions": [{...}]}; also CSV, and NumPy's arrays
+GET  /v2/health/live|ready        200
+GET  /v2/models/NAME[/ready]      what it is asked and what it answers
+POST /v2/models/NAME/infer        tensors in, tensors out
+GET  /metadata                    what is served: recipe, parameters, metrics, features
+GET  /metrics                     OpenMetrics text
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from serving import open_inference
+from serving.answers import Answers
+from serving.batches import Batches, Failure, Full, Request
+from serving.connections import Exchange
+from serving.declaration import Declaration
+from serving.failures import FailureLog
+from serving.instances import BadRequest, Reader, Rows
+from serving.metrics import Counts
+from serving.tables import csv_rows, npy_rows
+
+JSON, CSV, NPY = b"application/json", b"text/csv", b"application/x-npy"
+METRICS_TYPE = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
+_KINDS = {
+    400: "bad_request",
+    404: "not_found",
+    405: "not_found",
+    408: "slow_client",
+    413: "too_large",
+    431: "too_large",
+}
+_KINDS |= {415: "media_type"}
+_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Served:
+    """What is served.
+
+    Attributes:
+        name: The model.
+        version: Its version.
+        declared: What it is asked and answers.
+        about: The answer of `/metadata`.
+        example: Its answer to the sealed example; None when the package has none.
+    """
+
+    name: str
+    version: str
+    declared: Declaration
+    about: Mapping[str, Any]
+    example: Answers | None
+
+
+class Routes:
+    """Answers the requests of one process.
+
+    Args:
+        served: What is served.
+        batches: Predicts.
+        counts: What this process counts.
+        exposition: The text of `/metrics`, over all processes.
+        log: Takes each failure.
+        captured: Called with each request that was answered, its answer and the media type of that; None when
+            nothing is captured.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        batches: Batches,
+        counts: Counts,
+        exposition: Callable[[], str],
+        log: FailureLog,
+        *,
+        captured: Callable[[Exchange, bytes, bytes], None] | None = None,
+    ) -> None:
+        self._served = served
+        self._batches = batches
+        self._counts = counts
+        self._log = log
+        self._captured = captured
+        self._reader = Reader(served.declared)
+        model = b"/v2/models/" + served.name.encode()
+        models = (model, model + b"/versions/" + served.version.encode())
+        self._posts: dict[bytes, Callable[[Exchange], None]] = {b"/invocations": self._invocations}
+        self._posts |= {path + b"/infer": self._infer for path in models}
+        about = open_inference.metadata(served.name, served.version, served.declared, served.example)
+        server = {"name": "modelstack", "version": "1", "extensions": ["binary_tensor_data"]}
+        documents: dict[bytes, Any] = {
+            b"/ping": {"status": "ready"},
+            b"/metadata": dict(served.about),
+            b"/v2": server,
+            b"/v2/health/live": {"live": True},
+            b"/v2/health/ready": {"ready": True},
+            **dict.fromkeys(models, about),
+            **{path + b"/ready": {"name": served.name, "ready": True} for path in models},
+        }
+        self._gets = {path: _encode(document) for path, document in documents.items()}
+        self._exposition = exposition
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer a request, now or when its batch has run."""
+        post = self._posts.get(exchange.path)
+        if post is not None and exchange.method == b"POST":
+            try:
+                post(exchange)
+            except BadRequest as error:
+                self._refuse(exchange, error)
+            except Full:
+                self._fail(exchange, Failure(503, "overloaded", "too many requests wait: send it again in a second"))
+        elif exchange.method in (b"GET", b"HEAD") and exchange.path in self._gets:
+            exchange.answer(200, self._gets[exchange.path])
+        elif exchange.method in (b"GET", b"HEAD") and exchange.path == b"/metrics":
+            exchange.answer(200, self._exposition().encode(), METRICS_TYPE)
+        elif post is not None or exchange.path in (*self._gets, b"/metrics"):
+            allowed = b"POST" if post is not None else b"GET, HEAD"
+            problem = f"method {_text(exchange.method)} is not allowed: expected {allowed.decode()}"
+            self._refuse(exchange, BadRequest(405, problem), b"Allow: " + allowed + b"\r\n")
+        else:
+            known = ", ".join(sorted(_text(path) for path in (*self._posts, *self._gets, b"/metrics")))
+            self._refuse(
+                exchange, BadRequest(404, f"there is no path {_text(exchange.path)!r}: expected one of {known}")
+            )
+
+    def refused(self, status: int, problem: str) -> bytes:
+        """The body of an answer to what never became a request."""
+        kind = _KINDS[status]
+        self._counts.failed(kind)
+        self._log.write(status, kind, problem)
+        return _encode({"error": problem, "problems": [problem]})
+
+    def _invocations(self, exchange: Exchange) -> None:
+        rows = self._rows(exchange)
+
+        def reply(found: Answers | Failure, first: int, end: int) -> None:
+            if isinstance(found, Failure):
+                self._fail(exchange, found)
+                return
+            try:
+                body = _encode({"predictions": found.documents(first, end)})
+            except (TypeError, ValueError, OverflowError) as error:
+                self._fail(exchange, Failure(500, "model", f"predict returned what is no JSON: {error}"))
+                return
+            self._answer(exchange, end - first, body)
+
+        self._batches.submit(Request(rows, exchange.begun, reply))
+
+    def _rows(self, exchange: Exchange) -> Rows:
+        given = exchange.headers.get(b"content-type", b"")
+        if given == JSON:
+            return self._reader.json(exchange.body)
+        kind = given.partition(b";")[0].strip().lower()
+        if kind == JSON:
+            return self._reader.json(exchange.body)
+        declared = self._served.declared
+        if kind == CSV:
+            return csv_rows(self._reader, declared, exchange.body)
+        if kind == NPY and declared.numeric:
+            return npy_rows(self._reader, declared, exchange.body)
+        allowed = [JSON, CSV, *([NPY] if declared.numeric else [])]
+        expected = " or ".join(one.decode() for one in allowed)
+        raise BadRequest(415, f"content type {_text(given)[:100] or 'none'!r} is not allowed: expected {expected}")
+
+    def _infer(self, exchange: Exchange) -> None:
+        head_length = exchange.headers.get(b"inference-header-content-length")
+        rows, wanted = open_inference.infer(self._reader, self._served.declared, head_length, exchange.body)
+
+        def reply(found: Answers | Failure, first: int, end: int) -> None:
+            if isinstance(found, Failure):
+                self._fail(exchange, found)
+                return
+            name, version = self._served.name, self._served.version
+            try:
+                body, length = open_inference.response(name, version, wanted, found, first=first, end=end)
+            except BadRequest as error:
+                self._refuse(exchange, error)
+                return
+            if length is None:
+                self._answer(exchange, end - first, body)
+            else:
+                also = b"Inference-Header-Content-Length: %d\r\n" % length
+                self._answer(exchange, end - first, body, b"application/octet-stream", also)
+
+        self._batches.submit(Request(rows, exchange.begun, reply))
+
+    def _answer(self, exchange: Exchange, rows: int, body: bytes, kind: bytes = JSON, also: bytes = b"") -> None:
+        exchange.answer(200, body, kind, also + _trace(exchange) if b"traceparent" in exchange.headers else also)
+        self._counts.answered(rows, time.monotonic() - exchange.begun)
+        if self._captured is not None:
+            self._captured(exchange, body, kind)
+
+    def _refuse(self, exchange: Exchange, error: BadRequest, also: bytes = b"") -> None:
+        kind = _KINDS[error.status]
+        self._counts.failed(kind)
+        self._log.write(error.status, kind, error.problems[0], exchange)
+        body = _encode({"error": error.problems[0], "problems": error.problems})
+        exchange.answer(error.status, body, JSON, also + _trace(exchange))
+
+    def _fail(self, exchange: Exchange, failure: Failure) -> None:
+        self._counts.failed(failure.kind)
+        self._log.write(failure.status, failure.kind, failure.reason, exchange)
+        also = b"Retry-After: 1\r\n" if failure.status == 503 else b""
+        exchange.answer(failure.status, _encode({"error": failure.reason}), JSON, also + _trace(exchange))
+
+
+def _trace(exchange: Exchange) -> bytes:
+    """The caller's trace context (W3C), passed on."""
+    given = exchange.headers.get(b"traceparent", b"")
+    if not _TRACE.fullmatch(given):
+        return b""
+    state = exchange.headers.get(b"tracestate", b"")
+    also = b"tracestate: " + state + b"\r\n" if state and len(state) <= 512 else b""
+    return b"traceparent: " + given + b"\r\n" + also
+
+
+def _text(given: bytes) -> str:
+    return given.decode("latin-1")

@@ -1,0 +1,102 @@
+"""How a container is told to serve: by variables of its environment, the names those that SageMaker's containers know.
+
+MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
+SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default, as SageMaker has it
+SAGEMAKER_BIND_TO_PORT          port to listen on; 8080 by default
+BIND_HOST                       address to listen on; loopback by default, the image sets 0.0.0.0
+SAGEMAKER_MODEL_SERVER_WORKERS  processes that predict; one for each core by default
+SAGEMAKER_MODEL_SERVER_TIMEOUT  seconds until a request is given up; 60 by default, as long as SageMaker waits
+MODELSTACK_MODEL                the model's name, a label of its metrics
+MODELSTACK_CAPTURE              where requests and answers are captured, see `serving.capture`; nowhere by default
+MODELSTACK_CAPTURE_PERCENT      share of requests that are captured, 0 to 100
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MOST_WORKERS = 64
+
+
+class SettingError(Exception):
+    """A variable has a value that is not allowed; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    Attributes:
+        manifest_sha256: Digest of the package's manifest.
+        folder: Where the package is unpacked.
+        host: Address to listen on.
+        port: Port to listen on.
+        workers: Processes that predict.
+        seconds: Until a request is given up.
+        model: The model's name.
+        capture: Where requests and answers go; empty for nowhere.
+        capture_percent: Share of them.
+    """
+
+    manifest_sha256: str
+    folder: str
+    host: str
+    port: int
+    workers: int
+    seconds: float
+    model: str = "model"
+    capture: str = ""
+    capture_percent: float = 100.0
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the variables.
+
+        Raises:
+            SettingError: One is not allowed.
+        """
+        digest = environment.get("MODELSTACK_MANIFEST_SHA256", "")
+        if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+            raise SettingError(
+                f"MODELSTACK_MANIFEST_SHA256 is {digest!r}: expected the manifest's sha256, 64 hexadecimal digits"
+            )
+        return cls(
+            manifest_sha256=digest.lower(),
+            folder=str(Path(environment.get("SM_MODEL_DIR", "/opt/ml/model")).resolve()),
+            host=environment.get("BIND_HOST", "127.0.0.1"),
+            port=int(_number(environment, "SAGEMAKER_BIND_TO_PORT", 8080, "a port", low=1, high=65535)),
+            workers=int(
+                _number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", cores(), "processes", low=1, high=MOST_WORKERS)
+            ),
+            seconds=_number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 60, "seconds", low=1, high=3600),
+            model=environment.get("MODELSTACK_MODEL", "model"),
+            capture=environment.get("MODELSTACK_CAPTURE", ""),
+            capture_percent=_number(environment, "MODELSTACK_CAPTURE_PERCENT", 100, "percent", low=0, high=100),
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """As JSON values, for a worker."""
+        return asdict(self)
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, and what its control group grants it of them."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return bound
+    return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, what: str, *, low: float, high: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    if re.fullmatch(r"\d{1,6}", text) and low <= int(text) <= high:
+        return int(text)
+    raise SettingError(f"{name} is {text!r}: expected {what}, {low:g} to {high:g}")

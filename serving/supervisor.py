@@ -1,0 +1,292 @@
+"""The process that a container starts: it listens, hands connections to workers, and survives what they do not.
+
+A worker is a process of its own that loads the model and answers. If one crashes or hangs, the requests that it had are
+told so with a status, its other connections go on with the worker that replaces it, and no other request is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.channel import DRAIN, READY, Channel
+from serving.memory import MOST_CONNECTIONS, Memory
+from serving.settings import Settings
+from serving.states import BUSY
+
+DRAIN_SECONDS = 25.0
+"""Until what is still open at a drain is cut off; SageMaker and Kubernetes end a container after 30."""
+BEATS = 5.0
+"""Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang."""
+_PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
+_RUNTIME = str(Path(__file__).resolve().parents[1])
+# Cores are shared by workers and not by the threads of one: predictions are small.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_STEADY = 30.0  # seconds after which a start counts as good
+
+
+@dataclass
+class _Worker:
+    number: int
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    started: float
+    ready: bool = False
+    hung: bool = False
+    slots: set[int] = field(default_factory=set[int])
+
+
+class Supervisor:
+    """Serves until SIGTERM.
+
+    Args:
+        settings: What the environment says.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._memory = Memory.create(settings.workers)
+        self._counts = self._memory.counts(settings.workers)
+        self._selector = selectors.DefaultSelector()
+        self._workers: dict[int, _Worker] = {}
+        self._connections: dict[int, socket.socket] = {}
+        self._free = list(range(MOST_CONNECTIONS))
+        self._homeless: list[int] = []  # connections that no worker has taken yet
+        self._failures = [0] * settings.workers
+        self._again: dict[int, float] = {}  # worker -> when it is started again
+        self._listener: socket.socket | None = None
+        self._served = False
+        self._draining_until = 0.0
+        self._status: int | None = None
+
+    def run(self) -> int:
+        """Serve, and return the exit status: 0 after a drain, else that of the worker that could not start."""
+        self._listener = _listener(self._settings)
+        wake, woken = socket.socketpair()
+        woken.setblocking(False)
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._selector.register(woken, selectors.EVENT_READ, lambda: woken.recv(4096))
+        for number in range(self._settings.workers):
+            self._start(number)
+        while self._status is None:
+            for key, _ in self._selector.select(timeout=0.2):
+                key.data()
+            self._look(time.monotonic())
+        self._stop()
+        return self._status
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._draining_until:
+            self._status = 0
+            return
+        self._draining_until = time.monotonic() + DRAIN_SECONDS
+        self._again.clear()
+
+    # Workers.
+
+    def _start(self, number: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        told = {
+            **self._settings.as_dict(),
+            "worker": number,
+            "channel": theirs.fileno(),
+            "memory": self._memory.descriptor,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "serving.worker", json.dumps(told)],
+            pass_fds=(theirs.fileno(), self._memory.descriptor),
+            stdin=subprocess.DEVNULL,
+            env={**_ONE_THREAD, **os.environ, "PYTHONPATH": _RUNTIME},
+        )
+        theirs.close()
+        ours.setblocking(False)
+        worker = _Worker(number, process, Channel(ours), time.monotonic())
+        self._workers[number] = worker
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(worker))
+
+    def _hear(self, worker: _Worker) -> None:
+        words = worker.channel.words()
+        if words is None:
+            self._ended(worker)
+            return
+        for word in words:
+            if word == READY:
+                self._ready(worker)
+            else:
+                worker.slots.discard(word)
+                self._close(word)
+
+    def _ready(self, worker: _Worker) -> None:
+        worker.ready = True
+        if self._draining_until:
+            self._say_drain(worker)
+            return
+        self._house()
+        if not self._served and self._listener is not None:
+            self._served = True
+            self._listener.listen(1024)
+            self._listening(True)
+            _tell(f"ready on http://{self._settings.host}:{self._settings.port}, workers: {self._settings.workers}")
+
+    def _ended(self, worker: _Worker) -> None:
+        """A worker ended: tell those whose request it had, and give its other connections to the next one."""
+        self._selector.unregister(worker.channel.end)
+        worker.channel.end.close()
+        status = _reaped(worker.process)
+        del self._workers[worker.number]
+        for slot in worker.slots:
+            if self._memory.states[slot] == BUSY:
+                self._give_up(slot, worker)
+            else:
+                self._homeless.append(slot)
+        if self._draining_until:
+            return
+        if not self._served:
+            self._status = status if status > 0 else 3
+            return
+        self._counts.add("restarts")
+        steady = time.monotonic() - worker.started > _STEADY
+        failures = self._failures[worker.number] = 1 if steady else self._failures[worker.number] + 1
+        pause = _PAUSES[min(failures, len(_PAUSES)) - 1]
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        _tell(f"worker {worker.number} {how}; it is started again in {pause:g} s")
+        self._again[worker.number] = time.monotonic() + pause
+        self._house()
+
+    def _give_up(self, slot: int, worker: _Worker) -> None:
+        """Answer for a worker that cannot."""
+        kind, status, why = ("deadline", b"504 Gateway Timeout", b"the model did not answer in time")
+        if not worker.hung:
+            kind, status, why = ("crash", b"500 Internal Server Error", b"the process that predicted ended")
+        self._counts.failed(kind)
+        body = b'{"error":"%b"}' % why
+        head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        with contextlib.suppress(OSError):
+            self._connections[slot].send(head % (status, len(body)) + body, socket.MSG_DONTWAIT)
+        self._close(slot)
+
+    # Connections.
+
+    def _accept(self) -> None:
+        while self._free and self._listener is not None:
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # the machine's descriptors are used up, or the client has gone
+                _tell(f"a connection could not be accepted: {error}")
+                return
+            slot = self._free.pop()
+            self._connections[slot] = connection
+            self._memory.states[slot] = 0
+            self._hand_over(slot)
+        self._listening(False)
+
+    def _hand_over(self, slot: int) -> None:
+        for worker in sorted((one for one in self._workers.values() if one.ready), key=lambda one: len(one.slots)):
+            try:
+                worker.channel.hand_over(slot, self._connections[slot])
+            except OSError:  # it has ended and is heard of soon, or has not yet taken what it was handed before
+                continue
+            worker.slots.add(slot)
+            return
+        self._homeless.append(slot)
+
+    def _house(self) -> None:
+        """Try again to hand over what no worker has."""
+        homeless, self._homeless = self._homeless, []
+        for slot in homeless:
+            self._hand_over(slot)
+
+    def _close(self, slot: int) -> None:
+        connection = self._connections.pop(slot, None)
+        if connection is None:
+            return
+        connection.close()
+        self._free.append(slot)
+        self._listening(True)
+
+    def _listening(self, on: bool) -> None:
+        if self._listener is None or not self._served:
+            return
+        registered = self._listener.fileno() in self._selector.get_map()
+        if on and not registered:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        elif not on and registered:
+            self._selector.unregister(self._listener)
+
+    # Time.
+
+    def _look(self, now: float) -> None:
+        for number, when in [*self._again.items()]:
+            if now >= when:
+                del self._again[number]
+                self._start(number)
+        self._house()
+        longest = self._settings.seconds + BEATS
+        for worker in self._workers.values():
+            if worker.ready and not worker.hung and now - self._memory.beaten(worker.number) > longest:
+                worker.hung = True
+                _tell(f"worker {worker.number} gave no sign of life for {longest:g} s and is killed")
+                worker.process.kill()
+        if self._draining_until:
+            self._drain(now)
+
+    def _drain(self, now: float) -> None:
+        if self._listener is not None:
+            self._accept()  # who has connected already is answered
+            self._listening(False)
+            self._listener.close()
+            self._listener = None
+            for worker in self._workers.values():
+                if worker.ready:
+                    self._say_drain(worker)
+                else:
+                    worker.process.terminate()
+        if not self._workers or now > self._draining_until:
+            self._status = 0
+
+    def _say_drain(self, worker: _Worker) -> None:
+        with contextlib.suppress(OSError):
+            worker.channel.say(DRAIN)
+
+    def _stop(self) -> None:
+        for worker in self._workers.values():
+            worker.process.kill()
+        for worker in self._workers.values():
+            worker.process.wait()
+
+
+def _reaped(process: subprocess.Popen[bytes]) -> int:
+    """The status of a process that has let its channel go, and so is at its end."""
+    try:
+        return process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A bound socket that does not listen yet: connections are refused until the model is ready."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.setblocking(False)
+    return listener
+
+
+def _tell(text: str) -> None:
+    print(json.dumps({"event": "supervisor", "text": text}), file=sys.stderr, flush=True)

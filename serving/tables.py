@@ -1,0 +1,95 @@
+r"""Bodies that are tables: CSV, and NumPy's own format.
+
+rows = csv_rows(reader, declared, b"UA,EWR,1068.0\n")       # no header, as SageMaker's own containers take it
+rows = npy_rows(reader, declared, body)                     # a two-dimensional array of numbers
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from serving.declaration import Declaration, Feature
+from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
+
+
+def csv_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
+    """Read a line an instance, its values in the order of the features; an empty value is missing.
+
+    Raises:
+        BadRequest: Something is wrong with it.
+    """
+    try:
+        lines = [line for line in csv.reader(io.StringIO(body.decode(), newline=""), strict=True) if line]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadRequest(400, f"the body is not CSV: {error}") from None
+    width = len(declared.features)
+    for place, line in enumerate(lines):
+        if len(line) != width:
+            raise BadRequest(400, f"line {place + 1}: found {len(line)} values: expected {width}, one for each feature")
+    return _checked(
+        reader,
+        [
+            {one.name: _from_text(value, one) for one, value in zip(declared.features, line, strict=True)}
+            for line in lines
+        ],
+    )
+
+
+def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
+    """Read an array of shape (rows, features), of numbers; NaN is missing.
+
+    Raises:
+        BadRequest: Something is wrong with it.
+    """
+    try:
+        array = np.load(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError, MemoryError) as error:
+        raise BadRequest(400, f"the body is no array of NumPy: {shown(str(error))}") from None
+    width = len(declared.features)
+    if (
+        not isinstance(array, np.ndarray)
+        or array.ndim != 2
+        or array.shape[1] != width
+        or array.dtype.kind not in "biuf"
+    ):
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+        raise BadRequest(400, f"the body is {found}: expected numbers of shape (rows, {width})")
+    if len(array) > MOST_ROWS:
+        raise BadRequest(400, f"the body has {len(array):,} rows: expected 1 to {MOST_ROWS}")
+    return _checked(
+        reader,
+        [
+            {one.name: _from_number(value, one) for one, value in zip(declared.features, row, strict=True)}
+            for row in array.astype(float).tolist()
+        ],
+    )
+
+
+def _checked(reader: Reader, instances: list[dict[str, Any]]) -> Rows:
+    if not instances:
+        raise BadRequest(400, f"the body has no row: expected 1 to {MOST_ROWS}")
+    return reader.documents(instances)
+
+
+def _from_text(value: str, feature: Feature) -> Any:
+    if value == "":
+        return None
+    if feature.kind == "boolean":
+        return {"true": True, "false": False}.get(value.lower(), value)
+    if feature.kind == "number":
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _from_number(value: float, feature: Feature) -> Any:
+    if isnan(value):
+        return None
+    return {0.0: False, 1.0: True}.get(value, value) if feature.kind == "boolean" else value

@@ -1,0 +1,199 @@
+"""One process that predicts: it loads the model, proves that it answers, and serves the connections it is given.
+
+python -m serving.worker '{"folder": "/opt/ml/model", ...}'      # started by the supervisor only
+
+Exit status: 1 the package was refused, 2 a wrong setting, 3 the model's own code failed, 4 a prediction did not end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import uvloop
+
+from serving import connections, sealed
+from serving.answers import Answers
+from serving.batches import Batches, Limits
+from serving.capture import Capture, CaptureRefused, sink
+from serving.channel import DRAIN, READY, Channel, Handed
+from serving.declaration import Declaration
+from serving.failures import FailureLog
+from serving.instances import Reader
+from serving.memory import Memory
+from serving.metrics import exposition
+from serving.package import PackageRefused, check_environment, code_from, verify
+from serving.routes import Routes, Served
+from serving.settings import Settings
+
+STUCK = 4
+
+
+class Worker:
+    """Serves one model in this process.
+
+    Args:
+        served: What is served.
+        predict: The model's `predict`, with the model given.
+        settings: What the environment says.
+        number: Which worker this is.
+        memory: Shared with the supervisor and the other workers.
+        channel: To the supervisor.
+        labels: Of the metrics.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        predict: Callable[[Any], Any],
+        settings: Settings,
+        *,
+        number: int,
+        memory: Memory,
+        channel: Channel,
+        labels: Mapping[str, str],
+    ) -> None:
+        self._number = number
+        self._memory = memory
+        self._channel = channel
+        self._ended = asyncio.get_running_loop().create_future()
+        counts = memory.counts(number)
+        every = memory.every()
+        self._batches = Batches(predict, counts, Limits(seconds=settings.seconds), self._stuck)
+        self._capture = Capture(sink(settings.capture), settings.capture_percent, counts) if settings.capture else None
+        routes = Routes(
+            *(served, self._batches, counts, lambda: exposition(every, labels), FailureLog()),
+            captured=self._capture.offer if self._capture else None,
+        )
+        self._server = connections.Server(routes.handle, routes.refused, counts, memory.states, self._drained)
+
+    async def run(self) -> None:
+        """Serve until the supervisor says otherwise, or ends."""
+        loop = asyncio.get_running_loop()
+        self._channel.end.setblocking(False)
+        self._look()
+        loop.add_reader(self._channel.end.fileno(), self._hear)
+        self._channel.say(READY)
+        await self._ended
+        if self._capture:
+            self._capture.end()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        self._memory.beat(self._number, now)
+        self._batches.look(now)
+        asyncio.get_running_loop().call_later(0.5, self._look)
+
+    def _hear(self) -> None:
+        with contextlib.suppress(EOFError):
+            while (taken := self._channel.taken()) is not None:
+                if isinstance(taken, Handed):
+                    asyncio.get_running_loop().create_task(self._take(taken))
+                elif taken == DRAIN:
+                    self._server.drain()
+            return
+        self._finish()
+
+    async def _take(self, handed: Handed) -> None:
+        handed.connection.setblocking(False)
+        with contextlib.suppress(OSError):
+            handed.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: connections.Connection(self._server, handed.slot, handed.connection, self._closed),
+            handed.connection,
+        )
+
+    def _closed(self, slot: int) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.say(slot)
+
+    def _drained(self) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _stuck(self) -> None:
+        """End this process with the prediction that does not. The answers that it owed have left."""
+        os._exit(STUCK)
+
+
+def load(folder: Path) -> tuple[ModuleType | None, Callable[[Any], Any]]:
+    """The package's `model.serving`, if it has one, and its `predict` with the loaded model given."""
+    module = import_module("model.serving") if find_spec("model.serving") else None
+    model = getattr(module, "load", sealed.read)(folder)
+    predict = getattr(module, "predict", sealed.predict)
+    return module, lambda rows: predict(model, rows)
+
+
+def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callable[[Any], Any]) -> Served:
+    """What is served, once it has answered the sealed example.
+
+    Raises:
+        BadRequest: The example does not fit the declaration.
+        WrongAnswers: The model answers what cannot be.
+    """
+
+    def document(name: str) -> Any:
+        path = folder / name
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    declared = Declaration.from_dict(document("features.json"), document("answer.json"))
+    rows = Reader(declared).json((folder / "example.json").read_bytes())
+    example = Answers.of(predict(rows), len(rows))
+    about = {key: manifest[key] for key in ("recipe", "parameters", "python", "libraries")}
+    about |= {"metrics": document("metrics.json")["summary"], "features": document("features.json")}
+    return Served(name, manifest["recipe"][:12], declared, about, example)
+
+
+def main(argument: str) -> int:
+    """Serve, and return the exit status."""
+    told = json.loads(argument)
+    number, channel, descriptor = told.pop("worker"), told.pop("channel"), told.pop("memory")
+    settings = Settings(**told)
+    folder = Path(settings.folder)
+    try:
+        manifest = verify(folder, settings.manifest_sha256)
+        check_environment(manifest)
+    except PackageRefused as error:
+        print(f"cannot serve: the package in {folder} is refused: {error}", file=sys.stderr, flush=True)
+        return 1
+    try:
+        code_from(folder, manifest)
+        _, predict = load(folder)
+        found = served(folder, manifest, settings.model, predict)
+    except Exception as error:
+        traceback.print_exc()
+        print(f"cannot serve: the model's code failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 3
+    labels = {"model": settings.model, "recipe": manifest["recipe"], "manifest": settings.manifest_sha256}
+    memory = Memory(descriptor, settings.workers)
+
+    async def serve() -> None:
+        end = Channel(socket.socket(fileno=channel))
+        worker = Worker(found, predict, settings, number=number, memory=memory, channel=end, labels=labels)
+        await worker.run()
+
+    try:
+        uvloop.run(serve())
+    except CaptureRefused as error:
+        print(f"cannot serve: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,426 @@
+"""The fast form of an estimator says the same as the estimator, or is not used and it is told why."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_wine
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
+
+from pipeline import fast_trees, proof
+from pipeline.fast_form import NoFastForm, compiled
+from pipeline.proof import fast_form, proven
+from pipeline.rows import Rows
+from serving.fast_form import load
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ["UA", "AA", "DL", ""]
+
+
+@pytest.fixture(autouse=True)
+def fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test asks for what is seldom with fewer rows than a build does."""
+    monkeypatch.setattr(proof, "RANDOM_ROWS", 300)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As in a build; on tables of this size more threads only wait for each other."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+def rows_of(table: dict[str, Any]) -> Rows:
+    return Rows.of(table)
+
+
+def numbers(rows: int = 150, missing: bool = False) -> Rows:
+    """Three columns of numbers, one of them of few values; a label is the first one's sign."""
+    random = np.random.default_rng(1)
+    table: dict[str, Any] = {name: random.normal(size=rows) for name in "ab"}
+    table["c"] = random.integers(0, 9, size=rows)
+    label = table["a"] + table["c"] / 9 > 0.5
+    if missing:
+        table["b"][random.random(rows) < 0.2] = np.nan
+    return rows_of({**table, "label": label})
+
+
+def mixed(rows: int = 200, *, missing: bool = False) -> Rows:
+    """Two columns of texts, then two of numbers, one of true and false, one of texts, one of numbers."""
+    random = np.random.default_rng(2)
+    table: dict[str, Any] = {name: random.choice(TEXTS, rows).astype(object) for name in ("from", "to")}
+    table |= {"distance": random.normal(size=rows) * 1000, "hour": random.integers(0, 24, rows)}
+    table |= {"holiday": random.random(rows) < 0.3, "kind": random.choice(["x", "y"], rows).astype(object)}
+    table["wind"] = random.normal(size=rows)
+    label = (table["distance"] > 0) ^ (table["from"] == "UA")
+    if missing:
+        table["to"][random.random(rows) < 0.2] = None
+        table["wind"][random.random(rows) < 0.2] = np.nan
+    return rows_of({**table, "label": label})
+
+
+def labels(rows: Rows, kind: str) -> Any:
+    """What an estimator learns: one of two, of three, or a number above 0."""
+    first = next(values for values in rows.columns.values() if values.dtype.kind == "f")
+    size = first / np.abs(first).max()
+    if kind == "three":
+        return np.array(["low", "middle", "high"])[np.digitize(size, [-0.2, 0.2])]
+    return rows.label if kind == "two" else np.exp(size) * 7
+
+
+WORDS, REST = [0, 1, 5], [2, 3, 4, 6]
+
+
+def encoded(texts: Any, others: Any = "passthrough") -> ColumnTransformer:
+    return ColumnTransformer([("texts", texts, WORDS), ("others", others, REST)])
+
+
+CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
+KNOWN = OneHotEncoder(handle_unknown="ignore")
+FILLED = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+BOOSTED = {"max_iter": 4, "min_samples_leaf": 3}
+
+NUMBERS: dict[str, tuple[Any, str]] = {
+    "logistic regression": (LogisticRegression(), "two"),
+    "logistic regression, three classes": (make_pipeline(StandardScaler(), LogisticRegression()), "three"),
+    "linear regression": (LinearRegression(), "number"),
+    "ridge": (make_pipeline(StandardScaler(), Ridge()), "number"),
+    "Poisson regression": (PoissonRegressor(), "number"),
+    "naive Bayes": (GaussianNB(), "three"),
+    "tree": (DecisionTreeClassifier(), "three"),
+    "regression tree": (DecisionTreeRegressor(max_depth=4), "number"),
+    "forest": (RandomForestClassifier(n_estimators=6, random_state=0), "two"),
+    "forest, three classes": (RandomForestClassifier(n_estimators=4, max_depth=4, random_state=0), "three"),
+    "extra trees": (ExtraTreesClassifier(n_estimators=3, max_depth=5, random_state=0), "two"),
+    "regression forest": (RandomForestRegressor(n_estimators=3, random_state=0), "number"),
+    "gradient boosting": (GradientBoostingClassifier(n_estimators=5), "two"),
+    "gradient boosting, exponential loss": (GradientBoostingClassifier(n_estimators=3, loss="exponential"), "two"),
+    "gradient boosting, three classes": (GradientBoostingClassifier(n_estimators=3), "three"),
+    "gradient boosting regression": (GradientBoostingRegressor(n_estimators=5), "number"),
+    "a search": (GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [2, 3]}, cv=2), "two"),
+    "labels alone": (SVC(), "two"),
+}
+BOTH: dict[str, tuple[Any, str]] = {
+    "histogram": (HistGradientBoostingClassifier(**BOOSTED), "two"),
+    "histogram, three classes": (HistGradientBoostingClassifier(**BOOSTED), "three"),
+    "histogram regression": (HistGradientBoostingRegressor(**BOOSTED), "number"),
+    "histogram Poisson": (HistGradientBoostingRegressor(**BOOSTED, loss="poisson"), "number"),
+    "histogram gamma": (HistGradientBoostingRegressor(**BOOSTED, loss="gamma"), "number"),
+    "histogram quantile": (HistGradientBoostingRegressor(**BOOSTED, loss="quantile", quantile=0.9), "number"),
+    "histogram of one leaf": (HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1000), "two"),
+    "histogram, categories": (HistGradientBoostingClassifier(**BOOSTED, categorical_features=[2]), "three"),
+    "forest that knows missing values": (RandomForestClassifier(n_estimators=3, random_state=0), "two"),
+    "imputer": (make_pipeline(SimpleImputer(strategy="median"), LogisticRegression()), "two"),
+}
+MIXED: dict[str, tuple[Any, str]] = {
+    "codes and categories": (
+        make_pipeline(encoded(CODES), HistGradientBoostingClassifier(**BOOSTED, categorical_features=[0, 1, 2])),
+        "two",
+    ),
+    "codes": (make_pipeline(encoded(CODES), HistGradientBoostingRegressor(**BOOSTED)), "number"),
+    "codes, forest": (make_pipeline(encoded(CODES), RandomForestClassifier(n_estimators=3)), "two"),
+    "columns": (make_pipeline(encoded(KNOWN, FILLED), LogisticRegression()), "two"),
+    "columns, three classes": (make_pipeline(encoded(KNOWN, FILLED), LogisticRegression()), "three"),
+    "columns, regression": (make_pipeline(encoded(KNOWN, FILLED), Ridge()), "number"),
+    "columns without the first": (make_pipeline(encoded(OneHotEncoder(drop="first"), FILLED), Ridge()), "number"),
+    "rare categories": (
+        make_pipeline(encoded(OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=60), FILLED), Ridge()),
+        "number",
+    ),
+    "texts that are filled in": (
+        make_pipeline(
+            encoded(make_pipeline(SimpleImputer(strategy="most_frequent", missing_values=None), KNOWN), FILLED),
+            LogisticRegression(),
+        ),
+        "two",
+    ),
+}
+
+
+def both_ways(name: str) -> list[Any]:
+    return [pytest.param(False, name, id=f"{name}, complete"), pytest.param(True, name, id=f"{name}, missing values")]
+
+
+def same(estimator: Any, rows: Rows, kind: str) -> bytes:
+    """Fit, make the fast form, and compare; the fast form."""
+    fitted = clone(estimator).fit(rows.table, labels(rows, kind))
+    content = compiled(fitted, rows.features)
+    found = proven(fitted, content, rows.table, rows.features)
+    assert found.rows > len(rows) + 300
+    assert found.largest_difference < 1e-12
+    return content
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_estimators_of_numbers_have_a_fast_form_that_says_the_same(name: str):
+    same(*NUMBERS[name][:1], numbers(), NUMBERS[name][1])
+
+
+@pytest.mark.parametrize(("missing", "name"), [one for name in BOTH for one in both_ways(name)])
+def test_estimators_that_take_missing_values_have_one(missing: bool, name: str):
+    same(BOTH[name][0], numbers(missing=missing), BOTH[name][1])
+
+
+@pytest.mark.parametrize(("missing", "name"), [one for name in MIXED for one in both_ways(name)])
+def test_estimators_of_texts_and_numbers_have_one(missing: bool, name: str):
+    content = same(MIXED[name][0], mixed(missing=missing), MIXED[name][1])
+    given = onnx.load_from_string(content).graph.input
+    kinds = [(one.name, one.type.tensor_type.elem_type, one.type.tensor_type.shape.dim[1].dim_value) for one in given]
+    double, text = onnx.TensorProto.DOUBLE, onnx.TensorProto.STRING
+    assert kinds == [("from", text, 2), ("distance", double, 3), ("kind", text, 1), ("wind", double, 1)]
+
+
+def test_the_wine_model_has_one():
+    raw = load_wine(as_frame=True)
+    rows = rows_of(raw.data.assign(label=raw.target_names[raw.target]))
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(rows.table, rows.label)
+    content, told = fast_form(fitted, rows.table, rows.features)
+    assert content is not None
+    assert told["largest_difference"] == 1e-12
+    assert load(content).classes_.tolist() == fitted.classes_.tolist()
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[Rows, int]:
+    """Few rows with ties, missing values and odd categories, and a seed."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    size = draw(st.integers(12, 60))
+    known = draw(st.lists(st.sampled_from([-3.0, 0.0, 1.0, 2.0, 31.0, 32.0, 33.0, 64.0, 2.5, 1e9]), min_size=1))
+    category = random.choice(known, size)
+    number = random.choice([0.0, 0.1, 0.1 + 1e-16, 1 / 3, 1e-300, 7.0], size) * random.choice([1, -1], size)
+    for values in (category, number):
+        values[random.random(size) < draw(st.sampled_from([0.0, 0.3]))] = np.nan
+    label = random.integers(0, draw(st.integers(2, 3)), size)
+    label[:3] = [0, 1, 0]
+    return rows_of({"category": category, "number": number, "label": label}), seed
+
+
+@settings(max_examples=25, deadline=None)
+@given(tables(), st.booleans())
+def test_histograms_say_the_same_on_any_small_table(found: tuple[Rows, int], classify: bool):
+    rows, seed = found
+    kind: Any = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+    model = kind(max_iter=3, min_samples_leaf=1, categorical_features=[0], random_state=seed).fit(
+        rows.table, rows.label if classify else rows.label + 0.5
+    )
+    content = compiled(model, rows.features)
+    if len(set(rows.label)) == 2:  # of three classes two may be as probable, up to the last bit
+        assert proven(model, content, rows.table, rows.features).largest_difference < 1e-12
+    asked = np.array([[place / 4, value] for place in range(-20, 300) for value in (0.1, np.nan)])
+    said, expected = (one.predict_proba if classify else one.predict for one in (load(content), model))
+    assert said(asked) == pytest.approx(expected(asked), abs=1e-12)
+
+
+def of_float32(kind: int, values: list[Any]) -> onnx.TensorProto:
+    """A tensor whose numbers have lost what float32 does not hold."""
+    short = [float(np.float32(value)) for value in values] if kind == onnx.TensorProto.DOUBLE else values
+    return onnx.helper.make_tensor("", kind, (len(short),), short)
+
+
+WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "below, not up to": lambda patch: patch.setattr(fast_trees, "_LEQ", 1),
+    "numbers of float32": lambda patch: patch.setattr(fast_trees, "tensor", of_float32),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_converted_wrongly_is_found_at_the_thresholds_and_is_not_used(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    rows = numbers()
+    fitted = HistGradientBoostingClassifier(max_iter=10).fit(rows.table, rows.label)
+    assert fast_form(fitted, rows.table, rows.features)[0] is not None
+    WRONG[name](monkeypatch)
+    content, told = fast_form(fitted, rows.table, rows.features)
+    assert content is None
+    assert "rows at thresholds of its trees it" in told["why_not"]
+
+
+def test_missing_values_on_the_wrong_side_are_found(monkeypatch: pytest.MonkeyPatch):
+    rows = numbers(missing=True)
+    fitted = HistGradientBoostingClassifier(max_iter=10).fit(rows.table, rows.label)
+    made = fast_trees._histogram_node
+
+    def turned(*given: Any) -> Any:
+        node = made(*given)
+        return fast_trees.Node(**{**vars(node), "missing_left": not node.missing_left})
+
+    monkeypatch.setattr(fast_trees, "_histogram_node", turned)
+    content, told = fast_form(fitted, rows.table, rows.features)
+    assert (content, "rows of the evaluation it" in told["why_not"]) == (None, True)
+
+
+def test_a_decision_that_is_not_the_most_probable_class_is_found():
+    rows = numbers()
+    fitted = FixedThresholdClassifier(LogisticRegression(), threshold=0.8).fit(rows.table, rows.label)
+    content = compiled(fitted.estimator_, rows.features)
+    with pytest.raises(NoFastForm, match=r"on \d+ of 150 rows of the evaluation it decides otherwise, such as on \["):
+        proven(fitted, content, rows.table, rows.features)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "why"),
+    [
+        ({"above": 0.9}, "dict is no estimator of scikit-learn"),
+        (KNeighborsClassifier(), "skl2onnx makes a loop of it, Scan"),
+        (TransformedTargetRegressor(Ridge()), "skl2onnx has no converter for TransformedTargetRegressor"),
+        (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
+    ],
+)
+def test_without_a_fast_form_it_is_told_why(estimator: Any, why: str):
+    rows = numbers()
+    fitted = estimator.fit(rows.table, rows.label) if hasattr(estimator, "fit") else estimator
+    content, told = fast_form(fitted, rows.table, rows.features)
+    assert content is None
+    assert why in told["why_not"]
+    assert "\n" not in told["why_not"]
+
+
+@pytest.mark.parametrize("name", ["_0", "input0", "model", "variable", "a name: with (signs)"])
+def test_features_may_have_any_name(name: str):
+    random = np.random.default_rng(0)
+    rows = rows_of({name: random.normal(size=90), "label": random.random(90) < 0.5})
+    same(LogisticRegression(), rows, "two")
+
+
+def test_a_feature_that_is_named_as_an_output_is_told():
+    rows = rows_of({"probability": np.arange(90.0), "label": np.arange(90) > 40})
+    fitted = LogisticRegression().fit(rows.table, rows.label)
+    with pytest.raises(NoFastForm, match="the feature 'probability' is named as an output is"):
+        compiled(fitted, rows.features)
+
+
+def fitted_on_texts(encoder: Any = KNOWN, **more: Any) -> tuple[Pipeline, Rows]:
+    rows = mixed(**more)
+    return make_pipeline(encoded(encoder, FILLED), LogisticRegression()).fit(rows.table, rows.label), rows
+
+
+def test_a_row_that_the_estimator_refuses_is_refused_too():
+    estimator, rows = fitted_on_texts(OneHotEncoder())
+    fast = load(compiled(estimator, rows.features))
+    asked = rows.table[:3]
+    asked[1, 0] = "unknown"
+    for model in (estimator, fast):
+        with pytest.raises(ValueError, match=r"unknown"):
+            model.predict_proba(asked)
+    with pytest.raises(ValueError, match=r"row 1: the model has no answer for it: \['unknown', "):
+        fast.predict(asked)
+
+
+def test_a_forest_refuses_what_float32_does_not_hold():
+    rows = numbers()
+    forest = RandomForestClassifier(n_estimators=2).fit(rows.table, rows.label)
+    fast = load(compiled(forest, rows.features))
+    asked = rows.table[:1]
+    asked[0, 0] = 3.5e38
+    for model in (forest, fast):
+        with pytest.raises(ValueError), warnings.catch_warnings(action="ignore"):
+            model.predict(asked)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "UA\x00", "ua", " UA", "", "\x00", "🛫"])
+def test_any_text_is_taken(text: str):
+    estimator, rows = fitted_on_texts()
+    asked = rows.table[:2]
+    asked[1, 0] = text
+    found = load(compiled(estimator, rows.features)).predict_proba(asked)
+    assert found == pytest.approx(estimator.predict_proba(asked), abs=1e-12)
+
+
+def test_the_text_none_is_another_than_none():
+    estimator, rows = fitted_on_texts(missing=True)
+    asked = rows.table[:3]
+    asked[:, 1] = [None, "None", "UA"]
+    found = load(compiled(estimator, rows.features)).predict_proba(asked)
+    assert found == pytest.approx(estimator.predict_proba(asked), abs=1e-12)
+    assert len(set(found[:, 1])) == 3
+
+
+@pytest.mark.parametrize("classes", [[False, True], [3, 8], ["no", "yes"], [1.0, 2.0]])
+def test_classes_and_decisions_have_the_types_of_the_estimator(classes: list[Any]):
+    rows = numbers()
+    fitted = LogisticRegression().fit(rows.table, np.array(classes)[rows.label.astype(int)])
+    fast = load(compiled(fitted, rows.features))
+    assert (fast.classes_.dtype, fast.classes_.tolist()) == (fitted.classes_.dtype, classes)
+    assert fast.predict(rows.table).tolist() == fitted.predict(rows.table).tolist()
+
+
+def test_a_model_has_only_the_methods_of_its_estimator():
+    rows = numbers()
+    regressor = load(same(Ridge(), rows, "number"))
+    alone = load(same(SVC(), rows, "two"))
+    for name, there in (("classes_", [False, True]), ("predict_proba", [False, False])):
+        assert [hasattr(model, name) for model in (regressor, alone)] == there, name
+
+
+WRITES = """
+import pickle, sys
+from pipeline.fast_form import compiled
+sys.stdout.buffer.write(compiled(*pickle.load(sys.stdin.buffer)))
+"""
+READS = """
+import sys
+import numpy as np
+from serving.fast_form import load
+fast = load(sys.stdin.buffer.read())
+print(fast.predict_proba(np.array([["UA", "AA", 100.0, 3.0, True, "x", np.nan]], object)).tolist())
+print(sorted({"sklearn", "joblib", "scipy", "skl2onnx", "onnx", "pandas"} & sys.modules.keys()))
+"""
+
+
+def ran(code: str, given: bytes = b"", **environment: str) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        input=given,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_bytes_which_are_read_without_scikit_learn():
+    rows = mixed(missing=True)
+    fitted = MIXED["codes and categories"][0].fit(rows.table, rows.label)
+    one, other = (ran(WRITES, pickle.dumps((fitted, rows.features)), PYTHONHASHSEED=seed) for seed in "12")
+    assert one == other == compiled(fitted, rows.features)
+    (expected,) = fitted.predict_proba(np.array([["UA", "AA", 100.0, 3.0, True, "x", np.nan]], object)).tolist()
+    said, libraries = ran(READS, one).decode().splitlines()
+    assert eval(said)[0] == pytest.approx(expected, abs=1e-12)
+    assert libraries == "[]"

@@ -1,0 +1,186 @@
+"""Small packages, and servers of them, made from the contract alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from localcloud.testing import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+FEATURES: list[dict[str, Any]] = [
+    {"name": "distance", "kind": "number", "optional": False, "low": 0, "high": 12000, "unit": "miles"},
+    {"name": "gust", "kind": "number", "optional": True},
+    {"name": "carrier", "kind": "text", "optional": False, "pattern": "[A-Z]{2}", "example": "UA"},
+    {"name": "class", "kind": "text", "optional": True, "categories": ["first", "second"]},
+    {"name": "night", "kind": "boolean", "optional": False},
+]
+INSTANCE = {"distance": 100, "gust": 1.5, "carrier": "UA", "class": "first", "night": False}
+CODE = """
+import os, signal, time
+from serving.sealed import Sealed
+
+def load(folder):
+    return Sealed(None)
+
+def predict(model, rows):
+    miles = rows.table[:, 0].astype(float)
+    return {"late": miles > 1000, "score": miles / 12000}
+"""
+"""A model that answers by `distance` alone."""
+
+
+def write(folder: Path, code: str = CODE, features: Sequence[Mapping[str, Any]] = FEATURES, **changes: Any) -> str:
+    """Write an unpacked package; returns the digest of its manifest.
+
+    Args:
+        folder: Where to; made if need be.
+        code: `model/serving.py`.
+        features: What it is asked.
+        changes: Fields of the manifest, and `instance` for the sealed example.
+    """
+    (folder / "code" / "model").mkdir(parents=True)
+    files: dict[str, str] = {
+        "code/model/__init__.py": "",
+        "code/model/serving.py": code,
+        "features.json": json.dumps(features),
+        "metrics.json": json.dumps({"summary": {"auc": 0.7}}),
+        "example.json": json.dumps({"instances": [changes.pop("instance", INSTANCE)]}),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    manifest: dict[str, Any] = {
+        "recipe": "ab" * 32,
+        "parameters": {},
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "libraries": {},
+        "server": "usual",
+        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+
+
+class Server:
+    """A running server.
+
+    Args:
+        process: What was started.
+        port: Where it listens.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.said.extend(iter(self.process.stderr.readline, ""))
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The lines of failed requests that it has written."""
+        lines = (json.loads(line) for line in self.said if line.startswith("{"))
+        return [line for line in lines if line["event"] == "request failed"]
+
+    def ask(self, body: Any, path: str = "/invocations", **headers: str) -> tuple[int, Any, Mapping[str, str]]:
+        """Send a request; returns status, JSON and headers of the answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {
+            "Content-Type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        request = urllib.request.Request(self.url + path, data, given)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read()), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read()), error.headers
+
+    def predictions(self, *instances: Mapping[str, Any]) -> list[Any]:
+        """The answers to instances."""
+        status, answer, _ = self.ask({"instances": list(instances)})
+        assert status == 200, answer
+        return answer["predictions"]
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """GET a path."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def count(self, name: str, **labels: str) -> float:
+        """A number of `/metrics`."""
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+        families = text_string_to_metric_families(self.get("/metrics")[1].decode())
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(one.value for one in samples if labels.items() <= one.labels.items())
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+
+def started(folder: Path, manifest_sha256: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a server of an unpacked package."""
+    settings = {
+        "PATH": os.environ["PATH"],
+        "SM_MODEL_DIR": str(folder),
+        "MODELSTACK_MANIFEST_SHA256": manifest_sha256,
+        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+        **environment,
+    }
+    command = [sys.executable, "-m", "serving", "serve"]
+    return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def served(folder: Path, manifest_sha256: str, **environment: str) -> Iterator[Server]:
+    """A server that answers `/ping`."""
+    port = free_port()
+    process = started(folder, manifest_sha256, SAGEMAKER_BIND_TO_PORT=str(port), **environment)
+    server = Server(process, port)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if server.get("/ping")[0] == 200:
+                    break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, server.said
+                time.sleep(0.02)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def refused(folder: Path, manifest_sha256: str, **environment: str) -> tuple[int, str]:
+    """Run a server that does not come up; returns its exit status and its last line."""
+    process = started(folder, manifest_sha256, SAGEMAKER_BIND_TO_PORT=str(free_port()), **environment)
+    said = process.communicate(timeout=60)[1]
+    return process.returncode, re.sub(r"\s+", " ", said.strip().splitlines()[-1])

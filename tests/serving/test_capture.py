@@ -1,0 +1,140 @@
+"""Captures beside requests: sampled, bounded, and never in their way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from platforms.aws import captures
+from serving.capture import MOST_RECORDS, Capture, CaptureRefused, sink
+from serving.memory import Memory
+from tests.serving.packages import INSTANCE, refused, served, write
+
+
+def exchange(body: bytes = b"{}", **headers: bytes) -> Any:
+    return SimpleNamespace(body=body, headers={b"content-type": b"application/json", **headers})
+
+
+class Gate:
+    """A sink that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.lines: list[bytes] = []
+
+    def __call__(self, lines: bytes, at: datetime) -> None:
+        assert self.open.wait(30)
+        self.lines += lines.splitlines()
+
+
+def test_a_full_queue_drops_and_counts_and_a_request_never_waits():
+    gate, counts = Gate(), Memory.create(1).counts(0)
+    capture = Capture(gate, 100, counts)
+    for _ in range(MOST_RECORDS + 5):
+        capture.offer(exchange(), b"[]", b"application/json")
+    assert counts["capture_dropped"] == 5
+    gate.open.set()
+    capture.end()
+    assert (len(gate.lines), counts["captured"]) == (MOST_RECORDS, MOST_RECORDS)
+
+
+def test_large_records_fill_the_queue_by_their_bytes():
+    gate, counts = Gate(), Memory.create(1).counts(0)
+    capture = Capture(gate, 100, counts)
+    for _ in range(20):
+        capture.offer(exchange(b"x" * (6 << 20)), b"[]", b"application/json")
+    assert counts["capture_dropped"] >= 9
+    gate.open.set()
+    capture.end()
+
+
+def test_a_share_is_taken():
+    gate, counts = Gate(), Memory.create(1).counts(0)
+    gate.open.set()
+    capture = Capture(gate, 10, counts)
+    for _ in range(5000):
+        capture.offer(exchange(), b"[]", b"application/json")
+    capture.end()
+    assert 350 < counts["captured"] < 650
+
+
+def test_a_sink_that_fails_is_counted_and_told(capsys: pytest.CaptureFixture[str]):
+    def full(lines: bytes, at: datetime) -> None:
+        raise OSError("no space left")
+
+    counts = Memory.create(1).counts(0)
+    capture = Capture(full, 100, counts)
+    capture.offer(exchange(), b"[]", b"application/json")
+    capture.end()
+    assert (counts["captured"], counts["capture_failed"]) == (0, 1)
+    assert "1 captures could not be written: OSError: no space left" in capsys.readouterr().err
+
+
+def test_a_bucket_gets_objects_by_the_hour(monkeypatch: pytest.MonkeyPatch):
+    import boto3
+
+    put: list[dict[str, Any]] = []
+    monkeypatch.setattr(boto3, "client", lambda _: SimpleNamespace(put_object=lambda **given: put.append(given)))
+    sink("s3://bucket/some/prefix")(b"lines", datetime(2026, 3, 1, 7, 8, 9, tzinfo=UTC))
+    (found,) = put
+    assert (found["Bucket"], found["Body"]) == ("bucket", b"lines")
+    assert found["Key"].startswith("some/prefix/2026/03/01/07/08-09-")
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "file://relative", "folder", "http://", "s3://"])
+def test_a_place_that_is_none_is_refused_with_those_that_are(url: str):
+    with pytest.raises(CaptureRefused, match=r"expected file:///FOLDER, http\(s\)://HOST/PATH or s3://BUCKET/PREFIX"):
+        sink(url)
+
+
+@pytest.mark.e2e
+def test_a_servers_captures_are_read_by_the_monitors_and_survive_its_drain(tmp_path: Path):
+    settings = {"MODELSTACK_CAPTURE": f"file://{tmp_path}/captures"}
+    with served(tmp_path / "m", write(tmp_path / "m"), **settings) as server:
+        server.ask({"instances": [INSTANCE]}, X_Amzn_SageMaker_Inference_Id="flight-7")
+        server.ask({"instances": []})
+    (path,) = (tmp_path / "captures").rglob("*.jsonl")
+    (line,) = path.read_text().splitlines()
+    (found,) = captures.read([line])
+    assert isinstance(found, captures.Recorded)
+    assert (found.inference_id, found.asked is None, found.answered is None) == ("flight-7", False, False)
+
+
+@pytest.mark.e2e
+def test_captures_are_posted(tmp_path: Path):
+    posted: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    listener = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    settings = {"MODELSTACK_CAPTURE": f"http://127.0.0.1:{listener.server_port}/x"}
+    with served(tmp_path / "m", write(tmp_path / "m"), **settings) as server:
+        server.predictions(INSTANCE)
+        deadline = time.monotonic() + 20
+        while not posted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert json.loads(posted[0])["captureData"]["endpointOutput"]["data"].startswith('{"predictions"')
+        assert server.count("serving_captured_total") == 1
+    listener.shutdown()
+    listener.server_close()
+
+
+def test_a_server_that_is_told_to_capture_nowhere_does_not_start(tmp_path: Path):
+    status, said = refused(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_CAPTURE="ftp://x")
+    assert (status, said.startswith("cannot serve: MODELSTACK_CAPTURE is 'ftp://x': expected")) == (2, True)

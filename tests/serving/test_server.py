@@ -1,0 +1,263 @@
+"""A server as a client meets it: what it answers, what it refuses, and whom it does not wait for."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.serving.packages import CODE, FEATURES, INSTANCE, Server, served, write
+
+pytestmark = pytest.mark.e2e
+BODY = json.dumps({"instances": [INSTANCE]}).encode()
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+@contextmanager
+def raw(server: Server) -> Iterator[socket.socket]:
+    """A connection to write bytes to."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        yield connection
+
+
+def answers(connection: socket.socket) -> list[tuple[int, bytes]]:
+    """All answers until the server ends the connection."""
+    found: list[tuple[int, bytes]] = []
+    data = b"".join(iter(lambda: connection.recv(65536), b""))
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+        found.append((int(head.split()[1]), data[:length]))
+        data = data[length:]
+    return found
+
+
+def test_each_instance_is_answered_in_order(server: Server):
+    far = INSTANCE | {"distance": 6000}
+    assert server.predictions(INSTANCE, far) == [{"late": False, "score": 100 / 12000}, {"late": True, "score": 0.5}]
+
+
+def test_ping_and_metadata_say_what_is_served(server: Server):
+    assert server.get("/ping") == (200, b'{"status":"ready"}')
+    about = json.loads(server.get("/metadata")[1])
+    assert (about["recipe"], about["metrics"], about["features"]) == ("ab" * 32, {"auc": 0.7}, FEATURES)
+
+
+def test_csv_has_the_features_in_order_and_nothing_for_what_is_missing(server: Server):
+    status, answer, _ = server.ask(b"6000,,UA,,true\r\n100,1.5,DL,first,false\n", Content_Type="text/csv")
+    assert (status, [one["late"] for one in answer["predictions"]]) == (200, [True, False])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"1,2\n", "line 1: found 2 values: expected 5"),
+        (b"far,,UA,,true\n", "instances[0].distance: 'far' is not allowed: expected a number"),
+        (b"nan,,UA,,true\n", "instances[0].distance: nan is not allowed"),
+        (b"", "the body has no row"),
+        (b'"1,2\n', "the body is not CSV"),
+        (b"\xff", "the body is not CSV"),
+    ],
+)
+def test_csv_that_does_not_fit_is_refused_in_words(server: Server, body: bytes, said: str):
+    status, answer, _ = server.ask(body, Content_Type="text/csv")
+    assert status == 400
+    assert answer["error"].startswith(said)
+
+
+def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server, tmp_path: Path):
+    array = io.BytesIO()
+    np.save(array, np.array([[6000.0, np.nan, 1.0]]))
+    status, answer, _ = server.ask(array.getvalue(), Content_Type="application/x-npy")
+    assert (status, "expected application/json or text/csv" in answer["error"]) == (415, True)
+    instance = {"distance": 1, "gust": 1, "night": True}
+    digest = write(tmp_path / "m", features=[one for one in FEATURES if one["kind"] != "text"], instance=instance)
+    with served(tmp_path / "m", digest) as numeric:
+        status, answer, _ = numeric.ask(array.getvalue(), Content_Type="application/x-npy")
+        assert (status, answer["predictions"][0]["score"]) == (200, 0.5)
+        for wrong, said in (
+            (np.zeros((1, 2)), "the body is float64 of shape (1, 2): expected numbers of shape (rows, 3)"),
+            (np.array([["a", "b", "c"]]), "the body is <U1 of shape (1, 3)"),
+            (np.full((1, 3), np.nan), "instances[0].distance: None is not allowed"),
+        ):
+            array = io.BytesIO()
+            np.save(array, wrong)
+            status, answer, _ = numeric.ask(array.getvalue(), Content_Type="application/x-npy")
+            assert (status, said in answer["error"]) == (400, True), answer
+        huge = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 3), }".ljust(
+            128
+        )
+        assert numeric.ask(huge, Content_Type="application/x-npy")[0] == 400
+        assert numeric.ask(b"no array", Content_Type="application/x-npy")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/nothing", 404, "there is no path '/nothing'"),
+        ("/ping", 405, "method POST is not allowed: expected GET, HEAD"),
+    ],
+)
+def test_what_is_not_there_is_told(server: Server, path: str, status: int, said: str):
+    found, answer, _ = server.ask({}, path)
+    assert (found, answer["error"].startswith(said)) == (status, True)
+
+
+def test_another_content_type_is_415_and_a_charset_is_none(server: Server):
+    assert server.ask(BODY, Content_Type="application/jsonlines")[0] == 415
+    assert server.ask(BODY, Content_Type="Application/JSON; charset=utf-8")[0] == 200
+
+
+def test_requests_on_one_connection_are_answered_in_order(server: Server):
+    far = json.dumps({"instances": [INSTANCE | {"distance": 6000}]}).encode()
+    with raw(server) as connection:
+        connection.sendall(HEAD % len(BODY) + BODY + HEAD % len(far) + far + HEAD % 2 + b"{}")
+        connection.shutdown(socket.SHUT_WR)
+        found = answers(connection)
+    assert [status for status, _ in found] == [200, 200, 400]
+    assert [json.loads(body)["predictions"][0]["late"] for _, body in found[:2]] == [False, True]
+
+
+def test_a_body_in_chunks_is_taken(server: Server):
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with raw(server) as connection:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        assert [status for status, _ in answers(connection)] == [200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [
+        (b"hello\r\n\r\n", 400, "this is not HTTP/1.1"),
+        (HEAD % (7 << 20), 413, "the body is larger than 6,291,456 bytes"),
+        (b"GET /ping HTTP/1.1\r\n" + b"A: " + b"b" * 70_000, 431, "the headers are larger than 65,536 bytes"),
+        (b"POST /invocations HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "this is not HTTP/1.1"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_the_connection_ends(server: Server, sent: bytes, status: int, said: str):
+    with raw(server) as connection:
+        connection.sendall(sent)
+        ((found, body),) = answers(connection)
+    assert (found, json.loads(body)["error"].startswith(said)) == (status, True)
+
+
+def test_a_client_that_asks_for_http_2_is_answered_in_http_1(server: Server):
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    with raw(server) as connection:
+        connection.sendall((HEAD % len(BODY)).replace(b"\r\n\r\n", b"\r\n" + upgrade) + BODY)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_who_waits_for_leave_to_send_gets_it(server: Server):
+    with raw(server) as connection:
+        connection.sendall((HEAD % len(BODY)).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_clients_that_send_a_byte_a_second_hold_nobody_up(server: Server):
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+    try:
+        for connection in slow:
+            connection.sendall(b"POST /invoc")
+        begun = time.monotonic()
+        for _ in range(20):
+            assert server.predictions(INSTANCE)
+        assert server.count("serving_connections") >= 0
+        assert time.monotonic() - begun < 20, "an answer waited for a slow client"
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_the_trace_of_a_caller_is_passed_on(server: Server):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = server.ask(BODY, traceparent=trace, tracestate="a=1")[2]
+    assert (headers["traceparent"], headers["tracestate"]) == (trace, "a=1")
+    assert server.ask(b"{}", traceparent=trace)[2]["traceparent"] == trace
+    assert server.ask(BODY, traceparent="mine")[2]["traceparent"] is None
+
+
+def test_a_failure_writes_one_line_and_a_success_none(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m")) as server:
+        server.predictions(INSTANCE)
+        server.ask({"instances": [INSTANCE | {"carrier": "secret"}]}, X_Amzn_SageMaker_Inference_Id="id-1")
+        while not server.said:
+            time.sleep(0.01)
+        (line,) = server.failures()
+    assert (line["kind"], line["status"], line["path"]) == ("bad_request", 400, "/invocations")
+    assert line["inference_id"] == "id-1"
+    assert "secret" not in "".join(server.said)
+
+
+def test_metrics_count_what_happened(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m"), MODELSTACK_MODEL="flights") as server:
+        server.predictions(INSTANCE, INSTANCE)
+        server.ask(b"{}")
+        server.ask(b"", "/nothing")
+        told = {"model": "flights", "recipe": "ab" * 32}
+        assert server.count("serving_requests_total", **told) == 3
+        assert server.count("serving_rows_total", **told) == 2
+        assert server.count("serving_failures_total", kind="bad_request") == 1
+        assert server.count("serving_failures_total", kind="not_found") == 1
+        assert server.count("serving_latency_seconds_count", **told) == 1
+        assert server.count("serving_batch_rows_bucket", le="2.0") == 1
+        assert server.count("serving_batch_rows_bucket", le="1.0") == 0
+
+
+def test_requests_that_come_while_a_batch_runs_are_the_next_batch(tmp_path: Path):
+    code = CODE.replace("miles =", "time.sleep(0.3); miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        asked = [INSTANCE | {"distance": float(number)} for number in range(40)]
+        found: dict[int, float] = {}
+
+        def ask(number: int) -> None:
+            found[number] = server.predictions(asked[number])[0]["score"]
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        assert server.get("/ping")[0] == 200, "a slow prediction holds no ping up"
+        for thread in threads:
+            thread.join()
+        assert found == {number: number / 12000 for number in range(40)}, "each got its own answer"
+        assert server.count("serving_batch_rows_count") < 20
+        assert server.count("serving_rows_total") == 40
+
+
+def test_more_than_the_queue_holds_is_told_to_come_again(tmp_path: Path):
+    code = CODE.replace("miles =", "time.sleep(1); miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=60) for _ in range(600)]
+        for connection in connections:
+            connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
+        found = [connection.getresponse() for connection in connections]
+        told = [(one.status, one.headers["Retry-After"]) for one in found]
+        for connection in connections:
+            connection.close()
+        assert {status for status, _ in told} == {200, 503}
+        assert {after for status, after in told if status == 503} == {"1"}
+        assert server.count("serving_failures_total", kind="overloaded") == sum(status == 503 for status, _ in told)
+
+
+def test_workers_share_the_load_and_count_together(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m"), SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=30) for _ in range(8)]
+        for connection in connections:
+            connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
+        assert {connection.getresponse().status for connection in connections} == {200}
+        for connection in connections:
+            connection.close()
+        assert server.count("serving_rows_total") == 8
+        assert len(server.workers()) == 2
