@@ -22,6 +22,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -187,6 +188,55 @@ def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str)
     by, answer = send(find(asked), body.read(), content_type, variant)
     click.echo(f"answered by {by}", err=True)
     click.echo(answer)
+
+
+@main.command()
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--port", type=Whole(1, 65535), default=8080, show_default=True, help="Listen here, on this machine only."
+)
+@click.option("--workers", type=Whole(1, 64), default=1, show_default=True, help="Processes that predict.")
+def serve(package: Path, port: int, workers: int) -> None:
+    """Serve the sealed package PACKAGE on a port, without a cloud, until Ctrl-C.
+
+    It is verified first, and answers as a container does: `/invocations`, `/v2/models/model/infer`, `/metrics`. Any
+    package that was built here can be served: `python -m pipeline build` prints where it is.
+    """
+    from cli.local import package as packages  # noqa: PLC0415 - only this command needs it
+
+    sys.exit(packages.serve(package, port, workers))
+
+
+@main.command()
+@click.argument("body", type=click.File("rb"))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server, by plain HTTP.")
+@click.option(
+    "--rate",
+    type=Number(0, 100_000),
+    default=0.0,
+    help="Requests a second, at even times. 0, the default, is as fast as they are answered.",
+)
+@click.option("--for", "seconds", type=Number(0.1, 3600), default=10.0, show_default=True, help="Seconds of load.")
+@click.option("--connections", type=Whole(1, 1000), default=8, show_default=True, help="Connections at once.")
+@_json
+def loadtest(  # noqa: PLR0917 - one parameter per option
+    body: BinaryIO, url: str, rate: float, seconds: float, connections: int, as_json: bool
+) -> None:
+    """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
+
+    With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
+
+    Exits with 1 when a request was not answered with 200.
+    """
+    from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
+
+    wanted = load.Load(rate, seconds, connections)
+    found = load.run(load.Target.of(url), body.read(), wanted)
+    if as_json:
+        click.echo(json.dumps(load.as_dict(found)))
+    else:
+        click.echo("\n".join(load.shown(found, wanted)))
+    sys.exit(0 if set(found.statuses) == {200} and not found.unanswered else 1)
 
 
 @main.command()

@@ -1,0 +1,264 @@
+"""How fast does a server answer under a given load? `modelstack loadtest`, and the load of `make bench`.
+
+    found = run(Target.of("http://127.0.0.1:8080"), body, Load(rate=200, seconds=10, connections=8))
+    found.at(99), found.per_second
+
+With a rate, requests are due at even times whether or not the server keeps up, and a latency counts from when its
+request was due: one that waits behind a slow one waits for its caller, too (Tene, How NOT to Measure Latency, 2013).
+Without, each connection sends its next request as soon as the last is answered: the most that the server can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from math import ceil, log10
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+import uvloop
+
+from cli.errors import OperatorError
+
+PATIENCE = 10.0
+"""Seconds that answers may take after the last request was sent."""
+_TICK = 0.001
+_BARS = (0, 25, 50, 75, 90, 95, 99, 99.9, 100)
+_WIDTH = 50
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go.
+
+    Attributes:
+        host: Its name or address.
+        port: Its port.
+        path: What is asked for.
+        headers: Further headers, each line with its end.
+    """
+
+    host: str
+    port: int
+    path: str = "/invocations"
+    headers: str = "Content-Type: application/json\r\n"
+
+    @classmethod
+    def of(cls, url: str) -> Target:
+        """The target of a URL; without a path it is `/invocations`.
+
+        Raises:
+            OperatorError: It is no URL of plain HTTP.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise OperatorError(f"--url is {url!r}: expected http://HOST:PORT, with or without a path", exit_code=2)
+        return cls(parts.hostname, parts.port or 80, parts.path.rstrip("/") or "/invocations")
+
+    def request(self, body: bytes) -> bytes:
+        """A request with a body."""
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n{self.headers}Content-Length: {len(body)}"
+        )
+        return head.encode() + b"\r\n\r\n" + body
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is asked.
+
+    Attributes:
+        rate: Requests a second; 0 for as many as the connections can carry.
+        seconds: For how long.
+        connections: How many at once.
+    """
+
+    rate: float = 0.0
+    seconds: float = 10.0
+    connections: int = 8
+
+
+@dataclass
+class Found:
+    """What came back.
+
+    Attributes:
+        latencies: Seconds of each answered request, sorted once the load has ended.
+        statuses: Status -> how many; 0 for a request whose connection ended.
+        seconds: From the first request to the last answer.
+        unanswered: Requests that were sent and not answered in time.
+    """
+
+    latencies: list[float] = field(default_factory=list[float])
+    statuses: Counter[int] = field(default_factory=Counter[int])
+    seconds: float = 0.0
+    unanswered: int = 0
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second, those with status 200."""
+        return self.statuses[200] / self.seconds if self.seconds else 0.0
+
+    def at(self, percent: float) -> float:
+        """The latency that so many percent of the requests did not exceed, seconds."""
+        place = max(ceil(len(self.latencies) * percent / 100) - 1, 0)
+        return self.latencies[place] if self.latencies else 0.0
+
+
+def run(target: Target, body: bytes, load: Load) -> Found:
+    """Put a load on a server.
+
+    Raises:
+        OperatorError: Nothing listens there.
+    """
+    return uvloop.run(_Run(target.request(body), load).go(target))
+
+
+def plotted(found: Found) -> list[str]:
+    """Latency by percentile, a bar each on a logarithmic scale; none when nothing was answered."""
+    if not found.latencies:
+        return []
+    low, high = log10(max(found.at(0), 1e-6)), log10(max(found.at(100), 1e-6))
+    lines: list[str] = []
+    for percent in _BARS:
+        value = found.at(percent)
+        share = (log10(max(value, 1e-6)) - low) / (high - low) if high > low else 1.0
+        name = "fastest" if percent == 0 else "slowest" if percent == 100 else f"p{percent:g}"
+        lines.append(f"{name:>8}  {_milliseconds(value):>10}  {'█' * max(round(share * _WIDTH), 1)}")
+    return lines
+
+
+def summed_up(found: Found, load: Load) -> list[str]:
+    """What a person is told beside the plot."""
+    asked = f"{load.rate:g} requests a second were asked for" if load.rate else "as fast as they were answered"
+    lines = [f"{found.statuses[200]:,} answers in {found.seconds:.1f} s: {found.per_second:,.0f} a second ({asked})"]
+    failed = {status: count for status, count in found.statuses.items() if status != 200}
+    for status, count in sorted(failed.items()):
+        what = f"were answered {status}" if status else "lost their connection"
+        lines.append(f"{count:,} {what}")
+    if found.unanswered:
+        lines.append(f"{found.unanswered:,} had no answer {PATIENCE:g} s after the end")
+    return lines
+
+
+class _Run:
+    """One load on one event loop."""
+
+    def __init__(self, request: bytes, load: Load) -> None:
+        self.request = request
+        self.load = load
+        self.found = Found()
+        self.idle: deque[_Connection] = deque()
+        self.due: deque[float] = deque()
+        self.open = 0
+        self.ends = 0.0
+        self.done = asyncio.Event()
+
+    async def go(self, target: Target) -> Found:
+        loop = asyncio.get_running_loop()
+        try:
+            for _ in range(self.load.connections):
+                await loop.create_connection(lambda: _Connection(self), target.host, target.port)
+        except OSError as error:
+            raise OperatorError(f"nothing answers at {target.host}:{target.port}: {error}") from None
+        begun = time.monotonic()
+        self.ends = begun + self.load.seconds
+        if self.load.rate:
+            await self._pace(begun)
+        else:
+            for connection in list(self.idle):
+                connection.send(begun)
+            self.idle.clear()
+            await asyncio.sleep(self.load.seconds)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self.open or (self.due and self.idle):
+                    await asyncio.sleep(_TICK)
+        except TimeoutError:
+            self.found.unanswered = self.open
+        self.found.unanswered += len(self.due)
+        self.found.seconds = time.monotonic() - begun
+        self.found.latencies.sort()
+        return self.found
+
+    async def _pace(self, begun: float) -> None:
+        sent = 0
+        while (now := time.monotonic()) < self.ends:
+            wanted = min(int((now - begun) * self.load.rate) + 1, ceil(self.load.rate * self.load.seconds))
+            for number in range(sent, wanted):
+                self.due.append(begun + number / self.load.rate)
+            sent = max(sent, wanted)
+            while self.due and self.idle:
+                self.idle.popleft().send(self.due.popleft())
+            await asyncio.sleep(_TICK)
+
+    def free(self, connection: _Connection) -> None:
+        """Give a connection its next request."""
+        if self.load.rate:
+            if self.due:
+                connection.send(self.due.popleft())
+            else:
+                self.idle.append(connection)
+        elif (now := time.monotonic()) < self.ends:
+            connection.send(now)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request at a time."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: Any = None
+        self._due = 0.0
+        self._waiting = False
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._run.idle.append(self)
+
+    def send(self, due: float) -> None:
+        self._due, self._waiting = due, True
+        self._run.open += 1
+        self._transport.write(self._run.request)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        self._run.open -= 1
+        self._waiting = False
+        self._run.found.latencies.append(time.monotonic() - self._due)
+        self._run.found.statuses[self._parser.get_status_code()] += 1
+        if self._parser.should_keep_alive():
+            self._run.free(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting:
+            self._run.open -= 1
+            self._run.found.statuses[0] += 1
+        if self in self._run.idle:
+            self._run.idle.remove(self)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.2f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def shown(found: Found, load: Load) -> list[str]:
+    """All that a person sees of a load."""
+    return [*summed_up(found, load), "", *plotted(found)]
+
+
+def as_dict(found: Found) -> dict[str, Any]:
+    """The same as JSON values; latencies in milliseconds."""
+    return {
+        "per_second": found.per_second,
+        "seconds": found.seconds,
+        "statuses": {str(status): count for status, count in sorted(found.statuses.items())},
+        "unanswered": found.unanswered,
+        "latency_ms": {f"{percent:g}": found.at(percent) * 1000 for percent in _BARS},
+    }

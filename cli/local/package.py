@@ -1,0 +1,60 @@
+"""`modelstack serve FILE`: run a sealed package on a port, without a cloud, for a look or a test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cli.errors import OperatorError
+from cli.target import ROOT
+from pipeline import archive
+
+
+def serve(path: Path, port: int, workers: int) -> int:
+    """Serve until Ctrl-C, and return the server's exit status.
+
+    Args:
+        path: A sealed package.
+        port: Where to listen on this machine.
+        workers: Processes that predict.
+
+    Raises:
+        OperatorError: It is no sealed package, or was changed after it was sealed.
+    """
+    try:
+        manifest = archive.verify(path)
+        with TemporaryDirectory(prefix="modelstack-serve-") as folder:
+            archive.unpack(path, Path(folder) / "model")
+            environment = {
+                **os.environ,
+                "SM_MODEL_DIR": f"{folder}/model",
+                "MODELSTACK_MANIFEST_SHA256": manifest.sha256,
+                "SAGEMAKER_BIND_TO_PORT": str(port),
+                "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
+                "BIND_HOST": "127.0.0.1",
+            }
+            process = subprocess.Popen([sys.executable, "-m", "serving", "serve"], cwd=ROOT, env=environment)
+            return _waited(process)
+    except archive.ArchiveError as error:
+        raise OperatorError(
+            str(error), "`python -m pipeline build` makes a package, and prints where it is."
+        ) from error
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _waited(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the server; a Ctrl-C reaches it too, and it answers what is open before it ends."""
+    earlier = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
