@@ -33,6 +33,7 @@ from bench import (
     lambdas,
     outages,
     rollouts,
+    runtime,
     updates,
 )
 from bench import rows as rows_module
@@ -47,6 +48,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
+    "runtime": runtime.rows,
     "journal": journal.rows,
     "invoke": invoke.rows,
     "judge": judge.rows,

@@ -1,4 +1,4 @@
-"""What our drift is measured against, each from PyPI in an environment of its own, kept in the cache by its lock.
+"""What drift and serving are measured against: from PyPI, each in an environment of its own, kept in the cache.
 
     ask("river", "adwin", {"streams": arrays})    # runs bench/peer_programs/adwin.py there; the JSON that it prints
 
@@ -23,7 +23,7 @@ from bench.bed import BenchError
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 
-_PROGRAMS = Path(__file__).parent / "peer_programs"
+PROGRAMS = Path(__file__).parent / "peer_programs"
 _QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "OMP_NUM_THREADS": "1"}
 _SECONDS = 1800
 
@@ -38,7 +38,7 @@ def ask(peer: str, program: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
         given = Path(folder) / "given.npz"
         np.savez(given, **{name: _plain(values) for name, values in arrays.items()})  # pyrefly: ignore[bad-argument-type]
         run = subprocess.run(
-            [_python(peer), _PROGRAMS / f"{program}.py", given],
+            [python_of(peer), PROGRAMS / f"{program}.py", given],
             cwd=folder,
             env={**os.environ, **_QUIET},
             capture_output=True,
@@ -52,7 +52,8 @@ def ask(peer: str, program: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 
 @lru_cache
-def _python(peer: str) -> Path:
+def python_of(peer: str) -> Path:
+    """The Python of a peer's environment, which is made if need be."""
     places = Places.of(ROOT)
     try:
         return cached(places, Installer(places), places.lock(f"peer-{peer}")) / "bin" / "python"
