@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 from skl2onnx import update_registered_converter
+from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -229,7 +230,12 @@ def _plain_nodes(tree: Any, column: int, scale: float = 1.0) -> list[Node]:
 
 
 def register() -> None:
-    """Let skl2onnx convert estimators of trees by what is in this file."""
+    """Let skl2onnx convert estimators of trees by what is in this file, and no others.
+
+    Its own way to a threshold in float32 does not end for some.
+    """
+    untyped: Any = tree_ensemble
+    untyped.sklearn_threshold = _no_threshold
     options = {"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]}
     for kind in (*_HISTOGRAM, *_BOOSTED, *_FORESTS, *_SINGLE):
         boosted = kind in (*_HISTOGRAM, *_BOOSTED)
@@ -240,6 +246,10 @@ def register() -> None:
             _boosted if boosted else _forest,
             options=options if kind.__name__.endswith("Classifier") else None,
         )
+
+
+def _no_threshold(*_: Any) -> float:
+    raise NotImplementedError("skl2onnx computes these trees in float32")
 
 
 def _shape(operator: Any) -> None:

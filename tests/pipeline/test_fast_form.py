@@ -25,6 +25,7 @@ from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -34,7 +35,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
@@ -298,6 +299,8 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
         (KNeighborsClassifier(), "skl2onnx makes a loop of it, Scan"),
         (TransformedTargetRegressor(Ridge()), "skl2onnx has no converter for TransformedTargetRegressor"),
         (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
+        (IsolationForest(n_estimators=2), "skl2onnx computes these trees in float32"),
+        (make_pipeline(PolynomialFeatures(), Ridge()), "onnxruntime does not take it: "),
     ],
 )
 def test_without_a_fast_form_it_is_told_why(estimator: Any, why: str):
