@@ -20,7 +20,7 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from pipeline.fast_nodes import Graph, looked_up
+from pipeline.fast_nodes import Graph, NoFastForm, looked_up
 from pipeline.rows import as_json
 from serving.fast_form import MISSING
 
@@ -135,7 +135,7 @@ def _keys(values: Any, texts: bool) -> list[Any]:
     if not texts:
         return [float("nan") if value is None else float(value) for value in values]
     if odd := [value for value in values if value is not None and not isinstance(value, str)]:
-        raise NotImplementedError(f"{odd[0]!r} is a category among texts")
+        raise NoFastForm(f"{odd[0]!r} is a category among texts")
     return [(MISSING if value is None else value).encode() for value in values]
 
 
@@ -163,9 +163,9 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
     kept, table, output = _kept(imputer), given.full_name, operator.outputs[0].full_name
     known_missing = imputer.missing_values is None if texts else imputer.missing_values is not None
     if not known_missing or (not texts and as_json(imputer.missing_values) is not None):
-        raise NotImplementedError(f"SimpleImputer has missing_values={imputer.missing_values!r}")
+        raise NoFastForm(f"SimpleImputer has missing_values={imputer.missing_values!r}")
     if texts and imputer.add_indicator:
-        raise NotImplementedError("SimpleImputer has add_indicator for texts")
+        raise NoFastForm("SimpleImputer has add_indicator for texts")
     missing = graph.node("Equal", [table, graph.texts([MISSING])]) if texts else graph.node("IsNaN", [table])
     values = [imputer.statistics_[place] for place in kept]
     fill = graph.texts([values]) if texts else graph.constant([np.array(values, float)])

@@ -2,9 +2,9 @@
 
     content = compiled(estimator, rows.features)
 
-skl2onnx does the work. Where it computes in float32 or does not know what scikit-learn does, converters of ours stand
-in: `pipeline.fast_trees` and `pipeline.fast_encoders`. Whether the outcome says the same as the estimator is not taken
-on trust: see `pipeline.proof`. The same estimator gives the same bytes.
+skl2onnx does the work. Where it computes in float32, or does not know what scikit-learn does, converters of ours stand
+in: `pipeline.fast_trees`, `pipeline.fast_encoders` and `pipeline.fast_columns`. `pipeline.proof` sees whether the
+outcome says the same as the estimator. The same estimator gives the same bytes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator
 
-from pipeline import fast_encoders, fast_trees
-from pipeline.fast_nodes import MACHINE_LEARNING
+from pipeline import fast_columns, fast_encoders, fast_trees
+from pipeline.fast_nodes import MACHINE_LEARNING, NoFastForm
 
 PROBABILITY, VALUE, LABEL = "probability", "value", "label"
 _OPSETS = {"": 21, MACHINE_LEARNING: 5}
@@ -35,10 +35,7 @@ MOST_BYTES = 512 * 1024**2
 
 fast_trees.register()
 fast_encoders.register()
-
-
-class NoFastForm(Exception):
-    """An estimator has no fast form; the message says why, in a sentence."""
+fast_columns.register()
 
 
 def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
@@ -76,8 +73,8 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
         unknown = re.search(r"type '?<class '[\w.]*?(\w+)'>", str(error))
         raise NoFastForm(f"skl2onnx has no converter for {unknown[1] if unknown else error}") from error
     except Exception as error:  # skl2onnx raises what it likes on what it does not know
-        said = next(iter(str(error).strip().splitlines()), "")
-        raise NoFastForm(f"{type(error).__name__}: {said}"[:300]) from error
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise NoFastForm(f"skl2onnx cannot convert it: {said}"[:300]) from error
     if len(content) > MOST_BYTES:
         raise NoFastForm(f"it has {len(content):,} bytes, and {MOST_BYTES:,} are allowed")
     return content

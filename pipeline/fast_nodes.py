@@ -10,6 +10,10 @@ from onnx import TensorProto, helper
 MACHINE_LEARNING = "ai.onnx.ml"
 
 
+class NoFastForm(Exception):
+    """An estimator has no fast form; the message says why, in a sentence."""
+
+
 def tensor(kind: int, values: list[Any]) -> TensorProto:
     """A constant of one dimension, for an attribute of a node."""
     return helper.make_tensor("", kind, (len(values),), values)

@@ -34,7 +34,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from pipeline.fast_encoders import columns_of_codes
-from pipeline.fast_nodes import MACHINE_LEARNING, Graph, looked_up, tensor
+from pipeline.fast_nodes import MACHINE_LEARNING, Graph, NoFastForm, looked_up, tensor
 
 _Kinds = tuple[Any, ...]
 _LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
@@ -249,7 +249,7 @@ def register() -> None:
 
 
 def _no_threshold(*_: Any) -> float:
-    raise NotImplementedError("skl2onnx computes these trees in float32")
+    raise NoFastForm("skl2onnx computes these trees in float32")
 
 
 def _shape(operator: Any) -> None:
@@ -271,7 +271,7 @@ def _boosted(scope: Any, operator: Any, container: Any) -> None:
         return
     link = type(estimator._loss.link).__name__  # noqa: SLF001
     if link not in ("IdentityLink", "LogLink"):
-        raise NotImplementedError(f"{type(estimator).__name__} has the link {link}")
+        raise NoFastForm(f"{type(estimator).__name__} has the link {link}")
     graph.node("Exp" if link == "LogLink" else "Identity", [raw], operator.outputs[0].full_name)
 
 
@@ -301,7 +301,7 @@ def _histogram_sum(scope: Any, operator: Any, graph: Graph) -> str:
 def _gradient_sum(_: Any, operator: Any, graph: Graph) -> str:
     estimator = operator.raw_operator
     if not (isinstance(estimator.init_, DummyClassifier | DummyRegressor) or estimator.init_ == "zero"):
-        raise NotImplementedError(f"the start of {type(estimator).__name__}, {estimator.init_}, is no constant")
+        raise NoFastForm(f"the start of {type(estimator).__name__}, {estimator.init_}, is no constant")
     start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), np.float32))  # noqa: SLF001
     trees = _started(estimator, start)
     for row in estimator.estimators_:
@@ -337,7 +337,7 @@ def _classes(graph: Graph, operator: Any, raw: str, loss: str) -> None:
         yes = graph.node("Sigmoid", [raw])
         graph.node("Concat", [graph.node("Sub", [graph.constant([1.0]), yes]), yes], probability, axis=1)
     else:
-        raise NotImplementedError(f"{type(operator.raw_operator).__name__} has the loss {loss}")
+        raise NoFastForm(f"{type(operator.raw_operator).__name__} has the loss {loss}")
     graph.node("ArgMax", [probability], label, axis=1, keepdims=0)
 
 
@@ -346,7 +346,7 @@ def _forest(scope: Any, operator: Any, container: Any) -> None:
     estimator, graph = operator.raw_operator, Graph(scope, container)
     trees: list[Any] = [estimator] if isinstance(estimator, _SINGLE) else list(estimator.estimators_)
     if estimator.n_outputs_ != 1:
-        raise NotImplementedError(f"{type(estimator).__name__} has {estimator.n_outputs_} outputs")
+        raise NoFastForm(f"{type(estimator).__name__} has {estimator.n_outputs_} outputs")
     classes = len(estimator.classes_) if hasattr(estimator, "classes_") else 1
     made = Ensemble(classes)
     for tree in trees:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from pipeline.fast_form import NoFastForm, compiled
+from pipeline.fast_form import compiled
+from pipeline.fast_nodes import NoFastForm
 from pipeline.fast_trees import thresholds
 from serving.fast_form import load
 

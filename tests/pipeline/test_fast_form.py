@@ -30,7 +30,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge, RidgeClassifier
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -41,7 +41,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 from pipeline import fast_trees, proof
-from pipeline.fast_form import NoFastForm, compiled
+from pipeline.fast_form import compiled
+from pipeline.fast_nodes import NoFastForm
 from pipeline.proof import fast_form, proven
 from pipeline.rows import Rows
 from serving.fast_form import load
@@ -170,6 +171,16 @@ MIXED: dict[str, tuple[Any, str]] = {
 }
 
 
+PICKED: dict[str, ColumnTransformer] = {
+    "in another order": ColumnTransformer([("n", StandardScaler(), [2, 6, 3]), ("t", KNOWN, [5, 0, 1])]),
+    "two the other way round": ColumnTransformer([("n", StandardScaler(), [3, 2]), ("t", KNOWN, [1, 0])]),
+    "by a mask": ColumnTransformer([("n", StandardScaler(), [name not in WORDS for name in range(7)])]),
+    "from the end": ColumnTransformer([("n", StandardScaler(), [-1, 2]), ("t", KNOWN, slice(0, 2))]),
+    "the rest": ColumnTransformer([("t", KNOWN, WORDS), ("d", "drop", [2])], remainder="passthrough"),
+    "of both kinds": ColumnTransformer([("t", KNOWN, [0, 3, 5]), ("none", StandardScaler(), []), ("p", CODES, [3, 0])]),
+}
+
+
 def both_ways(name: str) -> list[Any]:
     return [pytest.param(False, name, id=f"{name}, complete"), pytest.param(True, name, id=f"{name}, missing values")]
 
@@ -201,6 +212,11 @@ def test_estimators_of_texts_and_numbers_have_one(missing: bool, name: str):
     kinds = [(one.name, one.type.tensor_type.elem_type, one.type.tensor_type.shape.dim[1].dim_value) for one in given]
     double, text = onnx.TensorProto.DOUBLE, onnx.TensorProto.STRING
     assert kinds == [("from", text, 2), ("distance", double, 3), ("kind", text, 1), ("wind", double, 1)]
+
+
+@pytest.mark.parametrize("name", PICKED)
+def test_columns_may_be_picked_in_any_way(name: str):
+    same(make_pipeline(PICKED[name], Ridge()), mixed(), "number")
 
 
 def test_the_wine_model_has_one():
@@ -299,6 +315,7 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
         (KNeighborsClassifier(), "skl2onnx makes a loop of it, Scan"),
         (TransformedTargetRegressor(Ridge()), "skl2onnx has no converter for TransformedTargetRegressor"),
         (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
+        (RidgeClassifier(), "skl2onnx cannot convert it: post_transform"),
         (IsolationForest(n_estimators=2), "skl2onnx computes these trees in float32"),
         (make_pipeline(PolynomialFeatures(), Ridge()), "onnxruntime does not take it: "),
     ],
