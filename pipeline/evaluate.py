@@ -23,7 +23,6 @@ from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
 from pipeline.contract import ContractBroken
-from pipeline.proof import fast_form
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
 from pipeline.step import end_with_parent, in_words
@@ -119,7 +118,11 @@ def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
 
 def _fast_form(given: argparse.Namespace, serves: Any, rows: Rows) -> dict[str, Any]:
     """Write the fast form of what serves, if it has one, and return what the metrics tell of it."""
-    content, told = fast_form(serves, rows.table, json.loads((given.trained / FEATURES).read_bytes()))
+    content, told = None, {"why_not": f"{type(serves).__name__} is no estimator of scikit-learn"}
+    if parts.is_of_scikit_learn(serves):
+        from pipeline.proof import fast_form  # noqa: PLC0415  takes a second of a model that has no use for it
+
+        content, told = fast_form(serves, rows.table, json.loads((given.trained / FEATURES).read_bytes()))
     if content is None:
         print(f"no fast form, so that scikit-learn serves it: {told['why_not']}")
         return told

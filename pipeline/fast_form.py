@@ -21,7 +21,6 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.base import BaseEstimator
 
 from pipeline import fast_columns, fast_encoders, fast_trees
 from pipeline.fast_nodes import MACHINE_LEARNING, NoFastForm
@@ -48,8 +47,6 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
     Raises:
         NoFastForm: There is none.
     """
-    if not isinstance(estimator, BaseEstimator):
-        raise NoFastForm(f"{type(estimator).__name__} is no estimator of scikit-learn")
     runs = _runs(features)
     names = [name for name, *_ in runs]
     if taken := {PROBABILITY, VALUE, LABEL} & set(names):

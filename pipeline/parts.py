@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +80,12 @@ def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
         name = type(trained.estimator).__name__
         raise ContractBroken([f"model/training.py: {what}: found {name}; expected a fitted estimator with predict"])
     return trained
+
+
+def is_of_scikit_learn(estimator: Any) -> bool:
+    """Whether it is an estimator of scikit-learn; without loading that, as it is loaded for each of its estimators."""
+    base = sys.modules.get("sklearn.base")
+    return base is not None and isinstance(estimator, base.BaseEstimator)
 
 
 def save(estimator: Any, path: Path) -> None:

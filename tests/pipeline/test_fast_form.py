@@ -311,7 +311,6 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
 @pytest.mark.parametrize(
     ("estimator", "why"),
     [
-        ({"above": 0.9}, "dict is no estimator of scikit-learn"),
         (KNeighborsClassifier(), "skl2onnx makes a loop of it, Scan"),
         (TransformedTargetRegressor(Ridge()), "skl2onnx has no converter for TransformedTargetRegressor"),
         (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
@@ -322,8 +321,7 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
 )
 def test_without_a_fast_form_it_is_told_why(estimator: Any, why: str):
     rows = numbers()
-    fitted = estimator.fit(rows.table, rows.label) if hasattr(estimator, "fit") else estimator
-    content, told = fast_form(fitted, rows.table, rows.features)
+    content, told = fast_form(estimator.fit(rows.table, rows.label), rows.table, rows.features)
     assert content is None
     assert why in told["why_not"]
     assert "\n" not in told["why_not"]
