@@ -300,6 +300,14 @@ def test_missing_values_on_the_wrong_side_are_found(monkeypatch: pytest.MonkeyPa
     assert (content, "rows of the evaluation it" in told["why_not"]) == (None, True)
 
 
+def test_a_row_that_only_one_of_the_two_refuses_is_found():
+    rows = numbers()
+    may_be_missing = [{**one, "optional": True} for one in rows.features]
+    content, told = fast_form(SVC().fit(rows.table, rows.label), rows.table, may_be_missing)
+    assert content is None
+    assert "extreme rows one of the two has no answer, such as on [nan, " in told["why_not"]
+
+
 def test_a_decision_that_is_not_the_most_probable_class_is_found():
     rows = numbers()
     fitted = FixedThresholdClassifier(LogisticRegression(), threshold=0.8).fit(rows.table, rows.label)
@@ -327,7 +335,7 @@ def test_without_a_fast_form_it_is_told_why(estimator: Any, why: str):
     assert "\n" not in told["why_not"]
 
 
-@pytest.mark.parametrize("name", ["_0", "input0", "model", "variable", "a name: with (signs)"])
+@pytest.mark.parametrize("name", ["_2", "_3", "input0", "model", "variable", "a name: with (signs)"])
 def test_features_may_have_any_name(name: str):
     random = np.random.default_rng(0)
     rows = rows_of({name: random.normal(size=90), "label": random.random(90) < 0.5})
