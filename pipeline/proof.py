@@ -26,8 +26,8 @@ from serving.fast_form import load
 LIMIT = 1e-6
 BOUNDS = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, LIMIT)
 RANDOM_ROWS = 10_000
-MOST_THRESHOLDS = 10_000
-"""Of an estimator with more of them, so many are tried, evenly chosen."""
+MOST_THRESHOLDS = 2_500
+"""Of an estimator with more of them, so many are tried, evenly chosen. Each takes eight rows."""
 LARGEST = 1e300
 """What a request may hold; a table may hold a little more."""
 MOST_REFUSED = 2_000
@@ -177,7 +177,9 @@ def _asked(estimator: Any, table: NDArray[Any], features: Features) -> Iterator[
     yield "random rows", _random(random, table, features, _taken(estimator, table, features))
     extremes = [_changed(random, table, column, _extremes(feature)) for column, feature in enumerate(features)]
     yield "extreme rows", np.concatenate(extremes)
-    near = [_changed(random, table, column, values * 4) for column, values in _boundaries(estimator, table)]
+    bounds = list(_boundaries(estimator, table))
+    again = 4 if sum(len(values) for _, values in bounds) < MOST_THRESHOLDS else 1  # few of them, beside other values
+    near = [_changed(random, table, column, values * again) for column, values in bounds]
     if near:
         yield "rows at thresholds of its trees", np.concatenate(near)
 
