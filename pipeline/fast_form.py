@@ -70,8 +70,7 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
         unknown = re.search(r"type '?<class '[\w.]*?(\w+)'>", str(error))
         raise NoFastForm(f"skl2onnx has no converter for {unknown[1] if unknown else error}") from error
     except Exception as error:  # skl2onnx raises what it likes on what it does not know
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise NoFastForm(f"skl2onnx cannot convert it: {said}"[:300]) from error
+        raise NoFastForm("skl2onnx cannot convert it", error) from error
     if len(content) > MOST_BYTES:
         raise NoFastForm(f"it has {len(content):,} bytes, and {MOST_BYTES:,} are allowed")
     return content

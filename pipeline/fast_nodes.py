@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ MACHINE_LEARNING = "ai.onnx.ml"
 
 
 class NoFastForm(Exception):
-    """An estimator has no fast form; the message says why, in a sentence."""
+    """An estimator has no fast form; the message says why, in a line.
+
+    It is sealed, and so the same each time: what a library says is cut to its first line, without places in memory.
+    """
+
+    def __init__(self, why: str, cause: Exception | None = None) -> None:
+        lines = str(cause).strip().splitlines() if cause else []
+        said = f"{why}: {lines[0] if lines else type(cause).__name__}" if cause else why
+        super().__init__(re.sub(r" at 0x[0-9a-fA-F]+", "", said)[:300])
 
 
 def tensor(kind: int, values: list[Any]) -> TensorProto:

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from pipeline.fast_form import compiled
 from pipeline.fast_nodes import NoFastForm
 from pipeline.fast_trees import thresholds
-from serving.fast_form import load
+from serving.fast_form import FastForm, load
 
 LIMIT = 1e-6
 BOUNDS = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, LIMIT)
@@ -97,7 +97,7 @@ def proven(estimator: Any, content: bytes, table: NDArray[Any], features: Featur
     try:
         fast = load(content)
     except Exception as error:  # whatever onnxruntime raises
-        raise NoFastForm(f"onnxruntime does not take it: {error}"[:300]) from error
+        raise NoFastForm("onnxruntime does not take it", error) from error
     rows, largest, typical = 0, 0.0, None
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -147,7 +147,8 @@ def _said(model: Any, rows: NDArray[Any]) -> _Said:
             numbers = decisions.astype(float)[:, None]
     except Exception as error:
         if len(rows) > MOST_REFUSED:
-            raise NoFastForm(f"{type(model).__name__} refuses some of {len(rows):,} rows: {error}"[:300]) from error
+            who = "the fast form" if isinstance(model, FastForm) else "the estimator"
+            raise NoFastForm(f"{who} refuses some of {len(rows):,} rows", error) from error
         if len(rows) == 1:
             return _Said(np.zeros(0), np.full((1, 0), np.nan), np.array([True]))
         halves = [_said(model, half) for half in np.array_split(rows, 2)]

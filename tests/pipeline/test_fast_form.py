@@ -35,7 +35,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
@@ -324,6 +324,14 @@ def test_a_decision_that_is_not_the_most_probable_class_is_found():
         (GradientBoostingClassifier(n_estimators=2, init=GaussianNB()), "is no constant"),
         (RidgeClassifier(), "skl2onnx cannot convert it: post_transform"),
         (IsolationForest(n_estimators=2), "skl2onnx computes these trees in float32"),
+        (
+            make_pipeline(FunctionTransformer(np.abs), Ridge()),
+            "it: FunctionTransformer is not supported",
+        ),
+        (
+            make_pipeline(ColumnTransformer([("a", "passthrough", [0])], transformer_weights={"a": 2.0}), Ridge()),
+            "a ColumnTransformer has weights, or comes after another step",
+        ),
         (make_pipeline(PolynomialFeatures(), Ridge()), "onnxruntime does not take it: "),
     ],
 )
@@ -333,6 +341,11 @@ def test_without_a_fast_form_it_is_told_why(estimator: Any, why: str):
     assert content is None
     assert why in told["why_not"]
     assert "\n" not in told["why_not"]
+
+
+def test_what_is_told_is_the_same_in_each_build():
+    told = NoFastForm("skl2onnx cannot convert it", ValueError("<function f at 0x7f3a00c0> is unknown\nin line 3"))
+    assert str(told) == "skl2onnx cannot convert it: <function f> is unknown"
 
 
 @pytest.mark.parametrize("name", ["_2", "_3", "input0", "model", "variable", "a name: with (signs)"])
