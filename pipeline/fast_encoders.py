@@ -3,8 +3,8 @@
     register()     # skl2onnx then converts OrdinalEncoder, OneHotEncoder and SimpleImputer by this
 
 What an encoder makes of a value is asked of the encoder itself: of each category that it knows, and of one that it has
-not seen. So its settings (unknown, rare and missing categories, columns that are dropped) need no code here. A value
-that the encoder refuses becomes NaN.
+not seen. So its settings (unknown, rare and missing categories, columns that are dropped) need no code here. A row
+with a value that the encoder refuses has no answer, whatever comes after it.
 """
 
 from __future__ import annotations
@@ -79,8 +79,10 @@ def _ordinal(scope: Any, operator: Any, container: Any) -> None:
     codes: list[str] = []
     for place, (column, texts) in enumerate(_columns(graph, operator)):
         values = encoder.categories_[place]
-        found = _encoded(encoder, place, values)
+        found, refuses = _encoded(encoder, place, values)
         codes.append(looked_up(graph, column, _keys(values, texts), found[:, place].tolist()))
+        if refuses:
+            graph.refuse(column, _keys(values, texts))
     graph.node("Concat", codes, operator.outputs[0].full_name, axis=1)
 
 
@@ -90,7 +92,9 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
     parts: list[str] = []
     for place, (column, texts) in enumerate(_columns(graph, operator)):
         values = encoder.categories_[place]
-        found = _encoded(encoder, place, values)
+        found, refuses = _encoded(encoder, place, values)
+        if refuses:
+            graph.refuse(column, _keys(values, texts))
         own = _own_columns(encoder, place)
         number = looked_up(graph, column, _keys(values, texts), np.arange(len(values) + 1.0).tolist())
         rows = graph.node("Gather", [graph.constant(found[:, own]), graph.cast(number, TensorProto.INT64)], axis=0)
@@ -98,10 +102,10 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
     graph.node("Concat", parts, operator.outputs[0].full_name, axis=1)
 
 
-def _encoded(encoder: Any, place: int, values: NDArray[Any]) -> NDArray[np.float64]:
+def _encoded(encoder: Any, place: int, values: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
     """What the encoder makes of each category of a column and, in the last row, of one that it has not seen.
 
-    Other columns hold their first category. A row of NaN is a value that the encoder refuses.
+    Other columns hold their first category. Besides, whether it refuses what it has not seen: then that row is NaN.
     """
     row = np.array([one[0] for one in encoder.categories_], object)
     table = np.tile(row, (len(values), 1))
@@ -111,8 +115,8 @@ def _encoded(encoder: Any, place: int, values: NDArray[Any]) -> NDArray[np.float
     try:
         unknown = _dense(encoder.transform(_typed(encoder, row[None, :])))
     except ValueError:
-        unknown = np.full((1, known.shape[1]), np.nan)
-    return np.vstack([known, unknown])
+        return np.vstack([known, np.full((1, known.shape[1]), np.nan)]), True
+    return np.vstack([known, unknown]), False
 
 
 def _typed(encoder: Any, table: NDArray[Any]) -> NDArray[Any]:

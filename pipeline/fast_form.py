@@ -23,7 +23,7 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
 from pipeline import fast_columns, fast_encoders, fast_trees
-from pipeline.fast_nodes import MACHINE_LEARNING, NoFastForm
+from pipeline.fast_nodes import MACHINE_LEARNING, REFUSED, NoFastForm
 
 PROBABILITY, VALUE, LABEL = "probability", "value", "label"
 _OPSETS = {"": 21, MACHINE_LEARNING: 5}
@@ -130,10 +130,17 @@ def _finished(graph: GraphProto, inputs: Mapping[str, str], output: str, about: 
     nodes = list(graph.node)
     source = wanted.name
     constants = {one.name: one for one in graph.initializer}
+    refused = [name for node in nodes for name in node.output if name.startswith(REFUSED)]
     if output == VALUE:
         constants["rows"] = helper.make_tensor("rows", TensorProto.INT64, (1,), [-1])
-        nodes.append(helper.make_node("Reshape", [source, "rows"], ["flat"], name="flat"))
-        source = "flat"
+        for name in (source, *refused):
+            nodes.append(helper.make_node("Reshape", [name, "rows"], [f"flat_{name}"]))
+        source, *refused = (f"flat_{name}" for name in (source, *refused))
+    if refused and output == LABEL:
+        raise NoFastForm("a label cannot say that a row is refused, as an encoder does with an unknown value")
+    if refused:
+        nodes.append(helper.make_node("Sum", [source, *refused], ["answer"]))
+        source = "answer"
     kept = _needed(nodes, source)
     used = dict.fromkeys(name for node in kept for name in node.input if name in constants)
     names = _new_names(kept, used, inputs, {source: output})

@@ -9,6 +9,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 MACHINE_LEARNING = "ai.onnx.ml"
+REFUSED = "refused"
+"""How names begin of what is 0 for each row, shape (rows, 1), or NaN for one that a step refuses."""
 
 
 class NoFastForm(Exception):
@@ -69,12 +71,17 @@ class Graph:
         self._container.add_initializer(name, TensorProto.STRING, list(array.shape), content)
         return name
 
+    def refuse(self, column: str, keys: list[Any]) -> None:
+        """Refuse rows whose value in a column is none of the keys, whatever is made of them later."""
+        allowed = [*(0.0 for _ in keys), float("nan")]
+        looked_up(self, column, keys, allowed, self._scope.get_unique_variable_name(REFUSED))
+
     def column(self, table: str, place: int) -> str:
         """Add the choice of one column, shape (rows, 1)."""
         return self.node("Gather", [table, self.constant([place], TensorProto.INT64)], axis=1)
 
 
-def looked_up(graph: Graph, column: str, keys: list[Any], values: list[float]) -> str:
+def looked_up(graph: Graph, column: str, keys: list[Any], values: list[float], output: str = "") -> str:
     """Add a look-up of each row's value, shape (rows, 1).
 
     Args:
@@ -82,11 +89,13 @@ def looked_up(graph: Graph, column: str, keys: list[Any], values: list[float]) -
         column: Name of what is looked up, shape (rows, 1).
         keys: Bytes or numbers; NaN is equal to itself here.
         values: One for each key and, last, one for all that is no key.
+        output: The name to give; by default a new one.
     """
     kind = TensorProto.STRING if any(isinstance(key, bytes) for key in keys) else TensorProto.DOUBLE
     return graph.node(
         "LabelEncoder",
         [column],
+        output,
         domain=MACHINE_LEARNING,
         keys_tensor=tensor(kind, keys),
         values_tensor=tensor(TensorProto.DOUBLE, values[:-1]),

@@ -28,10 +28,11 @@ BOUNDS = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, LIMIT)
 RANDOM_ROWS = 10_000
 MOST_THRESHOLDS = 2_500
 """Of an estimator with more of them, so many are tried, evenly chosen. Each takes eight rows."""
-LARGEST = 1e300
-"""What a request may hold; a table may hold a little more."""
+LARGEST = 1e250
+"""Beyond it a scaled number may be infinite, which scikit-learn refuses and ONNX does not."""
 MOST_REFUSED = 2_000
 """Of fewer rows those are looked for that a model refuses. Among more rows there should be none."""
+UNKNOWN_NUMBER = 0.12345678912345
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e30, -1e30, 3.5e38, -3.5e38, LARGEST, -LARGEST)
 TEXTS = ("", " ", "unknown", "\x00", "None", "nan", "\ud800", "x" * 300)
 _SEED = 20130101
@@ -113,9 +114,11 @@ def proven(estimator: Any, content: bytes, table: NDArray[Any], features: Featur
 def _difference(what: str, rows: NDArray[Any], said: _Said, fast: _Said, typical: float | None) -> float:
     """The largest difference, if it is small enough; `typical` is that of a regressor's values."""
     _refuse(what, rows, said.refused != fast.refused, "one of the two has no answer")
+    both = ~said.refused
+    if not both.any():
+        return 0.0
     if said.decisions.dtype != fast.decisions.dtype:
         raise NoFastForm(f"its answers are {fast.decisions.dtype}, those of the estimator {said.decisions.dtype}")
-    both = ~said.refused
     if typical is None:
         _refuse(what, rows, both & (said.decisions != fast.decisions), "it decides otherwise")
     away = np.abs(said.numbers - fast.numbers)
@@ -175,10 +178,12 @@ def _asked(estimator: Any, table: NDArray[Any], features: Features) -> Iterator[
     """What the two are compared on: each time what it is, and rows."""
     random = np.random.default_rng(_SEED)
     yield "rows of the evaluation", table
-    yield "random rows", _random(random, table, features, _taken(estimator, table, features))
+    taken = _taken(estimator, table, features)
+    yield "random rows", _random(random, table, taken)
     extremes = [_changed(random, table, column, _extremes(feature)) for column, feature in enumerate(features)]
     yield "extreme rows", np.concatenate(extremes)
-    bounds = list(_boundaries(estimator, table))
+    any_number = [column for column, values in enumerate(taken) if UNKNOWN_NUMBER in values]
+    bounds = list(_boundaries(estimator, table, any_number))
     again = 4 if sum(len(values) for _, values in bounds) < MOST_THRESHOLDS else 1  # few of them, beside other values
     near = [_changed(random, table, column, values * again) for column, values in bounds]
     if near:
@@ -202,14 +207,15 @@ def _extremes(feature: Mapping[str, Any]) -> list[Any]:
 
 
 def _taken(estimator: Any, table: NDArray[Any], features: Features) -> list[list[Any]]:
-    """For each column, of missing values and unknown texts those that the estimator does not refuse."""
+    """For each column, of missing values and unknown ones those that the estimator does not refuse."""
     found: list[list[Any]] = []
     for column, feature in enumerate(features):
         text = feature["kind"] == "text"
         missing = [None if text or feature["kind"] == "boolean" else float("nan")] if feature["optional"] else []
         row = table[:1].copy()
         taken: list[Any] = []
-        for value in [*(["unknown"] if text else []), *missing]:
+        unknown = {"text": ["unknown"], "number": [UNKNOWN_NUMBER], "boolean": []}[feature["kind"]]
+        for value in [*unknown, *missing]:
             row[0, column] = value
             if not _said(estimator, row).refused[0]:
                 taken.append(value)
@@ -217,12 +223,12 @@ def _taken(estimator: Any, table: NDArray[Any], features: Features) -> list[list
     return found
 
 
-def _random(random: Any, table: NDArray[Any], features: Features, taken: list[list[Any]]) -> NDArray[Any]:
+def _random(random: Any, table: NDArray[Any], taken: list[list[Any]]) -> NDArray[Any]:
     """Rows whose columns know nothing of each other: known values, numbers about them, and others that are taken."""
-    rows = np.empty((RANDOM_ROWS, len(features)), table.dtype)
-    for column, feature in enumerate(features):
+    rows = np.empty((RANDOM_ROWS, table.shape[1]), table.dtype)
+    for column in range(table.shape[1]):
         values = table[random.integers(len(table), size=RANDOM_ROWS), column]
-        if feature["kind"] == "number":
+        if UNKNOWN_NUMBER in taken[column]:
             numbers = table[:, column].astype(float)
             numbers = numbers[np.isfinite(numbers)]
             low, high = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 1.0)
@@ -235,8 +241,8 @@ def _random(random: Any, table: NDArray[Any], features: Features, taken: list[li
     return rows
 
 
-def _boundaries(estimator: Any, table: NDArray[Any]) -> Iterator[tuple[int, list[float]]]:
-    """Thresholds of trees with their neighbours, by the column of the table that a tree sees as it is."""
+def _boundaries(estimator: Any, table: NDArray[Any], columns: list[int]) -> Iterator[tuple[int, list[float]]]:
+    """Thresholds of trees with their neighbours, by the column of the table, of these, that a tree sees as it is."""
     model = getattr(estimator, "best_estimator_", estimator)
     seen = table[:200]
     if isinstance(model, Pipeline):
@@ -247,10 +253,8 @@ def _boundaries(estimator: Any, table: NDArray[Any]) -> Iterator[tuple[int, list
         return
     found = [found[place] for place in np.unique(np.linspace(0, len(found) - 1, MOST_THRESHOLDS).astype(int))]
     seen = np.asarray(seen.toarray() if hasattr(seen, "toarray") else seen, object)
-    for column in range(table.shape[1]):
+    for column in columns:
         raw = table[:200, column]
-        if any(isinstance(value, str) for value in raw):
-            continue
         same = {place for place in range(seen.shape[1]) if _equal(raw, seen[:, place])}
         values = [near for place, threshold in found if place in same for near in _near(threshold)]
         if values:

@@ -379,6 +379,14 @@ def test_a_row_that_the_estimator_refuses_is_refused_too():
         fast.predict(asked)
 
 
+@pytest.mark.parametrize("encoder", [OrdinalEncoder(), OneHotEncoder(sparse_output=False)])
+@pytest.mark.parametrize("trees", [RandomForestRegressor(n_estimators=2), HistGradientBoostingRegressor(max_iter=2)])
+def test_what_an_encoder_refuses_is_refused_whatever_trees_make_of_it(encoder: Any, trees: Any):
+    columns = ColumnTransformer([("known", encoder, [0, 3, 5]), ("others", "passthrough", [2, 6])])
+    same(make_pipeline(columns, trees), mixed(), "number")
+    same(make_pipeline(columns, LogisticRegression(C=1e-9)), mixed(), "three")
+
+
 def test_a_forest_refuses_what_float32_does_not_hold():
     rows = numbers()
     forest = RandomForestClassifier(n_estimators=2).fit(rows.table, rows.label)
