@@ -175,7 +175,7 @@ def test_a_changed_archive_is_refused_in_the_container(image: str, unpacked: Pat
         *("--env", f"MODELSTACK_MANIFEST_SHA256={digest}", tag, "serve"),
     )
     assert ran.returncode == 1
-    assert "cannot serve: the archive in /opt/ml/model is refused: model.joblib has sha256" in ran.stderr
+    assert "cannot serve: the package in /opt/ml/model is refused: model.joblib has sha256" in ran.stderr
 
 
 def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_has(

@@ -76,7 +76,7 @@ def test_another_parameter_is_another_model():
 @pytest.mark.parametrize(
     ("lock", "old", "new", "same"),
     [
-        ("serving.txt", "joblib==", "joblib==0.", False),
+        ("serving.txt", "onnxruntime==", "onnxruntime==0.", False),
         ("serving.txt", "sha256:.", "sha256:x", False),
         ("app.txt", "\npandas==", "\npandas==0.", False),
         ("app.txt", "\npyyaml==", "\npyyaml==0.", False),
