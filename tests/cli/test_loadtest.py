@@ -1,0 +1,127 @@
+"""`modelstack loadtest` and `modelstack serve`: a package without a cloud, under a load that does not flatter it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.loadtest import Found, Load, Target, plotted, run, summed_up
+from cli.main import main
+from localcloud.testing import free_port
+from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
+
+BODY = json.dumps({"instances": [INSTANCE]}).encode()
+
+
+def test_percentiles_are_of_what_was_seen():
+    found = Found(latencies=[number / 1000 for number in range(1, 101)])
+    assert (found.at(0), found.at(50), found.at(99), found.at(100)) == (0.001, 0.05, 0.099, 0.1)
+    lines = plotted(found)
+    assert lines[0].split()[:3] == ["fastest", "1.00", "ms"]
+    assert lines[-1].count("█") == 50
+    assert plotted(Found()) == []
+
+
+def test_what_failed_is_summed_up():
+    found = Found(seconds=2.0, unanswered=3)
+    found.statuses.update({200: 10, 503: 2, 0: 1})
+    assert summed_up(found, Load(rate=5)) == [
+        "10 answers in 2.0 s: 5 a second (5 requests a second were asked for)",
+        "1 lost their connection",
+        "2 were answered 503",
+        "3 had no answer 10 s after the end",
+    ]
+
+
+@pytest.mark.parametrize("url", ["https://here", "here:80", "http://", "ftp://x"])
+def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path):
+    (tmp_path / "body").write_bytes(BODY)
+    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--url", url])
+    assert done.exit_code == 2
+    assert "expected http://HOST:PORT" in done.output
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path: Path):
+    (tmp_path / "body").write_bytes(BODY)
+    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--url", f"http://127.0.0.1:{free_port()}"])
+    assert (done.exit_code, "nothing answers at 127.0.0.1" in done.output) == (1, True)
+
+
+@pytest.mark.e2e
+def test_a_latency_counts_from_when_its_request_was_due(tmp_path: Path):
+    code = CODE.replace("miles =", "time.sleep(0.1); miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        target = Target("127.0.0.1", server.port)
+        alone = run(target, BODY, Load(seconds=1, connections=1))
+        late = run(target, BODY, Load(rate=20, seconds=1, connections=1))
+    assert alone.statuses.keys() == late.statuses.keys() == {200}
+    assert late.statuses[200] == 20
+    assert late.at(100) > 0.6, "the twentieth request was due when half of those before it were still waiting"
+    assert alone.at(50) < 0.4
+
+
+@pytest.mark.e2e
+def test_a_load_is_shown_and_told_as_json(tmp_path: Path):
+    (tmp_path / "body").write_bytes(BODY)
+    (tmp_path / "bad").write_bytes(b"{}")
+    with served(tmp_path / "m", write(tmp_path / "m")) as server:
+        given = ["--url", server.url, "--for", "0.3", "--connections", "2"]
+        shown = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), *given])
+        told = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), *given, "--rate", "50", "--json"])
+        bad = CliRunner().invoke(main, ["loadtest", str(tmp_path / "bad"), *given])
+    assert (shown.exit_code, "slowest" in shown.output) == (0, True)
+    document = json.loads(told.output)
+    assert (told.exit_code, document["statuses"], document["latency_ms"].keys() >= {"50", "99"}) == (
+        0,
+        {"200": 15},
+        True,
+    )
+    assert (bad.exit_code, "were answered 400" in bad.output) == (1, True)
+
+
+@pytest.mark.e2e
+def test_a_package_is_served_until_ctrl_c(sealed: Any):
+    port = free_port()
+    command = [
+        sys.executable,
+        "-c",
+        "from cli.main import main; main()",
+        "serve",
+        str(sealed.path),
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metadata", timeout=5) as answer:
+                    assert json.loads(answer.read())["recipe"] == sealed.recipe
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.e2e
+def test_a_package_that_was_changed_is_not_served(sealed: Any, tmp_path: Path):
+    changed = tmp_path / "model.tar.gz"
+    content = bytearray(sealed.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+    done = CliRunner().invoke(main, ["serve", str(changed)])
+    assert done.exit_code == 1
+    assert str(changed) in done.output
