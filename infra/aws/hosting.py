@@ -129,7 +129,8 @@ class Serving(pulumi.ComponentResource):
                     image=known.image_uri if known else package.image_uri,
                     model_data_url=known.archive_uri if known else package.archive_uri,
                     environment={
-                        "MODELSTACK_MANIFEST_SHA256": known.manifest_sha256 if known else package.manifest_sha256
+                        "MODELSTACK_MANIFEST_SHA256": known.manifest_sha256 if known else package.manifest_sha256,
+                        "MODELSTACK_MODEL": self._names.model,
                     },
                 ),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=ready, ignore_changes=UNCHANGING),

@@ -23,17 +23,7 @@ from tests.e2e.conftest import Unpreviewed, package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PROGRAM = (
-    "infra",
-    "model",
-    "monitoring",
-    "pipeline",
-    "platforms",
-    "requirements",
-    "retraining",
-    "rollout",
-    "serving",
-)
+PROGRAM = ("infra", "model", "monitoring", "pipeline", "platforms", "requirements", "retraining", "rollout", "serving")
 BOOM = "the table of carriers is empty"
 
 
@@ -46,7 +36,7 @@ def broken(story: Bed, first: Stack) -> Stack:
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
-        code.write(f'\nimport sys\nif "serve" in sys.argv:\n    raise RuntimeError("{BOOM}")\n')
+        code.write(f'\nimport sys\nif "serving.worker" in sys.orig_argv:\n    raise RuntimeError("{BOOM}")\n')
     return Unpreviewed("local", {**story.environment, "PYTHONPATH": str(root)}, root, first.config)
 
 

@@ -168,7 +168,8 @@ def test_names_of_models_and_configs_are_digests_of_what_they_hold() -> None:
 
 def test_container_is_told_the_digest_that_it_checks_before_it_unpickles() -> None:
     container = run().one(":Model").inputs["primaryContainer"]
-    assert container["environment"] == {"MODELSTACK_MANIFEST_SHA256": FACTS["manifest_sha256"]}
+    assert container["environment"]["MODELSTACK_MANIFEST_SHA256"] == FACTS["manifest_sha256"]
+    assert container["environment"]["MODELSTACK_MODEL"] == "flight-delay", "a label of what the server counts"
     assert container["modelDataUrl"] == FACTS["archive_uri"]
 
 
