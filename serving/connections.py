@@ -22,7 +22,7 @@ from typing import Any
 import httptools
 
 from serving.metrics import Counts
-from serving.states import BUSY, IDLE
+from serving.states import BUSY, IDLE, WRITING
 
 LINGERING = 2.0
 """Seconds that a client has to read why its request is not read further."""
@@ -342,6 +342,7 @@ class Connection(asyncio.Protocol):
             except OSError:  # the client has gone; its transport hears of it
                 return
         if sent < len(answer):
+            self._server.states[self._slot] = WRITING
             self._transport.write(answer[sent:])
 
     def _end(self) -> None:

@@ -36,9 +36,13 @@ class Memory:
     @classmethod
     def create(cls, workers: int) -> Memory:
         """Make it anew, zeroed."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(_size(workers))
-            return cls(os.dup(file.fileno()), workers)
+        if hasattr(os, "memfd_create"):  # no file, as a container may have no place to write
+            descriptor = os.memfd_create("serving")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.truncate(descriptor, _size(workers))
+        return cls(descriptor, workers)
 
     def counts(self, worker: int) -> Counts:
         """What one worker counts; `workers` itself is the supervisor's number."""

@@ -1,6 +1,7 @@
-"""The state of a connection in shared memory: whether a worker holds a request of it."""
+"""The state of a connection in shared memory: what of it is in the hands of a worker."""
 
 from __future__ import annotations
 
-IDLE, BUSY = 0, 1
-"""No request is in the hands of a worker, or one is: of which a byte has come, and whose answer has not left."""
+IDLE, BUSY, WRITING = 0, 1, 2
+"""No request is in the hands of a worker; one is, of which a byte has come and whose answer has not left; or a part of
+its answer has left, so that nobody else can answer it any more."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from serving.channel import DRAIN, READY, Channel
 from serving.memory import MOST_CONNECTIONS, Memory
 from serving.settings import Settings
-from serving.states import BUSY
+from serving.states import BUSY, IDLE
 
 DRAIN_SECONDS = 25.0
 """Until what is still open at a drain is cut off; SageMaker and Kubernetes end a container after 30."""
@@ -147,10 +147,13 @@ class Supervisor:
         status = _reaped(worker.process)
         del self._workers[worker.number]
         for slot in worker.slots:
-            if self._memory.states[slot] == BUSY:
-                self._give_up(slot, worker)
-            else:
+            state = self._memory.states[slot]
+            if state == IDLE:
                 self._homeless.append(slot)
+                continue
+            if state == BUSY:
+                self._answer_for(slot, worker)
+            self._close(slot)
         if self._draining_until:
             return
         if not self._served:
@@ -165,7 +168,7 @@ class Supervisor:
         self._again[worker.number] = time.monotonic() + pause
         self._house()
 
-    def _give_up(self, slot: int, worker: _Worker) -> None:
+    def _answer_for(self, slot: int, worker: _Worker) -> None:
         """Answer for a worker that cannot."""
         kind, status, why = ("deadline", b"504 Gateway Timeout", b"the model did not answer in time")
         if not worker.hung:
@@ -175,7 +178,6 @@ class Supervisor:
         head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
         with contextlib.suppress(OSError):
             self._connections[slot].send(head % (status, len(body)) + body, socket.MSG_DONTWAIT)
-        self._close(slot)
 
     # Connections.
 
@@ -190,7 +192,7 @@ class Supervisor:
                 return
             slot = self._free.pop()
             self._connections[slot] = connection
-            self._memory.states[slot] = 0
+            self._memory.states[slot] = IDLE
             self._hand_over(slot)
         self._listening(False)
 
@@ -254,7 +256,7 @@ class Supervisor:
                 if worker.ready:
                     self._say_drain(worker)
                 else:
-                    worker.process.terminate()
+                    worker.process.kill()
         if not self._workers or now > self._draining_until:
             self._status = 0
 

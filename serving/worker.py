@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -161,6 +162,8 @@ def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callab
 
 def main(argument: str) -> int:
     """Serve, and return the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # who ends the container tells the supervisor, and that one this
+        signal.signal(number, signal.SIG_IGN)
     told = json.loads(argument)
     number, channel, descriptor = told.pop("worker"), told.pop("channel"), told.pop("memory")
     settings = Settings(**told)

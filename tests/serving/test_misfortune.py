@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -184,3 +185,35 @@ def test_a_supervisor_that_is_killed_leaves_no_worker(tmp_path: Path):
         while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not Path(f"/proc/{worker}").exists()
+
+
+def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor_does(tmp_path: Path):
+    code = CODE.replace("miles =", "time.sleep(1); miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        found: list[int] = []
+        client = threading.Thread(target=lambda: found.append(server.ask({"instances": [INSTANCE]})[0]))
+        client.start()
+        time.sleep(0.5)
+        for pid in [*server.workers(), server.process.pid]:
+            os.kill(pid, signal.SIGINT)
+        client.join()
+        assert server.process.wait(30) == 0
+    assert found == [200]
+
+
+def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_path: Path):
+    code = CODE.replace(
+        'return {"late": miles > 1000, "score": miles / 12000}',
+        'return {"late": ["x" * 100000 for _ in miles] if len(miles) > 1 else miles > 1000}',
+    ).replace("miles =", "os.kill(os.getpid(), signal.SIGSEGV) if rows.values[0][0] == 2 else None; miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        body = json.dumps({"instances": [INSTANCE] * 500}).encode()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
+            head = b"POST /invocations HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            slow.sendall(head % len(body) + body)
+            said = slow.recv(65536)
+            assert server.ask({"instances": [at(2)]})[0] == 500, "the process ends while it writes fifty megabytes"
+            said += b"".join(iter(lambda: slow.recv(1 << 20), b""))
+    assert said.startswith(b"HTTP/1.1 200 OK")
+    assert said.count(b"HTTP/1.1") == 1
+    assert len(said) < 50_000_000
