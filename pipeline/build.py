@@ -23,7 +23,16 @@ from typing import Any
 from pipeline import archive, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
 from pipeline.pack import SealedPackage, describe, pack
-from pipeline.recipe import Recipe, cache_folder, canonical, compilers, listing_digest, locked, sha256_of
+from pipeline.recipe import (
+    Recipe,
+    cache_folder,
+    canonical,
+    listing_digest,
+    locked,
+    model_files,
+    sha256_of,
+    trained_with,
+)
 from pipeline.recipe import recipe as current_recipe
 from pipeline.step import StepFailed
 
@@ -167,7 +176,7 @@ def _write(path: Path, text: str) -> None:
 def _check_libraries(root: Path) -> None:
     """Refuse to train with other libraries than those the recipe names and the container holds."""
     folder = root / "requirements"
-    wanted = {"app": compilers(folder), "serving": locked(folder / "serving.txt")}
+    wanted = {"app": trained_with(folder, model_files(root)), "serving": locked(folder / "serving.txt")}
     for lock, name, expected in ((lock, *one) for lock, found in wanted.items() for one in found.items()):
         try:
             found = metadata.version(name)

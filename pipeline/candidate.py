@@ -187,13 +187,11 @@ def _unpacked(job: Job, path: Path, folder: Path) -> Mapping[str, Any]:
         archive.unpack(path, folder)
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise JobError(f"the champion's archive is refused, nothing of it was run: {error}") from None
-    libraries, python = (
-        locked(ROOT / "requirements" / "serving.txt"),
-        f"{sys.version_info.major}.{sys.version_info.minor}",
-    )
     content = manifest.content
-    if content["python"] != python or content["libraries"] != libraries:
-        differ = sorted(dict(content["libraries"].items() ^ libraries.items()))
+    here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
+    sealed: Mapping[str, str] = {**content["libraries"], **content["trained_with"]}
+    differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
+    if content["python"] != python or differ:
         raise JobError(
             f"the champion was sealed with Python {content['python']}, this is Python {python}; other versions here of "
             f"{', '.join(differ) or 'no library'}: retrain with the image of the champion's own libraries"

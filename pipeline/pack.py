@@ -1,9 +1,9 @@
 """Step: seal what the other steps wrote, with the model's code, into one archive.
 
-The archive holds `manifest.json` (recipe, parameters, python, libraries, server, files), `model.joblib`,
-`features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was
-trained. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves, `answer.json` and
-`baseline.json` where answers are known, and `model.onnx` where the model has a fast form.
+The archive holds `manifest.json` (recipe, parameters, python, libraries, trained_with, server, files),
+`model.joblib`, `features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's
+folder as it was trained. It holds `evaluated.joblib` where another estimator was evaluated than the one that serves,
+`answer.json` and `baseline.json` where answers are known, and `model.onnx` where the model has a fast form.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import archive, outline, refit
-from pipeline.recipe import Recipe, canonical, locked, model_files
+from pipeline.recipe import Recipe, canonical, locked, model_files, trained_with
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -
             "parameters": recipe.parameters,
             "python": recipe.parts["python"],
             "libraries": locked(root / "requirements" / "serving.txt"),
+            "trained_with": trained_with(root / "requirements", model_files(root)),
             "server": "own" if outline.own_server(root) else "usual",
             "files": {name: _sha256(content) for name, content in files.items()},
         }

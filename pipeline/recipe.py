@@ -281,7 +281,22 @@ def check_locks(root: Path) -> None:
 
 def _dependencies(folder: Path, files: Mapping[str, Path]) -> str:
     lines = sorted(_lock_lines(folder / "serving.txt"))
+    lines += [f"trained with {name}=={version}" for name, version in trained_with(folder, files).items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """Return package -> version of what makes a model and does not serve it: what its code imports, and the compilers.
+
+    Args:
+        folder: A checkout's `requirements/`.
+        files: The model's files, as `model_files` returns them.
+
+    Raises:
+        RecipeError: `app.txt` does not lock one of them.
+    """
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
+    found: dict[str, str] = {}
     for module, file in sorted(_imported(files).items()):
         name = _package(module, held, versions)
         if name is None:
@@ -290,25 +305,12 @@ def _dependencies(folder: Path, files: Mapping[str, Path]) -> str:
                 "run `make lock`"
             )
         if name not in held:
-            lines.append(f"imports {name}=={versions[name]}")
-    lines += [f"compiles by {name}=={compilers(folder)[name]}" for name in COMPILERS]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def compilers(folder: Path) -> dict[str, str]:
-    """Return package -> version of what makes the fast form of a model.
-
-    Args:
-        folder: A checkout's `requirements/`.
-
-    Raises:
-        RecipeError: `app.txt` does not lock one of them.
-    """
-    versions = locked(folder / "app.txt")
+            found[name] = versions[name]
     for name in COMPILERS:
         if name not in versions:
             raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which makes the fast form: run `make lock`")
-    return {name: versions[name] for name in COMPILERS}
+        found[name] = versions[name]
+    return dict(sorted(found.items()))
 
 
 def _imported(files: Mapping[str, Path]) -> dict[str, str]:

@@ -307,11 +307,12 @@ def test_a_folder_that_breaks_the_contract_is_refused_before_any_step(root: Path
         build(root, wanted, workdir=root / "work", progress=pytest.fail)
 
 
-def test_other_libraries_than_those_locked_are_refused_before_training(root: Path):
-    lock = root / "requirements/serving.txt"
-    lock.write_text(lock.read_text().replace("joblib==", "joblib==9."))
+@pytest.mark.parametrize(("file", "name"), [("serving", "onnxruntime"), ("app", "skl2onnx")])
+def test_other_libraries_than_those_locked_are_refused_before_training(root: Path, file: str, name: str):
+    lock = root / f"requirements/{file}.txt"
+    lock.write_text(lock.read_text().replace(f"{name}==", f"{name}==9."))
     with pytest.raises(
-        BuildError, match=r"serving\.txt locks joblib 9\.\S+, this environment has it .*: run `make setup`"
+        BuildError, match=rf"{file}\.txt locks {name} 9\.\S+, this environment has it .*: run `make setup`"
     ):
         build(root, recipe(root, {}), workdir=root / "work", progress=pytest.fail)
 
