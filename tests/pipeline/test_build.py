@@ -119,7 +119,8 @@ def test_the_archive_holds_the_model_as_it_was_trained(sealed):
     assert content["recipe"] == sealed.recipe == recipe(ROOT, SMALL).digest
     assert content["parameters"] == recipe(ROOT, SMALL).parameters
     assert content["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert content["libraries"].keys() >= {"scikit-learn", "numpy", "joblib"}
+    assert content["libraries"].keys() >= {"numpy", "onnxruntime"}
+    assert content["trained_with"].keys() >= {"scikit-learn", "skl2onnx"}
     assert archive.read(sealed.path, "code/model/serving.py") == (ROOT / "model/serving.py").read_bytes()
     assert content["server"] == "usual"
 
