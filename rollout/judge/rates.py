@@ -152,17 +152,18 @@ def closest(guess: tuple[float, float], margin: float, n0: float, n1: float) -> 
     r0 = _within(_by_formula(q0, q1, margin, n1 / n0), low, high)
     for _ in range(60):
         r1 = r0 + margin
-        v0, v1 = r0 * (1 - r0), r1 * (1 - r1)
-        slope = n0 * (r0 - q0) / v0 + n1 * (r1 - q1) / v1
+        away0, away1, v0, v1 = r0 - q0, r1 - q1, r0 * (1 - r0), r1 * (1 - r1)
+        slope = n0 * away0 / v0 + n1 * away1 / v1
         if slope > 0:
             high = r0
         else:
             low = r0
         if high - low < 2e-16 * high:
             break
-        bend = n0 * (v0 - (r0 - q0) * (1 - 2 * r0)) / v0**2 + n1 * (v1 - (r1 - q1) * (1 - 2 * r1)) / v1**2
-        step = r0 - slope / bend if bend > 0 else low
-        after = step if low < step < high else (low + high) / 2
+        bend = n0 * (v0 - away0 * (1 - 2 * r0)) / (v0 * v0) + n1 * (v1 - away1 * (1 - 2 * r1)) / (v1 * v1)
+        step = r0 - slope / bend if bend > 0 else math.nan
+        # r0 is one end of the bracket by now. A step that rounding makes nothing of leaves it there: it is the answer.
+        after = step if low <= step <= high else (low + high) / 2
         moved, r0 = abs(after - r0), after
         if moved <= _CLOSE * r0 and moved <= _CLOSE * (1 - r1):
             break  # what a step of Newton's leaves is about the square of it
@@ -180,7 +181,7 @@ def _by_formula(q0: float, q1: float, margin: float, ratio: float) -> float:
     u = math.copysign(math.sqrt(max(third**2 - c / (3 * a), 0.0)), v)
     if u == 0:
         return -third
-    return 2 * u * math.cos((math.pi + math.acos(min(max(v / u**3, -1.0), 1.0))) / 3) - third
+    return 2 * u * math.cos((math.pi + math.acos(_within(v / u**3, -1.0, 1.0))) / 3) - third
 
 
 def _differences(margin: float, guess: float) -> tuple[float, ...]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -81,6 +82,31 @@ def test_the_closest_rates_are_those_that_a_numeric_minimiser_finds(
     ours = closest((q0, q1), margin, n0, n1)
     assert ours[1] - ours[0] == pytest.approx(margin)
     assert divergence(ours[0]) <= found.fun + 1e-7 * max(1.0, found.fun)
+
+
+def closest_by_halving(q0: float, q1: float, margin: float, n0: float, n1: float) -> float:
+    """Where the divergence's slope along the line changes its sign, with 50 digits."""
+    with localcontext(prec=50):
+        old, new, gap, many, few = map(Decimal, (q0, q1, margin, n0, n1))
+        low, high = sorted((old, new - gap))
+        low, high = max(low, Decimal("1e-12")), min(high, 1 - gap - Decimal("1e-12"))
+        for _ in range(90):
+            r0 = (low + high) / 2
+            r1 = r0 + gap
+            slope = many * (r0 - old) / (r0 * (1 - r0)) + few * (r1 - new) / (r1 * (1 - r1))
+            low, high = (low, r0) if slope > 0 else (r0, high)
+    return float(low)
+
+
+@example(
+    q0=0.010169981910593758, q1=0.5134864619105939, margin=0.02, n0=52.585749590142264, n1=49.97636858291272
+)  # the first guess is the answer: Newton's step is nothing
+@given(q0=rate, q1=rate, margin=st.floats(0.001, 0.5), n0=st.floats(5, 10_000), n1=st.floats(5, 10_000))
+def test_the_closest_rates_are_exact_but_for_rounding(
+    *, q0: float, q1: float, margin: float, n0: float, n1: float
+) -> None:
+    exact = closest_by_halving(q0, q1, margin, n0, n1)
+    assert closest((q0, q1), margin, n0, n1)[0] == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 edges = st.one_of(rate, st.sampled_from([1e-6, 1e-5, 1e-4, 1 - 1e-4, 1 - 1e-5, 1 - 1e-6]))
