@@ -26,7 +26,7 @@ taken for the version's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,8 +53,12 @@ class Block(NamedTuple):
     windows: int
 
 
-class Worth(NamedTuple):
-    """Answers, or as many independent ones as some are worth: how many, their sum and their sum of squares."""
+@dataclass(slots=True)
+class Worth:
+    """Answers, or as many independent ones as some are worth: how many, their sum and their sum of squares.
+
+    A judging makes thousands of them, and a frozen class takes three times as long to make.
+    """
 
     count: float
     total: float
@@ -94,6 +98,14 @@ class Dependence:
             _worth(block.challenger, block.windows, self._rho),
         )
 
+    def in_turn(self, blocks: Iterable[Block]) -> list[tuple[Worth, Worth]]:
+        """What the answers of each block are worth, by what was known before it; all are learned from."""
+        found: list[tuple[Worth, Worth]] = []
+        for block in blocks:
+            found.append(self.worth(block))
+            self.learn(block)
+        return found
+
     def learn(self, block: Block) -> None:
         """Take a closed block into account for later ones."""
         group = _Group(Worth.of(block.champion), Worth.of(block.challenger), block.windows)
@@ -105,7 +117,7 @@ class Dependence:
             if joined is None:
                 break
             group = joined
-        champion, challenger, apart = (self._greatest(which) for which in range(3))
+        champion, challenger, apart = map(self._greatest, *[level.seen for level in self._levels])
         self._rho = min(max(champion, challenger), 2 * apart)
 
     def restart(self) -> None:
@@ -113,21 +125,25 @@ class Dependence:
         for level in self._levels:
             level.last = level.waits = None
 
-    def _greatest(self, which: int) -> float:
+    def _greatest(self, *levels: _Pairs) -> float:
         """The greatest of the levels; each level's guess is what the one below found."""
-        value, greatest = self._guess, 0.0
-        for level in self._levels:
-            seen = level.seen[which]
-            if seen.size > 0 and (level is self._levels[0] or seen.telling >= _TELLING):
-                found = seen.excess / seen.size
-                value = max((_WEIGHT * value + seen.telling * found) / (_WEIGHT + seen.telling), 0.0)
-            greatest = max(greatest, value)
+        value, greatest, least = self._guess, 0.0, 0
+        for seen in levels:
+            telling = seen.telling
+            if telling >= least and seen.size > 0:
+                value = (_WEIGHT * value + telling * (seen.excess / seen.size)) / (_WEIGHT + telling)
+                value = value if value > 0 else 0.0
+            greatest = value if value > greatest else greatest
+            least = _TELLING
         return greatest
 
 
 def _worth(tally: Tally, windows: int, rho: float) -> Worth:
-    effect = 1 + max(tally.count / windows - 1, 0.0) * rho
-    return Worth(tally.count / effect, tally.total / effect, tally.squares / effect)
+    count = tally.count
+    if count <= windows:
+        return Worth.of(tally)
+    effect = 1 + (count / windows - 1) * rho
+    return Worth(count / effect, tally.total / effect, tally.squares / effect)
 
 
 class _Group(NamedTuple):
@@ -136,6 +152,11 @@ class _Group(NamedTuple):
     champion: Worth
     challenger: Worth
     windows: int
+
+
+_Pair = tuple[float, float, float, bool]
+"""Two groups: by how much their means differ; the variance that this would have with independent answers; what would be
+added to that if the answers of a window were all the same; whether the answers differ at all."""
 
 
 @dataclass(slots=True)
@@ -152,15 +173,9 @@ class _Pairs:
     excess: float = 0.0
     size: float = 0.0
 
-    def add(self, moved: float, expected: float, beyond: float, *, telling: bool) -> None:
-        """Take in a pair.
-
-        Args:
-            moved: By how much its means differ.
-            expected: The variance that this would have with independent answers.
-            beyond: What would be added to it if the answers of a window were all the same.
-            telling: Whether its answers differ at all.
-        """
+    def add(self, pair: _Pair) -> None:
+        """Take in a pair with at least one answer in each group."""
+        moved, expected, beyond, telling = pair
         self.telling += telling
         self.excess += moved**2 / expected - 1
         self.size += beyond / expected
@@ -186,12 +201,12 @@ class _Level:
         if before is None:
             return
         windows = before.windows, group.windows
-        old = _moved((before.champion, group.champion), windows, variances[0])
-        new = _moved((before.challenger, group.challenger), windows, variances[1])
+        old = _pair(before.champion, group.champion, windows, variances[0])
+        new = _pair(before.challenger, group.challenger, windows, variances[1])
         champion, challenger, apart = self.seen
-        champion.add(*old[:3], telling=old[3])
-        challenger.add(*new[:3], telling=new[3])
-        apart.add(new[0] - old[0], old[1] + new[1], old[2] + new[2], telling=old[3] or new[3])
+        champion.add(old)
+        challenger.add(new)
+        apart.add((new[0] - old[0], old[1] + new[1], old[2] + new[2], old[3] or new[3]))
 
     def joined(self, group: _Group) -> _Group | None:
         """A group together with the one that waits for it; None when it has to wait itself."""
@@ -203,10 +218,11 @@ class _Level:
         return _Group(champion, challenger, before.windows + group.windows)
 
 
-def _moved(pair: tuple[Worth, Worth], windows: tuple[int, int], variance: float) -> tuple[float, float, float, bool]:
-    """Of one version in a pair of groups, see `_Pairs.add`."""
-    (n0, sum0, squares0), (n1, sum1, squares1) = pair
+def _pair(before: Worth, after: Worth, windows: tuple[int, int], variance: float) -> _Pair:
+    """What one version did in a pair of groups."""
+    n0, n1, sum0, sum1 = before.count, after.count, before.total, after.total
     part0, part1 = 1 / n0, 1 / n1
-    beyond = max(1 / windows[0] - part0, 0.0) + max(1 / windows[1] - part1, 0.0)
-    telling = (squares0 + squares1) * (n0 + n1) > (sum0 + sum1) ** 2 * (1 + 1e-9)
+    beyond0, beyond1 = 1 / windows[0] - part0, 1 / windows[1] - part1
+    beyond = (beyond0 if beyond0 > 0 else 0.0) + (beyond1 if beyond1 > 0 else 0.0)
+    telling = (before.squares + after.squares) * (n0 + n1) > (sum0 + sum1) ** 2 * (1 + 1e-9)
     return sum1 * part1 - sum0 * part0, variance * (part0 + part1), variance * beyond, telling

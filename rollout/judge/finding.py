@@ -158,10 +158,13 @@ def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[
     dependence = Dependence(metric.kind)
     for number, columns in enumerate(seen.segments, 1):
         ended = number < len(seen.segments)
-        for raw in blocks(*columns, ended=ended):
-            block = Block(scaled(metric, raw.champion), scaled(metric, raw.challenger), raw.windows)
-            evidence.bet(block.champion, block.challenger, dependence.worth(block))
-            dependence.learn(block)
+        closed = [
+            Block(scaled(metric, raw.champion), scaled(metric, raw.challenger), raw.windows)
+            for raw in blocks(*columns, ended=ended)
+        ]
+        # One thing after the other for all blocks: what a short loop needs stays in the processor's cache.
+        for block, worth in zip(closed, dependence.in_turn(closed), strict=True):
+            evidence.bet(block.champion, block.challenger, worth)
         if ended:
             dependence.restart()
             evidence.restart()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.dependent import STALLS, World
 from rollout.core.catalogue import metric
@@ -143,3 +145,83 @@ def _answer(world: World, seed: int) -> str:
 
     seen = world.play(np.random.default_rng(seed))
     return judge(seen, metrics=METRICS, alpha=0.05, starts=world.starts, segments=len(world.starts)).answer
+
+
+Moves = tuple[float, float, float, bool]
+
+
+def correlation(steps: Sequence[Sequence[Block]], guess: float) -> float:
+    """What the blocks of some steps tell, reckoned from all of them at once."""
+    levels: list[list[tuple[Moves, ...]]] = [
+        [],
+        [],
+        [],
+        [],
+    ]  # of each pair: the champion's, the challenger's and their difference's
+    known = [Block(Tally(1, 0.02, 0.02), Tally(1, 0.02, 0.02), 1)]  # an answer before any was seen
+    for step in steps:
+        for level, size in zip(levels, (1, 2, 4, 8), strict=True):
+            for begin in range(0, len(step) - 2 * size + 1, size):
+                middle, end = begin + size, begin + 2 * size
+                old, new = (moves(step[begin:middle], step[middle:end], known + step[:end], side) for side in (0, 1))
+                apart = new[0] - old[0], old[1] + new[1], old[2] + new[2], old[3] or new[3]
+                level.append((old, new, apart))
+        known = known + step
+    champion, challenger, difference = (
+        greatest([[pair[which] for pair in level] for level in levels], guess) for which in range(3)
+    )
+    return min(max(champion, challenger), 2 * difference)
+
+
+def moves(before: Sequence[Block], after: Sequence[Block], known: Sequence[Block], side: int) -> Moves:
+    """Of one version: how much its mean moves, the variance that this should have, what may be added, if it tells."""
+    n0, n1 = (sum(block[side].count for block in group) for group in (before, after))
+    sum0, sum1 = (sum(block[side].total for block in group) for group in (before, after))
+    count, total = (sum(getattr(block[side], name) for block in known) for name in ("count", "total"))
+    variance = max(total / count - (total / count) ** 2, 1e-9)  # of zeros and ones
+    windows = [sum(block.windows for block in group) for group in (before, after)]
+    beyond = max(1 / windows[0] - 1 / n0, 0.0) + max(1 / windows[1] - 1 / n1, 0.0)
+    return sum1 / n1 - sum0 / n0, variance * (1 / n0 + 1 / n1), variance * beyond, 0 < sum0 + sum1 < n0 + n1
+
+
+def greatest(levels: Sequence[Sequence[Moves]], guess: float) -> float:
+    """The greatest of the levels' estimates, each mixed with what the level below found."""
+    found = [0.0]
+    for at, pairs in enumerate(levels):
+        excess = sum(moved**2 / expected - 1 for moved, expected, _, _ in pairs)
+        size = sum(beyond / expected for _, expected, beyond, _ in pairs)
+        telling = sum(pair[3] for pair in pairs)
+        if size > 0 and (at == 0 or telling >= 4):
+            guess = max((2 * guess + telling * excess / size) / (2 + telling), 0.0)
+        found.append(guess)
+    return max(found)
+
+
+one_side = st.integers(1, 200).flatmap(
+    lambda count: st.builds(lambda ones: Tally(count, ones, ones), st.integers(0, count))
+)
+any_blocks = st.lists(st.builds(Block, one_side, one_side, st.integers(1, 40)), max_size=40)
+
+
+@given(st.lists(any_blocks, min_size=1, max_size=3), st.builds(Block, one_side, one_side, st.integers(1, 40)))
+def test_what_is_learned_block_by_block_is_what_all_blocks_at_once_tell(steps: list[list[Block]], last: Block) -> None:
+    dependence = Dependence("rate")
+    for step in steps:
+        dependence.restart()
+        dependence.in_turn(step)
+    rho = correlation(steps, 0.01)
+    for tally, worth in zip(last[:2], dependence.worth(last), strict=True):
+        effect = 1 + max(tally.count / last.windows - 1, 0) * rho
+        assert (worth.count, worth.total, worth.squares) == pytest.approx(
+            (tally.count / effect, tally.total / effect, tally.squares / effect), rel=1e-6
+        )
+
+
+@given(any_blocks)
+def test_a_block_is_worth_what_was_known_before_it(seen: list[Block]) -> None:
+    before = []
+    for at, block in enumerate(seen):
+        dependence = Dependence("quantile")
+        dependence.in_turn(seen[:at])
+        before.append(dependence.worth(block))
+    assert Dependence("quantile").in_turn(seen) == before
