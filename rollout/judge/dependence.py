@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rollout.judge.metrics import Kind, Tally
+from rollout.judge.metrics import Kind, Sums
 
 _GUESS: Mapping[Kind, float] = {"rate": 0.01, "quantile": 0.03, "mean": 0.01}
 _WEIGHT = 2.0  # so many telling pairs that guess is worth, and each level's estimate at the next one
@@ -48,8 +48,8 @@ class Block(NamedTuple):
         windows: How many they are.
     """
 
-    champion: Tally
-    challenger: Tally
+    champion: Sums
+    challenger: Sums
     windows: int
 
 
@@ -63,15 +63,6 @@ class Worth:
     count: float
     total: float
     squares: float
-
-    @classmethod
-    def of(cls, tally: Tally) -> Worth:
-        """All answers of a tally."""
-        return cls(tally.count, tally.total, tally.squares)
-
-    def plus(self, other: Worth) -> Worth:
-        """Both together."""
-        return Worth(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     @property
     def variance(self) -> float:
@@ -108,15 +99,15 @@ class Dependence:
 
     def learn(self, block: Block) -> None:
         """Take a closed block into account for later ones."""
-        group = _Group(Worth.of(block.champion), Worth.of(block.challenger), block.windows)
-        self._champion, self._challenger = self._champion.plus(group.champion), self._challenger.plus(group.challenger)
+        self._champion = _plus(self._champion, block.champion)
+        self._challenger = _plus(self._challenger, block.challenger)
         variances = self._champion.variance, self._challenger.variance
         for level in self._levels:
-            level.compare(group, variances)
-            joined = level.joined(group)
+            level.compare(block, variances)
+            joined = level.joined(block)
             if joined is None:
                 break
-            group = joined
+            block = joined
         champion, challenger, apart = map(self._greatest, *[level.seen for level in self._levels])
         self._rho = min(max(champion, challenger), 2 * apart)
 
@@ -138,30 +129,25 @@ class Dependence:
         return greatest
 
 
-def _worth(tally: Tally, windows: int, rho: float) -> Worth:
-    count = tally.count
-    if count <= windows:
-        return Worth.of(tally)
-    effect = 1 + (count / windows - 1) * rho
-    return Worth(count / effect, tally.total / effect, tally.squares / effect)
+def _plus(one: Sums, other: Sums) -> Worth:
+    """Both together."""
+    return Worth(one.count + other.count, one.total + other.total, one.squares + other.squares)
 
 
-class _Group(NamedTuple):
-    """Blocks taken together: what each version did in them, and how many windows they are of."""
-
-    champion: Worth
-    challenger: Worth
-    windows: int
+def _worth(answers: Sums, windows: int, rho: float) -> Worth:
+    count = answers.count
+    effect = 1 + (count / windows - 1) * rho if count > windows else 1.0
+    return Worth(count / effect, answers.total / effect, answers.squares / effect)
 
 
 _Pair = tuple[float, float, float, bool]
-"""Two groups: by how much their means differ; the variance that this would have with independent answers; what would be
+"""Two blocks: by how much their means differ; the variance that this would have with independent answers; what would be
 added to that if the answers of a window were all the same; whether the answers differ at all."""
 
 
 @dataclass(slots=True)
 class _Pairs:
-    """What pairs of groups have shown.
+    """What pairs of blocks have shown.
 
     Attributes:
         telling: In how many of them the answers differed at all; others tell nothing.
@@ -174,7 +160,7 @@ class _Pairs:
     size: float = 0.0
 
     def add(self, pair: _Pair) -> None:
-        """Take in a pair with at least one answer in each group."""
+        """Take in a pair with at least one answer in each block."""
         moved, expected, beyond, telling = pair
         self.telling += telling
         self.excess += moved**2 / expected - 1
@@ -182,7 +168,7 @@ class _Pairs:
 
 
 class _Level:
-    """Groups of one size, each compared with the one before.
+    """Blocks, or as many of them taken together, each compared with the one before.
 
     Attributes:
         last: The last of them.
@@ -191,35 +177,35 @@ class _Level:
     """
 
     def __init__(self) -> None:
-        self.last: _Group | None = None
-        self.waits: _Group | None = None
+        self.last: Block | None = None
+        self.waits: Block | None = None
         self.seen = _Pairs(), _Pairs(), _Pairs()
 
-    def compare(self, group: _Group, variances: tuple[float, float]) -> None:
-        """Compare a group with the last one."""
-        before, self.last = self.last, group
+    def compare(self, block: Block, variances: tuple[float, float]) -> None:
+        """Compare a block with the last one."""
+        before, self.last = self.last, block
         if before is None:
             return
-        windows = before.windows, group.windows
-        old = _pair(before.champion, group.champion, windows, variances[0])
-        new = _pair(before.challenger, group.challenger, windows, variances[1])
+        windows = before.windows, block.windows
+        old = _pair(before.champion, block.champion, windows, variances[0])
+        new = _pair(before.challenger, block.challenger, windows, variances[1])
         champion, challenger, apart = self.seen
         champion.add(old)
         challenger.add(new)
         apart.add((new[0] - old[0], old[1] + new[1], old[2] + new[2], old[3] or new[3]))
 
-    def joined(self, group: _Group) -> _Group | None:
-        """A group together with the one that waits for it; None when it has to wait itself."""
+    def joined(self, block: Block) -> Block | None:
+        """A block together with the one that waits for it; None when it has to wait itself."""
         before, self.waits = self.waits, None
         if before is None:
-            self.waits = group
+            self.waits = block
             return None
-        champion, challenger = before.champion.plus(group.champion), before.challenger.plus(group.challenger)
-        return _Group(champion, challenger, before.windows + group.windows)
+        champion, challenger = _plus(before.champion, block.champion), _plus(before.challenger, block.challenger)
+        return Block(champion, challenger, before.windows + block.windows)
 
 
-def _pair(before: Worth, after: Worth, windows: tuple[int, int], variance: float) -> _Pair:
-    """What one version did in a pair of groups."""
+def _pair(before: Sums, after: Sums, windows: tuple[int, int], variance: float) -> _Pair:
+    """What one version did in a pair of blocks."""
     n0, n1, sum0, sum1 = before.count, after.count, before.total, after.total
     part0, part1 = 1 / n0, 1 / n1
     beyond0, beyond1 = 1 / windows[0] - part0, 1 / windows[1] - part1

@@ -12,7 +12,7 @@ from rollout.judge.dependence import Block, Dependence
 from rollout.judge.evidence import Evidence, Favour, log_mixture
 from rollout.judge.lacking import lacking
 from rollout.judge.means import Means
-from rollout.judge.metrics import Metric, Tally, Window
+from rollout.judge.metrics import Metric, Sums, Tally, Window
 from rollout.judge.rates import Rates
 from rollout.judge.scale import fit, scaled, span, unfit
 from rollout.kinds import Kind
@@ -129,8 +129,8 @@ class _Seen:
     """
 
     segments: Sequence[tuple[Column, Column]]
-    champion: Tally
-    challenger: Tally
+    champion: Sums
+    challenger: Sums
     here: tuple[int, int]
     wrong: Sequence[Mapping[str, str]]
 
@@ -244,7 +244,7 @@ def _proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
     return found
 
 
-def _numbers(metric: Metric, champion: Tally, challenger: Tally) -> dict[str, float]:
+def _numbers(metric: Metric, champion: Sums, challenger: Sums) -> dict[str, float]:
     """Counts and means of both, in the metric's own unit and direction."""
     label = {"rate": "rate", "quantile": "slower", "mean": "mean"}[metric.kind]
     found = {"margin": metric.margin}

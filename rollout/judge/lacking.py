@@ -16,7 +16,7 @@ import math
 from rollout.judge.blocks import Column
 from rollout.judge.dependence import Block, Dependence, Worth
 from rollout.judge.evidence import Bettor
-from rollout.judge.metrics import Metric, Tally
+from rollout.judge.metrics import Metric, Sums
 from rollout.judge.scale import scaled
 
 _FIRST = 50  # before so many observations of the challenger, in this step, nothing can be known
@@ -43,7 +43,7 @@ def lacking(
     champion, challenger = (scaled(metric, side.sum()) for side in step)
     if challenger.count < _FIRST or not champion.count:
         return math.inf
-    windows = sum(1 for count in step[1].counts if count)
+    windows = len(step[1].counts) - step[1].counts.count(0)
     worth = dependence.worth(Block(champion, challenger, windows))
     expected = [_like(side, all_of) for side, all_of in zip(worth, _as_good(metric, champion, challenger), strict=True)]
     won = max(bettor.gains(*expected).not_worse) / challenger.count
@@ -52,7 +52,7 @@ def lacking(
     return more if more <= _FAR * known else math.inf
 
 
-def _as_good(metric: Metric, champion: Tally, challenger: Tally) -> tuple[Worth, Worth]:
+def _as_good(metric: Metric, champion: Sums, challenger: Sums) -> tuple[Worth, Worth]:
     """What both versions would look like in the long run."""
     if metric.quantile is None:
         both = Worth(

@@ -92,7 +92,7 @@ class Rates:
         return Gains(
             log_e_values(guess, [guess + step for step in self._up], margin, champion, challenger),
             log_e_values(guess, down, margin, champion, challenger) + below,
-            log_e_values(guess, less if self._seek_better else (), 0.0, champion, challenger),
+            log_e_values(guess, less, 0.0, champion, challenger) if self._seek_better else [],
         )
 
     def learn(self, champion: Sums, challenger: Sums) -> None:

@@ -10,16 +10,17 @@ import math
 from operator import le
 
 from rollout.judge.blocks import Column
-from rollout.judge.metrics import Metric, Tally
+from rollout.judge.dependence import Worth
+from rollout.judge.metrics import Metric, Sums, Tally
 
 _ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on their way
 
 
-def scaled(metric: Metric, tally: Tally) -> Tally:
+def scaled(metric: Metric, tally: Sums) -> Worth:
     """A tally that `unfit` has nothing against, scaled; what rounding took out of the range is put back."""
     count = tally.count
     if not count:
-        return Tally()
+        return Worth(0, 0.0, 0.0)
     if metric.kind == "mean":
         total, squares = _sums(metric, tally)
         total = min(max(total, 0.0), count)
@@ -28,7 +29,7 @@ def scaled(metric: Metric, tally: Tally) -> Tally:
         total = squares = min(max(tally.total, 0.0), count)
     if metric.better == "higher":
         total, squares = count - total, count - 2 * total + squares
-    return Tally(count, total, squares)
+    return Worth(count, total, squares)
 
 
 def unfit(metric: Metric, tally: Tally) -> dict[str, str]:
@@ -60,8 +61,7 @@ def fit(metric: Metric, column: Column) -> bool:
     counts, totals, squares = column.counts, column.totals, column.squares
     if metric.kind == "mean":
         return _means_fit(span(metric), column)
-    in_range = min(counts, default=0) >= 0 <= min(totals, default=0) and all(map(le, totals, counts))
-    return in_range and not any(squares)
+    return min(totals, default=0) >= 0 and all(map(le, totals, counts)) and not any(squares)
 
 
 def _means_fit(within: tuple[float, float], column: Column) -> bool:
@@ -83,7 +83,7 @@ def span(metric: Metric) -> tuple[float, float]:
     return (metric.low, metric.high) if metric.kind == "mean" else (0.0, 1.0)
 
 
-def _sums(metric: Metric, tally: Tally) -> tuple[float, float]:
+def _sums(metric: Metric, tally: Sums) -> tuple[float, float]:
     """The sum and the sum of squares, of values scaled to 0..1; of zeros and ones they are the same."""
     low, high = span(metric)
     width, count = high - low, tally.count
