@@ -132,13 +132,15 @@ class Evidence:
         stake = self._stake()
         self._staked += stake
         before = [won + stake for won in self._won]
-        # Less evidence than there is stays valid.
         self._won = [
-            min(at * math.exp(min(gain, _ENOUGH)), max(at, 1.0) * self._most, _MOST)
-            for at, gain in zip(before, gains, strict=True)
+            self._grown(at, gain) if gain > 0 else at * math.exp(gain) for at, gain in zip(before, gains, strict=True)
         ]
         now = sum(map(mul, self._won, self._bettor.shares.worse)) + 1 - self._staked
         self._peak = max(self._peak, math.log(now))
+
+    def _grown(self, at: float, gain: float) -> float:
+        """What a gain makes of a stake, up to the limits: less evidence than there is stays valid."""
+        return min(at * math.exp(min(gain, _ENOUGH)), max(at, 1.0) * self._most, _MOST)
 
     def _stake(self) -> float:
         """How much of the whole is staked anew with a block: half of the segment's with the first, then ever less."""

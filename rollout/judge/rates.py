@@ -172,16 +172,18 @@ def closest(guess: tuple[float, float], margin: float, n0: float, n1: float) -> 
 
 def _by_formula(q0: float, q1: float, margin: float, ratio: float) -> float:
     """The root of the cubic that a slope of 0 amounts to; rounding leaves it inexact for rates near 0 and 1."""
-    a = 1 + ratio  # their first group is the champion, their second the challenger, their difference -margin
-    b = -(1 + ratio + q0 + ratio * q1 - margin * (ratio + 2))
-    c = margin**2 - margin * (2 * q0 + ratio + 1) + q0 + ratio * q1
-    d = q0 * margin * (1 - margin)
-    third = b / (3 * a)
-    v = third**3 - b * c / (6 * a**2) + d / (2 * a)
-    u = math.copysign(math.sqrt(max(third**2 - c / (3 * a), 0.0)), v)
-    if u == 0:
+    whole = 1 + ratio  # their first group is the champion, their second the challenger, their difference -margin
+    mean = (q0 + ratio * q1) / whole
+    # r^3 + 3 third r^2 + c r + d = 0: their equation, divided by its first coefficient
+    third = (margin + margin / whole - 1 - mean) / 3
+    c = margin * (margin - 2 * q0 - whole) / whole + mean
+    d = q0 * margin * (1 - margin) / whole
+    v = third * (third * third - c / 2) + d / 2
+    square = third * third - c / 3
+    if square <= 0:
         return -third
-    return 2 * u * math.cos((math.pi + math.acos(_within(v / u**3, -1.0, 1.0))) / 3) - third
+    u = math.copysign(math.sqrt(square), v)
+    return 2 * u * math.cos((math.pi + math.acos(_within(v / (u * square), -1.0, 1.0))) / 3) - third
 
 
 def _differences(margin: float, guess: float) -> tuple[float, ...]:
