@@ -26,7 +26,7 @@ taken for the version's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,6 +80,7 @@ class Dependence:
     def __init__(self, kind: Kind) -> None:
         self._guess = self._rho = _GUESS[kind]
         self._levels = [_Level() for _ in range(_LEVELS)]
+        self._seen = list(zip(*[level.seen for level in self._levels], strict=True))  # of each version, level by level
         self._champion = self._challenger = Worth(*_FIRST)
 
     def worth(self, block: Block) -> tuple[Worth, Worth]:
@@ -108,7 +109,7 @@ class Dependence:
             if joined is None:
                 break
             block = joined
-        champion, challenger, apart = map(self._greatest, *[level.seen for level in self._levels])
+        champion, challenger, apart = map(self._greatest, self._seen)
         self._rho = min(max(champion, challenger), 2 * apart)
 
     def restart(self) -> None:
@@ -116,7 +117,7 @@ class Dependence:
         for level in self._levels:
             level.last = level.waits = None
 
-    def _greatest(self, *levels: _Pairs) -> float:
+    def _greatest(self, levels: Sequence[_Pairs]) -> float:
         """The greatest of the levels; each level's guess is what the one below found."""
         value, greatest, least = self._guess, 0.0, 0
         for seen in levels:
@@ -125,7 +126,7 @@ class Dependence:
                 value = (_WEIGHT * value + telling * (seen.excess / seen.size)) / (_WEIGHT + telling)
                 value = value if value > 0 else 0.0
             greatest = value if value > greatest else greatest
-            least = _TELLING
+            least = _TELLING  # above the first level
         return greatest
 
 

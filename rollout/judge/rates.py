@@ -121,7 +121,8 @@ def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: 
         Their logs, in nats; 0 where there is no such guess among rates up to 1: then nothing is bet.
     """
     q0 = _within(guess, _LEAST, 1 - _LEAST)
-    n0, k0, n1, k1 = champion.count, champion.total, challenger.count, challenger.total
+    n0, ones0, n1, ones1 = champion.count, champion.total, challenger.count, challenger.total
+    zeros0, zeros1, rest0 = n0 - ones0, n1 - ones1, 1 - q0
     log, found = math.log, list[float]()
     for rate in rates:
         q1 = _within(rate, _LEAST, 1 - _LEAST)
@@ -129,8 +130,8 @@ def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: 
             found.append(0.0)
             continue
         r0, r1 = closest((q0, q1), margin, n0, n1)
-        old = k0 * log(q0 / r0) + (n0 - k0) * log((1 - q0) / (1 - r0))
-        found.append(old + k1 * log(q1 / r1) + (n1 - k1) * log((1 - q1) / (1 - r1)))
+        old = ones0 * log(q0 / r0) + zeros0 * log(rest0 / (1 - r0))
+        found.append(old + ones1 * log(q1 / r1) + zeros1 * log((1 - q1) / (1 - r1)))
     return found
 
 
@@ -148,7 +149,8 @@ def closest(guess: tuple[float, float], margin: float, n0: float, n1: float) -> 
         r0 = (n0 * q0 + n1 * q1) / (n0 + n1)
         return r0, r0
     low, high = (q0, q1 - margin) if q0 < q1 - margin else (q1 - margin, q0)
-    low, high = _within(low, _TINY, 1 - margin - _TINY), _within(high, _TINY, 1 - margin - _TINY)
+    most = 1 - margin - _TINY
+    low, high = _within(low, _TINY, most), _within(high, _TINY, most)
     r0 = _within(_by_formula(q0, q1, margin, n1 / n0), low, high)
     for _ in range(60):
         r1 = r0 + margin
