@@ -65,7 +65,7 @@ def _named(item: click.Option) -> str:
 
 
 def _told(item: click.Option) -> str:
-    said = [re.sub(r"(?<!`)(--[a-z-]+)", r"`\1`", item.help or "")]
+    said = [_marked(item.help or "")]
     if isinstance(item.type, click.IntRange | click.FloatRange):
         low, high = item.type.min, item.type.max
         said.append(f"At least {low:,}." if high is None else f"From {low:,} to {high:,}.")
@@ -78,7 +78,12 @@ def _told(item: click.Option) -> str:
 
 def _paragraphs(text: str) -> str:
     told = "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
-    return re.sub(r"(?<!`)(--[a-z-]+)", r"`\1`", told)
+    return _marked(told)
+
+
+def _marked(text: str) -> str:
+    """A text with its options as code, but for those that stand within code."""
+    return re.sub(r"`[^`]*`|(--[a-z-]+)", lambda found: f"`{found[1]}`" if found[1] else found[0], text)
 
 
 def _table(options: list[click.Option]) -> str:

@@ -90,29 +90,46 @@ def status(asked: Asked, as_json: bool) -> None:
 @click.option("--every", type=Number(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds.")
 @click.option("--for", "seconds", type=Number(0), default=0.0, help="Stop after so many seconds; 0 means never.")
 @click.option("--until-verdict", is_flag=True, help="Stop when the trial has ended, or when a person must decide.")
+@click.option(
+    "--next", "next_one", is_flag=True, help="Wait for the release that the next `pulumi up` from here would begin."
+)
 @_json
 @click.pass_obj
 def watch(  # noqa: PLR0917 - one parameter per option
-    asked: Asked, rollout: str | None, every: float, seconds: float, until_verdict: bool, as_json: bool
+    asked: Asked,
+    rollout: str | None,
+    every: float,
+    seconds: float,
+    until_verdict: bool,
+    next_one: bool,
+    as_json: bool,
 ) -> None:
     """Follow a release on trial live: weights, step, evidence, time left, alarms and events.
 
     ROLLOUT is the id of a rollout, or of a release that an update is about to begin: the command waits until it has
-    begun, and stops when it has ended. In a pipeline, give it, and a limit: `modelstack watch 77c1aa20b3f1 --for 3600`.
-    Without --for it must begin within ten minutes.
+    begun, and stops when it has ended. --next finds that id, from this checkout and the stack's config. In a pipeline,
+    give one of them, and a limit: `modelstack watch --next --for 3600`. Without --for it must begin within ten minutes.
 
     When piped, it prints one line for each change. With --json, it prints one object for each look.
 
     Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
     was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when the time
-    is over and the trial goes on, or has not begun. With --until-verdict, 2 when nothing is on trial and no ROLLOUT is
-    given: a verdict from before is no answer.
+    is over and the trial goes on, or has not begun. A release that already serves ends it with 0, and one that was
+    already rejected with 1, at once; standard error says so. With --until-verdict, 2 when nothing is on trial and none
+    is named: a verdict from before is no answer.
     """
-    from cli.view.awaited import Awaited  # noqa: PLC0415 - only this command needs it
+    from cli import next_release  # noqa: PLC0415 - only this command needs it
+    from cli.view.awaited import Awaited  # noqa: PLC0415
     from cli.view.watching import Looks  # noqa: PLC0415
     from cli.view.watching import watch as look_on  # noqa: PLC0415
 
-    looks = Looks(find(asked))
+    if next_one and rollout:
+        raise OperatorError("--next and ROLLOUT both say what to wait for", "Give one of them.", 2)
+    target = find(asked)
+    if next_one:
+        rollout = next_release.id_of(target)
+        click.echo(f"the next update releases {rollout}", err=True)
+    looks = Looks(target)
     awaited = Awaited(rollout, time.time()) if rollout else None
     sys.exit(
         look_on(

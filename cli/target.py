@@ -142,12 +142,32 @@ def resolve(stack: str) -> Target:
         allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
         hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
         raise OperatorError(f"{stack!r} is not the name of a stack", hint, 2)
+    outputs = _told_by_pulumi(stack, "stack", "output")
+    if not outputs.get("endpoint_name"):
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+    region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
+    return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
+
+
+def config_of(stack: str) -> dict[str, dict[str, Any]]:
+    """The sections of a stack's config that are ours, such as `model`, as the stack's file has them.
+
+    Raises:
+        OperatorError: As `resolve`.
+    """
+    told = _told_by_pulumi(stack, "config")
+    ours = {name.partition(":")[2]: item for name, item in told.items() if name.startswith("modelstack:")}
+    return {name: item["objectValue"] for name, item in ours.items() if "objectValue" in item}
+
+
+def _told_by_pulumi(stack: str, *words: str) -> dict[str, Any]:
+    """The JSON object that a command of the Pulumi CLI prints for a stack."""
     local = stack.startswith(LOCAL)
     if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
         raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
     try:
         done = subprocess.run(
-            ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"],
+            ["pulumi", *words, "--json", "--stack", stack, "--non-interactive"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -161,15 +181,13 @@ def resolve(stack: str) -> Target:
     except subprocess.TimeoutExpired as error:
         raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
     if done.returncode != 0:
-        raise _no_outputs(stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: "))
-    outputs = json.loads(done.stdout)
-    if not outputs.get("endpoint_name"):
-        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
-    region = outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")
-    return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
+        raise _refused_by_pulumi(
+            stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
+        )
+    return json.loads(done.stdout)
 
 
-def _no_outputs(stack: str, reason: str) -> OperatorError:
+def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
     if "no stack named" in reason and stack.startswith(LOCAL):
         return OperatorError(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
     if "PULUMI_ACCESS_TOKEN" in reason:

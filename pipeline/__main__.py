@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             "--root", type=Path, default=Path.cwd(), help="the checkout; the current folder by default"
         )
         if name in ("recipe", "build"):
-            command.add_argument("--parameters", type=_json, default={}, help="JSON object")
+            command.add_argument(
+                "--parameters", type=_json, default={}, help="JSON object; no stack's config is read. {} by default"
+            )
         if name == "build":
             command.add_argument("--gates", type=_json, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
             command.add_argument("--workdir", type=Path, help="where outcomes are kept; by default the user's cache")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -28,7 +29,7 @@ from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile, Signals
 from rollout.core.decision import Decision, Seen
-from rollout.core.state import RolloutState
+from rollout.core.state import Outcome, RolloutState
 
 PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
 """Exit codes: promoted or nothing on trial; rolled back or failed; withdrawn or superseded; waits for a person; on."""
@@ -37,6 +38,12 @@ _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
 _ENDED = (*_RESTING, *_WAITING)
 _CODES = {"promoted": PROMOTED, "withdrawn": NOT_TRIED, "superseded": NOT_TRIED}
+_BEFORE: Mapping[Stands | None, str] = {
+    **dict.fromkeys(get_args(Outcome), "what was named has ended already: this command has waited for no verdict"),
+    "promoted": "what was named was promoted already: this command has waited for no verdict",
+    "rolled_back": "what was named was rolled back already: this command has waited for no verdict",
+}
+"""What is said where the rollout that was named had ended before the first look."""
 BEGINS_S = 600.0
 """How long a rollout that was named may take to begin, where no time was given."""
 _AGAIN_S = 5.0  # until a metric that could not be read is asked for again
@@ -213,6 +220,9 @@ def watch(
     if until_verdict and named is None and first.phase in _RESTING:
         raise _nothing_to_wait_for(first)
     begun = time.monotonic()
+    stands = named() if named else None
+    if stands in _BEFORE:
+        click.echo(_BEFORE[stands], err=True)
     with _view(console, as_json) as view:
         view.show(seen)
         while True:
@@ -249,7 +259,7 @@ def _nothing_to_wait_for(seen: Snapshot) -> OperatorError:
     known = f": the last verdict is {last['release']} {last['outcome'].replace('_', ' ')}" if last else ""
     return OperatorError(
         f"nothing is on trial on {seen.endpoint}{known}",
-        "To wait for a release that an update is about to begin, name it: modelstack watch RELEASE --for 3600",
+        "To wait for the release that an update is about to begin: modelstack watch --next --for 3600",
         2,
     )
 

@@ -20,3 +20,7 @@ def test_every_command_has_its_section_and_every_option_says_what_it_does() -> N
 
 def test_a_row_says_what_is_allowed_and_the_default() -> None:
     assert "| `--every FLOAT` | Look again after so many seconds. From 0.5 to 60. Default: `1.0`. |" in page()
+
+
+def test_an_option_within_code_is_not_marked_again() -> None:
+    assert "`modelstack watch --next --for 3600`" in page()

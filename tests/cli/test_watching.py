@@ -115,7 +115,7 @@ def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: 
     assert watched(world, off_terminal, seconds=1e-9, until_verdict=False) == PROMOTED
     with pytest.raises(OperatorError, match="nothing is on trial on endpoint: the last verdict is b rolled back") as no:
         watched(world, off_terminal)  # a verdict from before is no answer, green or red
-    assert (no.value.exit_code, "watch RELEASE" in str(no.value.hint)) == (2, True)
+    assert (no.value.exit_code, "watch --next" in str(no.value.hint)) == (2, True)
 
 
 def of(world: World, word: str) -> dict[str, Any]:
@@ -160,6 +160,21 @@ def test_a_verdict_on_a_release_from_before_counts_only_where_it_is_still_true(
     assert late.value.exit_code == 5
     with pytest.raises(OperatorError, match="has not begun"):
         watched(world, off_terminal, **of(world, "000099-c"), seconds=1e-9)
+
+
+def test_a_verdict_from_before_says_in_words_that_nothing_was_waited_for(
+    world: World, off_terminal: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> str:
+        return capsys.readouterr().err
+
+    assert (watched(world, off_terminal, **of(world, "a")), said()) == (
+        PROMOTED,
+        "what was named was promoted already: this command has waited for no verdict\n",
+    )
+    world.error_rates["v-b"] = 0.5
+    assert (starting(world, off_terminal, "b", after=3), said()) == (TAKEN_BACK, ""), "it was waited for"
+    assert (watched(world, off_terminal, **of(world, "b")), "rolled back already" in said()) == (TAKEN_BACK, True)
 
 
 def test_a_release_that_was_withdrawn_once_is_waited_for_anew(

@@ -1,0 +1,60 @@
+"""Which release would the next `pulumi up` begin? Found from this checkout, the stack's config, and what was retrained.
+
+    id_of(target)     # "77c1aa20b3f1"
+
+Nothing is trained for that, and nothing is changed. It is the id that the program finds, which also asks these four.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from cli import retrain
+from cli.errors import OperatorError
+from cli.target import LOCAL, ROOT, Target, config_of, resolve
+from pipeline.recipe import RecipeError, recipe, retrained
+from rollout.core.release import PROCESS, release_id
+
+
+def id_of(target: Target) -> str:
+    """The id of the release that the config of a stack asks for.
+
+    Raises:
+        OperatorError: The endpoint was named without its stack; the config or the model's recipe cannot be read; or no
+            serving image is named.
+    """
+    stack = target.stack
+    if not stack:
+        raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
+    config = config_of(stack)
+    source = _source(stack, config.get("promotion", {}).get("from"))
+    configured = config.get("serving", {}).get("image")
+    image = configured or (f":{PROCESS}" if stack.startswith(LOCAL) else source.get("image_uri"))
+    if not image:
+        hint = f"Build it, which prints how to set it: make image STACK={stack}"
+        raise OperatorError(f"stack {stack}: modelstack:serving.image is not set, so nothing can be released", hint)
+    return release_id(source.get("recipe") or _recipe(target, config.get("model", {})), image)
+
+
+def _source(stack: str, name: str | None) -> dict[str, Any]:
+    """The champion of the stack that this one takes its releases from; empty where it trains its own."""
+    if not name:
+        return {}
+    other = f"{stack[: stack.rfind('/') + 1]}{name}"
+    found = dict(resolve(other).outputs.get("release") or {})
+    if not found.get("recipe"):
+        raise OperatorError(f"stack {other}, which modelstack:promotion.from names, has no champion to take")
+    return found
+
+
+def _recipe(target: Target, model: dict[str, Any]) -> str:
+    parameters = dict(model.get("parameters") or {})
+    candidate = retrain.look(target).counts
+    try:
+        if candidate:
+            with suppress(RecipeError):  # the config's own window is as new, or the only one
+                parameters |= retrained(ROOT, parameters, candidate.through)
+        return recipe(ROOT, parameters).digest
+    except RecipeError as error:
+        raise OperatorError(f"the model has no recipe: {error}") from error

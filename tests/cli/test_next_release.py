@@ -1,0 +1,94 @@
+"""`modelstack watch --next` waits for the release that the program itself would begin, and for no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli import next_release
+from cli.errors import OperatorError
+from cli.retrain import Retraining
+from cli.target import Target
+from infra.aws.stack_now import StackNow, image_for
+from infra.config.settings import Settings
+from platforms.aws.names import Names
+from retraining.record import Candidate, Record
+from rollout.core.state import RolloutState
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev@sha256:" + "a" * 64
+OTHER = IMAGE.replace("a" * 64, "b" * 64)
+SOURCE = {"recipe": "c" * 64, "image_uri": OTHER}
+CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {}, "drift")
+
+
+def config_of_file(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Region and model of stack `local` as Pulumi reads them, with other parameters."""
+    content = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text(encoding="utf-8"))["config"]
+    content["modelstack:model"]["parameters"] |= parameters
+    return {name: content[name] for name in ("aws:region", "modelstack:model")}
+
+
+def pulumi(folder: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Pulumi CLI that prints a config, as the real one does."""
+    told = {name: {"value": "", "objectValue": item, "secret": False} for name, item in config.items()}
+    (folder / "config.json").write_text(json.dumps(told))
+    (folder / "pulumi").write_text(f'#!/bin/sh\n[ "$1" = config ] && exec /bin/cat {folder}/config.json\nexit 1\n')
+    (folder / "pulumi").chmod(0o700)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", folder.as_uri())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("stack", "parameters", "more", "candidate"),
+    [
+        ("local", {"max_iter": 80}, {}, None),
+        ("local", {}, {}, CANDIDATE),
+        ("dev", {}, {"modelstack:serving": {"image": IMAGE}}, None),
+        ("prod", {}, {"modelstack:promotion": {"from": "staging"}}, None),
+        ("prod", {}, {"modelstack:promotion": {"from": "staging"}, "modelstack:serving": {"image": IMAGE}}, CANDIDATE),
+        ("local-staging", {}, {"modelstack:promotion": {"from": "local"}}, None),
+    ],
+)
+def test_it_is_the_release_that_the_program_finds(
+    stack: str,
+    parameters: dict[str, Any],
+    more: dict[str, Any],
+    candidate: Candidate | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = {**config_of_file(parameters), **more}
+    pulumi(tmp_path, config, monkeypatch)
+    monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(Record(), candidate, None))
+    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {"release": SOURCE}))
+
+    names = Names("flight-delay", stack, "111122223333", "us-east-1")
+    source = SOURCE if "modelstack:promotion" in more else None
+    texts = {name: item if isinstance(item, str) else json.dumps(item) for name, item in config.items()}
+    settings = Settings.load(texts, stack)
+    image = image_for(settings.serving.image, names, source)
+    assert image is not None
+    provider: Any = None
+    now = StackNow(names, RolloutState("e"), source, image, None if source else candidate, None, provider)
+    assert next_release.id_of(Target(stack, "e", "us-east-1", {})) == now.wanted(settings, image).id
+
+
+def test_without_a_stack_an_image_or_a_champion_there_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OperatorError, match="reads the config of a stack"):
+        next_release.id_of(Target("", "e", "us-east-1", {}))
+    config = config_of_file({})
+    pulumi(tmp_path, config, monkeypatch)
+    with pytest.raises(OperatorError, match=r"modelstack:serving\.image is not set"):
+        next_release.id_of(Target("dev", "e", "us-east-1", {}))
+    pulumi(tmp_path, config | {"modelstack:promotion": {"from": "staging"}}, monkeypatch)
+    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
+    with pytest.raises(OperatorError, match=r"stack acme/flights/staging, .* has no champion to take"):
+        next_release.id_of(Target("acme/flights/prod", "e", "us-east-1", {}))
