@@ -20,6 +20,7 @@ from rollout.stored import read
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 
 LONGEST = 2000
+_IN_SECONDS = 120.0  # from here on a time is told in minutes
 _MOST = 1e6  # more observations lacking than this are a guess without worth
 
 
@@ -224,8 +225,9 @@ def _starting(given: Reason) -> list[str]:
 
 
 def _counted_late(given: Reason) -> list[str]:
-    minutes, answers = given.numbers["seconds"] / 60, given.numbers["answers"]
-    return [f"answers are counted {minutes:.0f} minutes late, {answers:,.0f} of the challenger's are uncounted"]
+    seconds, answers = given.numbers["seconds"], given.numbers["answers"]
+    late = f"{seconds:.0f} s" if seconds < _IN_SECONDS else f"{seconds / 60:.0f} minutes"
+    return [f"answers are counted {late} late, {answers:,.0f} of the challenger's are uncounted"]
 
 
 def _replayed(given: Reason) -> list[str]:

@@ -18,7 +18,10 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 
 LATE_SECONDS = 120.0
-"""Up to this nothing is said: a platform takes a minute or two to hand captured answers over."""
+"""From this on it is always said: a platform takes a minute or two to hand captured answers over."""
+USUAL_WINDOWS = 3.0
+"""So many windows late is usual: the last one has not closed, its answers are handed over, and then they are counted."""
+_OFTEN_FEWER = 3.0  # chance makes a third of what is lacking in the mean enough, or three times as much needed
 _ANSWERS = "errors"  # the metric whose tallies are the requests and those that failed
 
 
@@ -33,6 +36,18 @@ class Behind:
 
     seconds: float
     answers: int
+
+    def matters(self, known: Reason, window_seconds: float) -> bool:
+        """Whether a trial waits for the counting: what it lacks may have been given, and is only not counted.
+
+        Args:
+            known: What the judge found so far; `lacking` among its numbers is how many observations it lacks about.
+            window_seconds: The length of a window.
+        """
+        if self.seconds > LATE_SECONDS:
+            return True
+        lacking = known.numbers.get("lacking", 0.0)  # where that is not known, too little was counted to tell
+        return self.seconds > USUAL_WINDOWS * window_seconds and self.answers * _OFTEN_FEWER >= lacking
 
     def reason(self, known: Reason) -> Reason:
         """That a trial waits for the counting, beside what is known so far."""

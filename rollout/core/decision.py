@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rollout.core.behind import LATE_SECONDS, Behind, behind
+from rollout.core.behind import Behind, behind
 from rollout.core.catalogue import OWN
 from rollout.core.failing import BothFail, both_fail
 from rollout.core.plan import LONGEST, Plan
@@ -129,14 +129,14 @@ class _Known:
         lost = late.seconds * len(state.step_starts) if late else 0.0
         return cls(findings, failing, answered, seen.problem, late, lost)
 
-    @property
-    def reason(self) -> Reason:
-        """What is known, or why nothing is; and that the counting is behind, where that may be why."""
+    def reason(self, plan: Plan) -> Reason:
+        """What is known, or why nothing is; and that the counting is behind, where that is why."""
         if self.findings is None:
             return Reason("judge", "metrics", self.problem, kind=Kind.METRICS_UNREACHABLE)
-        if self.late is None or self.late.seconds <= LATE_SECONDS:
-            return self.findings.reason
-        return self.late.reason(self.findings.reason)
+        known = self.findings.reason
+        if self.late is None or not self.late.matters(known, plan.window_seconds):
+            return known
+        return self.late.reason(known)
 
     def more_seconds(self, plan: Plan) -> float:
         """How much longer the trial may take: what late counting has cost it, and at most as long again."""
@@ -145,7 +145,7 @@ class _Known:
     def when_over(self, plan: Plan) -> Reason:
         """What is known when the time is over; and that the counting never was as far as the plan allows for."""
         if self.findings is None or self.late is None or self.lost < plan.max_seconds:
-            return self.findings.reason if self.findings else self.reason
+            return self.findings.reason if self.findings else self.reason(plan)
         return self.late.reason(self.findings.reason)
 
 
@@ -201,7 +201,7 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
         numbers = {"bake_seconds": plan.steps[-1].bake_seconds}
         return "promote", Reason("release", "baked", numbers=numbers, kind=Kind.BAKED)
     if findings is None or findings.answer != "not worse":
-        return "hold", known.reason
+        return "hold", known.reason(plan)
     return _forward(plan, state, findings.reason)
 
 
@@ -244,7 +244,7 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
         return None
     answered = known.answered
     if answered is None:
-        return known.reason
+        return known.reason(plan)
     if answered < plan.min_requests:
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         apart = known.failing.numbers if known.failing else {}

@@ -55,7 +55,7 @@ def pulumi(folder: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
         ("local-staging", {}, {"modelstack:promotion": {"from": "local"}}, None),
     ],
 )
-def test_it_is_the_release_that_the_program_finds(
+def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parameter per case
     stack: str,
     parameters: dict[str, Any],
     more: dict[str, Any],

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from rollout.controller.notice import lack
 from rollout.core.behind import Behind, behind
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
+from rollout.reason import Reason
 from tests.rollout import worlds
 from tests.simulator.platform import World
 
@@ -73,10 +77,30 @@ def test_a_backlog_without_an_end_ends_the_trial_after_twice_its_time_and_reject
 
 
 def test_a_delay_that_is_usual_is_not_worth_a_word_and_its_time_is_given_all_the_same() -> None:
-    world = on_trial(90, count_seconds=60.0)
+    world = on_trial(90, count_seconds=30.0)
     decision = world.controller().status().decision
-    assert decision is not None and 50 < decision.more_seconds < 80
+    assert decision is not None and 20 < decision.more_seconds < 50
     assert decision.reason.kind is not Kind.COUNTED_LATE
+
+
+@pytest.mark.parametrize("late", [57.0, 89.0, 110.0])
+def test_a_trial_whose_missing_answers_were_given_long_ago_says_so(late: float) -> None:
+    world = on_trial(60 + late, count_seconds=late, requests_per_second=65)
+    decision = world.controller().status().decision
+    assert decision is not None and decision.reason.kind is Kind.COUNTED_LATE
+    assert decision.reason.numbers["answers"] > 250
+    assert decision.reason.text.startswith("answers are counted ") and " s late, " in decision.reason.text
+    assert lack(decision) is None, "more requests help nothing"
+
+
+def test_a_trial_that_lacks_more_than_is_uncounted_waits_for_that() -> None:
+    def known(lacking: float) -> Reason:
+        return Reason("judge", "accuracy", numbers={"lacking": lacking}, kind=Kind.NOT_YET_KNOWN)
+
+    assert Behind(57, 500).matters(known(1500), 10)
+    assert not Behind(57, 499).matters(known(1500), 10)
+    assert not Behind(57, 500).matters(known(1500), 60), "where windows are a minute, that is usual"
+    assert Behind(121, 1).matters(known(1500), 60), "such a delay is always told"
 
 
 def test_a_release_that_is_not_shown_to_be_as_good_in_its_time_is_rejected_however_late_it_was_counted() -> None:
