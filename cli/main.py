@@ -61,13 +61,15 @@ def main() -> None:
 def status(asked: Asked, as_json: bool) -> None:
     """Show what serves now, and how well.
 
-    That is: endpoint, weights, availability and latency, the last verdict, retraining, error budgets, quality, bad
-    input, alarms and packages.
+    That is: endpoint, weights, availability and latency, what a trial waits for, the last verdict, retraining, error
+    budgets, quality, bad input, alarms and packages.
 
     Exits with 1 when the endpoint is not in service or an alarm rings.
     """
+    from cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
+
     target = find(asked)
-    seen = take(target)
+    seen = Looks(target)()
     variants = [row.name for row in seen.variants]
     seen = replace(
         seen,

@@ -14,8 +14,9 @@ from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.stack import Stack
 from cli.target import resolve
-from cli.view import render, snapshot
+from cli.view import render
 from cli.view.snapshot import Snapshot
+from cli.view.watching import Looks
 
 STACK = "local"
 
@@ -35,7 +36,7 @@ def _bring_up(console: Console) -> int:
     except UpdateFailed as error:
         return error.exit_code
     target = resolve(stack.name)
-    seen = snapshot.take(target)
+    seen = Looks(target)()
     console.print(render.snapshot(seen))
     _next(console, seen, target.outputs.get("metrics") or {})
     return 0

@@ -17,6 +17,7 @@ from cli.view.packages import PackageView
 from cli.view.quality import QualityView
 from cli.view.served import QUANTILES, ServedView
 from cli.view.snapshot import AlarmView, Snapshot, VariantView
+from cli.view.trial import Trial
 from monitoring.labels.reach import in_words
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
 from rollout.controller.commands import Commands
@@ -36,8 +37,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.served:
         parts.append(served(seen.served))
-    if seen.trial and seen.trial.approval:
-        parts.append(Text(f"{seen.trial.waits_for}; type: {approve_line(seen.commands)}", "bold yellow"))
+    if seen.trial:
+        parts.append(_trial(seen.trial, seen.commands))
     for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
         if ended:
             parts.append(_ended(label, ended))
@@ -52,6 +53,14 @@ def snapshot(seen: Snapshot) -> RenderableType:
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
+
+
+def _trial(trial: Trial, commands: Commands) -> Text:
+    """What a trial waits for, as `watch` and `explain` say it."""
+    if trial.approval:
+        return Text(f"{trial.waits_for}; type: {approve_line(commands)}", "bold yellow")
+    step = f", step {trial.step} of {trial.steps}" if trial.step else ""
+    return Text.assemble(("on trial ", "dim"), f"{trial.challenger}{step}: {trial.waits_for}")
 
 
 def bar(share: float) -> str:

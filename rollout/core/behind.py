@@ -20,7 +20,7 @@ from rollout.reason import Reason
 LATE_SECONDS = 120.0
 """From this on it is always said: a platform takes a minute or two to hand captured answers over."""
 USUAL_WINDOWS = 3.0
-"""So many windows late is usual: the last one has not closed, its answers are handed over, and then they are counted."""
+"""So many windows late is usual: one has not closed, its answers are handed over, and then they are counted."""
 _OFTEN_FEWER = 3.0  # chance makes a third of what is lacking in the mean enough, or three times as much needed
 _ANSWERS = "errors"  # the metric whose tallies are the requests and those that failed
 
