@@ -148,7 +148,7 @@ def _lacking(given: Reason) -> list[str]:
     quantile = given.facts["metric_kind"] == "quantile"
     things = "requests" if given.name == "errors" or quantile else "observations"
     good = "stays as fast" if quantile else "is as good as the champion"
-    return [f"about {_roughly(more):,.0f} more {things} are needed if it {good}"]
+    return [f"about {_roughly(more):,.0f} more {things} are needed on average if it {good}"]
 
 
 def _roughly(more: float) -> float:

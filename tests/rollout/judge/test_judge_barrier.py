@@ -39,7 +39,7 @@ def test_a_latency_of_too_few_requests_holds_up_the_promotion_and_says_how_many_
     findings = judged(P99, few, few)
     assert (findings.answer, findings.reason.name) == ("unknown", "latency_p99")
     assert "0.00% of 200 took over 1.5 times the pivot" in findings.reason.text
-    assert "more requests are needed if it stays as fast; evidence for worse" in findings.reason.text
+    assert "more requests are needed on average if it stays as fast; evidence for worse" in findings.reason.text
     assert findings.reason.numbers["evidence_needed_not_worse"] == pytest.approx(LIKELY)
 
 
