@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ def read(path: Path) -> Any:
     """What a YAML file holds.
 
     Raises:
-        OperatorError: It is not there, or is not YAML; the message names the file, the line, and what is wrong there.
+        OperatorError: It is not there, is not YAML, or has a number that is not finite; the message names the file, the
+            line, and what is wrong there.
     """
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
@@ -27,6 +29,9 @@ def read(path: Path) -> Any:
         raise OperatorError(_broken(shown, line, f"it is not UTF-8 ({error.reason})")) from error
     try:
         return yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader
+    except _NotFinite as error:
+        where = f"{shown}, line {error.problem_mark.line + 1}" if error.problem_mark else str(shown)
+        raise OperatorError(f"{where}: {error.problem}; allowed are finite numbers. Nothing was changed") from error
     except yaml.MarkedYAMLError as error:
         begun, mark = error.context_mark, error.problem_mark or error.context_mark
         since = f" that begins in line {begun.line + 1}" if begun and mark and begun.line != mark.line else ""
@@ -42,8 +47,18 @@ def _broken(shown: Path, line: int | None, told: str) -> str:
     return f"{where}: this is not YAML: {told}. Nothing was changed"
 
 
+class _NotFinite(yaml.MarkedYAMLError):
+    """A number that YAML knows, and JSON does not: Pulumi keeps a config as JSON."""
+
+
 class _Loader(yaml.SafeLoader):
-    """As Pulumi reads it: a key may stand only once."""
+    """As Pulumi reads it: a key may stand only once, and a number is finite."""
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        value = super().construct_yaml_float(node)
+        if not math.isfinite(value):
+            raise _NotFinite(problem=f"{node.value} is no number for a config", problem_mark=node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
@@ -52,3 +67,6 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands here twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)

@@ -38,6 +38,12 @@ def with_line(number: int, line: bytes) -> bytes:
     [
         (with_line(6, b'    name: "flight'), "line 30", "a quoted scalar that begins in line 6"),
         (with_line(7, b"    parameters: {max_iter: 60 learning_rate: 0.1}"), "line 7", "expected ',' or '}'"),
+        (
+            with_line(7, b"    parameters: {max_iter: .nan}"),
+            "line 7",
+            ".nan is no number for a config; allowed are finite",
+        ),
+        (with_line(7, b"    parameters: {max_iter: -.Inf}"), "line 7", "-.Inf is no number for a config"),
         (with_line(6, b"\tname: flight-delay"), "line 6", "cannot start any token"),
         (with_line(7, b"    gates: {}"), "line 8", "gates stands here twice"),
         (with_line(6, b"    name: caf\xe9"), "line 6", "not UTF-8"),
@@ -45,7 +51,7 @@ def with_line(number: int, line: bytes) -> bytes:
         (b"- config\n", "", "the whole file is ['config'], and is to hold fields"),
         (b"config: {modelstack:model: fast}\n", "", "modelstack:model is 'fast', and is to hold fields"),
     ],
-    ids=["quote", "comma", "tab", "twice", "encoding", "character", "list", "word"],
+    ids=["quote", "comma", "nan", "infinite", "tab", "twice", "encoding", "character", "list", "word"],
 )
 def test_a_broken_stack_file_is_told_with_file_and_line_before_anything_runs(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, where: str, what: str
