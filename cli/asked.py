@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -17,6 +18,9 @@ from cli.target import Target, named, resolve
 from rollout.controller.commands import DEFAULT_STACK
 
 _STACK = "MODELSTACK_STACK"
+_MISPLACED = {"--json": "--json stands after the name of a command, as in: modelstack status --json"}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+"""How writing fails where there is no room, or a device is broken."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,28 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_options()]
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the whole command, and end with a line where what it says cannot be written."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before a command's name."""
+        as_json = "--json" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not as_json:
+                raise
+            click.echo(_document(_MISPLACED.get(error.option_name) or error.format_message(), None, error.exit_code))
+            ctx.exit(error.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and end as the failure says."""

@@ -22,8 +22,8 @@ Every command shows this help with `--help`. The page is made from the same word
 *champion* and *trial* are explained in the [glossary](glossary.md). `make` alone lists the targets of `make`.
 
 Exit codes, where a command has none of its own: 0 it is done, 1 it failed or the answer is no, 2 the command was wrong,
-130 it was stopped by Ctrl-C. With `--json` a failure is an object on standard output too: `error`, `hint` (or null) and
-`exit_code`. Where standard output is no terminal, no line is wrapped.
+130 it was stopped by Ctrl-C. With `--json`, after the command's name, a failure is an object on standard output too:
+`error`, `hint` (or null) and `exit_code`. Where standard output is no terminal, no line is wrapped.
 
 ## Which endpoint
 

@@ -156,7 +156,9 @@ def test_off_a_terminal_no_line_is_wrapped(
     world.error_rates["v-b"] = 0.5
     begin(seconds=600)
     assert world.state.verdict is not None and len(world.state.verdict.reason.text) > 100
-    assert world.state.verdict.reason.text in shell("explain").stdout
+    told = shell("explain").stdout
+    assert world.state.verdict.reason.text in told
+    assert [line for line in told.splitlines() if line != line.rstrip()] == [], "nor padded to the longest"
 
 
 def test_explain_tells_a_person_and_a_program_the_same(begin: Begin, world: World, shell: Callable[..., Any]) -> None:

@@ -1,6 +1,8 @@
 import json
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +45,28 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aws_keys: None) 
     monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--json", "status"], "--json stands after the name of a command, as in: modelstack status --json"),
+        (["--frob", "status", "--json"], "No such option '--frob'."),
+    ],
+)
+def test_an_option_that_is_not_known_before_the_command_is_an_object_too(words: list[str], part: str) -> None:
+    result = invoke(*words)
+    assert (result.exit_code, json.loads(result.stdout)) == (2, {"error": part, "hint": None, "exit_code": 2})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("words", [["--help"], ["retrain", "start", "--json"]])
+def test_an_output_that_cannot_be_written_is_a_line_and_no_traceback(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
 
 
 def pulumi(folder: Path, *, prints: str = "", says: str = "", code: int = 0) -> None:
