@@ -161,11 +161,12 @@ def _roughly(more: float) -> float:
 def _no_data(given: Reason) -> list[str]:
     missing = [who for who in ("champion", "challenger") if not given.numbers[f"{who}_count"]]
     name = f"not yet known: {given.name}"
-    if len(missing) == 2 and given.facts["metric_kind"] == "quantile":
+    if "pivot" not in given.numbers and len(missing) == 2 and given.facts["metric_kind"] == "quantile":
         known = f"known after {given.numbers['requests_to_cut']:.0f} of its requests within an hour"
         return [f"{name}: waits for the champion's quantile to compare with, {known}"]
     of = "either version" if len(missing) == 2 else f"the {missing[0]}"
-    return [f"{name}: no data of {of} (looked for in {_place(given.facts)})"]
+    since = " since its pivot was fixed" if "pivot" in given.numbers else ""
+    return [f"{name}: no data of {of}{since} (looked for in {_place(given.facts)})"]
 
 
 def _out_of_range(given: Reason) -> list[str]:

@@ -25,6 +25,7 @@ from cli.errors import OperatorError
 from cli.view.board import duration, value
 
 _HERE = Path(__file__).parent
+_WRONG = 2  # the exit code of what was asked for wrongly
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
@@ -67,7 +68,8 @@ def app(pages: Pages) -> Starlette:
             try:
                 shown, template, status = await run_in_threadpool(read, request), f"{name}.html", 200
             except OperatorError as error:
-                shown, template, status = {"error": error, "said": f"cannot look: {error}"}, "problem.html", 503
+                status = 400 if error.exit_code == _WRONG else 503
+                shown, template = {"error": error, "said": f"cannot look: {error}"}, "problem.html"
             text = templates.get_template(template).render(shown, here=name)
             return HTMLResponse(text, status, _HEADERS)
 

@@ -14,6 +14,7 @@ from cli.view.served import QUANTILES, ServedView
 from platforms.aws import metrics
 from platforms.aws.names import variant
 
+_WHOLE = 1000.0  # from here on a difference is told without its fraction
 _Told = Callable[[ServedView], str]
 _SERVED: Mapping[str, _Told] = {
     "requests": lambda item: f"{item.requests:,}",
@@ -42,9 +43,10 @@ class Row:
         if self.one == self.other:
             return ""
         try:
-            return f"{_number(self.other) - _number(self.one):+.4g}"
+            less = _number(self.other) - _number(self.one)
         except ValueError:
             return "differs"
+        return f"{less:+,.0f}" if abs(less) >= _WHOLE else f"{less:+.4g}"
 
 
 def _number(text: str) -> float:

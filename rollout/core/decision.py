@@ -168,7 +168,7 @@ def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failin
 
 
 def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: float) -> Findings:
-    return judge(
+    found = judge(
         windows,
         metrics=plan.metrics,
         alpha=alpha,
@@ -177,6 +177,16 @@ def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: 
         last=state.step >= len(plan.steps) - 1,
         promote_when=plan.promote_when,
     )
+    each = tuple(replace(item, reason=_with_pivot(state, item.reason)) for item in found.each)
+    return replace(found, reason=_with_pivot(state, found.reason), each=each)
+
+
+def _with_pivot(state: RolloutState, reason: Reason) -> Reason:
+    """The reason of a latency without data, with its pivot once that is known: only a window is waited for then."""
+    pivot = state.pivots.get(reason.name)
+    if pivot is None or reason.kind is not Kind.NO_DATA:
+        return reason
+    return replace(reason, numbers={**reason.numbers, "pivot": pivot.value})
 
 
 def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:

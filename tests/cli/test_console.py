@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cli.console.app import app
+from cli.console.comparison import Row
 from cli.console.definition import coarser, widgets
 from cli.console.figure import Limit
 from tests.cli.browsed import REQUESTS, Browser, body, metric, pages
@@ -178,7 +179,7 @@ def test_a_page_that_there_is_not_says_so_with_a_way_to_one_that_there_is(browse
 @pytest.mark.parametrize("hours", ["2", "-1", "nan", "1e9", "<script>"])
 def test_hours_that_are_not_on_offer_are_refused(browse: Callable[..., Browser], hours: str) -> None:
     answer = browse().get("/", params={"hours": hours})
-    assert answer.status_code == 503
+    assert answer.status_code == 400
     assert "Allowed are 0.25, 1, 3, 12, 24, 168." in answer.text
     assert "<script>" not in answer.text.replace("<script src", "")
 
@@ -197,7 +198,7 @@ def test_a_time_of_ones_own_that_is_none_is_refused_by_its_field(
     browse: Callable[..., Browser], given: dict[str, str], told: str
 ) -> None:
     answer = browse().get("/", params=given)
-    assert answer.status_code == 503
+    assert answer.status_code == 400
     assert told in answer.text
 
 
@@ -215,7 +216,7 @@ def test_two_versions_are_compared(browse: Callable[..., Browser]) -> None:
         assert title in page
     assert "<code>0.7</code>" in page
     refused = browse().get("/compare", params={"one": "9"})
-    assert refused.status_code == 503
+    assert refused.status_code == 400
     assert "one is &#39;9&#39;" in refused.text
     assert "Allowed are 3." in refused.text
 
@@ -256,3 +257,18 @@ def test_only_a_browser_of_this_machine_is_answered_and_nothing_can_be_changed(
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.ask("POST", "/rollout").status_code == 405
     assert "default-src 'self'" in client.get("/").headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "difference"),
+    [
+        ("40,123", "143", "-39,980"),
+        ("143", "40,123", "+39,980"),
+        ("1,234.5", "0.5", "-1,234"),
+        ("0.7", "0.75", "+0.05"),
+        ("7", "7", ""),
+        ("-", "7", "differs"),
+    ],
+)
+def test_a_difference_of_versions_is_a_number_that_a_person_reads(one: str, other: str, difference: str) -> None:
+    assert Row("requests", one, other).difference == difference

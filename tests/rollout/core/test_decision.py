@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rollout.core.decision import Seen, decide
 from rollout.core.plan import LONGEST, Plan, ReplayGate, Step
-from rollout.core.state import ON_TRIAL, Phase, RolloutState
+from rollout.core.state import ON_TRIAL, Phase, Pivot, RolloutState
 from rollout.core.transitions import apply, approve
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
@@ -47,6 +47,20 @@ def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
     decision = decide(PLAN, BAKING, windows(2, Tally(90, 1), Tally(10, 9)), 31)
     assert decision.action == "roll_back"
     assert decision.reason.numbers["challenger_rate"] == 0.9
+
+
+def test_a_latency_whose_pivot_is_fixed_waits_for_a_window_and_no_longer_for_the_pivot() -> None:
+    latency = Metric("latency_p99", "quantile", 0.5, quantile=0.99)
+    plan = replace(PLAN, metrics=(*PLAN.metrics, latency), min_requests=1)
+
+    def told(state: RolloutState) -> str:
+        found = decide(plan, state, GOOD, 41)
+        assert found.findings is not None and found.reason == found.findings.each[-1].reason
+        return found.reason.text
+
+    assert "waits for the champion's quantile to compare with, known after 1000" in told(BAKING)
+    fixed = replace(BAKING, pivots={"latency_p99": Pivot(860_000.0, 35.0)})
+    assert told(fixed).startswith("not yet known: latency_p99: no data of either version since its pivot was fixed (")
 
 
 def test_until_a_step_begins_it_is_said_what_it_waits_for() -> None:
