@@ -177,7 +177,9 @@ class Pages:
     def registry(self) -> dict[str, Any]:
         """The packages of the stack's group as DescribeModelPackage tells them, the newest first.
 
-        Each with its role (`champion`, `challenger`, `previous`, or empty), what it was made of, and its metrics.
+        Each with its role (`champion`, `challenger`, `previous`, or empty), what it was made of, its metrics, and why
+        it has its approval: of the champion, the verdict that made it champion. The registry keeps the words of the
+        first approval when it is approved again.
         """
         state = journal_state(self.target)
         roles = {
@@ -187,8 +189,9 @@ class Pages:
         }
         found = packages.read(self.target, _VERSIONS)
         versions = [
-            (item, roles.get(item["ModelPackageArn"], ""), packages.lineage(item), PackageView.of(item).metrics)
+            (item, role, packages.lineage(item), PackageView.of(item).metrics, _why(item, role, state))
             for item in found
+            for role in [roles.get(item["ModelPackageArn"], "")]
         ]
         return {"group": self.target.output("package_group"), "versions": versions, "said": f"{len(versions)} versions"}
 
@@ -232,6 +235,14 @@ class Pages:
         return self.target.client("cloudwatch").describe_alarm_history(
             AlarmName=name, HistoryItemType="StateUpdate", MaxRecords=_CHANGES, ScanBy="TimestampDescending"
         )["AlarmHistoryItems"]
+
+
+def _why(item: Mapping[str, Any], role: str, state: RolloutState) -> str:
+    """Why a version has its approval; empty where nobody said."""
+    champion, verdict = state.champion, state.verdict
+    if role == "champion" and champion and verdict and (verdict.release, verdict.outcome) == (champion.id, "promoted"):
+        return verdict.reason.text
+    return str(item.get("ApprovalDescription", ""))
 
 
 def _said(seen: Snapshot) -> str:

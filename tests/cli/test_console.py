@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from cli.console.app import app
 from cli.console.comparison import Row
@@ -157,6 +158,16 @@ def test_the_registry_shows_role_approval_and_lineage(browse: Callable[..., Brow
     for known in ("abc", "sha256:9", "registry/serving@sha256:1", "s3://b/model.tar.gz"):
         assert f"<code>{known}</code>" in page
     assert "auc <b>0.7</b>" in page
+
+
+def test_the_registry_shows_the_verdict_that_made_the_champion_and_no_older_words(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(seconds=600)
+    assert world.state.verdict is not None and world.state.verdict.outcome == "promoted"
+    page = Browser(app(pages(world, monkeypatch))).get("/registry").text
+    assert f"<br>{escape(world.state.verdict.reason.text)}</td>" in page
+    assert "worse: &lt;b&gt;" not in page
 
 
 def test_what_cannot_be_read_is_said_with_what_to_do(browse: Callable[..., Browser]) -> None:
