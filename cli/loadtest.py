@@ -193,7 +193,8 @@ class _Run:
             sent = max(sent, wanted)
             while self.due and self.idle:
                 self.idle.popleft().send(self.due.popleft())
-            await asyncio.sleep(_TICK)
+            # Asleep until shortly before the next one, then awake: a request that is sent late would seem slow.
+            await asyncio.sleep(max(begun + sent / self.load.rate - time.monotonic() - _TICK, 0))
 
     def free(self, connection: _Connection) -> None:
         """Give a connection its next request."""
