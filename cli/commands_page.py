@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -36,13 +37,22 @@ def page() -> str:
     """The whole page."""
     shared = _options(main, but={"version", "help"})
     parts = [_HEAD, _table(shared)]
-    for name, command in main.commands.items():
+    for name, command in _commands(main):
         usage = " ".join(["modelstack", name, *filter(None, map(_argument, command.params))])
         parts.append(f"## `{usage}`\n\n{_paragraphs(command.help or '')}\n")
         own = _options(command, but={"help", *(item.name for item in shared)})
         if own:
             parts.append(_table(own))
     return "\n".join(parts)
+
+
+def _commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Each command with what is typed for it; of a group those in it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _options(command: click.Command, but: set[str | None]) -> list[click.Option]:

@@ -8,6 +8,7 @@
     modelstack replay --rate 25
     modelstack labels truth.jsonl
     modelstack rollback --reason "customers complain"
+    modelstack model init churn.joblib churn.csv --label churned
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
 """
@@ -462,6 +463,38 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
     else:
         page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
         page().print(render.variants(take(target).variants))
+
+
+@main.group(cls=click.Group)
+def model() -> None:
+    """Begin a model of one's own."""
+
+
+@model.command("init")
+@click.argument("estimator", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--label", required=True, help="The column with the true answers.")
+@click.option(
+    "--time", "at", default=None, help="The column with the time of each row, in ISO 8601; UTC without a zone."
+)
+@click.option("--id", "name", default=None, help="The column with a name for each row, another one for each.")
+def init(estimator: Path, table: Path, label: str, at: str | None, name: str | None) -> None:
+    """Write the files of `model/` from the fitted estimator ESTIMATOR and the CSV file TABLE, and build them.
+
+    ESTIMATOR is a classifier or regressor of scikit-learn, a pipeline or a search that ends in one, written by
+    joblib.dump. The file is unpickled, which runs what is in it: give only a file that you trust. The other columns of
+    TABLE are the features. TABLE is copied into `data/`.
+
+    What is written is Python source that makes an equal estimator, not fitted. It is built first: trained, evaluated
+    and sealed, as `python -m pipeline build` does. Only then are the files written, and never over a model: `model/`
+    must hold no file. At the end it prints what to type next, and what each further part of a model would buy.
+    """
+    from cli.init import start  # noqa: PLC0415 - only this command needs it
+    from cli.init.report import told as report_of  # noqa: PLC0415
+
+    given = start.Given(estimator, table, label, at, name)
+    begun = start.init(ROOT, given, partial(click.echo, err=True))
+    click.echo(report_of(begun, ROOT))
 
 
 if __name__ == "__main__":

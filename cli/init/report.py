@@ -1,0 +1,76 @@
+"""What `modelstack model init` tells when it is done."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cli.init.start import Begun
+from pipeline import outline
+
+_LEAST_ERROR = 0.05
+_ROOM = 1.2  # a gate refuses what is worse than now by more than a fifth
+
+
+def told(begun: Begun, root: Path) -> str:
+    """The whole report: files, notes, the stack's section, what to type next, and the parts that may be added.
+
+    Args:
+        begun: What was written.
+        root: The checkout.
+    """
+    return "\n".join([*_written(begun), *_section(begun), *_next(begun), "", outline.listed(root)])
+
+
+def gates(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Bounds that a model as good as this one keeps: metric -> its gate, as the stack's file has it.
+
+    Args:
+        metrics: The metrics of the usual evaluation, on a fifth of the rows that was kept back.
+    """
+    found: dict[str, str] = {}
+    if "accuracy" in metrics:
+        worst = 1 - _ROOM * max(1 - metrics["accuracy"], _LEAST_ERROR)
+        found["accuracy"] = f"{{min: {max(0.0, math.floor(worst * 100) / 100):g}}}"
+    for name in ("log_loss", "absolute_error"):
+        if name in metrics:
+            found[name] = f"{{max: {_rounded_up(_ROOM * metrics[name])}}}"
+    return found
+
+
+def _rounded_up(value: float) -> str:
+    """A value above 0 to two digits, never less than it is."""
+    if value <= 0:
+        return "0.01"
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / step) * step:.10g}"
+
+
+def _written(begun: Begun) -> Iterator[str]:
+    yield f"written: {', '.join(f'{file} ({lines} lines)' for file, lines in begun.lines.items())}, {begun.copied}"
+    for note in begun.notes:
+        yield f"  - {note}"
+    told = ", ".join(f"{name} {value:.4g}" for name, value in begun.sealed.metrics.items())
+    yield f"built: {told}, on rows that were kept back from training"
+
+
+def _section(begun: Begun) -> Iterator[str]:
+    yield "\nin stacks/Pulumi.local.yaml, replace the section modelstack:model by this one:\n"
+    yield "  modelstack:model:"
+    yield f"    name: {begun.name}"
+    yield "    gates:"
+    for name, gate in gates(begun.sealed.metrics).items():
+        yield f"      {name}: {gate}"
+
+
+def _next(begun: Begun) -> Iterator[str]:
+    yield "\nthen type:\n"
+    for command, what in (
+        (f"modelstack serve {shlex.quote(str(begun.sealed.path))}", "answers on this machine, until Ctrl-C"),
+        ("python -m pipeline example > request.json", "a request for it"),
+        ("python -m pipeline build", "after each change of model/ or data/"),
+        ("make up", "releases it on the local stack"),
+    ):
+        yield f"  {command}  # {what}"

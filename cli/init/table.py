@@ -1,0 +1,154 @@
+"""A person's table: which of its columns are features, and whether it is the one that the estimator was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.base import is_classifier
+
+from cli.errors import OperatorError
+from pipeline.contract import ContractBroken
+from pipeline.rows import BESIDE, Rows
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, and what its columns are.
+
+    Attributes:
+        path: The file.
+        label: The column with the true answers.
+        time: The column with the time of each row, if any.
+        id: The column with the name of each row, if any.
+        features: The columns that the estimator takes, in its order.
+        texts: Those of them that hold texts.
+        left: Columns that nothing takes.
+    """
+
+    path: Path
+    label: str
+    time: str | None
+    id: str | None
+    features: tuple[str, ...]
+    texts: frozenset[str]
+    left: tuple[str, ...]
+
+
+def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any) -> Table:
+    """Read a table and hold it against an estimator.
+
+    Args:
+        path: A file of CSV.
+        label: The column with the true answers.
+        time: The column with times, or None.
+        name: The column with a name for each row, or None.
+        fitted: The estimator that was fitted on it.
+
+    Raises:
+        OperatorError: A column is missing, has values that are not allowed, or is not what the estimator knows.
+    """
+    try:
+        frame = pd.read_csv(path, low_memory=False)
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise OperatorError(f"{path} cannot be read as CSV with a line of names first: {error}") from error
+    asked = {"--label": label, "--time": time, "--id": name}
+    given = {option: column for option, column in asked.items() if column is not None}
+    for option, column in given.items():
+        if column not in frame.columns:
+            raise OperatorError(
+                f"{path}: found no column {column!r} for {option}; expected one of {_list(frame)}", None, 2
+            )
+    if len(set(given.values())) < len(given):
+        raise OperatorError(f"{path}: {', '.join(given)} name one column twice; expected another one for each", None, 2)
+    rest = [str(column) for column in frame.columns if column not in given.values()]
+    features = _features(path, fitted, rest, given)
+    left = tuple(column for column in rest if column not in features)
+    if wrong := next(_wrong(frame, label, time, name, fitted), None):
+        raise OperatorError(f"{path}: {wrong}")
+    try:
+        Rows.of(frame[features])
+    except ContractBroken as error:
+        raise OperatorError(f"{path}: {error.problems[0].partition('table: ')[2]}") from None
+    texts = frozenset(one for one in features if frame[one].dtype.kind not in "biuf")
+    return Table(path, label, time, name, tuple(features), texts, left)
+
+
+def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -> list[str]:
+    names = [str(one) for one in getattr(fitted, "feature_names_in_", rest)]
+    if missing := [one for one in names if one not in rest]:
+        taken = [f"{one} is {option}" for one in missing for option, column in given.items() if one == column]
+        raise OperatorError(
+            f"{path}: found no column {_list(missing)}, which the estimator was fitted on"
+            + (f" ({', '.join(taken)})" if taken else "")
+            + f"; expected all of {_list(names)}",
+            "Give the table that it was fitted on. What was made of it before the fit, such as by get_dummies, belongs "
+            "into the estimator, as a step of a Pipeline.",
+        )
+    count = getattr(fitted, "n_features_in_", len(names))
+    if count != len(names):
+        raise OperatorError(
+            f"{path}: found {len(names)} columns of features, {_list(names)}; expected {count}: the estimator was "
+            "fitted on so many, and does not know their names",
+            "Leave the other columns out of the table, or fit on a DataFrame, so that the estimator knows names.",
+        )
+    if reserved := [one for one in names if one in BESIDE]:
+        raise OperatorError(
+            f"{path}: found {_list(reserved)} among the features; expected another name, as {', '.join(BESIDE)} are "
+            "no features to the pipeline",
+            "Rename the column in the table, and fit again.",
+        )
+    return names
+
+
+def _wrong(frame: Any, label: str, time: str | None, name: str | None, fitted: Any) -> Iterator[str]:
+    """What is wrong with the columns that are no features."""
+    if not len(frame):
+        yield "found no rows; expected some"
+        return
+    for column in filter(None, (label, time, name)):
+        if missing := int(frame[column].isna().sum()):
+            yield f"column {column!r}: found {missing:,} rows without a value; expected one in each"
+    if name is not None and (twice := frame[name][frame[name].duplicated()]).size:
+        yield f"column {name!r}: found {twice.iloc[0]} twice; expected another name for each row"
+    if time is not None:
+        yield from _wrong_times(frame[time])
+    yield from _wrong_labels(frame[label], fitted)
+
+
+def _wrong_times(values: Any) -> Iterator[str]:
+    expected = "expected dates or times such as 2026-01-31 or 2026-01-31T12:00:00Z (without a zone: UTC)"
+    if values.dtype.kind in "biuf":
+        yield f"column {values.name!r}: found numbers, such as {values.iloc[0]}; {expected}"
+        return
+    bad = values[pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce").isna()]
+    if bad.size:
+        yield f"column {values.name!r}: found {bad.iloc[0]!r}; {expected}"
+
+
+def _wrong_labels(values: Any, fitted: Any) -> Iterator[str]:
+    if isinstance(getattr(fitted, "classes_", None), list):
+        yield f"column {values.name!r}: the estimator answers several labels at once; expected one"
+    elif is_classifier(fitted):
+        known, found = set(fitted.classes_.tolist()), set(values.unique().tolist())
+        if known != found:
+            yield (
+                f"column {values.name!r}: found the labels {_list(found)}; expected the estimator's classes, "
+                f"{_list(known)}"
+            )
+    elif values.dtype.kind not in "iuf":
+        yield f"column {values.name!r}: found {values.iloc[0]!r}; expected numbers, as the estimator is a regressor"
+
+
+def _list(values: Any) -> str:
+    """Some of the names or labels, for a person."""
+    shown = sorted(map(str, values)) if isinstance(values, set) else [str(one) for one in values]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more

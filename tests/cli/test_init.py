@@ -1,0 +1,360 @@
+"""`modelstack model init`: what it writes, what it tells, and what it refuses before anything is written."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from cli.errors import OperatorError
+from cli.init import start
+from cli.init.report import gates
+from cli.init.source import same
+from cli.main import main
+from pipeline.pack import SealedPackage
+from pipeline.rows import Rows
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = ["plan", "months", "spend", "region"]
+WORDS, NUMBERS = ["plan", "region"], ["months", "spend"]
+
+
+def frame(rows: int = 60) -> pd.DataFrame:
+    """Customers, and who of them left."""
+    random = np.random.default_rng(4)
+    table = pd.DataFrame(
+        {
+            "customer": [f"c{number}" for number in range(rows)],
+            "since": pd.date_range("2026-01-01", periods=rows, freq="6h").strftime("%Y-%m-%dT%H:%M:%S+01:00"),
+            "plan": random.choice(["basic", "gold"], rows),
+            "months": random.integers(1, 40, rows),
+            "spend": random.normal(50, 9, rows).round(2),
+            "region": random.choice(["north", "south"], rows),
+        }
+    )
+    return table.assign(churned=np.where(table["months"] < 15, "yes", "no"))
+
+
+@cache
+def boosted() -> Any:
+    """An estimator of all features, by their names; fitted once."""
+    words = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+    columns = ColumnTransformer([("words", words, WORDS), ("numbers", "passthrough", NUMBERS)])
+    estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=5, random_state=0))
+    return estimator.fit(frame()[COLUMNS], frame()["churned"])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with an empty model, where nothing is really built, beside a table and an estimator of it."""
+    (tmp_path / "root" / "model").mkdir(parents=True)
+    for room in ("pipeline", "monitoring", "serving", "requirements"):
+        (tmp_path / "root" / room).symlink_to(ROOT / room)
+    monkeypatch.setattr(start, "build", built)
+    put(tmp_path, boosted(), frame().drop(columns="since"))
+    return tmp_path
+
+
+def built(folder: Path, recipe: Any, **_: Any) -> SealedPackage:
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["churn.csv"]
+    return SealedPackage(Path("/kept/model.tar.gz"), "", "", {"accuracy": 0.9, "log_loss": 0.21, "rows": 12.0}, recipe)
+
+
+def put(folder: Path, estimator: Any, table: pd.DataFrame) -> None:
+    joblib.dump(estimator, folder / "churn.joblib")
+    table.to_csv(folder / "churn.csv", index=False)
+
+
+def init(here: Path, label: str = "churned", **columns: str) -> start.Begun:
+    given = start.Given(here / "churn.joblib", here / "churn.csv", label, **{"id": "customer", **columns})
+    return start.init(here / "root", given, print)
+
+
+def refused(here: Path, told: str, **more: str) -> OperatorError:
+    """Init is refused, and nothing was written."""
+    before = sorted((here / "root").rglob("*"))
+    with pytest.raises(OperatorError, match=told) as error:
+        init(here, **more)
+    assert sorted((here / "root").rglob("*")) == before
+    return error.value
+
+
+def module(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module of the model that was written."""
+    spec = importlib.util.spec_from_file_location(f"model.{name}", here / "root" / "model" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, f"model.{name}", loaded)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def rows(here: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
+    module(here, "sources", monkeypatch)
+    return Rows.of(module(here, "data", monkeypatch).training(None))
+
+
+def test_what_is_written_reads_the_whole_table_and_trains_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = boosted()
+    assert init(here).lines.keys() == {f"model/{name}.py" for name in ("__init__", "data", "sources", "training")}
+    found = rows(here, monkeypatch)
+    assert (list(found.columns), found.id.tolist()) == (COLUMNS, frame()["customer"].tolist())
+    training = module(here, "training", monkeypatch)
+    trained = training.train(found, None)
+    assert np.array_equal(trained.predict_proba(found.table), before.predict_proba(frame()[COLUMNS]))
+    (files,) = module(here, "sources", monkeypatch).files().values()
+    assert files.read_bytes() == (here / "churn.csv").read_bytes()
+
+
+@pytest.mark.parametrize("columns", [{}, {"time": "since"}], ids=["names", "names and times"])
+def test_what_is_written_is_formatted_and_clean(here: Path, columns: dict[str, str]) -> None:
+    put(here, boosted(), frame())
+    init(here, **columns)
+    for words in (["format", "--check"], ["check"]):
+        command = [sys.executable, "-m", "ruff", *words, "--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+        done = subprocess.run([*command, str(here / "root" / "model")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_times_become_those_of_events_in_utc(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(here, boosted(), frame())
+    made = init(here, time="since")
+    found = rows(here, monkeypatch)
+    assert found.event_time is not None
+    assert str(found.event_time[0]).startswith("2025-12-31T23:00:00")
+    assert "label_at in model/data.py is since: change it if labels are known only later" in made.notes
+
+
+def test_columns_are_chosen_and_ordered_as_the_estimator_was_fitted(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(here, boosted(), frame()[["churned", "region", "since", "customer", *COLUMNS[:3]]])
+    assert "since: left out, because the estimator was not fitted on it" in init(here).notes
+    assert list(rows(here, monkeypatch).columns) == COLUMNS
+
+
+def test_an_estimator_fitted_on_an_array_takes_all_columns(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = frame()[["customer", *NUMBERS, "churned"]]
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(table[NUMBERS].to_numpy(), table["churned"])
+    put(here, fitted, table)
+    init(here)
+    assert list(rows(here, monkeypatch).columns) == NUMBERS
+    made = module(here, "training", monkeypatch).estimator()
+    assert same(made, clone(fitted).set_params(logisticregression__random_state=0))
+    put(here, fitted, table.assign(age=3))
+    for path in (here / "root" / "model").iterdir():
+        path.unlink()
+    (here / "root" / "data" / "churn.csv").unlink()
+    refused(
+        here, r"churn.csv: found 3 columns of features, months, spend, age; expected 2: the estimator was fitted on"
+    )
+
+
+def test_a_regressor_needs_labels_that_are_numbers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(here, Ridge().fit(frame()[["months"]], frame()["spend"]), frame()[["customer", "months", "spend", "churned"]])
+    refused(here, r"churn.csv: column 'churned': found '(yes|no)'; expected numbers, as the estimator is a regressor")
+    assert "churned: left out, because the estimator was not fitted on it" in init(here, label="spend").notes
+    label = rows(here, monkeypatch).label
+    assert label is not None
+    assert np.array_equal(label, frame()["spend"])
+
+
+def test_of_a_search_the_best_estimator_is_taken_and_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.01, 5.0]})
+    table = frame()[["customer", *NUMBERS, "churned"]]
+    search.fit(table[NUMBERS], table["churned"])
+    put(here, search, table)
+    assert init(here).notes[0] == (
+        "churn.joblib holds a GridSearchCV: its best_estimator_ is taken, and the search is not repeated"
+    )
+    made = module(here, "training", monkeypatch).estimator()
+    assert search.best_params_["logisticregression__C"] == made.named_steps["logisticregression"].C
+
+
+def test_an_estimator_of_another_scikit_learn_is_told(here: Path) -> None:
+    def load(path: Path) -> Any:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name="Ridge", current_sklearn_version="1.9", original_sklearn_version="1.2"
+            ),
+            stacklevel=1,
+        )
+        return boosted()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cli.init.estimator.joblib.load", load)
+        assert init(here).notes[0] == "churn.joblib was made with scikit-learn 1.2; what is built is fitted with 1.9"
+
+
+def test_nothing_is_written_over_a_model_or_a_table(here: Path) -> None:
+    (here / "root" / "model" / "deep").mkdir()
+    (here / "root" / "model" / "deep" / "own.py").touch()
+    hint = refused(here, r"model/ holds deep/own.py; expected no file").hint
+    assert hint is not None
+    assert "find model -mindepth 1 -delete" in hint
+    (here / "root" / "model" / "deep" / "own.py").unlink()
+    (here / "root" / "data").mkdir()
+    (here / "root" / "data" / "churn.csv").write_text("another\n")
+    refused(here, r"data/churn.csv exists, and is another file than .*churn.csv")
+    (here / "churn.csv").write_text("another\n")
+    refused(here, "found no column 'churned' for --label; expected one of another")
+
+
+def test_a_table_that_is_in_place_already_is_taken(here: Path) -> None:
+    (here / "root" / "data").mkdir()
+    table = here / "root" / "data" / "churn.csv"
+    (here / "churn.csv").rename(table)
+    start.init(here / "root", start.Given(here / "churn.joblib", table, "churned", None, "customer"), print)
+    assert len(pd.read_csv(table)) == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"churned": None}, "column 'churned': found 60 rows without a value; expected one in each"),
+        ({"churned": "maybe"}, "column 'churned': found the labels maybe; expected the estimator's classes, no, yes"),
+        ({"customer": "c1"}, "column 'customer': found c1 twice; expected another name for each row"),
+        ({"since": "31.12.2026"}, "column 'since': found '31.12.2026'; expected dates or times such as 2026-01-31"),
+        ({"since": 2026}, "column 'since': found numbers, such as 2026; expected dates"),
+    ],
+)
+def test_a_column_that_cannot_be_used_is_refused_by_name(here: Path, change: dict[str, Any], told: str) -> None:
+    put(here, boosted(), frame().assign(**change))
+    assert str(here / "churn.csv") in str(refused(here, told, time="since"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"label": "chruned"}, "found no column 'chruned' for --label; expected one of customer, plan"),
+        ({"time": "when"}, "found no column 'when' for --time"),
+        ({"id": "churned"}, "--label, --id name one column twice"),
+        (
+            {"id": "plan"},
+            r"found no column plan, which the estimator was fitted on \(plan is --id\); expected all of plan",
+        ),
+    ],
+)
+def test_a_column_that_is_not_there_is_told_with_those_that_are(here: Path, columns: dict[str, str], told: str) -> None:
+    refused(here, told, **columns)
+
+
+def test_columns_that_were_made_before_the_fit_are_missed(here: Path) -> None:
+    dummies = pd.get_dummies(frame()[COLUMNS])
+    put(here, LogisticRegression(max_iter=500).fit(dummies, frame()["churned"]), frame())
+    hint = refused(here, r"found no column plan_basic, plan_gold, region_north, region_south, which the estimator").hint
+    assert hint is not None
+    assert "get_dummies, belongs into the estimator" in hint
+
+
+def test_a_feature_with_a_name_that_the_pipeline_keeps_for_itself_is_refused(here: Path) -> None:
+    table = frame()[["months", "churned"]].assign(id=frame()["spend"])
+    put(here, LogisticRegression().fit(table[["months", "id"]], table["churned"]), table.assign(customer=range(60)))
+    refused(here, "found id among the features; expected another name, as id, label, event_time, label_at are no")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "told"),
+    [
+        (LogisticRegression(), "found a LogisticRegression that is not fitted; expected a fitted one"),
+        (PCA(1).fit(frame()[NUMBERS]), "found a PCA; expected a fitted classifier or regressor"),
+        ({"a": 1}, "found a dict; expected"),
+    ],
+)
+def test_a_file_with_anything_else_is_refused(here: Path, estimator: Any, told: str) -> None:
+    put(here, estimator, frame())
+    assert str(here / "churn.joblib") in str(refused(here, told))
+
+
+def test_code_that_is_not_here_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ModuleType("churn_features")
+    exec("class Ratio: ...", gone.__dict__)
+    monkeypatch.setitem(sys.modules, "churn_features", gone)
+    kept = pickle.dumps(gone.__dict__["Ratio"]())
+    gone.__dict__.pop("Ratio")
+    (here / "churn.joblib").write_bytes(kept)
+    assert "by hand" in str(refused(here, r"it needs code that is not here \(.*Ratio").hint)
+    monkeypatch.delitem(sys.modules, "churn_features")
+    assert "requirements/app.in" in str(
+        refused(here, "it needs the module churn_features, which is not installed").hint
+    )
+    (here / "churn.joblib").write_bytes(b"no pickle")
+    refused(here, r"churn.joblib cannot be read \(.*\); expected what joblib.dump or pickle.dump wrote")
+
+
+def test_a_feature_with_a_name_that_no_metric_can_have_is_refused(here: Path) -> None:
+    table = frame()[["customer", "months", "churned"]].rename(columns={"months": "mês"})
+    put(here, LogisticRegression().fit(table[["mês"]], table["churned"]), table)
+    refused(here, "churn.csv: found the column 'mês'; expected a name of up to 200 characters of ASCII")
+
+
+@pytest.mark.slow
+def test_what_cannot_be_built_is_told_and_not_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.build import build
+
+    monkeypatch.setattr(start, "build", build)
+    table = frame()[["customer", "months", "churned"]]
+    put(here, LogisticRegression().fit(table[["months"]], table["churned"]), table.assign(months="text"))
+    assert refused(here, "(?s)make no model that can be released: train failed: ValueError: .*text").hint == (
+        "Nothing was written."
+    )
+
+
+def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.main.ROOT", here / "root")
+    words = ["model", "init", str(here / "churn.joblib"), str(here / "churn.csv"), "--label", "churned"]
+    done = CliRunner().invoke(main, [*words, "--id", "customer"])
+    assert done.exit_code == 0, done.output
+    assert "model/training.py (" in done.stdout
+    assert "data/churn.csv" in done.stdout
+    section = done.stdout.partition("by this one:\n\n")[2].partition("\nthen type:")[0]
+    assert yaml.safe_load(section) == {
+        "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}
+    }
+    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up"):
+        assert line in done.stdout
+    assert re.search("features.py +FEATURES +- +units, and the values", done.stdout)
+    again = CliRunner().invoke(main, [*words, "--id", "customer"])
+    assert (again.exit_code, "model/ holds __init__.py and 3 more files" in again.stderr) == (1, True)
+
+
+def test_gates_leave_room_and_are_never_better_than_what_was_found() -> None:
+    assert gates({"accuracy": 1.0, "log_loss": 0.0012}) == {"accuracy": "{min: 0.94}", "log_loss": "{max: 0.0015}"}
+    assert gates({"absolute_error": 1234.0, "rows": 3.0}) == {"absolute_error": "{max: 1500}"}
+    assert gates({"accuracy": 0.1, "log_loss": 0.0}) == {"accuracy": "{min: 0}", "log_loss": "{max: 0.01}"}
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Churn_v2.joblib", "churn-v2"),
+        ("2026.pkl", "model-2026"),
+        (f"{'a' * 23}-b.joblib", "a" * 23),
+        ("ü.pkl", "model"),
+    ],
+)
+def test_the_name_is_one_that_the_stack_allows(file: str, name: str) -> None:
+    assert start._name(Path(file)) == name
