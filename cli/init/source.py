@@ -243,4 +243,12 @@ def _home(module: str, name: str, value: Any) -> str | None:
     parts = module.split(".")
     longer = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     public = [one for one in longer if not any(part.startswith("_") for part in one.split("."))]
-    return next((one for one in [*public, module] if getattr(import_module(one), name, None) is value), None)
+    return next((one for one in [*public, module] if _found(one, name) is value), None)
+
+
+def _found(module: str, name: str) -> Any:
+    """What a module has by a name; None where it does not want it to be imported, as scikit-learn's experiments."""
+    try:
+        return getattr(import_module(module), name, None)
+    except ImportError:
+        return None

@@ -69,6 +69,12 @@ def test_source_names_what_differs_from_the_defaults_and_imports_what_is_public(
     ]
 
 
+def test_an_experiment_of_scikit_learn_is_imported_from_where_it_needs_no_leave() -> None:
+    from sklearn.impute._iterative import IterativeImputer
+
+    assert source(IterativeImputer(max_iter=3)).imports == ["from sklearn.impute._iterative import IterativeImputer"]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

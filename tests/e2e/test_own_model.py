@@ -45,7 +45,7 @@ ROOMS = (
 )
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()
-REPLACE, TRY, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+INIT, REPLACE, TRY, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -90,17 +90,21 @@ class Checkout:
         return json.loads(self.type("modelstack status --json"))
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout whose model is replaced, as the page says."""
-    root = tmp_path_factory.mktemp("own") / "checkout"
+def copied(root: Path) -> Checkout:
+    """A copy of this checkout."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     for file in FILES:
         shutil.copy(ROOT / file, root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    made = Checkout(root, {"PYTHONPATH": str(root), "PATH": path})
+    return Checkout(root, {"PYTHONPATH": str(root), "PATH": path})
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose model is replaced, as the page says."""
+    made = copied(tmp_path_factory.mktemp("own") / "checkout")
     assert made.type(REPLACE).startswith("required\n")
     made.configure(FIRST)
     return made
