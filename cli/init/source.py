@@ -215,8 +215,8 @@ def _parameters(value: Any) -> dict[str, Any] | None:
 
 def _named(value: Any, where: str, imports: dict[str, set[str]]) -> str:
     """How source names a class or a function; it is imported from where its library makes it public."""
-    module = "numpy" if isinstance(value, np.ufunc) else str(value.__module__)
     name = str(getattr(value, "__qualname__", value.__name__))
+    module = _of_ufunc(value) if isinstance(value, np.ufunc) else str(value.__module__)
     what = "class" if isinstance(value, type) else "function"
     if name.rpartition(".")[2] == "<lambda>":
         raise Unwritable(
@@ -231,6 +231,11 @@ def _named(value: Any, where: str, imports: dict[str, set[str]]) -> str:
         return name
     imports.setdefault(home, set()).add(name)
     return f"np.{name}" if home == "numpy" else name
+
+
+def _of_ufunc(value: Any) -> str:
+    """The module of a function on arrays, which does not know it."""
+    return next((one for one in ("numpy", "scipy.special") if _found(one, value.__name__) is value), "numpy")
 
 
 def _home(module: str, name: str, value: Any) -> str | None:

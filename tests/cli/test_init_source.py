@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,10 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
@@ -41,6 +48,7 @@ def run(estimator: Any) -> Any:
         LogisticRegression(C=0.25, class_weight={"no": 1, "yes": np.float64(2.5)}),
         make_pipeline(StandardScaler(with_mean=False), Ridge(alpha=1e-7)),
         make_pipeline(FunctionTransformer(np.log1p, feature_names_out="one-to-one"), Ridge()),
+        FunctionTransformer(special.logit, inverse_func=special.expit),
         ColumnTransformer([("a", OneHotEncoder(categories=[["it's", 'a "b"', "ü\n"]], dtype=np.float32), [0])]),
         ColumnTransformer(
             [("a", "passthrough", slice(0, 2)), ("b", "drop", [True, False])], remainder=StandardScaler()
@@ -120,6 +128,10 @@ class Opaque:
         (make_pipeline(Own(), Ridge()), r"Pipeline, steps: found the class Own of .*test_init_source; expected one of"),
         (OneHotEncoder(categories=[np.array(["a"])]), r"OneHotEncoder, categories: found an array; give it as a list"),
         (RandomForestClassifier(random_state=np.random.RandomState(1)), "RandomForestClassifier, random_state: found "),
+        (
+            FunctionTransformer(math.expm1, inverse_func=special.expm1),
+            "as source it makes another estimator: write model",
+        ),
         (FunctionTransformer(kw_args={"by": Opaque(1)}), r"FunctionTransformer, kw_args: found the class Opaque of"),
     ],
 )
@@ -231,6 +243,15 @@ def test_an_imputer_of_texts_looks_for_what_the_pipeline_has_for_a_missing_one()
     both = make_pipeline(SimpleImputer(strategy="most_frequent")).fit(table)
     with pytest.raises(Unwritable, match="SimpleImputer: found texts and numbers"):
         prepared(both, COLUMNS, WORDS)
+
+
+def test_what_a_stack_puts_on_top_sees_other_columns() -> None:
+    table = frame()
+    words = make_pipeline(OneHotEncoder(), LogisticRegression())
+    top = make_pipeline(SimpleImputer(strategy="most_frequent"), LogisticRegression())
+    fitted = StackingClassifier([("words", words)], top, cv=2).fit(table[WORDS], table["churned"])
+    imputer = prepared(fitted, WORDS, WORDS).estimator.final_estimator.steps[0][1]
+    assert np.isnan(imputer.missing_values)
 
 
 def test_seeds_that_are_not_set_are_set_and_told() -> None:
