@@ -15,6 +15,7 @@ from pipeline.contract import ContractBroken
 from pipeline.rows import BESIDE, Rows
 
 _SHOWN = 8
+_ASKED = 1000
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,13 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
     rest = [str(column) for column in frame.columns if column not in given.values()]
     features = _features(path, fitted, rest, given)
     left = tuple(column for column in rest if column not in features)
-    if wrong := next(_wrong(frame, label, time, name, fitted), None):
-        raise OperatorError(f"{path}: {wrong}")
     try:
         Rows.of(frame[features])
     except ContractBroken as error:
         raise OperatorError(f"{path}: {error.problems[0].partition('table: ')[2]}") from None
+    _check_answers(path, fitted, frame[features].head(_ASKED))
+    if wrong := next(_wrong(frame, label, time, name, fitted), None):
+        raise OperatorError(f"{path}: {wrong}")
     texts = frozenset(one for one in features if frame[one].dtype.kind not in "biuf")
     return Table(path, label, time, name, tuple(features), texts, left)
 
@@ -108,11 +110,22 @@ def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -
     return names
 
 
+def _check_answers(path: Path, fitted: Any, asked: Any) -> None:
+    """Refuse a table whose rows the estimator cannot answer, or answers with more than one value each."""
+    try:
+        said = fitted.predict(asked if hasattr(fitted, "feature_names_in_") else asked.to_numpy())
+    except Exception as error:  # whatever a part of it raises
+        raise OperatorError(
+            f"{path}: the estimator cannot answer its rows ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "expected the table that it was fitted on, as pandas.read_csv reads it",
+            "If the estimator was made with another version of scikit-learn, fit it with the one here.",
+        ) from error
+    if len(said.shape) > 1 and said.shape[1] > 1:
+        raise OperatorError(f"{path}: the estimator answers {said.shape[1]} values for each row; expected one")
+
+
 def _wrong(frame: Any, label: str, time: str | None, name: str | None, fitted: Any) -> Iterator[str]:
     """What is wrong with the columns that are no features."""
-    if not len(frame):
-        yield "found no rows; expected some"
-        return
     for column in filter(None, (label, time, name)):
         if missing := int(frame[column].isna().sum()):
             yield f"column {column!r}: found {missing:,} rows without a value; expected one in each"
@@ -134,9 +147,7 @@ def _wrong_times(values: Any) -> Iterator[str]:
 
 
 def _wrong_labels(values: Any, fitted: Any) -> Iterator[str]:
-    if isinstance(getattr(fitted, "classes_", None), list):
-        yield f"column {values.name!r}: the estimator answers several labels at once; expected one"
-    elif is_classifier(fitted):
+    if is_classifier(fitted):
         known, found = set(fitted.classes_.tolist()), set(values.unique().tolist())
         if known != found:
             yield (

@@ -28,6 +28,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from cli.errors import OperatorError
 from cli.init import start
@@ -311,16 +312,29 @@ def test_a_feature_with_a_name_that_no_metric_can_have_is_refused(here: Path) ->
     refused(here, "churn.csv: found the column 'mês'; expected a name of up to 200 characters of ASCII")
 
 
+def test_rows_that_the_estimator_cannot_answer_are_refused(here: Path) -> None:
+    put(here, boosted(), frame().assign(spend="much"))
+    refused(here, r"churn.csv: the estimator cannot answer its rows \(ValueError: .*\); expected the table that it was")
+    put(here, boosted(), frame().head(0))
+    refused(here, "churn.csv: found no rows; expected at least one")
+
+
+@pytest.mark.parametrize("kind", [Ridge, DecisionTreeClassifier])
+def test_an_estimator_of_several_labels_at_once_is_refused(here: Path, kind: Any) -> None:
+    table = frame()
+    put(here, kind().fit(table[["months"]], (table[NUMBERS] > 20).astype(int)), table)
+    refused(here, "churn.csv: the estimator answers 2 values for each row; expected one")
+
+
 @pytest.mark.slow
 def test_what_cannot_be_built_is_told_and_not_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.build import build
 
     monkeypatch.setattr(start, "build", build)
-    table = frame()[["customer", "months", "churned"]]
-    put(here, LogisticRegression().fit(table[["months"]], table["churned"]), table.assign(months="text"))
-    assert refused(here, "(?s)make no model that can be released: train failed: ValueError: .*text").hint == (
-        "Nothing was written."
-    )
+    table = frame()[["months", "churned"]].head(2).assign(churned=["no", "yes"], customer=["a", "b"])
+    put(here, LogisticRegression().fit(table[["months"]], table["churned"]), table)
+    hint = refused(here, "(?s)churn.csv make no model that can be released: .*(no fifth can be kept|2 classes)").hint
+    assert hint == "Nothing was written."
 
 
 def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
