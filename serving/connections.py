@@ -170,10 +170,11 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Who sends no more may still read: answers that are due are sent."""
-        if self._current is None:
+        newest = self._waiting[-1] if self._waiting else self._current
+        if newest is None:
             self._end()
             return False
-        self._current.keep_alive = False
+        newest.keep_alive = False
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -276,7 +277,7 @@ class Connection(asyncio.Protocol):
             return
         server = self._server
         self._current = None
-        last = not exchange.keep_alive or bool(server.draining_since)
+        last = not exchange.keep_alive or (bool(server.draining_since) and not self._waiting)
         self._write(status, b"" if exchange.method == b"HEAD" else body, kind, also, length=len(body), last=last)
         if last:
             self._end()
@@ -310,17 +311,17 @@ class Connection(asyncio.Protocol):
             self._server.states[self._slot] = IDLE
 
     def _refuse(self, status: int, problem: str) -> None:
-        """Answer what will not be read further, and end the connection; a request before it is answered first."""
+        """Answer what will not be read further, and end the connection; requests before it are answered first."""
         if self._ending or self._deaf_since:
             return
         self._deaf_since = time.monotonic()
-        self._waiting.clear()
         body = self._server.refused(status, problem)
-        if self._current is None:
+        newest = self._waiting[-1] if self._waiting else self._current
+        if newest is None:
             self._write(status, body, _JSON, b"", length=len(body), last=True)
             self._receiving = False
         else:
-            self._current.keep_alive = False
+            newest.keep_alive = False
 
     def _write(self, status: int, body: bytes, kind: bytes, also: bytes, *, length: int, last: bool) -> None:
         answer = b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (

@@ -127,6 +127,16 @@ def test_requests_on_one_connection_are_answered_in_order(server: Server):
     assert [json.loads(body)["predictions"][0]["late"] for _, body in found[:2]] == [False, True]
 
 
+@pytest.mark.parametrize("after", [b"", b"no HTTP\r\n\r\n"])
+def test_requests_before_the_end_of_a_connection_are_answered(tmp_path: Path, after: bytes):
+    code = CODE.replace("miles =", "time.sleep(0.2); miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", code)) as slow, raw(slow) as connection:
+        connection.sendall((HEAD % len(BODY) + BODY) * 3 + after)
+        if not after:
+            connection.shutdown(socket.SHUT_WR)
+        assert [status for status, _ in answers(connection)] == [200, 200, 200]
+
+
 def test_a_body_in_chunks_is_taken(server: Server):
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
