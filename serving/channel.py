@@ -71,6 +71,8 @@ class Channel:
             data, descriptors, _, _ = socket.recv_fds(self.end, 4, 1)
         except BlockingIOError:
             return None
+        except OSError:  # it was killed before it had read all that was said to it
+            raise EOFError from None
         if not data:
             raise EOFError
         (word,) = struct.unpack("<I", data)
