@@ -12,6 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.cli.browsed import GAP
 from tests.cli.driven import press, wait
@@ -203,8 +204,13 @@ def test_text_and_curves_stand_out_from_their_paper(
     }
     assert len(least) > 15
     assert low == {}
-    drawn = browser.execute_script(PIXELS, [colours["c-champion"], colours["c-challenger"]])
-    assert min(drawn.get(colours[f"c-{role}"], 0) for role in ("champion", "challenger")) > 20, "as they are named"
+    named = [colours["c-champion"], colours["c-challenger"]]
+
+    def drawn(page: webdriver.Chrome) -> bool:
+        found = page.execute_script(PIXELS, named)
+        return min(found.get(colour, 0) for colour in named) > 20
+
+    WebDriverWait(browser, 20).until(drawn, "as they are named, once they are drawn in the other colours")
 
 
 def test_a_curve_is_not_drawn_where_data_is_missing(browser: webdriver.Chrome, address: str, watched: World) -> None:

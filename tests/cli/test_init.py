@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -166,8 +167,8 @@ def test_an_estimator_fitted_on_an_array_takes_all_columns(here: Path, monkeypat
     made = module(here, "training", monkeypatch).estimator()
     assert same(made, clone(fitted).set_params(logisticregression__random_state=0))
     put(here, fitted, table.assign(age=3))
-    for path in (here / "root" / "model").iterdir():
-        path.unlink()
+    shutil.rmtree(here / "root" / "model")
+    (here / "root" / "model").mkdir()
     (here / "root" / "data" / "churn.csv").unlink()
     refused(
         here, r"churn.csv: found 3 columns of features, months, spend, age; expected 2: the estimator was fitted on"

@@ -328,6 +328,7 @@ aws.sagemaker.Endpoint("killed", name="{name}", endpoint_config_name="{config}")
     while not sagemaker.list_endpoints(NameContains=name)["Endpoints"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    time.sleep(1)  # the engine writes that the step began: killed in the midst of that, it leaves a state cut off
     process.kill()
     process.communicate(timeout=200)
     (tmp_path / "go").touch()
