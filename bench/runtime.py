@@ -9,6 +9,7 @@ Runtime with the same trees, which neither checks nor counts; FastAPI with pydan
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -217,8 +218,6 @@ def _restarted(ours: Mapping[str, str], one: bytes) -> list[Row]:
 
 
 def _asks(port: int, body: bytes, stop: threading.Event, lost: list[int], answered: list[int]) -> None:
-    import http.client  # noqa: PLC0415
-
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     while not stop.is_set():
         try:

@@ -97,12 +97,7 @@ class Batches:
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._scheduled = False
-        self._recent = 0.0  # seconds of the slowest of the last batches
-
-    @property
-    def recent(self) -> float:
-        """Seconds of the slowest of the last batches, older ones counting less."""
-        return self._recent
+        self._recent = 0.0  # seconds of the slowest of the last batches, older ones counting less
 
     def submit(self, request: Request) -> None:
         """Take a request.

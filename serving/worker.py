@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import uvloop
@@ -132,12 +131,12 @@ class Worker:
         os._exit(STUCK)
 
 
-def load(folder: Path) -> tuple[ModuleType | None, Callable[[Any], Any]]:
-    """The package's `model.serving`, if it has one, and its `predict` with the loaded model given."""
+def load(folder: Path) -> Callable[[Any], Any]:
+    """The package's `predict`, or the usual one, with the loaded model given."""
     module = import_module("model.serving") if find_spec("model.serving") else None
     model = getattr(module, "load", sealed.read)(folder)
     predict = getattr(module, "predict", sealed.predict)
-    return module, lambda rows: predict(model, rows)
+    return lambda rows: predict(model, rows)
 
 
 def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callable[[Any], Any]) -> Served:
@@ -176,7 +175,7 @@ def main(argument: str) -> int:
         return 1
     try:
         code_from(folder, manifest)
-        _, predict = load(folder)
+        predict = load(folder)
         found = served(folder, manifest, settings.model, predict)
     except Exception as error:
         traceback.print_exc()
