@@ -12,8 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.command import tell
 from cli.errors import OperatorError
+from cli.running import tell
 from cli.target import Target, named, resolve
 from rollout.controller.commands import DEFAULT_STACK
 

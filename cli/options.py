@@ -10,6 +10,10 @@ import click
 
 from rollout.reason import LONGEST
 
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."
+)
+
 
 class Number(click.FloatRange):
     """A number within bounds; never `nan`, which passes every comparison of click's, and never infinite."""

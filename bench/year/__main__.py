@@ -21,10 +21,10 @@ from bench.year.live import Live
 from bench.year.losses import Losses, by_day, form
 from bench.year.plan import Plan
 from bench.year.policies import MONTHLY, NEVER
-from cli.command import run
 from cli.local import down, up
 from cli.local.cloud import Local
 from cli.local.stack import Stack
+from cli.running import run
 from cli.target import ROOT, Target, resolve
 from pipeline import step
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from bench.year import WRITTEN
 from bench.year.report import PAGE, TABLES
-from cli.command import run
 from cli.console.pictures import FOLDER, take
 from cli.errors import OperatorError
+from cli.running import run
 from cli.target import ROOT
 
 BEGINS, ENDS = "<!-- python -m bench.year.picture writes from here -->", "<!-- to here -->"

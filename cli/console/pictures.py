@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.command import run
 from cli.console.app import TABS
 from cli.console.pages import Pages
 from cli.console.serve import Serving
 from cli.errors import OperatorError
+from cli.running import run
 from cli.target import LOCAL, ROOT, resolve
 
 FOLDER = ROOT / "docs" / "pictures"

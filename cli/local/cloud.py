@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from cli.command import tell
 from cli.errors import OperatorError
 from cli.local.progress import Outcome, follow
 from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
 from cli.local.yaml_file import read
+from cli.running import tell
 from cli.target import LOCAL, ROOT
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables

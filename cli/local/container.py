@@ -143,7 +143,8 @@ def python_of(engine: Engine, base: str) -> str:
 
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the serving image asks for into a folder."""
-    _copy(root / "serving" / "Dockerfile", folder / "Dockerfile")
+    for name in ("Dockerfile", "slim.sh"):
+        _copy(root / "serving" / name, folder / name)
     for path in sorted((root / "serving").rglob("*.py")):
         _copy(path, folder / "runtime" / path.relative_to(root))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")

@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cli.command import run
 from cli.local import up
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
 from cli.local.versions import as_good, at_fault, check_named
 from cli.replay import background
+from cli.running import run
 from cli.target import ROOT, Target, resolve
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, take

@@ -6,10 +6,10 @@ import sys
 
 from rich.console import Console
 
-from cli.command import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.stack import Stack
+from cli.running import run
 
 
 def main() -> int:

@@ -21,12 +21,12 @@ import boto3
 import click
 from rich.console import Console
 
-from cli.command import tell
 from cli.errors import OperatorError, explained
 from cli.local.cloud import Local
 from cli.local.container import ONE_DOCKER_MANIFEST, Engine, base_image, image_tag, lay_out, lay_out_training, python_of
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
+from cli.running import tell
 from cli.target import LOCAL, ROOT
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

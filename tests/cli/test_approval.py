@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli import main, rollback
+from cli import rollback
+from cli.commands import deciding
+from cli.main import main
 from cli.rollback import to_take_back
 from cli.view import render
 from rollout.controller.commands import PLAIN
@@ -36,10 +38,10 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return look(world)
 
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
-    monkeypatch.setattr(main, "take", lambda _: look(world))
+    monkeypatch.setattr(deciding, "take", lambda _: look(world))
     monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
     monkeypatch.setattr("cli.view.watching.Looks", Looks)
-    return lambda *words: CliRunner().invoke(main.main, list(words))
+    return lambda *words: CliRunner().invoke(main, list(words))
 
 
 def test_approving_lets_the_trial_go_on_and_keeps_who_and_why(begin: Begin, shell: Callable[..., Any]) -> None:

@@ -339,7 +339,7 @@ def test_what_cannot_be_built_is_told_and_not_written(here: Path, monkeypatch: p
 
 
 def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.main.ROOT", here / "root")
+    monkeypatch.setattr("cli.commands.packages.ROOT", here / "root")
     words = ["model", "init", str(here / "churn.joblib"), str(here / "churn.csv"), "--label", "churned"]
     done = CliRunner().invoke(main, [*words, "--id", "customer"])
     assert done.exit_code == 0, done.output

@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from cli import labels as ops_labels
-from cli import main
+from cli.commands import sending
 from cli.errors import OperatorError
 from cli.labels import LateLabels, read, upload
+from cli.main import main
 from cli.options import Delay
 from cli.replay import Pace, Report, Sender, run
 from cli.target import Target
@@ -95,7 +96,7 @@ def test_a_file_with_a_line_that_is_no_label_is_refused_whole_and_each_line_told
 
 def test_the_command_tells_where_the_labels_went(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.asked.resolve", lambda name: stack.target)
-    done = CliRunner().invoke(main.main, ["labels", "-"], input=LINE + b"\n")
+    done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\n")
     assert done.exit_code == 0, done.output
     assert "s3://bucket/labels/" in done.output
     assert "1 labels sent" in done.output
@@ -104,7 +105,7 @@ def test_the_command_tells_where_the_labels_went(stack: Stack, monkeypatch: pyte
 
 def test_the_command_sends_nothing_of_a_file_with_a_wrong_line(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.asked.resolve", lambda name: stack.target)
-    done = CliRunner().invoke(main.main, ["labels", "-"], input=LINE + b"\nnonsense\n")
+    done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\nnonsense\n")
     assert done.exit_code == 2
     assert stack.files() == {}
 
@@ -175,9 +176,9 @@ def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(data, "replay", stopped)
-    monkeypatch.setattr(main, "find", lambda asked: stack.target)
-    monkeypatch.setattr(main, "variant_of", lambda target, name: name)
-    done = CliRunner().invoke(main.main, ["replay", "--rate", "1000", "--labels-after", "3600"])
+    monkeypatch.setattr(sending, "find", lambda asked: stack.target)
+    monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
+    done = CliRunner().invoke(main, ["replay", "--rate", "1000", "--labels-after", "3600"])
     assert (done.exit_code, stack.labels()) == (0, {runtime.ids[0]: True}), done.output
     assert "1 labels sent\n" in done.stderr
 
@@ -215,10 +216,10 @@ def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
 ) -> None:
     nowhere = Target("local", "e", "us-east-1", {"artifact_bucket": "no-such-bucket"})
     monkeypatch.setattr(data, "replay", lambda since, until: iter([flight(0, True), flight(3, False)]))
-    monkeypatch.setattr(main, "find", lambda asked: nowhere)
-    monkeypatch.setattr(main, "variant_of", lambda target, name: name)
-    monkeypatch.setattr(main, "ROOT", tmp_path)
-    done = CliRunner().invoke(main.main, ["replay", "--rate", "1000", "--labels-after", "0"])
+    monkeypatch.setattr(sending, "find", lambda asked: nowhere)
+    monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
+    monkeypatch.setattr(sending, "ROOT", tmp_path)
+    done = CliRunner().invoke(main, ["replay", "--rate", "1000", "--labels-after", "0"])
     assert (done.exit_code, "2 labels were not sent: " in done.stderr) == (1, True), done.output
     (path,) = (tmp_path / ".modelstack").iterdir()
     assert f"modelstack labels {path}" in done.stderr.replace("\n", " ")
@@ -228,7 +229,7 @@ def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
 
 @pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
 def test_a_delay_is_a_number_of_seconds_or_none(given: str) -> None:
-    done = CliRunner().invoke(main.main, ["replay", "--labels-after", given])
+    done = CliRunner().invoke(main, ["replay", "--labels-after", given])
     assert done.exit_code == 2
     assert f"{given!r} is not a number of at least 0; allowed are seconds, known, or none" in done.output
     assert Delay().convert("none", None, None) == "none"

@@ -11,8 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import main, replay_progress
+from cli import replay_progress
+from cli.commands import sending
 from cli.errors import OperatorError
+from cli.main import main
 from cli.replay import Pace, Report, events, run
 from cli.replay_progress import Mark
 from cli.target import Target
@@ -229,9 +231,9 @@ def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest
 def replayed(monkeypatch: pytest.MonkeyPatch, source: Callable[..., Iterator[Flight]], *words: str) -> Result:
     """What `modelstack replay` says, whose output is no terminal, and whose events are those of `source`."""
     monkeypatch.setattr(data, "replay", source)
-    monkeypatch.setattr(main, "find", lambda asked: TARGET)
-    monkeypatch.setattr(main, "variant_of", lambda target, name: name)
-    return CliRunner().invoke(main.main, ["replay", *words])
+    monkeypatch.setattr(sending, "find", lambda asked: TARGET)
+    monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
+    return CliRunner().invoke(main, ["replay", *words])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import botocore.exceptions
 import pytest
 from click.testing import CliRunner
 
-from cli import main
+from cli.commands import deciding
 from cli.errors import OperatorError
+from cli.main import main
 from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
@@ -174,17 +175,17 @@ def test_how_to_switch_it_on_is_told_where_it_is_off() -> None:
 def test_a_pipeline_learns_from_the_exit_code_whether_to_update(
     seen: Candidate | None, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(main, "find", lambda _: TARGET)
-    monkeypatch.setattr(main.retraining, "look", lambda _: Retraining(Record(), seen, seen))
-    assert CliRunner().invoke(main.main, ["retrain", "waiting"]).exit_code == code
+    monkeypatch.setattr(deciding, "find", lambda _: TARGET)
+    monkeypatch.setattr(deciding.retraining, "look", lambda _: Retraining(Record(), seen, seen))
+    assert CliRunner().invoke(main, ["retrain", "waiting"]).exit_code == code
     assert code != OperatorError("the table does not answer").exit_code
-    answer = CliRunner().invoke(main.main, ["retrain", "--json"])
+    answer = CliRunner().invoke(main, ["retrain", "--json"])
     assert (json.loads(answer.stdout)["waits"] is None) is (seen is None)
 
 
 @pytest.mark.parametrize("given", [[], ["--reason", ""], ["--reason", "  "]])
 def test_a_change_without_a_reason_is_not_made(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "find", lambda _: TARGET)
-    answer = CliRunner().invoke(main.main, ["retrain", "start", *given])
+    monkeypatch.setattr(deciding, "find", lambda _: TARGET)
+    answer = CliRunner().invoke(main, ["retrain", "start", *given])
     assert answer.exit_code == 2
     assert "retrain start needs a reason" in answer.stderr

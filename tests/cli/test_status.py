@@ -32,7 +32,7 @@ def status(world: World, monkeypatch: pytest.MonkeyPatch) -> Status:
         assert seen.trial is None or decision is not None, "the metrics were not looked at"
         return seen
 
-    monkeypatch.setattr("cli.main.find", lambda _: Target("local", "endpoint", "", {}))
+    monkeypatch.setattr("cli.commands.looking.find", lambda _: Target("local", "endpoint", "", {}))
     monkeypatch.setattr("cli.view.watching._observer", observer)
     monkeypatch.setattr("cli.view.watching.take", take)
     for room in ("served", "budget", "quality"):

@@ -21,7 +21,7 @@ STUBBORN = "trap '' INT; sleep 300 & sleep 300 & echo $$ >{0}.new; mv {0}.new {0
 STOPPING = "\nstopping what is under way; Ctrl-C again stops at once\n"
 COMMAND = """
 import sys
-from cli.command import run
+from cli.running import run
 from cli.local.stack import Stack
 
 def body(console):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import threading
@@ -207,13 +208,27 @@ def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_pa
         'return {"late": ["x" * 100000 for _ in miles] if len(miles) > 1 else miles > 1000}',
     ).replace("miles =", "os.kill(os.getpid(), signal.SIGSEGV) if rows.values[0][0] == 2 else None; miles =")
     with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
+        (worker,) = server.workers()
+        other = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        other.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
+        assert other.getresponse().read()
         body = json.dumps({"instances": [INSTANCE] * 500}).encode()
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
             head = b"POST /invocations HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
             slow.sendall(head % len(body) + body)
             said = slow.recv(65536)
-            assert server.ask({"instances": [at(2)]})[0] == 500, "the process ends while it writes fifty megabytes"
+            # The supervisor hears of the crash when there is room again for a second answer.
+            server.process.send_signal(signal.SIGSTOP)
+            crash = json.dumps({"instances": [at(2)]}).encode()
+            other.request("POST", "/invocations", crash, {"Content-Type": "application/json"})
+            while Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+            while select.select([slow], [], [], 0.2)[0]:
+                said += slow.recv(1 << 20)
+            server.process.send_signal(signal.SIGCONT)
+            assert other.getresponse().status == 500, "the process ended while it wrote fifty megabytes"
             said += b"".join(iter(lambda: slow.recv(1 << 20), b""))
+        other.close()
     assert said.startswith(b"HTTP/1.1 200 OK")
     assert said.count(b"HTTP/1.1") == 1
     assert len(said) < 50_000_000

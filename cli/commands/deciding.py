@@ -1,0 +1,114 @@
+"""Commands by which a person decides: approve, rollback, clear, skip-trial, retrain."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from cli import retrain as retraining
+from cli.asked import Asked, Command, find
+from cli.errors import OperatorError
+from cli.options import Reason, as_json_option
+from cli.page import page
+from cli.rollback import approve as give_approval
+from cli.rollback import clear_rejection, roll_back, to_take_back
+from cli.rollback import skip_trial as let_skip
+from cli.view import render
+from cli.view.snapshot import take
+
+_LOOK = ("status", "waiting")  # at what was retrained
+_NONE_WAITS = 3  # no code of an error
+
+
+@click.command(cls=Command)
+@click.option("--reason", type=Reason(), default=None, help="Why. It is kept in the history.")
+@click.pass_obj
+def approve(asked: Asked, reason: str | None) -> None:
+    """Let a trial go on that waits for approval, or give a trial that is held as much time again."""
+    click.echo(give_approval(find(asked), reason or ""))
+
+
+@click.command(cls=Command)
+@click.option("--reason", type=Reason(), required=True, help="Why. It is kept with the verdict.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--previous", is_flag=True, help="After a promotion: bring the previous champion back.")
+@as_json_option
+@click.pass_obj
+def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool) -> None:
+    """Give the champion all traffic again, or after a promotion bring the previous champion back.
+
+    With --yes, a champion is taken back only if --previous is given too. So the same command twice, or a command that
+    comes just after the trial has ended, does not take back the release that it should protect.
+    """
+    target = find(asked)
+    before = take(target)
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("rollback asks first, and there is no terminal to ask on", "Add --yes.", 2)
+    what = to_take_back(before, previous=previous, sure=yes)
+    if not yes:
+        click.confirm(f"{what} on {target.endpoint}?", abort=True, err=True)
+    outcome = roll_back(target, reason, before.challenger or before.champion)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
+        page().print(render.variants(take(target).variants))
+
+
+@click.command(cls=Command)
+@click.argument("release")
+@click.pass_obj
+def clear(asked: Asked, release: str) -> None:
+    """Let a rejected RELEASE be tried again by the next `pulumi up`.
+
+    RELEASE is its id, or another of its names: variant, recipe or package digest.
+    """
+    target = find(asked)
+    click.echo(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
+
+
+@click.command("skip-trial", cls=Command)
+@click.argument("release")
+@click.option("--reason", type=Reason(), required=True, help="Why. It is kept with the verdict.")
+@click.pass_obj
+def skip_trial(asked: Asked, release: str, reason: str) -> None:
+    """Let RELEASE take over at once in the next `pulumi up`, without a trial beside the champion.
+
+    This is for a release that the last update could not put on trial, because the endpoint did not come up and it was
+    not, or not surely, the fault of the release.
+    """
+    target = find(asked)
+    let_skip(target, release, reason)
+    click.echo(f"{release} takes over in the next `{target.commands.pulumi_up}`, without a trial")
+
+
+@click.command(cls=Command)
+@click.argument("action", type=click.Choice([*_LOOK, *retraining.ACTIONS]), default="status")
+@click.option(
+    "--reason", default="", help="Why. It is kept in the history. Every action except status and waiting needs it."
+)
+@as_json_option
+@click.pass_obj
+def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
+    """Show what was retrained and why, or act on it.
+
+    start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;
+    decline also drops a candidate that waits. stop ends the job that runs. forget lets the config's window of training
+    data count again. waiting exits with 0 when a candidate waits for `pulumi up`, with 3 when none
+    does, and with another code when it is not known.
+    """
+    target = find(asked)
+    if action in _LOOK:
+        seen = retraining.look(target)
+        if as_json:
+            click.echo(json.dumps(seen.as_dict(), indent=2))
+        elif action == "waiting":
+            click.echo(retraining.waits(seen, target.commands))
+        else:
+            page().print(retraining.told(seen, target.commands))
+        sys.exit(_NONE_WAITS if action == "waiting" and seen.waits is None else 0)
+    if not reason.strip():
+        raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
+    click.echo(retraining.ask(target, action, reason.strip()))

@@ -1,0 +1,151 @@
+"""Commands that look at an endpoint and change nothing: status, watch, explain, console."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+
+import click
+
+from cli import retrain as retraining
+from cli.asked import Asked, Command, find
+from cli.errors import OperatorError
+from cli.options import Number, Whole, as_json_option
+from cli.page import page
+from cli.view import budget, delay, kept_aside, quality, render, served
+
+
+@click.command(cls=Command)
+@as_json_option
+@click.pass_obj
+def status(asked: Asked, as_json: bool) -> None:
+    """Show what serves now, and how well.
+
+    That is: endpoint, weights, availability and latency, what a trial waits for, the last verdict, retraining, error
+    budgets, quality, bad input, alarms and packages.
+
+    Exits with 1 when the endpoint is not in service or an alarm rings.
+    """
+    from cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
+
+    target = find(asked)
+    seen = Looks(target)()
+    variants = [row.name for row in seen.variants]
+    seen = replace(
+        seen,
+        served=served.read(target, variants),
+        budgets=budget.read(target),
+        quality=quality.read(target, variants),
+        delay_s=delay.read(target),
+        aside=kept_aside.read(target),
+        retraining=retraining.line(retraining.look(target), target.commands),
+    )
+    if as_json:
+        click.echo(json.dumps(seen.as_dict(), indent=2))
+    else:
+        page().print(render.snapshot(seen))
+    sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
+
+
+@click.command(cls=Command)
+@click.argument("rollout", required=False)
+@click.option("--every", type=Number(0.5, 60), default=1.0, show_default=True, help="Look again after so many seconds.")
+@click.option("--for", "seconds", type=Number(0), default=0.0, help="Stop after so many seconds; 0 means never.")
+@click.option("--until-verdict", is_flag=True, help="Stop when the trial has ended, or when a person must decide.")
+@click.option(
+    "--next", "next_one", is_flag=True, help="Wait for the release that the next `pulumi up` from here would begin."
+)
+@as_json_option
+@click.pass_obj
+def watch(  # noqa: PLR0917 - one parameter per option
+    asked: Asked,
+    rollout: str | None,
+    every: float,
+    seconds: float,
+    until_verdict: bool,
+    next_one: bool,
+    as_json: bool,
+) -> None:
+    """Follow a release on trial live: weights, step, evidence, time left, alarms and events.
+
+    ROLLOUT is the id of a rollout, or of a release that an update is about to begin: the command waits until it has
+    begun, and stops when it has ended. --next finds that id, from this checkout and the stack's config. In a pipeline,
+    give one of them, and a limit: `modelstack watch --next --for 3600`. Without --for it must begin within ten minutes.
+
+    When piped, it prints one line for each change. With --json, it prints one object for each look.
+
+    Exits with 0 when the release was promoted or nothing is on trial, 1 when it was rolled back or failed, 3 when it
+    was withdrawn or superseded, 4 when a person must decide (an approval, or a trial that is held), and 5 when the time
+    is over and the trial goes on, or has not begun. A release that already serves ends it with 0, and one that was
+    already rejected with 1, at once; standard error says so. With --until-verdict, 2 when nothing is on trial and none
+    is named: a verdict from before is no answer.
+    """
+    from cli import next_release  # noqa: PLC0415 - only this command needs it
+    from cli.view.awaited import Awaited  # noqa: PLC0415
+    from cli.view.watching import Looks  # noqa: PLC0415
+    from cli.view.watching import watch as look_on  # noqa: PLC0415
+
+    if next_one and rollout:
+        raise OperatorError("--next and ROLLOUT both say what to wait for", "Give one of them.", 2)
+    target = find(asked)
+    if next_one:
+        rollout = next_release.id_of(target)
+        click.echo(f"the next update releases {rollout}", err=True)
+    looks = Looks(target)
+    awaited = Awaited(rollout, time.time()) if rollout else None
+    sys.exit(
+        look_on(
+            looks,
+            every=every,
+            seconds=seconds,
+            until_verdict=until_verdict,
+            as_json=as_json,
+            named=(lambda: awaited.stands(looks.state)) if awaited else None,
+        )
+    )
+
+
+@click.command(cls=Command)
+@click.argument("rollout", required=False)
+@as_json_option
+@click.pass_obj
+def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
+    """Explain why a rollout ended as it did, with the numbers, and what to do next. For a trial: what it waits for.
+
+    ROLLOUT is the id of a rollout or of its release. The default is the trial under way, or else the last one.
+    """
+    from cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
+    from cli.view.narrate import told  # noqa: PLC0415
+    from cli.view.watching import Looks  # noqa: PLC0415
+
+    target = find(asked)
+    looks = Looks(target, with_packages=False)
+    seen = looks()
+    story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
+    if as_json:
+        now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
+        click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
+    else:
+        page().print(told(story, seen))
+
+
+@click.command(cls=Command)
+@click.option(
+    "--port",
+    type=Whole(0, 65535),
+    default=4580,
+    show_default=True,
+    help="The port on 127.0.0.1; 0 takes a free one.",
+)
+@click.pass_obj
+def console(asked: Asked, port: int) -> None:
+    """Show dashboard, rollout, alarms, registry and a comparison in a browser, with live data, until Ctrl-C.
+
+    It only reads: nothing can be changed there.
+    """
+    from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
+    from cli.console.serve import Serving  # noqa: PLC0415
+
+    Serving(Pages(find(asked)), port).run(lambda address: click.echo(f"{address}  (Ctrl-C ends it)"))

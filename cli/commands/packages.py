@@ -1,0 +1,95 @@
+"""Commands about a package on this machine, without an endpoint: serve, loadtest, model init."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from cli.options import Number, Whole, as_json_option
+from cli.target import ROOT
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--port", type=Whole(1, 65535), default=8080, show_default=True, help="Listen here, on this machine only."
+)
+@click.option("--workers", type=Whole(1, 64), default=1, show_default=True, help="Processes that predict.")
+def serve(package: Path, port: int, workers: int) -> None:
+    """Serve the sealed package PACKAGE on a port, without a cloud, until Ctrl-C.
+
+    It is verified first, and answers as a container does: `/invocations`, `/v2/models/model/infer`, `/metrics`. Any
+    package that was built here can be served: `python -m pipeline build` prints where it is.
+    """
+    from cli.local import package as packages  # noqa: PLC0415 - only this command needs it
+
+    sys.exit(packages.serve(package, port, workers))
+
+
+@click.command()
+@click.argument("body", type=click.File("rb"))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server, by plain HTTP.")
+@click.option(
+    "--rate",
+    type=Number(0, 100_000),
+    default=0.0,
+    help="Requests a second, at even times. 0, the default, is as fast as they are answered.",
+)
+@click.option("--for", "seconds", type=Number(0.1, 3600), default=10.0, show_default=True, help="Seconds of load.")
+@click.option("--connections", type=Whole(1, 1000), default=8, show_default=True, help="Connections at once.")
+@as_json_option
+def loadtest(  # noqa: PLR0917 - one parameter per option
+    body: BinaryIO, url: str, rate: float, seconds: float, connections: int, as_json: bool
+) -> None:
+    """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
+
+    With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
+
+    Exits with 1 when a request was not answered with 200.
+    """
+    from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
+
+    wanted = load.Load(rate, seconds, connections)
+    found = load.run(load.Target.of(url), body.read(), wanted)
+    if as_json:
+        click.echo(json.dumps(load.as_dict(found)))
+    else:
+        click.echo("\n".join(load.shown(found, wanted)))
+    sys.exit(0 if set(found.statuses) == {200} and not found.unanswered else 1)
+
+
+@click.group()
+def model() -> None:
+    """Begin a model of one's own."""
+
+
+@model.command("init")
+@click.argument("estimator", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--label", required=True, help="The column with the true answers.")
+@click.option(
+    "--time", "at", default=None, help="The column with the time of each row, in ISO 8601; UTC without a zone."
+)
+@click.option("--id", "name", default=None, help="The column with a name for each row, another one for each.")
+def init(estimator: Path, table: Path, label: str, at: str | None, name: str | None) -> None:
+    """Write the files of `model/` from the fitted estimator ESTIMATOR and the CSV file TABLE, and build them.
+
+    ESTIMATOR is a classifier or regressor of scikit-learn, a pipeline or a search that ends in one, written by
+    joblib.dump. The file is unpickled, which runs what is in it: give only a file that you trust. The other columns of
+    TABLE are the features. TABLE is copied into `data/`.
+
+    What is written is Python source that makes an equal estimator, not fitted. It is built first: trained, evaluated
+    and sealed, as `python -m pipeline build` does. Only then are the files written, and never over a model: `model/`
+    must hold no file. At the end it prints what to type next, and what each further part of a model would buy.
+    """
+    from cli.init import start  # noqa: PLC0415 - only this command needs it
+    from cli.init.report import told as report_of  # noqa: PLC0415
+
+    given = start.Given(estimator, table, label, at, name)
+    begun = start.init(ROOT, given, partial(click.echo, err=True))
+    click.echo(report_of(begun, ROOT))
