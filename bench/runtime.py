@@ -4,7 +4,8 @@
 
 One machine, one client (`cli.loadtest`), one process for each server, one after the other in turns, the same sealed
 package of the default model. The peers come from PyPI, each in an environment of its own: a bare ASGI app over ONNX
-Runtime with the same trees, which neither checks nor counts; FastAPI with pydantic and scikit-learn; MLServer.
+Runtime with the same trees, which neither checks nor counts; FastAPI and BentoML, with pydantic and scikit-learn; and
+MLServer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -37,15 +39,17 @@ from bench.peers import PROGRAMS, python_of
 from bench.rows import Row, sized
 from cli.loadtest import Found, Load, Target, run
 from cli.target import ROOT
+from localcloud.setup import Installer, Places, cached
 from localcloud.testing import free_port
 from pipeline import archive
 from pipeline.build import build
-from pipeline.recipe import locked, recipe
+from pipeline.recipe import recipe
 
 _TURNS, _SECONDS = 5, 4.0
 _RESTARTS = 20
 _BATCH = 1000
 _START = 60.0
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _MLSERVER = {
     "name": "model",
     "implementation": "mlserver_sklearn.SKLearnModel",
@@ -98,6 +102,7 @@ def rows() -> list[Row]:
         found = [
             *_beside_asgi(folder, ours, one, many),
             *_beside_others(folder, ours, example, one),
+            _tail(folder, ours, one),
             *_alone(ours, one),
             *_restarted(ours, one),
         ]
@@ -137,6 +142,8 @@ def _beside_asgi(folder: Path, ours: Mapping[str, str], one: bytes, many: bytes)
 def _beside_others(folder: Path, ours: Mapping[str, str], example: Mapping[str, Any], one: bytes) -> list[Row]:
     with _runtime(ours) as plain, _uvicorn("fastapi", "fastapi_app", folder) as peer:
         fastapi = _in_turns([plain, peer], one, connections=32)
+    with _runtime(ours) as plain, _bentoml(folder) as peer:
+        bentoml = _in_turns([plain, peer], one, connections=32)
     beside = folder.with_name("mlserver")
     beside.mkdir()
     subprocess.run([sys.executable, "-c", _TREES, folder / "model.joblib", beside / "trees.joblib"], check=True)
@@ -146,6 +153,7 @@ def _beside_others(folder: Path, ours: Mapping[str, str], example: Mapping[str, 
         _against(
             "serving_vs_fastapi", fastapi[0], fastapi[1], ">= 5", "32 connections; FastAPI, pydantic and scikit-learn"
         ),
+        _against("serving_vs_bentoml", bentoml[0], bentoml[1], ">= 5", "32 connections; BentoML and scikit-learn"),
         _against(
             "serving_vs_mlserver", mlserver[0], mlserver[1], ">= 10", "32 connections; MLServer with the trees alone"
         ),
@@ -169,25 +177,36 @@ def _against(name: str, ours: float, peer: float, goal: str, beside: str, *, row
     return Row(name, round(ours / peer, 2), "ratio", goal, told)
 
 
+def _tail(folder: Path, ours: Mapping[str, str], one: bytes) -> Row:
+    """How far p99 is from p50 at half of the greatest load. A bare ASGI app's says how much of it is the machine's."""
+    with _runtime(ours) as plain, _uvicorn("asgi", "asgi_app", folder) as peer:
+        (ratio, told), (_, beside) = _half_loaded(plain, one), _half_loaded(peer, one)
+    return Row(
+        "serving_p99_over_p50", round(ratio, 1), "ratio", "<= 4", f"8 connections, {told}; a bare ASGI app, {beside}"
+    )
+
+
+def _half_loaded(server: _Server, body: bytes) -> tuple[float, str]:
+    seconds = 10.0 if sized(2, 1) > 1 else 0.3
+    most = server.asked(body, Load(seconds=seconds / 2, connections=8)).per_second
+    half = server.asked(body, Load(rate=most / 2, seconds=seconds, connections=8))
+    told = f"half of {most:,.0f} a second: p50 {half.at(50) * 1e3:.2f} ms, p99 {half.at(99) * 1e3:.2f} ms"
+    return half.at(99) / half.at(50), told
+
+
 def _alone(ours: Mapping[str, str], one: bytes) -> list[Row]:
     starts: list[float] = []
     for _ in range(sized(5, 1)):
         begun = time.monotonic()
         with _runtime(ours):
             starts.append(time.monotonic() - begun)
-    seconds = 10.0 if sized(2, 1) > 1 else 0.3
     with _runtime(ours) as server:
-        most = server.asked(one, Load(seconds=seconds / 2, connections=8)).per_second
-        half = server.asked(one, Load(rate=most / 2, seconds=seconds, connections=8))
+        server.asked(one, Load(seconds=sized(4, 1) / 2, connections=8))
         processes = [server.process, *server.process.children(recursive=True)]
         resident = [process.memory_info().rss / 2**20 for process in processes]
         shared = sum(process.memory_full_info().pss for process in processes) / 2**20
-    told = (
-        f"half of {most:,.0f} a second, 8 connections: p50 {half.at(50) * 1e3:.2f} ms, p99 {half.at(99) * 1e3:.2f} ms"
-    )
     listed = ", ".join(f"{one:.0f}" for one in resident)
     return [
-        Row("serving_p99_over_p50", round(half.at(99) / half.at(50), 1), "ratio", "<= 4", told),
         Row("cold_start_s", round(statistics.median(starts), 2), "s", "<= 1", "from process start to /ping"),
         Row(
             "serving_rss_mb",
@@ -238,16 +257,21 @@ def _asks(port: int, body: bytes, stop: threading.Event, lost: list[int], answer
 
 def _image() -> Row:
     """What the libraries of the serving image weigh, beside those that served a model with scikit-learn before."""
-    names = locked(ROOT / "requirements" / "serving.txt")
-    before = round(sum(map(_megabytes, _BEFORE)))
-    most = sorted(names, key=_megabytes, reverse=True)[:4]
-    told = f"libraries beyond the base: {', '.join(f'{name} {_megabytes(name):.0f}' for name in most)}; before {before}"
-    return Row("image_mb", round(sum(map(_megabytes, names))), "MB", f"<= {before // 2}", told)
+    places = Places.of(ROOT)
+    installed = cached(places, Installer(places), places.lock("serving")) / "lib"
+    with tempfile.TemporaryDirectory() as folder:
+        libraries = shutil.copytree(installed, Path(folder) / "lib") / f"python{_PYTHON}" / "site-packages"
+        subprocess.run(["sh", ROOT / "serving" / "slim.sh", libraries], check=True)
+        sizes = {path.name: _megabytes(path) for path in libraries.iterdir()}
+    before = round(sum(sum(file.size or 0 for file in metadata.files(name) or []) for name in _BEFORE) / 2**20)
+    most = ", ".join(f"{name} {sizes[name]:.0f}" for name in sorted(sizes, key=lambda name: -sizes[name])[:4])
+    told = f"libraries beyond the base: {most}; before {before}"
+    return Row("image_mb", round(sum(sizes.values())), "MB", f"<= {before // 2}", told)
 
 
-def _megabytes(name: str) -> float:
-    files = metadata.files(name) or []
-    return sum(file.size or 0 for file in files) / 2**20
+def _megabytes(path: Path) -> float:
+    files = (file for file in path.rglob("*") if file.suffix != ".pyc") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 2**20
 
 
 @contextmanager
@@ -264,6 +288,17 @@ def _uvicorn(peer: str, program: str, folder: Path) -> Generator[_Server]:
     command = [str(python_of(peer)), "-m", "uvicorn", f"{program}:app", "--port", str(port), "--no-access-log"]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
     with _process([*command, "--log-level", "warning"], folder, environment, port, "/docs") as process:
+        yield _Server(Target("127.0.0.1", port), process)
+
+
+@contextmanager
+def _bentoml(folder: Path) -> Generator[_Server]:
+    port = free_port()
+    command = [str(python_of("bentoml").with_name("bentoml")), "serve", "bentoml_service:Model"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--working-dir", "."]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROGRAMS), "OMP_NUM_THREADS": "1"}
+    environment |= {"BENTOML_HOME": str(folder.with_name("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
+    with _process(command, folder, environment, port, "/readyz") as process:
         yield _Server(Target("127.0.0.1", port), process)
 
 

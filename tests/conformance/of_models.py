@@ -55,7 +55,9 @@ def _cannot_come_back(stage: FaultStage) -> None:
 def _next_skips_its_trial(stage: FaultStage) -> None:
     taken_back = stage.state()
     assert taken_back.verdict is not None
-    assert (taken_back.verdict.outcome, taken_back.verdict.reason.source) == ("rolled_back", "person")
+    assert (taken_back.verdict.outcome, taken_back.verdict.reason.source) == ("rolled_back", "person"), (
+        taken_back.verdict
+    )
     assert stage.live().config == stage.pair("champion", "challenger")
     wait_for(lambda: stage.told("stranded", taken_back.rollout_id), PATIENCE, "that the champion stays is told")
     stage.release("next")
