@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -27,10 +28,12 @@ DRAIN_SECONDS = 25.0
 """Until what is still open at a drain is cut off; SageMaker and Kubernetes end a container after 30."""
 BEATS = 5.0
 """Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang."""
+_RESERVED = 64  # descriptors of a process beside its connections
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
 _RUNTIME = str(Path(__file__).resolve().parents[1])
 # Cores are shared by workers and not by the threads of one: predictions are small.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_DEAF = 1.0  # seconds without accepting after the machine could not
 _STEADY = 30.0  # seconds after which a start counts as good
 
 
@@ -59,12 +62,13 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, _Worker] = {}
         self._connections: dict[int, socket.socket] = {}
-        self._free = list(range(MOST_CONNECTIONS))
+        self._free = list(range(_most_connections()))
         self._homeless: list[int] = []  # connections that no worker has taken yet
         self._failures = [0] * settings.workers
         self._again: dict[int, float] = {}  # worker -> when it is started again
         self._listener: socket.socket | None = None
         self._served = False
+        self._deaf_until = 0.0  # nothing is accepted before
         self._draining_until = 0.0
         self._status: int | None = None
 
@@ -187,8 +191,12 @@ class Supervisor:
                 connection, _ = self._listener.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # the machine's descriptors are used up, or the client has gone
+            except ConnectionAbortedError:  # the client has gone
+                continue
+            except OSError as error:  # the machine's descriptors or its memory are used up
                 _tell(f"a connection could not be accepted: {error}")
+                self._deaf_until = time.monotonic() + _DEAF
+                self._listening(False)
                 return
             slot = self._free.pop()
             self._connections[slot] = connection
@@ -218,7 +226,7 @@ class Supervisor:
             return
         connection.close()
         self._free.append(slot)
-        self._listening(True)
+        self._listening(not self._deaf_until)
 
     def _listening(self, on: bool) -> None:
         if self._listener is None or not self._served:
@@ -237,6 +245,9 @@ class Supervisor:
                 del self._again[number]
                 self._start(number)
         self._house()
+        if self._deaf_until and now > self._deaf_until:
+            self._deaf_until = 0.0
+            self._listening(bool(self._free))
         longest = self._settings.seconds + BEATS
         for worker in self._workers.values():
             if worker.ready and not worker.hung and now - self._memory.beaten(worker.number) > longest:
@@ -278,6 +289,16 @@ def _reaped(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def _most_connections() -> int:
+    """How many connections the limit on descriptors allows, once it is raised as far as it may be."""
+    wanted = MOST_CONNECTIONS + _RESERVED
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(1, min(wanted, allowed) - _RESERVED)
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -141,8 +141,8 @@ class Server:
         return [int(pid) for pid in children.split()]
 
 
-def started(folder: Path, manifest_sha256: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a server of an unpacked package."""
+def started(folder: Path, manifest_sha256: str, descriptors: int = 0, **environment: str) -> subprocess.Popen[str]:
+    """Start a server of an unpacked package, with at most so many descriptors a process."""
     settings = {
         "PATH": os.environ["PATH"],
         "SM_MODEL_DIR": str(folder),
@@ -151,14 +151,16 @@ def started(folder: Path, manifest_sha256: str, **environment: str) -> subproces
         **environment,
     }
     command = [sys.executable, "-m", "serving", "serve"]
+    if descriptors:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def served(folder: Path, manifest_sha256: str, **environment: str) -> Iterator[Server]:
+def served(folder: Path, manifest_sha256: str, descriptors: int = 0, **environment: str) -> Iterator[Server]:
     """A server that answers `/ping`."""
     port = free_port()
-    process = started(folder, manifest_sha256, SAGEMAKER_BIND_TO_PORT=str(port), **environment)
+    process = started(folder, manifest_sha256, descriptors, SAGEMAKER_BIND_TO_PORT=str(port), **environment)
     server = Server(process, port)
     try:
         deadline = time.monotonic() + 60

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.serving.packages import CODE, INSTANCE, Server, refused, served, write
@@ -232,3 +233,17 @@ def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_pa
     assert said.startswith(b"HTTP/1.1 200 OK")
     assert said.count(b"HTTP/1.1") == 1
     assert len(said) < 50_000_000
+
+
+def test_connections_beyond_the_limit_on_descriptors_wait_and_cost_nothing(tmp_path: Path):
+    with served(tmp_path / "m", write(tmp_path / "m"), descriptors=100) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(200)]
+        time.sleep(0.5)
+        before = psutil.Process(server.process.pid).cpu_times()
+        time.sleep(2)
+        after = psutil.Process(server.process.pid).cpu_times()
+        for connection in idle:
+            connection.close()
+        assert server.predictions(INSTANCE) == [{"late": False, "score": 100 / 12000}]
+    assert after.user + after.system - before.user - before.system < 1
+    assert [line for line in server.said if "could not" in line] == []
