@@ -8,6 +8,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from infra.aws import outputs, update_result
+from infra.aws.agreement import Awaited, awaited
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
@@ -43,6 +44,7 @@ async def main() -> None:
         outputs.export(outputs.of_registry(stack_now.names, registry))
         return
     wanted = stack_now.wanted(settings, stack_now.image)
+    waits = await awaited(settings, stack_now, wanted)
     trial = settings.trial
     plan = plan_serving(
         stack_now.state,
@@ -52,6 +54,7 @@ async def main() -> None:
         waits=trial.wait,
         asks=trial.asks,
         copied=trial.copied,
+        unapproved=waits is not None,
     )
     trial_plan = stack_now.trial_plan(settings, plan)
     update_result.tell_retrained(stack_now.candidate, wanted, plan)
@@ -70,10 +73,17 @@ async def main() -> None:
         candidate=stack_now.registered,
         opts=Opts(provider=stack_now.provider),
     )
-    if plan.starts:
+    if plan.starts or waits:
         await update_result.stop_when_refused(package)  # before endpoint, alarms and functions change
+    if waits:
+        waits.tell()
+        if stack_now.state.champion is None:  # nothing serves, and nothing may
+            outputs.export(outputs.of_registry(stack_now.names, registry) | {"awaits": waits.as_dict()})
+            return
 
-    rollout = declare_release(settings, stack_now, plan, trial_plan=trial_plan, registry=registry, package=package)
+    rollout = declare_release(
+        settings, stack_now, plan, trial_plan=trial_plan, registry=registry, package=package, waits=waits
+    )
     if plan.starts:
         await update_result.stop_unless_promoted(rollout, plan, trial.wait)
     else:
@@ -88,6 +98,7 @@ def declare_release(
     trial_plan: Plan,
     registry: Registry,
     package: Package,
+    waits: Awaited | None,
 ) -> Rollout:
     """Declare what serves a package, what watches over it, and its way to the traffic."""
     names = stack_now.names
@@ -125,7 +136,7 @@ def declare_release(
     outputs.export(
         outputs.of_registry(names, registry)
         | outputs.of_champion(package, rollout)
-        | {"slo": objective.as_dict()}
+        | {"slo": objective.as_dict(), "awaits": waits.as_dict() if waits else None}
         | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL"))
     )
     return rollout

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from cli import agreement
 from cli import retrain as retraining
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
@@ -23,11 +24,24 @@ _NONE_WAITS = 3  # no code of an error
 
 
 @click.command(cls=Command)
-@click.option("--reason", type=Reason(), default=None, help="Why. It is kept in the history.")
+@click.argument("release", required=False)
+@click.option("--reason", type=Reason(), default=None, help="Why. It is kept. To agree to a release needs one.")
 @click.pass_obj
-def approve(asked: Asked, reason: str | None) -> None:
-    """Let a trial go on that waits for approval, or give a trial that is held as much time again."""
-    click.echo(give_approval(find(asked), reason or ""))
+def approve(asked: Asked, release: str | None, reason: str | None) -> None:
+    """Let a trial go on that waits for approval, give a trial that is held as much time again, or agree to a release.
+
+    With `modelstack:approval.people` in the stack's config, so many people must agree to a release before it goes on
+    trial. RELEASE is its id; without it, the release that the last `pulumi up` named. You agree as who your AWS
+    credentials say, and not to what you registered yourself.
+    """
+    target = find(asked)
+    waiting = agreement.waiting(target, release)
+    if waiting is None:
+        click.echo(give_approval(target, reason or ""))
+    elif reason is None:
+        raise OperatorError(f"to agree to release {waiting.release} needs a reason", 'Add --reason "...".', 2)
+    else:
+        click.echo(agreement.agree(target, waiting, reason))
 
 
 @click.command(cls=Command)

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 
 import click
 
+from cli import agreement
 from cli import retrain as retraining
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
@@ -41,6 +42,7 @@ def status(asked: Asked, as_json: bool) -> None:
         delay_s=delay.read(target),
         aside=kept_aside.read(target),
         retraining=retraining.line(retraining.look(target), target.commands),
+        agreement=agreement.line(target),
     )
     if as_json:
         click.echo(json.dumps(seen.as_dict(), indent=2))

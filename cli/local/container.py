@@ -157,7 +157,7 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     for room in ("pipeline", "monitoring", "serving", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    for name in ("__init__.py", "aws/__init__.py", "aws/packages.py", "aws/registry.py"):
+    for name in ("__init__.py", "aws/__init__.py", "aws/identity.py", "aws/packages.py", "aws/registry.py"):
         _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)

@@ -99,9 +99,9 @@ class Snapshot:
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
     how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
-    `served` within an hour, the budgets, the quality, the retraining, which is empty when nothing is to be said of it,
-    and at what was kept `aside` within a day, by metric. `delay_s` says how many seconds captures and labels
-    wait until they are counted.
+    `served` within an hour, the budgets, the quality, the retraining and the `agreement` of people to a release, each
+    empty when nothing is to be said of it, and at what was kept `aside` within a day, by metric. `delay_s` says how
+    many seconds captures and labels wait until they are counted.
     """
 
     at: str
@@ -127,6 +127,7 @@ class Snapshot:
     moved: dict[str, Any] | None = None
     quality: tuple[QualityView, ...] = ()
     retraining: str = ""
+    agreement: str = ""
     delay_s: float = 0.0
     aside: dict[str, int] = field(default_factory=dict[str, int])
 

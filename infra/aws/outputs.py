@@ -30,6 +30,7 @@ NAMES = (
     "release",
     "metrics",
     "slo",
+    "awaits",
 )
 
 

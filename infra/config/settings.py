@@ -254,6 +254,18 @@ class PromotionSettings(Section):
         return source
 
 
+class ApprovalSettings(Section):
+    """Who must agree before a release goes on trial."""
+
+    people: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many people must agree to a release (`modelstack approve`) before it goes on trial. None of "
+        "them may be who registered it. 0: nobody is asked.",
+    )
+
+
 class RegistrySettings(Section):
     """What happens to packages when the stack is destroyed."""
 
@@ -276,6 +288,7 @@ class Settings(Section):
     slo: SloSettings
     retraining: RetrainingSettings
     promotion: PromotionSettings
+    approval: ApprovalSettings
     registry: RegistrySettings
     retention: RetentionSettings
 

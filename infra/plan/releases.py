@@ -91,8 +91,8 @@ class ServingPlan:
         starts: Whether this update begins or continues the target's rollout, or ends another's trial in its favour.
         moves: Whether it moves the champion to other instances, which is no trial.
         verdict: Why the release that the config asks for is not tried again; None when nothing rejected it.
-        kept: The champion, which is the target instead of a release that is rejected, on the instances that the config
-            asks for; None when the target is the release that the config asks for.
+        kept: The champion, which is the target instead of a release that is rejected or not yet agreed to, on the
+            instances that the config asks for; None when the target is the release that the config asks for.
     """
 
     releases: tuple[Declared, ...]
@@ -116,6 +116,7 @@ def plan_serving(
     waits: bool,
     asks: bool = False,
     copied: int | None = None,
+    unapproved: bool = False,
 ) -> ServingPlan:
     """Say what to declare.
 
@@ -127,6 +128,7 @@ def plan_serving(
         waits: Whether the update waits for the verdict.
         asks: Whether a trial waits for a person, who may outlast the update; then it succeeds without a verdict.
         copied: How many percent of the requests a trial first copies to the challenger; None when it does not.
+        unapproved: Whether people have yet to agree to the release: then it is not tried, as if it were rejected.
 
     Returns:
         The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
@@ -134,10 +136,11 @@ def plan_serving(
     champion = state.champion
     asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None)
     verdict = _rejection(state, wanted)
-    kept = _kept(state, resized) if verdict is not None else None
+    withheld = verdict is not None or unapproved
+    kept = _kept(state, resized) if withheld else None
     target = _known(kept) if kept is not None else asked
     serves = champion is not None and champion.config_name == target.config_name
-    advances = not serves and (verdict is None or kept is not None)
+    advances = not serves and (not withheld or kept is not None)
     withdraws = serves and state.challenger is not None  # the config went back to the champion in mid-trial
     trial = champion is not None and not serves and champion.variant != target.variant
 

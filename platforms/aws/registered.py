@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from platforms.aws.clients import Clients
+from platforms.aws.identity import REGISTERED_BY, TRAINED_BY
 from platforms.aws.names import variant as variant_of
 from rollout.core.release import release_id
 
@@ -16,10 +17,19 @@ _NEWEST = 100
 
 @dataclass(frozen=True)
 class Package:
-    """Where a sealed package lies, and what proves it; see `Release`."""
+    """Where a sealed package lies, and what proves it; see `Release`.
+
+    Attributes:
+        archive_uri: Where its archive lies.
+        manifest_sha256: sha256 of its manifest, hex.
+        package_digest: `sha256:<hex>` of the archive.
+        made_by: Who registered it, here and on the stacks that it comes from; as the registry's metadata has it.
+    """
 
     archive_uri: str
     manifest_sha256: str
+    package_digest: str
+    made_by: frozenset[str]
 
 
 def registered(clients: Clients, group: str, variant: str) -> Package | None:
@@ -37,5 +47,6 @@ def registered(clients: Clients, group: str, variant: str) -> Package | None:
         known = package.get("CustomerMetadataProperties", {})
         container = (package.get("InferenceSpecification", {}).get("Containers") or [{}])[0]
         if known.get("recipe") and variant == variant_of(release_id(known["recipe"], container.get("Image", ""))):
-            return Package(container["ModelDataUrl"], known["manifest_sha256"])
+            made_by = frozenset(known[name] for name in (REGISTERED_BY, TRAINED_BY) if name in known)
+            return Package(container["ModelDataUrl"], known["manifest_sha256"], known["package_digest"], made_by)
     return None

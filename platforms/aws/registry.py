@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import archive
 from pipeline.gate import Gates, gate
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
 from platforms.aws.packages import METRICS, PACKAGES, REFERENCE, beside
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
@@ -105,10 +106,14 @@ def copy(
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
-    with _fetched(source, (source_clients or clients)("s3")) as sealed:
+    theirs = source_clients or clients
+    with _fetched(source, theirs("s3")) as sealed:
         gate(sealed.metrics, gates or {})
         place = _Place(bucket, group, image, clients)
-        return _register(sealed, place, {"promoted_from": source.model_package_arn})
+        made = theirs("sagemaker").describe_model_package(ModelPackageName=source.model_package_arn)
+        known = made.get("CustomerMetadataProperties", {})
+        by = known.get(TRAINED_BY) or known.get(REGISTERED_BY)
+        return _register(sealed, place, {"promoted_from": source.model_package_arn, **({TRAINED_BY: by} if by else {})})
 
 
 def take(
@@ -274,6 +279,7 @@ def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str
             "recipe": package.recipe,
             "package_digest": package.package_digest,
             "manifest_sha256": package.manifest_sha256,
+            REGISTERED_BY: as_metadata(caller(place.clients)),
             **{f"metric.{name}": f"{value:.6g}" for name, value in sorted(package.metrics.items())},
             **extra,
         },

@@ -28,7 +28,7 @@ PAUSES = plan(Step(20, 20, approve=True), Step(50, 20))
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the command on a world in place of a cloud."""
-    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN})()
+    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
 
     class Looks:
         def __init__(self, _: Any, **options: Any) -> None:

@@ -22,7 +22,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import first_endpoint, stack_now
+from infra.aws import agreement, first_endpoint, stack_now
 from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
@@ -324,6 +324,7 @@ def record_run(
     asked: Callable[[World], None] = lambda world: None,
     own: str = ACCOUNT,
     stands: str | None = None,
+    agreed: int = 5,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
@@ -337,6 +338,7 @@ def record_run(
         asked: Called when AWS is asked whose account it is.
         own: The account that the program's own calls reach.
         stands: The endpoint that is there before the first release.
+        agreed: How many people agreed to the release that the config asks for.
         sections: Changes of the config, by section.
     """
 
@@ -371,6 +373,7 @@ def record_run(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
+        mock.patch.object(agreement, "_agreed", lambda stack_now, release: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),
         mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),

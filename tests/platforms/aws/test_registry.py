@@ -19,6 +19,7 @@ from pipeline import archive
 from pipeline.gate import GateRefused
 from platforms.aws import registry
 from platforms.aws.clients import Clients
+from platforms.aws.identity import caller
 from platforms.aws.packages import METRICS, REFERENCE, DigestMismatch, beside, member
 from platforms.aws.registry import RegistryError, ReleaseRecord, copy, fetch, publish, take
 from rollout.core.release import Release
@@ -77,6 +78,7 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     metadata = package["CustomerMetadataProperties"]
     assert metadata["recipe"] == sealed.recipe
     assert metadata["package_digest"] == sealed.digest
+    assert metadata["registered_by"] == caller(clients)
     assert float(metadata["metric.auc"]) == pytest.approx(sealed.metrics["auc"], rel=1e-5)
     measured = {name: item["Statistics"]["S3Uri"] for name, item in package["ModelMetrics"].items()}
     assert json.loads(stored(clients, measured["ModelQuality"]))["summary"] == dict(sealed.metrics)
@@ -240,6 +242,7 @@ def test_promotion_registers_the_same_bytes_and_where_they_came_from(sealed, cli
     assert [getattr(second, name) for name in same] == [getattr(first, name) for name in same]
     package = clients("sagemaker").describe_model_package(ModelPackageName=second.model_package_arn)
     assert package["CustomerMetadataProperties"]["promoted_from"] == first.model_package_arn
+    assert package["CustomerMetadataProperties"]["trained_by"] == caller(clients)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
 
 

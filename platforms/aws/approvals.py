@@ -1,0 +1,90 @@
+"""Who agreed that a release may go on trial on a stack: an object a person, beside the packages.
+
+    count(s3, bucket, "3f0c1a2b4d5e")                            # how many agreed
+    give(clients, "3f0c1a2b4d5e", why, now, bucket=bucket, group=group)       # the caller agrees
+
+The caller is who the credentials say, and nobody agrees to what they registered themselves. Everyone writes an object
+of their own, so two who agree at once lose nothing. Who may write there is decided by IAM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from platforms.aws.clients import Clients
+from platforms.aws.identity import as_metadata, caller
+from platforms.aws.names import variant
+from platforms.aws.registered import registered
+
+APPROVALS = "approvals"
+"""The folder of the bucket."""
+
+
+class ApprovalRefused(Exception):
+    """The caller may not agree, or there is nothing to agree to; the message says which."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's word.
+
+    Attributes:
+        release: The release's id.
+        package_digest: `sha256:<hex>` of what it is.
+        who: The ARN of the caller's identity.
+        why: Their reason.
+        at: When, epoch seconds.
+    """
+
+    release: str
+    package_digest: str
+    who: str
+    why: str
+    at: float
+
+
+def count(s3: Any, bucket: str, release: str) -> int:
+    """How many people agreed to a release. It needs no right but `s3:ListBucket`."""
+    return len(_keys(s3, bucket, release))
+
+
+def given(s3: Any, bucket: str, release: str) -> list[Approval]:
+    """Who agreed to a release, and why, oldest first."""
+    read = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in _keys(s3, bucket, release))
+    return sorted((Approval(**json.loads(content)) for content in read), key=lambda one: one.at)
+
+
+def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, group: str) -> Approval:
+    """Agree to a release as who the credentials say. Once more changes nothing.
+
+    Raises:
+        ApprovalRefused: No such release is registered, or the caller registered it.
+    """
+    package = registered(clients, group, variant(release))
+    if package is None:
+        raise ApprovalRefused(f"no release {release} is registered in {group}")
+    who = caller(clients)
+    if as_metadata(who) in package.made_by:
+        raise ApprovalRefused(f"{who} made release {release}, and who made a release may not approve it")
+    approval = Approval(release, package.package_digest, who, why, now)
+    name = hashlib.sha256(who.encode()).hexdigest()[:16]
+    try:
+        clients("s3").put_object(
+            Bucket=bucket,
+            Key=f"{APPROVALS}/{release}/{name}.json",
+            Body=json.dumps(asdict(approval), indent=2).encode(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+    except clients("s3").exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+    return approval
+
+
+def _keys(s3: Any, bucket: str, release: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{APPROVALS}/{release}/")
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]

@@ -1,0 +1,23 @@
+"""Who calls, by the credentials, and how the registry's metadata names them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a training job has no rollout, which that needs
+    from platforms.aws.clients import Clients
+
+REGISTERED_BY, TRAINED_BY = "registered_by", "trained_by"
+"""Who registered a version, and who the one that it was copied from."""
+_NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
+
+
+def caller(clients: Clients) -> str:
+    """The ARN of who the credentials say."""
+    return clients("sts").get_caller_identity()["Arn"]
+
+
+def as_metadata(arn: str) -> str:
+    """An ARN as a registered version's metadata can hold it: some signs that a name may have are not allowed there."""
+    return _NOT_IN_METADATA.sub("_", arn)[:256]

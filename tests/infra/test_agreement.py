@@ -1,0 +1,62 @@
+"""A release that people must agree to is registered and told, and nothing else changes until they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout.core.state import Phase, RolloutState
+from tests.infra.recorded import LOCAL, OLD, World, idle, release, run_program, verdict
+
+NEW = release(LOCAL)
+
+
+def run(agreed: int, people: int = 2, **given: Any) -> World:
+    """What the program of a stack does that asks for people, so many of whom have agreed."""
+    return run_program(agreed=agreed, approval={"people": people}, **given)
+
+
+def test_a_release_that_waits_is_registered_and_the_champion_stays() -> None:
+    world = run(1, state=idle(OLD))
+    assert f"release {NEW.id} waits for people: 1 of 2 have agreed" in world.warned
+    assert 'modelstack approve --reason "..."' in world.warned
+    assert world.package["recipe"] == NEW.recipe
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, OLD.id)
+    assert world.exported["awaits"] == {"release": NEW.id, "people": 2}
+
+
+def test_enough_people_let_it_go_on_trial() -> None:
+    world = run(2, state=idle(OLD))
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, NEW.id)
+    assert world.exported["awaits"]["value"] is None
+    assert "waits for people" not in world.told
+
+
+def test_the_first_release_of_a_stack_makes_a_registry_and_no_endpoint() -> None:
+    world = run(0)
+    assert (world.all(":Endpoint"), world.all(":Rollout"), len(world.all(":Package"))) == ([], [], 1)
+    assert world.exported["awaits"] == {"release": NEW.id, "people": 2}
+    assert run(2).all(":Endpoint")
+
+
+def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
+    other = release(LOCAL, "2" * 64)
+    pair = LOCAL.pair_of(OLD.config_name, other.config_name)
+    trial = idle(OLD, challenger=other, pair_config=pair, phase=Phase.BAKING)
+    assert run(0, state=trial).rollout["acts"] is False
+    assert run(2, state=trial).rollout["acts"] is True
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        idle(NEW),
+        idle(OLD, challenger=NEW, pair_config=LOCAL.pair_of(OLD.config_name, NEW.config_name), phase=Phase.BAKING),
+        idle(OLD, rejected={NEW.id: verdict(NEW)}),
+    ],
+    ids=["serves", "on trial", "rejected"],
+)
+def test_nobody_is_asked_about_what_serves_is_on_trial_or_was_rejected(state: RolloutState) -> None:
+    assert "waits for people" not in run(0, state=state).told
+    assert "waits for people" not in run(0, people=0, state=idle(OLD)).told

@@ -1,0 +1,108 @@
+"""People agree to a release, each as who their credentials say, and nobody to what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from platforms.aws.approvals import ApprovalRefused, count, give, given
+from platforms.aws.clients import Clients
+from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
+from rollout.core.release import release_id
+
+RECIPE = "ab" * 32
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
+RELEASE = release_id(RECIPE, IMAGE)
+Person = Callable[[str], Clients]
+ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+
+
+@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+def person(request: pytest.FixtureRequest) -> Person:
+    """Makes a user of a name, and gives their clients; the empty name is the account's root."""
+    if request.param == "moto":
+        url, root = request.getfixturevalue("moto_url"), boto3.Session("test", "test", region_name="us-east-1")
+    else:
+        cloud = request.getfixturevalue("cloud")
+        url, root = cloud.url, cloud.session()
+
+    def make(name: str) -> Clients:
+        if not name:
+            return cache(partial(root.client, endpoint_url=url))
+        iam, user = root.client("iam", endpoint_url=url), f"{name}-{uuid4().hex[:8]}"
+        iam.create_user(UserName=user)
+        iam.put_user_policy(UserName=user, PolicyName="all", PolicyDocument=ALL)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
+        return cache(partial(session.client, endpoint_url=url))
+
+    return make
+
+
+@pytest.fixture
+def place(person: Person) -> Callable[..., str]:
+    """Makes a bucket and a group of one name, with a release that somebody registered."""
+
+    def make(**metadata: str) -> str:
+        clients, name = person(""), f"approvals-{uuid4().hex[:12]}"
+        clients("s3").create_bucket(Bucket=name)
+        clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
+        known = {"recipe": RECIPE, "package_digest": "sha256:cd", "manifest_sha256": "ef", **metadata}
+        clients("sagemaker").create_model_package(
+            ModelPackageGroupName=name,
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://bucket/packages/cd/model.tar.gz"}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            CustomerMetadataProperties=known,
+        )
+        return name
+
+    return make
+
+
+def test_each_person_counts_once(person: Person, place: Callable[..., str]):
+    name, first, second = place(), person("first"), person("second")
+    s3 = person("")("s3")
+    assert (count(s3, name, RELEASE), given(s3, name, RELEASE)) == (0, [])
+    for clients, why, at in (
+        (first, "looks well", 1.0),
+        (second, "agreed, too: \N{CHECK MARK}", 2.0),
+        (first, "again", 3.0),
+    ):
+        give(clients, RELEASE, why, at, bucket=name, group=name)
+    found = given(s3, name, RELEASE)
+    assert [(one.who, one.why, one.at) for one in found] == [
+        (caller(first), "looks well", 1.0),
+        (caller(second), "agreed, too: \N{CHECK MARK}", 2.0),
+    ]
+    assert {one.package_digest for one in found} == {"sha256:cd"}
+    assert (count(s3, name, RELEASE), count(s3, name, "0" * 12)) == (2, 0)
+
+
+@pytest.mark.parametrize("role", [REGISTERED_BY, TRAINED_BY])
+def test_nobody_agrees_to_what_they_made(person: Person, place: Callable[..., str], role: str):
+    author = person("author")
+    name = place(**{role: as_metadata(caller(author))})
+    with pytest.raises(ApprovalRefused, match="who made a release may not approve it"):
+        give(author, RELEASE, "mine", 1.0, bucket=name, group=name)
+    assert count(person("")("s3"), name, RELEASE) == 0
+    give(person("other"), RELEASE, "looks well", 1.0, bucket=name, group=name)
+    assert count(person("")("s3"), name, RELEASE) == 1
+
+
+def test_what_is_not_registered_cannot_be_agreed_to(person: Person, place: Callable[..., str]):
+    name = place()
+    with pytest.raises(ApprovalRefused, match=f"no release 000000000000 is registered in {name}"):
+        give(person("someone"), "0" * 12, "looks well", 1.0, bucket=name, group=name)
+
+
+def test_an_identity_fits_into_metadata():
+    arn = "arn:aws:sts::000000000000:assumed-role/deploy/ada,lovelace@example.com"
+    assert as_metadata(arn) == arn.replace(",", "_")
