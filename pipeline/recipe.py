@@ -38,7 +38,7 @@ from typing import Any
 from pipeline.contract import DATA
 from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
 
-FORMAT = "7"
+FORMAT = "8"
 COMPILERS = ("onnx", "skl2onnx")
 """What makes the fast form; the image that serves does not hold them."""
 NOT_THE_MODEL = ("README.md", "example_request.json")
