@@ -11,9 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from cli import retrain
-from cli.errors import OperatorError
+from cli.errors import OperatorError, explained
 from cli.target import LOCAL, ROOT, Target, config_of, resolve
 from pipeline.recipe import RecipeError, recipe, retrained
+from platforms.aws.elsewhere import champion, role_for
 from rollout.core.release import PROCESS, release_id
 
 
@@ -42,10 +43,18 @@ def _source(stack: str, name: str | None) -> dict[str, Any]:
     if not name:
         return {}
     other = f"{stack[: stack.rfind('/') + 1]}{name}"
-    found = dict(resolve(other).outputs.get("release") or {})
-    if not found.get("recipe"):
+    found = _serving(resolve(other))
+    if found is None:
         raise OperatorError(f"stack {other}, which modelstack:promotion.from names, has no champion to take")
     return found
+
+
+def _serving(source: Target) -> dict[str, str] | None:
+    with explained(f"reading what serves on {source.endpoint}"):
+        account = source.client("sts").get_caller_identity()["Account"]
+        role = role_for(source.outputs.get("promotion_role"), account)
+        found = champion(source.region, source.output("journal_table"), source.endpoint, role)
+    return found.as_dict() if found else None
 
 
 def _recipe(target: Target, model: dict[str, Any]) -> str:

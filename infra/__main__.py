@@ -13,6 +13,7 @@ from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
 from infra.aws.monitors import Monitoring
 from infra.aws.package import Package
+from infra.aws.promotion import Promotion
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
@@ -106,6 +107,8 @@ def declare_release(
     code = seal(ROOT, ROOT / ".modelstack" / "run")
 
     log_days = settings.retention.log_days
+    to = settings.promotion.to
+    promotion = Promotion("promotion", names, accounts=tuple(to), registry=registry) if to else None
     rollback = Rollback(
         "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days
     )
@@ -137,6 +140,7 @@ def declare_release(
         outputs.of_registry(names, registry)
         | outputs.of_champion(package, rollout)
         | {"slo": objective.as_dict(), "awaits": waits.as_dict() if waits else None}
+        | {"promotion_role": promotion.role.arn if promotion else None}
         | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL"))
     )
     return rollout

@@ -31,6 +31,7 @@ NAMES = (
     "metrics",
     "slo",
     "awaits",
+    "promotion_role",
 )
 
 

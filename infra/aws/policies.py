@@ -17,6 +17,7 @@ from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_AS
 from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _LEDGER_ACTIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
@@ -60,6 +61,30 @@ def _of_account(names: Names) -> dict[str, Any]:
 def trust(service: str) -> str:
     """Who may assume a role: one AWS service."""
     return document(_by(service, "sts:AssumeRole"))
+
+
+def accounts_trust(names: Names, accounts: Iterable[str]) -> str:
+    """Who may assume a role: whom the administrators of other accounts let."""
+    return document({"Effect": "Allow", "Principal": _accounts(names, accounts), "Action": ["sts:AssumeRole"]})
+
+
+def accounts_pull(names: Names, accounts: Iterable[str]) -> str:
+    """The repository's policy: other accounts may pull."""
+    return document({"Effect": "Allow", "Principal": _accounts(names, accounts), "Action": list(_PULL)})
+
+
+def _accounts(names: Names, accounts: Iterable[str]) -> dict[str, list[str]]:
+    return {"AWS": [names.arn("iam", "root", account=account, region="") for account in accounts]}
+
+
+def promotion(names: Names, key_arn: str) -> str:
+    """The role of a promotion: read which release serves, its package, and who registered it."""
+    return document(
+        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["s3:GetObject"], [f"{_bucket(names)}/{PACKAGES}/*"]),
+        allow(["kms:Decrypt"], [key_arn]),
+        allow(["sagemaker:DescribeModelPackage"], [names.arn("sagemaker", f"model-package/{names.package_group}/*")]),
+    )
 
 
 def schedules_trust(names: Names) -> str:
@@ -256,13 +281,12 @@ def _members(names: Names, *members: str) -> list[str]:
 
 def _pull(names: Names, images: Iterable[str]) -> list[Statement]:
     """Pull images: the stack's own, and those that a promoted release keeps of where it came from."""
-    actions = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     repositories = {names.arn("ecr", f"repository/{names.repository}")}
     for found in filter(None, map(_ECR.match, images)):
         owner, region, name = found.group(1, 2, 3)
         repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
     return [
-        allow(actions, sorted(repositories)),
+        allow(list(_PULL), sorted(repositories)),
         allow(["ecr:GetAuthorizationToken"], ["*"]),  # has no resource
     ]
 

@@ -14,6 +14,7 @@ import pulumi_aws as aws
 from infra.aws.account import check_account, own_account
 from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
+from infra.aws.source import champion_of
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.settings import ModelSettings, Settings
 from infra.config.target import is_local
@@ -25,7 +26,6 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "scheduler", "sns", "sqs")
-RELEASE = ("recipe", "package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     # Its process starts now, beside that of AWS's provider, and not when the package is declared.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
     names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
-    source = await champion_of(settings.promotion.source) if settings.promotion.source else None
+    source = await champion_of(settings.promotion.source, names.account) if settings.promotion.source else None
     image = image_for(settings.serving.image, names, source)
     candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
     adopted = None
@@ -138,25 +138,6 @@ def _load() -> None:
     """Load what the components use of the SDK; it would load by itself, but then nothing else could go on."""
     for name in SERVICES:
         getattr(importlib.import_module(f"pulumi_aws.{name}"), "outputs", None)  # an access loads a lazy module
-
-
-async def champion_of(source: str) -> dict[str, Any]:
-    """The release that serves on another stack of this project, by its outputs.
-
-    Raises:
-        pulumi.RunError: The stack has no champion.
-    """
-    reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
-    details = await reference.get_output_details("release")
-    region = await reference.get_output_details("region")
-    release = details.value or {}
-    missing = [name for name in RELEASE if not release.get(name)]
-    if missing:
-        raise pulumi.RunError(
-            f"modelstack:promotion.from = {source!r}: this stack has no champion to take (its output `release` "
-            f"lacks {', '.join(missing)}). Run `pulumi up` on it first"
-        )
-    return {**release, "region": region.value}
 
 
 def image_for(configured: str | None, names: Names, source: dict[str, Any] | None) -> str | None:

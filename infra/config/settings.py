@@ -237,6 +237,11 @@ class PromotionSettings(Section):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="The stack whose champion this stack takes. Null: train here.",
     )
+    to: list[Annotated[str, Field(pattern=r"^\d{12}$")]] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Other AWS accounts whose stacks may take this stack's champion: 12 digits each, in quotes.",
+    )
 
     @field_validator("source")
     @classmethod

@@ -79,6 +79,7 @@ def outcome(props: Values) -> dict[str, Any]:
     from pipeline.gate import GateError  # noqa: PLC0415
     from pipeline.recipe import RecipeError  # noqa: PLC0415
     from platforms.aws.registry import RegistryError  # noqa: PLC0415
+    from rollout.core.errors import RolloutError  # noqa: PLC0415
 
     candidate = props.get("candidate") or {}
     make = _copied if props.get("source") else _taken if candidate.get("recipe") == props["recipe"] else _built
@@ -86,7 +87,7 @@ def outcome(props: Values) -> dict[str, Any]:
         facts = make(props)
     except (
         *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
-        *(BotoCoreError, ClientError, OSError),
+        *(BotoCoreError, ClientError, OSError, RolloutError),
     ) as error:
         return {**dict.fromkeys(FACTS), "refused": _said(error)}
     return {**facts, "refused": ""}
@@ -112,7 +113,7 @@ def _copied(props: Values) -> dict[str, Any]:
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
-    theirs = _clients(source["region"])
+    theirs = _clients(source["region"], source.get("role"))
     return _facts(copy(_record(source), **_place(props), source_clients=theirs, gates=props["gates"]))
 
 
@@ -163,10 +164,12 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _clients(region: str) -> Any:
+def _clients(region: str, role: str | None = None) -> Any:
     import boto3  # noqa: PLC0415  see outcome
 
-    return cache(boto3.Session(region_name=region).client)
+    from platforms.aws.clients import acting_as  # noqa: PLC0415
+
+    return cache((acting_as(role, region) if role else boto3.Session(region_name=region)).client)
 
 
 def _exists(sagemaker: Any, arn: str) -> bool:

@@ -74,6 +74,17 @@ def clients(
     return client
 
 
+def acting_as(role: str, region: str) -> boto3.Session:
+    """A session with what a role may do, for the hour that its credentials last.
+
+    Raises:
+        RolloutError: The role may not be assumed.
+    """
+    with calling(f"assume role {role}"):
+        given = clients(region)("sts").assume_role(RoleArn=role, RoleSessionName="promotion")["Credentials"]
+    return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=region)
+
+
 @contextmanager
 def calling(doing: str) -> Generator[None]:
     """Turn what AWS raises into what a rollout understands."""

@@ -110,6 +110,11 @@ class Names:
         return f"{self.prefix}-serving"
 
     @property
+    def promotion_role(self) -> str:
+        """The role that stacks of other accounts assume to take the champion."""
+        return f"{self.prefix}-promotion"
+
+    @property
     def training_role(self) -> str:
         """The role that training jobs run with."""
         return f"{self.prefix}-training"

@@ -66,7 +66,8 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     config = {**config_of_file(parameters), **more}
     pulumi(tmp_path, config, monkeypatch)
     monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(Record(), candidate, None))
-    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {"release": SOURCE}))
+    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
+    monkeypatch.setattr(next_release, "_serving", lambda _: SOURCE)
 
     names = Names("flight-delay", stack, "111122223333", "us-east-1")
     source = SOURCE if "modelstack:promotion" in more else None
@@ -90,5 +91,6 @@ def test_without_a_stack_an_image_or_a_champion_there_it_says_so(
         next_release.id_of(Target("dev", "e", "us-east-1", {}))
     pulumi(tmp_path, config | {"modelstack:promotion": {"from": "staging"}}, monkeypatch)
     monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
+    monkeypatch.setattr(next_release, "_serving", lambda _: None)
     with pytest.raises(OperatorError, match=r"stack acme/flights/staging, .* has no champion to take"):
         next_release.id_of(Target("acme/flights/prod", "e", "us-east-1", {}))

@@ -22,11 +22,12 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra.aws import agreement, first_endpoint, stack_now
+from infra.aws import agreement, first_endpoint, source, stack_now
 from infra.aws.hosting import wanted_release
 from infra.config import checkout
 from infra.config.checkout import check_model
 from infra.config.settings import ServingSettings
+from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
 from retraining.record import Record
 from rollout.core.release import Release
@@ -347,6 +348,11 @@ def record_run(
             raise recipe
         return recipe
 
+    def serving(_: str, outputs: Any, role: str | None, account: str) -> Any:
+        if "release" not in world.answers.source:
+            return None
+        return {**world.answers.source["release"], "region": outputs["region"], "role": role_for(role, account)}
+
     world = World(answers or Answers())
     endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"} if name.startswith("local") else {}
     kept = {key: value for key, value in os.environ.items() if key != "AWS_ENDPOINT_URL"}
@@ -373,6 +379,7 @@ def record_run(
             stack_now, "recorded", lambda endpoint, region: (state or RolloutState(endpoint), record or Record())
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
+        mock.patch.object(source, "_serving", serving),
         mock.patch.object(agreement, "_agreed", lambda stack_now, release: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(stack_now, "recipe_of", recipe_of),

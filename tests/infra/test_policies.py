@@ -39,14 +39,15 @@ def known() -> dict[str, Any]:
 @functools.cache
 def given() -> dict[str, list[dict[str, Any]]]:
     """The statements of each role's policy, of a stack that has all that there may be."""
-    world = run("dev", serving={"image": IMAGE}, retraining={"enabled": True, "image": IMAGE})
+    more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111122223333"]}}
+    world = run("dev", serving={"image": IMAGE}, **more)
     return {item.name: statements(item.inputs["policy"]) for item in world.all(":RolePolicy")}
 
 
 OWN_ROLE = ("drift", "labels", "probe", "retrain")
 FUNCTIONS = {"advance": "controller", **{name: name for name in OWN_ROLE}, "rollback": "controller"}
 """Function -> the role that it runs with."""
-ROLES = ("controller", *OWN_ROLE, "schedules", "serving", "training")
+ROLES = ("controller", *OWN_ROLE, "promotion", "schedules", "serving", "training")
 
 
 def test_these_are_all_roles() -> None:
@@ -121,6 +122,14 @@ UNSEEN = {
     Right("labels", "sagemaker:DescribeModelPackage", "model-package/STACK/*"): "a release that the journal forgot",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-labels"): "no story waits for its five minutes",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-probe"): "no story waits for its five minutes",
+    **{
+        Right("promotion", action, resource): "no story has a second account"
+        for action, resource in (
+            ("dynamodb:GetItem", "table/STACK-rollouts"),
+            ("s3:GetObject", "BUCKET/packages/*"),
+            ("sagemaker:DescribeModelPackage", "model-package/STACK/*"),
+        )
+    },
 }
 """Rights that no recorded call has used, and why we give them all the same."""
 NAMES = Names("flight-delay", "dev", ACCOUNT, "us-east-1")

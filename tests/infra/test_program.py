@@ -36,6 +36,8 @@ from tests.infra.recorded import run_program as run
 
 SOURCE = {
     "region": "us-east-1",
+    "endpoint_name": "flight-delay-dev",
+    "journal_table": "flight-delay-dev-rollouts",
     "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST},
 }
 

@@ -1,0 +1,59 @@
+"""What lets stacks of other accounts take this one's champion."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import policies
+from infra.aws.registry import Registry
+from platforms.aws.names import Names
+
+
+class Promotion(pulumi.ComponentResource):
+    """Lets stacks of other accounts take this one's champion, and nothing else.
+
+    Creates:
+        A role that they assume, which reads the journal, packages and their versions; a policy of the image
+        repository, from which their instances pull.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        accounts: tuple[str, ...],
+        registry: Registry,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare what they need.
+
+        Args:
+            name: The logical name.
+            names: The stack's names.
+            accounts: The other accounts.
+            registry: Where packages and images are.
+            opts: Options of the component.
+        """
+        super().__init__("modelstack:index:Promotion", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.role = aws.iam.Role(
+            "promotion",
+            name=names.promotion_role,
+            assume_role_policy=policies.accounts_trust(names, accounts),
+            opts=child,
+        )
+        aws.iam.RolePolicy(
+            "promotion",
+            role=self.role.name,
+            policy=registry.key.arn.apply(lambda key: policies.promotion(names, key)),
+            opts=child,
+        )
+        aws.ecr.RepositoryPolicy(
+            "promotion",
+            repository=registry.repository.name,
+            policy=policies.accounts_pull(names, accounts),
+            opts=child,
+        )
+        self.register_outputs({"role": self.role.arn})

@@ -1,0 +1,52 @@
+"""The stack that this one takes its releases from: what serves there now, and how its account is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from rollout.core.errors import RolloutError
+from rollout.core.state import StateError
+
+_NEEDED = ("endpoint_name", "journal_table", "region")
+
+
+async def champion_of(source: str, account: str) -> dict[str, Any]:
+    """The release that serves on another stack of this project, by its journal, with `region` and `role`.
+
+    The stack's outputs tell only where the journal is: they are as old as its last update, and a trial may have ended
+    since. `role` is what to assume to read there, null where the stack is of the same account.
+
+    Args:
+        source: The other stack.
+        account: The account of this one.
+
+    Raises:
+        pulumi.RunError: The stack has no champion, or what serves there cannot be read.
+    """
+    reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
+    details = await asyncio.gather(*(reference.get_output_details(name) for name in (*_NEEDED, "promotion_role")))
+    *needed, role = (one.value for one in details)
+    outputs = dict(zip(_NEEDED, needed, strict=True))
+    release = await asyncio.to_thread(_serving, source, outputs, role, account) if all(needed) else None
+    if release is None:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: this stack has no champion to take. Run `pulumi up` on it first"
+        )
+    return release
+
+
+def _serving(source: str, outputs: Mapping[str, Any], role: str | None, account: str) -> dict[str, Any] | None:
+    from platforms.aws.elsewhere import champion, role_for  # noqa: PLC0415  slow to load, and most stacks train
+
+    region, needed = outputs["region"], role_for(role, account)
+    try:
+        found = champion(region, outputs["journal_table"], outputs["endpoint_name"], needed)
+    except (RolloutError, StateError) as error:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: what serves there is not known, so nothing was changed: {error}"
+        ) from None
+    return {**found.as_dict(), "region": region, "role": needed} if found else None

@@ -1,0 +1,70 @@
+"""Stacks of other accounts may take this one's champion, and read nothing else of it."""
+
+from __future__ import annotations
+
+import pulumi
+import pytest
+
+from infra.aws import source
+from platforms.aws import elsewhere
+from platforms.aws.elsewhere import role_for
+from rollout.core.errors import Unreachable
+from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, statements
+from tests.infra.recorded import run_program as run
+
+OTHER = "111122223333"
+ROLE = f"arn:aws:iam::{OTHER}:role/flight-delay-dev-promotion"
+OUTPUTS = {"endpoint_name": "flight-delay-dev", "journal_table": "flight-delay-dev-rollouts", "region": "us-east-1"}
+
+
+def test_a_role_is_made_for_the_accounts_that_the_config_names() -> None:
+    world = run("dev", serving={"image": IMAGE}, promotion={"to": [OTHER]})
+    trust = {"AWS": [f"arn:aws:iam::{OTHER}:root"]}
+    (assumes,) = statements(world.one(":Role", "promotion").inputs["assumeRolePolicy"])
+    assert (assumes["Principal"], assumes["Action"]) == (trust, ["sts:AssumeRole"])
+    allowed = {action: one["Resource"] for one in world.allows("promotion") for action in one["Action"]}
+    assert allowed == {
+        "dynamodb:GetItem": [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/flight-delay-dev-rollouts"],
+        "s3:GetObject": [f"arn:aws:s3:::flight-delay-dev-artifacts-{ACCOUNT}/packages/*"],
+        "kms:Decrypt": [f"arn:aws:kms:us-east-1:{ACCOUNT}:key/artifacts"],
+        "sagemaker:DescribeModelPackage": [f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/flight-delay-dev/*"],
+    }
+    (pulls,) = statements(world.one(":RepositoryPolicy").inputs["policy"])
+    assert (pulls["Principal"], len(pulls["Action"])) == (trust, 3)
+    assert world.exported["promotion_role"].endswith(":promotion")
+
+
+def test_without_other_accounts_there_is_no_role() -> None:
+    world = run()
+    assert [one.name for one in world.all(":Role") if one.name == "promotion"] == []
+    assert world.all(":RepositoryPolicy") == []
+    assert world.exported["promotion_role"]["value"] is None
+
+
+@pytest.mark.parametrize("role", [None, ROLE.replace(OTHER, ACCOUNT)])
+def test_a_stack_of_the_same_account_is_read_without_a_role(role: str | None) -> None:
+    assert role_for(role, ACCOUNT) is None
+    assert role_for(ROLE, ACCOUNT) == ROLE
+
+
+def test_the_champion_is_what_the_journal_of_the_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(elsewhere, "champion", lambda *given: asked.append(given) or OLD)
+    found = source._serving("dev", OUTPUTS, ROLE, ACCOUNT)
+    assert found == {**OLD.as_dict(), "region": "us-east-1", "role": ROLE}
+    assert asked == [("us-east-1", "flight-delay-dev-rollouts", "flight-delay-dev", ROLE)]
+
+
+def test_a_source_that_cannot_be_read_stops_the_update_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise Unreachable(f"assume role {ROLE}: AccessDenied")
+
+    monkeypatch.setattr(elsewhere, "champion", denied)
+    with pytest.raises(pulumi.RunError, match=r"promotion\.from = .dev.: what serves there is not known"):
+        source._serving("dev", OUTPUTS, ROLE, LOCAL.account)
+
+
+@pytest.mark.parametrize("account", ["1234", "flight", 123456789012])
+def test_an_account_is_twelve_digits(account: object) -> None:
+    with pytest.raises(pulumi.RunError, match=r"modelstack:promotion.to"):
+        run("dev", promotion={"to": [account]})
