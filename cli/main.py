@@ -22,7 +22,7 @@ from cli.commands import deciding, looking, packages, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
-    *(deciding.approve, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
+    *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
     *(packages.serve, packages.loadtest, packages.model),
 )

@@ -29,7 +29,8 @@ def id_of(target: Target) -> str:
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
     config = config_of(stack)
-    source = _source(stack, config.get("promotion", {}).get("from"))
+    other = config.get("promotion", {}).get("from")
+    source = taken_from(stack, other) if other else {}
     configured = config.get("serving", {}).get("image")
     image = configured or (f":{PROCESS}" if stack.startswith(LOCAL) else source.get("image_uri"))
     if not image:
@@ -38,10 +39,12 @@ def id_of(target: Target) -> str:
     return release_id(source.get("recipe") or _recipe(target, config.get("model", {})), image)
 
 
-def _source(stack: str, name: str | None) -> dict[str, Any]:
-    """The champion of the stack that this one takes its releases from; empty where it trains its own."""
-    if not name:
-        return {}
+def taken_from(stack: str, name: str) -> dict[str, str]:
+    """The champion of the stack that this one takes its releases from.
+
+    Raises:
+        OperatorError: There is none, or it cannot be read.
+    """
     other = f"{stack[: stack.rfind('/') + 1]}{name}"
     found = _serving(resolve(other))
     if found is None:

@@ -1,7 +1,8 @@
 """Run one step of the model's own code in a process of its own.
 
 The process has the checkout's code first on its path, a fixed hash seed, one thread, and arithmetic that each x86-64
-processor of the last ten years does alike, so that the outcome depends on nothing of the caller; a failure in the model's code cannot take the caller along; and its memory is given back.
+processor with AVX2 does alike, so that the outcome depends on nothing of the caller. A failure in the model's code
+cannot take the caller along, and its memory is given back.
 
 A step is a module with `main`: `python -m pipeline.train --parameters JSON --out FOLDER`. It prints progress, line by
 line, and writes files into `--out`. It ends when the process that started it ends. What it refuses it says in words,

@@ -1,4 +1,4 @@
-"""Commands by which a person decides: approve, rollback, clear, skip-trial, retrain."""
+"""Commands by which a person decides: approve, promote, rollback, clear, skip-trial, retrain."""
 
 from __future__ import annotations
 
@@ -69,6 +69,20 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
     else:
         page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
         page().print(render.variants(take(target).variants))
+
+
+@click.command()
+@click.argument("stack")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def promote(stack: str, yes: bool) -> None:
+    """Let STACK take what serves on the stack before it, named in its config (`modelstack:promotion.from`).
+
+    It says what serves there, and runs `pulumi up` on STACK, which takes the same bytes and gives them a trial of their
+    own. Exits as that does.
+    """
+    from cli import promote as promotion  # noqa: PLC0415 - only this command needs it
+
+    sys.exit(promotion.promote(stack, sure=yes))
 
 
 @click.command(cls=Command)

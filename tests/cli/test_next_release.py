@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from cli import next_release
 from cli.errors import OperatorError
+from cli.main import main
 from cli.retrain import Retraining
 from cli.target import Target
 from infra.aws.stack_now import StackNow, image_for
@@ -78,6 +80,29 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     provider: Any = None
     now = StackNow(names, RolloutState("e"), source, image, None if source else candidate, None, provider)
     assert next_release.id_of(Target(stack, "e", "us-east-1", {})) == now.wanted(settings, image).id
+
+
+def test_promote_says_what_serves_there_and_runs_pulumi_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
+    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
+    monkeypatch.setattr(next_release, "_serving", lambda _: SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
+    script = (tmp_path / "pulumi").read_text().replace("exit 1", 'echo "ran: $@"; exit 7')
+    (tmp_path / "pulumi").write_text(script)
+    done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
+    assert done.exit_code == 7, "Pulumi's own"
+    assert "local serves release 3f0c, sha256:cd; local-staging takes it" in done.stderr
+    assert "ran: up --stack local-staging --yes --non-interactive" in capfd.readouterr().out
+
+
+def test_a_stack_that_takes_from_no_other_cannot_be_promoted_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(tmp_path, config_of_file({}), monkeypatch)
+    done = CliRunner().invoke(main, ["promote", "local"])
+    assert done.exit_code == 2
+    assert "modelstack:promotion.from is not set" in done.stderr
 
 
 def test_without_a_stack_an_image_or_a_champion_there_it_says_so(

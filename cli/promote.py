@@ -1,0 +1,34 @@
+"""`modelstack promote`: what the source serves, and then `pulumi up` on the stack that takes it."""
+
+from __future__ import annotations
+
+import subprocess
+
+import click
+
+from cli.errors import OperatorError
+from cli.next_release import taken_from
+from cli.target import ROOT, config_of
+
+
+def promote(stack: str, *, sure: bool) -> int:
+    """Let a stack take the champion of its source; returns Pulumi's exit code.
+
+    Args:
+        stack: The stack that takes it.
+        sure: Whether nobody is asked before anything changes.
+
+    Raises:
+        OperatorError: The stack takes from no other, or nothing serves there.
+    """
+    source = config_of(stack).get("promotion", {}).get("from")
+    if not source:
+        raise OperatorError(
+            f"stack {stack} takes its releases from no other: modelstack:promotion.from is not set",
+            "docs/how-to/promote.md tells how it is set.",
+            2,
+        )
+    release = taken_from(stack, source)
+    click.echo(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
+    asked = ("--yes", "--non-interactive") if sure else ()
+    return subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode
