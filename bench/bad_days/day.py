@@ -23,7 +23,8 @@ from bench.rows import Row
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Guard, Plan, ReplayGate, Step
 from rollout.core.release import Release
-from rollout.core.state import Outcome, Phase
+from rollout.core.state import Phase
+from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason

@@ -14,7 +14,8 @@ from cli.view import releases as room
 from cli.view import render, snapshot
 from cli.view.releases import Name, find, known, rejected, variant_of
 from rollout.core.release import Release
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.cli.played import printed
 
