@@ -106,7 +106,7 @@ class Record:
                 raise ValueError(f"record.{name}: got {found[name]!r}, expected a string")
         if type(found["number"]) is not int or not isinstance(found["what"], dict):
             raise ValueError("record: expected a whole `number` and an object `what`")
-        return cls(**{**found, "kind": Kind(found["kind"])})
+        return cls(**{**found, "kind": cast(Any, Kind(found["kind"]))})
 
 
 @dataclass(frozen=True)

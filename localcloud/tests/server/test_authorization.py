@@ -85,6 +85,13 @@ def test_the_metric_namespace_is_a_condition_key_of_cloudwatch_only():
     assert authorization.condition_context("sagemaker", {"Namespace": "n"}) == {}
 
 
+def test_a_write_to_s3_tells_on_what_it_depends() -> None:
+    headers = {"if-none-match": "*", "content-type": "text/plain"}
+    assert authorization.s3_conditions("s3:PutObject", headers) == {"s3:if-none-match": "*"}
+    assert authorization.s3_conditions("s3:GetObject", headers) == {}
+    assert authorization.s3_conditions("s3:PutObject", {}) == {}
+
+
 @pytest.mark.parametrize(
     ("service", "read", "given", "resource"),
     [

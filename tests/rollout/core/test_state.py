@@ -169,9 +169,5 @@ def test_nothing_new_begins_while_the_audit_record_cannot_be_put_away_but_a_tria
     back = turn_back(trial, Reason("person", "ada", "enough"), 1000.0)
     assert isinstance(back, RolloutState)
     last = back.written("ada").audit.waiting[-1]
-    assert (last.kind, last.who, last.what["event"], last.what["shortened"]) == (
-        "decision",
-        "ada",
-        "rolling_back",
-        True,
-    )
+    assert (last.kind, last.who, last.what["event"]) == ("decision", "ada", "rolling_back")
+    assert last.what["shortened"] is True
