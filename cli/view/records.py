@@ -100,9 +100,8 @@ def _public_key(target: Target, file: Path | None) -> bytes:
     try:
         checking(key)
     except ValueError as error:
-        raise OperatorError(
-            f"--key {file}: expected a public key on P-256, in PEM or DER form: {error}", None, 2
-        ) from error
+        expected = "expected a public key on P-256, in PEM or DER form"
+        raise OperatorError(f"--key {file}: {expected}: {error}", None, 2) from error
     return key
 
 

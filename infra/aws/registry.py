@@ -15,7 +15,8 @@ class Registry(pulumi.ComponentResource):
 
     Creates:
         A versioned, KMS-encrypted, TLS-only bucket that is never public, where what grows with traffic goes after a
-        time, and the audit record never; a container repository with immutable tags that scans on push; a model package group.
+        time, and the audit record never; a container repository with immutable tags that scans on push; a model package
+        group.
     """
 
     def __init__(

@@ -27,10 +27,10 @@ class Rollback(pulumi.ComponentResource):
     """What moves traffic when no update waits for it: on, step by step, and back when an alarm rings.
 
     Creates:
-        The rollout journal; the key that signs the audit record; the alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms
-        that neither the topic nor the function could handle; an alarm that rings when one of them fails; the advance
-        function, once a minute; the role of both functions, which run the same controller. And what all functions
-        share: their log group, and the role that schedules call with.
+        The rollout journal; the key that signs the audit record; the alerts topic; the rollback function, subscribed to
+        it; a dead-letter queue for alarms that neither the topic nor the function could handle; an alarm that rings
+        when one of them fails; the advance function, once a minute; the role of both functions, which run the same
+        controller. And what all functions share: their log group, and the role that schedules call with.
     """
 
     def __init__(
