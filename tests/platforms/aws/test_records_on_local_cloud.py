@@ -1,0 +1,89 @@
+"""The audit record on the local cloud: KMS signs, S3 takes each number once, and nobody deletes or overwrites."""
+
+from __future__ import annotations
+
+from functools import cache
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+
+from audit.chain import Chain
+from audit.record import Entry, Kind
+from audit.verification import verify
+from cli.view.records import checking
+from infra.aws import policies
+from platforms.aws.clients import Clients
+from platforms.aws.names import Names
+from platforms.aws.records import KmsSigner, S3Records
+from rollout.core.errors import RolloutError
+from tests.audit.made import ENDPOINT, chain
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def names(cloud) -> Names:
+    """A stack of the test's own, whose bucket has the policy that infra gives it."""
+    found = Names("flight-delay", f"local-{uuid4().hex[:8]}", "000000000000", "us-east-1", "aws")
+    cloud.client("s3").create_bucket(Bucket=found.bucket)
+    cloud.client("s3").put_bucket_policy(Bucket=found.bucket, Policy=policies.bucket(found))
+    return found
+
+
+@pytest.fixture
+def clients(cloud) -> Clients:
+    return cache(cloud.client)
+
+
+@pytest.fixture
+def key(clients: Clients) -> str:
+    made = clients("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+    return made["KeyMetadata"]["Arn"]
+
+
+def test_what_kms_signed_is_verified_with_its_public_key_however_long_it_is(
+    clients: Clients, names: Names, key: str
+) -> None:
+    records = S3Records(clients, names.bucket, KmsSigner(clients, key))
+    made = chain(3)
+    made = made.noting(Entry(1.0, Kind.VERDICT, {"said": "x" * 10_000})).sealed(ENDPOINT, "ada")
+    for record in (*made.waiting, *made.waiting):  # the second time it is there
+        records.put(record)
+    check = checking(clients("kms").get_public_key(KeyId=key)["PublicKey"])
+    seen = verify(records.lines(), ENDPOINT, check, made.kept(4))
+    assert (seen.records, seen.finding) == (4, None)
+    assert verify(records.lines(), ENDPOINT, check, Chain()).finding is not None
+
+
+def test_nobody_deletes_or_overwrites_a_record_and_other_objects_are_free(
+    clients: Clients, names: Names, key: str
+) -> None:
+    records = S3Records(clients, names.bucket, KmsSigner(clients, key))
+    records.put(chain(1).waiting[0])
+    (line,) = records.lines()
+    s3, there = clients("s3"), {"Bucket": names.bucket, "Key": "audit/0000000001.json"}
+    for refused in (
+        lambda: s3.put_object(**there, Body=b"{}"),
+        lambda: s3.delete_object(**there),
+        lambda: s3.delete_objects(Bucket=names.bucket, Delete={"Objects": [{"Key": there["Key"]}]})["Deleted"][0],
+        lambda: s3.copy_object(**there, CopySource={"Bucket": names.bucket, "Key": there["Key"]}),
+    ):
+        with pytest.raises((ClientError, KeyError)):
+            refused()
+    with pytest.raises(ClientError) as taken:
+        s3.put_object(**there, Body=b"{}", IfNoneMatch="*")
+    assert taken.value.response["Error"]["Code"] == "PreconditionFailed"
+    with pytest.raises(RolloutError, match="is not the record that the journal has"):
+        records.put(chain(1, who="eve").waiting[0])
+    assert list(records.lines()) == [line]
+    s3.put_object(Bucket=names.bucket, Key="packages/x", Body=b"x")
+    s3.put_object(Bucket=names.bucket, Key="packages/x", Body=b"y")
+    s3.delete_object(Bucket=names.bucket, Key="packages/x")
+
+
+def test_without_its_policy_a_bucket_can_be_emptied_as_a_destroy_does(clients: Clients, names: Names, key: str) -> None:
+    S3Records(clients, names.bucket, KmsSigner(clients, key)).put(chain(1).waiting[0])
+    clients("s3").delete_bucket_policy(Bucket=names.bucket)
+    clients("s3").delete_object(Bucket=names.bucket, Key="audit/0000000001.json")
+    clients("s3").delete_bucket(Bucket=names.bucket)
