@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.chain import Chain
-from audit.record import Record, Signed
+from audit.record import Kind, Record, Signed
 from audit.verification import verify
 from bench.bad_days.day import BadDay
 from bench.rows import Row, sized
@@ -26,7 +26,6 @@ from cli.view.records import checking
 
 MUTANTS = 200
 _SEED, _AT_LEAST = 20, 20
-_WORDS = ("time", "kind", "who", "before", "what")
 
 
 class _Key:
@@ -90,10 +89,18 @@ def _kept(key: _Key, seed: int, endpoint: str = "") -> _Kept:
 
 def _changed(ours: _Kept, chance: random.Random) -> tuple[list[str], int]:
     """One field of one record says something else, in canonical form, under the old signature."""
-    place, name = chance.randrange(len(ours.lines)), chance.choice(_WORDS)
+    place = chance.randrange(len(ours.lines))
     signed = Signed.from_line(ours.lines[place])
-    other = {"what": {**signed.record.what, "release": "eve"}, "before": "0" * 64, "kind": "note"}.get(name, "eve")
-    record = replace(signed.record, **{name: other})
+    was = signed.record
+    record = chance.choice(
+        [
+            replace(was, time="2030-01-01T00:00:00.000Z"),
+            replace(was, kind=Kind.CLEAR if was.kind is Kind.INCIDENT else Kind.INCIDENT),
+            replace(was, who="eve"),
+            replace(was, what={**was.what, "release": "eve"}),
+            replace(was, before="0" * 64),
+        ]
+    )
     return _with(ours, place, replace(signed, record=record).line), place + 1
 
 

@@ -9,8 +9,9 @@ from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import find, journal_state, known, rejected
 from cli.view.snapshot import Snapshot
-from platforms.aws.clients import caller, clients
+from platforms.aws.clients import clients
 from platforms.aws.endpoint import controller_with
+from platforms.aws.identity import caller_if_told
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
 from rollout.core.state import Phase
@@ -129,7 +130,7 @@ def _controller(target: Target) -> Controller:
         target.client,
         target.endpoint,
         target.output("journal_table"),
-        by=caller(clients(target.region, attempts=1, answer_within=3)),
+        by=caller_if_told(clients(target.region, attempts=1, answer_within=3)),
         topic=target.output("alerts_topic"),
         commands=target.commands,
     )

@@ -102,17 +102,43 @@ def schedules(names: Names, handlers: Iterable[str]) -> str:
 def bucket(names: Names) -> str:
     """The bucket's policy: nobody reads or writes without TLS, and nobody deletes or overwrites the audit record.
 
-    A destroy of the stack deletes this policy before the bucket.
+    Only the controller's role writes it. A destroy of the stack deletes this policy before the bucket.
     """
-    records = [f"{_bucket(names)}/{AUDIT}/*"]
-    kept = {"Sid": "AuditIsKept", "Effect": "Deny", "Principal": "*", "Resource": records}
-    once = {"Sid": "AuditIsWrittenOnce", "Effect": "Deny", "Principal": "*", "Resource": records}
+    denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{_bucket(names)}/{AUDIT}/*"]}
     return document(
         _tls_only("s3", _bucket(names), f"{_bucket(names)}/*"),
-        {**kept, "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"]},
-        # Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
-        {**once, "Action": ["s3:PutObject"], "Condition": {"Null": {"s3:if-none-match": "true"}}},
+        {**denied, "Sid": "AuditIsKept", "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"]},
+        {
+            # Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
+            **{**denied, "Sid": "AuditIsWrittenOnce", "Action": ["s3:PutObject"]},
+            "Condition": {"Null": {"s3:if-none-match": "true"}},
+        },
+        {
+            **{**denied, "Sid": "AuditIsWrittenByTheController", "Action": ["s3:PutObject"]},
+            "Condition": _others_than_the_controller(names),
+        },
     )
+
+
+def audit_key(names: Names) -> str:
+    """The key policy of the audit record's key: IAM decides, but nobody signs except the controller's role."""
+    account = {"AWS": names.arn("iam", "root", region="")}
+    return document(
+        {"Sid": "Iam", "Effect": "Allow", "Principal": account, "Action": ["kms:*"], "Resource": ["*"]},
+        {
+            "Sid": "OnlyTheControllerSigns",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["kms:Sign"],
+            "Resource": ["*"],
+            "Condition": _others_than_the_controller(names),
+        },
+    )
+
+
+def _others_than_the_controller(names: Names) -> dict[str, Any]:
+    role = names.arn("iam", f"role/{names.function('controller')}", region="")
+    return {"ArnNotEquals": {"aws:PrincipalArn": role}}
 
 
 def captures_dead_letters(names: Names) -> str:

@@ -100,13 +100,6 @@ def calling(doing: str) -> Generator[None]:
         raise Unreachable(f"{doing}: {error}") from error
 
 
-def caller(clients: Clients) -> str:
-    """The ARN of whose credentials these are; empty when AWS does not say so at once."""
-    with suppress(ClientError, BotoCoreError):
-        return str(clients("sts").get_caller_identity()["Arn"])
-    return ""
-
-
 def code_of(error: BaseException | None) -> str:
     """AWS's code of an error; empty when it is none of AWS's."""
     return str(cast(Any, error).response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

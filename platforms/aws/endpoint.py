@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.aws.clients import Clients, SystemClock, caller, calling, clients, code_of, count_event
+from platforms.aws.clients import Clients, SystemClock, calling, clients, code_of, count_event
+from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
@@ -47,7 +48,7 @@ def controller(
         topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
         commands: How notifications write the commands of the endpoint's stack.
     """
-    by = caller(clients(region, session, attempts=1, answer_within=3))
+    by = caller_if_told(clients(region, session, attempts=1, answer_within=3))
     return controller_with(clients(region, session), endpoint, table, by=by, topic=topic, commands=commands)
 
 

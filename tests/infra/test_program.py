@@ -75,15 +75,19 @@ def test_bucket_is_closed_encrypted_versioned_and_tls_only() -> None:
     assert len(deny["Resource"]) == 2, "the bucket and its objects are two resources"
 
 
+CONTROLLER = f"arn:aws:iam::{ACCOUNT}:role/flight-delay-local-controller"
+
+
 def test_nobody_deletes_or_overwrites_the_audit_record_and_no_rule_does() -> None:
     world = run()
     records = f"arn:aws:s3:::flight-delay-local-artifacts-{ACCOUNT}/audit/*"
     policy = statements(world.one(":BucketPolicy").inputs["policy"])
-    kept, once = (one for one in policy if one["Resource"] == [records])
-    assert (kept["Effect"], kept["Principal"], "Condition" in kept) == ("Deny", "*", False)
-    assert kept["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
-    assert (once["Effect"], once["Principal"], once["Action"]) == ("Deny", "*", ["s3:PutObject"])
+    kept, once, by = (one for one in policy if one["Resource"] == [records])
+    assert {(one["Effect"], one["Principal"]) for one in (kept, once, by)} == {("Deny", "*")}
+    assert (kept["Action"], "Condition" in kept) == (["s3:DeleteObject", "s3:DeleteObjectVersion"], False)
+    assert once["Action"] == by["Action"] == ["s3:PutObject"]
     assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}, "what is there already is refused by S3"
+    assert by["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": CONTROLLER}}
     for rule in world.one(":BucketLifecycleConfiguration").inputs["rules"]:
         assert not ("days" in rule["expiration"] and "audit/".startswith(rule["filter"]["prefix"]))
 
@@ -101,6 +105,9 @@ def test_the_audit_record_has_a_key_of_its_own_and_one_function_that_may_sign() 
         if one["Resource"] == [arn] or "kms:Sign" in one["Action"]
     ]
     assert (told, signing) == (["advance"], ["controller"])
+    (denied,) = (one for one in statements(key["policy"]) if one["Effect"] == "Deny")
+    assert (denied["Action"], denied["Principal"]) == (["kms:Sign"], "*")
+    assert denied["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": CONTROLLER.replace("local", "dev")}}
 
 
 def test_requests_and_labels_go_after_a_time_and_packages_stay() -> None:

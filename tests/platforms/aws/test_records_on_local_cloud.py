@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache, partial
 from uuid import uuid4
 
@@ -38,8 +39,8 @@ def clients(cloud) -> Clients:
 
 
 @pytest.fixture
-def key(clients: Clients) -> str:
-    made = clients("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+def key(clients: Clients, names: Names) -> str:
+    made = clients("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256", Policy=policies.audit_key(names))
     return made["KeyMetadata"]["Arn"]
 
 
@@ -68,24 +69,29 @@ def admin(cloud) -> Clients:
     return cache(partial(session.client, endpoint_url=cloud.environment()["AWS_ENDPOINT_URL"]))
 
 
-def test_nobody_deletes_or_overwrites_a_record_and_other_objects_are_free(
-    admin: Clients, names: Names, key: str
+def test_an_administrator_neither_signs_nor_puts_nor_overwrites_nor_deletes_a_record(
+    admin: Clients, clients: Clients, names: Names, key: str
 ) -> None:
-    records = S3Records(admin, names.bucket, KmsSigner(admin, key))
+    records = S3Records(clients, names.bucket, KmsSigner(clients, key))
     records.put(chain(1).waiting[0])
     (line,) = records.lines()
     s3, there = admin("s3"), {"Bucket": names.bucket, "Key": "audit/0000000001.json"}
+    after = {**there, "Key": "audit/0000000002.json"}
+    with pytest.raises(RolloutError, match=r"kms:Sign.*explicit deny"):
+        S3Records(admin, names.bucket, KmsSigner(admin, key)).put(chain(2).waiting[1])
     for code, refused in (
         ("AccessDenied", lambda: s3.put_object(**there, Body=b"{}")),
         ("AccessDenied", lambda: s3.delete_object(**there)),
+        ("AccessDenied", lambda: s3.delete_objects(Bucket=names.bucket, Delete={"Objects": [{"Key": there["Key"]}]})),
         ("AccessDenied", lambda: s3.copy_object(**there, CopySource=there)),
-        ("PreconditionFailed", lambda: s3.put_object(**there, Body=b"{}", IfNoneMatch="*")),
+        ("AccessDenied", lambda: s3.put_object(**after, Body=b"{}", IfNoneMatch="*")),
     ):
         with pytest.raises(ClientError) as found:
             refused()
         assert found.value.response["Error"]["Code"] == code
-    answer = s3.delete_objects(Bucket=names.bucket, Delete={"Objects": [{"Key": there["Key"]}]})
-    assert [item["Code"] for item in answer["Errors"]] == ["AccessDenied"]
+    with pytest.raises(ClientError) as found:
+        clients("s3").put_object(**there, Body=b"{}", IfNoneMatch="*")
+    assert found.value.response["Error"]["Code"] == "PreconditionFailed"
     with pytest.raises(RolloutError, match="is not the record that the journal has"):
         records.put(chain(1, who="eve").waiting[0])
     assert list(records.lines()) == [line]
@@ -99,3 +105,23 @@ def test_without_its_policy_a_bucket_can_be_emptied_as_a_destroy_does(clients: C
     clients("s3").delete_bucket_policy(Bucket=names.bucket)
     clients("s3").delete_object(Bucket=names.bucket, Key="audit/0000000001.json")
     clients("s3").delete_bucket(Bucket=names.bucket)
+
+
+def test_the_controllers_role_puts_records_and_may_do_no_more_with_them(
+    clients: Clients, names: Names, key: str
+) -> None:
+    iam, role = clients("iam"), names.function("controller")
+    anybody = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(anybody))["Role"]["Arn"]
+    bucket_key = clients("kms").create_key()["KeyMetadata"]["Arn"]
+    may = policies.document(*policies.controller(names, bucket_key, key))
+    iam.put_role_policy(RoleName=role, PolicyName=role, PolicyDocument=may)
+    given = clients("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], "us-east-1")
+    theirs = cache(partial(session.client, endpoint_url=clients("s3").meta.endpoint_url))
+    records = S3Records(theirs, names.bucket, KmsSigner(theirs, key))
+    records.put(chain(1).waiting[0])
+    records.put(chain(1).waiting[0])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        theirs("s3").delete_object(Bucket=names.bucket, Key="audit/0000000001.json")
+    assert len(list(records.lines())) == 1
