@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.chain import Chain
 from audit.record import Entry, Kind, Signed
@@ -18,6 +19,11 @@ class Key:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
+
+    @property
+    def public(self) -> bytes:
+        """In DER form."""
+        return self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message, ec.ECDSA(SHA256()))
