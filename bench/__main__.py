@@ -34,6 +34,7 @@ from bench import (
     outages,
     rollouts,
     runtime,
+    tampering,
     updates,
 )
 from bench import rows as rows_module
@@ -59,6 +60,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "fleet": lambda: fleet.rows(sized(fleet.RUNS)),
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
     "bad-days": lambda: day.rows(sized(day.SEEDS)),
+    "tampering": tampering.rows,
 }
 # In order: the first update makes the stack that the others measure.
 ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {

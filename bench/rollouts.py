@@ -165,7 +165,7 @@ class _Ticks:
     """Looks at the trial as a controller's step does, and remembers the CPU that each look took."""
 
     def __init__(self, target: Target) -> None:
-        self._controller = controller_with(target.client, target.endpoint, target.output("journal_table"))
+        self._controller = controller_with(target.client, target.endpoint, target.output("journal_table"), by="bench")
         self._spent: list[float] = []
 
     def look(self) -> None:

@@ -8,6 +8,7 @@
     modelstack replay --rate 25
     modelstack labels truth.jsonl
     modelstack rollback --reason "customers complain"
+    modelstack audit verify
     modelstack model init churn.joblib churn.csv --label churned
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
@@ -18,12 +19,13 @@ from __future__ import annotations
 import click
 
 from cli.asked import Group
-from cli.commands import deciding, looking, packages, sending
+from cli.commands import deciding, looking, packages, proving, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
+    proving.audit,
     *(packages.serve, packages.loadtest, packages.model),
 )
 

@@ -9,7 +9,9 @@ from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import find, journal_state, known, rejected
 from cli.view.snapshot import Snapshot
+from platforms.aws.clients import clients
 from platforms.aws.endpoint import controller_with
+from platforms.aws.identity import caller_if_told
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
 from rollout.core.state import Phase
@@ -106,7 +108,7 @@ def clear_rejection(target: Target, release: str) -> str:
         which = ", ".join(item.id for item in names) or "none"
         raise OperatorError(f"release {release} is not rejected; rejected are: {which}")
     with explained(f"clearing {name.id}"):
-        controller_with(target.client, target.endpoint, target.output("journal_table")).clear_rejection(name.id)
+        _controller(target).clear_rejection(name.id)
     return name.id
 
 
@@ -128,6 +130,7 @@ def _controller(target: Target) -> Controller:
         target.client,
         target.endpoint,
         target.output("journal_table"),
+        by=caller_if_told(clients(target.region, attempts=1, answer_within=3)),
         topic=target.output("alerts_topic"),
         commands=target.commands,
     )

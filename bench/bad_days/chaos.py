@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from audit.record import Record
 from bench.bad_days.simulated_endpoint import BAD, Endpoint, Timeline
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile
+from rollout.controller.recorder import Recorder
 from rollout.core.decision import Seen
 from rollout.core.errors import Busy, Conflict, Unreachable
 from rollout.core.event import Event
@@ -22,12 +24,13 @@ from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
+from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Tally, Window
 from rollout.reason import Reason
 
 REQUESTS = 20  # a second
 _T = TypeVar("_T")
-PARTS = ("journal", "endpoint", "registry", "topic", "metrics", "alarms")
+PARTS = ("journal", "endpoint", "registry", "topic", "metrics", "alarms", "records")
 """What the network leads to."""
 
 
@@ -85,6 +88,8 @@ class World:
         state: The journal.
         packages: Package -> approval status.
         noted: Every event that the journal ever held for sending.
+        ends: Every end of a rollout that the journal ever took, in order: its id, outcome and release.
+        records: The audit store: number -> record.
         sent: Every event that was sent.
         champions: The ids of all releases that were champion.
         late: Configs that a controller asked for that had been paused until nobody named them any more.
@@ -99,6 +104,8 @@ class World:
     state: RolloutState = field(default_factory=lambda: RolloutState("endpoint"))
     packages: dict[str, Approval] = field(default_factory=dict[str, Approval])
     noted: list[Event] = field(default_factory=list[Event])
+    ends: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    records: dict[int, Record] = field(default_factory=dict[int, Record])
     sent: list[Event] = field(default_factory=list[Event])
     champions: set[str] = field(default_factory=set[str])
     late: set[str] = field(default_factory=set[str])
@@ -125,6 +132,10 @@ class World:
             clock=self.timeline,
             notify=_Topic(self),
         )
+
+    def recorder(self) -> Recorder:
+        """What puts the audit record away, in a new process."""
+        return Recorder(_Journal(self), _Records(self))
 
 
 @dataclass
@@ -188,13 +199,15 @@ class _Journal:
         world = self.world
         if state.revision != world.state.revision:
             raise Conflict(f"the journal is at revision {world.state.revision}, not at {state.revision}")
-        after = state.written()
+        after = state.written("somebody")
         if state.revision % 16 == 0:  # it passes through JSON each time elsewhere; that takes most of a run
             text = after.to_json()
             after, world.largest = RolloutState.from_json(text), max(world.largest, len(text))
         for event in after.history[-1:]:
             if event not in world.state.history:
                 world.tell(f"     {event.text}")
+        new = [event for event in after.history[-4:] if event not in world.state.history]
+        world.ends += [(one.rollout_id, one.kind, one.release) for one in new if one.kind in get_args(Outcome)]
         world.noted += [event for event in after.outbox if event not in world.state.outbox]
         if after.champion is not None:
             world.champions.add(after.champion.id)
@@ -214,6 +227,19 @@ class _Registry:
             self.world.packages[package] = approval
 
         self.world.network.call("registry", put)
+
+
+@dataclass
+class _Records:
+    world: World
+
+    def put(self, record: Record) -> None:
+        self.world.network.call("records", lambda: self._put(record))
+
+    def _put(self, record: Record) -> None:
+        there = self.world.records.setdefault(record.number, record)
+        if there != record:
+            self.world.wrong.append(f"two records have number {record.number}: {there} and {record}")
 
 
 @dataclass

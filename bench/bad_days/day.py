@@ -17,13 +17,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
+from audit.record import Kind as Recorded
 from bench.bad_days.chaos import PARTS, Killed, Network, World, alarm_on
 from bench.bad_days.simulated_endpoint import Config, Endpoint, Timeline
 from bench.rows import Row
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Guard, Plan, ReplayGate, Step
 from rollout.core.release import Release
-from rollout.core.state import Outcome, Phase
+from rollout.core.state import Phase
+from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -165,7 +167,11 @@ class BadDay:
         """The scheduled function."""
         self.timeline.after(_TICK, self._tick)
         if self._deep < _DEEP:
-            self._act("tick", lambda: self.world.controller().tick())
+            self._act("tick", self._scheduled)
+
+    def _scheduled(self) -> None:
+        self.world.controller().tick()
+        self.world.recorder().put()
 
     @contextmanager
     def _update(self) -> Generator[None]:
@@ -308,7 +314,25 @@ class BadDay:
         lost = [event.what for event in world.noted if event not in world.sent]
         if len(lost) > sum(event.numbers["events"] for event in world.sent if event.kind == "untold"):
             found.append(f"never told: {lost[:3]} and {max(0, len(lost) - 3)} more")
-        return [*found, *self._of_verdict(), *self._of_alarms()]
+        return [*found, *self._of_verdict(), *self._of_alarms(), *self._of_audit()]
+
+    def _of_audit(self) -> list[str]:
+        """Whether the audit record is a whole chain, put away, in which every end of a rollout stands once."""
+        world, end = self.world, self.world.state.audit
+        found, before = list[str](), ""
+        records = [record for _, record in sorted(world.records.items())]
+        for number, record in enumerate(records, start=1):
+            if (record.number, record.before) != (number, before):
+                found.append(f"audit record {record.number} does not follow record {number - 1}")
+            before = record.digest
+        if (len(records), before, end.waiting, end.drafts) != (end.number, end.digest, (), ()):
+            found.append(f"{len(records)} audit records are put away, the journal has {end.number}")
+        told = [
+            (record.what["rollout"], record.what["event"], record.what["release"])
+            for record in records
+            if record.kind in {Recorded.VERDICT, Recorded.PROMOTION, Recorded.RESTORE}
+        ]
+        return found if told == world.ends else [*found, f"the ends are {world.ends}, recorded are {told}"]
 
     def _of_verdict(self) -> list[str]:
         state = self.world.state

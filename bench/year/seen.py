@@ -22,7 +22,7 @@ from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
 from platforms.aws.names import CONCEPT, DRIFT
 from retraining.record import Candidate, Entry, Phase
 from rollout.core.catalogue import OWN
-from rollout.core.state import Verdict
+from rollout.core.verdict import Verdict
 
 _EVIDENCE = {DRIFT: DRIFT_EVIDENCE, CONCEPT: CONCEPT_EVIDENCE}
 MEASURES = tuple(_EVIDENCE)

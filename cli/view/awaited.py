@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from cli.view.releases import find, known
-from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Outcome, Verdict
 
 Stands = Outcome | Literal["running", "waiting"]
 """How a rollout ended; that it goes on; or that it waits for a person."""

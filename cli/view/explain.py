@@ -17,7 +17,8 @@ from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
 from rollout.core.decision import Decision
 from rollout.core.replay import outcome as replay_outcome
-from rollout.core.state import Outcome, Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Outcome, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 

@@ -23,7 +23,8 @@ from platforms.aws.names import BURN
 from rollout.controller.commands import Commands
 from rollout.core.decision import Decision
 from rollout.core.event import Event
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
 
 
 @dataclass(frozen=True)

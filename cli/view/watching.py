@@ -29,7 +29,8 @@ from platforms.aws.signals import CloudWatchSignals
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Ask, Quantile, Signals
 from rollout.core.decision import Decision, Seen
-from rollout.core.state import Outcome, RolloutState
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Outcome
 
 PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
 """Exit codes: promoted or nothing on trial; rolled back or failed; withdrawn or superseded; waits for a person; on."""

@@ -11,20 +11,22 @@ from infra.aws.site import Site
 SECONDS = 240
 
 
-def advance(site: Site, role: FunctionRole, opts: pulumi.ResourceOptions) -> None:
+def advance(site: Site, role: FunctionRole, audit_key: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
     """Declare the advance function, and that it runs once a minute.
 
     Args:
         site: What all functions of the stack have.
         role: The controller's.
+        audit_key: The ARN of the key that signs the audit record.
         opts: Options of each resource.
     """
     function = Function(
         "advance",
         site,
-        does="Does what is due for the rollout, for up to 20 s.",
+        does="Does what is due for the rollout, for up to 20 s, and puts the audit record away.",
         may=role,
         timeout=SECONDS,
+        environment={"AUDIT_KEY": audit_key},
         opts=opts,
     )
     function.runs_every(1)

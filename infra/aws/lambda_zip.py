@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOMS = ("monitoring", "platforms", "retraining", "rollout")
+ROOMS = ("audit", "monitoring", "platforms", "retraining", "rollout")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 _MODE = 0o100644 << 16

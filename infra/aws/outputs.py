@@ -32,6 +32,7 @@ NAMES = (
     "slo",
     "awaits",
     "promotion_role",
+    "audit_key",
 )
 
 
@@ -70,6 +71,7 @@ def of_watch(names: Names, rollback: Rollback, endpoint: str | None) -> dict[str
         "rollback_function": rollback.rollback.function.name,
         "journal_table": rollback.journal.name,
         "alerts_topic": rollback.alerts.arn,
+        "audit_key": rollback.audit_key.arn,
     }
 
 

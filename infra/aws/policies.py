@@ -13,7 +13,7 @@ from typing import Any
 
 from monitoring.objectives.probe import SAMPLE
 from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, RETRAINING, Names
+from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, RETRAINING, Names
 from platforms.aws.packages import BASELINE, FORM, MANIFEST, PACKAGES, REFERENCE
 from rollout.core.catalogue import OWN
 
@@ -99,9 +99,46 @@ def schedules(names: Names, handlers: Iterable[str]) -> str:
     )
 
 
-def tls_only(names: Names) -> str:
-    """The bucket's policy: nobody reads or writes without TLS."""
-    return document(_tls_only("s3", _bucket(names), f"{_bucket(names)}/*"))
+def bucket(names: Names) -> str:
+    """The bucket's policy: nobody reads or writes without TLS, and nobody deletes or overwrites the audit record.
+
+    Only the controller's role writes it. A destroy of the stack deletes this policy before the bucket.
+    """
+    denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{_bucket(names)}/{AUDIT}/*"]}
+    return document(
+        _tls_only("s3", _bucket(names), f"{_bucket(names)}/*"),
+        {**denied, "Sid": "AuditIsKept", "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"]},
+        {
+            # Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
+            **{**denied, "Sid": "AuditIsWrittenOnce", "Action": ["s3:PutObject"]},
+            "Condition": {"Null": {"s3:if-none-match": "true"}},
+        },
+        {
+            **{**denied, "Sid": "AuditIsWrittenByTheController", "Action": ["s3:PutObject"]},
+            "Condition": _others_than_the_controller(names),
+        },
+    )
+
+
+def audit_key(names: Names) -> str:
+    """The key policy of the audit record's key: IAM decides, but nobody signs except the controller's role."""
+    account = {"AWS": names.arn("iam", "root", region="")}
+    return document(
+        {"Sid": "Iam", "Effect": "Allow", "Principal": account, "Action": ["kms:*"], "Resource": ["*"]},
+        {
+            "Sid": "OnlyTheControllerSigns",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["kms:Sign"],
+            "Resource": ["*"],
+            "Condition": _others_than_the_controller(names),
+        },
+    )
+
+
+def _others_than_the_controller(names: Names) -> dict[str, Any]:
+    role = names.arn("iam", f"role/{names.function('controller')}", region="")
+    return {"ArnNotEquals": {"aws:PrincipalArn": role}}
 
 
 def captures_dead_letters(names: Names) -> str:
@@ -153,10 +190,11 @@ def function_logs(names: Names) -> Statement:
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.arn("logs", f"log-group:{names.log}:*")])
 
 
-def controller(names: Names, key_arn: str) -> list[Statement]:
+def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
     """What drives a rollout: journal, the endpoint's weights and config, verdicts, observations, replays, and telling.
 
-    Whatever calls it may do all of it: what follows a rollback may meet the next trial, and replay requests to it.
+    Whatever calls it may do all of it: what follows a rollback may meet the next trial, and replay requests to it. No
+    other role may put the audit record, or sign with its key.
     """
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
@@ -178,6 +216,7 @@ def controller(names: Names, key_arn: str) -> list[Statement]:
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
         _watched_alarms(names),
         *_replay(names, key_arn),
+        *_audit(names, key_arn, audit_key_arn),
         *_tell(names),
         allow(["sqs:SendMessage"], [names.arn("sqs", names.dead_letters)]),
     ]
@@ -190,6 +229,16 @@ def _replay(names: Names, key_arn: str) -> list[Statement]:
         _list(names),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+    ]
+
+
+def _audit(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
+    """What puts the audit record away: sign a record, put it, and compare it with what is there."""
+    records = [f"{_bucket(names)}/{AUDIT}/*"]
+    return [
+        allow(["s3:GetObject", "s3:PutObject"], records),
+        allow(["kms:GenerateDataKey"], [key_arn]),
+        allow(["kms:Sign"], [audit_key_arn]),
     ]
 
 

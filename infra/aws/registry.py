@@ -15,7 +15,8 @@ class Registry(pulumi.ComponentResource):
 
     Creates:
         A versioned, KMS-encrypted, TLS-only bucket that is never public, where what grows with traffic goes after a
-        time; a container repository with immutable tags that scans on push; a model package group.
+        time, and the audit record never; a container repository with immutable tags that scans on push; a model package
+        group.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Registry(pulumi.ComponentResource):
             aws.s3.BucketPolicy(
                 "artifacts",
                 bucket=bucket.bucket,
-                policy=policies.tls_only(names),
+                policy=policies.bucket(names),
                 # S3 refuses two changes of a bucket's access at once (OperationAborted).
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
             ),

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.aws.advance import SECONDS, advance
+from infra.aws.audit_key import audit_key
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function, FunctionRole
 from infra.aws.journal import journal_table
@@ -26,10 +27,10 @@ class Rollback(pulumi.ComponentResource):
     """What moves traffic when no update waits for it: on, step by step, and back when an alarm rings.
 
     Creates:
-        The rollout journal; the alerts topic; the rollback function, subscribed to it; a dead-letter queue for alarms
-        that neither the topic nor the function could handle; an alarm that rings when one of them fails; the advance
-        function, once a minute; the role of both functions, which run the same controller. And what all functions
-        share: their log group, and the role that schedules call with.
+        The rollout journal; the key that signs the audit record; the alerts topic; the rollback function, subscribed to
+        it; a dead-letter queue for alarms that neither the topic nor the function could handle; an alarm that rings
+        when one of them fails; the advance function, once a minute; the role of both functions, which run the same
+        controller. And what all functions share: their log group, and the role that schedules call with.
     """
 
     def __init__(
@@ -72,7 +73,11 @@ class Rollback(pulumi.ComponentResource):
             born=born,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
-        controller = FunctionRole("controller", self.site, self.site.allowed(policies.controller), child)
+        self.audit_key = audit_key(names, child)
+        may = pulumi.Output.all(registry.key.arn, self.audit_key.arn).apply(
+            lambda keys: policies.controller(names, *keys)
+        )
+        controller = FunctionRole("controller", self.site, may, child)
         self.rollback = Function(
             "rollback",
             self.site,
@@ -92,7 +97,7 @@ class Rollback(pulumi.ComponentResource):
             redrive_policy=self.dead_letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn})),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
-        advance(self.site, controller, child)
+        advance(self.site, controller, self.audit_key.arn, child)
         rollback_fails(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 

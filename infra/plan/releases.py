@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rollout.core.release import Release
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
 
 PairName = Callable[[str, str, int | None], str]
 

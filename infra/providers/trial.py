@@ -67,12 +67,31 @@ class RolloutProvider(ResourceProvider):
             props["endpoint"], props["table"], props["region"], topic=props["topic"], commands=commands_of(props)
         )
         try:
+            if props["acts"]:
+                record_agreed(props)
             state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback, and lose what is live. The program fails with the text.
             state = controller.status().state
             return {**props, **standing(state, props["region"]), "outcome": "failed", "why": str(error)}
         return {**props, **standing(state, props["region"]), **ending(state, props)}
+
+
+def record_agreed(props: Values) -> None:
+    """Put into the audit record who agreed to the release, before it begins.
+
+    Raises:
+        RolloutError: That cannot be read or written; nothing has begun.
+    """
+    from platforms.aws import approvals  # noqa: PLC0415  see RolloutProvider.read
+    from platforms.aws.clients import clients  # noqa: PLC0415
+    from platforms.aws.identity import caller_if_told  # noqa: PLC0415
+    from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+
+    make = clients(props["region"])
+    bucket = props["target"]["archive_uri"].removeprefix("s3://").partition("/")[0]
+    journal = DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make))
+    approvals.record(make("s3"), bucket, props["target"]["id"], journal)
 
 
 def follow(controller: Any, props: Values, progress: Progress) -> Any:

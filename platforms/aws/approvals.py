@@ -14,10 +14,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from platforms.aws.clients import Clients
+from audit.record import Entry, Kind
+from platforms.aws.clients import Clients, calling
 from platforms.aws.identity import as_metadata, caller
+from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import variant
 from platforms.aws.registered import registered
+from rollout.controller.agreement import change
 
 APPROVALS = "approvals"
 """The folder of the bucket."""
@@ -83,6 +86,20 @@ def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, g
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
     return approval
+
+
+def record(s3: Any, bucket: str, release: str, journal: DynamoJournal) -> None:
+    """Note in the journal who agreed to a release, for the audit record; each once, however often it is asked for.
+
+    Raises:
+        RolloutError: S3 or the journal does not answer, or does not let the caller read or write.
+    """
+    with calling(f"read who agreed to release {release}"):
+        agreed = given(s3, bucket, release)
+    for one in agreed:
+        what = {**asdict(one), "event": "agreed", "package": one.package_digest}
+        entry = Entry(one.at, Kind.APPROVAL, what, f"{one.at}/agreed/{release}/{one.who}")
+        change(journal, lambda state, entry=entry: state.recording(entry))
 
 
 def _keys(s3: Any, bucket: str, release: str) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from platforms.aws.clients import Clients, SystemClock, calling, clients, code_of, count_event
+from platforms.aws.identity import caller_if_told
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.levels import CloudWatchAlarms
 from platforms.aws.replay import SageMakerReplay
@@ -37,7 +38,7 @@ def controller(
     topic: str | None = None,
     commands: Commands = PLAIN,
 ) -> Controller:
-    """A controller for a SageMaker endpoint.
+    """A controller for a SageMaker endpoint, in the name of whose credentials the session has.
 
     Args:
         endpoint: The endpoint's name.
@@ -47,18 +48,28 @@ def controller(
         topic: The ARN of the topic for notifications. Without it, events wait in the journal for a controller with one.
         commands: How notifications write the commands of the endpoint's stack.
     """
-    return controller_with(clients(region, session), endpoint, table, topic=topic, commands=commands)
+    by = caller_if_told(clients(region, session, attempts=1, answer_within=3))
+    return controller_with(clients(region, session), endpoint, table, by=by, topic=topic, commands=commands)
 
 
 def controller_with(
-    make: Clients, endpoint: str, table: str, *, topic: str | None = None, commands: Commands = PLAIN
+    make: Clients, endpoint: str, table: str, *, by: str, topic: str | None = None, commands: Commands = PLAIN
 ) -> Controller:
-    """A controller over clients that exist already; see `controller`."""
+    """A controller over clients that exist already; see `controller`.
+
+    Args:
+        make: Gives the clients.
+        endpoint: The endpoint's name.
+        table: The journal's table.
+        by: Whose credentials, or which function, acts; empty when nobody knows. The audit record tells it.
+        topic: The ARN of the topic for notifications.
+        commands: How notifications write the commands of the endpoint's stack.
+    """
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=CloudWatchSignals(make, endpoint),
         alarms=CloudWatchAlarms(make, endpoint),
-        journal=DynamoJournal(make, table, endpoint),
+        journal=DynamoJournal(make, table, endpoint, by),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),
         clock=SystemClock(),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
@@ -16,6 +19,13 @@ _NOT_IN_METADATA = re.compile(r"[^\w .:/=+@-]")
 def caller(clients: Clients) -> str:
     """The ARN of who the credentials say."""
     return clients("sts").get_caller_identity()["Arn"]
+
+
+def caller_if_told(clients: Clients) -> str:
+    """The same; empty where AWS does not say so."""
+    with suppress(ClientError, BotoCoreError):
+        return caller(clients)
+    return ""
 
 
 def as_metadata(arn: str) -> str:

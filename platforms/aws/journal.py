@@ -14,11 +14,19 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class DynamoJournal:
-    """`Journal` in a DynamoDB table with the hash key `endpoint`, one item an endpoint."""
+    """`Journal` in a DynamoDB table with the hash key `endpoint`, one item an endpoint.
+
+    Attributes:
+        clients: Gives clients.
+        table: The table.
+        endpoint: The endpoint.
+        by: Whose credentials, or which function, writes; the audit record tells it. Empty when nobody knows.
+    """
 
     clients: Clients
     table: str
     endpoint: str
+    by: str = ""
 
     def read(self) -> RolloutState:
         """The state, by a consistent read; an empty one when there is no item, or no table yet."""
@@ -27,7 +35,7 @@ class DynamoJournal:
 
     def write(self, state: RolloutState) -> RolloutState:
         """Put the successor of the revision that was read, on the condition that it is still there."""
-        after = state.written()
+        after = state.written(self.by)
         content = {
             "rollout_id": {"S": after.rollout_id},
             "phase": {"S": after.phase.value},

@@ -19,7 +19,7 @@ from rollout.controller.commands import PLAIN, Commands
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import REQUESTS, Decision
 from rollout.core.event import Event
-from rollout.core.state import Outcome
+from rollout.core.verdict import Outcome
 from rollout.kinds import Kind
 
 Lack = Literal["requests", "labels", "evidence"]

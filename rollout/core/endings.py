@@ -9,7 +9,8 @@ from rollout.core.errors import RolloutError
 from rollout.core.fault import at_fault
 from rollout.core.live import Live
 from rollout.core.release import Release
-from rollout.core.state import Outcome, Phase, Retiring, RolloutState, Verdict
+from rollout.core.state import Phase, Retiring, RolloutState
+from rollout.core.verdict import Outcome, Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 

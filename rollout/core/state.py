@@ -13,11 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
+from audit.chain import Chain
+from audit.record import Entry
+from rollout.core import audited
 from rollout.core.event import Event
 from rollout.core.plan import Plan, ReplayGate
 from rollout.core.release import Release
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from rollout.stored import read
 
@@ -27,8 +31,6 @@ HISTORY, HISTORY_BYTES = 100, 100_000
 WAITING = 60
 """How many events wait to be sent at most; of more, the older ones are told as a number."""
 _FEW = 40  # events that fit, whatever they say
-
-Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
 
 
 class StateError(ValueError):
@@ -52,31 +54,6 @@ class Phase(StrEnum):
 
 ON_TRIAL = frozenset({Phase.PREPARING, Phase.BAKING, Phase.PAUSED, Phase.HELD})
 AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.PAUSED, Phase.HELD})
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a rollout ended.
-
-    Attributes:
-        outcome: What became of the release.
-        reason: Why.
-        rollout_id: The rollout that ended.
-        release: The short id of the release that was on trial.
-        recipe: Its recipe digest.
-        package_digest: Its package digest.
-        at: When, in epoch seconds.
-        evidence: What was known of each metric when it was decided.
-    """
-
-    outcome: Outcome
-    reason: Reason
-    rollout_id: str
-    release: str
-    recipe: str
-    package_digest: str
-    at: float
-    evidence: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +171,7 @@ class RolloutState:
         outbox: Events that were not yet sent.
         claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
         history: The last events, oldest first.
+        audit: The end of the audit record, and what of it is still to be put away.
     """
 
     endpoint: str
@@ -229,6 +207,7 @@ class RolloutState:
     outbox: tuple[Event, ...] = ()
     claimed_at: float = 0.0
     history: tuple[Event, ...] = ()
+    audit: Chain = field(default_factory=Chain)
 
     @property
     def on_trial(self) -> bool:
@@ -285,15 +264,33 @@ class RolloutState:
         numbers: Mapping[str, float] | None = None,
         send: bool = True,
     ) -> RolloutState:
-        """The state with one more event in the history, and in the outbox when it is to be sent; see `Event`."""
+        """The state with one more event in the history, and in the outbox when it is to be sent; see `Event`.
+
+        The next write gives it a place in the audit record, if it is one that is recorded.
+        """
         weights = dict(self.weights)
         event = Event(at, self.rollout_id, kind, release, champion, reason, dict(numbers or {}), weights)
         outbox = _waiting((*self.outbox, event)) if send else self.outbox
-        return replace(self, history=_kept((*self.history, event)), outbox=outbox)
+        noted = replace(self, history=_kept((*self.history, event)), outbox=outbox)
+        entry = audited.entry(event, self.releases(), self._verdicts())
+        return noted.recording(entry) if entry is not None else noted
 
-    def written(self) -> RolloutState:
-        """The state as it stands in the journal after the next write."""
-        return replace(self, revision=self.revision + 1)
+    def recording(self, entry: Entry) -> RolloutState:
+        """The state with something more for the audit record; itself if that was noted before."""
+        chain = self.audit.noting(entry)
+        return self if chain is self.audit else replace(self, audit=chain)
+
+    def _verdicts(self) -> tuple[Verdict, ...]:
+        ended = [self.decided, self.verdict, self.moved, *self.rejected.values()]
+        return tuple(item for item in ended if item is not None)
+
+    def written(self, by: str = "") -> RolloutState:
+        """The state as it stands in the journal after the next write.
+
+        Args:
+            by: Whose credentials, or which function, writes it; empty when that is not known.
+        """
+        return replace(self, revision=self.revision + 1, audit=self.audit.sealed(self.endpoint, by))
 
     def to_json(self) -> str:
         """The state as one JSON object with a format version."""

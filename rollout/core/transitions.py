@@ -11,7 +11,8 @@ from rollout.core.errors import RolloutError
 from rollout.core.plan import LONGEST, Plan
 from rollout.core.release import Release
 from rollout.core.replay import judged_replay, outcome, unchecked
-from rollout.core.state import Phase, Pivot, Replayed, Retiring, RolloutState, SkipTrial, Verdict
+from rollout.core.state import Phase, Pivot, Replayed, Retiring, RolloutState, SkipTrial
+from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
@@ -55,7 +56,8 @@ def begin(
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: `pair_config` is missing, or was made for another champion; or too many releases are rejected.
+        RolloutError: `pair_config` is missing, or was made for another champion; or too many releases are rejected, or
+            too much waits to be put into the audit record.
     """
     if target.id in state.rejected:
         raise Rejected(state.rejected[target.id])
@@ -68,6 +70,7 @@ def begin(
     tried_so = state.on_trial and state.pair_config == pair_config
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
+    _refuse_unrecorded(state, f"release {target.id}")
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
     _refuse_unprepared(state, champion, target, pair_config, beside)
@@ -81,6 +84,16 @@ def begin(
         return replace(moving, decided=verdict_on(moving, target, "promoted", state.skip_trial.reason, now))
     begun = _start(state, target, phase=Phase.PREPARING, pair_config=pair_config, plan=plan, now=now)
     return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
+
+
+def _refuse_unrecorded(state: RolloutState, what: str) -> None:
+    """Refuse what begins something new while the audit record is far behind: what ends a trial is never refused."""
+    if state.audit.crowded:
+        raise RolloutError(
+            f"{what} cannot be recorded: {len(state.audit.waiting)} audit records of {state.endpoint} wait to be put "
+            "away, and there is no room for more. Nothing was changed. The advance function puts them away; its log "
+            "says why it could not. Put that right, and try again"
+        )
 
 
 def _refuse_unprepared(
@@ -244,7 +257,8 @@ def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) ->
         now: Epoch seconds.
 
     Raises:
-        RolloutError: The last rollout was not that release's, or did not end so. Any other release has its trial.
+        RolloutError: The last rollout was not that release's, or did not end so: any other release has its trial. Or
+            too much waits to be put into the audit record.
     """
     verdict = state.verdict
     if state.phase is not Phase.IDLE or verdict is None or verdict.outcome != "failed":
@@ -253,6 +267,7 @@ def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) ->
             f"release {release} cannot skip its trial: only a release that failed to come up through no fault of its "
             f"own may, and the last verdict is: {ended} (phase {state.phase.value})"
         )
+    _refuse_unrecorded(state, f"that release {release} skips its trial")
     if release not in {verdict.release, verdict.recipe}:
         raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
     skipping = replace(state, skip_trial=SkipTrial(verdict.release, reason))
@@ -268,13 +283,14 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
         now: Epoch seconds.
 
     Raises:
-        RolloutError: No such release was rejected.
+        RolloutError: No such release was rejected, or too much waits to be put into the audit record.
     """
+    _refuse_unrecorded(state, f"that release {release} is cleared")
     left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
     if len(left) == len(state.rejected):
         known = ", ".join(item.release for item in state.rejected.values()) or "none"
         raise RolloutError(f"release {release!r} is not rejected; rejected are: {known}")
-    return replace(state, rejected=left).noting(now, "cleared", release)
+    return replace(state.noting(now, "cleared", release), rejected=left)
 
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:

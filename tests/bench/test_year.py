@@ -27,7 +27,7 @@ from model.data import Flight
 from model.parameters import Parameters
 from pipeline.parameter_types import parse
 from retraining.record import Candidate, Entry, Trigger
-from rollout.core.state import Verdict
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
 DAY = 86_400

@@ -14,7 +14,8 @@ from cli.view import releases as room
 from cli.view import render, snapshot
 from cli.view.releases import Name, find, known, rejected, variant_of
 from rollout.core.release import Release
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.cli.played import printed
 
@@ -48,7 +49,7 @@ class SageMaker:
 def target(monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(room, "journal_state", lambda _: STATE)
     monkeypatch.setattr(rollback, "journal_state", lambda _: STATE)
-    found = Target("local", "e", "us-east-1", {"journal_table": "t"})
+    found = Target("local", "e", "us-east-1", {"journal_table": "t", "alerts_topic": "arn:topic"})
     found._clients["sagemaker"] = SageMaker()
     return found
 
@@ -83,6 +84,7 @@ def test_a_rejected_release_is_cleared_by_any_of_its_names(
             cleared.append(recipe)
 
     monkeypatch.setattr(rollback, "controller_with", lambda *_, **__: Controller())
+    monkeypatch.setattr(rollback, "caller_if_told", lambda _: "arn:aws:iam::000000000000:user/ada")
     assert rollback.clear_rejection(target, word) == "131f6efc130e"
     assert cleared == ["131f6efc130e"]
 

@@ -19,7 +19,8 @@ from cli.retrain import Retraining, ask, fate, line, told, waits
 from cli.target import Target
 from retraining.record import Candidate, Entry, Held, Obstacle, Phase, Record, Trigger
 from rollout.controller.commands import Commands
-from rollout.core.state import RolloutState, Verdict
+from rollout.core.state import RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.cli.played import printed
 from tests.rollout.worlds import release as make_release

@@ -77,7 +77,7 @@ def kind(operation: str, body: Any) -> str:
 
 def carry_on(asked: Any, make: Any) -> int:
     """Release, or take the release back after its promotion, and follow the rollout; 0 when it came to its end."""
-    controller = controller_with(make, asked["endpoint"], asked["table"], topic=asked["topic"])
+    controller = controller_with(make, asked["endpoint"], asked["table"], by="test", topic=asked["topic"])
     release, plan = Release.from_dict(asked["release"]), Plan.from_dict(asked["plan"])
     if asked["does"] == "restore":
         controller.roll_back(Reason("person", "ada", "it sells less"), meant=release.id)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Plan, Step
-from rollout.core.state import Outcome, Phase, RolloutState
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Metric
 from rollout.reason import Source
 from tests.conformance.stage import PATIENCE, Act, FaultStage, nothing

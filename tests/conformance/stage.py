@@ -95,7 +95,7 @@ class FaultStage(Stage):
         iam, functions, name = self.clients("iam"), self.clients("lambda"), self.names.function("rollback")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policies.trust("lambda"))["Role"]["Arn"]
         key = self.names.arn("kms", "key/artifacts")
-        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key))
+        may = policies.document(policies.function_logs(self.names), *policies.controller(self.names, key, key))
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=may)
         environment = {
             "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic

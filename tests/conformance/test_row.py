@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rollout.core.live import Live, Variant
-from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.conformance.row import Expected, Played, differences
 from tests.platforms.aws.inbox import Message

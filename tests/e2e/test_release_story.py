@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from urllib.request import urlopen
 
@@ -206,6 +207,34 @@ def test_the_same_recipe_is_not_tried_again(story: Bed, versions: dict[str, Stac
     after = take(story.target())
     assert (after.champion, after.verdict) == (before.champion, before.verdict)
     assert shares(after) == {"champion": 100.0}
+
+
+def test_the_audit_record_tells_all_of_it_and_shows_what_was_tampered_with(
+    story: Bed, versions: dict[str, Stack]
+) -> None:
+    """The advance function puts the record away once a minute, with the rights of its role."""
+    target = story.target()
+    end = time.monotonic() + 150
+    while (seen := json.loads(typed("audit", "verify", "--json").stdout))["waiting"] and time.monotonic() < end:
+        time.sleep(2)
+    assert (seen["ok"], seen["waiting"]) == (True, 0), seen["text"]
+    records = [json.loads(line)["record"] for line in typed("audit", "export").stdout.splitlines()]
+    assert len(records) == seen["records"]
+    kinds = [record["kind"] for record in records]
+    assert kinds == ["release", "promotion", *["release", "decision", "promotion"], *["release", "decision", "verdict"]]
+    by = {record["kind"]: record["who"] for record in records}
+    assert by["release"].endswith(":assumed-role/deploy/ci")
+    assert by["verdict"].startswith("function flight-delay-local-") or by["verdict"] == by["release"]
+    assert records[-1]["what"]["reason"]["source"] == "alarm"
+    s3, there = target.client("s3"), {"Bucket": target.output("artifact_bucket"), "Key": "audit/0000000003.json"}
+    line = s3.get_object(**there)["Body"].read()
+    s3.put_object(
+        **there, Body=line.replace(b"preparing", b"prepared!")
+    )  # as root, whom the local cloud refuses nothing
+    found = typed("audit", "verify")
+    assert (found.exit_code, "record 3 was changed" in found.stdout) == (1, True)
+    s3.put_object(**there, Body=line)
+    assert typed("audit", "verify").exit_code == 0
 
 
 def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:

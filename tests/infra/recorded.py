@@ -31,7 +31,8 @@ from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
 from retraining.record import Record
 from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -79,5 +79,5 @@ def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) ->
 
 
 def test_a_missing_room_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="monitoring: no Python files"):
+    with pytest.raises(ValueError, match="audit: no Python files"):
         seal(tmp_path, tmp_path / "out")

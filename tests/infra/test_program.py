@@ -46,10 +46,12 @@ SOURCE = {
 
 
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
-def test_a_stack_has_at_most_70_resources_at_its_first_release(stack: str) -> None:
-    """Two of them say how long data are kept: requests and labels, and what the model's containers log."""
+def test_a_stack_has_at_most_71_resources_at_its_first_release(stack: str) -> None:
+    """Two of them say how long data are kept: requests and labels, and what the model's containers log. One signs the
+    audit record.
+    """
     declared = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).resources
-    assert len(declared) + 1 <= 70, "and the stack itself"
+    assert len(declared) + 1 <= 71, "and the stack itself"
 
 
 # --- the registry
@@ -71,6 +73,41 @@ def test_bucket_is_closed_encrypted_versioned_and_tls_only() -> None:
     assert deny["Effect"] == "Deny"
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert len(deny["Resource"]) == 2, "the bucket and its objects are two resources"
+
+
+CONTROLLER = f"arn:aws:iam::{ACCOUNT}:role/flight-delay-local-controller"
+
+
+def test_nobody_deletes_or_overwrites_the_audit_record_and_no_rule_does() -> None:
+    world = run()
+    records = f"arn:aws:s3:::flight-delay-local-artifacts-{ACCOUNT}/audit/*"
+    policy = statements(world.one(":BucketPolicy").inputs["policy"])
+    kept, once, by = (one for one in policy if one["Resource"] == [records])
+    assert {(one["Effect"], one["Principal"]) for one in (kept, once, by)} == {("Deny", "*")}
+    assert (kept["Action"], "Condition" in kept) == (["s3:DeleteObject", "s3:DeleteObjectVersion"], False)
+    assert once["Action"] == by["Action"] == ["s3:PutObject"]
+    assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}, "what is there already is refused by S3"
+    assert by["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": CONTROLLER}}
+    for rule in world.one(":BucketLifecycleConfiguration").inputs["rules"]:
+        assert not ("days" in rule["expiration"] and "audit/".startswith(rule["filter"]["prefix"]))
+
+
+def test_the_audit_record_has_a_key_of_its_own_and_one_function_that_may_sign() -> None:
+    world = run("dev", serving={"image": IMAGE}, retraining={"enabled": True, "image": IMAGE})
+    (key,) = (item.inputs for item in world.all(":Key") if item.name == "audit")
+    assert (key["keyUsage"], key["customerMasterKeySpec"]) == ("SIGN_VERIFY", "ECC_NIST_P256")
+    arn = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/audit"
+    told = [one.name for one in world.all(":Function") if "AUDIT_KEY" in one.inputs["environment"]["variables"]]
+    signing = [
+        role.name
+        for role in world.all(":RolePolicy")
+        for one in statements(role.inputs["policy"])
+        if one["Resource"] == [arn] or "kms:Sign" in one["Action"]
+    ]
+    assert (told, signing) == (["advance"], ["controller"])
+    (denied,) = (one for one in statements(key["policy"]) if one["Effect"] == "Deny")
+    assert (denied["Action"], denied["Principal"]) == (["kms:Sign"], "*")
+    assert denied["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": CONTROLLER.replace("local", "dev")}}
 
 
 def test_requests_and_labels_go_after_a_time_and_packages_stay() -> None:

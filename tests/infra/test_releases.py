@@ -13,7 +13,8 @@ from infra.plan.releases import ServingPlan, Wanted, plan_serving
 from platforms.aws.names import Names
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
-from rollout.core.state import Phase, Retiring, RolloutState, Verdict
+from rollout.core.state import Phase, Retiring, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")

@@ -11,6 +11,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 
+import platforms.aws.approvals
 import platforms.aws.endpoint
 import platforms.aws.packages
 from infra.config.rollout_settings import RolloutSettings, Steps, StepSettings
@@ -63,6 +64,7 @@ def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
     monkeypatch.setattr(platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
+    monkeypatch.setattr(platforms.aws.approvals, "record", lambda *_: None)
 
     def measured(_: Any, of: Release, name: str) -> bytes:
         assert name == "metrics.json"

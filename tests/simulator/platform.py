@@ -13,8 +13,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from audit.record import Record
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Alarms, Ask, Journal, Notify, Quantile, Registry, Replay, Traffic
 from rollout.core.catalogue import KNOWN
@@ -113,6 +114,7 @@ class World:
         self.state = RolloutState("endpoint")
         self.approvals: dict[str, Approval] = {}
         self.sent: list[Event] = []
+        self.records: list[Record] = []
         self.served: dict[str, int] = {}
         self.clock.watchers.append(self)
 
@@ -301,9 +303,13 @@ class MemoryReplay:
 
 @dataclass
 class MemoryJournal:
-    """`Journal` over a world; every write passes through JSON as it would elsewhere, and what was read is frozen."""
+    """`Journal` over a world; every write passes through JSON as it would elsewhere, and what was read is frozen.
+
+    The audit record is put away with each write, by nobody.
+    """
 
     world: World
+    by: str = "test"
 
     def read(self) -> RolloutState:
         """The state."""
@@ -315,7 +321,10 @@ class MemoryJournal:
             raise Unreachable("the journal does not answer")
         if state.revision != self.world.state.revision:
             raise Conflict(f"the journal is at revision {self.world.state.revision}, not at {state.revision}")
-        self.world.state = RolloutState.from_json(state.written().to_json())
+        after = state.written(self.by)
+        self.world.records += after.audit.waiting
+        after = replace(after, audit=after.audit.kept(after.audit.number))
+        self.world.state = RolloutState.from_json(after.to_json())
         return self.world.state
 
 

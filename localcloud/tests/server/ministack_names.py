@@ -56,6 +56,8 @@ SIGNATURES = {
     lambda_svc._layer_content_url: "layer_name version",
     iam_evaluator._gather_role_policies: "role_name account_id",
     iam_evaluator.evaluate: "ctx policies limits",
+    iam_evaluator._resolve_condition_key: "key ctx",
+    iam_actions.s3_service_context: "iam_action query_params path headers",
     app.pin_request_origin: "source_ip secure_transport",
     persistence._json_default: "obj",
     persistence._json_object_hook: "obj",

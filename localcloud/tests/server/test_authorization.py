@@ -85,6 +85,18 @@ def test_the_metric_namespace_is_a_condition_key_of_cloudwatch_only():
     assert authorization.condition_context("sagemaker", {"Namespace": "n"}) == {}
 
 
+def test_a_role_is_the_principal_and_not_its_session() -> None:
+    assert authorization.role_of("arn:aws:sts::000000000000:assumed-role/r/s") == "arn:aws:iam::000000000000:role/r"
+    assert authorization.role_of("arn:aws:iam::000000000000:user/ada") == "arn:aws:iam::000000000000:user/ada"
+
+
+def test_a_write_to_s3_tells_on_what_it_depends() -> None:
+    headers = {"if-none-match": "*", "content-type": "text/plain"}
+    assert authorization.s3_conditions("s3:PutObject", headers) == {"s3:if-none-match": "*"}
+    assert authorization.s3_conditions("s3:GetObject", headers) == {}
+    assert authorization.s3_conditions("s3:PutObject", {}) == {}
+
+
 @pytest.mark.parametrize(
     ("service", "read", "given", "resource"),
     [

@@ -1,4 +1,4 @@
-"""Carries the rollout on when nobody waits for it: a scheduled tick."""
+"""Carries the rollout on when nobody waits for it, and then puts the audit record away: a scheduled tick."""
 
 from __future__ import annotations
 
@@ -9,21 +9,40 @@ from monitoring.log import log
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import controller_with
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.records import KmsSigner, S3Records
 from rollout.controller.commands import Commands
 from rollout.controller.controller import Progress
+from rollout.controller.recorder import Recorder
 
 _FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soon need not wait for the next
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Do all that can be done now, and a little of what can be done soon."""
+    """Do all that can be done now, and a little of what can be done soon. At the end, put the audit record away.
+
+    Raises:
+        RolloutError: Something of it cannot be done; the next call goes on.
+    """
     settings = Settings.from_environment()
     commands = Commands.of_stack(settings.stack)
     controller = controller_with(
-        _clients(), settings.endpoint, settings.journal, topic=settings.topic, commands=commands
+        _clients(), settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
     )
     state = controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_tell)
+    if settings.audit_key:
+        _record(settings)
     return {"phase": state.phase.value, "rollout_id": state.rollout_id, "weights": dict(state.weights)}
+
+
+def _record(settings: Settings) -> None:
+    """Over clients that give up soon: what cannot be put now is put by the next call."""
+    make = _impatient_clients()
+    records = S3Records(make, settings.bucket, KmsSigner(make, settings.audit_key))
+    journal = DynamoJournal(make, settings.journal, settings.endpoint, settings.by)
+    put = Recorder(journal, records).put()
+    if put:
+        log("audit", records=put)
 
 
 def _tell(progress: Progress) -> None:
@@ -32,3 +51,8 @@ def _tell(progress: Progress) -> None:
 
 
 _clients = lru_cache(clients)
+
+
+@lru_cache
+def _impatient_clients() -> Any:
+    return clients(attempts=2, answer_within=3)

@@ -15,12 +15,13 @@ from platforms.aws.drift_table import DynamoRecord
 from platforms.aws.handlers.settings import Context, Settings
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.training import AwsWorld, DynamoBook
-from retraining import decision
+from retraining import audited, decision
 from retraining.controller import RetrainingController
 from retraining.decision import NotNow, Seen
 from retraining.notice import message
 from retraining.record import Entry, Record
 from retraining.rules import read
+from rollout.controller.agreement import change
 from rollout.controller.commands import Commands
 
 _CHANGES: Mapping[str, Callable[[Record, Seen, str], Record]] = {
@@ -62,7 +63,7 @@ def _change(wish: Mapping[str, Any]) -> Callable[[Record, Seen], Record]:
 def _controller() -> RetrainingController:
     settings = Settings.from_environment()
     rules, job = read(os.environ["RETRAINING"])
-    journal = DynamoJournal(_clients(), settings.journal, settings.endpoint)
+    journal = DynamoJournal(_clients(), settings.journal, settings.endpoint, settings.by)
     commands = Commands.of_stack(settings.stack)
 
     def day_of(variant: str) -> str:
@@ -71,6 +72,7 @@ def _controller() -> RetrainingController:
         return str(newest or datetime.now(UTC).date())
 
     def tell(entry: Entry) -> None:
+        change(journal, lambda state: state.recording(audited.entry(entry)))
         with calling(f"publish to {settings.topic}"):
             _clients()("sns").publish(TopicArn=settings.topic, **message(entry, settings.endpoint, commands))
         count_event(_clients(), settings.endpoint, f"retraining_{entry.kind}", entry.at)

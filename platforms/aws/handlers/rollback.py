@@ -30,7 +30,7 @@ def handler(event: object, context: Context | None) -> dict[str, Any]:
     settings, found = Settings.from_environment(), read(event)
     commands = Commands.of_stack(settings.stack)
     controller = controller_with(
-        _clients(), settings.endpoint, settings.journal, topic=settings.topic, commands=commands
+        _clients(), settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
     )
     outage = _outage(settings, commands)
     answers: list[Answer] = []
@@ -55,7 +55,7 @@ def _outage(settings: Settings, commands: Commands) -> Outage:
     """Over clients that give up soon: the question whether the champion fails too must not hold a rollback up."""
     make = _impatient_clients()
     notify = SnsNotify(make, settings.topic, settings.endpoint, commands) if settings.topic else None
-    journal = DynamoJournal(make, settings.journal, settings.endpoint)
+    journal = DynamoJournal(make, settings.journal, settings.endpoint, settings.by)
     return Outage(AlarmNumbers(make, settings.endpoint).read, Outbox(journal, notify, SystemClock()))
 
 

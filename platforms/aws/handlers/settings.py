@@ -35,6 +35,8 @@ class Settings:
         labels_days: `LABELS_DAYS`, after how many days the labels of a day have come.
         loss_rise: `LABELS_LOSS_RISE`, by which share of the sealed loss it may rise.
         concept_false_alarms: `CONCEPT_FALSE_ALARMS`, how many of a moved concept are tolerated a year and variant.
+        audit_key: `AUDIT_KEY`, the ARN of the key that signs the audit record; empty of a function that does not sign.
+        function: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
     """
 
     endpoint: str
@@ -51,6 +53,13 @@ class Settings:
     labels_days: float = 1.0
     loss_rise: float = 0.05
     concept_false_alarms: float = 0.1
+    audit_key: str = ""
+    function: str = ""
+
+    @property
+    def by(self) -> str:
+        """How the audit record names this function; empty outside Lambda."""
+        return f"function {self.function}" if self.function else ""
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -74,6 +83,8 @@ class Settings:
             labels_days=float(os.environ.get("LABELS_DAYS", "1")),
             loss_rise=float(os.environ.get("LABELS_LOSS_RISE", "0.05")),
             concept_false_alarms=_share("CONCEPT_FALSE_ALARMS", "0.1"),
+            audit_key=os.environ.get("AUDIT_KEY", ""),
+            function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         )
 
 

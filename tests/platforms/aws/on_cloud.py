@@ -268,7 +268,7 @@ class Stage:
 
     def controller(self) -> Controller:
         """A controller of its own; any number may be used."""
-        return controller_with(self.clients, self.names.endpoint, self.names.journal, topic=self.topic)
+        return controller_with(self.clients, self.names.endpoint, self.names.journal, by="test", topic=self.topic)
 
     def live(self) -> Live:
         """What the endpoint says of itself."""

@@ -25,13 +25,20 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/artifacts"
 MOTO = "123456789012"
 ROLE = {"advance": "controller", "rollback": "controller"}
 """Handler -> its role, where that is not called the same."""
+
+
+def audit_key() -> str:
+    """The key that a handler is told to sign the audit record with."""
+    return os.environ.get("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/audit")
+
+
 POLICIES: dict[str, Callable[[Names], list[policies.Statement]]] = {
-    "advance": lambda names: policies.controller(names, KEY),
+    "advance": lambda names: policies.controller(names, KEY, audit_key()),
     "drift": lambda names: policies.drift(names, KEY),
     "labels": lambda names: policies.labels(names, KEY),
     "probe": lambda names: policies.probe(names, KEY),
     "retrain": lambda names: policies.retrain(names, KEY),
-    "rollback": lambda names: policies.controller(names, KEY),
+    "rollback": lambda names: policies.controller(names, KEY, audit_key()),
 }
 """What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
 
@@ -80,6 +87,8 @@ def needs(service: str, operation: str, given: dict[str, Any], names: Names) -> 
         yield f"dynamodb:{operation}", f"{table}/index/{given['IndexName']}"
     elif service == "dynamodb":
         yield f"dynamodb:{operation}", names.arn("dynamodb", f"table/{given['TableName']}")
+    elif service == "kms":
+        yield f"kms:{operation}", given["KeyId"]
     elif service == "sns":
         yield f"sns:{operation}", given["TopicArn"]
     else:

@@ -72,7 +72,8 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         fake = Endpoint()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
-        monkeypatch.setattr(rollback, "_impatient_clients", lambda: real)
+        for module in (advance, rollback):
+            monkeypatch.setattr(module, "_impatient_clients", lambda: real)
         drift._reference.cache_clear()
         journal_table(real)
         real("s3").create_bucket(Bucket=BUCKET)

@@ -9,10 +9,12 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from platforms.aws.approvals import ApprovalRefused, count, give, given
+from platforms.aws.approvals import ApprovalRefused, count, give, given, record
 from platforms.aws.clients import Clients
 from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
+from platforms.aws.journal import DynamoJournal
 from rollout.core.release import release_id
+from tests.platforms.aws.mocked import journal_table
 
 RECIPE = "ab" * 32
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"
@@ -95,6 +97,18 @@ def test_nobody_agrees_to_what_they_made(person: Person, place: Callable[..., st
     assert count(person("")("s3"), name, RELEASE) == 0
     give(person("other"), RELEASE, "looks well", 1.0, bucket=name, group=name)
     assert count(person("")("s3"), name, RELEASE) == 1
+
+
+def test_who_agreed_is_put_into_the_audit_record_once(person: Person, place: Callable[..., str]):
+    name, ada, root = place(), person("ada"), person("")
+    give(ada, RELEASE, "looks well", 1.0, bucket=name, group=name)
+    journal_table(root, name)
+    journal = DynamoJournal(root, name, "endpoint", "deployer")
+    for _ in range(2):
+        record(root("s3"), name, RELEASE, journal)
+    (kept,) = journal.read().audit.waiting
+    assert (kept.kind, kept.who, kept.what["event"]) == ("approval", "deployer", "agreed")
+    assert (kept.what["who"], kept.what["why"], kept.what["package"]) == (caller(ada), "looks well", "sha256:cd")
 
 
 def test_what_is_not_registered_cannot_be_agreed_to(person: Person, place: Callable[..., str]):

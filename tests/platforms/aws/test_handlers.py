@@ -13,11 +13,16 @@ from typing import Any
 
 import pytest
 
+from audit.record import Signed
 from platforms.aws.clients import SystemClock, clients
 from platforms.aws.handlers import advance, rollback
 from platforms.aws.handlers.settings import Settings, seconds_left
+from platforms.aws.records import S3Records
+from rollout.core import endings
+from rollout.core.errors import RolloutError
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.state import Phase
+from rollout.reason import Reason
 from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -205,6 +210,37 @@ def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch
     assert endpoint.config == "solo-a"
 
 
+def test_a_tick_puts_away_what_happened_in_the_name_of_the_function(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = advance._impatient_clients()("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+    monkeypatch.setenv("AUDIT_KEY", key["KeyMetadata"]["Arn"])
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoint-rollback")
+    rollback.handler(alarm(), None)
+    assert [record.kind for record in journal().read().audit.waiting] == ["decision", "verdict"]
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoint-advance")
+    advance.handler({}, None)
+    assert journal().read().audit.waiting == ()
+    records = [Signed.from_line(line).record for line in S3Records(advance._impatient_clients(), "artifacts").lines()]
+    assert [(one.number, one.kind, one.who) for one in records] == [
+        (1, "decision", "function endpoint-rollback"),
+        (2, "verdict", "function endpoint-rollback"),
+    ]
+
+
+def test_a_tick_that_cannot_record_has_carried_the_rollout_on_before_it_fails(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traffic first. The error counts as one of the function's, and its alarm asks for a ticket if that goes on."""
+    monkeypatch.setenv("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000")
+    state = journal().read()
+    journal().write(endings.roll_back_trial(state, Reason("person", "ada", "enough"), "rolled_back", 1.0))
+    with pytest.raises(RolloutError, match="sign with"):
+        advance.handler({}, None)
+    after = journal().read()
+    assert (after.phase, endpoint.config, len(after.audit.waiting)) == (Phase.IDLE, "solo-a", 2)
+
+
 def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDPOINT_NAME", "endpoint")
     monkeypatch.delenv("JOURNAL_TABLE", raising=False)
@@ -237,7 +273,7 @@ import sys
 import boto3, botocore.config, botocore.exceptions
 before = set(sys.modules)
 import platforms.aws.handlers.{name}
-rooms = {{"monitoring", "platforms", "rollout", "retraining"}}
+rooms = {{"audit", "monitoring", "platforms", "rollout", "retraining"}}
 other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
 print(sorted(other))
 """

@@ -10,8 +10,9 @@ import pytest
 from rollout.core.fault import at_fault
 from rollout.core.plan import Plan, ReplayGate
 from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, Replayed, RolloutState, Verdict
+from rollout.core.state import Phase, Replayed, RolloutState
 from rollout.core.transitions import Rejected
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.simulator.platform import World
 

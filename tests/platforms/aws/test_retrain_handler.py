@@ -290,3 +290,17 @@ def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first(monkey
     first, same = mine.read(), other.read()
     assert mine.write(first) is not None
     assert other.write(same) is None
+
+
+def test_what_happens_in_a_retraining_is_recorded_once_though_it_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "flight-delay-local-retrain")
+    with monkeypatch.context() as only_now, pytest.raises(RolloutError, match="publish to"):
+        only_now.setenv("ALERTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:gone")
+        retrain.handler({"do": "start", "reason": "ada: a new season"}, None)
+    retrain.handler({}, None)
+    journal = DynamoJournal(retrain._clients(), TABLE, ENDPOINT).read()
+    waiting = journal.audit.waiting
+    assert [one.what["event"] for one in waiting] == ["started", "failed"]  # moto's job ends at once, without a report
+    assert {(one.kind, one.who) for one in waiting} == {("retraining", "function flight-delay-local-retrain")}
+    assert waiting[0].what["trigger"]["said"] == "ada: a new season"
+    assert journal.champion == CHAMPION

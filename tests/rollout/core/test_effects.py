@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Guard, Plan
-from rollout.core.state import Phase, Retiring, RolloutState, Verdict
+from rollout.core.state import Phase, Retiring, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release

@@ -9,7 +9,8 @@ import pytest
 from rollout.core.endings import Ignored, concluded, turn_back
 from rollout.core.errors import RolloutError
 from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.rollout.worlds import release
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rollout.core.ringing import Ringing, heard, matters, withheld
-from rollout.core.state import Phase, RolloutState, Verdict
+from rollout.core.state import Phase, RolloutState
+from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, release

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
-from rollout.core.endings import REJECTED_MOST, concluded
+from audit.chain import Chain
+from audit.record import Entry
+from audit.record import Kind as Recorded
+from rollout.core.endings import REJECTED_MOST, concluded, turn_back
 from rollout.core.errors import RolloutError
 from rollout.core.plan import Step
 from rollout.core.release import Release
-from rollout.core.state import HISTORY, WAITING, Phase, RolloutState, StateError, Verdict
+from rollout.core.state import HISTORY, WAITING, Phase, RolloutState, StateError
 from rollout.core.transitions import begin, clear
+from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release, served
@@ -76,6 +81,16 @@ def test_of_more_news_than_can_wait_people_are_told_how_much_they_are_not_told()
     assert [event.release for event in rest][-1] == "999"
 
 
+def crowded(reason: dict[str, Any]) -> Chain:
+    """An audit record that was not put away until no release could begin any more, nor for some time after that."""
+    chain, after = Chain(), 0
+    while after < 20:
+        what = {"event": "rolled_back", "release": "b", "reason": reason, "evidence": [reason] * 10}
+        chain = chain.noting(Entry(0.0, Recorded.VERDICT, what)).sealed("endpoint", "arn:" + "a" * 100)
+        after += chain.crowded
+    return chain
+
+
 def test_a_journal_with_all_that_it_may_hold_is_written() -> None:
     wordy = Reason("endpoint", "v-b", "x" * 1024, {f"number_{n}": 1.5 for n in range(20)}, Kind.RELEASE_DOWN)
     plan = replace(PLAN, steps=tuple(Step(weight, 1, approve=True) for weight in range(1, 100)))
@@ -86,7 +101,10 @@ def test_a_journal_with_all_that_it_may_hold_is_written() -> None:
             "rolled_back", wordy, f"{number:06d}-{number:012d}", f"{number:012d}", "f" * 64, "sha256:" + "f" * 64, 0.0
         )
         state = concluded(replace(trial, decided=replace(verdict, evidence=(wordy,) * 10)), float(number))
-    assert len(state.to_json()) < 350_000  # DynamoDB takes 400 KB an item
+        state = replace(state, audit=Chain())
+    state = replace(state, audit=crowded(asdict(wordy)))
+    assert len(state.to_json()) < 400_000  # DynamoDB takes 400 KB an item
+    state = replace(state, audit=state.audit.kept(state.audit.number))
     assert len(state.rejected) == REJECTED_MOST
     state = RolloutState.from_json(state.to_json())
     newest, oldest = state.rejected[f"{REJECTED_MOST - 1:012d}"], state.rejected[f"{0:012d}"]
@@ -141,3 +159,15 @@ def test_a_verdict_survives_json_with_its_numbers() -> None:
     verdict = Verdict("rolled_back", reason, "000001-b", "b", "recipe", "sha256:b", 12.5)
     state = RolloutState("endpoint", verdict=verdict, rejected={"b": verdict})
     assert RolloutState.from_json(state.to_json()).rejected["b"].reason == reason
+
+
+def test_nothing_new_begins_while_the_audit_record_cannot_be_put_away_but_a_trial_ends() -> None:
+    state = replace(served().state, audit=crowded({"said": "x" * 2000}))
+    with pytest.raises(RolloutError, match=r"release b cannot be recorded: \d+ audit records of endpoint wait"):
+        begin(state, release("b"), "pair-ab", PLAN, 1000.0)
+    trial = replace(state, phase=Phase.BAKING, challenger=release("b"))
+    back = turn_back(trial, Reason("person", "ada", "enough"), 1000.0)
+    assert isinstance(back, RolloutState)
+    last = back.written("ada").audit.waiting[-1]
+    assert (last.kind, last.who, last.what["event"]) == ("decision", "ada", "rolling_back")
+    assert last.what["shortened"] is True

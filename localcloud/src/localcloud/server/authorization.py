@@ -137,6 +137,24 @@ def condition_context(service: str, found: Mapping[str, Any]) -> dict[str, Any]:
     return {"cloudwatch:namespace": str(namespace)} if service == "monitoring" and namespace else {}
 
 
+def role_of(principal: str) -> str:
+    """The principal as `aws:PrincipalArn` has it: of a session of a role it is the role, not the session.
+
+    Source: IAM User Guide, "AWS global condition context keys".
+    """
+    session = re.fullmatch(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/[^/]+", principal)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else principal
+
+
+def s3_conditions(action: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Condition keys of S3 that ministack does not read: on what there is a write depends.
+
+    Source: AWS Service Authorization Reference, "Condition keys for Amazon S3".
+    """
+    names = ("if-match", "if-none-match")
+    return {f"s3:{name}": headers[name] for name in names if headers.get(name)} if action == "s3:PutObject" else {}
+
+
 def _cbor(body: bytes) -> object:
     parser = BaseCBORParser()
     try:

@@ -120,6 +120,20 @@ def _read_our_requests() -> None:
             return context  # what a model is asked is no member of a request, and may be anything
         return {**context, **authorization.condition_context(service, authorization.members(body, params))}
 
+    s3_context_of, condition_of = iam_actions.s3_service_context, iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key: str, asked: Any) -> Any:
+        found = condition_of(key, asked)
+        return authorization.role_of(found) if key.lower() == "aws:principalarn" else found
+
+    def s3_service_context(
+        iam_action: str, query: Any, path: str = "", headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        context = s3_context_of(iam_action, query, path, headers)
+        return {**context, **authorization.s3_conditions(iam_action, headers or {})}
+
+    iam_actions.s3_service_context = s3_service_context
+    iam_evaluator._resolve_condition_key = resolve_condition_key
     iam_actions.extract_iam_action = extract_iam_action
     iam_actions.extract_resource_arn = extract_resource_arn
     iam_actions.request_tag_context = request_tag_context

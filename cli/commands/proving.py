@@ -1,0 +1,71 @@
+"""Commands about the audit record: audit verify, audit export, audit show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from cli.asked import Asked, Command, find
+from cli.options import Whole, as_json_option
+from cli.page import page
+from cli.view.releases import journal_state
+
+
+@click.group()
+def audit() -> None:
+    """Verify, export and show the record of releases, verdicts, approvals and exemptions."""
+
+
+@audit.command(cls=Command)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    default=None,
+    help="A file with the public key, in PEM or DER form. By default the stack's key is asked for.",
+)
+@as_json_option
+@click.pass_obj
+def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
+    """Tell whether the record is as it was written: no record changed, missing, in another place, or of another hand.
+
+    The records in the bucket are held against the stack's key, against each other, and against the journal, which knows
+    the newest one.
+
+    Exits with 1 when a record is not as it was written, and names the first one.
+    """
+    from cli.view import records  # noqa: PLC0415 - only these commands need it
+
+    seen = records.verify(find(asked), key)
+    click.echo(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
+    sys.exit(0 if seen.finding is None else 1)
+
+
+@audit.command(cls=Command)
+@click.pass_obj
+def export(asked: Asked) -> None:
+    """Print every record with its signature, one a line (JSON Lines), as they lie in the bucket.
+
+    What is printed can be verified without modelstack.
+    """
+    from cli.view import records  # noqa: PLC0415 - only these commands need it
+
+    for line in records.kept(find(asked)):
+        click.echo(line)
+
+
+@audit.command(cls=Command)
+@click.option("--last", type=Whole(1), default=30, show_default=True, help="At most so many, the newest.")
+@click.pass_obj
+def show(asked: Asked, last: int) -> None:
+    """Show the newest records in a table: what happened, to which release, by whom, and why.
+
+    Nothing is verified: for that, type `modelstack audit verify`.
+    """
+    from cli.view import records  # noqa: PLC0415 - only these commands need it
+
+    target = find(asked)
+    end = journal_state(target).audit
+    page().print(records.table(records.kept(target)[-last:], end))

@@ -1,0 +1,164 @@
+"""The audit record as a person sees it: read from the stack's bucket, verified, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from rich.table import Table
+
+from audit.chain import Chain
+from audit.record import Record, Signed
+from audit.verification import Check, Problem, Verified
+from audit.verification import verify as walk
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from cli.view.releases import journal_state
+from platforms.aws.records import S3Records
+from rollout.core.errors import Conflict
+from rollout.reason import Reason
+
+_LOOKS = 5
+_PROBLEMS: Mapping[Problem, str] = {
+    Problem.UNREADABLE: "cannot be read",
+    Problem.CHANGED: "was changed after it had been signed",
+    Problem.MISSING: "is missing",
+    Problem.REORDERED: "is not in its place",
+    Problem.FOREIGN: "is about another endpoint",
+    Problem.OTHER_KEY: "was signed by another key",
+    Problem.UNLINKED: "is signed, and does not follow the record before it, or is not the last one that was written",
+    Problem.UNEXPECTED: "is unknown to the journal",
+}
+
+
+def kept(target: Target) -> list[str]:
+    """Every record as it lies in the stack's bucket, a line each, the oldest first.
+
+    Raises:
+        OperatorError: The bucket cannot be read.
+    """
+    with explained(f"reading the audit record of {target.endpoint}"):
+        return list(S3Records(target.client, target.output("artifact_bucket")).lines())
+
+
+def verify(target: Target, key: Path | None = None) -> Verified:
+    """Hold what lies in the bucket against the key and against the journal.
+
+    Args:
+        target: Which endpoint.
+        key: A file with the public key; None asks KMS for it.
+
+    Raises:
+        OperatorError: Bucket, journal or key cannot be read.
+    """
+    check = checking(_public_key(target, key))
+    for _ in range(_LOOKS):
+        end = journal_state(target).audit
+        lines = kept(target)
+        if journal_state(target).audit.number == end.number:
+            return walk(lines, target.endpoint, check, end)
+    with explained(f"reading the audit record of {target.endpoint}"):
+        raise Conflict("it grows while it is read: try again in a moment")
+
+
+def checking(key: bytes) -> Check:
+    """What tells whether a signature is that of a key.
+
+    Args:
+        key: The public key on P-256, in PEM or DER form.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        public = load_pem_public_key(key) if key.startswith(b"-----") else load_der_public_key(key)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise ValueError(f"it is a {type(public).__name__}")
+
+    def check(message: bytes, signature: bytes) -> bool:
+        try:
+            public.verify(signature, message, ec.ECDSA(SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+    return check
+
+
+def _public_key(target: Target, file: Path | None) -> bytes:
+    if file is None:
+        with explained(f"reading the key of the audit record of {target.endpoint}"):
+            return target.client("kms").get_public_key(KeyId=target.output("audit_key"))["PublicKey"]
+    key = file.read_bytes()
+    try:
+        checking(key)
+    except ValueError as error:
+        expected = "expected a public key on P-256, in PEM or DER form"
+        raise OperatorError(f"--key {file}: {expected}: {error}", None, 2) from error
+    return key
+
+
+def told(seen: Verified) -> str:
+    """What a verification found, in a sentence."""
+    finding = seen.finding
+    if finding is not None:
+        said = f": {finding.said}" if finding.said else ""
+        return f"record {finding.number} {_PROBLEMS[finding.problem]}{said}; {seen.records} before it are in order"
+    if not seen.records:
+        return "no record yet"
+    waiting = f"; {seen.waiting} of them are not put away and signed yet" if seen.waiting else ""
+    return f"{seen.records} records are in order; the last one is sha256 {seen.digest}{waiting}"
+
+
+def as_dict(seen: Verified) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    finding = {**vars(seen.finding)} if seen.finding else None
+    return {"ok": finding is None, **vars(seen), "finding": finding, "text": told(seen)}
+
+
+def table(lines: Sequence[str], end: Chain) -> Table:
+    """The records as a person reads them; what cannot be read is told so.
+
+    Args:
+        lines: Those that are put away.
+        end: The journal's end of the chain, with those that are not.
+    """
+    rows = Table(box=None, pad_edge=False)
+    for name in ("no.", "time", "kind", "release", "who", "why"):
+        rows.add_column(name, overflow="fold")
+    numbers = set[int]()
+    for line in lines:
+        try:
+            record = Signed.from_line(line).record
+        except (ValueError, KeyError, TypeError) as error:
+            rows.add_row("?", "", "", "", "", f"cannot be read: {error}")
+            continue
+        numbers.add(record.number)
+        rows.add_row(*_cells(record))
+    for record in end.waiting:
+        if record.number not in numbers:
+            rows.add_row(*_cells(record))
+    return rows
+
+
+def _cells(record: Record) -> tuple[str, ...]:
+    what = record.what
+    return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, why(what))
+
+
+def why(what: Mapping[str, Any]) -> str:
+    """Why, in the words that everything else uses; of a reason that a newer version wrote, its kind."""
+    reason = what.get("reason")
+    if not isinstance(reason, dict):
+        return str(what.get("said") or what.get("event", ""))
+    try:
+        return Reason.from_dict(reason).text
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return str(reason.get("said") or reason.get("kind", ""))

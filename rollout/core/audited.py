@@ -1,0 +1,77 @@
+"""What of a rollout's events goes into the audit record, and with which facts.
+
+No sentence is made here: whatever was decided can be recorded, even with a reason that a sentence cannot be made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from audit.record import Entry, Kind
+from rollout.core.event import Event
+from rollout.core.release import Release
+from rollout.core.verdict import Verdict
+from rollout.reason import Reason
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("preparing", "moving"), Kind.RELEASE),
+    **dict.fromkeys(("paused", "held"), Kind.HOLD),
+    "approved": Kind.APPROVAL,
+    **dict.fromkeys(("promoting", "rolling_back", "restoring"), Kind.DECISION),
+    **dict.fromkeys(("rolled_back", "withdrawn", "superseded", "failed"), Kind.VERDICT),
+    "promoted": Kind.PROMOTION,
+    "skip_trial": Kind.EXEMPTION,
+    "cleared": Kind.CLEAR,
+    **dict.fromkeys(("stranded", "left_to_judge"), Kind.INCIDENT),
+}
+"""The event's kind -> what its record tells. Steps, pivots and replays are in the history alone."""
+
+
+def entry(event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> Entry | None:
+    """What is recorded of an event; None of one that is not.
+
+    Args:
+        event: What happened.
+        releases: Those that the state names.
+        verdicts: Those that it keeps; one of this rollout is part of its end's record.
+    """
+    kind = _KINDS.get(event.kind)
+    if kind is None:
+        return None
+    if kind is Kind.VERDICT and event.kind == "rolled_back" and event.champion:
+        kind = Kind.RESTORE  # the one before it serves again
+    verdicts = tuple(verdicts)
+    what: dict[str, Any] = {
+        "event": event.kind,
+        "rollout": event.rollout_id,
+        "release": event.release,
+        **_identity(event.release, releases, verdicts),
+    }
+    if event.champion:
+        what["champion"] = event.champion
+    if event.numbers:
+        what["numbers"] = event.numbers
+    if event.reason is not None:
+        what["reason"] = asdict(event.reason)
+    if evidence := _evidence(event, verdicts):
+        what["evidence"] = [asdict(reason) for reason in evidence]
+    return Entry(event.at, kind, what)
+
+
+def _identity(release: str, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """The digests of a release, or of all images of a recipe that a person named; empty when nobody knows them."""
+    for known in releases:
+        if known.id == release:
+            return {"package": known.package_digest, "recipe": known.recipe, "image": known.image_uri}
+    for ended in verdicts:
+        if release in {ended.release, ended.recipe}:
+            return {"package": ended.package_digest, "recipe": ended.recipe}
+    return {}
+
+
+def _evidence(event: Event, verdicts: Iterable[Verdict]) -> tuple[Reason, ...]:
+    """What was known of each metric when the rollout was decided; of its end's event."""
+    same = (one for one in verdicts if (one.rollout_id, one.release) == (event.rollout_id, event.release))
+    return next((one.evidence for one in same if one.outcome == event.kind), ())

@@ -1,0 +1,170 @@
+"""`modelstack audit`: verify, export and show, and the script of the docs that needs nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from audit.chain import Chain
+from audit.record import Entry, Kind
+from cli.commands import proving
+from cli.main import main
+from cli.target import ROOT, Target
+from cli.view.records import why
+from platforms.aws.clients import Clients
+from platforms.aws.journal import DynamoJournal
+from platforms.aws.records import S3Records
+from rollout.core.state import RolloutState
+from tests.audit.made import ENDPOINT, WHO, Key
+from tests.platforms.aws.mocked import journal_table, mocked_aws
+
+KEY = Key()
+REASON = {"source": "person", "name": "ada", "said": "customers complain", "kind": "taken_back"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack with three records, of which the last is not put away yet."""
+
+    clients: Clients
+    folder: Path
+    key: Path
+
+    def typed(self, *words: str) -> Result:
+        return CliRunner().invoke(main, ["audit", *words])
+
+    def verify(self, *words: str) -> Result:
+        return self.typed("verify", "--key", str(self.key), *words)
+
+    def put(self, number: int, line: str) -> None:
+        self.clients("s3").put_object(Bucket="artifacts", Key=f"audit/{number:010}.json", Body=line.encode())
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
+    with mocked_aws(monkeypatch) as make:
+        journal_table(make)
+        make("s3").create_bucket(Bucket="artifacts")
+        outputs = {"artifact_bucket": "artifacts", "journal_table": "rollouts"}
+        target = Target("prod", ENDPOINT, "us-east-1", outputs)
+        monkeypatch.setattr(proving, "find", lambda _: target)
+        state = RolloutState(ENDPOINT)
+        for kind, what in (
+            (Kind.RELEASE, {"release": "b", "event": "preparing"}),
+            (Kind.VERDICT, {"release": "b", "event": "rolled_back", "reason": REASON}),
+            (Kind.CLEAR, {"release": "b", "event": "cleared"}),
+        ):
+            state = state.recording(Entry(1_000_000.0, kind, what))
+        journal = DynamoJournal(make, "rollouts", ENDPOINT, WHO)
+        state = journal.write(state)
+        records = S3Records(make, "artifacts", KEY)
+        for record in state.audit.waiting[:2]:
+            records.put(record)
+        journal.write(replace(state, audit=state.audit.kept(2)))
+        key = tmp_path / "audit.der"
+        key.write_bytes(KEY.public)
+        yield Stack(make, tmp_path, key)
+
+
+def test_a_record_that_is_as_it_was_written_is_said_to_be_so(stack: Stack) -> None:
+    told = stack.verify()
+    assert told.exit_code == 0, told.output
+    assert re.fullmatch(
+        r"3 records are in order; the last one is sha256 [0-9a-f]{64}; 1 of them are not put away and signed yet\n",
+        told.output,
+    )
+    seen = json.loads(stack.verify("--json").output)
+    assert (seen["ok"], seen["records"], seen["waiting"], seen["finding"]) == (True, 3, 1, None)
+
+
+def test_a_tampered_record_is_named_and_the_exit_code_says_no(stack: Stack) -> None:
+    lines = stack.typed("export").output.splitlines()
+    stack.put(2, lines[1].replace("rolled_back", "rolled_over"))
+    told = stack.verify()
+    assert told.exit_code == 1
+    assert told.output == "record 2 was changed after it had been signed; 1 before it are in order\n"
+    seen = json.loads(stack.verify("--json").output)
+    assert (seen["ok"], seen["finding"]["problem"], seen["finding"]["number"]) == (False, "changed", 2)
+
+
+def test_a_missing_tail_is_noticed_by_the_journal(stack: Stack) -> None:
+    stack.clients("s3").delete_object(Bucket="artifacts", Key="audit/0000000002.json")
+    assert "record 2 is missing" in stack.verify().output
+
+
+def test_a_key_is_taken_in_pem_form_too_and_another_one_finds_its_first_record(stack: Stack) -> None:
+    stack.key.write_bytes(load_der_public_key(KEY.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert stack.verify().exit_code == 0
+    stack.key.write_bytes(Key().public)
+    assert "record 1 was signed by another key" in stack.verify().output
+
+
+@pytest.mark.parametrize("kind", ["text", "rsa"])
+def test_what_is_no_such_key_is_refused(stack: Stack, kind: str) -> None:
+    public = rsa.generate_private_key(65537, 2048).public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    stack.key.write_bytes(der if kind == "rsa" else b"ssh-ed25519 AAAA")
+    told = stack.verify()
+    assert (told.exit_code, "expected a public key on P-256, in PEM or DER form" in told.output) == (2, True)
+
+
+def test_the_table_tells_what_happened_to_whom_and_why_in_plain_words(stack: Stack) -> None:
+    told = stack.typed("show").output
+    assert re.search(
+        r"2 +1970-01-12T13:46:40.000Z +verdict +b +\S+user/ada +asked for by ada: customers complain", told
+    )
+    assert re.search(r"3 +\S+ +clear +b .*cleared", told), "what waits is shown too"
+    stack.put(2, "{}")
+    assert "cannot be read" in stack.typed("show").output
+    last = stack.typed("show", "--last", "1").output
+    assert "preparing" not in last
+
+
+def test_a_reason_of_a_newer_version_is_told_by_its_kind() -> None:
+    assert why({"reason": {**REASON, "kind": "by_lot", "said": ""}}) == "by_lot"
+    assert why({"event": "started", "said": "a new season"}) == "a new season"
+
+
+def test_a_stack_without_a_record_says_so(stack: Stack) -> None:
+    journal = DynamoJournal(stack.clients, "rollouts", ENDPOINT)
+    journal.write(replace(journal.read(), audit=Chain()))
+    for number in (1, 2):
+        stack.clients("s3").delete_object(Bucket="artifacts", Key=f"audit/{number:010}.json")
+    assert stack.verify().output == "no record yet\n"
+    assert stack.typed("export").output == ""
+
+
+def script() -> str:
+    """The Python of the page that tells how to verify an export."""
+    (found,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/audit.md").read_text(), re.DOTALL)
+    return found
+
+
+def test_the_script_of_the_docs_verifies_an_export_with_nothing_of_ours(stack: Stack) -> None:
+    export, program = stack.folder / "audit.jsonl", stack.folder / "verify.py"
+    program.write_text(script())
+    lines = stack.typed("export").output
+    export.write_text(lines)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-I", str(program), str(export), str(stack.key)]
+        return subprocess.run(words, capture_output=True, text=True, check=False, cwd=stack.folder)
+
+    assert "2 records are in order" in run().stdout
+    for tampered in (
+        lines.replace("rolled_back", "rolled_over"),
+        lines.splitlines()[1],
+        "\n".join(reversed(lines.splitlines())),
+    ):
+        export.write_text(tampered)
+        assert run().returncode == 1

@@ -1,0 +1,100 @@
+"""The audit record in a bucket, on moto's S3 and KMS."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from botocore.exceptions import ClientError
+
+from audit.record import Kind, Record, Signed
+from audit.verification import verify
+from platforms.aws.clients import Clients
+from platforms.aws.records import KmsSigner, S3Records
+from rollout.core.errors import Busy, RolloutError, Unreachable
+from tests.audit.made import ENDPOINT, Key, chain
+from tests.platforms.aws.mocked import mocked_aws
+
+BUCKET = "artifacts"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    with mocked_aws(monkeypatch) as make:
+        make("s3").create_bucket(Bucket=BUCKET)
+        yield make
+
+
+KEY = Key()
+
+
+@pytest.fixture
+def records(aws: Clients) -> S3Records:
+    return S3Records(aws, BUCKET, KEY)
+
+
+def test_records_lie_by_their_numbers_and_are_read_in_their_order(aws: Clients, records: S3Records) -> None:
+    made = chain(12)
+    for record in made.waiting:
+        records.put(record)
+    names = [item["Key"] for item in aws("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert names == [f"audit/{number:010}.json" for number in range(1, 13)]
+    seen = verify(S3Records(aws, BUCKET).lines(), ENDPOINT, KEY.check, made.kept(12))
+    assert (seen.records, seen.finding) == (12, None)
+
+
+def test_kms_signs_the_digest_as_a_message_may_be_longer_than_it_takes() -> None:
+    """moto takes a digest for a message, so that what comes of it is shown on the local cloud."""
+    kms = Mock()
+    kms.sign.return_value = {"Signature": b"signed"}
+    assert KmsSigner(lambda _: kms, "arn:key").sign(b"x" * 10_000) == b"signed"
+    digest = hashlib.sha256(b"x" * 10_000).digest()
+    kms.sign.assert_called_once_with(
+        KeyId="arn:key", Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
+    )
+
+
+def test_the_same_record_again_is_no_error_and_keeps_what_is_there(records: S3Records) -> None:
+    record = chain(1).waiting[0]
+    records.put(record)
+    (line,) = records.lines()
+    records.put(record)
+    assert list(records.lines()) == [line]
+
+
+def test_another_record_under_the_number_is_refused_and_what_is_there_stays(records: S3Records) -> None:
+    record = chain(1).waiting[0]
+    records.put(record)
+    with pytest.raises(RolloutError, match=r"audit/0000000001.json is not the record that the journal has"):
+        records.put(replace(record, who="eve"))
+    assert [Signed.from_line(line).record for line in records.lines()] == [record]
+
+
+def test_what_is_no_record_under_the_number_is_told_so(aws: Clients, records: S3Records) -> None:
+    aws("s3").put_object(Bucket=BUCKET, Key="audit/0000000001.json", Body=b"{}")
+    with pytest.raises(RolloutError, match="is no audit record"):
+        records.put(chain(1).waiting[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "raised"),
+    [
+        ("ConditionalRequestConflict", 409, Busy),
+        ("SlowDown", 503, Busy),
+        ("InternalError", 500, Unreachable),
+        ("AccessDenied", 403, RolloutError),
+    ],
+)
+def test_what_s3_answers_is_told_as_what_it_means(code: str, status: int, raised: type[Exception]) -> None:
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    s3 = Mock()
+    s3.put_object.side_effect = ClientError(answer, "PutObject")
+    signer = Mock()
+    signer.sign.return_value = b"x"
+    with pytest.raises(raised) as found:
+        S3Records(lambda _: s3, BUCKET, signer).put(Record(1, "", ENDPOINT, Kind.CLEAR, "ada"))
+    assert type(found.value) is raised
