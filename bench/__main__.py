@@ -34,6 +34,7 @@ from bench import (
     outages,
     rollouts,
     runtime,
+    signatures,
     updates,
 )
 from bench import rows as rows_module
@@ -49,6 +50,7 @@ RESULTS = Path(__file__).parent / "results.json"
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
     "runtime": runtime.rows,
+    "provenance": signatures.rows,
     "journal": journal.rows,
     "invoke": invoke.rows,
     "judge": judge.rows,

@@ -16,18 +16,23 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY = {
     "model": {"serving"},
     "serving": set(),
-    "pipeline": {"model", "serving", "monitoring"},
+    "pipeline": {"model", "serving", "monitoring", "provenance"},
+    "provenance": set(),
     "rollout": set(),
     "retraining": {"rollout", "monitoring"},
     "monitoring": {"rollout"},
-    "platforms": {"model", "pipeline", "rollout", "monitoring", "retraining", "serving"},
-    "infra": {"model", "pipeline", "rollout", "monitoring", "retraining", "serving", "platforms"},
+    "platforms": {"model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"},
+    "infra": {"model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"},
     "localcloud": set(),
-    "cli": {"model", "pipeline", "rollout", "monitoring", "retraining", "serving", "platforms", "localcloud"},
+    "cli": {
+        *("model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
+        "localcloud",
+    },
     "bench": {
         *(
             "model",
             "pipeline",
+            "provenance",
             "rollout",
             "monitoring",
             "retraining",
@@ -132,7 +137,7 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
     assert {name for name in taken if not name.startswith(tuple(f"monitoring.{pure}" for pure in PURE))} == set()
 
 
-@pytest.mark.parametrize("room", ["model", "serving", "pipeline", "rollout", "retraining", "monitoring"])
+@pytest.mark.parametrize("room", ["model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring"])
 def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(room: str) -> None:
     assert {(file, name) for file, name in first_names(room) if name in CLOUD | PULUMI} == set()
 
