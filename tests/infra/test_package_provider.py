@@ -127,7 +127,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
     monkeypatch.setattr(platforms.aws.registry, "take", made.take)
     monkeypatch.setattr(platforms.aws.kms_signer, "KmsSigner", lambda clients, key: KEY)
-    monkeypatch.setattr(package, "_clients", lambda region: lambda service: made.sagemaker)
+    monkeypatch.setattr(package, "_clients", lambda region, role=None: lambda service: made.sagemaker)
     return made
 
 

@@ -33,15 +33,10 @@ from tests.infra.recorded import (
     statements,
     stopped,
 )
+from tests.infra.recorded import SOURCE as TAKEN_FROM
 from tests.infra.recorded import run_program as run
 
-SOURCE = {
-    "region": "us-east-1",
-    "endpoint_name": "flight-delay-dev",
-    "journal_table": "flight-delay-dev-rollouts",
-    "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST},
-    "signing_key": SIGNED_BY,
-}
+SOURCE = {**TAKEN_FROM, "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST}}
 
 
 # --- as a whole

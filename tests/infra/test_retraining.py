@@ -11,7 +11,7 @@ from infra.config import checkout
 from retraining.record import Candidate, Record
 from retraining.rules import read
 from rollout.core.release import release_id
-from tests.infra.recorded import FACTS, LOCAL, OLD, Answers, World, idle, verdict
+from tests.infra.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
 
@@ -134,7 +134,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
     assert stack_now.standing(RECORD, (), OLD.id) == CANDIDATE
-    source = {"region": "us-east-1", "release": OLD.as_dict(), "signing_key": "PEM"}
+    source = {**SOURCE, "release": OLD.as_dict()}
     world = run("local-staging", answers=Answers(source=source), state=idle(OLD), record=RECORD)
     package = world.package
     assert package["parameters"] == {}
