@@ -7,8 +7,10 @@ enclose(payload, pair)
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -63,15 +65,11 @@ class KeyPair:
         """
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}")
-            partial.touch(mode=0o600)
-            try:
-                partial.write_bytes(cls.new().pem())
-                os.link(partial, path)
-            except FileExistsError:
-                pass
-            finally:
-                partial.unlink()
+            with NamedTemporaryFile(dir=path.parent) as partial:  # which its owner alone may read
+                partial.write(cls.new().pem())
+                partial.flush()
+                with suppress(FileExistsError):
+                    os.link(partial.name, path)
         return cls.read(path)
 
     @property

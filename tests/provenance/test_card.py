@@ -55,10 +55,7 @@ def test_what_is_unknown_is_said_to_be():
 
 def test_a_parameter_cannot_write_the_card():
     recipe = replace(FACTS.recipe, parameters={"note": "a | b\n\n# Safe <script>x</script>"})
-    html = (
-        MarkdownIt("commonmark", {"html": True})
-        .enable("table")
-        .render(markdown(replace(FACTS, recipe=recipe)).decode())
-    )
-    assert "<script>" not in html
+    text = markdown(replace(FACTS, recipe=recipe)).decode()
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    assert "<td>a | b  # Safe &lt;script&gt;x&lt;/script&gt;</td>" in html
     assert html.count("<h1>") == 1
