@@ -34,6 +34,7 @@ from bench import (
     outages,
     rollouts,
     runtime,
+    signatures,
     tampering,
     updates,
 )
@@ -50,6 +51,7 @@ RESULTS = Path(__file__).parent / "results.json"
 SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "lambdas": lambdas.handlers,
     "runtime": runtime.rows,
+    "provenance": signatures.rows,
     "journal": journal.rows,
     "invoke": invoke.rows,
     "judge": judge.rows,

@@ -7,5 +7,6 @@
     sealed = build(root, wanted, gates={"auc": {"min": 0.6}}, progress=print)
 
 The steps `train`, `evaluate`, `gate` and `pack` each read and write files only, so they run the same way in `pulumi up`
-and in any pipeline service. `registry` puts a sealed package where a stack finds it.
+and in any pipeline service. `origin` collects where a package came from, beside it. `registry` puts a sealed package
+where a stack finds it.
 """

@@ -1,4 +1,4 @@
-"""Look inside: `python -m pipeline check | example | recipe | build | inspect FILE`."""
+"""Look inside: `python -m pipeline check | example | recipe | build | inspect FILE | verify FILE`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, outline, step
+from pipeline import archive, documents, outline, step
 from pipeline.build import BuildError, build
 from pipeline.contract import ContractBroken
 from pipeline.gate import GateError, GateRefused
+from pipeline.origin import OriginError
 from pipeline.pack import describe
 from pipeline.recipe import RecipeError, check_locks, recipe
 from pipeline.step import StepFailed
+from provenance.envelope import SignatureError
+from provenance.key_pair import KeyFileError
 
-_REFUSALS = (archive.ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, StepFailed)
+_REFUSALS = (
+    *(archive.ArchiveError, BuildError, ContractBroken, GateError, GateRefused, KeyFileError, OriginError),
+    *(RecipeError, SignatureError, StepFailed),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("check", "say what model/ has, what it lacks, and what each part buys"),
         ("example", "print a request that the model answers"),
         ("recipe", "print the recipe"),
-        ("build", "train, evaluate, gate and seal"),
+        ("build", "train, evaluate, gate, seal, and sign what is said of it"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument(
@@ -42,8 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "build":
             command.add_argument("--gates", type=_json, default={}, help='JSON, such as {"auc": {"min": 0.6}}')
             command.add_argument("--workdir", type=Path, help="where outcomes are kept; by default the user's cache")
+            command.add_argument("--key", type=Path, help="private key to sign with, PEM; by default one of your own")
     inspect = commands.add_parser("inspect", help="check an archive and print its manifest")
     inspect.add_argument("file", type=Path)
+    verify = commands.add_parser("verify", help="verify an archive and its documents, before any of it is parsed")
+    verify.add_argument("file", type=Path)
+    verify.add_argument("--key", type=Path, required=True, help="the public key that you trust, PEM")
+    verify.add_argument("--documents", type=Path, help="the folder of documents; by default provenance/ beside it")
     given = parser.parse_args(arguments)
     try:
         print(_run(given))
@@ -70,6 +81,11 @@ def _json(text: str) -> dict[str, Any]:
 def _run(given: argparse.Namespace) -> str:
     if given.command == "inspect":
         return json.dumps(_inspected(given.file), indent=2)
+    if given.command == "verify":
+        folder: Path = given.documents or given.file.with_name(documents.FOLDER)
+        return json.dumps(
+            json.loads(documents.verified(given.file, folder, given.key.read_bytes()).to_json()), indent=2
+        )
     root: Path = given.root.resolve()
     outline.check(root)
     if given.command == "check":
@@ -84,7 +100,9 @@ def _run(given: argparse.Namespace) -> str:
         return json.dumps({"digest": wanted.digest, **wanted.parts}, indent=2)
     sealed = build(root, wanted, None, given.gates, given.workdir, progress=lambda line: print(line, file=sys.stderr))
     found = {"recipe": sealed.recipe, "digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256}
-    return json.dumps({**found, "metrics": dict(sealed.metrics), "path": str(sealed.path)}, indent=2)
+    told = documents.write(sealed, documents.key_at(given.key))
+    places = {"path": str(sealed.path), "documents": str(told)}
+    return json.dumps({**found, "metrics": dict(sealed.metrics), **places}, indent=2)
 
 
 def _inspected(file: Path) -> dict[str, object]:

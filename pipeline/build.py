@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, outline, step
+from pipeline import archive, origin, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
 from pipeline.pack import SealedPackage, describe, pack
 from pipeline.recipe import (
@@ -89,7 +89,7 @@ def build(
 
 def shared(root: Path) -> Path:
     """Return the folder in the user's cache of all checkouts whose pipeline has the same code."""
-    rooms = ("pipeline", "monitoring", "serving")
+    rooms = ("pipeline", "monitoring", "provenance", "serving")
     code = {
         path.relative_to(root).as_posix(): sha256_of(path) for room in rooms for path in (root / room).rglob("*.py")
     }
@@ -122,6 +122,7 @@ def _make(root: Path, recipe: Recipe, folder: Path, progress: Callable[[str], No
         shutil.rmtree(folder, ignore_errors=True)
         raise BuildError(f"the checkout in {root} changed while recipe {recipe.id} was being built: run again")
     sealed = pack(root, recipe, trained, evaluated, folder / ARCHIVE)
+    origin.write(origin.collect(root, recipe, sealed), sealed)
     _write(folder / "sealed.json", canonical({"digest": sealed.digest}))
     progress(f"sealed {sealed.digest} ({sealed.path.stat().st_size:,} bytes)")
     return sealed
@@ -142,10 +143,12 @@ def _check_served(root: Path, evaluated: Path) -> None:
 def _kept(folder: Path, progress: Callable[[str], None]) -> SealedPackage | None:
     try:
         digest: str = json.loads((folder / "sealed.json").read_text())["digest"]
-        return describe(folder / ARCHIVE, digest)
+        sealed = describe(folder / ARCHIVE, digest)
+        origin.facts_of(sealed)
+        return sealed
     except FileNotFoundError:
         return None
-    except (archive.ArchiveError, ValueError, KeyError) as error:
+    except (archive.ArchiveError, origin.OriginError, ValueError, KeyError) as error:
         progress(f"the kept package is damaged and is made anew: {error}")
         for name in ("trained", "evaluated"):
             shutil.rmtree(folder / name, ignore_errors=True)

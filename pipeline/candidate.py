@@ -32,8 +32,8 @@ from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, recipe
 from pipeline.step import StepFailed
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("pipeline", "monitoring", "serving", "requirements")
-_TEXTS = ("through", "bucket", "group", "region", "report")
+ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
+_TEXTS = ("through", "bucket", "group", "region", "signing_key", "report")
 _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
 
 
@@ -52,6 +52,7 @@ class Job:
         bucket: Where the package goes.
         group: The model package group that it is registered in.
         region: The AWS region.
+        signing_key: Which key signs the package, as its platform names it.
         report: The key in the bucket of what became of it.
         min_gain: By how much the challenger's loss has to be lower for sure, in the loss's unit; below 0, by how much
             it may be higher.
@@ -63,6 +64,7 @@ class Job:
     bucket: str
     group: str
     region: str
+    signing_key: str
     report: str
     min_gain: float = 0.0
 

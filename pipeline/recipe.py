@@ -90,7 +90,7 @@ def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
     files = model_files(root)
     parts = {
         "code": listing_digest({name: sha256_of(path) for name, path in files.items()}),
-        "data": _data_digest(_module(root / "model" / "sources.py")),
+        "data": _data_digest(root),
         "dependencies": _dependencies(root / "requirements", files),
         "format": FORMAT,
         "parameters": canonical(check_parameters(root, parameters)),
@@ -134,6 +134,19 @@ def locked(path: Path) -> dict[str, str]:
         RecipeError: The file cannot be read, or a line does not pin a version.
     """
     return {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in _lock_lines(path)}
+
+
+def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return package -> sha256 of each of its files that a lock file allows.
+
+    Raises:
+        RecipeError: See `locked`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for line in _lock_lines(path):
+        hashes = (word.removeprefix("sha256:") for word in line.split() if word.startswith("sha256:"))
+        found[line.split("==")[0]] = tuple(hashes)
+    return found
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,13 +239,22 @@ def _named(module: ModuleType | None, name: str) -> Any:
     return found
 
 
-def _data_digest(sources: ModuleType | None) -> str:
+def raw_data(root: Path) -> tuple[dict[str, Path], str]:
+    """Return name -> path of the raw data files that `model/sources.py` names, and the version that it names.
+
+    Raises:
+        RecipeError: `sources.py` fails.
+    """
+    sources = _module(root / "model" / "sources.py")
     try:
-        files: dict[str, Path] = getattr(sources, "files", dict)()
-        version: str = getattr(sources, "version", str)()
+        return getattr(sources, "files", dict)(), getattr(sources, "version", str)()
     except Exception as error:
         said = str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
         raise RecipeError(said) from error
+
+
+def _data_digest(root: Path) -> str:
+    files, version = raw_data(root)
     identity = [version]
     for name, path in sorted(files.items()):
         if not path.is_file():

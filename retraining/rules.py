@@ -44,6 +44,7 @@ class JobSettings:
         bucket: Where packages and reports lie.
         group: The model package group.
         region: The AWS region.
+        signing_key: The ARN of the key that signs packages.
     """
 
     role: str
@@ -54,6 +55,7 @@ class JobSettings:
     bucket: str
     group: str
     region: str
+    signing_key: str
     gates: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
 
 

@@ -17,19 +17,27 @@ MAY = {
     "audit": set(),
     "model": {"serving"},
     "serving": set(),
-    "pipeline": {"model", "serving", "monitoring"},
+    "pipeline": {"model", "serving", "monitoring", "provenance"},
+    "provenance": set(),
     "rollout": {"audit"},
     "retraining": {"audit", "rollout", "monitoring"},
     "monitoring": {"rollout"},
-    "platforms": {"audit", "model", "pipeline", "rollout", "monitoring", "retraining", "serving"},
-    "infra": {"audit", "model", "pipeline", "rollout", "monitoring", "retraining", "serving", "platforms"},
+    "platforms": {"audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"},
+    "infra": {
+        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"),
+        "platforms",
+    },
     "localcloud": set(),
-    "cli": {"audit", "model", "pipeline", "rollout", "monitoring", "retraining", "serving", "platforms", "localcloud"},
+    "cli": {
+        *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
+        "localcloud",
+    },
     "bench": {
         *(
             "audit",
             "model",
             "pipeline",
+            "provenance",
             "rollout",
             "monitoring",
             "retraining",
@@ -134,7 +142,7 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
     assert {name for name in taken if not name.startswith(tuple(f"monitoring.{pure}" for pure in PURE))} == set()
 
 
-@pytest.mark.parametrize("room", ["audit", "model", "serving", "pipeline", "rollout", "retraining", "monitoring"])
+@pytest.mark.parametrize("room", ["audit", "model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring"])
 def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(room: str) -> None:
     assert {(file, name) for file, name in first_names(room) if name in CLOUD | PULUMI} == set()
 

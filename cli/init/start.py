@@ -26,7 +26,7 @@ from pipeline.contract import DATA, ContractBroken
 from pipeline.recipe import RecipeError, check_locks, recipe
 from pipeline.step import StepFailed
 
-_BUILT_FROM = ("pipeline", "monitoring", "serving", "requirements")
+_BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 _EMPTY_IT = "find model -mindepth 1 -delete"
 _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every name in the cloud
 

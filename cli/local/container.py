@@ -154,10 +154,11 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Put what the Dockerfile of the training image asks for into a folder."""
     _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
-    for room in ("pipeline", "monitoring", "serving", "platforms/aws/jobs"):
+    for room in ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs"):
         for path in sorted((root / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(root))
-    for name in ("__init__.py", "aws/__init__.py", "aws/identity.py", "aws/packages.py", "aws/registry.py"):
+    files = ("identity", "kms_signer", "objects", "packages", "registry", "signatures")
+    for name in ("__init__.py", "aws/__init__.py", *(f"aws/{one}.py" for one in files)):
         _copy(root / "platforms" / name, folder / "checkout" / "platforms" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt"):
         _copy(root / name, folder / "checkout" / name)

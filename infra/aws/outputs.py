@@ -29,6 +29,7 @@ NAMES = (
     "alerts_topic",
     "release",
     "metrics",
+    "signing_key",
     "slo",
     "awaits",
     "promotion_role",
@@ -60,6 +61,7 @@ def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
         "champion": rollout.champion,
         "challenger": rollout.challenger,
         "release": rollout.release,
+        "signing_key": package.signed_by,
         "metrics": same.apply(lambda is_champion: package.metrics if is_champion else rollout.metrics),
     }
 

@@ -21,11 +21,12 @@ class Package(Resource, module="modelstack", name="Package"):
     """A sealed and registered model version.
 
     Creates:
-        For a new recipe: the trained, gated and sealed archive in the registry's bucket, and its model package. With a
-        source: the same, as a copy of another stack's champion, byte by byte. Of a candidate with the recipe, nothing:
-        it is there.
+        For a new recipe: the trained, gated and sealed archive in the registry's bucket, signed with the registry's
+        key, and its model package. With a source: the same, as a copy of another stack's champion, byte by byte. Of a
+        candidate with the recipe, nothing: it is there.
 
-    `refused` says why there is no package; nothing else is declared then.
+    `signed_by` is the public key to verify it with, PEM. `refused` says why there is no package; nothing else is
+    declared then.
     """
 
     recipe: pulumi.Output[str]
@@ -35,6 +36,7 @@ class Package(Resource, module="modelstack", name="Package"):
     manifest_sha256: pulumi.Output[str]
     model_package_arn: pulumi.Output[str]
     metrics: pulumi.Output[dict[str, float]]
+    signed_by: pulumi.Output[str]
     refused: pulumi.Output[str]
 
     def __init__(
@@ -73,13 +75,17 @@ class Package(Resource, module="modelstack", name="Package"):
             "bucket": registry.bucket.bucket,
             "group": registry.group.model_package_group_name,
             "region": names.region,
+            "signing_key": registry.signing_key.arn,
             "image_uri": image,
             "retain": retain,
             "source": source,
             "candidate": candidate,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(
-                ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "metrics", "refused")
+                (
+                    *("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "metrics", "signed_by"),
+                    "refused",
+                )
             ),
         }
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=registry.bucket_rules))

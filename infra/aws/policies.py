@@ -287,8 +287,8 @@ def labels(names: Names, key_arn: str) -> list[Statement]:
     ]
 
 
-def training(names: Names, key_arn: str, image: str) -> list[Statement]:
-    """A training job: read the champion's package, put and register another, report, log, and pull its image."""
+def training(names: Names, key_arn: str, signing_key_arn: str, image: str) -> list[Statement]:
+    """A training job: read the champion's package, put, sign and register another, report, log, and pull its image."""
     bucket = _bucket(names)
     group = names.arn("sagemaker", f"model-package-group/{names.package_group}")
     packages = names.arn("sagemaker", f"model-package/{names.package_group}/*")
@@ -298,6 +298,7 @@ def training(names: Names, key_arn: str, image: str) -> list[Statement]:
         allow(["s3:PutObject"], [f"{bucket}/{PACKAGES}/*", f"{bucket}/{RETRAINING}/*"]),
         _list(names),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow(["kms:GetPublicKey", "kms:Sign"], [signing_key_arn]),
         allow(["sagemaker:CreateModelPackage"], [group, packages]),
         allow(["sagemaker:DescribeModelPackage"], [packages]),
         allow(["sagemaker:ListModelPackages"], ["*"]),  # has no resource

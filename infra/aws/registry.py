@@ -15,8 +15,8 @@ class Registry(pulumi.ComponentResource):
 
     Creates:
         A versioned, KMS-encrypted, TLS-only bucket that is never public, where what grows with traffic goes after a
-        time, and the audit record never; a container repository with immutable tags that scans on push; a model package
-        group.
+        time, and the audit record never; a key that signs packages, and never leaves KMS; a container repository with
+        immutable tags that scans on push; a model package group.
     """
 
     def __init__(
@@ -42,6 +42,15 @@ class Registry(pulumi.ComponentResource):
             "artifacts",
             description=f"Artifacts of {names.prefix}: packages, captured requests",
             enable_key_rotation=True,
+            deletion_window_in_days=30 if retain else 7,
+            opts=child,
+        )
+        # Whoever may sign needs `kms:Sign` in their own policy: as AWS makes a key, its policy leaves that to IAM.
+        self.signing_key = aws.kms.Key(
+            "signing",
+            description=f"Signatures of the packages of {names.prefix}",
+            customer_master_key_spec="ECC_NIST_P256",
+            key_usage="SIGN_VERIFY",
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )

@@ -53,7 +53,11 @@ class Retraining(pulumi.ComponentResource):
             does="Train a new version when the champion has gone wrong, and keep it as a candidate if it is better.",
             may=site.allowed(policies.retrain),
             timeout=SECONDS,
-            environment={"RETRAINING": written(own.rules(), _job(site.names, settings, image))},
+            environment={
+                "RETRAINING": site.registry.signing_key.arn.apply(
+                    lambda signing_key: written(own.rules(), _job(site.names, settings, image, signing_key))
+                )
+            },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         self.function.runs_every(own.check_minutes)
@@ -69,8 +73,8 @@ class Retraining(pulumi.ComponentResource):
             "training",
             name=names.training_role,
             role=role.name,
-            policy=site.allowed(lambda names, key: policies.training(names, key, image)).apply(
-                lambda statements: policies.document(*statements)
+            policy=pulumi.Output.all(site.registry.key.arn, site.registry.signing_key.arn).apply(
+                lambda keys: policies.document(*policies.training(names, keys[0], keys[1], image))
             ),
             opts=child,
         )
@@ -102,7 +106,7 @@ class Retraining(pulumi.ComponentResource):
         )
 
 
-def _job(names: Names, settings: Settings, image: str) -> JobSettings:
+def _job(names: Names, settings: Settings, image: str, signing_key: str) -> JobSettings:
     """How a version is trained, by the config: a new one must pass the gates of any release."""
     own = settings.retraining
     return JobSettings(
@@ -115,4 +119,5 @@ def _job(names: Names, settings: Settings, image: str) -> JobSettings:
         bucket=names.bucket,
         group=names.package_group,
         region=names.region,
+        signing_key=signing_key,
     )

@@ -15,28 +15,35 @@ _NEEDED = ("endpoint_name", "journal_table", "region")
 
 
 async def champion_of(source: str, account: str) -> dict[str, Any]:
-    """The release that serves on another stack of this project, by its journal, with `region` and `role`.
+    """The release that serves on another stack of this project, by its journal, with `region`, `role` and `signed_by`.
 
     The stack's outputs tell only where the journal is: they are as old as its last update, and a trial may have ended
-    since. `role` is what to assume to read there, null where the stack is of the same account.
+    since. `role` is what to assume to read there, null where the stack is of the same account. `signed_by` is the
+    public key of the stack, PEM, with which it signs all that it registers.
 
     Args:
         source: The other stack.
         account: The account of this one.
 
     Raises:
-        pulumi.RunError: The stack has no champion, or what serves there cannot be read.
+        pulumi.RunError: The stack has no champion or has signed nothing, or what serves there cannot be read.
     """
     reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
-    details = await asyncio.gather(*(reference.get_output_details(name) for name in (*_NEEDED, "promotion_role")))
-    *needed, role = (one.value for one in details)
+    asked = (*_NEEDED, "promotion_role", "signing_key")
+    details = await asyncio.gather(*(reference.get_output_details(name) for name in asked))
+    *needed, role, signed_by = (one.value for one in details)
     outputs = dict(zip(_NEEDED, needed, strict=True))
     release = await asyncio.to_thread(_serving, source, outputs, role, account) if all(needed) else None
     if release is None:
         raise pulumi.RunError(
             f"modelstack:promotion.from = {source!r}: this stack has no champion to take. Run `pulumi up` on it first"
         )
-    return release
+    if not signed_by:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: this stack has signed none of its packages (it has no output "
+            "`signing_key`), and only a signed one is taken. Run `pulumi up` on it first, which signs what it serves"
+        )
+    return {**release, "signed_by": signed_by}
 
 
 def _serving(source: str, outputs: Mapping[str, Any], role: str | None, account: str) -> dict[str, Any] | None:

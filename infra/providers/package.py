@@ -18,6 +18,7 @@ from infra.providers.trial import whole
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ("bucket", "group", "region")
 FACTS = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "metrics")
+SIGNED_BY = "signed_by"
 Values = Mapping[str, Any]
 
 
@@ -29,10 +30,12 @@ class PackageProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Another recipe or image is another package; other gates judge it anew; a refusal is never the last word.
 
-        A candidate is where the package of its recipe may be had, and changes nothing about it.
+        With another signing key it is signed again, and so is a package from before packages were signed. A candidate
+        is where the package of its recipe may be had, and changes nothing about it.
         """
         elsewhere = [name for name in PLACE if _known(news.get(name)) and olds.get(name) != news.get(name)]
-        wanted = [name for name in ("recipe", "image_uri", "gates", "source") if olds.get(name) != news.get(name)]
+        asked = ("recipe", "image_uri", "gates", "source", "signing_key")
+        wanted = [name for name in asked if olds.get(name) != news.get(name)]
         return DiffResult(changes=bool(elsewhere or wanted or olds.get("refused")), replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -77,23 +80,29 @@ def outcome(props: Values) -> dict[str, Any]:
     from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
     from pipeline.contract import ContractBroken  # noqa: PLC0415
     from pipeline.gate import GateError  # noqa: PLC0415
+    from pipeline.origin import OriginError  # noqa: PLC0415
     from pipeline.recipe import RecipeError  # noqa: PLC0415
-    from platforms.aws.registry import RegistryError  # noqa: PLC0415
+    from platforms.aws.objects import RegistryError  # noqa: PLC0415
+    from provenance.envelope import SignatureError  # noqa: PLC0415
     from rollout.core.errors import RolloutError  # noqa: PLC0415
 
     candidate = props.get("candidate") or {}
     make = _copied if props.get("source") else _taken if candidate.get("recipe") == props["recipe"] else _built
+    signed_by = None
     try:
-        facts = make(props)
+        place = _place(props)
+        signed_by = place["signer"].public_key.decode()  # told of a refused package too: what serves was signed with it
+        facts = make(props, place)
     except (
-        *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, RecipeError, RegistryError, StepFailed),
-        *(BotoCoreError, ClientError, OSError, RolloutError),
+        *(ArchiveError, BuildError, ContractBroken, GateError, GateRefused, OriginError, RecipeError, RegistryError),
+        *(RolloutError, SignatureError, StepFailed),
+        *(BotoCoreError, ClientError, OSError),
     ) as error:
-        return {**dict.fromkeys(FACTS), "refused": _said(error)}
-    return {**facts, "refused": ""}
+        return {**dict.fromkeys(FACTS), SIGNED_BY: signed_by, "refused": _said(error)}
+    return {**facts, SIGNED_BY: signed_by, "refused": ""}
 
 
-def _built(props: Values) -> dict[str, Any]:
+def _built(props: Values, place: Values) -> dict[str, Any]:
     from pipeline.build import build  # noqa: PLC0415  see outcome
     from pipeline.recipe import RecipeError, recipe  # noqa: PLC0415
     from platforms.aws.registry import publish  # noqa: PLC0415
@@ -105,36 +114,47 @@ def _built(props: Values) -> dict[str, Any]:
         raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
     sealed = build(ROOT, wanted, parameters, props["gates"], progress=progress)
     progress(f"registering {sealed.digest}")
-    return _facts(publish(sealed, **_place(props)))
+    return _facts(publish(sealed, **place))
 
 
-def _copied(props: Values) -> dict[str, Any]:
+def _copied(props: Values, place: Values) -> dict[str, Any]:
     from platforms.aws.registry import copy  # noqa: PLC0415  see outcome
 
     source = props["source"]
     Progress(props["urn"])(f"taking {source['package_digest']}")
-    theirs = _clients(source["region"], source.get("role"))
-    return _facts(copy(_record(source), **_place(props), source_clients=theirs, gates=props["gates"]))
+    theirs, taken = _clients(source["region"], source.get("role")), _record(source, source[SIGNED_BY].encode())
+    return _facts(copy(taken, **place, source_clients=theirs, gates=props["gates"]))
 
 
-def _taken(props: Values) -> dict[str, Any]:
+def _taken(props: Values, place: Values) -> dict[str, Any]:
+    """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed."""
     from platforms.aws.registry import take  # noqa: PLC0415  see outcome
+    from platforms.aws.signatures import Unsigned  # noqa: PLC0415
 
-    candidate = props["candidate"]
-    Progress(props["urn"])(f"taking {candidate['package_digest']}, which a training job has registered")
-    return _facts(take(_record(candidate), props["recipe"], **_place(props), gates=props["gates"]))
+    candidate, progress = props["candidate"], Progress(props["urn"])
+    progress(f"taking {candidate['package_digest']}, which a training job has registered")
+    ours = _record(candidate, place["signer"].public_key)
+    try:
+        return _facts(take(ours, props["recipe"], **place, gates=props["gates"]))
+    except Unsigned as error:
+        progress(f"building it again: {error}")
+        return _built(props, place)
 
 
 def _place(props: Values) -> dict[str, Any]:
-    """Where the package is registered, and with which image."""
+    """Where the package is registered, with which image, and who signs it."""
+    from platforms.aws.kms_signer import KmsSigner  # noqa: PLC0415  see outcome
+
     clients = _clients(props["region"])
-    return {"bucket": props["bucket"], "group": props["group"], "image": props["image_uri"], "clients": clients}
+    signer = KmsSigner(clients, props["signing_key"])
+    place = {"bucket": props["bucket"], "group": props["group"], "image": props["image_uri"]}
+    return {**place, "clients": clients, "signer": signer}
 
 
-def _record(package: Values) -> Any:
+def _record(package: Values, signed_by: bytes) -> Any:
     from platforms.aws.registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
-    return ReleaseRecord(package["archive_uri"], package["package_digest"], package["model_package_arn"])
+    return ReleaseRecord(package["archive_uri"], package["package_digest"], package["model_package_arn"], signed_by)
 
 
 def _facts(registered: Any) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class DigestMismatch(Exception):
     """The bytes of a member are not those that were sealed: nothing in it is read."""
 
 
+def folder_of(package_digest: str) -> str:
+    """The folder of the bucket for one package, by its digest `sha256:<hex>`."""
+    return f"{PACKAGES}/{package_digest.removeprefix('sha256:')}"
+
+
 def beside(archive_uri: str, name: str) -> str:
     """Where a member of an archive lies by itself: under the same name of the package."""
     return f"{archive_uri.rpartition('/')[0]}/{name}"

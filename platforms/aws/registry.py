@@ -1,21 +1,21 @@
-"""Put a sealed package where a stack finds it, and get it back, believing nothing but digests.
+"""Put a sealed package where a stack finds it, and get it back, believing nothing but digests and signatures.
 
     clients = cache(boto3.Session().client)
-    registered = publish(sealed, bucket="...", group="...", image="<uri>", clients=clients)
-    same = copy(champion, bucket="other", group="other", image="<uri>", clients=clients)   # promotion: same bytes
+    here = {"bucket": "...", "group": "...", "image": "<uri>", "clients": clients, "signer": KmsSigner(clients, arn)}
+    registered = publish(sealed, **here)
+    same = copy(champion, **here)                       # promotion: same bytes
 
 A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with its manifest and the other JSON files of its top
-beside it, so that `platforms.aws.packages` reads one without the archive. It is registered as a version of the group,
-waiting for approval. Every call may be repeated, and goes on where an
-interrupted one ended: an object that is there is read back and compared, a version with the digest is used as it is.
+beside it, so that `platforms.aws.packages` reads one without the archive, and with what is said of it and signed, see
+`platforms.aws.signatures`. It is registered as a version of the group, waiting for approval. Every call may be
+repeated, and goes on where an interrupted one ended: an object that is there is read back and compared, a version with
+the digest is used as it is.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,19 +24,20 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import archive
 from pipeline.gate import Gates, gate
+from pipeline.origin import facts_of
 from pipeline.pack import Registered, SealedPackage, describe
+from platforms.aws import signatures
 from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, caller
-from platforms.aws.packages import METRICS, PACKAGES, REFERENCE, beside
+from platforms.aws.objects import RegistryError, fetch, upload
+from platforms.aws.packages import METRICS, REFERENCE, beside, folder_of
+from provenance.envelope import Signer
+from provenance.evidence import Evidence, sign
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
 CONTENT_TYPE = "application/json"
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
-
-
-class RegistryError(Exception):
-    """Bytes in the registry are not what their name says, or a package cannot be found; nothing was registered."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class ReleaseRecord:
         archive_uri: Where its archive lies.
         package_digest: `sha256:<hex>` the archive must have.
         model_package_arn: The version it is registered as there; of a champion, kept as where this package came from.
+        signed_by: The public key that is trusted to have signed it, PEM.
     """
 
     archive_uri: str
     package_digest: str
     model_package_arn: str
+    signed_by: bytes
 
 
 def publish(
@@ -61,9 +64,10 @@ def publish(
     group: str,
     image: str,
     clients: Clients,
+    signer: Signer,
     lineage: Mapping[str, str] | None = None,
 ) -> Registered:
-    """Upload and register a sealed package, waiting for approval.
+    """Upload, sign and register a sealed package, waiting for approval.
 
     Args:
         sealed: The package; its archive is checked again before it is sent.
@@ -71,13 +75,17 @@ def publish(
         group: Model package group.
         image: URI of the serving image.
         clients: Where to.
+        signer: The stack's. A package that it has signed before is not signed again: what was said then is kept.
         lineage: Where it comes from besides its recipe, kept with the version.
 
     Raises:
         RegistryError: An object is there under the package's name with other bytes.
         ArchiveError: The archive was changed after it was sealed.
+        OriginError: Where the package came from is not known.
+        SignatureError: What lies there as signed is not what the stack has signed.
     """
-    return _register(describe(sealed.path, sealed.digest), _Place(bucket, group, image, clients), lineage)
+    checked, place = describe(sealed.path, sealed.digest), _Place(bucket, group, image, clients, signer)
+    return _register(checked, place, lambda: sign(facts_of(checked), signer), lineage)
 
 
 def copy(
@@ -87,6 +95,7 @@ def copy(
     group: str,
     image: str,
     clients: Clients,
+    signer: Signer,
     source_clients: Clients | None = None,
     gates: Gates | None = None,
 ) -> Registered:
@@ -98,22 +107,27 @@ def copy(
         group: Model package group of this stack.
         image: URI of the serving image.
         clients: This stack's account and region.
+        signer: This stack's. It signs what the source has signed, and the source's signatures stay beside its own.
         source_clients: The source's, if it is another.
         gates: What the package must show in this stack.
 
     Raises:
+        Unsigned: The source has not signed it. Nothing was registered.
+        SignatureError: It is not what the source has signed. Nothing was registered.
         RegistryError: The source's bytes are missing or have another digest. Nothing was registered.
         GateError: A gate is not understood. Nothing was registered.
         GateRefused: At least one bound is not kept. Nothing was registered.
     """
     theirs = source_clients or clients
-    with _fetched(source, theirs("s3")) as sealed:
+    with _fetched(source, theirs("s3")) as (sealed, said):
         gate(sealed.metrics, gates or {})
-        place = _Place(bucket, group, image, clients)
+        place = _Place(bucket, group, image, clients, signer)
         made = theirs("sagemaker").describe_model_package(ModelPackageName=source.model_package_arn)
         known = made.get("CustomerMetadataProperties", {})
         by = known.get(TRAINED_BY) or known.get(REGISTERED_BY)
-        return _register(sealed, place, {"promoted_from": source.model_package_arn, **({TRAINED_BY: by} if by else {})})
+        signatures.keep(said, sealed.digest, source.signed_by, bucket, clients("s3"))
+        lineage = {"promoted_from": source.model_package_arn, **({TRAINED_BY: by} if by else {})}
+        return _register(sealed, place, lambda: said.signed_again(source.signed_by, signer), lineage)
 
 
 def take(
@@ -124,6 +138,7 @@ def take(
     group: str,
     image: str,
     clients: Clients,
+    signer: Signer,
     gates: Gates | None = None,
 ) -> Registered:
     """Take a package that lies in this registry already, as a training job left it: nothing is trained or copied.
@@ -137,75 +152,56 @@ def take(
         group: Model package group of this stack.
         image: URI of the serving image.
         clients: This stack's account and region.
+        signer: This stack's, who has signed it.
         gates: What it must show; judged anew, since gates may have changed.
 
     Raises:
+        Unsigned: It is not signed.
+        SignatureError: It is not what was signed.
         RegistryError: Its bytes are missing, have another digest or are of another recipe.
         GateError: A gate is not understood.
         GateRefused: At least one bound is not kept.
     """
-    with _fetched(candidate, clients("s3")) as sealed:
+    with _fetched(candidate, clients("s3")) as (sealed, ours):
         if sealed.recipe != recipe:
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
-        return _register(sealed, _Place(bucket, group, image, clients))
+        return _register(sealed, _Place(bucket, group, image, clients, signer), lambda: ours)
 
 
 @contextmanager
-def _fetched(source: ReleaseRecord, s3: Any) -> Generator[SealedPackage]:
-    """The package of a record, downloaded and checked, while it is looked at."""
+def _fetched(source: ReleaseRecord, s3: Any) -> Generator[tuple[SealedPackage, Evidence]]:
+    """The package of a record and what is said of it, while they are looked at.
+
+    The archive is parsed last: after the signatures were verified, and after its bytes have the digest that was signed.
+    """
+    evidence = signatures.read(source.archive_uri, source.signed_by, s3)
+    evidence.verify(source.package_digest, source.signed_by)
     with TemporaryDirectory(prefix="modelstack-") as folder:
         path = Path(folder) / "model.tar.gz"
         fetch(source.archive_uri, source.package_digest, path, s3)
-        yield describe(path, source.package_digest)
-
-
-def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
-    """Download an archive; the file appears only if its bytes have the digest.
-
-    Args:
-        archive_uri: `s3://bucket/key`.
-        package_digest: `sha256:<hex>`.
-        to: File to write.
-        s3: boto3 S3 client.
-
-    Raises:
-        RegistryError: There is no such object, or it has another digest.
-    """
-    bucket, _, key = archive_uri.removeprefix("s3://").partition("/")
-    unproven = to.with_name(to.name + ".partial")
-    sha256 = hashlib.sha256()
-    try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-    except s3.exceptions.ClientError as error:
-        raise RegistryError(f"cannot read {archive_uri}: {error}") from error
-    with unproven.open("wb") as file:
-        for block in body.iter_chunks(1 << 20):
-            sha256.update(block)
-            file.write(block)
-    found = f"sha256:{sha256.hexdigest()}"
-    if found != package_digest:
-        unproven.unlink()
-        raise RegistryError(
-            f"{archive_uri} has digest {found}, expected {package_digest}: it was changed after it was registered"
-        )
-    unproven.replace(to)
+        yield describe(path, source.package_digest), evidence
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a package is registered, and with which image."""
+    """Where a package is registered, with which image, and who signs it."""
 
     bucket: str
     group: str
     image: str
     clients: Clients
+    signer: Signer
 
 
-def _register(sealed: SealedPackage, place: _Place, extra: Mapping[str, str] | None = None) -> Registered:
+def _register(
+    sealed: SealedPackage, place: _Place, make: Callable[[], Evidence], extra: Mapping[str, str] | None = None
+) -> Registered:
+    s3, key = place.clients("s3"), place.signer.public_key
+    signatures.keep_once(make, sealed.digest, key, place.bucket, s3)
     registered = Registered(
         model_package_arn="",
-        archive_uri=store(sealed.path, sealed.digest, place.bucket, place.clients("s3")),
+        archive_uri=store(sealed.path, sealed.digest, place.bucket, s3),
         package_digest=sealed.digest,
         manifest_sha256=sealed.manifest_sha256,
         recipe=sealed.recipe,
@@ -222,11 +218,11 @@ def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
     Raises:
         RegistryError: An object is there under one of these names with other bytes.
     """
-    folder = f"{PACKAGES}/{digest.removeprefix('sha256:')}"
+    folder = folder_of(digest)
     for name, content in archive.documents(path).items():
-        _upload(s3, bucket, f"{folder}/{name}", content, CONTENT_TYPE)
+        upload(s3, bucket, f"{folder}/{name}", content, CONTENT_TYPE)
     # The archive is sent last: where it is, everything beside it is too.
-    return _upload(s3, bucket, f"{folder}/model.tar.gz", path, "application/gzip")
+    return upload(s3, bucket, f"{folder}/model.tar.gz", path, "application/gzip")
 
 
 def find(group: str, package_digest: str, image: str, clients: Clients) -> str | None:
@@ -286,49 +282,3 @@ def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str
         ClientToken=token,
     )
     return answer["ModelPackageArn"]
-
-
-def _upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:
-    """Put an object with its sha256, or compare the one that is there; returns its URI."""
-    uri = f"s3://{bucket}/{key}"
-    wanted = _sha256(content)
-    there = _stored_sha256(s3, bucket, key)
-    if there == wanted:
-        return uri
-    if there is not None:
-        raise RegistryError(
-            f"{uri} is there with digest sha256:{there.hex()}, expected sha256:{wanted.hex()}: it was changed after it "
-            "was uploaded. Find out by whom; then delete this object and run again"
-        )
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as body:
-        s3.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=body,
-            ContentType=content_type,
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=base64.b64encode(wanted).decode(),
-        )
-    if (stored := _stored_sha256(s3, bucket, key)) != wanted:
-        found = f"sha256:{stored.hex()}" if stored else "nothing"
-        raise RegistryError(f"{uri} was uploaded as sha256:{wanted.hex()}, but holds {found}")
-    return uri
-
-
-def _stored_sha256(s3: Any, bucket: str, key: str) -> bytes | None:
-    """Return the digest of an object's bytes, read back (a checksum on record says what was sent), or None."""
-    try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-    except s3.exceptions.NoSuchKey:
-        return None
-    sha256 = hashlib.sha256()
-    for block in body.iter_chunks(1 << 20):
-        sha256.update(block)
-    return sha256.digest()
-
-
-def _sha256(content: bytes | Path) -> bytes:
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).digest()
-    with content.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

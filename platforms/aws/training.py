@@ -197,6 +197,7 @@ def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
         "bucket": settings.bucket,
         "group": settings.group,
         "region": settings.region,
+        "signing_key": settings.signing_key,
         "report": report_key(start.job),
         "min_gain": str(settings.min_gain),
     }

@@ -73,7 +73,7 @@ def boosted() -> Any:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with an empty model, where nothing is really built, beside a table and an estimator of it."""
     (tmp_path / "root" / "model").mkdir(parents=True)
-    for room in ("pipeline", "monitoring", "serving", "requirements"):
+    for room in ("pipeline", "monitoring", "provenance", "serving", "requirements"):
         (tmp_path / "root" / room).symlink_to(ROOT / room)
     monkeypatch.setattr(start, "build", built)
     put(tmp_path, boosted(), frame().drop(columns="since"))

@@ -36,6 +36,7 @@ ROOMS = (
     "monitoring",
     "pipeline",
     "platforms",
+    "provenance",
     "requirements",
     "retraining",
     "rollout",

@@ -39,6 +39,14 @@ ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"
 RECIPE = "a" * 64
 DIGEST = f"sha256:{'d' * 64}"
+SIGNED_BY = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"
+SOURCE = {
+    "region": "us-east-1",
+    "endpoint_name": "flight-delay-dev",
+    "journal_table": "flight-delay-dev-rollouts",
+    "signing_key": SIGNED_BY,
+}
+"""What a stack that others take from says of itself, besides what serves there."""
 FACTS = {
     "package_digest": DIGEST,
     "archive_uri": f"s3://bucket/packages/{'d' * 64}/model.tar.gz",
@@ -86,7 +94,7 @@ class Answers:
         """The outputs of a resource beside its inputs."""
         state: dict[str, Any] = {}
         if kind.endswith(":Package"):
-            state = {"refused": self.refused} if self.refused else dict(FACTS)
+            state = {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
         if kind.endswith(":Rollout"):
             wanted = inputs["target"].get("package_digest") or ""
             champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]

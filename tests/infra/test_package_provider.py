@@ -12,12 +12,16 @@ from pulumi.runtime import rpc
 
 import pipeline.build
 import pipeline.recipe
+import platforms.aws.kms_signer
 import platforms.aws.registry
 from infra.providers import package
 from infra.providers.package import PackageProvider
 from pipeline.gate import GateRefused, Miss, gate
 from pipeline.recipe import Recipe
-from platforms.aws.registry import Registered, RegistryError
+from platforms.aws.objects import RegistryError
+from platforms.aws.registry import Registered
+from platforms.aws.signatures import Unsigned
+from provenance.key_pair import KeyPair
 
 REGISTERED = Registered(
     model_package_arn="arn:1",
@@ -36,6 +40,7 @@ INPUTS: dict[str, Any] = {
     "group": "group",
     "region": "us-east-1",
     "image_uri": "image",
+    "signing_key": "arn:key",
     "retain": False,
     "urn": "urn",
 }
@@ -47,6 +52,8 @@ CANDIDATE = {
     "model_package_arn": "arn:1",
 }
 SOURCE = {"package_digest": "sha256:d", "archive_uri": "s3://o/x", "model_package_arn": "arn:o", "region": "us-east-1"}
+KEY = KeyPair.new()
+SOURCE["signed_by"] = KEY.public_key.decode()
 
 
 @dataclass
@@ -119,7 +126,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(platforms.aws.registry, "publish", lambda sealed, **options: REGISTERED)
     monkeypatch.setattr(platforms.aws.registry, "copy", made.copy)
     monkeypatch.setattr(platforms.aws.registry, "take", made.take)
-    monkeypatch.setattr(package, "_clients", lambda region: lambda service: made.sagemaker)
+    monkeypatch.setattr(platforms.aws.kms_signer, "KmsSigner", lambda clients, key: KEY)
+    monkeypatch.setattr(package, "_clients", lambda region, role=None: lambda service: made.sagemaker)
     return made
 
 
@@ -225,6 +233,31 @@ def test_candidate_whose_bytes_are_gone_is_an_outcome_with_its_reason(registry: 
     assert registry.built == []
 
 
+def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsigned(*_: Any, **options: Any) -> Registered:
+        raise Unsigned("s3://bucket is not signed")
+
+    monkeypatch.setattr(platforms.aws.registry, "take", unsigned)
+    outs = create(candidate=CANDIDATE)
+    assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
+    assert len(registry.built) == 1
+
+
+def test_source_is_verified_with_the_key_that_its_stack_names(registry: Registry) -> None:
+    create(source=SOURCE)
+    assert registry.copied[0].signed_by == KEY.public_key
+
+
+@pytest.mark.parametrize("fails", [None, RegistryError("no")])
+def test_key_of_the_stack_is_told_even_of_a_package_that_is_refused(
+    registry: Registry, fails: Exception | None
+) -> None:
+    registry.fails = fails
+    assert create()["signed_by"] == KEY.public_key.decode()
+
+
 MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "refused": ""}
 
 
@@ -241,6 +274,8 @@ MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "r
         ({"refused": "below its gates"}, {}, True),
         ({}, {"image_uri": "another"}, True),
         ({}, {"bucket": rpc.UNKNOWN}, False),
+        ({}, {"signing_key": "arn:other"}, True),
+        ({"signing_key": None}, {"signing_key": rpc.UNKNOWN}, True),
     ],
 )
 def test_package_is_made_anew_for_another_recipe_or_image_only(

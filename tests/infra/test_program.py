@@ -24,6 +24,7 @@ from tests.infra.recorded import (
     OLD,
     RECIPE,
     ROOT,
+    SIGNED_BY,
     Answers,
     World,
     idle,
@@ -32,26 +33,22 @@ from tests.infra.recorded import (
     statements,
     stopped,
 )
+from tests.infra.recorded import SOURCE as TAKEN_FROM
 from tests.infra.recorded import run_program as run
 
-SOURCE = {
-    "region": "us-east-1",
-    "endpoint_name": "flight-delay-dev",
-    "journal_table": "flight-delay-dev-rollouts",
-    "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST},
-}
+SOURCE = {**TAKEN_FROM, "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST}}
 
 
 # --- as a whole
 
 
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
-def test_a_stack_has_at_most_71_resources_at_its_first_release(stack: str) -> None:
-    """Two of them say how long data are kept: requests and labels, and what the model's containers log. One signs the
-    audit record.
+def test_a_stack_has_at_most_72_resources_at_its_first_release(stack: str) -> None:
+    """Two of them say how long data are kept: requests and labels, and what the model's containers log. Two sign: packages,
+    and the audit record.
     """
     declared = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).resources
-    assert len(declared) + 1 <= 71, "and the stack itself"
+    assert len(declared) + 1 <= 72, "and the stack itself"
 
 
 # --- the registry
@@ -495,6 +492,24 @@ def test_promotion_copies_the_champion_and_trains_nothing() -> None:
     assert package["recipe"] == SOURCE["release"]["recipe"]
     assert package["source"]["package_digest"] == DIGEST
     assert package["bucket"] == "flight-delay-local-staging-artifacts-000000000000"
+
+
+def test_promotion_is_verified_with_the_key_that_the_source_names() -> None:
+    assert run("local-staging", answers=Answers(source=SOURCE)).package["source"]["signed_by"] == SIGNED_BY
+
+
+def test_promotion_from_a_stack_that_has_not_signed_says_what_to_do() -> None:
+    unsigned = {name: value for name, value in SOURCE.items() if name != "signing_key"}
+    with pytest.raises(pulumi.RunError, match=r"promotion.from = 'local'.*signed none.*`pulumi up` on it first"):
+        run("local-staging", answers=Answers(source=unsigned))
+
+
+def test_packages_are_signed_with_a_key_that_can_do_nothing_else() -> None:
+    world = run()
+    (key,) = [one for one in world.resources if one.type == "aws:kms/key:Key" and one.name == "signing"]
+    assert key.inputs["keyUsage"] == "SIGN_VERIFY"
+    assert key.inputs["customerMasterKeySpec"] == "ECC_NIST_P256"
+    assert world.package["signing_key"] == f"arn:aws:kms:us-east-1:{ACCOUNT}:key/signing"
 
 
 def test_promotion_from_a_stack_without_a_champion_says_what_to_do() -> None:

@@ -11,7 +11,7 @@ from infra.config import checkout
 from retraining.record import Candidate, Record
 from retraining.rules import read
 from rollout.core.release import release_id
-from tests.infra.recorded import FACTS, LOCAL, OLD, Answers, World, idle, verdict
+from tests.infra.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
 
@@ -67,6 +67,7 @@ def test_the_function_gets_the_rules_the_gates_and_what_a_job_needs(world: World
     assert (rules.ask, rules.most_per_week, rules.on) == (False, 2, ("drift", "concept"))
     assert job.gates == {"auc": {"min": 0.6}, "log_loss": {"max": 0.62}}
     assert job.role == LOCAL.training_role_arn
+    assert job.signing_key == f"arn:aws:kms:us-east-1:{LOCAL.account}:key/signing"
     assert (job.image, job.bucket, job.group) == (LOCAL.process_image, LOCAL.bucket, LOCAL.package_group)
     assert function["handler"] == "platforms.aws.handlers.retrain.handler"
 
@@ -133,7 +134,7 @@ def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
 
 def test_a_stack_that_takes_its_model_from_another_knows_no_window() -> None:
     assert stack_now.standing(RECORD, (), OLD.id) == CANDIDATE
-    source = {"region": "us-east-1", "release": OLD.as_dict()}
+    source = {**SOURCE, "release": OLD.as_dict()}
     world = run("local-staging", answers=Answers(source=source), state=idle(OLD), record=RECORD)
     package = world.package
     assert package["parameters"] == {}

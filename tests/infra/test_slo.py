@@ -15,7 +15,7 @@ from infra.config.slo_settings import SloSettings
 from infra.plan import beyond_chance
 from monitoring.objectives.slo import SLIS, rules
 from rollout.core.state import RolloutState
-from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, Answers, idle, release
+from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, SOURCE, Answers, idle, release
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
 from tests.infra.watched import Watched, play
@@ -71,7 +71,7 @@ def test_people_are_told_by_one_alarm_of_each_severity_and_by_no_other() -> None
 
 @pytest.mark.parametrize("stack", ["local", "dev", "prod"])
 def test_an_alarm_keeps_to_what_cloudwatch_takes(stack: str) -> None:
-    source = {"region": "us-east-1", "release": release(LOCAL, "2" * 64).as_dict()}
+    source = {**SOURCE, "release": release(LOCAL, "2" * 64).as_dict()}
     world = (
         run(stack, state=None, serving={"image": IMAGE}, answers=Answers(source=source)) if stack != "local" else run()
     )

@@ -19,6 +19,7 @@ import pytest
 from pipeline.build import build
 from pipeline.recipe import recipe
 from platforms.aws.registry import Registered, publish
+from provenance.key_pair import KeyPair
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
@@ -88,7 +89,8 @@ def place(cloud) -> str:
 @pytest.fixture(scope="module")
 def published(image: str, cloud, place: str, sealed) -> Registered:
     """The sealed model, registered with the image that serves."""
-    return publish(sealed, bucket=place, group=place, image=image, clients=cache(cloud.client))
+    here = {"bucket": place, "group": place, "image": image, "clients": cache(cloud.client)}
+    return publish(sealed, **here, signer=KeyPair.new())
 
 
 def role_arn(cloud, name: str) -> str:

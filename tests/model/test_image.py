@@ -97,7 +97,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
 def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
     root = tmp_path / "checkout"
     root.mkdir()
-    for room in ("model", "monitoring", "pipeline", "platforms", "requirements", "serving"):
+    for room in ("model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "serving"):
         (root / room).symlink_to(ROOT / room)
 
     def tag() -> str:

@@ -19,6 +19,7 @@ import pytest
 from pipeline import archive
 from pipeline.build import BuildError, GateRefused, StepFailed, build
 from pipeline.contract import ContractBroken
+from pipeline.origin import facts_of
 from pipeline.pack import SealedPackage
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import append
@@ -211,6 +212,19 @@ def test_a_damaged_package_is_made_anew_with_the_same_digest(daily: Path, champi
     assert small(daily, said.append, tmp_path / "work").digest == champion.digest
     assert "the kept package is damaged and is made anew" in said[0]
     assert f"expected {champion.digest}" in said[0]
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{}")], ids=["missing", "damaged"])
+def test_a_package_of_unknown_origin_is_made_anew(
+    daily: Path, champion: SealedPackage, tmp_path: Path, spoil: Callable[[Path], object]
+):
+    folder = copy_of(champion, tmp_path / "work")
+    spoil(folder / "facts.json")
+    said: list[str] = []
+    made = small(daily, said.append, tmp_path / "work")
+    assert made.digest == champion.digest
+    assert "is not known" in said[0]
+    assert facts_of(made).package.digest == made.digest
 
 
 def test_two_builds_at_once_train_once(daily: Path, tmp_path: Path):

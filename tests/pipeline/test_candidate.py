@@ -226,7 +226,8 @@ GIVEN = {
     "through": "2013-02-20",
     "champion": json.dumps(dict.fromkeys(("package_digest", "manifest_sha256", "archive_uri", "image_uri"), "x")),
     "gates": "{}",
-    **{"bucket": "b", "group": "g", "region": "us-east-1", "report": "r.json", "min_gain": "-0.01"},
+    **{"bucket": "b", "group": "g", "region": "us-east-1", "signing_key": "k"},
+    **{"report": "r.json", "min_gain": "-0.01"},
 }
 
 

@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.documents import key_at
 from pipeline.outline import listed
 from pipeline.recipe import recipe
+from provenance.key_pair import KeyPair
 from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 Checkout = Callable[[str], Path]
+
+
+@pytest.fixture
+def own_key(tmp_path: Path) -> Path:
+    """A private key of the test's own."""
+    KeyPair.made(tmp_path / "own.pem")
+    return tmp_path / "own.pem"
 
 
 def test_recipe_prints_the_digest_and_its_parts(capsys: pytest.CaptureFixture[str]):
@@ -96,3 +105,37 @@ def test_example_prints_a_request_out_of_the_training_rows(wine: Path, capsys: p
     assert main(["example", "--root", str(wine)]) == 0
     (instance,) = json.loads(capsys.readouterr().out)["instances"]
     assert instance["alcohol"] == 14.23
+
+
+def test_build_signs_what_it_says_and_verify_refuses_what_was_changed(
+    sealed, own_key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["build", "--root", str(ROOT), "--workdir", str(sealed.path.parents[2]), "--parameters", json.dumps(SMALL)]
+    assert main([*words, "--key", str(own_key)]) == 0
+    told = Path(json.loads(capsys.readouterr().out)["documents"])
+    first = {path.name: path.read_bytes() for path in told.iterdir()}
+    assert set(first) == {
+        *("bom.cdx.json", "card.md", "card.sagemaker.json", "facts.json"),
+        *("key.pub", "model.sig", "provenance.sigstore.json"),
+    }
+    assert main([*words, "--key", str(own_key)]) == 0
+    capsys.readouterr()
+    unsigned = [name for name in first if not name.endswith((".sig", ".sigstore.json"))]
+    assert {name: (told / name).read_bytes() for name in unsigned} == {name: first[name] for name in unsigned}
+    (tmp_path / "key.pub").write_bytes(first["key.pub"])
+    checked = ["verify", str(sealed.path), "--key", str(tmp_path / "key.pub")]
+    assert main(checked) == 0
+    assert json.loads(capsys.readouterr().out)["package"]["digest"] == sealed.digest
+    changed = tmp_path / "model.tar.gz"
+    changed.write_bytes(sealed.path.read_bytes() + b"\0")
+    assert main(["verify", str(changed), "--key", str(tmp_path / "key.pub"), "--documents", str(told)]) == 1
+    assert f"the model signature is of {sealed.digest}" in capsys.readouterr().err
+    (told / "card.md").write_text("# Another card")
+    assert main(checked) == 1
+    assert "card.md has sha256" in capsys.readouterr().err
+
+
+def test_a_key_is_made_at_its_first_use(own_cache: Path):
+    key = key_at(None)
+    assert (own_cache / "signing-key.pem").stat().st_mode & 0o777 == 0o600
+    assert key_at(None).public_key == key.public_key

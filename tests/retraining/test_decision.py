@@ -392,6 +392,8 @@ def test_the_record_stays_small_whatever_happens() -> None:
 
 
 def test_rules_and_job_pass_through_the_functions_environment() -> None:
-    job = JobSettings("role", "image", "ml.m5.large", 3600, 0.01, "bucket", "group", "us-east-1", {"auc": {"min": 0.6}})
+    job = JobSettings(
+        "role", "image", "ml.m5.large", 3600, 0.01, "bucket", "group", "us-east-1", "key", {"auc": {"min": 0.6}}
+    )
     rules = Rules(on=("drift",), every_days=30, cool_down_days=3, most_per_week=2, ask=False)
     assert read(written(rules, job)) == (rules, job)

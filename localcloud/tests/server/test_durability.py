@@ -82,6 +82,27 @@ def test_every_service_comes_back_after_kill_nine(mortal, functions_of, policy):
     assert functions.call("kept", "s3", "put_object", Bucket="kept", Key="k", Body="x") == "done"
 
 
+def test_a_key_that_signs_is_the_same_key_after_kill_nine(mortal):
+    kms = mortal.client("kms")
+    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    public = kms.get_public_key(KeyId=key)["PublicKey"]
+    asked = {
+        "KeyId": key,
+        "Message": hashlib.sha256(b"kept").digest(),
+        "MessageType": "DIGEST",
+        "SigningAlgorithm": "ECDSA_SHA_256",
+    }
+    signature = kms.sign(**asked)["Signature"]
+    mortal.kill()
+    mortal.start()
+    kms = mortal.client("kms")
+    assert kms.get_public_key(KeyId=key)["PublicKey"] == public
+    assert kms.verify(**asked, Signature=signature)["SignatureValid"]
+    assert kms.verify(**asked, Signature=kms.sign(**asked)["Signature"])["SignatureValid"]
+    with pytest.raises(ClientError, match="KMSInvalidSignatureException"):
+        kms.verify(**{**asked, "Message": hashlib.sha256(b"changed").digest()}, Signature=signature)
+
+
 def test_a_function_killed_the_moment_it_was_made_is_ready_when_it_is_back(mortal, functions_of):
     functions_of(mortal).create("early")
     mortal.client("lambda").update_function_configuration(FunctionName="early", Timeout=9)

@@ -25,14 +25,18 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from pipeline.candidate import Job, JobError, retrain
+from pipeline.origin import OriginError
 from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import canonical
-from platforms.aws.registry import RegistryError, publish
+from platforms.aws.kms_signer import KmsSigner
+from platforms.aws.objects import RegistryError
+from platforms.aws.registry import publish
+from provenance.envelope import SignatureError
 
 if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
-TOLD = (JobError, RegistryError)
+TOLD = (JobError, OriginError, RegistryError, SignatureError)
 LONGEST_REASON = 1024
 """Characters of a FailureReason that SageMaker shows."""
 
@@ -71,7 +75,8 @@ def _run(folder: Path) -> str:
 
 def _register(sealed: SealedPackage, lineage: Mapping[str, str], *, job: Job, clients: Clients) -> Registered:
     image = job.champion["image_uri"]
-    return publish(sealed, bucket=job.bucket, group=job.group, image=image, clients=clients, lineage=lineage)
+    place = {"bucket": job.bucket, "group": job.group, "image": image, "clients": clients}
+    return publish(sealed, **place, signer=KmsSigner(clients, job.signing_key), lineage=lineage)
 
 
 def _failed(folder: Path, why: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -15,13 +16,18 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from pipeline import archive
+from pipeline import archive, origin
 from pipeline.gate import GateRefused
-from platforms.aws import registry
+from platforms.aws import registry, signatures
 from platforms.aws.clients import Clients
 from platforms.aws.identity import caller
+from platforms.aws.objects import RegistryError, upload
 from platforms.aws.packages import METRICS, REFERENCE, DigestMismatch, beside, member
-from platforms.aws.registry import RegistryError, ReleaseRecord, copy, fetch, publish, take
+from platforms.aws.registry import ReleaseRecord, copy, fetch, publish, take
+from platforms.aws.signatures import Unsigned
+from provenance.envelope import SignatureError
+from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD, sign
+from provenance.key_pair import KeyPair
 from rollout.core.release import Release
 from tests.platforms.aws.sealing import put
 from tests.rollout.worlds import release as make_release
@@ -47,9 +53,14 @@ def place(clients: Clients) -> Callable[[], dict[str, Any]]:
         name = f"registry-{uuid4().hex[:12]}"
         clients("s3").create_bucket(Bucket=name)
         clients("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-        return {"bucket": name, "group": name, "image": IMAGE, "clients": clients}
+        return {"bucket": name, "group": name, "image": IMAGE, "clients": clients, "signer": KeyPair.new()}
 
     return make
+
+
+def record_of(package: registry.Registered, place: dict[str, Any]) -> ReleaseRecord:
+    key = place["signer"].public_key
+    return ReleaseRecord(package.archive_uri, package.package_digest, package.model_package_arn, key)
 
 
 def versions(clients: Clients, group: str) -> list[dict[str, Any]]:
@@ -92,6 +103,10 @@ TOLD = {
 """What lies beside an archive: all that is asked of a package, and neither its weights nor its code."""
 
 
+SAID = {FACTS, BOM, CARD, SAGEMAKER_CARD, MODEL, PROVENANCE}
+"""What is said of a package, and the signatures."""
+
+
 class Counting:
     """Gives S3, and notes the object that each GET asks for."""
 
@@ -116,8 +131,8 @@ def release_of(published: registry.Registered) -> Release:
 def test_every_member_that_is_asked_for_is_read_without_the_archive(sealed, clients, place):
     source, target = place(), place()
     first = publish(sealed, **source)
-    promoted = copy(record_of(first), **target)
-    taken = take(record_of(promoted), sealed.recipe, **target)
+    promoted = copy(record_of(first, source), **target)
+    taken = take(record_of(promoted, target), sealed.recipe, **target)
     for published in (first, promoted, taken):
         for name in sorted(TOLD - {"manifest.json"}):
             s3 = Counting(clients("s3"))
@@ -205,10 +220,10 @@ def test_publishing_goes_on_where_it_was_interrupted(sealed, clients, place, los
 
 def test_the_archive_is_sent_after_everything_beside_it(sealed, clients, place, monkeypatch: pytest.MonkeyPatch):
     sent: list[str] = []
-    upload = registry._upload
-    monkeypatch.setattr(registry, "_upload", lambda *given: sent.append(given[2]) or upload(*given))
+    for module in (registry, signatures):
+        monkeypatch.setattr(module, "upload", lambda *given: sent.append(given[2]) or upload(*given))
     publish(sealed, **place())
-    assert {key.rpartition("/")[2] for key in sent[:-1]} == TOLD
+    assert {key.rpartition("/")[2] for key in sent[:-1]} == TOLD | SAID
     assert sent[-1].endswith("/model.tar.gz")
 
 
@@ -235,7 +250,7 @@ def test_an_archive_that_was_changed_on_disk_is_not_sent(sealed, clients, place,
 def test_promotion_registers_the_same_bytes_and_where_they_came_from(sealed, clients, place):
     source, target = place(), place()
     first = publish(sealed, **source)
-    second = copy(ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn), **target)
+    second = copy(record_of(first, source), **target)
     assert second.archive_uri.startswith(f"s3://{target['bucket']}/")
     assert stored(clients, second.archive_uri) == stored(clients, first.archive_uri) == sealed.path.read_bytes()
     same = ("package_digest", "manifest_sha256", "recipe", "metrics")
@@ -253,7 +268,7 @@ def test_promotion_of_changed_bytes_is_refused_with_both_digests_and_registers_n
     changed = sealed.path.read_bytes()[:-9] + b"!" + sealed.path.read_bytes()[-8:]
     clients("s3").put_object(Bucket=source["bucket"], Key=key, Body=changed)
     with pytest.raises(RegistryError) as refused:
-        copy(ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn), **target)
+        copy(record_of(first, source), **target)
     assert f"sha256:{hashlib.sha256(changed).hexdigest()}, expected {sealed.digest}" in str(refused.value)
     assert versions(clients, target["group"]) == []
     assert "Contents" not in clients("s3").list_objects_v2(Bucket=target["bucket"])
@@ -262,7 +277,7 @@ def test_promotion_of_changed_bytes_is_refused_with_both_digests_and_registers_n
 def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, clients, place):
     source, target = place(), place()
     first = publish(sealed, **source)
-    record = ReleaseRecord(first.archive_uri, first.package_digest, first.model_package_arn)
+    record = record_of(first, source)
     with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
         copy(record, **target, gates={"auc": {"min": 0.99}})
     assert versions(clients, target["group"]) == []
@@ -270,21 +285,17 @@ def test_promotion_below_the_gates_of_the_other_stack_registers_nothing(sealed, 
     assert copy(record, **target, gates={"auc": {"min": 0.5}}).package_digest == first.package_digest
 
 
-def record_of(package: registry.Registered) -> ReleaseRecord:
-    return ReleaseRecord(package.archive_uri, package.package_digest, package.model_package_arn)
-
-
 def test_a_candidate_is_taken_as_it_is_registered(sealed, clients, place):
     at = place()
     first = publish(sealed, **at)
-    assert take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.5}}) == first
+    assert take(record_of(first, at), sealed.recipe, **at, gates={"auc": {"min": 0.5}}) == first
     assert len(versions(clients, at["group"])) == 1
 
 
 def test_a_candidate_of_an_earlier_image_is_registered_with_the_one_that_serves_now(sealed, clients, place):
     at = place()
     first = publish(sealed, **{**at, "image": IMAGE.replace("process", "other")})
-    taken = take(record_of(first), sealed.recipe, **at)
+    taken = take(record_of(first, at), sealed.recipe, **at)
     assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
     assert taken.image_uri == IMAGE
     assert taken.model_package_arn != first.model_package_arn
@@ -293,7 +304,7 @@ def test_a_candidate_of_an_earlier_image_is_registered_with_the_one_that_serves_
 def test_a_candidate_whose_version_is_gone_is_registered_again(sealed, clients, place):
     at, empty = place(), place()["group"]
     first = publish(sealed, **at)
-    taken = take(record_of(first), sealed.recipe, **{**at, "group": empty})
+    taken = take(record_of(first, at), sealed.recipe, **{**at, "group": empty})
     assert (taken.archive_uri, taken.package_digest) == (first.archive_uri, first.package_digest)
     assert [one["ModelPackageArn"] for one in versions(clients, empty)] == [taken.model_package_arn]
 
@@ -302,16 +313,16 @@ def test_a_candidate_of_other_bytes_another_recipe_or_below_its_gates_is_refused
     at = place()
     first = publish(sealed, **at)
     with pytest.raises(RegistryError, match=f"is of recipe {sealed.recipe}, expected 0000"):
-        take(record_of(first), "0000", **at)
+        take(record_of(first, at), "0000", **at)
     with pytest.raises(GateRefused, match=r"auc +0\.\d+ +min 0\.99"):
-        take(record_of(first), sealed.recipe, **at, gates={"auc": {"min": 0.99}})
+        take(record_of(first, at), sealed.recipe, **at, gates={"auc": {"min": 0.99}})
     key = first.archive_uri.removeprefix(f"s3://{at['bucket']}/")
     clients("s3").put_object(Bucket=at["bucket"], Key=key, Body=b"other")
     with pytest.raises(RegistryError, match=f"expected {sealed.digest}"):
-        take(record_of(first), sealed.recipe, **at)
+        take(record_of(first, at), sealed.recipe, **at)
     clients("s3").delete_object(Bucket=at["bucket"], Key=key)
     with pytest.raises(RegistryError, match="cannot read s3://"):
-        take(record_of(first), sealed.recipe, **at)
+        take(record_of(first, at), sealed.recipe, **at)
 
 
 def test_a_package_that_is_gone_is_named(sealed, clients, place, tmp_path: Path):
@@ -329,3 +340,120 @@ def test_what_is_fetched_appears_only_with_its_digest(sealed, clients, place, tm
     assert list(tmp_path.iterdir()) == []
     fetch(published.archive_uri, sealed.digest, tmp_path / "model.tar.gz", clients("s3"))
     assert archive.package_digest(tmp_path / "model.tar.gz") == sealed.digest
+
+
+def listed(clients: Clients, place: dict[str, Any], under: str) -> dict[str, bytes]:
+    """Key -> content of what lies beside the archive in a folder."""
+    found = clients("s3").list_objects_v2(Bucket=place["bucket"]).get("Contents", [])
+    keys = [item["Key"] for item in found if f"/{under}/" in item["Key"]]
+    return {key: stored(clients, f"s3://{place['bucket']}/{key}") for key in keys}
+
+
+def test_what_is_published_is_signed_with_the_key_of_the_stack(sealed, clients, place):
+    at = place()
+    published = publish(sealed, **at)
+    key = at["signer"].public_key
+    facts = signatures.read(published.archive_uri, key, clients("s3")).verify(sealed.digest, key)
+    assert facts == origin.facts_of(sealed)
+
+
+def test_what_was_said_first_is_kept_whoever_registers_the_same_bytes_later(sealed, clients, place, tmp_path: Path):
+    at = place()
+    publish(sealed, **at)
+    before = listed(clients, at, "signatures") | listed(clients, at, "documents")
+    again = replace(sealed, path=Path(shutil.copy(sealed.path, tmp_path / "model.tar.gz")))
+    facts = origin.facts_of(sealed)
+    origin.write(replace(facts, source=replace(facts.source, commit="9" * 40)), again)
+    publish(again, **at)
+    assert listed(clients, at, "signatures") | listed(clients, at, "documents") == before
+    assert {key.rpartition("/")[2] for key in before} == SAID
+
+
+def test_a_promoted_package_bears_both_signatures_and_the_same_documents(sealed, clients, place):
+    source, target, third = place(), place(), place()
+    promoted = copy(record_of(publish(sealed, **source), source), **target)
+    assert listed(clients, target, "documents").keys() == listed(clients, source, "documents").keys()
+    assert listed(clients, source, "signatures").items() <= listed(clients, target, "signatures").items()
+    for one in (source, target):
+        key = one["signer"].public_key
+        told = signatures.read(promoted.archive_uri, key, clients("s3")).verify(sealed.digest, key)
+        assert told == origin.facts_of(sealed)
+    assert copy(record_of(promoted, target), **third).package_digest == sealed.digest
+
+
+def test_a_package_from_before_packages_were_signed_is_refused_until_it_is_published_again(sealed, clients, place):
+    source, target = place(), place()
+    uri = registry.store(sealed.path, sealed.digest, source["bucket"], clients("s3"))
+    record = ReleaseRecord(uri, sealed.digest, "arn", source["signer"].public_key)
+    with pytest.raises(Unsigned, match="Run `pulumi up` on the stack that registered it"):
+        copy(record, **target)
+    assert "Contents" not in clients("s3").list_objects_v2(Bucket=target["bucket"])
+    assert copy(record_of(publish(sealed, **source), source), **target).package_digest == sealed.digest
+
+
+TAMPERED: dict[str, Callable[[bytes], bytes]] = {
+    "flipped": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "truncated": lambda content: content[: len(content) // 2],
+    "longer": lambda content: content + b" ",
+}
+
+
+@pytest.mark.parametrize("spoiled", [(name, how) for name in sorted(SAID) for how in TAMPERED], ids=" ".join)
+def test_changed_documents_and_signatures_are_refused_before_the_archive_is_fetched(
+    sealed, clients, place, monkeypatch: pytest.MonkeyPatch, spoiled: tuple[str, str]
+):
+    name, how = spoiled
+    source, target = place(), place()
+    record = record_of(publish(sealed, **source), source)
+    (key,) = [
+        key for key in listed(clients, source, "documents") | listed(clients, source, "signatures") if name in key
+    ]
+    uri = f"s3://{source['bucket']}/{key}"
+    put(clients("s3"), uri, TAMPERED[how](stored(clients, uri)))
+    monkeypatch.setattr(registry, "fetch", lambda *_: pytest.fail("the archive was fetched"))
+    with pytest.raises(SignatureError):
+        copy(record, **target)
+    assert "Contents" not in clients("s3").list_objects_v2(Bucket=target["bucket"])
+
+
+def test_another_archive_with_a_digest_of_its_own_is_refused_before_it_is_parsed(
+    sealed, clients, place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Whoever may write the bucket and what the stack says of its champion still cannot sign."""
+    source, target = place(), place()
+    record = record_of(publish(sealed, **source), source)
+    content = sealed.path.read_bytes() + b"\0"
+    put(clients("s3"), record.archive_uri, content)
+    lying = replace(record, package_digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
+    monkeypatch.setattr(registry, "describe", lambda *_: pytest.fail("the archive was parsed"))
+    with pytest.raises(SignatureError, match="the archive is sha256:"):
+        copy(lying, **target)
+
+
+def test_a_package_that_another_key_has_signed_is_refused(sealed, clients, place):
+    source, target, stranger = place(), place(), KeyPair.new()
+    record = record_of(publish(sealed, **{**source, "signer": stranger}), source)
+    with pytest.raises(Unsigned):
+        copy(record, **target)
+    forged = sign(origin.facts_of(sealed), stranger)
+    trusted = signatures._signed_by(source["signer"].public_key)
+    for name, content in ((MODEL, forged.model), (PROVENANCE, forged.provenance)):
+        put(clients("s3"), beside(record.archive_uri, f"{trusted}/{name}"), content)
+    with pytest.raises(SignatureError, match="is not by the key"):
+        copy(record, **target)
+
+
+def test_signing_goes_on_where_it_was_interrupted(sealed, clients, place, monkeypatch: pytest.MonkeyPatch):
+    at = place()
+
+    def cut_off(s3: Any, bucket: str, key: str, *rest: Any) -> str:
+        if key.endswith(PROVENANCE):
+            raise KeyboardInterrupt
+        return upload(s3, bucket, key, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(signatures, "upload", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            publish(sealed, **at)
+    published, key = publish(sealed, **at), at["signer"].public_key
+    signatures.read(published.archive_uri, key, clients("s3")).verify(sealed.digest, key)

@@ -31,7 +31,9 @@ ENDPOINT = "flight-delay-local"
 TABLE = f"{ENDPOINT}-rollouts"
 BUCKET = "artifacts"
 ROLE = "arn:aws:iam::123456789012:role/flight-delay-local-training"
-JOB = JobSettings(ROLE, IMAGE, "ml.m5.large", 600, 0.01, BUCKET, ENDPOINT, "us-east-1", {"auc": {"min": 0.6}})
+JOB = JobSettings(
+    ROLE, IMAGE, "ml.m5.large", 600, 0.01, BUCKET, ENDPOINT, "us-east-1", "arn:key", {"auc": {"min": 0.6}}
+)
 DAY = 1_367_366_400.0  # 2013-05-01
 
 

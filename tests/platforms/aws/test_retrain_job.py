@@ -38,12 +38,15 @@ class JobFolder:
         self.clients = cache(partial(session.client, endpoint_url=url))
         self.clients("s3").create_bucket(Bucket=self.name)
         self.clients("sagemaker").create_model_package_group(ModelPackageGroupName=self.name)
+        made = self.clients("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        self.signing_key = made["KeyMetadata"]["Arn"]
 
     def lay_out(self, champion: SealedPackage, through: str, **more: str) -> None:
         facts = {"package_digest": champion.digest, "manifest_sha256": champion.manifest_sha256}
         release = {**facts, "archive_uri": f"s3://{self.name}/packages/c/model.tar.gz", "image_uri": IMAGE}
         given = {"through": through, "champion": json.dumps(release), "gates": "{}", "region": "us-east-1"}
-        named = {"bucket": self.name, "group": self.name, "report": "retraining/j/report.json", "min_gain": "0"}
+        named = {"bucket": self.name, "group": self.name, "signing_key": self.signing_key}
+        named |= {"report": "retraining/j/report.json", "min_gain": "0"}
         for name, content in (
             ("input/config/hyperparameters.json", json.dumps({**given, **named, **more}).encode()),
             ("input/data/champion/model.tar.gz", champion.path.read_bytes()),
@@ -141,7 +144,7 @@ def test_changed_bytes_are_a_failure_with_its_reason_and_no_report(job: JobFolde
         (lambda file: file.write_text("{"), "hyperparameters: Expecting property name"),
         (
             lambda file: file.write_text("{}"),
-            "hyperparameters: through, bucket, group, region, report, champion, gates",
+            "hyperparameters: through, bucket, group, region, signing_key, report, champion, gates",
         ),
     ],
 )

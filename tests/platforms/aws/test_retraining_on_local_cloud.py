@@ -11,7 +11,9 @@ import pytest
 
 from infra.aws import policies
 from pipeline.build import SealedPackage
+from platforms.aws import signatures
 from platforms.aws.clients import Clients
+from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.names import Names
 from platforms.aws.registry import publish
 from platforms.aws.training import hyperparameters, report_key
@@ -31,18 +33,24 @@ def names(cloud) -> Names:
     return found
 
 
-def role(cloud, names: Names) -> str:
+def signing_key(cloud) -> str:
+    made = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    return made["KeyMetadata"]["Arn"]
+
+
+def role(cloud, names: Names, signing: str) -> str:
     key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     iam = cloud.client("iam")
     made = iam.create_role(RoleName=names.training_role, AssumeRolePolicyDocument=policies.trust("sagemaker"))
-    allowed = policies.document(*policies.training(names, key, names.process_image))
+    allowed = policies.document(*policies.training(names, key, signing, names.process_image))
     iam.put_role_policy(RoleName=names.training_role, PolicyName="training", PolicyDocument=allowed)
     return made["Role"]["Arn"]
 
 
-def released(sealed: SealedPackage, names: Names, clients: Clients) -> Release:
+def released(sealed: SealedPackage, names: Names, clients: Clients, signing: str) -> Release:
     image = names.process_image
-    package = publish(sealed, bucket=names.bucket, group=names.package_group, image=image, clients=clients)
+    place = {"bucket": names.bucket, "group": names.package_group, "image": image, "clients": clients}
+    package = publish(sealed, **place, signer=KmsSigner(clients, signing))
     name = release_id(sealed.recipe, image)
     return Release(
         id=name,
@@ -59,9 +67,10 @@ def released(sealed: SealedPackage, names: Names, clients: Clients) -> Release:
 
 def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(cloud, names: Names, champion):
     clients = cache(cloud.client)
-    release = released(champion, names, clients)
+    signing = signing_key(cloud)
+    release = released(champion, names, clients, signing)
     settings = JobSettings(
-        role=role(cloud, names),
+        role=role(cloud, names, signing),
         image=names.process_image,
         instance_type="ml.m5.large",
         max_seconds=600,
@@ -69,6 +78,7 @@ def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(clou
         bucket=names.bucket,
         group=names.package_group,
         region="us-east-1",
+        signing_key=signing,
     )
     start = Start(f"{names.prefix}-20130220-1", release, "2013-02-20")
     source = {"S3DataType": "S3Prefix", "S3Uri": release.archive_uri, "S3DataDistributionType": "FullyReplicated"}
@@ -94,3 +104,7 @@ def test_a_job_with_the_training_roles_rights_registers_a_better_challenger(clou
     listed = clients("sagemaker").list_model_packages(ModelPackageGroupName=names.package_group)
     registered = {one["ModelPackageArn"] for one in listed["ModelPackageSummaryList"]}
     assert registered == {release.model_package_arn, report["package"]["model_package_arn"]}
+    made, key = report["package"], KmsSigner(clients, signing).public_key
+    facts = signatures.read(made["archive_uri"], key, clients("s3")).verify(made["package_digest"], key)
+    assert facts.builder.invocation == described["TrainingJobArn"]
+    assert facts.source.commit is None, "the champion's code comes from its package, not from a checkout"

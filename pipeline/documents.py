@@ -1,0 +1,62 @@
+"""The documents of a package in a folder beside its archive, signed with a key of this machine.
+
+    folder = write(sealed, key_at(None))                     # provenance/, beside the archive
+    facts = verified(sealed.path, folder, public_key)        # before anything of the archive is parsed
+
+A stack's registry keeps the same documents, signed with a key of the stack.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pipeline.origin import facts_of
+from pipeline.pack import SealedPackage
+from pipeline.recipe import cache_folder
+from provenance.evidence import sign, verify_file
+from provenance.facts import Facts
+from provenance.key_pair import KeyPair
+
+FOLDER = "provenance"
+PUBLIC_KEY = "key.pub"
+KEY = "signing-key.pem"
+
+
+def key_at(path: Path | None) -> KeyPair:
+    """The key in a file; without one that of this user, which is made at its first use.
+
+    Raises:
+        KeyFileError: The file holds no such key, or others may read it.
+        FileNotFoundError: There is no such file.
+    """
+    return KeyPair.made(cache_folder() / KEY) if path is None else KeyPair.read(path)
+
+
+def write(sealed: SealedPackage, key: KeyPair) -> Path:
+    """Write the documents, their signatures and the public key; what an earlier call wrote is replaced.
+
+    Raises:
+        OriginError: Where the package came from is not known.
+    """
+    files = {**sign(facts_of(sealed), key).files(), PUBLIC_KEY: key.public_key}
+    folder = sealed.path.with_name(FOLDER)
+    partial = folder.with_name(FOLDER + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder
+
+
+def verified(archive: Path, folder: Path, public_key: bytes) -> Facts:
+    """The facts of an archive, if it and all documents are as they were signed with the key that is trusted.
+
+    Raises:
+        SignatureError: They are not.
+        FileNotFoundError: There is no archive, or no folder.
+    """
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != PUBLIC_KEY}
+    return verify_file(archive, files, public_key)

@@ -1,0 +1,230 @@
+"""Where a package came from: collected when it is sealed, and kept beside it, for whoever signs it later.
+
+    write(collect(root, recipe, sealed), sealed)        # git, locks, data files and this machine are looked at
+    facts_of(sealed)                                    # the same later, whatever the checkout has become
+
+None of it is in the archive, whose bytes depend on the recipe alone: the same recipe from another commit is the same
+package. So the facts are of the build that really ran; a checkout that finds the package made takes them over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from math import isfinite
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from monitoring.labels.baseline import Baseline
+from monitoring.labels.performance import AUC, CALIBRATION_ERROR
+from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
+from monitoring.statistics.intervals import LEVEL
+from monitoring.statistics.intervals import Interval as Measured
+from pipeline import archive
+from pipeline.pack import SealedPackage
+from pipeline.recipe import Recipe, locked, locked_files, model_files, raw_data, sha256_of, trained_with
+from provenance import facts as said
+from provenance.evidence import FACTS
+from provenance.facts import Builder, DataFile, Dependency, Environment, Facts, FactsError, Interval, Metric, Source
+
+BUILDER = "urn:modelstack:builder:"
+INTERVALS = {
+    "accuracy": ACCURACY,
+    "log_loss": LOG_LOSS,
+    "absolute_error": ABSOLUTE_ERROR,
+    "auc": AUC,
+    "calibration_error": CALIBRATION_ERROR,
+}
+"""Metric of an evaluation -> what `monitoring` calls it, whose sums are sealed with their spread."""
+_TRAINED_ON = ("rows", "first_event", "last_event", "last_label")
+_SCHEMES = {"http", "https", "ssh", "git"}
+_SECONDS = 60
+
+
+class OriginError(Exception):
+    """Nothing can be said of where a package came from; the message says why."""
+
+
+def collect(root: Path, recipe: Recipe, sealed: SealedPackage) -> Facts:
+    """Say where a package that was just sealed came from.
+
+    Args:
+        root: The checkout that it was built from.
+        recipe: Its recipe.
+        sealed: The package.
+    """
+    told = archive.documents(sealed.path)
+    files, version = raw_data(root)
+    parts = {name: text for name, text in recipe.parts.items() if name != "parameters"}
+    trained: Mapping[str, Any] = json.loads(told["metrics.json"])["training"]
+    return Facts(
+        package=said.Package(sealed.digest, sealed.path.stat().st_size, sealed.manifest_sha256),
+        recipe=said.Recipe(digest=recipe.digest, parameters=recipe.parameters, **parts),
+        source=source(root),
+        data=data(root, files),
+        data_version=version,
+        dependencies=dependencies(root),
+        trained_on={name: trained[name] for name in _TRAINED_ON if name in trained},
+        metrics=metrics(sealed.metrics, told),
+        environment=environment(),
+        builder=builder(os.environ, datetime.now(UTC)),
+    )
+
+
+def write(facts: Facts, sealed: SealedPackage) -> None:
+    """Keep the facts beside an archive."""
+    path = sealed.path.with_name(FACTS)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(facts.to_json())
+    partial.replace(path)
+
+
+def facts_of(sealed: SealedPackage) -> Facts:
+    """The facts that were kept beside an archive.
+
+    Raises:
+        OriginError: There are none, or they are of another package.
+    """
+    path = sealed.path.with_name(FACTS)
+    try:
+        facts = Facts.from_json(path.read_bytes())
+    except (FileNotFoundError, FactsError) as error:
+        raise OriginError(f"where {sealed.digest} came from is not known: {error}") from None
+    if facts.package.digest != sealed.digest:
+        raise OriginError(f"{path} tells of {facts.package.digest}, the archive beside it is {sealed.digest}")
+    return facts
+
+
+def source(root: Path) -> Source:
+    """What git says of a checkout; nothing, if git does not keep the model that lies there."""
+    if _git(root, "ls-files", "--error-unmatch", "model/__init__.py") is None:
+        return Source()
+    changes = _git(root, "status", "--porcelain", "--", ".")
+    url = _git(root, "remote", "get-url", "origin")
+    return Source(
+        _git(root, "rev-parse", "--verify", "HEAD"),
+        None if changes is None else bool(changes),
+        None if url is None else public_url(url),
+    )
+
+
+def public_url(url: str) -> str | None:
+    """The URL of a repository without user, password, query and fragment; None for one on this machine."""
+    if short := re.fullmatch(r"(?:[^@/:]+@)?([\w.-]{2,}):(?![/:])([^\s?#\\]+)", url):
+        return f"ssh://{short[1]}/{short[2]}"
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def data(root: Path, files: Mapping[str, Path]) -> tuple[DataFile, ...]:
+    """The raw data files, by name, and what brought each."""
+    brought = _brought_by(files.values())
+    return tuple(
+        DataFile(name, sha256_of(path), path.stat().st_size, brought.get(path) or _inside(root, path))
+        for name, path in sorted(files.items())
+    )
+
+
+def dependencies(root: Path) -> tuple[Dependency, ...]:
+    """The libraries that the recipe names, with the files that the locks allow."""
+    folder = root / "requirements"
+    serving, app = locked_files(folder / "serving.txt"), locked_files(folder / "app.txt")
+    trains = trained_with(folder, model_files(root))
+    return (
+        *(Dependency(name, at, "serves", serving[name]) for name, at in locked(folder / "serving.txt").items()),
+        *(Dependency(name, at, "trains", app[name]) for name, at in trains.items()),
+    )
+
+
+def metrics(summary: Mapping[str, float], told: Mapping[str, bytes]) -> tuple[Metric, ...]:
+    """The metrics that gates bind to, each with the interval that the sealed sums give it.
+
+    Args:
+        summary: Metric -> value.
+        told: The JSON members of the archive; without `baseline.json` no interval is known.
+    """
+    measured: Mapping[str, Measured] = {}
+    if archive.BASELINE in told and "answer.json" in told:
+        form = Form.from_dict(json.loads(told["answer.json"]))
+        baseline = Baseline.from_dict(json.loads(told[archive.BASELINE]))
+        measured = baseline.performance.measures(binary=form.binary)
+    return tuple(Metric(name, value, _interval(measured, name, value)) for name, value in sorted(summary.items()))
+
+
+def environment() -> Environment:
+    """What this process runs on."""
+    libc = " ".join(filter(None, platform.libc_ver()))
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return Environment(python, platform.system(), platform.machine(), libc or None)
+
+
+def builder(environ: Mapping[str, str], now: datetime) -> Builder:
+    """Who runs this process, as its environment tells: a training job, a CI run, or somebody on a machine.
+
+    Args:
+        environ: The environment's variables.
+        now: When the package was sealed.
+    """
+    finished = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if job := environ.get("TRAINING_JOB_ARN"):
+        return Builder(f"{BUILDER}sagemaker-training-job", job, finished)
+    if environ.get("GITHUB_ACTIONS") == "true":
+        server, repository, run = (environ.get(f"GITHUB_{one}") for one in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+        known = f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None
+        return Builder(f"{BUILDER}github-actions", known, finished)
+    return Builder(f"{BUILDER}local", None, finished)
+
+
+def _interval(measured: Mapping[str, Measured], name: str, value: float) -> Interval | None:
+    """That of the measure of the same name; none where the model means another number by it."""
+    found = measured.get(INTERVALS.get(name, ""))
+    if found is None or not isfinite(found.low) or not isfinite(found.high) or not found.low <= value <= found.high:
+        return None
+    return Interval(found.low, found.high, LEVEL)
+
+
+def _git(root: Path, *words: str) -> str | None:
+    """What git says of a folder; None if it refuses, or is not there."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        run = subprocess.run(
+            ["git", "--no-optional-locks", *words],
+            cwd=root,
+            env=own,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return run.stdout.strip() if run.returncode == 0 else None
+
+
+def _brought_by(paths: Iterable[Path]) -> dict[Path, str]:
+    """Path -> package URL of the installed package whose record lists it."""
+    wanted = {path.resolve(): path for path in paths if "site-packages" in path.resolve().parts}
+    found: dict[Path, str] = {}
+    for one in metadata.distributions() if wanted else ():
+        record, place = f"\n{one.read_text('RECORD')}", Path(str(one.locate_file(""))).resolve()
+        for resolved, path in wanted.items():
+            if resolved.is_relative_to(place) and f"\n{resolved.relative_to(place).as_posix()}," in record:
+                found[path] = f"pkg:pypi/{one.metadata['Name'].lower()}@{one.version}"
+    return found
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    """A path within the checkout; a file elsewhere on the machine is of unknown origin."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return None

@@ -1,0 +1,54 @@
+"""Signs with a key that never leaves AWS KMS.
+
+    enclose(payload, KmsSigner(clients, "arn:aws:kms:..."))
+
+The key has the spec ECC_NIST_P256 and the usage SIGN_VERIFY. KMS gets the digest of what is signed, so that its length
+does not matter. Who verifies needs the public key only, and no KMS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from provenance.envelope import pem_of
+
+if TYPE_CHECKING:  # a training job has no rollout, which that needs
+    from platforms.aws.clients import Clients
+
+ALGORITHM = "ECDSA_SHA_256"
+
+
+@dataclass(frozen=True)
+class KmsSigner:
+    """`Signer` with a key of KMS.
+
+    Attributes:
+        clients: Gives clients.
+        key: The key's ARN.
+    """
+
+    clients: Clients
+    key: str
+
+    @cached_property
+    def public_key(self) -> bytes:
+        """The public key, PEM.
+
+        Raises:
+            ClientError, BotoCoreError: KMS does not give it.
+        """
+        return pem_of(self.clients("kms").get_public_key(KeyId=self.key)["PublicKey"])
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign the SHA-256 of a message: ASN.1 DER.
+
+        Raises:
+            ClientError, BotoCoreError: KMS does not sign.
+        """
+        digest = hashlib.sha256(message).digest()
+        kms = self.clients("kms")
+        answer = kms.sign(KeyId=self.key, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
+        return answer["Signature"]

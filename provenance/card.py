@@ -1,0 +1,137 @@
+"""The model card of a package, for people in Markdown and for SageMaker as the content of a ModelCard: the same facts.
+
+    markdown(facts), sagemaker(facts)
+
+It says what was done and measured. What a model is for, and where it must not be used, no build can know: the team
+writes that beside its model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from provenance.facts import DataFile, Facts, Metric, canonical
+
+UNKNOWN = "unknown"
+_MOST_DATASETS, _LONGEST_VALUE, _LONGEST_NAME = 10, 255, 63  # what SageMaker takes
+
+
+def markdown(facts: Facts) -> bytes:
+    """The card for people."""
+    return ("\n".join(_lines(facts)) + "\n").encode()
+
+
+def sagemaker(facts: Facts) -> bytes:
+    """The content of a ModelCard of SageMaker, canonical JSON."""
+    parameters = [
+        {"name": name, "value": _text(value)[:_LONGEST_VALUE]}
+        for name, value in sorted(facts.recipe.parameters.items())
+    ]
+    datasets = [_dataset(one) for one in facts.data][:_MOST_DATASETS]
+    return canonical(
+        {
+            "model_overview": {"model_artifact": [facts.package.digest]},
+            "training_details": {
+                "training_observations": _trained_on(facts),
+                "training_job_details": {
+                    **({"training_arn": facts.builder.invocation} if _is_job(facts) else {}),
+                    "training_datasets": datasets,
+                    "user_provided_hyper_parameters": parameters,
+                },
+            },
+            "evaluation_details": [
+                {
+                    "name": "evaluation",
+                    "metric_groups": [{"name": "gates", "metric_data": [_datum(one) for one in facts.metrics]}],
+                }
+            ]
+            if facts.metrics
+            else [],
+            "additional_information": {"custom_details": dict(_known(facts))},
+        }
+    )
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    yield f"# Model {facts.id}"
+    yield ""
+    yield from _table(("what", "value"), _known(facts))
+    yield from ("", "## What it was measured at", "")
+    measured = ((one.name, f"{one.value:.6g}", _interval(one)) for one in facts.metrics)
+    yield from _table(("metric", "value", "interval"), measured)
+    yield from (
+        "",
+        "An interval holds for rows that do not depend on each other. Where there is none, it is not known.",
+    )
+    yield from ("", "## What it was trained on", "", _trained_on(facts), "")
+    yield from _table(
+        ("data file", "bytes", "sha256", "from"),
+        ((one.name, f"{one.size:,}", one.sha256, one.origin or UNKNOWN) for one in facts.data),
+    )
+    yield from ("", "## Parameters", "")
+    yield from _table(
+        ("parameter", "value"), ((name, _text(at)) for name, at in sorted(facts.recipe.parameters.items()))
+    )
+    yield from ("", "## Libraries", "")
+    roles = {"serves": "serves it", "trains": "made it"}
+    yield from _table(
+        ("library", "version", "for what"), ((one.name, one.version, roles[one.role]) for one in facts.dependencies)
+    )
+
+
+def _known(facts: Facts) -> Iterator[tuple[str, str]]:
+    """What both cards tell, in the same words."""
+    source, environment = facts.source, facts.environment
+    dirty = {True: "yes", False: "no", None: UNKNOWN}[source.dirty]
+    yield "package", facts.package.digest
+    yield "recipe", facts.recipe.digest
+    yield "commit", source.commit or UNKNOWN
+    yield "changed since the commit", dirty
+    yield "repository", source.remote or UNKNOWN
+    yield "data", facts.recipe.data
+    yield "data version", facts.data_version or UNKNOWN
+    yield "built by", facts.builder.id
+    yield "run", facts.builder.invocation or UNKNOWN
+    yield "sealed", facts.builder.finished
+    yield "python", environment.python
+    yield "platform", f"{environment.system} {environment.machine}, {environment.libc or 'unknown libc'}"
+
+
+def _datum(metric: Metric) -> dict[str, object]:
+    return {"name": metric.name[:_LONGEST_NAME], "type": "number", "value": metric.value, "notes": _interval(metric)}
+
+
+def _interval(metric: Metric) -> str:
+    interval = metric.interval
+    if interval is None:
+        return UNKNOWN
+    return f"{interval.low:.6g} to {interval.high:.6g} ({interval.level:.0%})"
+
+
+def _trained_on(facts: Facts) -> str:
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(facts.trained_on.items()))
+    return told or UNKNOWN
+
+
+def _is_job(facts: Facts) -> bool:
+    return bool(facts.builder.invocation and facts.builder.invocation.startswith("arn:"))
+
+
+def _dataset(file: DataFile) -> str:
+    return f"{file.name} sha256:{file.sha256}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    if not body:
+        yield "None."
+        return
+    yield from (f"| {' | '.join(head)} |", "|" + "---|" * len(head), *body)
+
+
+def _cell(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else canonical(value).decode()

@@ -1,0 +1,65 @@
+"""The OpenSSF model signature of an archive: a statement that names the sha256 of one file.
+
+    payload = statement("sha256:...")
+    signed_digest(payload)              # "sha256:..."; raises StatementError for a statement of another kind
+
+`model_signing verify key` takes a bundle with it. Source: OpenSSF Model Signing v1.0 (ossf/model-signing-spec).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from provenance.facts import canonical, sha256_of
+from provenance.statement import SUBJECT, TYPE, StatementError, one_subject, parsed
+
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+
+
+def statement(package_digest: str) -> bytes:
+    """The statement of an archive, canonical.
+
+    Args:
+        package_digest: `sha256:<hex>` of its bytes.
+    """
+    digest = sha256_of(package_digest)
+    return canonical(
+        {
+            "_type": TYPE,
+            "subject": [{"name": SUBJECT, "digest": {"sha256": _root(digest)}}],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "resources": [{"name": ".", "algorithm": "sha256", "digest": digest}],
+                "serialization": {
+                    "method": "files",
+                    "hash_type": "sha256",
+                    "allow_symlinks": False,
+                    "ignore_paths": [],
+                },
+            },
+        }
+    )
+
+
+def signed_digest(payload: bytes) -> str:
+    """Return the package digest that a statement names.
+
+    Raises:
+        StatementError: It is of another kind, or names more or other than one archive.
+    """
+    body = parsed(payload, PREDICATE_TYPE)
+    resources: Any = body["predicate"].get("resources")
+    try:
+        (resource,) = resources
+        digest: str = resource["digest"]
+        if resource["algorithm"] != "sha256" or one_subject(body) != f"sha256:{_root(digest)}":
+            raise ValueError
+    except (TypeError, ValueError, KeyError):
+        raise StatementError("the model signature is not of one archive by its sha256") from None
+    return f"sha256:{digest}"
+
+
+def _root(digest: str) -> str:
+    """The digest of the list of digests, which for one file is that of its digest's bytes."""
+    return hashlib.sha256(bytes.fromhex(digest)).hexdigest()

@@ -1,0 +1,136 @@
+"""The in-toto statement of a package, with SLSA provenance: how its bytes came to be, and which documents belong to it.
+
+    payload = statement(facts, {"card.md": b"..."})
+    package_of(payload), documents_of(payload)          # "sha256:...", {"card.md": "<sha256>"}
+
+Sources: in-toto Statement v1 (in-toto/attestation); SLSA v1.0, provenance (slsa.dev/spec/v1.0/provenance).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from provenance.facts import Facts, canonical, purl, sha256_of
+
+TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "urn:modelstack:recipe:"
+"""Followed by the recipe's format."""
+SUBJECT = "model.tar.gz"
+
+
+class StatementError(Exception):
+    """A signed statement is of another kind than it should be; the message says which."""
+
+
+def statement(facts: Facts, documents: Mapping[str, bytes]) -> bytes:
+    """The statement, canonical.
+
+    Args:
+        facts: What is known of the package.
+        documents: Name -> bytes of each document that is made of these facts; the statement names their digests.
+    """
+    recipe = asdict(facts.recipe)
+    builder = facts.builder
+    return canonical(
+        {
+            "_type": TYPE,
+            "subject": [{"name": SUBJECT, "digest": {"sha256": sha256_of(facts.package.digest)}}],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": BUILD_TYPE + facts.recipe.format,
+                    "externalParameters": {"parameters": recipe.pop("parameters")},
+                    "internalParameters": {"recipe": recipe, "environment": asdict(facts.environment)},
+                    "resolvedDependencies": _resolved(facts),
+                },
+                "runDetails": {
+                    "builder": {"id": builder.id},
+                    "metadata": {
+                        **({"invocationId": builder.invocation} if builder.invocation else {}),
+                        "finishedOn": builder.finished,
+                    },
+                    "byproducts": [
+                        {"name": name, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
+                        for name, content in sorted(documents.items())
+                    ],
+                },
+            },
+        }
+    )
+
+
+def package_of(payload: bytes) -> str:
+    """Return the digest of the package that a statement is about, `sha256:<hex>`.
+
+    Raises:
+        StatementError: It is of another kind.
+    """
+    return one_subject(parsed(payload, PREDICATE_TYPE))
+
+
+def documents_of(payload: bytes) -> dict[str, str]:
+    """Return name -> sha256 of the documents that a statement names.
+
+    Raises:
+        StatementError: It is of another kind.
+    """
+    body = parsed(payload, PREDICATE_TYPE)
+    try:
+        return {item["name"]: item["digest"]["sha256"] for item in body["predicate"]["runDetails"]["byproducts"]}
+    except (TypeError, KeyError):
+        raise StatementError("the provenance does not name its documents by their sha256") from None
+
+
+def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
+    """Read a statement whose signature was verified.
+
+    Raises:
+        StatementError: It is no in-toto statement, or has another predicate.
+    """
+    try:
+        body: Any = json.loads(payload)
+        kind, found = body["_type"], body["predicateType"]
+        if not isinstance(body["predicate"], dict):
+            raise TypeError
+    except (ValueError, TypeError, KeyError):
+        raise StatementError("what is signed is no in-toto statement") from None
+    if (kind, found) != (TYPE, predicate_type):
+        raise StatementError(f"what is signed is a {kind} with {found}, expected {TYPE} with {predicate_type}")
+    return body
+
+
+def one_subject(body: Mapping[str, Any]) -> str:
+    """The digest of the one subject of a statement, `sha256:<hex>`.
+
+    Raises:
+        StatementError: It has no subject, or more than one.
+    """
+    try:
+        (subject,) = body["subject"]
+        return f"sha256:{subject['digest']['sha256']}"
+    except (TypeError, ValueError, KeyError):
+        raise StatementError("what is signed is not about one package by its sha256") from None
+
+
+def _resolved(facts: Facts) -> list[dict[str, Any]]:
+    """What went into the build: the checkout, the raw data, the libraries. What is unknown is left out."""
+    code: dict[str, Any] = {"name": "code", "digest": {"sha256": facts.recipe.code}}
+    found = [
+        code,
+        *({"name": file.name, "digest": {"sha256": file.sha256}, **_origin(file.origin)} for file in facts.data),
+    ]
+    source = facts.source
+    if source.commit:
+        at = {"uri": f"git+{source.remote}@{source.commit}"} if source.remote else {}
+        digest = {"gitCommit": source.commit}
+        found.insert(0, {"name": "checkout", **at, "digest": digest, "annotations": {"dirty": source.dirty}})
+    return [*found, *({"uri": purl(one), "annotations": {"role": one.role}} for one in facts.dependencies)]
+
+
+def _origin(origin: str | None) -> dict[str, str]:
+    return {"uri": origin} if origin else {}

@@ -1,0 +1,55 @@
+"""A key in KMS signs, and whoever has the public key verifies without KMS."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+
+import boto3
+import pytest
+from model_signing import verifying
+
+from pipeline import archive
+from platforms.aws.clients import Clients
+from platforms.aws.kms_signer import KmsSigner
+from provenance.envelope import SignatureError, enclose, opened
+from provenance.signature import statement
+
+
+@pytest.fixture(params=["moto", pytest.param("local cloud", marks=pytest.mark.e2e)])
+def clients(request: pytest.FixtureRequest) -> Clients:
+    if request.param == "local cloud":
+        return cache(request.getfixturevalue("cloud").client)
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    return cache(partial(session.client, endpoint_url=request.getfixturevalue("moto_url")))
+
+
+@pytest.fixture
+def signer(clients: Clients) -> KmsSigner:
+    made = clients("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    return KmsSigner(clients, made["KeyMetadata"]["Arn"])
+
+
+def test_what_kms_has_signed_is_opened_with_the_public_key_alone(signer: KmsSigner):
+    bundle = enclose(b'{"a":1}', signer)
+    assert opened(bundle, signer.public_key) == b'{"a":1}'
+
+
+def test_another_key_of_kms_is_refused(signer: KmsSigner, clients: Clients):
+    other = clients("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    with pytest.raises(SignatureError, match="is not by the key"):
+        opened(enclose(b"{}", signer), KmsSigner(clients, other).public_key)
+
+
+def test_what_is_longer_than_kms_takes_is_signed_by_its_digest(signer: KmsSigner):
+    payload = b"x" * 100_000
+    assert opened(enclose(payload, signer), signer.public_key) == payload
+
+
+def test_model_signing_verifies_what_kms_has_signed(signer: KmsSigner, tmp_path: Path):
+    archive.seal({"manifest.json": b'{"files": {}}'}, tmp_path / "model.tar.gz")
+    (tmp_path / "key.pub").write_bytes(signer.public_key)
+    payload = statement(archive.package_digest(tmp_path / "model.tar.gz"))
+    (tmp_path / "model.sig").write_bytes(enclose(payload, signer))
+    verifier = verifying.Config().use_elliptic_key_verifier(public_key=tmp_path / "key.pub")
+    verifier.verify(tmp_path / "model.tar.gz", tmp_path / "model.sig")

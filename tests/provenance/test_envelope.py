@@ -1,0 +1,111 @@
+"""Signing and opening: what was signed comes back, and nothing else is opened."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from provenance.envelope import SignatureError, enclose, key_id, opened, pem_of, pre_authentication
+from provenance.key_pair import KeyPair
+
+PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1"}'
+
+
+def test_what_was_signed_is_opened(key: KeyPair):
+    assert opened(enclose(PAYLOAD, key), key.public_key) == PAYLOAD
+
+
+def test_what_is_signed_is_the_encoding_that_dsse_gives_as_its_example():
+    given = pre_authentication(b"hello world")
+    assert given == b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
+
+
+def test_every_flipped_bit_of_a_bundle_is_refused(key: KeyPair):
+    bundle = enclose(b"{}", key)
+    for place in range(len(bundle) * 8):
+        changed = bytearray(bundle)
+        changed[place // 8] ^= 1 << place % 8
+        with pytest.raises(SignatureError):
+            opened(bytes(changed), key.public_key)
+
+
+def test_another_key_is_refused(key: KeyPair):
+    with pytest.raises(SignatureError, match="is not by the key"):
+        opened(enclose(PAYLOAD, KeyPair.new()), key.public_key)
+
+
+def _without_signatures(body: Any) -> None:
+    body["dsseEnvelope"]["signatures"] = []
+
+
+def _with_two(body: Any) -> None:
+    body["dsseEnvelope"]["signatures"] *= 2
+
+
+def _of_another_type(body: Any) -> None:
+    body["dsseEnvelope"]["payloadType"] = "application/json"
+
+
+def _with_a_certificate(body: Any) -> None:
+    body["verificationMaterial"]["certificate"] = {"rawBytes": ""}
+
+
+def _with_a_text(body: Any) -> None:
+    body["dsseEnvelope"]["payload"] = "no base64!"
+
+
+@pytest.mark.parametrize(
+    "change", [_without_signatures, _with_two, _of_another_type, _with_a_certificate, _with_a_text]
+)
+def test_a_bundle_of_another_form_is_refused(key: KeyPair, change: Callable[[Any], None]):
+    body = json.loads(enclose(PAYLOAD, key))
+    change(body)
+    with pytest.raises(SignatureError):
+        opened(json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), key.public_key)
+
+
+@pytest.mark.parametrize("bundle", [b"", b"{}", b"[1]", b"null", b"\xff", b'{"dsseEnvelope": 1}', b"[" * 100_000])
+def test_what_is_no_bundle_is_refused(key: KeyPair, bundle: bytes):
+    with pytest.raises(SignatureError, match="no Sigstore bundle"):
+        opened(bundle, key.public_key)
+
+
+def test_a_bundle_that_is_too_long_is_not_looked_at(key: KeyPair):
+    with pytest.raises(SignatureError, match="expected at most"):
+        opened(b" " * (4 * 1024**2 + 1), key.public_key)
+
+
+@pytest.mark.parametrize("private", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)])
+def test_a_key_of_another_kind_is_refused(key: KeyPair, private: Any):
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(SignatureError, match="expected one on the curve P-256"):
+        opened(enclose(PAYLOAD, key), public)
+
+
+def test_blank_lines_around_a_key_make_no_other_key_of_it(key: KeyPair):
+    assert opened(enclose(PAYLOAD, key), b"\n" + key.public_key + b"\n") == PAYLOAD
+
+
+def test_what_is_no_key_is_refused(key: KeyPair):
+    with pytest.raises(SignatureError, match="no PEM of a public key"):
+        opened(enclose(PAYLOAD, key), b"key")
+
+
+def test_a_key_in_der_becomes_the_pem_that_every_tool_writes(key: KeyPair):
+    loaded = load_pem_public_key(key.public_key)
+    assert pem_of(loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)) == key.public_key
+
+
+def test_a_bundle_names_its_key_and_does_not_bring_it(key: KeyPair):
+    bundle = enclose(PAYLOAD, key)
+    assert json.loads(bundle)["verificationMaterial"] == {
+        "publicKey": {"hint": key_id(key.public_key)},
+        "tlogEntries": [],
+    }
+    assert base64.b64encode(key.public_key) not in bundle

@@ -1,0 +1,63 @@
+"""The model signature: model-signing verifies what we sign, and refuses what was changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from model_signing import verifying
+
+from pipeline import archive
+from provenance.envelope import enclose
+from provenance.facts import canonical
+from provenance.key_pair import KeyPair
+from provenance.signature import signed_digest, statement
+from provenance.statement import StatementError
+
+
+@pytest.fixture
+def oracle(tmp_path: Path, key: KeyPair, sealed: Path):
+    """Has model-signing verify an archive with our bundle."""
+    (tmp_path / "key.pub").write_bytes(key.public_key)
+    (tmp_path / "model.sig").write_bytes(enclose(statement(archive.package_digest(sealed)), key))
+
+    def verify(path: Path) -> None:
+        verifier = verifying.Config().use_elliptic_key_verifier(public_key=tmp_path / "key.pub")
+        verifier.verify(path, tmp_path / "model.sig")
+
+    return verify
+
+
+def test_model_signing_verifies_our_signature(oracle, sealed: Path):
+    oracle(sealed)
+
+
+def test_model_signing_refuses_a_changed_archive(oracle, sealed: Path):
+    sealed.write_bytes(sealed.read_bytes() + b"\x00")
+    with pytest.raises(ValueError, match="mismatch"):
+        oracle(sealed)
+
+
+def test_a_statement_names_the_digest_of_its_archive(sealed: Path):
+    digest = archive.package_digest(sealed)
+    assert signed_digest(statement(digest)) == digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": []},
+        {"subject": [{"name": "model.tar.gz", "digest": {"sha256": "0" * 64}}]},
+        {"predicate": {"resources": []}},
+        {"predicate": {"resources": [{"name": ".", "algorithm": "sha256", "digest": "no hex"}]}},
+        {"predicate": {"resources": [{"name": ".", "algorithm": "md5", "digest": "a" * 64}]}},
+        {"predicate": 7},
+        {"predicateType": "https://slsa.dev/provenance/v1"},
+        {"_type": "https://in-toto.io/Statement/v0.1"},
+    ],
+)
+def test_a_statement_of_something_else_is_refused(change: dict[str, object]):
+    body = json.loads(statement("sha256:" + "a" * 64))
+    with pytest.raises(StatementError):
+        signed_digest(canonical({**body, **change}))
