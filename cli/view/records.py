@@ -113,7 +113,7 @@ def told(seen: Verified) -> str:
         return f"record {finding.number} {_PROBLEMS[finding.problem]}{said}; {seen.records} before it are in order"
     if not seen.records:
         return "no record yet"
-    waiting = f"; {seen.waiting} of them are not put away and signed yet" if seen.waiting else ""
+    waiting = f"; {seen.waiting} not signed and put away yet" if seen.waiting else ""
     return f"{seen.records} records are in order; the last one is sha256 {seen.digest}{waiting}"
 
 
