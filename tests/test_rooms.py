@@ -142,7 +142,9 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
     assert {name for name in taken if not name.startswith(tuple(f"monitoring.{pure}" for pure in PURE))} == set()
 
 
-@pytest.mark.parametrize("room", ["audit", "model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring"])
+@pytest.mark.parametrize(
+    "room", ["audit", "model", "serving", "pipeline", "provenance", "rollout", "retraining", "monitoring"]
+)
 def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(room: str) -> None:
     assert {(file, name) for file, name in first_names(room) if name in CLOUD | PULUMI} == set()
 

@@ -40,6 +40,7 @@ NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"
 LONGEST_NAME, LONGEST_PREFIX = 30, 40
 MOST_SEGMENTS = 3
+MOST_ACCOUNTS = 10
 LONGEST_PERIOD = 3600
 
 
@@ -237,11 +238,20 @@ class PromotionSettings(Section):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="The stack whose champion this stack takes. Null: train here.",
     )
-    to: list[Annotated[str, Field(pattern=r"^\d{12}$")]] = Field(
-        default_factory=list,
-        max_length=10,
-        description="Other AWS accounts whose stacks may take this stack's champion: 12 digits each, in quotes.",
+    to: Annotated[list[str], Allowed(f"a list of at most {MOST_ACCOUNTS} accounts, each of 12 digits in quotes")] = (
+        Field(
+            default_factory=list[str],
+            description="Other AWS accounts whose stacks may take this stack's champion.",
+        )
     )
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _accounts(cls, given: object) -> object:
+        accounts = given if isinstance(given, list) and len(given) <= MOST_ACCOUNTS else [None]
+        if not all(isinstance(one, str) and re.fullmatch(r"\d{12}", one) for one in accounts):
+            raise NotAllowed
+        return given
 
     @field_validator("source")
     @classmethod

@@ -22,7 +22,7 @@ from tests.infra.refusals import REGION, load, refusal
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, registry, retention"
+SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, approval, registry, retention"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
 ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
 
@@ -66,7 +66,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"promotion": {"source": "local"}},
-        ['modelstack:promotion.source = "local": no such field; allowed are from'],
+        ['modelstack:promotion.source = "local": no such field; allowed are from, to'],
     ),
     (
         {"promotion": {"from": "local"}},

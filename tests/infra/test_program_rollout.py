@@ -60,8 +60,11 @@ def test_endpoint_goes_before_the_config_that_copies_requests() -> None:
 
 def allowed_to(world: World, role: str) -> dict[str, list[str]]:
     """Action -> resources of a role."""
-    found = world.allows(role)
-    return {action: item["Resource"] for item in found for action in item["Action"]}
+    found: dict[str, list[str]] = {}
+    for item in world.allows(role):
+        for action in item["Action"]:
+            found.setdefault(action, []).extend(item["Resource"])
+    return found
 
 
 def test_the_two_functions_that_run_the_controller_share_its_role_and_no_other_has_it() -> None:
@@ -79,8 +82,13 @@ def test_the_controller_may_replay_what_its_endpoint_captured_and_read_nothing_e
     bucket = "arn:aws:s3:::flight-delay-local-artifacts-000000000000"
     endpoint = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/flight-delay-local"
     assert controller["sagemaker:InvokeEndpoint"] == [endpoint]
-    reads = {action: arns for action, arns in controller.items() if action.startswith("s3:")}
-    assert reads == {"s3:GetObject": [f"{bucket}/capture/flight-delay-local/*"], "s3:ListBucket": [bucket]}
+    may = {action: sorted(arns) for action, arns in controller.items() if action.startswith("s3:")}
+    records = f"{bucket}/audit/*"
+    assert may == {
+        "s3:GetObject": [records, f"{bucket}/capture/flight-delay-local/*"],
+        "s3:ListBucket": [bucket],
+        "s3:PutObject": [records],
+    }
     assert controller["kms:Decrypt"] != ["*"]
 
 

@@ -84,7 +84,9 @@ class World:
                 "SupportedContentTypes": ["application/json"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
-            CustomerMetadataProperties={"recipe": release.recipe, "manifest_sha256": release.manifest_sha256},
+            CustomerMetadataProperties={
+                name: getattr(release, name) for name in ("recipe", "manifest_sha256", "package_digest")
+            },
         )
 
     def state(self) -> RolloutState:
