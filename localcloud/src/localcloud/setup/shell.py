@@ -48,6 +48,8 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         **credentials.of(places.server_record.parent).environment(),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    if places.policy_pack:
+        wanted["PULUMI_OPTION_POLICY_PACK"] = str(places.policy_pack)  # as `--policy-pack` of each preview and update
     if any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
         direct = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
         wanted["NO_PROXY"] = wanted["no_proxy"] = (
