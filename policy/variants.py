@@ -67,12 +67,14 @@ def _watched(resources: Sequence[Declared]) -> Iterator[Finding]:
 
 
 def _reads(alarm: Declared) -> Iterator[tuple[str, str]]:
-    """The variants that an alarm is on, each with the metric that it reads of it."""
+    """The variant that an alarm is on, with each metric that it reads; an alarm on several together is on none."""
     queries = [value_at(query, "metric") for query in items_at(alarm.values, "metricQueries")]
-    for metric in (alarm.values, *filter(None, queries)):
-        variant = value_at(metric, "dimensions", "VariantName")
-        if variant:
-            yield variant, value_at(metric, "metricName")
+    read = [
+        (value_at(metric, "dimensions", "VariantName"), value_at(metric, "metricName"))
+        for metric in (alarm.values, *filter(None, queries))
+    ]
+    if len({variant for variant, _ in read if variant}) == 1:
+        yield from read
 
 
 def _alarms_tell(resources: Sequence[Declared]) -> Iterator[Finding]:
