@@ -67,7 +67,7 @@ def policies(judgement: Judgement) -> list[Policy]:
             name=USED,
             description="Rules that are not asked, by policy/exemptions.yaml.",
             enforcement_level=EnforcementLevel.ADVISORY,
-            validate=lambda _, report: [report(line, None) for line in judgement.used()] and None,
+            validate=_of_exemptions(judgement),
         )
     )
     return made
@@ -90,6 +90,15 @@ def _of_stack(rule: StackRule, judgement: Judgement) -> Any:
         ]
         for text, urn in judgement.told(rule, rule.findings(resources)):
             report(text, urn)
+
+    return validate
+
+
+def _of_exemptions(judgement: Judgement) -> Any:
+    def validate(_: StackValidationArgs, report: ReportViolation) -> None:
+        lines = list(judgement.used())
+        if lines:
+            report("\n".join(lines), None)
 
     return validate
 

@@ -11,7 +11,6 @@ from policy.rule import Declared, ResourceRule, Values
 WITHOUT_RESOURCE = frozenset(
     {
         "cloudwatch:GetMetricData",
-        "cloudwatch:ListMetrics",
         "cloudwatch:PutMetricData",
         "ecr:GetAuthorizationToken",
         "logs:DescribeLogGroups",
@@ -23,7 +22,8 @@ WITHOUT_RESOURCE = frozenset(
 )
 """Actions that AWS grants on no narrower resource than `*`.
 
-Source: Service Authorization Reference, the tables of actions whose column "Resource types" is empty.
+Source: Service Authorization Reference, the actions without resource types. It names a `dataset` for the two of
+CloudWatch, which the metrics of a stack are not in, and a version for a listing of packages, which has none yet.
 """
 _WIDE = ("AdministratorAccess", "PowerUserAccess", "FullAccess")
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from policy import tokens
+from policy.permissions import WITHOUT_RESOURCE
 from policy.rule import UNKNOWN, Declared, ResourceRule, Rule, StackRule
 from policy.rules import RULES
+from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
 
 from .fixtures import FIXTURES, alarm, config, made
 
@@ -67,6 +69,13 @@ def test_a_shadow_is_watched_and_paid_like_any_variant() -> None:
     copied = {"variantName": "v-2", "instanceType": "ml.m5.large", "initialInstanceCount": 1}
     shadow = config(shadowProductionVariants=[copied])
     assert "no alarm is on the failures of variant v-2" in said(BY_NAME["watched"], [shadow])
+
+
+def test_only_actions_without_a_narrower_resource_may_have_all_resources() -> None:
+    """By AWS's own table, but for those that this project's own policies give a reason for."""
+    named = {action for action in WITHOUT_RESOURCE if arns(*action.split(":")) != []}
+    assert named == {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "sagemaker:ListModelPackages"}
+    assert named <= {*NO_RESOURCE, *WIDER}
 
 
 def test_a_rule_says_everything_that_its_row_needs() -> None:
