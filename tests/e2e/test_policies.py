@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from bench.bed import Bed
+from cli.local.progress import follow
 from cli.local.stack import Done, Stack
 from cli.target import ROOT
 from localcloud.setup import POLICY_PACK
@@ -87,3 +91,16 @@ def test_findings_are_events_of_a_streamed_preview(first: Stack) -> None:
     assert stopping == {"captured", "cost-ceiling"}
     assert {event["policyName"] for event in said} - stopping == {"exemptions", "signed"}
     assert {event["policyPackName"].partition("|")[0] for event in said} == {"modelstack"}
+
+
+def test_make_up_says_which_policy_stops_it(story: Bed, first: Stack) -> None:
+    bad = having(first, QUICK, capture_percent=0)
+    words = ("up", "--yes", "--skip-preview", "--stack", "local", *bad._config())
+    outcome = follow(Console(file=io.StringIO()), bad, *words, log=story.folder / "up.log")
+    assert outcome.code != 0
+    (said,) = [text for text in outcome.errors if text.startswith("policy ")]
+    assert re.fullmatch(
+        r"policy captured: Requests and answers of each variant are captured.\n"
+        r"solo-\w+: data capture is off. Set modelstack:serving.capture_percent to 1 or more.",
+        said,
+    )
