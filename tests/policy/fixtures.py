@@ -55,9 +55,18 @@ def config(
 
 def alarm(name: str, metric: str = "ModelLatency", **more: Any) -> Declared:
     """An alarm on a metric of variant `v-1` that tells a topic."""
-    query = {"id": "seen", "metric": {"metricName": metric, "dimensions": {"VariantName": "v-1"}}}
-    values = {"name": name, "metricQueries": [query], "treatMissingData": "breaching", "alarmActions": ["arn:topic"]}
+    values = {
+        "name": name,
+        "metricQueries": [reads("v-1", metric)],
+        "treatMissingData": "breaching",
+        "alarmActions": ["arn:topic"],
+    }
     return made(tokens.METRIC_ALARM, name, **(values | more))
+
+
+def reads(variant: str, metric: str = "Invocation5XXErrors") -> dict[str, Any]:
+    """A query of an alarm on a metric of a variant."""
+    return {"id": variant, "metric": {"metricName": metric, "dimensions": {"VariantName": variant}}}
 
 
 def encryption(algorithm: str = "aws:kms", **key: str) -> Declared:
@@ -92,6 +101,7 @@ class Pair:
 
 BUCKET = made(tokens.BUCKET, bucket="it")
 VERSIONED = made(tokens.BUCKET_VERSIONING, bucket="it", versioningConfiguration={"status": "Enabled"})
+PARTS = (closed(), encryption(), lifecycle(), VERSIONED)
 ENDPOINT = made(tokens.ENDPOINT, name="it")
 HEARS = made(tokens.SUBSCRIPTION, protocol="lambda")
 QUEUE_ARN, TOPIC_ARN = "arn:aws:sqs:us-east-1:1:it", "arn:aws:sns:us-east-1:1:it"
@@ -110,6 +120,7 @@ FIXTURES: Mapping[str, Pair] = {
         ],
         breaks=[
             ([encryption("AES256")], ["it names no KMS key"]),
+            ([encryption("AES256", **KEY)], ["it names no KMS key"]),
             ([encryption()], ["it names no KMS key"]),
             ([made(tokens.BUCKET_ENCRYPTION, bucket="it", rules=[])], ["it names no KMS key"]),
             ([made(tokens.TABLE, serverSideEncryption={"enabled": True})], ["it names no KMS key"]),
@@ -145,6 +156,10 @@ FIXTURES: Mapping[str, Pair] = {
                 ["no policy refuses requests without TLS"],
             ),
             ([made(tokens.QUEUE, name="it", policy=document(DENIES_ALL))], ["no policy refuses requests without TLS"]),
+            (
+                [made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN).replace("Deny", "Allow"))],
+                ["no policy refuses requests without TLS"],
+            ),
         ],
     ),
     "not-public": Pair(
@@ -172,7 +187,7 @@ FIXTURES: Mapping[str, Pair] = {
         ],
     ),
     "buckets-whole": Pair(
-        keeps=[[BUCKET, closed(), encryption(), lifecycle(), VERSIONED]],
+        keeps=[[BUCKET, *PARTS]],
         breaks=[
             ([BUCKET, closed(), encryption(), lifecycle()], ["no resource declares its versioning"]),
             (
@@ -266,6 +281,10 @@ FIXTURES: Mapping[str, Pair] = {
         keeps=[[config(), alarm("slow"), alarm("fails", "Invocation5XXErrors")]],
         breaks=[
             ([config(), alarm("slow")], ["no alarm is on the failures of variant v-1"]),
+            (
+                [config(), alarm("slow"), alarm("both", metricQueries=[reads("v-1"), reads("v-2")])],
+                ["no alarm is on the failures of variant v-1"],
+            ),
             (
                 [config(), config("pair")],
                 [f"no alarm is on the {what} of variant v-1" for what in ("failures", "latency")],

@@ -14,7 +14,7 @@ from policy.rule import UNKNOWN, Declared, ResourceRule, Rule, StackRule
 from policy.rules import RULES
 from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
 
-from .fixtures import FIXTURES, alarm, config, made
+from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, made
 
 BY_NAME = {rule.name: rule for rule in RULES}
 KEEPS = [(name, stack) for name, pair in FIXTURES.items() for stack in pair.keeps]
@@ -63,6 +63,13 @@ def test_one_unknown_item_of_a_list_hides_no_known_tag() -> None:
 
 def test_an_alarm_whose_topic_is_not_known_yet_tells_somebody() -> None:
     assert said(BY_NAME["alarms-tell"], [alarm("loud", alarmActions=[UNKNOWN])]) == []
+
+
+def test_what_an_unknown_name_may_mean_is_no_finding() -> None:
+    quiet = [alarm("quiet", alarmActions=[]), replace(COMPOSITE, values={**COMPOSITE.values, "alarmRule": UNKNOWN})]
+    assert said(BY_NAME["alarms-tell"], quiet) == []
+    whole = [replace(part, values={**part.values, "bucket": UNKNOWN}) for part in PARTS]
+    assert said(BY_NAME["buckets-whole"], [BUCKET, *whole]) == []
 
 
 def test_a_shadow_is_watched_and_paid_like_any_variant() -> None:
