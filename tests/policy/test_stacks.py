@@ -12,15 +12,12 @@ from policy.exemptions import read
 from policy.judgement import Judgement
 from policy.rule import Declared, ResourceRule, StackRule
 from policy.rules import RULES
-from tests.infra.recorded import IMAGE, LOCAL, OLD, Answers, World, idle, release
+from tests.infra.recorded import IMAGE, OLD, Answers, World, idle
 from tests.infra.recorded import run_program as run
+from tests.infra.test_program import SOURCE
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 11, 28)
-SOURCE = {
-    "region": "us-east-1",
-    "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": f"sha256:{'d' * 64}"},
-}
 
 
 def declared(stack: str, world: World) -> list[Declared]:
@@ -64,6 +61,12 @@ def test_every_rule_meets_something_in_a_stack() -> None:
 
 def test_a_stack_on_trial_keeps_to_every_rule() -> None:
     stops, _ = judged("local", declared("local", run(state=idle(OLD))))
+    assert stops == []
+
+
+def test_a_stack_that_retrains_and_gives_to_other_accounts_keeps_to_every_rule() -> None:
+    more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111111111111"]}}
+    stops, _ = judged("dev", declared("dev", run("dev", serving={"image": IMAGE}, **more)))
     assert stops == []
 
 
