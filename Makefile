@@ -89,9 +89,10 @@ image: ## Build the images that serve and that train, and push them: make image 
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
 
-docs: setup-dev ## Write the pages of docs/reference that are made from code: commands and config
+docs: setup-dev ## Write the pages of docs/reference that are made from code: commands, config and policies
 	@$(RUN) -m infra.config.page --write
 	@$(RUN) -m cli.commands_page --write
+	@$(RUN) -m policy.page --write
 
 pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `local`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures

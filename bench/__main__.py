@@ -68,6 +68,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
 ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {
     "first-up": updates.first_up,
     "no-op": updates.no_op_up,
+    "policy": updates.policy_preview,
     "idle": idle.at_rest,
     "counting": counting.rows,
     "rollouts": rollouts.under_load,

@@ -6,12 +6,14 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from cli.local.stack import Stack
 from cli.target import ROOT
+from localcloud.setup import POLICY_PACK
 
 _REPEATS = 5
 
@@ -53,6 +55,26 @@ def no_op_up(bed: Bed) -> list[Row]:
     return [
         Row("noop_up_ratio", round(mine / peer, 2), "ratio", "<= 2", f"{mine:.2f} s over empty program {peer:.2f} s")
     ]
+
+
+def policy_preview(bed: Bed) -> list[Row]:
+    """What the policy pack adds to a preview with no changes: the median difference of pairs that follow each other."""
+    without = replace(bed.stack, environment={**bed.stack.environment, POLICY_PACK: ""})
+    pairs = [
+        (_previewed(bed.stack, asked=True), _previewed(without, asked=False)) for _ in range(sized(2 * _REPEATS, 1))
+    ]
+    added = statistics.median(mine - peer for mine, peer in pairs)
+    mine, peer = (statistics.median(spent) for spent in zip(*pairs, strict=True))
+    return [Row("policy_preview_s", round(added, 2), "s", "<= 1", f"{mine:.2f} s with it, {peer:.2f} s without")]
+
+
+def _previewed(stack: Stack, *, asked: bool) -> float:
+    begun = time.monotonic()
+    done = must(stack.preview(), "pulumi preview with no changes")
+    spent = time.monotonic() - begun
+    if ("Policies:" in done.output) != asked:
+        raise BenchError(f"whether the policy pack runs is not up to {POLICY_PACK}:\n{done.output}")
+    return spent
 
 
 def _timed(stack: Stack) -> float:

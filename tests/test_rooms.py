@@ -27,6 +27,7 @@ MAY = {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving"),
         "platforms",
     },
+    "policy": set(),
     "localcloud": set(),
     "cli": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
@@ -53,7 +54,7 @@ PURE = {"bulk", "statistics", "drift.reference"} | {
     f"labels.{pure}" for pure in ("baseline", "concept", "performance", "quality", "reach")
 }
 CLOUD = {"boto3", "botocore"}
-PULUMI = {"pulumi", "pulumi_aws"}
+PULUMI = {"pulumi", "pulumi_aws", "pulumi_policy"}
 
 
 @functools.cache
@@ -147,6 +148,12 @@ def test_the_pipeline_takes_nothing_of_monitoring_but_its_pure_statistics() -> N
 )
 def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(room: str) -> None:
     assert {(file, name) for file, name in first_names(room) if name in CLOUD | PULUMI} == set()
+
+
+def test_only_the_pack_knows_the_engine_and_no_rule_does() -> None:
+    assert {(file, name) for file, name in first_names("policy") if name in CLOUD | PULUMI} == {
+        ("policy/pack.py", "pulumi_policy")
+    }
 
 
 def test_no_module_bears_the_name_of_a_room() -> None:

@@ -36,6 +36,19 @@ def test_a_pull_request_is_previewed_on_dev_and_commented() -> None:
     assert "AWS_ENDPOINT_URL" not in str(preview)
 
 
+def test_what_runs_on_a_real_stack_runs_the_policy_pack() -> None:
+    assert steps_by_action(workflow("preview.yml")["jobs"]["dev"])["pulumi/actions"]["with"]["policyPacks"] == "policy"
+    updates = [
+        line.strip()
+        for path in WORKFLOWS.glob("*.yml")
+        for job in workflow(path.name)["jobs"].values()
+        for step in job["steps"]
+        for line in step.get("run", "").splitlines()
+        if re.search(r"pulumi (up|preview)", line)
+    ]
+    assert updates and all("--policy-pack policy" in line for line in updates), updates
+
+
 def test_a_preview_logs_in_by_oidc_without_any_stored_aws_key() -> None:
     preview = workflow("preview.yml")
     login = steps_by_action(preview["jobs"]["dev"])["aws-actions/configure-aws-credentials"]["with"]

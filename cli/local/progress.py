@@ -88,6 +88,8 @@ class Follower:
         """Show one engine event."""
         if said := event.get("diagnosticEvent"):
             self._said(said)
+        elif found := event.get("policyEvent"):
+            self._forbidden(found)
         elif before := event.get("resourcePreEvent"):
             self._before(before["metadata"])
         elif after := event.get("resOutputsEvent"):
@@ -128,6 +130,11 @@ class Follower:
             self._told = -math.inf  # what is waited for next is news
             style = "yellow" if severity == "warning" else ""
             self._print(Text(_indented(text, "!" if severity == "warning" else "·"), style))
+
+    def _forbidden(self, found: dict[str, Any]) -> None:
+        """Keep what a policy forbids; what one only tells is for `pulumi` itself, and for the log."""
+        if found.get("enforcementLevel") == "mandatory":
+            self.outcome.errors.append(f"policy {found['policyName']}: {str(found['message']).strip()}")
 
     def _waits(self, text: str) -> None:
         """Show what goes on, or is waited for."""

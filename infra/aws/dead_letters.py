@@ -8,14 +8,14 @@ import pulumi_aws as aws
 _KEPT = 14 * 24 * 3600  # seconds; the longest that SQS keeps a message
 
 
-def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str | None = None) -> aws.sqs.Queue:
+def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str) -> aws.sqs.Queue:
     """Declare an encrypted dead-letter queue; `infra.aws.own_alarms` has the alarms on their depths.
 
     Args:
         logical: The logical name.
         name: The queue's name.
         opts: Options of the queue.
-        policy: Who else may use it, and how; None for nobody but the account's own roles.
+        policy: Who else may use it, and how.
     """
     return aws.sqs.Queue(
         logical,

@@ -125,6 +125,7 @@ class Serving(pulumi.ComponentResource):
                 f"model-{self._names.short(item.model_name)}",
                 name=item.model_name,
                 execution_role_arn=self.role.arn,
+                enable_network_isolation=True,  # SageMaker itself fetches the archive and keeps what it captures
                 primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
                     image=known.image_uri if known else package.image_uri,
                     model_data_url=known.archive_uri if known else package.archive_uri,

@@ -52,7 +52,10 @@ class Labels:
         self._hears_of_files(site.registry.bucket)
 
     def _function(self, site: Site, settings: MonitoringSettings) -> Function:
-        queue = dead_letters("labels-dead-letters", site.names.labels_dead_letters, self._child)
+        names = site.names
+        queue = dead_letters(
+            "labels-dead-letters", names.labels_dead_letters, self._child, policies.labels_dead_letters(names)
+        )
         function = Function(
             "labels",
             site,

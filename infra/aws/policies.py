@@ -42,13 +42,13 @@ def _by(service: str, action: str, resource: str = "", condition: dict[str, Any]
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _tls_only(service: str, *resources: str) -> Statement:
+def _tls_only(action: str, *resources: str) -> Statement:
     """Nobody uses a resource without TLS."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
-        "Action": f"{service}:*",
+        "Action": action,
         "Resource": list(resources),
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
@@ -106,7 +106,7 @@ def bucket(names: Names) -> str:
     """
     denied = {"Effect": "Deny", "Principal": "*", "Resource": [f"{_bucket(names)}/{AUDIT}/*"]}
     return document(
-        _tls_only("s3", _bucket(names), f"{_bucket(names)}/*"),
+        _tls_only("s3:*", _bucket(names), f"{_bucket(names)}/*"),
         {**denied, "Sid": "AuditIsKept", "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"]},
         {
             # Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
@@ -143,25 +143,32 @@ def _others_than_the_controller(names: Names) -> dict[str, Any]:
 
 def captures_dead_letters(names: Names) -> str:
     """The policy of the queue of captured files that could not be handled."""
-    return document(_tls_only("sqs", names.arn("sqs", names.captures_dead_letters)))
+    return document(_tls_only("sqs:*", names.arn("sqs", names.captures_dead_letters)))
 
 
 def captures(names: Names) -> str:
     """The policy of the queue of captured files: the rule may fill it."""
     queue, rule = names.arn("sqs", names.captures), names.arn("events", f"rule/{names.captures}")
     fills = _by("events", "sqs:SendMessage", queue, {"ArnEquals": {"aws:SourceArn": rule}})
-    return document(fills, _tls_only("sqs", queue))
+    return document(fills, _tls_only("sqs:*", queue))
 
 
 def dead_letters(names: Names) -> str:
     """The dead-letter queue's policy: the topic may leave there what it could not deliver."""
     topic = {"ArnEquals": {"aws:SourceArn": names.arn("sns", names.alerts)}}
-    return document(_by("sns", "sqs:SendMessage", names.arn("sqs", names.dead_letters), topic))
+    queue = names.arn("sqs", names.dead_letters)
+    return document(_by("sns", "sqs:SendMessage", queue, topic), _tls_only("sqs:*", queue))
+
+
+def labels_dead_letters(names: Names) -> str:
+    """The policy of the queue of labels and captures that could not be taken in."""
+    return document(_tls_only("sqs:*", names.arn("sqs", names.labels_dead_letters)))
 
 
 def alerts(names: Names) -> str:
-    """The topic's policy: CloudWatch alarms of this account may publish."""
-    return document(_by("cloudwatch", "sns:Publish", names.arn("sns", names.alerts), _of_account(names)))
+    """The topic's policy: CloudWatch alarms of this account may publish. A topic's policy takes no `sns:*`."""
+    topic = names.arn("sns", names.alerts)
+    return document(_by("cloudwatch", "sns:Publish", topic, _of_account(names)), _tls_only("sns:Publish", topic))
 
 
 def serving(names: Names, key_arn: str, images: Iterable[str]) -> str:

@@ -27,8 +27,9 @@ Everything that may stand under `config:` in a stack's file, `stacks/Pulumi.<sta
 code that checks the values (`make docs`). A wrong value stops `pulumi preview` before anything changes, with the field,
 its value and what is allowed. An unknown field is an error too.
 
-A field that is left out has its default. Beside these sections stands `aws:region`, the AWS region, which has no
-default. A field that is left out of a judge's metric comes from
+A field that is left out has its default. Beside these sections stand `aws:region`, the AWS region, which has no
+default, and `aws:defaultTags`, the tags of every resource; the [policies](policies.md#keeping) ask for `project` and
+`owner`. A field that is left out of a judge's metric comes from
 [the table of metrics](../explanation/judge.md#what-is-compared).
 
 What the strategies do is in [Release a change](../how-to/release.md). A model's own parameters are in

@@ -58,6 +58,15 @@ def said(message: str, severity: str = "info", **more: Any) -> dict[str, Any]:
     return {"diagnosticEvent": {"message": message, "severity": severity, **more}}
 
 
+def test_what_a_policy_forbids_is_an_error_and_what_one_tells_is_not(console: Console) -> None:
+    follower = Follower(console, Recorder())
+    for level in ("mandatory", "advisory"):
+        found = {"policyName": f"{level}-rule", "message": "Stacks are good.\nit: bad.\n", "enforcementLevel": level}
+        follower.event({"policyEvent": found})
+    assert follower.outcome.errors == ["policy mandatory-rule: Stacks are good.\nit: bad."]
+    assert text(console) == ""
+
+
 def test_a_resource_is_shown_when_it_is_done_by_its_type_and_name(console: Console) -> None:
     status = Recorder()
     follower = Follower(console, status)

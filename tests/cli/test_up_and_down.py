@@ -81,7 +81,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     content = yaml.safe_load(stack.read_text())
     content["config"]["modelstack:model"]["parameters"] |= SMALL
     stack.write_text(yaml.safe_dump(content, sort_keys=False))
-    (root / ".venv").symlink_to(ROOT / ".venv")
+    for environment in (".venv", "policy/.venv"):
+        (root / environment).symlink_to(ROOT / environment)
     places = Places.of(root)
     places.backend.mkdir(parents=True)
     places.record.write_text(Places.of(ROOT).record.read_text())

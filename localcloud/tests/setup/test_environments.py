@@ -134,6 +134,25 @@ def test_a_cached_environment_is_made_once_for_two_at_once(machine: Machine, uv:
     assert installs(uv) == ["peer.txt"]
 
 
+def test_a_policy_pack_gets_an_environment_of_its_own_and_keeps_it(machine: Machine, uv: Path) -> None:
+    installer = Installer(machine.places)
+    assert not environments.policy_pack(machine.places, installer), "there is no pack"
+
+    pack = machine.places.root / "policy"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").touch()
+    lock = machine.places.lock("policy")
+    lock.write_text("pulumi-policy==1.21.0 \\\n    --hash=sha256:0\n")
+    assert environments.policy_pack(machine.places, installer)
+    assert (pack / ".venv").resolve() == machine.places.cached(lock)
+    assert installs(uv) == ["policy.txt"]
+    assert not environments.policy_pack(machine.places, installer)
+
+    lock.write_text("pulumi-policy==1.21.1 \\\n    --hash=sha256:0\n")
+    assert environments.policy_pack(machine.places, installer)
+    assert (pack / ".venv").resolve() == machine.places.cached(lock)
+
+
 def test_who_waits_for_a_lock_is_told_for_whom(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     lock = machine.home / "lock"
     holder = subprocess.Popen(

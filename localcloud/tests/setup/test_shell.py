@@ -43,6 +43,15 @@ def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
     assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
 
 
+def test_the_cli_is_told_of_the_projects_policy_pack_if_there_is_one(ready: Machine) -> None:
+    assert shell.POLICY_PACK not in evaluated(ready, {"PATH": "/usr/bin:/bin"})
+
+    pack = ready.places.root / "policy"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").touch()
+    assert evaluated(ready, {"PATH": "/usr/bin:/bin"})[shell.POLICY_PACK] == str(pack)
+
+
 def test_a_second_eval_changes_nothing(ready: Machine) -> None:
     once = evaluated(ready, {"PATH": "/usr/bin:/bin"})
 

@@ -12,6 +12,17 @@ from localcloud.setup.awsplugin import install as install_plugin
 from localcloud.setup.environments import Installer, cached
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import Places
-from localcloud.setup.shell import PORT, UNSET, applied, variables
+from localcloud.setup.shell import POLICY_PACK, PORT, UNSET, applied, variables
 
-__all__ = ["PORT", "UNSET", "Installer", "Places", "SetupFailed", "applied", "cached", "install_plugin", "variables"]
+__all__ = [
+    "POLICY_PACK",
+    "PORT",
+    "UNSET",
+    "Installer",
+    "Places",
+    "SetupFailed",
+    "applied",
+    "cached",
+    "install_plugin",
+    "variables",
+]

@@ -52,6 +52,7 @@ def install(places: Places, level: str, *, with_engine: bool = True) -> bool:
     installer = Installer(places)
     with exclusive(places.state / "setup.lock", str(places.root)):
         changed = environments.project(places, installer, level)
+        changed |= environments.policy_pack(places, installer)
         if with_engine:
             before = _record(places)
             cloud = environments.cached(places, installer, own_lock("localcloud"))
@@ -112,7 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     setup = commands.add_parser("install", help="make everything ready")
     setup.add_argument("--level", choices=LEVELS, default="app", help="which of the project's locks")
-    setup.add_argument("--packages-only", action="store_true", help="the project's environment, and nothing else")
+    setup.add_argument(
+        "--packages-only",
+        action="store_true",
+        help="the environments of the project and its policy pack, and nothing else",
+    )
     setup.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
     setup.set_defaults(run=_install)
     commands.add_parser("env", help="print exports that point at the local stack").set_defaults(run=_env)

@@ -141,12 +141,20 @@ def link(places: Places, environment: Path, command: str) -> bool:
     Returns:
         Whether it was not there yet.
     """
-    here, there = places.venv / "bin" / command, environment / "bin" / command
-    if here.is_symlink() and here.readlink() == there:
+    return _points(places.venv / "bin" / command, environment / "bin" / command)
+
+
+def policy_pack(places: Places, installer: Installer) -> bool:
+    """Give the project's policy pack, if there is one, the environment of `requirements/policy.txt`, as its `.venv`.
+
+    It is apart from the project's, because pulumi-policy and the project may want other versions of one package.
+
+    Returns:
+        Whether it was not there yet.
+    """
+    if places.policy_pack is None:
         return False
-    here.unlink(missing_ok=True)
-    here.symlink_to(there)
-    return True
+    return _points(places.policy_pack / ".venv", cached(places, installer, places.lock("policy")))
 
 
 def works(python: Path) -> bool:
@@ -163,6 +171,15 @@ def version_of(text: str | None) -> tuple[int, ...]:
     """Read the first version number of a text; empty when there is none."""
     found = re.search(r"\d+(?:\.\d+)+", text or "")
     return tuple(map(int, found.group().split("."))) if found else ()
+
+
+def _points(here: Path, there: Path) -> bool:
+    """Make one path a link to another; whether it was none yet."""
+    if here.is_symlink() and here.readlink() == there:
+        return False
+    here.unlink(missing_ok=True)
+    here.symlink_to(there)
+    return True
 
 
 def _make_project_venv(places: Places, installer: Installer) -> None:

@@ -86,6 +86,12 @@ class Places:
         return self.state / "cloud" / "server.json"
 
     @property
+    def policy_pack(self) -> Path | None:
+        """The folder of the project's policy pack, if it has one."""
+        folder = self.root / "policy"
+        return folder if (folder / "PulumiPolicy.yaml").exists() else None
+
+    @property
     def engine(self) -> Path:
         """Our engine's commands, shared by checkouts."""
         return self.cache / f"pulumi-{ENGINE_VERSION}" / "bin"

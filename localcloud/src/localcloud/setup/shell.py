@@ -15,6 +15,9 @@ PORT = 4566
 UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN")
 """What would point a client elsewhere."""
 
+POLICY_PACK = "PULUMI_OPTION_POLICY_PACK"
+"""What the CLI takes `--policy-pack` from, at each preview and update."""
+
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -48,6 +51,8 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         **credentials.of(places.server_record.parent).environment(),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    if places.policy_pack:
+        wanted[POLICY_PACK] = str(places.policy_pack)
     if any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
         direct = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
         wanted["NO_PROXY"] = wanted["no_proxy"] = (

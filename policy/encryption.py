@@ -1,0 +1,106 @@
+"""Is what is stored and sent encrypted, and with whose key?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from policy import tokens
+from policy.documents import listed, refuses_without_tls, statements
+from policy.rule import Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+
+_AWS_OWN = "alias/aws/"
+_KEY_OF = {
+    tokens.CONFIG: ("kmsKeyArn",),
+    tokens.QUEUE: ("kmsMasterKeyId",),
+    tokens.TABLE: ("serverSideEncryption", "kmsKeyArn"),
+    tokens.TOPIC: ("kmsMasterKeyId",),
+}
+"""Where a resource of a type names the key that it is encrypted with."""
+_POLICIES_OF = {
+    tokens.BUCKET: ("bucket", (tokens.BUCKET_POLICY,)),
+    tokens.QUEUE: ("name", (tokens.QUEUE, tokens.QUEUE_POLICY)),
+    tokens.TOPIC: ("name", (tokens.TOPIC, tokens.TOPIC_POLICY)),
+}
+"""The property that names a store, and the types that hold policies of such stores."""
+
+
+def _own_key(resource: Declared) -> Iterator[str]:
+    if resource.type == tokens.BUCKET_ENCRYPTION:
+        defaults = [value_at(rule, "applyServerSideEncryptionByDefault") for rule in items_at(resource.values, "rules")]
+        with_kms = all(str(value_at(each, "sseAlgorithm")).startswith("aws:kms") for each in defaults)
+        keys = [value_at(each, "kmsMasterKeyId") if with_kms else None for each in defaults] or [None]
+    elif resource.type == tokens.REPOSITORY:
+        keys = [value_at(each, "kmsKey") for each in items_at(resource.values, "encryptionConfigurations")] or [None]
+    else:
+        keys = [resource.get(*_KEY_OF[resource.type])]
+    for key in keys:
+        if not key:
+            yield "it names no KMS key"
+        elif str(key).startswith(_AWS_OWN):
+            yield f"its key is {key}, which AWS owns"
+
+
+def _encrypted(resource: Declared) -> Iterator[str]:
+    if resource.type == tokens.TABLE:
+        on = resource.get("serverSideEncryption", "enabled")
+    else:
+        on = resource.get("kmsMasterKeyId") or resource.get("sqsManagedSseEnabled")
+    if not on:
+        yield "its encryption is not switched on"
+
+
+def _rotates(resource: Declared) -> Iterator[str]:
+    signs = (resource.get("keyUsage") or "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT"
+    if not signs and not resource.get("enableKeyRotation"):
+        yield "enableKeyRotation is not true"
+
+
+def _tls_only(resources: Sequence[Declared]) -> Iterator[Finding]:
+    for kind, (named, holders) in _POLICIES_OF.items():
+        stores = of_type(resources, kind)
+        covered = [
+            str(arn).removesuffix("/*")
+            for holder in of_type(resources, *holders)
+            for statement in (statements(holder, "policy") if stores else ())
+            if refuses_without_tls(statement)
+            for arn in listed(statement.get("Resource"))
+        ]
+        for store in stores:
+            name = store.get(named)
+            if not any(arn == "*" or arn.endswith(f":{name}") for arn in covered):
+                yield store, "no policy refuses requests without TLS"
+
+
+RULES = (
+    ResourceRule(
+        name="own-key",
+        asks="What is stored is encrypted with a KMS key of the stack's own.",
+        control="Security Hub S3.17, SNS.1, SQS.1, ECR.5",
+        mend="Name a key of the stack.",
+        types=frozenset({*_KEY_OF, tokens.BUCKET_ENCRYPTION, tokens.REPOSITORY}),
+        check=_own_key,
+    ),
+    ResourceRule(
+        name="encrypted",
+        asks="Tables and queues are encrypted at rest, by whichever key.",
+        control="Security Hub SQS.1",
+        mend="Set serverSideEncryption of a table; sqsManagedSseEnabled or kmsMasterKeyId of a queue.",
+        types=frozenset({tokens.TABLE, tokens.QUEUE}),
+        check=_encrypted,
+    ),
+    ResourceRule(
+        name="key-rotation",
+        asks="KMS keys that encrypt are rotated each year.",
+        control="Security Hub KMS.4, CIS AWS 3.0 3.6",
+        mend="Set enableKeyRotation.",
+        types=frozenset({tokens.KEY}),
+        check=_rotates,
+    ),
+    StackRule(
+        name="tls-only",
+        asks="Buckets, queues and topics refuse requests without TLS.",
+        control="Security Hub S3.5, CIS AWS 3.0 2.1.1",
+        mend="Give it a policy that denies everybody when aws:SecureTransport is false.",
+        check=_tls_only,
+    ),
+)

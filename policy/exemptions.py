@@ -1,0 +1,118 @@
+"""Who may break a rule, until when and why: the file of exemptions, read and checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from policy.rule import Declared
+
+FILE = "policy/exemptions.yaml"
+MOST = timedelta(days=366)
+_LISTS, _TEXTS = ("resources", "stacks"), ("rule", "reason", "who")
+_FIELDS = ("rule", "resources", "stacks", "reason", "until", "who")
+
+
+class ExemptionError(ValueError):
+    """The file of exemptions says something that cannot be meant; the message names the entry and the field."""
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """One entry of the file.
+
+    Attributes:
+        rule: The rule that may be broken.
+        resources: Patterns of logical names.
+        stacks: Patterns of stacks' names.
+        reason: Why.
+        until: The last day on which it counts.
+        who: Who answers for it.
+    """
+
+    rule: str
+    resources: tuple[str, ...]
+    stacks: tuple[str, ...]
+    reason: str
+    until: date
+    who: str
+
+    def covers(self, rule: str, resource: Declared) -> bool:
+        """Whether it is about a rule and a resource, whatever the day."""
+        return (
+            rule == self.rule
+            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+            and any(fnmatchcase(resource.stack, pattern) for pattern in self.stacks)
+        )
+
+    def holds(self, today: date) -> bool:
+        """Whether it counts on a day."""
+        return today <= self.until
+
+
+def read(text: str, rules: Collection[str], today: date) -> tuple[Exemption, ...]:
+    """Read the file of exemptions. One that has expired is read too, so that a finding can say so.
+
+    Args:
+        text: The file's content.
+        rules: The names of all rules.
+        today: The day.
+
+    Raises:
+        ExemptionError: It is not a list of entries with the six fields, names a rule that there is not, or an entry
+            would count for longer than a year.
+    """
+    try:
+        entries = yaml.safe_load(text) or []
+    except yaml.YAMLError as error:
+        raise ExemptionError(f"{FILE} is not YAML: {error}") from None
+    if not isinstance(entries, list):
+        raise ExemptionError(f"{FILE} is {type(entries).__name__}, and is to be a list of entries")
+    return tuple(_entry(entry, f"{FILE}, entry {at}", rules, today) for at, entry in enumerate(entries, 1))
+
+
+def _entry(entry: Any, where: str, rules: Collection[str], today: date) -> Exemption:
+    if not isinstance(entry, dict):
+        raise ExemptionError(f"{where} is {entry!r}, and is to hold the fields {', '.join(_FIELDS)}")
+    for name in _FIELDS:
+        if name not in entry:
+            raise ExemptionError(f"{where}: the field {name} is missing; each entry has {', '.join(_FIELDS)}")
+    for name in entry:
+        if name not in _FIELDS:
+            raise ExemptionError(f"{where}: there is no field {name!r}; each entry has {', '.join(_FIELDS)}")
+    for name in _TEXTS:
+        if not isinstance(entry[name], str) or not entry[name].strip():
+            raise ExemptionError(f"{where}: {name} is {entry[name]!r}, and is to be a text")
+    for name in _LISTS:
+        values = entry[name]
+        if not isinstance(values, list) or not values or not all(isinstance(each, str) and each for each in values):
+            raise ExemptionError(f"{where}: {name} is {values!r}, and is to be a list of names or patterns")
+    if entry["rule"] not in rules:
+        near = difflib.get_close_matches(entry["rule"], rules, 1)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
+        raise ExemptionError(f"{where}: there is no rule {entry['rule']!r}; {meant}")
+    until = entry["until"]
+    if type(until) is not date:
+        raise ExemptionError(f"{where}: until is {until!r}, and is to be a day such as {today.isoformat()}")
+    if until - today > MOST:
+        raise ExemptionError(f"{where}: until is {until}, and an exemption counts for a year at most")
+    return Exemption(
+        entry["rule"],
+        tuple(entry["resources"]),
+        tuple(entry["stacks"]),
+        " ".join(entry["reason"].split()),
+        until,
+        entry["who"],
+    )
+
+
+def found(exemptions: Sequence[Exemption], rule: str, resource: Declared) -> Exemption | None:
+    """The exemption for a finding; the one that counts for longest when there are several, and None without one."""
+    about = [each for each in exemptions if each.covers(rule, resource)]
+    return max(about, key=lambda each: each.until, default=None)

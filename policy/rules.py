@@ -1,0 +1,14 @@
+"""All rules of the pack, in the order of the themes."""
+
+from policy import cost, encryption, exposure, keeping, permissions, variants
+from policy.rule import Rule
+
+THEMES: dict[str, tuple[Rule, ...]] = {
+    "Encryption": encryption.RULES,
+    "Exposure": exposure.RULES,
+    "Permissions": permissions.RULES,
+    "Serving": variants.RULES,
+    "Keeping": keeping.RULES,
+    "Cost": cost.RULES,
+}
+RULES: tuple[Rule, ...] = tuple(rule for rules in THEMES.values() for rule in rules)

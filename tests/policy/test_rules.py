@@ -1,0 +1,92 @@
+"""Each rule passes what keeps to it and says what breaks it; what is not known yet is no finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from policy import tokens
+from policy.permissions import WITHOUT_RESOURCE
+from policy.rule import UNKNOWN, Declared, ResourceRule, Rule, StackRule
+from policy.rules import RULES
+from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
+
+from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, made
+
+BY_NAME = {rule.name: rule for rule in RULES}
+KEEPS = [(name, stack) for name, pair in FIXTURES.items() for stack in pair.keeps]
+BREAKS = [(name, *broken) for name, pair in FIXTURES.items() for broken in pair.breaks]
+
+
+def said(rule: Rule, stack: Sequence[Declared]) -> list[str]:
+    """What a rule finds in a stack."""
+    if isinstance(rule, StackRule):
+        return [text for _, text in rule.findings(stack)]
+    assert isinstance(rule, ResourceRule)
+    return [text for resource in stack for _, text in rule.findings(resource)]
+
+
+class Unknown(dict[str, Any]):
+    """The properties of a resource of which none is known yet."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return UNKNOWN
+
+
+def test_every_rule_has_a_stack_that_keeps_to_it_and_one_that_breaks_it() -> None:
+    assert FIXTURES.keys() == BY_NAME.keys()
+    assert all(pair.keeps and pair.breaks for pair in FIXTURES.values())
+
+
+@pytest.mark.parametrize(("name", "stack"), KEEPS)
+def test_what_keeps_to_a_rule_passes(name: str, stack: Sequence[Declared]) -> None:
+    assert said(BY_NAME[name], stack) == []
+
+
+@pytest.mark.parametrize(("name", "stack", "texts"), BREAKS)
+def test_what_breaks_a_rule_is_told(name: str, stack: Sequence[Declared], texts: Sequence[str]) -> None:
+    assert said(BY_NAME[name], stack) == list(texts)
+
+
+@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, stack, _ in BREAKS])
+def test_what_is_not_known_yet_is_no_finding(name: str, stack: Sequence[Declared]) -> None:
+    assert said(BY_NAME[name], [replace(item, values=Unknown()) for item in stack]) == []
+
+
+def test_one_unknown_item_of_a_list_hides_no_known_tag() -> None:
+    tagged = made(tokens.BUCKET, tags={"owner": UNKNOWN})
+    assert said(BY_NAME["owned"], [tagged]) == ["it has no tag 'project'"]
+
+
+def test_an_alarm_whose_topic_is_not_known_yet_tells_somebody() -> None:
+    assert said(BY_NAME["alarms-tell"], [alarm("loud", alarmActions=[UNKNOWN])]) == []
+
+
+def test_what_an_unknown_name_may_mean_is_no_finding() -> None:
+    quiet = [alarm("quiet", alarmActions=[]), replace(COMPOSITE, values={**COMPOSITE.values, "alarmRule": UNKNOWN})]
+    assert said(BY_NAME["alarms-tell"], quiet) == []
+    whole = [replace(part, values={**part.values, "bucket": UNKNOWN}) for part in PARTS]
+    assert said(BY_NAME["buckets-whole"], [BUCKET, *whole]) == []
+
+
+def test_a_shadow_is_watched_and_paid_like_any_variant() -> None:
+    copied = {"variantName": "v-2", "instanceType": "ml.m5.large", "initialInstanceCount": 1}
+    shadow = config(shadowProductionVariants=[copied])
+    assert "no alarm is on the failures of variant v-2" in said(BY_NAME["watched"], [shadow])
+
+
+def test_only_actions_without_a_narrower_resource_may_have_all_resources() -> None:
+    """By AWS's own table, but for those that this project's own policies give a reason for."""
+    named = {action for action in WITHOUT_RESOURCE if arns(*action.split(":")) != []}
+    assert named == {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "sagemaker:ListModelPackages"}
+    assert named <= {*NO_RESOURCE, *WIDER}
+
+
+def test_a_rule_says_everything_that_its_row_needs() -> None:
+    for rule in RULES:
+        assert rule.asks.endswith(".") and rule.mend.endswith("."), rule.name
+        assert rule.control.startswith(("Security Hub ", "NIST AI RMF ", "AWS Well-Architected ")), rule.name
+    assert len(BY_NAME) == len(RULES), "a name stands for one rule"

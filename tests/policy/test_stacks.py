@@ -1,0 +1,78 @@
+"""The project's own stacks keep to every rule, but for what the file of exemptions says."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from policy.exemptions import read
+from policy.judgement import Judgement
+from policy.rule import Declared, ResourceRule, StackRule
+from policy.rules import RULES
+from tests.infra.recorded import IMAGE, OLD, Answers, World, idle
+from tests.infra.recorded import run_program as run
+from tests.infra.test_program import SOURCE
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = date(2026, 11, 28)
+
+
+def declared(stack: str, world: World) -> list[Declared]:
+    """What the program of a stack declares, as the rules see it."""
+    written = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    tags = written["aws:defaultTags"]["tags"]
+    return [
+        Declared(item.type, item.name, f"urn:pulumi:{stack}::modelstack::{item.type}::{item.name}", item.inputs, tags)
+        for item in world.resources
+    ]
+
+
+def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]:
+    """What stops an update of a stack, and what is only told."""
+    exemptions = read((ROOT / "policy" / "exemptions.yaml").read_text(), [rule.name for rule in RULES], DAY)
+    judgement, stops, tells = Judgement(exemptions, DAY), list[str](), list[str]()
+    for rule in RULES:
+        if isinstance(rule, ResourceRule):
+            findings = [finding for resource in resources for finding in rule.findings(resource)]
+        else:
+            assert isinstance(rule, StackRule)
+            findings = list(rule.findings(resources))
+        (tells if rule.advisory else stops).extend(f"{rule.name}: {text}" for text, _ in judgement.told(rule, findings))
+    return stops, [*tells, *judgement.used()]
+
+
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", "dev", "staging", "prod"])
+def test_a_stack_keeps_to_every_rule(stack: str) -> None:
+    world = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE})
+    stops, tells = judged(stack, declared(stack, world))
+    assert stops == []
+    assert {line.partition(" is not asked of ")[0] for line in tells if " is not asked of " in line} == {"own-key"}
+
+
+def test_every_rule_meets_something_in_a_stack() -> None:
+    """A rule about a type, or a property, that the program calls otherwise would find nothing, whatever is declared."""
+    types = {item.type for item in declared("prod", run("prod", answers=Answers(source=SOURCE)))}
+    for rule in RULES:
+        assert not isinstance(rule, ResourceRule) or types & rule.types, rule.name
+
+
+def test_a_stack_on_trial_keeps_to_every_rule() -> None:
+    stops, _ = judged("local", declared("local", run(state=idle(OLD))))
+    assert stops == []
+
+
+def test_a_stack_that_retrains_and_gives_to_other_accounts_keeps_to_every_rule() -> None:
+    more = {"retraining": {"enabled": True, "image": IMAGE}, "promotion": {"to": ["111111111111"]}}
+    stops, _ = judged("dev", declared("dev", run("dev", serving={"image": IMAGE}, **more)))
+    assert stops == []
+
+
+def test_variants_without_an_alarm_of_their_own_are_found_in_a_real_stack() -> None:
+    """The alarms on the objective read all variants together, and are on none of them."""
+    resources = declared("local", run(state=idle(OLD)))
+    stops, _ = judged("local", [item for item in resources if not item.name.endswith("-5xx")])
+    assert len(stops) == 2, stops
+    assert all(said.startswith("watched: ") and "no alarm is on the failures of variant" in said for said in stops)
