@@ -52,6 +52,7 @@ class Stack:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
+    monkeypatch.delenv("COLUMNS", raising=False)  # the width is that of a pipe
     with mocked_aws(monkeypatch) as make:
         journal_table(make)
         make("s3").create_bucket(Bucket="artifacts")
