@@ -59,6 +59,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
         outputs = {"artifact_bucket": "artifacts", "journal_table": "rollouts"}
         target = Target("prod", ENDPOINT, "us-east-1", outputs)
         monkeypatch.setattr(proving, "find", lambda _: target)
+        monkeypatch.setenv("COLUMNS", "300")
         state = RolloutState(ENDPOINT)
         for kind, what in (
             (Kind.RELEASE, {"release": "b", "event": "preparing"}),
