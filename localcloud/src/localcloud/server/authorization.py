@@ -93,7 +93,9 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         return text if text.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:{kind}/{text.lower()}"
 
     if request.action.startswith("List") and request.action != "ListTags":
-        return ["*"]
+        group = str(request.members.get("ModelPackageGroupName", ""))
+        is_of_another = group.startswith("arn:") and group.split(":")[4] != account  # it has a policy of its own
+        return [group] if is_of_another else ["*"]
     kinds = {
         "EndpointName": "endpoint",
         "EndpointConfigName": "endpoint-config",
