@@ -28,7 +28,7 @@ FOLDER = "accounts"
 """Folder of the state that has one for each account beside the cloud's own."""
 
 _LETTERS = string.ascii_uppercase + "234567"
-_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True)
