@@ -50,9 +50,8 @@ class Functions:
     def create(self, name: str, bucket: str = "none", source: str | None = None, **settings: Any) -> str:
         """A function with a role of the same name that may do nothing; returns its ARN."""
         trust = statement(Principal={"Service": "lambda.amazonaws.com"}, Action="sts:AssumeRole")
-        role = self.cloud.client("iam", account=self.account).create_role(
-            RoleName=name, AssumeRolePolicyDocument=trust
-        )["Role"]["Arn"]
+        iam = self.cloud.client("iam", account=self.account)
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("caller.py", source or CALLER.format(bucket=bucket))

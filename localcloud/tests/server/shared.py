@@ -16,16 +16,9 @@ OWNER, OTHER = "000000000000", "222222222222"
 HERE = f"us-east-1:{OWNER}"
 OWN_KEY = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{OWNER}:root"}, "Action": "kms:*", "Resource": "*"}
 PACKAGE = b"sealed"
-MANIFEST = {
-    "schemaVersion": 2,
-    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-    "config": {
-        "mediaType": "application/vnd.docker.container.image.v1+json",
-        "size": 2,
-        "digest": "sha256:" + "0" * 64,
-    },
-    "layers": [],
-}
+KIND = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": f"sha256:{'0' * 64}"}
+MANIFEST = {"schemaVersion": 2, "mediaType": KIND, "config": CONFIG, "layers": []}
 SOURCE = "def handler(event, context): return 'answered'"
 
 

@@ -109,9 +109,8 @@ def test_names_repeat_between_accounts_and_are_there_after_a_kill(mortal):
     mortal.kill()
     mortal.start()
     for account in (OWN, OTHER):
-        [group] = mortal.client("sagemaker", account=account).list_model_package_groups()[
-            "ModelPackageGroupSummaryList"
-        ]
+        sagemaker = mortal.client("sagemaker", account=account)
+        [group] = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
         assert group["ModelPackageGroupArn"] == f"arn:aws:sagemaker:us-east-1:{account}:model-package-group/same"
         [alarm] = mortal.client("cloudwatch", account=account).describe_alarms()["MetricAlarms"]
         assert alarm["AlarmArn"] == f"arn:aws:cloudwatch:us-east-1:{account}:alarm:same"

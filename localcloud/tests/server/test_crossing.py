@@ -15,7 +15,21 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .shared import GROUP, MANIFEST, OTHER, OWNER, PACKAGE, READS, REPOSITORY, VERSION, Owned, Read, Reader, document
+from .shared import (
+    GROUP,
+    KIND,
+    MANIFEST,
+    OTHER,
+    OWNER,
+    PACKAGE,
+    READS,
+    REPOSITORY,
+    VERSION,
+    Owned,
+    Read,
+    Reader,
+    document,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +50,11 @@ def reader(cloud):
 def somebody(cloud):
     """Another role of the same account, which may do nothing."""
     return Reader(cloud, "shared-somebody")
+
+
+@pytest.fixture(scope="module")
+def roles(reader, somebody):
+    return reader, somebody
 
 
 def refused(call: Any) -> tuple[str, str]:
@@ -192,7 +211,7 @@ def test_an_image_is_pulled_from_another_account_only_if_both_allow_it(cloud, ow
 
     def pulled(path: str) -> Any:
         url = f"{cloud.url}/v2/{path}/manifests/v1"
-        kinds = {"Accept": MANIFEST["mediaType"], "Authorization": login}
+        kinds = {"Accept": KIND, "Authorization": login}
         try:
             with urllib.request.urlopen(urllib.request.Request(url, headers=kinds), timeout=30) as answer:
                 return json.load(answer)
@@ -227,9 +246,8 @@ def test_an_image_is_pulled_from_another_account_only_if_both_allow_it(cloud, ow
         ({"AWS": OTHER, "ExternalId": "7"}, {}, False),
     ],
 )
-def test_a_role_of_another_account_is_assumed_if_its_trust_names_the_caller(
-    cloud, reader, somebody, wanted, given, allowed
-):
+def test_a_role_of_another_account_is_assumed_if_its_trust_names_the_caller(cloud, roles, wanted, given, allowed):
+    reader, somebody = roles
     named = {"the role": reader.arn, "another role": somebody.arn}
     principal = {kind: named.get(name, name) for kind, name in wanted.items() if kind != "ExternalId"}
     trust: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
