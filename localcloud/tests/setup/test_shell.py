@@ -43,6 +43,16 @@ def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
     assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
 
 
+def test_a_shell_of_another_account_has_the_keys_of_its_root(ready: Machine) -> None:
+    script = shell.exports(ready.places, {"PATH": "/usr/bin:/bin"}, "222222222222")
+    keys = credentials.of(ready.places.server_record.parent, "222222222222")
+
+    assert f"export AWS_ACCESS_KEY_ID={keys.access_key_id}\n" in script
+    assert keys != credentials.of(ready.places.server_record.parent)
+    with pytest.raises(SetupFailed, match="account is 'prod', expected 12 digits"):
+        shell.exports(ready.places, {"PATH": "/usr/bin"}, "prod")
+
+
 def test_a_second_eval_changes_nothing(ready: Machine) -> None:
     once = evaluated(ready, {"PATH": "/usr/bin:/bin"})
 
