@@ -153,7 +153,7 @@ def test_leave_to_manage_another_accounts_key_has_no_effect(owned, reader):
     owned.open_key({**managing, "Principal": ACCOUNT})
     kms = reader.client("kms")
     try:
-        assert kms.describe_key(KeyId=owned.key)["KeyMetadata"]["AWSAccountId"] == OWNER
+        assert kms.describe_key(KeyId=owned.key)["KeyMetadata"]["Arn"] == owned.key
         assert refused(lambda: kms.get_key_policy(KeyId=owned.key, PolicyName="default"))[0] == "AccessDeniedException"
         unknown = refused(lambda: kms.describe_key(KeyId=owned.key.rpartition("/")[2]))[0]
     finally:
@@ -241,9 +241,9 @@ def test_an_image_is_pulled_from_another_account_only_if_both_allow_it(cloud, ow
         ({"AWS": "another role"}, {}, False),
         ({"AWS": "arn:aws:iam::333333333333:root"}, {}, False),
         ({"Service": "lambda.amazonaws.com"}, {}, False),
-        ({"AWS": OTHER, "ExternalId": "7"}, {"ExternalId": "7"}, True),
-        ({"AWS": OTHER, "ExternalId": "7"}, {"ExternalId": "8"}, False),
-        ({"AWS": OTHER, "ExternalId": "7"}, {}, False),
+        ({"AWS": OTHER, "ExternalId": "seven"}, {"ExternalId": "seven"}, True),
+        ({"AWS": OTHER, "ExternalId": "seven"}, {"ExternalId": "eight"}, False),
+        ({"AWS": OTHER, "ExternalId": "seven"}, {}, False),
     ],
 )
 def test_a_role_of_another_account_is_assumed_if_its_trust_names_the_caller(cloud, roles, wanted, given, allowed):
@@ -255,6 +255,7 @@ def test_a_role_of_another_account_is_assumed_if_its_trust_names_the_caller(clou
         trust["Condition"] = {"StringEquals": {"sts:ExternalId": wanted["ExternalId"]}}
     iam = cloud.client("iam")
     role = iam.create_role(RoleName="shared-target", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    asked = {"RoleArn": role, "RoleSessionName": "session", **given}
     callers = [reader.client("sts")]
     if wanted != {"AWS": "the role"}:  # a root is no role
         callers.append(cloud.client("sts", account=OTHER))
@@ -262,18 +263,15 @@ def test_a_role_of_another_account_is_assumed_if_its_trust_names_the_caller(clou
         reader.allow({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role})
         for caller in callers:
             if not allowed:
-                assert (
-                    refused(lambda: caller.assume_role(RoleArn=role, RoleSessionName="s", **given))[0]  # noqa: B023
-                    == "AccessDenied"
-                )
+                assert refused(lambda: caller.assume_role(**asked))[0] == "AccessDenied"  # noqa: B023
                 continue
-            keys = caller.assume_role(RoleArn=role, RoleSessionName="s", **given)["Credentials"]
+            keys = caller.assume_role(**asked)["Credentials"]
             session = cloud.client("sts", keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
             found = session.get_caller_identity()
             assert found["Account"] == OWNER
-            assert found["Arn"] == f"arn:aws:sts::{OWNER}:assumed-role/shared-target/s"
+            assert found["Arn"] == f"arn:aws:sts::{OWNER}:assumed-role/shared-target/session"
         reader.allow()
-        code, _ = refused(lambda: callers[0].assume_role(RoleArn=role, RoleSessionName="s", **given))
+        code, _ = refused(lambda: callers[0].assume_role(**asked))
         assert code == "AccessDenied", "the caller's own policies do not allow it"
     finally:
         iam.delete_role(RoleName="shared-target")
@@ -286,7 +284,7 @@ def test_a_session_of_another_accounts_role_acts_there(cloud, reader, owned):
     reads = {"Effect": "Allow", "Action": ["s3:GetObject", "sagemaker:Describe*"], "Resource": "*"}
     iam.put_role_policy(RoleName="shared-acting", PolicyName="p", PolicyDocument=document(reads))
     reader.allow({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role})
-    keys = reader.client("sts").assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+    keys = reader.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     reader.allow()
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name="us-east-1")
     s3, sagemaker = (session.client(name, endpoint_url=cloud.url) for name in ("s3", "sagemaker"))

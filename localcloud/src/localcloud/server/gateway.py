@@ -120,7 +120,9 @@ def _read_our_requests() -> None:
                 return owners.key_asked_about(arn, body, region)
             if arn != "*" and service != "events":
                 return arn  # without reading a large body once more
-            return authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
+            asked = authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
+            every = f"arn:aws:ecr:{region}:{account}:repository/*"
+            return every if asked == "*" and account != request[-1] else asked
         found = authorization.read(path, headers, body, parameters)
         return _RESOURCES[service](found, region, account)[0] if found else "*"
 
