@@ -99,6 +99,7 @@ def test_status_tells_what_runs(cloud, fresh):
     assert (silent.returncode, json.loads(silent.stdout)) == (3, {"running": False})
     spoken = type_in(cloud, "status", "--json")
     expected = {"running": True, "pid": cloud.pid, "port": cloud.port, "url": cloud.url, "ready": True}
+    expected["accounts"] = ["000000000000"]
     assert (spoken.returncode, json.loads(spoken.stdout)) == (0, expected)
 
 

@@ -116,8 +116,8 @@ def _ask_for_roots(accounts: Accounts) -> None:
 
     def enforced(access_key_id: str, iam_action: str, service: str, region: str, *about: Any, **more: Any) -> Any:
         refusal = enforce(access_key_id, iam_action, service, region, *about, **more)
-        root = None if refusal is not None else accounts.root(access_key_id)
-        if root is None:
+        root = accounts.root(access_key_id)
+        if refusal is not None or root is None:
             return refusal
         arn, context = _about(*about, **more)
         if owner_of(arn) in (None, root.account):
