@@ -39,11 +39,11 @@ down: ## Destroy the local stacks and stop every process
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.down
 
-env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"
-	@$(SETUP) env
+env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"; ACCOUNT=222222222222 for another account
+	@$(SETUP) env $(if $(ACCOUNT),--account $(ACCOUNT))
 
-shell: ## A shell on the local stack; other stacks need AWS's own settings
-	@$(SETUP) shell
+shell: ## A shell on the local stack, or in another ACCOUNT of the local cloud; other stacks need AWS's own settings
+	@$(SETUP) shell $(if $(ACCOUNT),--account $(ACCOUNT))
 
 test check bench: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.

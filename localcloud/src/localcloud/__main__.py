@@ -80,6 +80,8 @@ def _status(options: argparse.Namespace) -> int:
         print("local cloud: not running")
     else:
         print(f"local cloud: {'ready' if running.ready else 'starting'} on {running.url} (pid {running.pid})")
+        for account in running.accounts:
+            print(f"  account {account}")
     return 0 if running is not None else 3
 
 

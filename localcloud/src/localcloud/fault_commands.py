@@ -29,6 +29,7 @@ def add_parser(commands: Any, state: argparse.ArgumentParser) -> None:
     clear.set_defaults(run=_clear)
 
     limits = argparse.ArgumentParser(add_help=False)
+    limits.add_argument("--account", help="only in this account; or a glob (default: in all)")
     limits.add_argument("--share", type=float, help="of the requests that match, 0 to 1 (default 1)")
     limits.add_argument("--calls", type=int, help="end after it has hit so many requests")
     limits.add_argument("--seconds", type=float, help="end after so many seconds")
@@ -66,7 +67,7 @@ def _clear(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
-    members = (*options.members, "effect", "share", "calls", "seconds", "milliseconds")
+    members = (*options.members, "account", "effect", "share", "calls", "seconds", "milliseconds")
     asked = {name: getattr(options, name) for name in members if getattr(options, name) is not None}
     print(json.dumps(call(options.state, "POST", asked)))
     return 0

@@ -49,12 +49,14 @@ class Running:
         port: Its port.
         url: The endpoint of all services.
         ready: Whether every service answers.
+        accounts: The accounts of the cloud, its own first.
     """
 
     pid: int
     port: int
     url: str
     ready: bool
+    accounts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -122,16 +124,21 @@ def find(state: Path) -> Running | None:
         facts = _read(file)
     pid, port = int(facts.get("pid", 0)), int(facts.get("port", 0))
     url = f"http://127.0.0.1:{port}"
-    return Running(pid, port, url, ready=_status(url).get("ready") is True)
+    status = _status(url)
+    return Running(pid, port, url, status.get("ready") is True, tuple(status.get("accounts", ())))
 
 
-def keys(state: Path) -> dict[str, str]:
-    """The variables by which clients sign as root of a cloud; its keys are made now if it never ran.
+def keys(state: Path, account: str | None = None) -> dict[str, str]:
+    """The variables by which clients sign as root of an account; its keys are made now if there are none.
+
+    Args:
+        state: The cloud's state folder.
+        account: 12 digits; None is the cloud's own account. One that is not there yet is made.
 
     Raises:
-        OSError: They cannot be read or written.
+        OSError: They cannot be read or written, or the account is not 12 digits.
     """
-    return credentials.of(state).environment()
+    return credentials.of(state, account).environment()
 
 
 def start(
@@ -300,7 +307,7 @@ def _tail(state: Path) -> str:
     return "\n".join([*(f"  {line}" for line in lines[-_LOG_TAIL:]), f"the whole log: {path}"])
 
 
-def _status(url: str) -> dict[str, object]:
+def _status(url: str) -> dict[str, Any]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url}/_localcloud/status", timeout=2) as answer:

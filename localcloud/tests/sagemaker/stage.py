@@ -7,25 +7,27 @@ import time
 import uuid
 from typing import Any
 
-from .asked import IMAGE, ROLE, make_archive, variant_of
+from .asked import ACCOUNT, IMAGE, ROLE, make_archive, variant_of
 
 
-def set_up(cloud: Any) -> None:
-    """Make the bucket and the role that every stage on a cloud shares."""
-    cloud.client("s3").create_bucket(Bucket="stage-models")
+def set_up(cloud: Any, bucket: str = "stage-models", account: str = ACCOUNT) -> None:
+    """Make the bucket and the role that every stage in an account of a cloud shares."""
+    cloud.client("s3", account=account).create_bucket(Bucket=bucket)
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    cloud.client("iam").create_role(RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=_policy(trust))
+    role = {"RoleName": ROLE.rpartition("/")[2], "AssumeRolePolicyDocument": _policy(trust)}
+    cloud.client("iam", account=account).create_role(**role)
 
 
 class Stage:
-    """A real cloud with what tests put on it, under names that no other test uses."""
+    """An account of a real cloud with what tests put in it, under names that no other test uses."""
 
-    def __init__(self, cloud: Any, bucket: str) -> None:
+    def __init__(self, cloud: Any, bucket: str, account: str = ACCOUNT) -> None:
         self.cloud = cloud
         self.bucket = bucket
-        self.sagemaker = cloud.client("sagemaker")
-        self.runtime = cloud.client("sagemaker-runtime")
-        self.s3 = cloud.client("s3")
+        self.account = account
+        self.sagemaker = cloud.client("sagemaker", account=account)
+        self.runtime = cloud.client("sagemaker-runtime", account=account)
+        self.s3 = cloud.client("s3", account=account)
         self.prefix = f"t{uuid.uuid4().hex[:8]}"
 
     def name(self, name: str) -> str:
@@ -39,8 +41,11 @@ class Stage:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=archive or make_archive(name, **behaviour))
         self.sagemaker.create_model(
             ModelName=model,
-            ExecutionRoleArn=ROLE,
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{self.bucket}/{key}"},
+            ExecutionRoleArn=ROLE.replace(ACCOUNT, self.account),
+            PrimaryContainer={
+                "Image": IMAGE.replace(ACCOUNT, self.account),
+                "ModelDataUrl": f"s3://{self.bucket}/{key}",
+            },
         )
         return model
 
@@ -72,7 +77,7 @@ class Stage:
 
     def role(self, *allowed: dict[str, Any], service: str = "sagemaker", when: dict[str, Any] | None = None) -> str:
         """Make a role with statements that allow, which a service may assume on a condition; answers its ARN."""
-        iam, name = self.cloud.client("iam"), self.name("role")
+        iam, name = self.cloud.client("iam", account=self.account), self.name("role")
         trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
         trust |= {"Condition": when} if when else {}
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))

@@ -41,19 +41,21 @@ def handler(event, context):
 
 
 class Functions:
-    """Makes functions that call AWS and tells what became of it."""
+    """Makes functions of an account that call AWS, and tells what became of it; None is the cloud's own account."""
 
-    def __init__(self, cloud: Any) -> None:
+    def __init__(self, cloud: Any, account: str | None = None) -> None:
         self.cloud = cloud
+        self.account = account
 
     def create(self, name: str, bucket: str = "none", source: str | None = None, **settings: Any) -> str:
         """A function with a role of the same name that may do nothing; returns its ARN."""
         trust = statement(Principal={"Service": "lambda.amazonaws.com"}, Action="sts:AssumeRole")
-        role = self.cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        iam = self.cloud.client("iam", account=self.account)
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("caller.py", source or CALLER.format(bucket=bucket))
-        functions = self.cloud.client("lambda")
+        functions = self.cloud.client("lambda", account=self.account)
         arn = functions.create_function(
             FunctionName=name,
             Runtime="python3.11",
@@ -68,14 +70,14 @@ class Functions:
 
     def allow(self, name: str, **statements: Any) -> None:
         """Let the function's role do what the statement says."""
-        self.cloud.client("iam").put_role_policy(
+        self.cloud.client("iam", account=self.account).put_role_policy(
             RoleName=name, PolicyName="allow", PolicyDocument=statement(**statements)
         )
 
     def call(self, name: str, service: str, call: str, **arguments: Any) -> Any:
         """Have the function make one call; "done", or the error's code, message and status."""
         event = {"service": service, "call": call, "with": arguments}
-        answer = self.cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        answer = self.cloud.client("lambda", account=self.account).invoke(FunctionName=name, Payload=json.dumps(event))
         assert "FunctionError" not in answer, answer["Payload"].read()
         return json.loads(answer["Payload"].read())
 
@@ -92,8 +94,8 @@ def policy() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def functions_of() -> Callable[[Any], Functions]:
-    """Functions of a given cloud."""
+def functions_of() -> Callable[..., Functions]:
+    """Functions of a given cloud, and account."""
     return Functions
 
 

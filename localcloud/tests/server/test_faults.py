@@ -45,12 +45,12 @@ def test_a_fault_ends_after_its_calls_and_when_it_is_cleared():
     faults = Faults()
     first = faults.add({"endpoint": "orders-*", "variant": "*", "effect": "error", "calls": 2})
     second = faults.add({"service": "sagemaker", "operation": "Update*", "effect": "throttle"})
-    assert [len(faults.of_variant("orders-dev", "v")) for _ in range(3)] == [1, 1, 0]
-    assert faults.of_variant("other", "v") == []
+    assert [len(faults.of_variant("1", "orders-dev", "v")) for _ in range(3)] == [1, 1, 0]
+    assert faults.of_variant("1", "other", "v") == []
     assert faults.all() == [second]
     assert first.hits == 2
-    assert faults.of_call("sagemaker", "DescribeEndpoint") is None
-    assert faults.of_call("sagemaker", "UpdateEndpoint") is second
+    assert faults.of_call("1", "sagemaker", "DescribeEndpoint") is None
+    assert faults.of_call("1", "sagemaker", "UpdateEndpoint") is second
     assert faults.clear("fault-9") == 0
     assert faults.clear(second.id) == 1
     assert not faults.of_apis
@@ -59,8 +59,8 @@ def test_a_fault_ends_after_its_calls_and_when_it_is_cleared():
 def test_a_fault_of_an_operation_can_be_limited_to_requests_about_one_thing():
     faults = Faults()
     fault = faults.add({"service": "dynamodb", "operation": "*", "effect": "error", "containing": "orders"})
-    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "other"}') is None
-    assert faults.of_call("dynamodb", "PutItem", b'{"Key": "orders"}') is fault
+    assert faults.of_call("1", "dynamodb", "PutItem", b'{"Key": "other"}') is None
+    assert faults.of_call("1", "dynamodb", "PutItem", b'{"Key": "orders"}') is fault
     assert (fault.hits, fault.as_dict()["containing"]) == (1, "orders")
 
 
@@ -70,7 +70,7 @@ def test_a_fault_ends_when_its_time_is_over(monkeypatch):
     assert faults.of_apis
     now = time.monotonic()
     monkeypatch.setattr("localcloud.server.faults.time.monotonic", lambda: now + 5)
-    assert faults.of_call("sns", "Publish") is None
+    assert faults.of_call("1", "sns", "Publish") is None
     assert faults.all() == []
 
 
@@ -78,7 +78,7 @@ def test_two_faults_hit_one_request_together():
     faults = Faults()
     faults.add({"endpoint": "e", "variant": "v", "effect": "delay", "milliseconds": 5})
     faults.add({"endpoint": "e", "variant": "v", "effect": "error"})
-    assert [fault.effect for fault in faults.of_variant("e", "v")] == ["delay", "error"]
+    assert [fault.effect for fault in faults.of_variant("1", "e", "v")] == ["delay", "error"]
 
 
 def once(cloud: Any, service: str) -> Any:

@@ -52,6 +52,16 @@ def test_the_cli_is_told_of_the_projects_policy_pack_if_there_is_one(ready: Mach
     assert evaluated(ready, {"PATH": "/usr/bin:/bin"})[shell.POLICY_PACK] == str(pack)
 
 
+def test_a_shell_of_another_account_has_the_keys_of_its_root(ready: Machine) -> None:
+    script = shell.exports(ready.places, {"PATH": "/usr/bin:/bin"}, "222222222222")
+    keys = credentials.of(ready.places.server_record.parent, "222222222222")
+
+    assert f"export AWS_ACCESS_KEY_ID={keys.access_key_id}\n" in script
+    assert keys != credentials.of(ready.places.server_record.parent)
+    with pytest.raises(SetupFailed, match="account is 'prod', expected 12 digits"):
+        shell.exports(ready.places, {"PATH": "/usr/bin"}, "prod")
+
+
 def test_a_second_eval_changes_nothing(ready: Machine) -> None:
     once = evaluated(ready, {"PATH": "/usr/bin:/bin"})
 

@@ -139,7 +139,7 @@ class MetricOperations:
         """Metrics with data in the last two weeks."""
         if "OwningAccount" in request or request.get("IncludeLinkedAccounts"):
             raise invalid_value(
-                "OwningAccount and IncludeLinkedAccounts are not supported; the local cloud has one account"
+                "OwningAccount and IncludeLinkedAccounts are not supported: each account sees its own metrics"
             )
         since = self._clock.time() - _RECENT if "RecentlyActive" in request else None
         found = [_metric(key) for key in self._store.metrics(since) if _matches(key, request)]

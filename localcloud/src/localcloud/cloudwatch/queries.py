@@ -119,7 +119,7 @@ def _query(entry: Mapping[str, Any]) -> Query:
     if ("MetricStat" in entry) == ("Expression" in entry):
         raise validation_error(f"the query {name!r} must have either MetricStat or Expression")
     if entry.get("AccountId"):
-        raise validation_error(f"the query {name!r} has AccountId; the local cloud has one account")
+        raise validation_error(f"the query {name!r} has AccountId; the metrics of other accounts are not supported")
     returned = entry.get("ReturnData", True)
     if "Expression" in entry:
         text = entry["Expression"]

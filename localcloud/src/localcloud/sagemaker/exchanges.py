@@ -84,7 +84,7 @@ class Exchanges:
                 f"No instance of variant {call.variant.name} of endpoint {call.endpoint} passes its health check.",
                 503,
             )
-        call.faults = self._faults.of_variant(call.endpoint, call.variant.name)
+        call.faults = self._faults.of_variant(self._account.account, call.endpoint, call.variant.name)
         instance.in_flight += 1
         asked = time.perf_counter()
         reply: Reply | None = None

@@ -178,8 +178,7 @@ class Images:
         repository = named["repository"] if named else uri
         if self.platform.image_command(repository) is not None:
             return True
-        here = f"{self.platform.account}.dkr.ecr.{self.platform.region}."
-        if named is None or not named["registry"].startswith(here):
+        if named is None or not of_ecr(uri) or f".{self.platform.region}." not in named["registry"]:
             return False
         return await asyncio.to_thread(self._digest, named) is not None
 
@@ -203,8 +202,10 @@ class Images:
 
     def _described(self, named: re.Match[str]) -> dict[str, Any] | None:
         wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
+        owner = self._other_account(named["registry"])
+        whose = {"registryId": owner} if owner else {}
         try:
-            found = self.ecr().describe_images(repositoryName=named["repository"], imageIds=[wanted])
+            found = self.ecr().describe_images(repositoryName=named["repository"], imageIds=[wanted], **whose)
         except (ClientError, BotoCoreError):
             return None
         # Where AWS says ImageNotFoundException, the registry here may answer with an empty list.
@@ -212,7 +213,8 @@ class Images:
 
     async def _pull(self, registry: str, repository: str, digest: str) -> Image:
         local = self.platform.endpoint_url.split("://", 1)[1]
-        name = f"{local}/{repository}@{digest}"
+        owner = self._other_account(registry)
+        name = f"{local}/{owner}/{repository}@{digest}" if owner else f"{local}/{repository}@{digest}"
         async with self._pulls:
             token = await asyncio.to_thread(self._token)
             config = f"--config={self.docker_config}"
@@ -226,6 +228,11 @@ class Images:
                 f"Image {registry}/{repository}@{digest} cannot be pulled from {local}: {output.strip()}"
             )
         return Image(f"{registry}/{repository}@{digest}", pulled=name)
+
+    def _other_account(self, registry: str) -> str:
+        """The account of a registry, if it is another than this one; else empty."""
+        account = registry.partition(".")[0]
+        return account if of_ecr(f"{registry}/") and account != self.platform.account else ""
 
     def _token(self) -> str:
         data = self.ecr().get_authorization_token()["authorizationData"][0]["authorizationToken"]

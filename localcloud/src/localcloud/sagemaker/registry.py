@@ -1,7 +1,8 @@
-"""What is in the model registry: package groups and their versioned packages."""
+"""What is in the model registry: package groups with their policies, and versioned packages."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from localcloud.sagemaker.account import Account
@@ -14,7 +15,7 @@ GROUP = "model-package-group"
 PACKAGE = "model-package"
 
 # Kept in the document for our own use; never shown.
-_INTERNAL = {"Tags", "LastVersion", "ClientToken"}
+_INTERNAL = {"Tags", "LastVersion", "ClientToken", "Policy"}
 
 
 class Registry:
@@ -35,6 +36,9 @@ class Registry:
             "DescribeModelPackageGroup": self.describe_group,
             "ListModelPackageGroups": self.list_groups,
             "DeleteModelPackageGroup": self.delete_group,
+            "PutModelPackageGroupPolicy": self.put_policy,
+            "GetModelPackageGroupPolicy": self.get_policy,
+            "DeleteModelPackageGroupPolicy": self.delete_policy,
             "CreateModelPackage": self.create_package,
             "DescribeModelPackage": self.describe_package,
             "ListModelPackages": self.list_packages,
@@ -82,6 +86,33 @@ class Registry:
                 )
             change.delete(GROUP, group["ModelPackageGroupName"])
         return {}
+
+    async def put_policy(self, request: Request) -> Document:
+        """Say what other accounts may do with a group and its packages."""
+        policy = request["ResourcePolicy"]
+        _require_policy(policy)
+        async with self._store.change() as change:
+            group = self._group(request["ModelPackageGroupName"])
+            change.put(GROUP, group["ModelPackageGroupName"], {**group, "Policy": policy})
+        return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
+
+    async def get_policy(self, request: Request) -> Document:
+        """The policy of a group."""
+        return {"ResourcePolicy": self._with_policy(request["ModelPackageGroupName"])["Policy"]}
+
+    async def delete_policy(self, request: Request) -> Document:
+        """Close a group to other accounts."""
+        async with self._store.change() as change:
+            group = self._with_policy(request["ModelPackageGroupName"])
+            name = group["ModelPackageGroupName"]
+            change.put(GROUP, name, {member: value for member, value in group.items() if member != "Policy"})
+        return {}
+
+    def policy_of(self, resource_arn: str) -> str:
+        """The policy of a group or of a package's group, by ARN; empty if there is none."""
+        kind, _, name = resource_arn.rpartition(":")[2].partition("/")
+        group = self._store.get(GROUP, name.partition("/")[0]) if kind in {GROUP, PACKAGE} else None
+        return group.get("Policy", "") if group else ""
 
     async def create_package(self, request: Request) -> Document:
         """Add the next version to a group. The same ClientToken again answers the same package."""
@@ -185,8 +216,29 @@ class Registry:
             raise invalid(f"ModelPackageGroup {self._account.arn(GROUP, name)} does not exist.")
         return group
 
+    def _with_policy(self, name_or_arn: str) -> Document:
+        group = self._group(name_or_arn)
+        if "Policy" not in group:
+            raise invalid(f"Cannot find resource policy for: {group['ModelPackageGroupArn']}")
+        return group
+
     def _packages(self, group: str) -> list[Document]:
         return [package for package in self._store.all(PACKAGE) if package["ModelPackageGroupName"] == group]
+
+
+def _require_policy(text: str) -> None:
+    try:
+        document = json.loads(text)
+        statements = document["Statement"]
+        found = [statements] if isinstance(statements, dict) else list(statements)
+        bad = not found or any({"Effect", "Principal", "Action", "Resource"} - statement.keys() for statement in found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        bad = True
+    if bad:
+        raise invalid(
+            "ResourcePolicy is no policy: expected a JSON object with a Statement, and in each statement Effect, "
+            "Principal, Action and Resource."
+        )
 
 
 def _shown(document: Document) -> Document:

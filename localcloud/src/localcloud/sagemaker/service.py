@@ -56,7 +56,7 @@ class SageMaker:
         self._capture = Capture(self._folder / "capture", lambda: clients.get("s3"), timing.capture)
         images = Images(platform, lambda: clients.get("ecr"), self._run / "docker")
         hosting = Hosting(platform, timing, self._archives, images, self._logs, self._run / "models")
-        registry = Registry(self._store, account)
+        self._registry = registry = Registry(self._store, account)
         models = Models(self._store, account, registry, self._archives, images=images, roles=platform.roles)
         configs = Configs(self._store, account, models)
         alarms = Alarms(lambda: clients.get("cloudwatch"))
@@ -108,6 +108,10 @@ class SageMaker:
         if is_runtime(path):
             return await self._runtime.handle(path, headers, body)
         return await self._control.handle(headers.get("x-amz-target", ""), body)
+
+    def policy_of(self, resource_arn: str) -> str:
+        """The policy of a model package or its group, as JSON; empty if it has none."""
+        return self._registry.policy_of(resource_arn)
 
     def _deployed_archives(self) -> set[str]:
         deployments = [

@@ -34,7 +34,7 @@ def application(
     durability: Durability,
     status: Callable[[], dict[str, Any]],
     lifespan: App,
-    dashboard: Callable[[str], Awaitable[str | None]],
+    dashboard: Callable[[str, str], Awaitable[str | None]],
     *,
     shortcut: Callable[[App], Shortcut],
     faults: Faults,
@@ -46,7 +46,8 @@ def application(
         durability: Asked to save what a request changed before its answer leaves.
         status: Content of the answer at `STATUS_PATH`.
         lifespan: Takes the server's start and stop.
-        dashboard: The body of a CloudWatch dashboard by its name, or None, for a person who opens its URL.
+        dashboard: The body of a CloudWatch dashboard by its name and its account (the cloud's own if none is given),
+            or None, for a person who opens its URL.
         shortcut: Makes the short way of invocations, given the way of all other requests.
         faults: What shall go wrong; asked and told at `fault_requests.PATH`.
         doors: Tells who may pass where AWS asks for no signature.
@@ -66,7 +67,8 @@ def application(
             await _answer(send, 403, json.dumps({"message": reason}).encode())
         elif scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(DASHBOARDS_PATH):
             name = scope["path"].removeprefix(DASHBOARDS_PATH)
-            body = await dashboard(name)
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            body = await dashboard(name, asked.get("account", [""])[0])
             missing = json.dumps({"message": f"there is no dashboard {name!r}"})
             await _answer(send, 404 if body is None else 200, (body or missing).encode())
         elif scope["type"] == "http" and scope["path"] == fault_requests.PATH:

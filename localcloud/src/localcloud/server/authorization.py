@@ -16,6 +16,18 @@ from urllib.parse import parse_qsl
 from botocore.parsers import BaseCBORParser, ResponseParserError
 
 _CBOR_MAP, _CBOR_OPEN_MAP = 0xA0, 0xBF
+# Compiled, and made once: each invocation needs them.
+_RUNTIME = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
+_KINDS = {
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+    "ModelName": "model",
+    "ModelPackageName": "model-package",
+    "ModelPackageArn": "model-package",
+    "ModelPackageGroupName": "model-package-group",
+    "TrainingJobName": "training-job",
+    "ResourceArn": "",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ def read(path: str, headers: Mapping[str, str], body: bytes, parameters: Mapping
         body: Uncompressed.
         parameters: Those of the query string.
     """
-    runtime = re.fullmatch(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)", path)
+    runtime = _RUNTIME.fullmatch(path)
     if runtime:
         action = "InvokeEndpointAsync" if runtime[2] == "async-invocations" else "InvokeEndpoint"
         return Request(action, {"EndpointName": runtime[1]})
@@ -93,20 +105,11 @@ def sagemaker_resources(request: Request, region: str, account: str) -> list[str
         return text if text.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:{kind}/{text.lower()}"
 
     if request.action.startswith("List") and request.action != "ListTags":
-        return ["*"]
-    kinds = {
-        "EndpointName": "endpoint",
-        "EndpointConfigName": "endpoint-config",
-        "ModelName": "model",
-        "ModelPackageName": "model-package",
-        "ModelPackageArn": "model-package",
-        "ModelPackageGroupName": "model-package-group",
-        "TrainingJobName": "training-job",
-        "ResourceArn": "",
-    }
-    return [arn(kind, request.members[member]) for member, kind in kinds.items() if request.members.get(member)] or [
-        "*"
-    ]
+        group = str(request.members.get("ModelPackageGroupName", ""))
+        is_of_another = group.startswith("arn:") and group.split(":")[4] != account  # it has a policy of its own
+        return [group] if is_of_another else ["*"]
+    named = [arn(kind, request.members[member]) for member, kind in _KINDS.items() if request.members.get(member)]
+    return named or ["*"]
 
 
 def cloudwatch_resources(request: Request, region: str, account: str) -> list[str]:

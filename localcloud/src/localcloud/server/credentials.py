@@ -1,4 +1,7 @@
-"""Root's keys of one cloud: random, in a file of its state folder that only its owner reads. Standard library only."""
+"""Root's keys of one cloud's accounts: random, in files of its state folder that only its owner reads.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import configparser
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import string
 from contextlib import suppress
@@ -17,7 +21,14 @@ from localcloud.server.files import private
 FAULTS = "faults"
 """Purpose of the token that lets somebody see and change faults."""
 
+PREFIX = "AKIALOCALCLOUD"
+"""How the id of each root's key begins."""
+
+FOLDER = "accounts"
+"""Folder of the state that has one for each account beside the cloud's own."""
+
 _LETTERS = string.ascii_uppercase + "234567"
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True)
@@ -42,23 +53,49 @@ class Credentials:
 
 
 class CredentialsUnusable(OSError):
-    """The file of the keys is there, and cannot be used; the text names it."""
+    """The keys cannot be had: the file holds none, or no account has such a name; the text says which."""
 
 
-def path_of(state: Path) -> Path:
-    """Where the keys of the cloud of a state folder lie; `AWS_SHARED_CREDENTIALS_FILE` may name it."""
-    return state / "credentials"
-
-
-def of(state: Path) -> Credentials:
-    """Root's keys of the cloud of a state folder; made when there are none yet, also before the cloud first starts.
+def folder_of(state: Path, account: str | None = None) -> Path:
+    """Where an account's own files lie; None is the cloud's own account.
 
     Raises:
-        CredentialsUnusable: The file holds no keys.
-        OSError: It cannot be written or read.
+        CredentialsUnusable: The name is not 12 digits.
     """
-    path = path_of(state)
+    if account is None:
+        return state
+    if not _ACCOUNT.fullmatch(account):
+        raise CredentialsUnusable(f"account is {account!r}, expected 12 digits")
+    return state / FOLDER / account
+
+
+def accounts(state: Path) -> list[str]:
+    """The accounts that have a folder, so were made on request, in order."""
+    folder = state / FOLDER
+    found = [path.name for path in folder.iterdir() if _ACCOUNT.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(found)
+
+
+def path_of(state: Path, account: str | None = None) -> Path:
+    """Where the keys of an account's root lie; `AWS_SHARED_CREDENTIALS_FILE` may name it."""
+    return folder_of(state, account) / "credentials"
+
+
+def of(state: Path, account: str | None = None) -> Credentials:
+    """Keys of an account's root; made when there are none yet, also before the cloud first starts.
+
+    Args:
+        state: The cloud's state folder.
+        account: 12 digits; None is the cloud's own account. One that is not there is made by making its keys.
+
+    Raises:
+        CredentialsUnusable: The file holds no keys, or the account is not 12 digits.
+        OSError: The file cannot be written or read.
+    """
+    path = path_of(state, account)
     if not path.exists():
+        for folder in (state, *((state / FOLDER, path.parent) if account else ())):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)
     path.chmod(0o600)  # also after a copy of the folder
     found = configparser.ConfigParser(interpolation=None)
@@ -74,8 +111,7 @@ def of(state: Path) -> Credentials:
 
 def _make(path: Path) -> None:
     """Write new keys, as AWS's shared credentials file has them, unless somebody else was first."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    identity = "AKIALOCALCLOUD" + "".join(secrets.choice(_LETTERS) for _ in range(6))
+    identity = PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(6))
     lines = ["[default]", f"aws_access_key_id = {identity}", f"aws_secret_access_key = {secrets.token_urlsafe(30)}", ""]
     temporary = path.with_name(f".credentials-{os.getpid()}-{secrets.token_hex(4)}")
     try:

@@ -31,7 +31,7 @@ _KEY_ACTIONS = ("Decrypt", "GenerateDataKey")
 
 def function_allows(function_arn: str, principal: str, source_arn: str) -> bool:
     """Whether the function's resource policy lets a service principal invoke it on behalf of a resource."""
-    found = lambda_svc.function_policy_for_arn(function_arn)
+    found = iam_evaluator._resource_policy("lambda", function_arn)
     return found is not None and policy_allows(found[0], "lambda:InvokeFunction", function_arn, principal, source_arn)
 
 
@@ -45,7 +45,7 @@ def role_allows(role_arn: str, action: str, resource_arn: str, principal: str, s
     """Whether a service principal may assume a role on behalf of a resource, and the role may do something."""
     name = role_arn.rpartition("/")[2]
     role = iam._roles.get(name)
-    if role is None:
+    if role is None or role["Arn"] != role_arn:
         return False
     trust = role["AssumeRolePolicyDocument"]
     statements = (json.loads(trust) if isinstance(trust, str) else trust)["Statement"]

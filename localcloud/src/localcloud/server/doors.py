@@ -1,30 +1,30 @@
-"""Who is let in: whoever signs with root's keys, or with keys that IAM, STS or a service gave out.
+"""Who is let in: whoever signs with keys of an account's root, or with keys that IAM, STS or a service gave out.
 
 ministack takes the key `test`, any twelve digits and an unsigned request for root's, makes a function's keys from its
-name alone, and asks for nothing at the container registry and at the links to code. Each of these asks for a secret
-here. What no signature of AWS guards asks for a token, which is made from root's secret.
+name alone, and asks for nothing at the links to code. Each of these asks for a secret here. What no signature of AWS
+guards asks for a token, which is made from the secret of the cloud's own account.
 
-Source: Amazon ECR user guide, "Private registry authentication"; AWS Lambda API reference, `FunctionCodeLocation`.
+Source: AWS Lambda API reference, `FunctionCodeLocation`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import json
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.services import ecr, lambda_svc, sts
+from ministack.core.responses import get_account_id
+from ministack.services import lambda_svc, s3, sts
 
-from localcloud.server.credentials import FAULTS, Credentials
+from localcloud.server.accounts import Accounts
+from localcloud.server.credentials import FAULTS
+from localcloud.server.image_registry import ImageRegistry
+from localcloud.server.tokens import Tokens
 
-_LOGIN_SECONDS = 12 * 3600
 _LINK_SECONDS = 600
 _NAMELESS_BUCKETS = {"s3:ListAllMyBuckets", "s3:CreateBucket"}
 _LINKS = ("/_ministack/lambda-code/", "/_ministack/lambda-layers/")
@@ -34,18 +34,20 @@ class Doors:
     """The doors of one cloud.
 
     Args:
-        keys: Root's.
+        accounts: Whose roots may come in.
     """
 
-    def __init__(self, keys: Credentials) -> None:
-        self._keys = keys
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._keys = accounts.keys(accounts.own)
+        self._tokens = Tokens(self._keys)
 
     def guard(self) -> None:
         """Have ministack ask for what only the cloud itself gives out."""
-        self._know_root()
+        self._know_roots()
         self._refuse_the_unsigned()
         self._hide_function_keys()
-        self._ask_at_the_registry()
+        ImageRegistry(self._tokens).guard()
         for name in ("_presigned_code_url", "_layer_content_url"):
             setattr(lambda_svc, name, self._signing(getattr(lambda_svc, name)))
 
@@ -54,17 +56,49 @@ class Doors:
         if not path.startswith(_LINKS):
             return True
         asked = parse_qs(query.decode("latin-1"))
-        return self._valid(asked.get("token", [""])[0], path)
+        return self._tokens.valid(asked.get("token", [""])[0], path)
 
     def opens_faults(self, authorization: str) -> bool:
         """Whether a request may see and change faults."""
         return hmac.compare_digest(authorization.encode(), f"Bearer {self._keys.token(FAULTS)}".encode())
 
-    def _know_root(self) -> None:
-        root = self._keys.access_key_id
-        iam_evaluator.is_root_access_key = sts.is_root_access_key = lambda access_key_id: access_key_id == root
-        # ministack checks no signature of root's key.
-        iam_evaluator._is_root_key = lambda access_key_id: False
+    def _know_roots(self) -> None:
+        """Have the roots' keys resolved to their accounts, each with a secret of its own that signs.
+
+        To ministack they are no root's keys: it checks no signature of these.
+        """
+        owner, resolve = iam_evaluator.find_iam_access_key_account, iam_evaluator.resolve_credential
+
+        def find_iam_access_key_account(access_key_id: str) -> str | None:
+            root = self._accounts.root(access_key_id)
+            return owner(access_key_id) if root is None else root.account
+
+        def resolve_credential(
+            access_key_id: str,
+            account_id: str | None = None,
+            session_token: Any = iam_evaluator._SESSION_TOKEN_NOT_CHECKED,
+        ) -> Any:
+            root = self._accounts.root(access_key_id)
+            if root is None:
+                return resolve(access_key_id, account_id, session_token)
+            if root.account != (account_id or get_account_id()):
+                return iam_evaluator._unknown_access_key()
+            return iam_evaluator._validate_session_token(None, session_token) or iam_evaluator.ResolvedCredential(
+                access_key_id=access_key_id,
+                secret_access_key=root.keys.secret_access_key,
+                account_id=root.account,
+                principal_arn=root.arn,
+                principal_id=root.account,
+                principal_type="Root",
+                source_access_key_id=access_key_id,
+            )
+
+        for module in (iam_evaluator, app, s3, sts):
+            module.find_iam_access_key_account = find_iam_access_key_account
+        for module in (iam_evaluator, s3, sts):
+            module.resolve_credential = resolve_credential
+        for module in (iam_evaluator, sts):
+            module.is_root_access_key = lambda access_key_id: False
 
     def _refuse_the_unsigned(self) -> None:
         enforce = iam_evaluator.enforce
@@ -100,50 +134,10 @@ class Doors:
 
         lambda_runtime.execution_credentials = lambda_svc.execution_credentials = execution_credentials
 
-    def _ask_at_the_registry(self) -> None:
-        answer, give = ecr.handle_registry_request, ecr._get_authorization_token
-
-        async def answer_who_logged_in(
-            method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
-        ) -> Any:
-            if self._valid(_password(headers.get("authorization", "")), "registry"):
-                return await answer(method, path, headers, body, query)
-            realm = f'Basic realm="http://{headers.get("host", "")}/",service="ecr.amazonaws.com"'
-            refusal = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required", "detail": None}]}
-            shown = {"Content-Type": "application/json", "WWW-Authenticate": realm}
-            return 401, shown, json.dumps(refusal).encode()
-
-        def give_token(data: dict[str, Any]) -> Any:
-            status, headers, body = give(data)
-            document = json.loads(body)
-            for given in document["authorizationData"]:
-                password = self._given("registry", _LOGIN_SECONDS)
-                given["authorizationToken"] = base64.b64encode(f"AWS:{password}".encode()).decode()
-            return status, headers, json.dumps(document).encode()
-
-        ecr.handle_registry_request, ecr._get_authorization_token = answer_who_logged_in, give_token
-
     def _signing(self, make: Any) -> Any:
         def signed(*arguments: Any) -> str:
             url = str(make(*arguments))
-            token = self._given(urlsplit(url).path, _LINK_SECONDS)
+            token = self._tokens.given(urlsplit(url).path, _LINK_SECONDS)
             return f"{url}{'&' if '?' in url else '?'}token={token}"
 
         return signed
-
-    def _given(self, purpose: str, seconds: float) -> str:
-        until = str(int(time.time() + seconds))
-        return f"{until}-{self._keys.token(f'{purpose} until {until}')}"
-
-    def _valid(self, token: str, purpose: str) -> bool:
-        until, _, proof = token.partition("-")
-        expected = self._keys.token(f"{purpose} until {until}")
-        return hmac.compare_digest(proof.encode(), expected.encode()) and until.isdigit() and int(until) > time.time()
-
-
-def _password(authorization: str) -> str:
-    kind, _, given = authorization.partition(" ")
-    try:
-        return base64.b64decode(given, validate=True).decode().partition(":")[2] if kind == "Basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-from ministack.core import iam_actions, router
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator, responses, router
 
 from localcloud.server import authorization
 from localcloud.server.faults import Fault, FaultError, Faults
@@ -49,39 +51,48 @@ async def control(faults: Faults, scope: Scope, receive: Receive, send: Send) ->
         await _answer(send, 405, {"message": f"{method} is not allowed; GET, POST and DELETE are"})
 
 
-async def pass_through(faults: Faults, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+async def pass_through(faults: Faults, serve: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a request, unless a fault hits it."""
     body = await body_of(receive)
     if body is None:
         return
-    service, operation, headers = _named(scope, body)
-    fault = faults.of_call(service, operation, body)
+    account, service, operation, headers = _named(scope, body)
+    fault = faults.of_call(account, service, operation, body)
     if fault is None:
-        await app(scope, again(body, receive), send)
+        await serve(scope, again(body, receive), send)
     elif fault.effect in {"throttle", "error"}:
         await _refuse(fault, service, operation, headers, send)
     else:
         if fault.effect == "drop_after":
-            await app(scope, again(body, receive), _swallow)
+            await serve(scope, again(body, receive), _swallow)
         await asyncio.sleep(fault.seconds)
         # A chunked answer whose end never comes: the server closes the connection, and no client takes it for one.
         start = {"type": "http.response.start", "status": 500, "headers": []}
         await send(start)
 
 
-def _named(scope: Scope, body: bytes) -> tuple[str, str, dict[str, str]]:
-    """The router's name of the service, the operation, and the headers of a request."""
+def _named(scope: Scope, body: bytes) -> tuple[str, str, str, dict[str, str]]:
+    """The caller's account, the router's name of the service, the operation, and the headers of a request."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     parameters: dict[str, Any] = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     if "x-www-form-urlencoded" in headers.get("content-type", ""):
         parameters = {**parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True), **parameters}
     method, path = scope["method"], scope["path"]
     service = router.detect_service(method, path, headers, parameters)
+    account = _account_of(router.extract_access_key_id(headers, parameters))
     found = authorization.read(path, headers, b"", parameters)
     if found is not None:
-        return service, found.action, headers
+        return account, service, found.action, headers
     action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or ""
-    return service, action.rpartition(":")[2], headers
+    return account, service, action.rpartition(":")[2], headers
+
+
+def _account_of(access_key_id: str) -> str:
+    """The account of a key, as ministack finds it for the request itself."""
+    with responses.request_scope(responses.get_account_id(), responses.get_region()):
+        with suppress(iam_evaluator.AmbiguousAccessKeyError):
+            responses.set_request_account_id(app._request_account_scope(access_key_id))
+        return responses.get_account_id()
 
 
 async def _refuse(fault: Fault, service: str, operation: str, headers: dict[str, str], send: Send) -> None:

@@ -49,6 +49,7 @@ class Fault:
         id: Names it in `clear`.
         target: Endpoint and variant, or service and operation; each a name or a glob.
         of_api: Whether the target is a service's operation.
+        account: Of the requests, a number or a glob.
         effect: One of `VARIANT_EFFECTS` or `API_EFFECTS`.
         share: Of the requests that match, 0 to 1.
         calls: Requests that it still hits; None for any number.
@@ -63,6 +64,7 @@ class Fault:
     id: str
     target: tuple[str, str]
     of_api: bool
+    account: str
     effect: str
     share: float = 1.0
     calls: int | None = None
@@ -86,7 +88,8 @@ class Fault:
     def as_dict(self) -> dict[str, Any]:
         """For JSON, with the members that `add` takes."""
         names = ("service", "operation") if self.of_api else ("endpoint", "variant")
-        shown: dict[str, Any] = {"id": self.id, **dict(zip(names, self.target, strict=True)), "effect": self.effect}
+        target = dict(zip(names, self.target, strict=True))
+        shown: dict[str, Any] = {"id": self.id, "account": self.account, **target, "effect": self.effect}
         shown |= {"share": self.share, "hits": self.hits}
         if self.calls is not None:
             shown["calls"] = self.calls
@@ -114,8 +117,8 @@ class Faults:
         """Begin a fault.
 
         Args:
-            document: `endpoint` and `variant`, or `service` and `operation` (globs), `effect`, and optionally `share`,
-                `calls`, `seconds`, `milliseconds`, `status`, `body`, `containing`.
+            document: `endpoint` and `variant`, or `service` and `operation` (globs), `effect`, and optionally
+                `account` (a glob), `share`, `calls`, `seconds`, `milliseconds`, `status`, `body`, `containing`.
 
         Raises:
             FaultError: A member is missing, unknown, or has a value that is not allowed.
@@ -123,7 +126,7 @@ class Faults:
         of_api = bool(_API & document.keys())
         names = ("service", "operation") if of_api else ("endpoint", "variant")
         effects = API_EFFECTS if of_api else VARIANT_EFFECTS
-        allowed = {*names, "effect", "share", "calls", "seconds", "milliseconds"}
+        allowed = {*names, "account", "effect", "share", "calls", "seconds", "milliseconds"}
         allowed |= {"containing"} if of_api else {"status", "body"}
         unknown = sorted(document.keys() - allowed)
         if unknown:
@@ -140,6 +143,7 @@ class Faults:
             id=f"fault-{next(self._numbers)}",
             target=(_ROUTER_NAMES.get(target[0], target[0]) if of_api else target[0], target[1]),
             of_api=of_api,
+            account=_text(document, "account", "a number or a glob such as '*'") if "account" in document else "*",
             effect=effect,
             share=float(_number(document, "share", 0, 1, 1.0) or 0),
             calls=None if calls is None else int(calls),
@@ -163,26 +167,29 @@ class Faults:
         self._faults = [fault for fault in self._faults if fault_id not in (None, fault.id)]
         return before - len(self._faults)
 
-    def of_variant(self, endpoint: str, variant: str) -> list[Fault]:
+    def of_variant(self, account: str, endpoint: str, variant: str) -> list[Fault]:
         """The faults that hit this invocation, each counted."""
-        return list(self._hit(lambda fault: not fault.of_api, (endpoint, variant))) if self._faults else []
+        if not self._faults:
+            return []
+        return list(self._hit(lambda fault: not fault.of_api, account, (endpoint, variant)))
 
     @property
     def of_apis(self) -> bool:
         """Whether any operation may go wrong, so that requests need to be looked at."""
         return any(fault.of_api and not fault.over for fault in self._faults)
 
-    def of_call(self, service: str, operation: str, body: bytes = b"") -> Fault | None:
+    def of_call(self, account: str, service: str, operation: str, body: bytes = b"") -> Fault | None:
         """The first fault that hits this call of an operation, counted."""
 
         def meant(fault: Fault) -> bool:
             return fault.of_api and fault.containing.encode() in body
 
-        return next(self._hit(meant, (service, operation)), None)
+        return next(self._hit(meant, account, (service, operation)), None)
 
-    def _hit(self, kind: Callable[[Fault], bool], names: tuple[str, str]) -> Iterator[Fault]:
+    def _hit(self, kind: Callable[[Fault], bool], account: str, names: tuple[str, str]) -> Iterator[Fault]:
         for fault in self._faults:
-            if fault.over or not kind(fault) or not all(map(fnmatchcase, names, fault.target)):
+            wanted = (fault.account, *fault.target)
+            if fault.over or not kind(fault) or not all(map(fnmatchcase, (account, *names), wanted)):
                 continue
             if random.random() >= fault.share:  # noqa: S311 - chance, not a secret
                 continue

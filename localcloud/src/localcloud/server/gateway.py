@@ -15,10 +15,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from ministack import app as ministack_app
-from ministack.core import iam_actions, iam_evaluator, responses, router
+from ministack.core import iam_actions, responses, router
 
-from localcloud.server import authorization
+from localcloud.server import authorization, objects, owners
 from localcloud.server.platform import Answer
+from localcloud.server.refusals import Asked, refusal
 from localcloud.server.regions import Handle
 
 NAMESPACES = {"sagemaker": "sagemaker", "monitoring": "cloudwatch"}
@@ -63,6 +64,9 @@ PROTOCOLS = {
 """Protocol and JSON version of ministack's services. Our own are missing on purpose: they choose their content type."""
 
 _RESOURCES = {"sagemaker": authorization.sagemaker_resources, "monitoring": authorization.cloudwatch_resources}
+_WITH_POLICIES = ("ecr", "kms", "lambda")
+"""Services of ministack whose resources another account may use by its ARN; S3, SNS and SQS see to it themselves."""
+
 _START_SECONDS = 30.0
 
 
@@ -75,7 +79,9 @@ def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
     _refuse_like_aws()
     handlers = _Handlers(ministack_app.SERVICE_HANDLERS)
     handlers.update({name: _handler(name, service, started) for name, service in services.items()})
-    handlers["s3"] = _telling_what_lacks_to_lister(handlers["s3"])
+    for name in _WITH_POLICIES:
+        handlers[name] = owners.served_by_owner(name, handlers[name])
+    handlers["s3"] = objects.guarded(handlers["s3"])
     ministack_app.SERVICE_HANDLERS = handlers
 
 
@@ -107,10 +113,16 @@ def _read_our_requests() -> None:
     def extract_resource_arn(service: str, *request: Any) -> str:
         _, path, headers, body, parameters, region, account = request
         if service not in NAMESPACES:
-            arn = resource_of(service, *request)
+            if service == "ecr":
+                account = owners.registry_of(body, account)
+            arn = resource_of(service, *request[:-1], account)
+            if service == "kms":
+                return owners.key_asked_about(arn, body, region)
             if arn != "*" and service != "events":
                 return arn  # without reading a large body once more
-            return authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
+            asked = authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
+            every = f"arn:aws:ecr:{region}:{account}:repository/*"
+            return every if asked == "*" and account != request[-1] else asked
         found = authorization.read(path, headers, body, parameters)
         return _RESOURCES[service](found, region, account)[0] if found else "*"
 
@@ -140,13 +152,22 @@ def _read_our_requests() -> None:
 
 
 def _refuse_like_aws() -> None:
-    """Name the resource in refusals by our services, and give CloudWatch's the code of its former protocol."""
+    """Name the resource in refusals by our services, and the policy that lacks between accounts.
+
+    CloudWatch's get the code of its former protocol.
+    """
     refusal_of = iam_actions.access_denied_response
 
     def access_denied_response(
         service: str, action: str, principal_arn: str, request_id: str, **options: Any
     ) -> Answer:
-        if service in NAMESPACES and not options.get("message") and not options.get("error_code"):
+        untold = not options.get("message") and not options.get("error_code")
+        if untold and options.get("resource_policy_arn") and not options.get("explicit_deny"):
+            options["message"] = (
+                f"User: {principal_arn} is not authorized to perform: {action} on resource: "
+                f"{options['resource_policy_arn']} because no resource-based policy allows the {action} action"
+            )
+        elif untold and service in NAMESPACES:
             options["message"] = iam_actions.identity_denial_message(
                 action, principal_arn, options.get("resource_arn", "*"), bool(options.get("explicit_deny"))
             )
@@ -183,6 +204,8 @@ class _Handlers(dict[str, Any]):
 
 
 def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
+    serve = owners.served_by_owner(name, service)
+
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
@@ -192,7 +215,7 @@ def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
             message = json.dumps({"__type": "ServiceUnavailable", "message": f"{name} is still starting"})
             return 503, {"Content-Type": "application/json"}, message.encode()
         refusal = _refuse_on_further_resources(name, path, headers, body, query)
-        return refusal if refusal else await service(method, path, headers, body, query)
+        return refusal if refusal else await serve(method, path, headers, body, query)
 
     return handle
 
@@ -211,46 +234,7 @@ def _refuse_on_further_resources(
         for arn in authorization.passed_roles(request)
     ]
     for action, arn, context in checks:
-        access_key = router.extract_access_key_id(headers, query)
-        denied = iam_evaluator.enforce(access_key, action, name, region, resource_arn=arn, service_context=context)
-        if isinstance(denied, iam_evaluator.EvalResult):
-            explicit = denied.decision == "Deny"
-            return iam_actions.access_denied_response(
-                name,
-                action,
-                denied.principal_arn,
-                str(uuid.uuid4()),
-                headers=headers,
-                resource_arn=arn,
-                explicit_deny=explicit,
-            )
+        refused = refusal(Asked(name, headers, query), action, arn, context)
+        if refused:
+            return refused
     return None
-
-
-def _telling_what_lacks_to_lister(s3: Handle) -> Handle:
-    """S3 says that an object is not there (404) only to who may list its bucket; to others it is a refusal (403).
-
-    A condition on `s3:prefix` never holds for it: a request for an object has no prefix.
-
-    Source: GetObject and HeadObject, "Permissions", Amazon S3 API Reference.
-    """
-
-    async def handle(
-        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
-    ) -> Answer:
-        answer = await s3(method, path, headers, body, query)
-        bucket, _, key = path.lstrip("/").partition("/")
-        if answer[0] != 404 or method not in {"GET", "HEAD"} or not key:
-            return answer
-        access_key, arn = router.extract_access_key_id(headers, query), f"arn:aws:s3:::{bucket}"
-        denied = iam_evaluator.enforce(
-            access_key, "s3:ListBucket", "s3", router.extract_region(headers, query), resource_arn=arn
-        )
-        if not isinstance(denied, iam_evaluator.EvalResult):
-            return answer
-        refused = iam_actions.access_denied_response(
-            "s3", "s3:ListBucket", denied.principal_arn, str(uuid.uuid4()), headers=headers, resource_arn=arn
-        )
-        return refused if method == "GET" else (refused[0], refused[1], b"")
-
-    return handle

@@ -10,25 +10,23 @@ import os
 import resource
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import boto3
 import uvicorn
 import uvloop
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, background, credentials, deliveries, gateway, mappings, regions, repairs
+from localcloud.server import asgi, background, crossing, deliveries, gateway, mappings, repairs
+from localcloud.server.accounts import Accounts
+from localcloud.server.clients import clients
 from localcloud.server.configuration import Configuration
-from localcloud.server.credentials import Credentials
 from localcloud.server.doors import Doors
 from localcloud.server.durability import LOGS, Durability
 from localcloud.server.faults import Faults
@@ -37,7 +35,7 @@ from localcloud.server.invocations import Invocations
 from localcloud.server.messages import App, Message, Receive, Scope, Send
 from localcloud.server.platform import Datum, Platform, Service, SystemClock
 from localcloud.server.protocol import Protocol
-from localcloud.server.regions import Regions
+from localcloud.server.regions import Place, Regions
 from localcloud.server.roles import CloudRoles
 from localcloud.server.shortcut import Shortcut
 from localcloud.server.surroundings import STATE_MARK, Folders
@@ -58,16 +56,16 @@ class NotStarted(Exception):
 
 
 class Metering:
-    """Hands observations from any thread to the metrics service of a region, on the loop."""
+    """Hands observations from any thread to the metrics service of an account's region, on the loop."""
 
     def __init__(self) -> None:
-        self.put_in: Callable[[str, str, list[Datum]], None] | None = None
+        self.put_in: Callable[[str, str, str, list[Datum]], None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def put(self, region: str, namespace: str, data: list[Datum]) -> None:
+    def put(self, account: str, region: str, namespace: str, data: list[Datum]) -> None:
         """Record `data` soon."""
         if self.put_in is not None and self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.put_in, region, namespace, data)
+            self.loop.call_soon_threadsafe(self.put_in, account, region, namespace, data)
 
 
 class Host:
@@ -82,8 +80,8 @@ class Host:
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
         self._unstarted = ""
-        keys = credentials.of(folders.state)
-        self._doors = Doors(keys)
+        self._accounts = Accounts(folders.state, configuration.account)
+        self._doors = Doors(self._accounts)
         self._durability = Durability(folders.ministack)
         self._metering = Metering()
         meter = repairs.meter_functions(self._metering.put)
@@ -91,26 +89,26 @@ class Host:
             folders.state / "invocations.sqlite3", self._clock, meter, lambda: self._durability.touch(LOGS)
         )
         self._configuration = configuration
-        self._aws = _clients(self._url, keys)
+        self._aws = clients(self._url, self._accounts)
         self._faults = Faults()
-        self._regions = Regions(configuration.region, folders.state, self._create_services, "monitoring")
+        self._home = Place(configuration.account, configuration.region)
+        self._regions = Regions(self._home, folders.state, self._create_services, "monitoring")
         self._metering.put_in = self._regions.put
 
-    def _create_services(self, region: str) -> dict[str, Service]:
-        """The services of ours in a region."""
+    def _create_services(self, place: Place) -> dict[str, Service]:
+        """The services of ours in a region of an account."""
         folders, configuration = self._folders, self._configuration
-        state, run, account = folders.state, folders.run, configuration.account
-        if region != configuration.region:
-            state, run = state / regions.FOLDER / region, run / regions.FOLDER / region
-            state.mkdir(parents=True, exist_ok=True)
+        account, region = place
+        state = self._regions.folder(folders.state, place)
+        state.mkdir(parents=True, exist_ok=True)
         platform = Platform(
             state=state,
-            run=run,
+            run=self._regions.folder(folders.run, place),
             region=region,
             account=account,
             endpoint_url=self._url,
             clock=self._clock,
-            aws=partial(self._aws, region=region),
+            aws=partial(self._aws, account=account, region=region),
             deliveries=deliveries.CloudDeliveries(region, account, self._durability, self._invocations),
             images=configuration.images,
             child_environment={STATE_MARK: str(folders.state)},
@@ -135,7 +133,7 @@ class Host:
         self._durability.install()
         repairs.report_failed_object_writes()
         self._doors.guard()
-        UsedRights(self._folders.state).watch()
+        UsedRights(self._folders.state, self._configuration.account).watch()
         repairs.count_loopback_as_secure()
         repairs.parse_policies_once()
         repairs.keep_sessions()
@@ -145,6 +143,7 @@ class Host:
         mappings.guard(self._durability)
         handlers = {name: self._regions.handler(name) for name in gateway.NAMESPACES}
         gateway.install(handlers, self._started)
+        crossing.install(self._accounts, self._regions.running)
         application = asgi.application(
             self._durability,
             self._status,
@@ -187,8 +186,11 @@ class Host:
         await self._run_until_stopped()
         await server.shutdown(sockets)
 
-    async def _dashboard(self, name: str) -> str | None:
-        monitoring = self._aws("cloudwatch", region=self._configuration.region)
+    async def _dashboard(self, name: str, account: str) -> str | None:
+        account = account or self._configuration.account
+        if account not in self._accounts.names():
+            return None
+        monitoring = self._aws("cloudwatch", account=account, region=self._configuration.region)
         try:
             found = await asyncio.to_thread(monitoring.get_dashboard, DashboardName=name)
         except ClientError:
@@ -240,6 +242,7 @@ class Host:
             "port": self._port,
             "url": self._url,
             "region": self._configuration.region,
+            "account": self._configuration.account,
             "started": self._clock.time(),
         }
         write_atomically(self._folders.state / "server.json", json.dumps(facts).encode())
@@ -251,6 +254,7 @@ class Host:
             "pid": os.getpid(),
             "url": self._url,
             "state": str(self._folders.state),
+            "accounts": self._accounts.names(),
             "services": sorted(ministack_app.SERVICE_HANDLERS),
             "time_scale": self._configuration.time_scale,
             "faults": len(self._faults.all()),
@@ -269,22 +273,6 @@ class Host:
             with background.log_errors("the metering of queues"):
                 repairs.meter_queues(self._metering.put)
             await asyncio.sleep(_QUEUE_METER_SECONDS)
-
-
-def _clients(url: str, keys: Credentials) -> Callable[..., Any]:
-    session = boto3.Session(keys.access_key_id, keys.secret_access_key)
-    settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 2})
-    one_at_a_time = threading.Lock()  # a boto3 session makes clients in one thread only; the clients serve any
-
-    @cache
-    def client(service: str, region: str) -> Any:
-        return session.client(service, region, endpoint_url=url, config=settings)
-
-    def aws(service: str, region: str) -> Any:
-        with one_at_a_time:
-            return client(service, region)
-
-    return aws
 
 
 def run(folders: Folders, port: int, configuration: Configuration) -> None:

@@ -35,11 +35,9 @@ from ministack.services import lambda_svc
 
 from localcloud.server import background
 from localcloud.server.platform import Clock
+from localcloud.server.repairs import Meter
 
 log = logging.getLogger("localcloud.invocations")
-
-Meter = Callable[[str, str, str, float, str], None]
-"""Takes region, function name, metric name, value, unit."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS invocation (
@@ -106,7 +104,7 @@ class Invocations:
             "INSERT INTO invocation (id, function, event, accepted, due) VALUES (?, ?, ?, ?, ?)",
             (str(uuid.uuid4()), function_arn, json.dumps(event), now, now),
         )
-        self._meter(*_whose(function_arn), "AsyncEventsReceived", 1, "Count")
+        self._meter(_whose(function_arn), "AsyncEventsReceived", 1, "Count")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -190,9 +188,9 @@ class Invocations:
         if result.get("throttle"):
             self._postpone(invocation, _THROTTLE_SECONDS, attempts=invocation.attempts)
             return
-        self._meter(*_whose(invocation.function), "Invocations", 1, "Count")
-        self._meter(*_whose(invocation.function), "Errors", 1 if result.get("error") else 0, "Count")
-        self._meter(*_whose(invocation.function), "Duration", (time.perf_counter() - begun) * 1000, "Milliseconds")
+        self._meter(_whose(invocation.function), "Invocations", 1, "Count")
+        self._meter(_whose(invocation.function), "Errors", 1 if result.get("error") else 0, "Count")
+        self._meter(_whose(invocation.function), "Duration", (time.perf_counter() - begun) * 1000, "Milliseconds")
         if not result.get("error"):
             self._forget(invocation)
         else:
@@ -224,7 +222,7 @@ class Invocations:
                     await run_reentrant(send, target, thread_name="lambda-failure")
                 except Exception as error:  # boto3 has no common base for what a call may raise
                     log.error("%s: the failed event %s cannot be sent: %s", target, invocation.id, error)
-                    self._meter(*_whose(invocation.function), metric, 1, "Count")
+                    self._meter(_whose(invocation.function), metric, 1, "Count")
         self._forget(invocation)
 
     def _postpone(self, invocation: Invocation, seconds: float, attempts: int) -> None:
@@ -308,9 +306,10 @@ class Failure:
             raise ValueError(f"{target} is no queue, topic, function or event bus")
 
 
-def _whose(function_arn: str) -> tuple[str, str]:
-    """The region and the name of a function."""
-    return parse_arn(function_arn).region, _name(function_arn)
+def _whose(function_arn: str) -> tuple[str, str, str]:
+    """The account, the region and the name of a function."""
+    arn = parse_arn(function_arn)
+    return arn.account_id, arn.region, _name(function_arn)
 
 
 def _name(function_arn: str) -> str:

@@ -122,7 +122,7 @@ def _remove_containers(state: Path) -> int:
         return 0
     try:
         names = []
-        for folder in (state, *state.glob("regions/*")):
+        for folder in (state, *state.glob("regions/*"), *state.glob("accounts/*/regions/*")):
             listing = subprocess.run(
                 [docker, "ps", "-aq", "--filter", f"label={CONTAINER_LABEL}={folder.resolve()}"],
                 capture_output=True,

@@ -1,5 +1,7 @@
 """What the local cloud gives to a service that plugs into it, and what it asks of one.
 
+A service is of one region of one account.
+
 A service is made by `create(platform)`, started on the server's event loop, and then answers the requests that the
 router sends it. It keeps its state in a file of its own under `platform.state` and calls other services of the same
 cloud through `platform.aws`.
@@ -187,16 +189,16 @@ class ImageCommand:
 
 @dataclass(frozen=True)
 class Platform:
-    """One local cloud, as its services see it.
+    """One local cloud, as a service sees it.
 
     Attributes:
-        state: Durable folder of this cloud. A service makes its own SQLite file in it.
+        state: Durable folder of the service's region and account. A service makes its own SQLite file in it.
         run: Folder for what need not survive a restart (unpacked models, sockets); emptied when the server starts.
-        region: The region that has everything, e.g. `us-east-1`.
-        account: The account that has everything, 12 digits.
+        region: The region of the service, e.g. `us-east-1`.
+        account: The account of the service, 12 digits.
         endpoint_url: The one URL of all services, e.g. `http://127.0.0.1:4566`.
         clock: The time.
-        aws: `aws("s3")` is a boto3 client of this very cloud with root credentials. It blocks: call it in a thread.
+        aws: `aws("s3")` is a boto3 client of this very cloud, as root of the account. It blocks: call it in a thread.
         deliveries: Messages to topics, functions and the event bus.
         images: How images run as processes; ask `image_command`.
         child_environment: What every process that a service starts must have in its environment, so that `stop` and
@@ -247,4 +249,13 @@ class Service(Protocol):
 
         The caller has been authenticated and authorised. An acknowledged write is durable when this returns.
         """
+        ...
+
+
+@runtime_checkable
+class HasPolicies(Protocol):
+    """A service whose resources can be opened to other accounts."""
+
+    def policy_of(self, resource_arn: str) -> str:
+        """The policy of a resource, as JSON; empty if it has none."""
         ...

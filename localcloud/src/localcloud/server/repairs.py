@@ -15,7 +15,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
-from ministack.core.responses import get_region
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
 
 from localcloud.server.durability import failures
@@ -39,8 +39,11 @@ _EVENTS_A_STREAM = 5_000
 _STREAMS_A_GROUP = 300
 _POLICIES = 256
 
-Sink = Callable[[str, str, list[Datum]], None]
-"""Takes a region, a namespace and observations, from any thread."""
+Sink = Callable[[str, str, str, list[Datum]], None]
+"""Takes an account, a region, a namespace and observations, from any thread."""
+
+Meter = Callable[[tuple[str, str, str], str, float, str], None]
+"""Takes the account, the region and the name of a function, and a metric, its value and unit."""
 
 
 def report_failed_object_writes() -> None:
@@ -166,23 +169,25 @@ def trim_logs(now: float) -> bool:
     return dropped
 
 
-def meter_functions(sink: Sink) -> Callable[[str, str, str, float, str], None]:
+def meter_functions(sink: Sink) -> Meter:
     """Send `AWS/Lambda` metrics to `sink`, not to ministack's own CloudWatch, which keeps every value for ever.
 
     Returns:
-        Meters one value of a function: region, function name, metric, value, unit.
+        Meters one value of a function.
     """
 
-    def meter(region: str, function: str, metric: str, value: float, unit: str) -> None:
-        sink(region, "AWS/Lambda", [Datum(metric, {"FunctionName": function}, value, unit, time.time())])
+    def meter(whose: tuple[str, str, str], metric: str, value: float, unit: str) -> None:
+        account, region, function = whose
+        sink(account, region, "AWS/Lambda", [Datum(metric, {"FunctionName": function}, value, unit, time.time())])
 
     def emit_lambda_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        whose = get_account_id(), get_region(), function_name
         if throttle:
-            meter(get_region(), function_name, "Throttles", 1, "Count")
+            meter(whose, "Throttles", 1, "Count")
         elif duration_ms > 0:  # else an event was accepted, and is metered when it runs
-            meter(get_region(), function_name, "Invocations", 1, "Count")
-            meter(get_region(), function_name, "Errors", 1 if error else 0, "Count")
-            meter(get_region(), function_name, "Duration", duration_ms, "Milliseconds")
+            meter(whose, "Invocations", 1, "Count")
+            meter(whose, "Errors", 1 if error else 0, "Count")
+            meter(whose, "Duration", duration_ms, "Milliseconds")
 
     lambda_svc._emit_lambda_metrics = emit_lambda_metrics
     return meter
@@ -207,12 +212,13 @@ def end_idle_workers(idle_seconds: float) -> int:
 def meter_queues(sink: Sink) -> None:
     """Send the depth of every queue as `AWS/SQS` does each minute."""
     now = time.time()
-    for (_, region, _), queue in list(sqs._queues._data.items()):
+    for (account, region, _), queue in list(sqs._queues._data.items()):
         messages = list(queue.get("messages", ()))
         visible = [message for message in messages if message.get("visible_at", 0) <= now]
         oldest = min((message.get("sent_at", now) for message in messages), default=now)
         dimensions = {"QueueName": queue["name"]}
         sink(
+            account,
             region,
             "AWS/SQS",
             [

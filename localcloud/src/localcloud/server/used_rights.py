@@ -1,8 +1,9 @@
 """Which of its rights has each role used? What no request needed can go from its policy.
 
 A line of JSON for each `role`, `action` and `resource`, the first time that a request was allowed by a statement with
-this resource. The resource is as the policy writes it, so the file is never longer than the policies. On AWS the
-question is put to IAM: GenerateServiceLastAccessedDetails, with ACTION_LEVEL.
+this resource; with the `account`, if it is not the cloud's own. The resource is as the policy writes it, so the file is
+never longer than the policies. On AWS the question is put to IAM: GenerateServiceLastAccessedDetails, with
+ACTION_LEVEL.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ FILE = "used-rights.jsonl"
 
 
 class UsedRights:
-    """The rights that were used in one cloud, kept in its state folder."""
+    """The rights that were used in one cloud, kept in its state folder.
 
-    def __init__(self, state: Path) -> None:
+    Args:
+        state: The folder.
+        account: The cloud's own.
+    """
+
+    def __init__(self, state: Path, account: str) -> None:
+        self._account = account
         self._file = state / FILE
         self._known = set(self._file.read_text().splitlines()) if self._file.exists() else set[str]()
 
@@ -32,15 +39,16 @@ class UsedRights:
         def evaluated(asked: Any, policies: Sequence[Sequence[Any]], *limits: Any) -> Any:
             found = evaluate(asked, policies, *limits)
             if found.decision == "Allow" and asked.principal_type == "AssumedRole":
-                role = asked.principal_arn.split("/")[1]
+                role, account = asked.principal_arn.split("/")[1], asked.principal_arn.split(":")[4]
+                whose = {"role": role} if account == self._account else {"account": account, "role": role}
                 for resource in _allowing(asked, policies):
-                    self._note(role, asked.action, resource)
+                    self._note({**whose, "action": asked.action, "resource": resource})
             return found
 
         iam_evaluator.evaluate = evaluated
 
-    def _note(self, role: str, action: str, resource: str) -> None:
-        line = json.dumps({"role": role, "action": action, "resource": resource})
+    def _note(self, right: dict[str, str]) -> None:
+        line = json.dumps(right)
         if line not in self._known:
             self._known.add(line)
             with self._file.open("a") as file:

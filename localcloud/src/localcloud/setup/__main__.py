@@ -74,12 +74,12 @@ def _install(places: Places, options: argparse.Namespace) -> None:
         print("Set-up is complete." if changed else "Set-up is complete; there was nothing to do.", file=sys.stderr)
 
 
-def _env(places: Places, _: argparse.Namespace) -> None:
-    print(shell.exports(places), flush=True)
+def _env(places: Places, options: argparse.Namespace) -> None:
+    print(shell.exports(places, account=options.account), flush=True)
 
 
-def _shell(places: Places, _: argparse.Namespace) -> None:
-    shell.enter(places)
+def _shell(places: Places, options: argparse.Namespace) -> None:
+    shell.enter(places, options.account)
 
 
 def _lock(places: Places, options: argparse.Namespace) -> None:
@@ -120,8 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     setup.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
     setup.set_defaults(run=_install)
-    commands.add_parser("env", help="print exports that point at the local stack").set_defaults(run=_env)
-    commands.add_parser("shell", help="start a shell on the local stack").set_defaults(run=_shell)
+    account = argparse.ArgumentParser(add_help=False)
+    account.add_argument("--account", help="12 digits; made if it is not there yet (default: the cloud's own account)")
+    env = commands.add_parser("env", parents=[account], help="print exports that point at the local stack")
+    env.set_defaults(run=_env)
+    commands.add_parser("shell", parents=[account], help="start a shell on the local stack").set_defaults(run=_shell)
     lock = commands.add_parser("lock", help="compile the lock files")
     lock.add_argument("--upgrade", action="store_true", help="take newer versions")
     lock.set_defaults(run=_lock)

@@ -21,19 +21,20 @@ POLICY_PACK = "PULUMI_OPTION_POLICY_PACK"
 _LOOPBACK = "127.0.0.1,localhost"
 
 
-def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def variables(places: Places, environ: Mapping[str, str] = os.environ, account: str | None = None) -> dict[str, str]:
     """Say what to set.
 
     Args:
         places: A checkout that was set up.
         environ: The environment they are added to.
+        account: The account to work in, 12 digits; None is the cloud's own. One that is not there yet is made.
 
     Returns:
-        Name to value. The keys are root's of the local cloud, made now if it has not started yet. The passphrase is
+        Name to value. The keys are those of the account's root, made now if it has none yet. The passphrase is
         known to all: the local stacks' secrets are as local as their cloud.
 
     Raises:
-        SetupFailed: The checkout was not set up.
+        SetupFailed: The checkout was not set up, or the account is not 12 digits.
     """
     region = region_of(places)
     first = [str(engine(places)), str(places.venv / "bin")]
@@ -48,7 +49,7 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
         "AWS_ENDPOINT_URL": endpoint(places, environ),
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        **credentials.of(places.server_record.parent).environment(),
+        **_keys(places, account),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if places.policy_pack:
@@ -61,24 +62,26 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ) -> dict[s
     return wanted
 
 
-def exports(places: Places, environ: Mapping[str, str] = os.environ) -> str:
+def exports(places: Places, environ: Mapping[str, str] = os.environ, account: str | None = None) -> str:
     """Write them for a POSIX shell's `eval`."""
     lines = [f"unset {' '.join(UNSET)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(places, environ).items()]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(places, environ, account).items()]
     return "\n".join(lines)
 
 
-def applied(places: Places, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def applied(places: Places, environ: Mapping[str, str] = os.environ, account: str | None = None) -> dict[str, str]:
     """The whole environment of a process that works on the local stack."""
     kept = {name: value for name, value in environ.items() if name not in UNSET}
-    return kept | variables(places, environ)
+    return kept | variables(places, environ, account)
 
 
-def enter(places: Places) -> None:
+def enter(places: Places, account: str | None = None) -> None:
     """Become the user's shell in that environment."""
     shell = os.environ.get("SHELL") or "/bin/sh"
-    print(f"A shell on the local stack of {places.root}; `exit` leaves it.", flush=True)
-    os.execve(shell, [Path(shell).name], applied(places))
+    where = f" in account {account}" if account else ""
+    environment = applied(places, account=account)
+    print(f"A shell on the local stack of {places.root}{where}; `exit` leaves it.", flush=True)
+    os.execve(shell, [Path(shell).name], environment)
 
 
 def endpoint(places: Places, environ: Mapping[str, str] = os.environ) -> str:
@@ -97,6 +100,13 @@ def region_of(places: Places) -> str:
         return _running(places, "region") or configuration.load(path if path.exists() else None).region
     except configuration.ConfigurationError as error:
         raise SetupFailed(str(error), "Mend the file.") from error
+
+
+def _keys(places: Places, account: str | None) -> dict[str, str]:
+    try:
+        return credentials.of(places.server_record.parent, account).environment()
+    except credentials.CredentialsUnusable as error:
+        raise SetupFailed(str(error)) from error
 
 
 def _running(places: Places, fact: str) -> str | None:

@@ -50,26 +50,37 @@ class Cloud:
 
     @property
     def keys(self) -> Credentials:
-        """Root's keys."""
-        return credentials.of(self.state)
+        """Keys of the root of the cloud's own account."""
+        return self.keys_of(None)
 
-    def environment(self) -> dict[str, str]:
-        """What points a process at this cloud, as root in us-east-1."""
-        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", **process.keys(self.state)}
+    def keys_of(self, account: str | None) -> Credentials:
+        """Keys of an account's root; None is the cloud's own account. One that is not there yet is made."""
+        return credentials.of(self.state, account)
 
-    def session(self) -> boto3.Session:
-        """A session of root's in us-east-1; its clients need this cloud's `url`."""
-        return boto3.Session(self.keys.access_key_id, self.keys.secret_access_key, region_name="us-east-1")
+    def environment(self, account: str | None = None) -> dict[str, str]:
+        """What points a process at this cloud, as an account's root in us-east-1."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", **process.keys(self.state, account)}
+
+    def session(self, account: str | None = None) -> boto3.Session:
+        """A session of an account's root in us-east-1; its clients need this cloud's `url`."""
+        keys = self.keys_of(account)
+        return boto3.Session(keys.access_key_id, keys.secret_access_key, region_name="us-east-1")
 
     def faults(self, method: str, document: dict[str, Any] | None = None, query: str = "") -> dict[str, Any]:
         """As `faults`, of this cloud."""
         return faults(self.state, method, document, query)
 
     def client(
-        self, service: str, access_key: str | None = None, secret: str | None = None, token: str | None = None
+        self,
+        service: str,
+        access_key: str | None = None,
+        secret: str | None = None,
+        token: str | None = None,
+        *,
+        account: str | None = None,
     ) -> Any:
-        """A boto3 client of this cloud, root's unless keys are given; made once, as most calls take less."""
-        root = self.keys
+        """A boto3 client of an account's root unless keys are given; made once, as most calls take less."""
+        root = self.keys_of(account)
         access_key, secret = access_key or root.access_key_id, secret or root.secret_access_key
         wanted = (service, access_key, secret, token or "")
         if wanted not in self._clients:
