@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ministack import app as ministack_app
-from ministack.core import iam_actions, responses, router
+from ministack.core import iam_actions, iam_evaluator, responses, router
 
 from localcloud.server import authorization, objects, owners
 from localcloud.server.platform import Answer
