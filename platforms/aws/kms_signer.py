@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from provenance.envelope import pem_of
-
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
 
@@ -40,6 +38,8 @@ class KmsSigner:
         Raises:
             ClientError, BotoCoreError: KMS does not give it.
         """
+        from provenance.envelope import pem_of  # noqa: PLC0415  a function signs, and has not what verifies
+
         return pem_of(self.clients("kms").get_public_key(KeyId=self.key)["PublicKey"])
 
     def sign(self, message: bytes) -> bytes:

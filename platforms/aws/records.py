@@ -9,7 +9,6 @@ Source: Amazon S3 User Guide, "Conditional writes"; AWS KMS API Reference, Sign.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,30 +21,6 @@ from rollout.core.errors import Busy, RolloutError
 _DIGITS = 10  # S3 lists by name: so many digits keep the order of numbers
 _AT_ONCE = 16
 _TAKEN, _RACE = "PreconditionFailed", "ConditionalRequestConflict"
-
-
-@dataclass(frozen=True)
-class KmsSigner:
-    """`Signer` by an asymmetric key of KMS (ECC_NIST_P256), whose private part never leaves it.
-
-    Attributes:
-        clients: Gives clients.
-        key: The key's ARN.
-    """
-
-    clients: Clients
-    key: str
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign the message's digest: KMS takes messages of at most 4 KB."""
-        with calling(f"sign with {self.key}"):
-            answer = self.clients("kms").sign(
-                KeyId=self.key,
-                Message=hashlib.sha256(message).digest(),
-                MessageType="DIGEST",
-                SigningAlgorithm="ECDSA_SHA_256",
-            )
-        return answer["Signature"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +47,8 @@ class S3Records:
         """
         if self.signer is None:
             raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
-        line = Signed(record, self.signer.sign(record.canonical)).line
+        with calling(f"sign audit record {record.number}"):
+            line = Signed(record, self.signer.sign(record.canonical)).line
         key = _key(record.number)
         try:
             with calling(f"put s3://{self.bucket}/{key}"):

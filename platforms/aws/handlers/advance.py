@@ -10,7 +10,8 @@ from platforms.aws.clients import clients
 from platforms.aws.endpoint import controller_with
 from platforms.aws.handlers.settings import Context, Settings, seconds_left
 from platforms.aws.journal import DynamoJournal
-from platforms.aws.records import KmsSigner, S3Records
+from platforms.aws.kms_signer import KmsSigner
+from platforms.aws.records import S3Records
 from rollout.controller.commands import Commands
 from rollout.controller.controller import Progress
 from rollout.controller.recorder import Recorder

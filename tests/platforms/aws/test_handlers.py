@@ -235,7 +235,7 @@ def test_a_tick_that_cannot_record_has_carried_the_rollout_on_before_it_fails(
     monkeypatch.setenv("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000")
     state = journal().read()
     journal().write(endings.roll_back_trial(state, Reason("person", "ada", "enough"), "rolled_back", 1.0))
-    with pytest.raises(RolloutError, match="sign with"):
+    with pytest.raises(RolloutError, match="sign audit record"):
         advance.handler({}, None)
     after = journal().read()
     assert (after.phase, endpoint.config, len(after.audit.waiting)) == (Phase.IDLE, "solo-a", 2)

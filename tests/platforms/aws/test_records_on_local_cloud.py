@@ -16,8 +16,9 @@ from audit.verification import verify
 from cli.view.records import checking
 from infra.aws import policies
 from platforms.aws.clients import Clients
+from platforms.aws.kms_signer import KmsSigner
 from platforms.aws.names import Names
-from platforms.aws.records import KmsSigner, S3Records
+from platforms.aws.records import S3Records
 from rollout.core.errors import RolloutError
 from tests.audit.made import ENDPOINT, chain
 
