@@ -55,7 +55,7 @@ class Limits:
 class Exchange:
     """One request, and the way back to who sent it."""
 
-    __slots__ = ("begun", "body", "connection", "headers", "keep_alive", "method", "path")
+    __slots__ = ("begun", "body", "connection", "headers", "keep_alive", "method", "of_1_0", "path")
 
     def __init__(self, connection: Connection, method: bytes, target: bytes, headers: dict[bytes, bytes]) -> None:
         self.connection = connection
@@ -65,6 +65,7 @@ class Exchange:
         self.body = b""
         self.begun = 0.0
         self.keep_alive = True
+        self.of_1_0 = False
 
     def answer(self, status: int, body: bytes, kind: bytes = _JSON, also: bytes = b"") -> None:
         """Send the answer.
@@ -248,6 +249,7 @@ class Connection(asyncio.Protocol):
             return
         exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         exchange.keep_alive = self._parser.should_keep_alive()
+        exchange.of_1_0 = self._parser.get_http_version() == "1.0"
         exchange.begun = time.monotonic()
         self._begin()
         if self._current is None:
@@ -278,6 +280,10 @@ class Connection(asyncio.Protocol):
         server = self._server
         self._current = None
         last = not exchange.keep_alive or (bool(server.draining_since) and not self._waiting)
+        if (
+            exchange.of_1_0 and not last
+        ):  # who does not read that takes the end of the connection for that of the answer
+            also += b"Connection: keep-alive\r\n"
         self._write(status, b"" if exchange.method == b"HEAD" else body, kind, also, length=len(body), last=last)
         if last:
             self._end()

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
-LARGEST = 1e300
-"""Numbers beyond this, on either side, are taken for a mistake where a feature declares no range."""
+LARGEST = 1e30
+"""Numbers beyond this, on either side, are taken for a mistake where a feature declares no range: an estimator that
+computes in single precision has no answer for them."""
 
 Kind = Literal["number", "boolean", "text"]
 
@@ -75,8 +76,12 @@ class Feature:
             shown = f"a string like {self.example!r}" if self.example else "a string"
             return f"{shown} (matching {self.pattern})" if self.pattern else shown
         unit = f" ({self.unit})" if self.unit else ""
-        ranged = self.low > -LARGEST or self.high < LARGEST
-        return f"a number from {self.low:g} to {self.high:g}{unit}" if ranged else f"a number{unit}"
+        return f"a number from {self.low:g} to {self.high:g}{unit}" if self.ranged else f"a number{unit}"
+
+    @property
+    def ranged(self) -> bool:
+        """Whether it declares a range."""
+        return self.low > -LARGEST or self.high < LARGEST
 
 
 @dataclass(frozen=True)

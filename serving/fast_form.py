@@ -56,7 +56,7 @@ class FastForm:
             (found,) = self._run([self._output], self._split(_encodable(table)))
         if isnan(found.sum()) and np.isnan(found).any():
             (row, *_), *_ = np.argwhere(np.isnan(found))
-            raise ValueError(f"row {row}: the model has no answer for it: {table[row].tolist()}")
+            raise ValueError(f"row {row}: the model has no answer for it")
         return found
 
     def _split(self, table: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -141,7 +141,7 @@ class Reader:
         except RecursionError:
             return BadRequest(400, "the body is nested too deeply")
         except (msgspec.DecodeError, UnicodeDecodeError) as found:
-            return BadRequest(400, f"the body is not JSON: {found}")
+            return BadRequest(400, f"the body is not JSON: {found}. NaN and infinity are none; null stands for missing")
         instances, problem = _instances(document)
         if problem:
             return BadRequest(400, problem)
@@ -164,7 +164,10 @@ class Reader:
             if feature.fits(value):
                 continue
             found = f"{shown(value)} is not allowed: " if feature.name in given else "missing; "
-            yield f".{feature.name}: {found}expected {feature.allowed}"
+            too_large = feature.kind == "number" and not feature.ranged and type(value) in {int, float}
+            limits = f"a number from {-LARGEST:g} to {LARGEST:g}"
+            allowed = feature.allowed.replace("a number", limits, 1) if too_large else feature.allowed
+            yield f".{feature.name}: {found}expected {allowed}"
 
 
 def shown(value: Any) -> str:

@@ -264,9 +264,9 @@ def test_a_row_that_the_estimator_refuses_is_refused_too():
     asked = rows.table[:3]
     asked[1, 0] = "unknown"
     for model in (estimator, fast):
-        with pytest.raises(ValueError, match=r"unknown"):
+        with pytest.raises(ValueError, match=r"unknown|row 1: the model has no answer for it$"):
             model.predict_proba(asked)
-    with pytest.raises(ValueError, match=r"row 1: the model has no answer for it: \['unknown', "):
+    with pytest.raises(ValueError, match=r"row 1: the model has no answer for it$"):
         fast.predict(asked)
 
 

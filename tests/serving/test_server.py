@@ -271,3 +271,19 @@ def test_workers_share_the_load_and_count_together(tmp_path: Path):
             connection.close()
         assert server.count("serving_rows_total") == 8
         assert len(server.workers()) == 2
+
+
+def test_a_client_of_http_1_0_is_told_that_its_connection_stays(server: Server):
+    head = b"POST /invocations HTTP/1.0\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+    with raw(server) as connection:
+        connection.sendall(head % (b"Connection: keep-alive\r\n", len(BODY)) + BODY)
+        assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
+        connection.sendall(head % (b"", len(BODY)) + BODY)
+        assert [status for status, _ in answers(connection)] == [200]
+
+
+@pytest.mark.parametrize("value", [1e31, -1e40, 10**35])
+def test_a_number_that_no_estimator_takes_is_the_callers_mistake_with_the_limits(server: Server, value: float):
+    status, answer, _ = server.ask({"instances": [INSTANCE | {"gust": value}]})
+    assert status == 400
+    assert answer["error"].endswith("is not allowed: expected a number from -1e+30 to 1e+30, or null")

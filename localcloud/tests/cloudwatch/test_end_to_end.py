@@ -200,6 +200,17 @@ def test_a_topic_whose_policy_shuts_cloudwatch_out_is_a_failed_action(cloud):
     assert messages.take() is None
 
 
+def test_a_topic_whose_policy_demands_tls_takes_alarms(cloud):
+    topic_arn, messages = topic(cloud, "cw-secure")
+    of_alarms = {"Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}}
+    no_plain = {"Effect": "Deny", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    policy = document([{**one, "Action": "sns:Publish", "Resource": topic_arn} for one in (of_alarms, no_plain)])
+    cloud.client("sns").set_topic_attributes(TopicArn=topic_arn, AttributeName="Policy", AttributeValue=policy)
+    alarm(cloud, "cw-secure", AlarmActions=[topic_arn], TreatMissingData="ignore")
+    cloud.client("cloudwatch").set_alarm_state(AlarmName="cw-secure", StateValue="ALARM", StateReason="a drill")
+    assert json.loads(wait_for(messages.take)["Message"])["NewStateValue"] == "ALARM"
+
+
 def test_what_was_acknowledged_is_there_after_kill_9(new_cloud):
     cloud = new_cloud()
     cloud.start()

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
@@ -65,10 +64,15 @@ def report_failed_object_writes() -> None:
 def count_loopback_as_secure() -> None:
     """A policy that demands TLS (`aws:SecureTransport`) refuses plain HTTP; on loopback nothing leaves the machine.
 
-    So that such a policy can stand here as it does on AWS, every request counts as one over TLS.
+    So that such a policy can stand here as it does on AWS, every request counts as one over TLS. So does what a service
+    delivers by itself, such as an alarm to a topic, which is no request at all.
     """
-    pin = iam_evaluator.pin_request_origin
-    app.pin_request_origin = lambda source_ip, secure_transport: pin(source_ip, True)
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key: str, asked: Any) -> Any:
+        return "true" if key.lower() == "aws:securetransport" else resolve(key, asked)
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key
 
 
 def parse_policies_once() -> None:
