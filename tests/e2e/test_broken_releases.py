@@ -23,7 +23,10 @@ from tests.e2e.conftest import Unpreviewed, package, said, shares, succeeded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PROGRAM = ("infra", "model", "monitoring", "pipeline", "platforms", "requirements", "retraining", "rollout", "serving")
+PROGRAM = (
+    *("audit", "infra", "model", "monitoring", "pipeline", "platforms", "provenance", "requirements", "retraining"),
+    *("rollout", "serving"),
+)
 BOOM = "the table of carriers is empty"
 
 

@@ -28,6 +28,7 @@ from tests.e2e.test_labels_story import seen as values
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOMS = (
+    "audit",
     "cli",
     "docs",
     "infra",

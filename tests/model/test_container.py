@@ -190,11 +190,13 @@ def test_a_training_job_retrains_in_a_container_to_the_bytes_that_a_build_here_h
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
     )
     sagemaker, job = cloud.client("sagemaker"), f"{place}-1"
+    signs = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
     source = {"S3DataType": "S3Prefix", "S3Uri": published.archive_uri, "S3DataDistributionType": "FullyReplicated"}
     names = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")
     given = {
         **{"through": "2013-07-20", "gates": "{}", "bucket": place, "group": place, "region": "us-east-1"},
         **{"champion": json.dumps({name: getattr(published, name) for name in names}), "report": "report.json"},
+        "signing_key": signs,
     }
     sagemaker.create_training_job(
         TrainingJobName=job,
