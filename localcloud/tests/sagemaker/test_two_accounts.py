@@ -39,6 +39,12 @@ def invocations(stage: Stage, endpoint: str) -> float:
     return sum(point["Sum"] for point in points)
 
 
+def accounts_of_logs(stage: Stage) -> list[str]:
+    """Whose the log groups are that an account sees."""
+    groups = stage.cloud.client("logs", account=stage.account).describe_log_groups()["logGroups"]
+    return [group["arn"].split(":")[4] for group in groups]
+
+
 def test_endpoints_of_one_name_in_two_accounts_are_two_endpoints_also_after_a_kill(own_stage):
     set_up(own_stage.cloud, BUCKET, OTHER)
     stages = (own_stage, Stage(own_stage.cloud, BUCKET, OTHER))
@@ -58,8 +64,8 @@ def test_endpoints_of_one_name_in_two_accounts_are_two_endpoints_also_after_a_ki
         for _ in range(number):
             stage.invoke(endpoint)
     assert eventually(lambda: [invocations(stage, endpoint) for stage in stages] == [1, 2])
-    groups = [stage.cloud.client("logs", account=stage.account).describe_log_groups()["logGroups"] for stage in stages]
-    assert [[group["arn"].split(":")[4] for group in found] for found in groups] == [[ACCOUNT], [OTHER]]
+    # What containers say is put into Logs every so often.
+    assert eventually(lambda: [accounts_of_logs(stage) for stage in stages] == [[ACCOUNT], [OTHER]])
     own_stage.faults({"endpoint": endpoint, "variant": "*", "effect": "error", "account": OTHER})
     own_stage.invoke(endpoint)
     with pytest.raises(ClientError, match=f"in account {OTHER} for more information"):
