@@ -109,8 +109,8 @@ def _way_back(resources: Sequence[Declared]) -> Iterator[Finding]:
 
 
 def _signed(package: Declared) -> Iterator[str]:
-    if not package.get("signature"):
-        yield "it carries no signature"
+    if not package.get("signing_key"):
+        yield "no key signs it"
 
 
 RULES = (

@@ -314,8 +314,8 @@ FIXTURES: Mapping[str, Pair] = {
         ],
     ),
     "signed": Pair(
-        keeps=[[made(tokens.PACKAGE, signature="MEUCIQ")]],
-        breaks=[([made(tokens.PACKAGE)], ["it carries no signature"])],
+        keeps=[[made(tokens.PACKAGE, signing_key="arn:aws:kms:us-east-1:000000000000:key/signing")]],
+        breaks=[([made(tokens.PACKAGE)], ["no key signs it"])],
     ),
     "logs-end": Pair(
         keeps=[[made(tokens.LOG, retentionInDays=30)]],
