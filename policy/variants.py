@@ -157,9 +157,8 @@ RULES = (
         name="signed",
         asks="A package that serves is signed.",
         control="NIST AI RMF MEASURE 2.7",
-        mend="Sign it when it is registered.",
+        mend="Give it signing_key, such as that of stack output `signing_key`.",
         types=frozenset({tokens.PACKAGE}),
         check=_signed,
-        advisory=True,
     ),
 )

@@ -89,7 +89,7 @@ def test_findings_are_events_of_a_streamed_preview(first: Stack) -> None:
     said = list(events(bad.preview("--json")))
     stopping = {event["policyName"] for event in said if event["enforcementLevel"] == "mandatory"}
     assert stopping == {"captured", "cost-ceiling"}
-    assert {event["policyName"] for event in said} - stopping == {"exemptions", "signed"}
+    assert {event["policyName"] for event in said} - stopping == {"exemptions"}
     assert {event["policyPackName"].partition("|")[0] for event in said} == {"modelstack"}
 
 

@@ -59,7 +59,7 @@ def stack(story: Bed) -> Stack:
 
 def until(target: Target, met: Callable[[Retraining], bool], doing: Callable[[], Any] = lambda: None) -> Retraining:
     """Look at the retraining until it is so."""
-    end = time.monotonic() + 200
+    end = time.monotonic() + 400
     while not met(seen := look(target)):
         assert time.monotonic() < end, seen.as_dict()
         doing()

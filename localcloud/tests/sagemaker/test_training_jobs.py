@@ -284,7 +284,7 @@ def test_a_job_yields_to_what_serves(inside):
         async with inside.running():
             await inside.job("j")
             await inside.over("j")
-        assert seen(inside, "j")["nice"] == min(os.nice(0) + 10, 19)
+        assert seen(inside, "j")["nice"] == min(os.nice(0) + 5, 19)
 
     run(scenario())
 

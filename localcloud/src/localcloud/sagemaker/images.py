@@ -24,7 +24,7 @@ _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one kind of manifest that SageMaker takes."""
 _SERVE, _TRAIN = "serve", "train"
 # SageMaker trains on machines of their own; here endpoints that serve on the same one go first.
-_YIELDING = 10
+_YIELDING = 5
 CONTAINER_LABEL = "localcloud.sagemaker.state"
 
 
