@@ -66,11 +66,12 @@ def must(done: Done, doing: str) -> Done:
 
 
 @contextmanager
-def bed(root: Path = ROOT) -> Iterator[Bed]:
+def bed(root: Path = ROOT, **variables: str) -> Iterator[Bed]:
     """Start a local cloud on a free port with an initialised, empty stack `local`; end all of it afterwards.
 
     Args:
         root: The checkout whose program and model the stack is of; its environment is this checkout's.
+        variables: More that everything here has in its environment, or has otherwise.
     """
     places = Places.of(ROOT)
     with TemporaryDirectory(prefix="modelstack-bench-") as name:
@@ -82,6 +83,7 @@ def bed(root: Path = ROOT) -> Iterator[Bed]:
             "PULUMI_BACKEND_URL": (folder / "pulumi").as_uri(),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             **process.keys(folder / "cloud"),
+            **variables,
         }
         with patch.dict(os.environ, environment, clear=True):
             try:

@@ -24,6 +24,8 @@ from pipeline.contract import Refusal
 
 REFUSED = 4  # the status of a step that has said why, as a JSON string in its last line
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
+YIELDING = 5
+"""How nice a step is at least."""
 _CPU = Path("/proc/cpuinfo")
 _ALIKE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
 """OpenBLAS and NumPy choose their code by the processor, and sums come out otherwise: here by what all have, AVX2."""
@@ -97,7 +99,7 @@ def end_with_parent() -> None:
     """Called by a step: end this process when the one that started it is gone, however it ended; yield to others."""
     if os.environ.get(STARTED_BY_PIPE) != "1":
         return
-    os.nice(10)  # what serves on the same machine comes first
+    os.nice(max(0, YIELDING - os.nice(0)))  # what serves on the same machine comes first
 
     def watch() -> None:
         # Not through sys.stdin: its lock, held here for good, would stop the interpreter from shutting down.

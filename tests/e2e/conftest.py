@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from cli.target import Target
 from cli.view.snapshot import Snapshot
 from platforms.aws.endpoint import controller
 from rollout.core.state import RolloutState
+from tests.secrecy import Watch, leaks
 from tests.small import SMALL
 
 QUICK: dict[str, Any] = {
@@ -35,11 +37,20 @@ QUICK: dict[str, Any] = {
 
 
 FEW = 1  # percent of the requests are captured where nobody looks at them: each file of them calls functions
+PASSPHRASE, TOKEN = "a passphrase of 2013", "ghp_which-nobody-may-see"
+KEYS = ("cloud/credentials",)
+"""Files of the local cloud that are there to hold keys."""
 RATE = 6  # requests a second: one window of ten seconds then has enough for a verdict
 
 
 class Unpreviewed(Stack):
     """A stack whose updates show no preview first, which would run the whole program once more."""
+
+    def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:
+        """Run `pulumi WORDS`, and keep what it says where secrets are looked for when the story ends."""
+        done = super().pulumi(*words, on_line=on_line)
+        keep(done.output)
+        return done
 
     def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:
         """`pulumi up --skip-preview` without questions."""
@@ -53,9 +64,14 @@ def unpreviewed(stack: Stack) -> Stack:
 
 @pytest.fixture(scope="module")
 def story() -> Iterator[Bed]:
-    """An empty local cloud and stack; the tests of a module go through its life in order."""
-    with bed() as made:
+    """An empty local cloud and stack; the tests of a module go through its life in order.
+
+    At its end no state, log, package, object or audit record holds a secret, nor what was printed.
+    """
+    with bed(PULUMI_CONFIG_PASSPHRASE=PASSPHRASE, GITHUB_TOKEN=TOKEN) as made, Watch(made.environment) as watch:
         yield replace(made, stack=unpreviewed(made.stack))
+        assert not watch.called_with()
+        assert not leaks(made.folder, watch.secrets, KEYS)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +101,15 @@ def having(stack: Stack, rollout: Mapping[str, Any], **serving: Any) -> Stack:
 
 def typed(*words: str) -> Result:
     """`modelstack WORDS`, as a person types it."""
-    return CliRunner().invoke(modelstack, list(words))
+    result = CliRunner().invoke(modelstack, list(words))
+    keep(result.output)
+    return result
+
+
+def keep(said: str) -> None:
+    """Keep what was printed in the story that goes on, for who looks for secrets in it."""
+    with (Path(urlsplit(os.environ["PULUMI_BACKEND_URL"]).path) / "said.log").open("a") as file:
+        file.write(said)
 
 
 def journal(target: Target) -> RolloutState:
