@@ -3,8 +3,8 @@
     count(s3, bucket, "3f0c1a2b4d5e")                            # how many agreed
     give(clients, "3f0c1a2b4d5e", why, now, bucket=bucket, group=group)       # the caller agrees
 
-The caller is who the credentials say, and nobody agrees to what they registered themselves. Everyone writes an object
-of their own, so two who agree at once lose nothing. Who may write there is decided by IAM.
+The caller is who the credentials say, and nobody agrees to what they registered themselves, by whatever role. Everyone
+writes an object of their own, so two who agree at once lose nothing. Who may write there is decided by IAM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from audit.record import Entry, Kind
 from platforms.aws.clients import Clients, calling
-from platforms.aws.identity import as_metadata, caller
+from platforms.aws.identity import as_metadata, caller, person
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import variant
 from platforms.aws.registered import registered
@@ -70,10 +70,12 @@ def give(clients: Clients, release: str, why: str, now: float, *, bucket: str, g
     if package is None:
         raise ApprovalRefused(f"no release {release} is registered in {group}")
     who = caller(clients)
-    if as_metadata(who) in package.made_by:
-        raise ApprovalRefused(f"{who} made release {release}, and who made a release may not approve it")
+    same = sorted(maker for maker in package.made_by if as_metadata(person(who)) == person(maker))
+    if same:
+        known = "" if as_metadata(who) in same else f", as {same[0]},"
+        raise ApprovalRefused(f"{who} made release {release}{known} and who made a release may not approve it")
     approval = Approval(release, package.package_digest, who, why, now)
-    name = hashlib.sha256(who.encode()).hexdigest()[:16]
+    name = hashlib.sha256(person(who).encode()).hexdigest()[:16]
     try:
         clients("s3").put_object(
             Bucket=bucket,

@@ -28,6 +28,14 @@ def caller_if_told(clients: Clients) -> str:
     return ""
 
 
+def person(arn: str) -> str:
+    """Who is behind an identity: the user's name, or that of the session in which somebody has taken a role.
+
+    One who takes two roles, or a role beside their user, is the same person.
+    """
+    return arn.rpartition("/")[2]
+
+
 def as_metadata(arn: str) -> str:
     """An ARN as a registered version's metadata can hold it: some signs that a name may have are not allowed there."""
     return _NOT_IN_METADATA.sub("_", arn)[:256]

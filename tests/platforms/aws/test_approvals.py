@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from uuid import uuid4
@@ -97,6 +98,28 @@ def test_nobody_agrees_to_what_they_made(person: Person, place: Callable[..., st
     assert count(person("")("s3"), name, RELEASE) == 0
     give(person("other"), RELEASE, "looks well", 1.0, bucket=name, group=name)
     assert count(person("")("s3"), name, RELEASE) == 1
+
+
+def in_role(root: Clients, role: str, session: str) -> Clients:
+    """The clients of a session in a role, which is made."""
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    name = f"{role}-{uuid4().hex[:8]}"
+    arn = root("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    root("iam").put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=ALL)
+    keys = root("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
+    made = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name="us-east-1")
+    return cache(partial(made.client, endpoint_url=root("sts").meta.endpoint_url))
+
+
+def test_who_takes_another_role_is_the_same_person(person: Person, place: Callable[..., str]):
+    root = person("")
+    deploys, reads = in_role(root, "deploy", "ada@example.com"), in_role(root, "read", "ada@example.com")
+    name = place(**{REGISTERED_BY: as_metadata(caller(deploys))})
+    with pytest.raises(ApprovalRefused, match=f"read.* made release {RELEASE}, as .*deploy.*, and who made"):
+        give(reads, RELEASE, "mine", 1.0, bucket=name, group=name)
+    for at, role in enumerate(("deploy", "read")):
+        give(in_role(root, role, "grace@example.com"), RELEASE, "looks well", at, bucket=name, group=name)
+    assert count(root("s3"), name, RELEASE) == 1
 
 
 def test_who_agreed_is_put_into_the_audit_record_once(person: Person, place: Callable[..., str]):
