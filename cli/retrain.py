@@ -16,7 +16,8 @@ from rich.text import Text
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import journal_state
-from platforms.aws.clients import code_of
+from platforms.aws.clients import clients, code_of
+from platforms.aws.identity import caller_if_told
 from platforms.aws.training import DynamoBook
 from retraining.record import Candidate, Phase, Record, standing, waiting
 from rollout.controller.commands import Commands
@@ -108,7 +109,8 @@ def ask(target: Target, action: str, reason: str) -> str:
     Raises:
         OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
     """
-    event = {"do": action, "reason": f"{getpass.getuser()}: {reason}"}
+    who = caller_if_told(clients(target.region, attempts=1, answer_within=3)) or getpass.getuser()
+    event = {"do": action, "reason": f"{who}: {reason}"}
     client = target.client("lambda")
     try:
         with explained(f"asking the retrain function of {target.endpoint}"):

@@ -12,6 +12,7 @@ import botocore.exceptions
 import pytest
 from click.testing import CliRunner
 
+from cli import retrain
 from cli.commands import deciding
 from cli.errors import OperatorError
 from cli.main import main
@@ -134,17 +135,26 @@ class Lambda:
         return {"Payload": io.BytesIO(json.dumps(self.answer).encode()), **failed}
 
 
+@pytest.fixture(autouse=True)
+def nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrain, "caller_if_told", lambda _: "")
+
+
 def target(function: Lambda) -> Target:
     meant = replace(TARGET)
     meant._clients["lambda"] = function
     return meant
 
 
-def test_a_wish_reaches_the_function_with_who_wished_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("told", "who"), [("arn:aws:iam::000000000000:user/anna", None), ("", "anna")])
+def test_a_wish_reaches_the_function_with_who_wished_it(
+    monkeypatch: pytest.MonkeyPatch, told: str, who: str | None
+) -> None:
+    monkeypatch.setattr(retrain, "caller_if_told", lambda _: told)
     monkeypatch.setattr("getpass.getuser", lambda: "anna")
     function = Lambda({"phase": "training", "held": "", "latest": "training x on data to 2013-06-16: anna: now"})
     assert ask(target(function), "start", "now") == "training x on data to 2013-06-16: anna: now"
-    assert function.asked == [("flight-delay-dev-retrain", {"do": "start", "reason": "anna: now"})]
+    assert function.asked == [("flight-delay-dev-retrain", {"do": "start", "reason": f"{who or told}: now"})]
 
 
 def missing() -> Exception:
