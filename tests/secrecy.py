@@ -20,8 +20,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
-SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "GITHUB_TOKEN")
-"""Variables whose values nobody may see."""
+SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN")
+"""Variables whose values nobody may see. (The passphrase of the local stacks is in the repository.)"""
 _OWN = "AWS_ENDPOINT_URL"
 """The variable that tells the processes of one story from those of another."""
 _EVERY = 0.25  # seconds between two looks at the processes

@@ -37,7 +37,7 @@ QUICK: dict[str, Any] = {
 
 
 FEW = 1  # percent of the requests are captured where nobody looks at them: each file of them calls functions
-PASSPHRASE, TOKEN = "a passphrase of 2013", "ghp_which-nobody-may-see"
+TOKEN = "ghp_which-nobody-may-see"
 KEYS = ("cloud/credentials",)
 """Files of the local cloud that are there to hold keys."""
 RATE = 6  # requests a second: one window of ten seconds then has enough for a verdict
@@ -68,7 +68,7 @@ def story() -> Iterator[Bed]:
 
     At its end no state, log, package, object or audit record holds a secret, nor what was printed.
     """
-    with bed(PULUMI_CONFIG_PASSPHRASE=PASSPHRASE, GITHUB_TOKEN=TOKEN) as made, Watch(made.environment) as watch:
+    with bed(GITHUB_TOKEN=TOKEN) as made, Watch(made.environment) as watch:
         yield replace(made, stack=unpreviewed(made.stack))
         assert not watch.called_with()
         assert not leaks(made.folder, watch.secrets, KEYS)
