@@ -1,6 +1,6 @@
 """Predict for the requests that are there, together: a batch is what has come while the last one ran.
 
-    batches = Batches(predict, counts, Limits())
+    batches = Batches(predict, promise, counts, Limits(), stuck)
     batches.submit(Request(rows, begun, reply))     # reply(Answers, first, end) or reply(Failure) follows
 
 No request waits for others to come. A prediction that is known to be quick runs on the event loop, which costs nothing;
@@ -21,6 +21,7 @@ from typing import Any
 from serving.answers import Answers, WrongAnswers
 from serving.instances import Rows
 from serving.metrics import Counts
+from serving.promise import Promise
 
 Predict = Callable[[Rows], Any]
 """The model's `predict(model, rows)`, with the model given."""
@@ -82,13 +83,17 @@ class Batches:
 
     Args:
         predict: Blocks; called with the rows of one batch.
+        promise: What is held against each answer.
         counts: What is counted.
         limits: What may wait, and how long.
         stuck: Called when a prediction does not end in time: nothing can end it but the end of the process.
     """
 
-    def __init__(self, predict: Predict, counts: Counts, limits: Limits, stuck: Callable[[], None]) -> None:
+    def __init__(
+        self, predict: Predict, promise: Promise, counts: Counts, limits: Limits, stuck: Callable[[], None]
+    ) -> None:
         self._predict = predict
+        self._promise = promise
         self._counts = counts
         self._limits = limits
         self._stuck = stuck
@@ -173,7 +178,9 @@ class Batches:
         rows = parts[0] if len(parts) == 1 else Rows.joined(parts)
         begun = time.monotonic()
         try:
-            return Answers.of(self._predict(rows), len(rows))
+            found = Answers.of(self._predict(rows), len(rows))
+            self._promise.check(found)
+            return found
         except WrongAnswers as error:
             return Failure(500, "model", str(error))
         except Exception as error:

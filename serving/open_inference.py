@@ -21,7 +21,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
-from serving.answers import Answers
+from serving.answers import Answers, WrongAnswers
 from serving.declaration import Declaration, Feature
 from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
 
@@ -73,7 +73,7 @@ class Wanted:
     outputs: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
 
-def metadata(name: str, version: str, declared: Declaration, answer: Answers | None) -> dict[str, Any]:
+def metadata(name: str, version: str, declared: Declaration, answer: Answers) -> dict[str, Any]:
     """What `GET /v2/models/NAME` answers.
 
     Args:
@@ -85,8 +85,7 @@ def metadata(name: str, version: str, declared: Declaration, answer: Answers | N
     inputs = [
         {"name": feature.name, "datatype": DATATYPES[feature.kind], "shape": [-1]} for feature in declared.features
     ]
-    flat = answer.flat() if answer else {}
-    outputs = [{"name": name, "datatype": _datatype(values), "shape": [-1]} for name, values in flat.items()]
+    outputs = [{"name": name, "datatype": _datatype(values), "shape": [-1]} for name, values in answer.flat().items()]
     return {"name": name, "versions": [version], "platform": "modelstack", "inputs": inputs, "outputs": outputs}
 
 
@@ -137,6 +136,7 @@ def response(
 
     Raises:
         BadRequest: An output is wanted that there is none of.
+        WrongAnswers: A value is null, which no tensor holds.
     """
     flat = answers.flat()
     for output in wanted.outputs:
@@ -146,7 +146,9 @@ def response(
     parts: list[bytes] = []
     for output in wanted.outputs or flat:
         values = flat[output][first:end]
-        datatype = _datatype(flat[output])
+        if None in values:
+            raise WrongAnswers(f"predict returned null as {output} of row {values.index(None)}: no tensor holds it")
+        datatype = _datatype(values)
         tensor: dict[str, Any] = {"name": output, "datatype": datatype, "shape": [len(values)]}
         if wanted.outputs.get(output, wanted.binary):
             parts.append(_bytes(values, datatype))

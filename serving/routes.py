@@ -20,13 +20,14 @@ from typing import Any
 import msgspec
 
 from serving import open_inference
-from serving.answers import Answers
+from serving.answers import Answers, WrongAnswers
 from serving.batches import Batches, Failure, Full, Request
 from serving.connections import Exchange
 from serving.declaration import Declaration
 from serving.failures import FailureLog
 from serving.instances import BadRequest, Reader, Rows
 from serving.metrics import Counts
+from serving.promise import Promise
 from serving.tables import csv_rows, npy_rows
 
 JSON, CSV, NPY = b"application/json", b"text/csv", b"application/x-npy"
@@ -53,14 +54,16 @@ class Served:
         version: Its version.
         declared: What it is asked and answers.
         about: The answer of `/metadata`.
-        example: Its answer to the sealed example; None when the package has none.
+        example: Its answer to the sealed example.
+        promise: What each of its answers has to be.
     """
 
     name: str
     version: str
     declared: Declaration
     about: Mapping[str, Any]
-    example: Answers | None
+    example: Answers
+    promise: Promise
 
 
 class Routes:
@@ -186,6 +189,9 @@ class Routes:
                 body, length = open_inference.response(name, version, wanted, found, first=first, end=end)
             except BadRequest as error:
                 self._refuse(exchange, error)
+                return
+            except WrongAnswers as error:
+                self._fail(exchange, Failure(500, "model", str(error)))
                 return
             if length is None:
                 self._answer(exchange, end - first, body)

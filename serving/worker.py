@@ -35,6 +35,7 @@ from serving.instances import Reader
 from serving.memory import Memory
 from serving.metrics import exposition
 from serving.package import PackageRefused, check_environment, code_from, verify
+from serving.promise import Promise
 from serving.routes import Routes, Served
 from serving.settings import Settings
 
@@ -71,7 +72,7 @@ class Worker:
         self._ended = asyncio.get_running_loop().create_future()
         counts = memory.counts(number)
         every = memory.every()
-        self._batches = Batches(predict, counts, Limits(seconds=settings.seconds), self._stuck)
+        self._batches = Batches(predict, served.promise, counts, Limits(seconds=settings.seconds), self._stuck)
         self._capture = Capture(sink(settings.capture), settings.capture_percent, counts) if settings.capture else None
         routes = Routes(
             *(served, self._batches, counts, lambda: exposition(every, labels), FailureLog()),
@@ -144,7 +145,7 @@ def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callab
 
     Raises:
         BadRequest: The example does not fit the declaration.
-        WrongAnswers: The model answers what cannot be.
+        WrongAnswers: The model answers what cannot be, or what the package does not declare.
     """
 
     def document(name: str) -> Any:
@@ -156,7 +157,7 @@ def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callab
     example = Answers.of(predict(rows), len(rows))
     about = {key: manifest[key] for key in ("recipe", "parameters", "python", "libraries")}
     about |= {"metrics": document("metrics.json")["summary"], "features": document("features.json")}
-    return Served(name, manifest["recipe"][:12], declared, about, example)
+    return Served(name, manifest["recipe"][:12], declared, about, example, Promise.of(declared.answer, example))
 
 
 def main(argument: str) -> int:

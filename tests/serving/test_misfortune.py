@@ -45,6 +45,10 @@ def predict(model, rows):
             return [0.5]
         if row == 8:
             raise SystemExit(0)
+        if row == 10:
+            return {"points": miles}
+        if row == 11:
+            return {"score": ["far"] * len(miles)}
     return {"score": miles / 12000}
 """
 
@@ -67,6 +71,8 @@ def frail(tmp_path_factory: pytest.TempPathFactory):
         (3, "predict returned 1 values of score for 2 rows"),
         (4, "predict returned nan as score of row 0"),
         (7, "predict returned list: expected a mapping, name -> a value for each row"),
+        (10, "predict returned the fields points: expected score"),
+        (11, "predict returned a string as score of row 0: expected a number or null"),
     ],
 )
 def test_a_model_that_raises_or_answers_nonsense_is_500_with_the_reason(frail: Server, distance: int, said: str):
@@ -206,7 +212,7 @@ def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor_does(tmp_pa
 def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_path: Path):
     code = CODE.replace(
         'return {"late": miles > 1000, "score": miles / 12000}',
-        'return {"late": ["x" * 100000 for _ in miles] if len(miles) > 1 else miles > 1000}',
+        'return {"late": ["x" * (100000 if len(miles) > 1 else 1) for _ in miles]}',
     ).replace("miles =", "os.kill(os.getpid(), signal.SIGSEGV) if rows.values[0][0] == 2 else None; miles =")
     with served(tmp_path / "m", write(tmp_path / "m", code)) as server:
         (worker,) = server.workers()
