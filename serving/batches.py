@@ -1,6 +1,6 @@
 """Predict for the requests that are there, together: a batch is what has come while the last one ran.
 
-    batches = Batches(predict, promise, counts, Limits(), stuck)
+    batches = Batches(predict, promise, counts, Limits(), stuck=end, blocked=tell)
     batches.submit(Request(rows, begun, reply))     # reply(Answers, first, end) or reply(Failure) follows
 
 No request waits for others to come. A prediction that is known to be quick runs on the event loop, which costs nothing;
@@ -86,22 +86,33 @@ class Batches:
         promise: What is held against each answer.
         counts: What is counted.
         limits: What may wait, and how long.
-        stuck: Called when a prediction does not end in time: nothing can end it but the end of the process.
+        stuck: Called when a prediction in a thread does not end in time: nothing can end it but the end of the process.
+        blocked: Called with the time before each prediction on the loop, and with 0 after it: whoever else can see
+            that must end the process in time.
     """
 
     def __init__(
-        self, predict: Predict, promise: Promise, counts: Counts, limits: Limits, stuck: Callable[[], None]
+        self,
+        predict: Predict,
+        promise: Promise,
+        counts: Counts,
+        limits: Limits,
+        *,
+        stuck: Callable[[], None],
+        blocked: Callable[[float], None],
     ) -> None:
         self._predict = predict
         self._promise = promise
         self._counts = counts
         self._limits = limits
         self._stuck = stuck
+        self._blocked = blocked
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._scheduled = False
+        self._told = 0  # how many wait, as the metrics tell it
         self._recent = 0.0  # seconds of the slowest of the last batches, older ones counting less
 
     def submit(self, request: Request) -> None:
@@ -119,7 +130,6 @@ class Batches:
 
     def look(self, now: float) -> None:
         """Give up what waits for too long. Called once a second."""
-        self._counts.put("waiting", len(self._waiting))
         seconds = self._limits.seconds
         late = Failure(504, "deadline", f"the model did not answer within {seconds:g} s")
         while self._waiting and now - self._waiting[0].begun > seconds:
@@ -132,6 +142,8 @@ class Batches:
             while self._waiting:
                 self._waiting.popleft().reply(again, 0, 0)
             self._stuck()
+        self._told = len(self._waiting)
+        self._counts.put("waiting", self._told)
 
     def _run(self) -> None:
         self._scheduled = False
@@ -139,13 +151,19 @@ class Batches:
         if not batch:
             return
         if self._recent <= self._limits.quick:
-            _deliver(batch, self._outcomes(batch))
+            self._blocked(time.monotonic())
+            outcomes = self._outcomes(batch)
+            self._blocked(0.0)
+            _deliver(batch, outcomes)
         else:
             self._running = batch
             self._loop.run_in_executor(self._thread, self._outcomes, batch).add_done_callback(self._ran)
         if self._waiting and not self._running:
             self._scheduled = True
             self._loop.call_soon(self._run)
+        if self._told and not self._waiting:  # else it would be told until the next look that they wait
+            self._told = 0
+            self._counts.put("waiting", 0)
 
     def _ran(self, done: asyncio.Future[Any]) -> None:
         batch, self._running = self._running, []

@@ -27,6 +27,7 @@ from serving.states import BUSY, IDLE, WRITING
 LINGERING = 2.0
 """Seconds that a client has to read why its request is not read further."""
 
+_DRAINING = 1.0  # seconds without a request after which a connection is closed at a drain
 _HOP_BY_HOP = {b"connection", b"upgrade", b"http2-settings"}
 _JSON = b"application/json"
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -38,10 +39,11 @@ class Limits:
 
     Attributes:
         body: Bytes of a body.
-        head: Bytes of a request's line and headers.
+        head: Bytes of a request's target and headers.
         arrival: Seconds from a request's first byte to its last; also for a client to read an answer.
         idle: Seconds that a connection may wait for its next request; longer than the platform's own, so that it never
             sends a request on a connection that is being closed here.
+        crowded: The same while other clients wait, because as many connections are open as may be.
         pipelined: Requests that may wait on one connection behind another.
     """
 
@@ -49,6 +51,7 @@ class Limits:
     head: int = 64 * 1024
     arrival: float = 20.0
     idle: float = 120.0
+    crowded: float = 5.0
     pipelined: int = 16
 
 
@@ -60,7 +63,7 @@ class Exchange:
     def __init__(self, connection: Connection, method: bytes, target: bytes, headers: dict[bytes, bytes]) -> None:
         self.connection = connection
         self.method = method
-        self.path = target.partition(b"?")[0]
+        self.path = (target if target[:1] == b"/" else _origin_form(target)).partition(b"?")[0]
         self.headers = headers
         self.body = b""
         self.begun = 0.0
@@ -88,6 +91,7 @@ class Server:
         counts: What is counted.
         states: Shared memory, a byte a connection, for whoever takes over when this process ends.
         drained: Called when the last connection of a drain has ended.
+        crowded: Says whether other clients wait, because as many connections are open as may be.
     """
 
     def __init__(
@@ -97,8 +101,11 @@ class Server:
         counts: Counts,
         states: memoryview,
         drained: Callable[[], None],
+        *,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._drained = drained
+        self._crowded = crowded
         self.handle = handle
         self.refused = refused
         self.counts = counts
@@ -106,6 +113,7 @@ class Server:
         self.states = states
         self.connections: set[Connection] = set()
         self.draining_since = 0.0
+        self.idle = self.limits.idle
         self.date = b""
         self._loop = asyncio.get_running_loop()
         self._tick()
@@ -118,6 +126,8 @@ class Server:
     def _tick(self) -> None:
         now = time.monotonic()
         self.date = formatdate(usegmt=True).encode()
+        limits = self.limits
+        self.idle = _DRAINING if self.draining_since else limits.crowded if self._crowded() else limits.idle
         for connection in list(self.connections):
             connection.look(now)
         self.counts.put("connections", len(self.connections))
@@ -157,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
-        self._size = self._head = 0
+        self._size = self._head = self._counted = 0
         self._arriving: Exchange | None = None
         self._receiving = False
 
@@ -202,7 +212,7 @@ class Connection(asyncio.Protocol):
             self._refuse(400, f"this is not HTTP/1.1: {error}")
         else:
             if self._head > self._server.limits.head and self._arriving is None:
-                self._refuse(431, f"the headers are larger than {self._server.limits.head:,} bytes")
+                self._refuse_head()
 
     def pause_writing(self) -> None:
         """Note that the client does not read."""
@@ -222,12 +232,15 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self._headers[name.lower()] = value
+        self._counted += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
         """Refuse a body that is too large before it comes."""
         self._arriving = Exchange(self, self._parser.get_method(), self._target, self._headers)
         length = self._headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._server.limits.body:
+        if self._counted + len(self._target) > self._server.limits.head:
+            self._refuse_head()
+        elif length.isdigit() and int(length) > self._server.limits.body:
             self._refuse(413, f"the body is larger than {self._server.limits.body:,} bytes")
         elif self._headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -305,16 +318,21 @@ class Connection(asyncio.Protocol):
                 self._end()
         elif self._receiving and now - self._since > limits.arrival:
             self._refuse(408, f"the request did not arrive within {limits.arrival:g} s")
-        elif self._current is None and not self._receiving and not self._ending:
-            # Whoever uses the connection at this moment sees that it ends, from the answer, and loses nothing.
-            quiet = 1.0 if draining else limits.idle
-            if now - max(self._since, draining) > quiet:
-                self._end()
+        elif self._idle(now - max(self._since, draining)):
+            self._end()
+
+    def _idle(self, seconds: float) -> bool:
+        """Whether nobody has used it for so long that it ends. Who does at this moment sees that, and loses nothing."""
+        free = self._current is None and not self._receiving and not self._ending
+        return free and seconds > self._server.idle
 
     def _settle(self) -> None:
         """Say in shared memory that nothing of this connection is in the hands of this process, if that is so."""
         if self._current is None and not self._receiving and not self._waiting and not self._writing_since:
             self._server.states[self._slot] = IDLE
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the headers are larger than {self._server.limits.head:,} bytes")
 
     def _refuse(self, status: int, problem: str) -> None:
         """Answer what will not be read further, and end the connection; requests before it are answered first."""
@@ -355,3 +373,12 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._ending = True
         self._transport.close()
+
+
+def _origin_form(target: bytes) -> bytes:
+    """The target without scheme and host, which clients of a proxy send: `/ping` of `http://host/ping` (RFC 9112)."""
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        return target
+    authority, slash, path = rest.partition(b"/")
+    return b"/" + path if slash else b"/" + authority[len(authority.partition(b"?")[0]) :]

@@ -1,4 +1,4 @@
-"""Memory that the supervisor and its workers share: counts, heartbeats, and the state of each connection.
+"""Memory that the supervisor and its workers share: counts, signs of life, and the state of each connection.
 
 memory = Memory.create(workers=2)
 memory.pass_on                       # the descriptor for a worker, which opens it with Memory(descriptor, 2)
@@ -30,8 +30,11 @@ class Memory:
         counted = (workers + 1) * BYTES
         whole = memoryview(mmap.mmap(descriptor, _size(workers)))
         self._counts = whole[:counted]
-        self._beats = whole[counted : counted + workers * 8].cast("d")
-        self.states = whole[counted + workers * 8 :]
+        self._beats, self._blocked = (
+            whole[counted + part * workers * 8 : counted + (part + 1) * workers * 8].cast("d") for part in range(2)
+        )
+        self._flags = whole[counted + 2 * workers * 8 :][:1]
+        self.states = whole[counted + 2 * workers * 8 + 1 :]
 
     @classmethod
     def create(cls, workers: int) -> Memory:
@@ -60,6 +63,23 @@ class Memory:
         """When a worker last said so, by `time.monotonic`."""
         return self._beats[worker]
 
+    @property
+    def crowded(self) -> bool:
+        """Whether clients wait for a connection, because as many are open as may be."""
+        return bool(self._flags[0])
+
+    @crowded.setter
+    def crowded(self, found: bool) -> None:
+        self._flags[0] = found
+
+    def block(self, worker: int, since: float) -> None:
+        """Say since when a prediction holds a worker's loop; 0 for none."""
+        self._blocked[worker] = since
+
+    def blocked(self, worker: int) -> float:
+        """Since when one does, by `time.monotonic`; 0 for none."""
+        return self._blocked[worker]
+
 
 def _size(workers: int) -> int:
-    return (workers + 1) * BYTES + workers * 8 + MOST_CONNECTIONS
+    return (workers + 1) * BYTES + 2 * workers * 8 + 1 + MOST_CONNECTIONS

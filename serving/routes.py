@@ -25,7 +25,7 @@ from serving.batches import Batches, Failure, Full, Request
 from serving.connections import Exchange
 from serving.declaration import Declaration
 from serving.failures import FailureLog
-from serving.instances import BadRequest, Reader, Rows
+from serving.instances import BadRequest, Reader, Rows, shown
 from serving.metrics import Counts
 from serving.promise import Promise
 from serving.tables import csv_rows, npy_rows
@@ -118,6 +118,7 @@ class Routes:
         post = self._posts.get(exchange.path)
         if post is not None and exchange.method == b"POST":
             try:
+                _check_encoding(exchange)
                 post(exchange)
             except BadRequest as error:
                 self._refuse(exchange, error)
@@ -134,7 +135,7 @@ class Routes:
         else:
             known = ", ".join(sorted(_text(path) for path in (*self._posts, *self._gets, b"/metrics")))
             self._refuse(
-                exchange, BadRequest(404, f"there is no path {_text(exchange.path)!r}: expected one of {known}")
+                exchange, BadRequest(404, f"there is no path {shown(_text(exchange.path))}: expected one of {known}")
             )
 
     def refused(self, status: int, problem: str) -> bytes:
@@ -219,6 +220,13 @@ class Routes:
         self._log.write(failure.status, failure.kind, failure.reason, exchange)
         also = b"Retry-After: 1\r\n" if failure.status == 503 else b""
         exchange.answer(failure.status, _encode({"error": failure.reason}), JSON, also + _trace(exchange))
+
+
+def _check_encoding(exchange: Exchange) -> None:
+    encoding = exchange.headers.get(b"content-encoding", b"")
+    if encoding.lower() not in (b"", b"identity"):
+        found = shown(_text(encoding))
+        raise BadRequest(415, f"content encoding {found} is not allowed: expected a body that is not compressed")
 
 
 def _trace(exchange: Exchange) -> bytes:

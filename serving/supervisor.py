@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -27,7 +28,8 @@ from serving.states import BUSY, IDLE
 DRAIN_SECONDS = 25.0
 """Until what is still open at a drain is cut off; SageMaker and Kubernetes end a container after 30."""
 BEATS = 5.0
-"""Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang."""
+"""Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang. A machine that is
+too busy for one is no reason to kill it."""
 _RESERVED = 64  # descriptors of a process beside its connections
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
 _RUNTIME = str(Path(__file__).resolve().parents[1])
@@ -149,6 +151,9 @@ class Supervisor:
         self._selector.unregister(worker.channel.end)
         worker.channel.end.close()
         status = _reaped(worker.process)
+        self._memory.block(worker.number, 0.0)
+        for gauge in ("waiting", "connections"):  # they would be told until the next one has loaded the model
+            self._memory.counts(worker.number).put(gauge, 0)
         del self._workers[worker.number]
         for slot in worker.slots:
             state = self._memory.states[slot]
@@ -228,6 +233,14 @@ class Supervisor:
         self._free.append(slot)
         self._listening(not self._deaf_until)
 
+    def _is_called(self) -> bool:
+        """Whether a client waits to be accepted."""
+        if self._listener is None or not self._served:
+            return False
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        return bool(waiting.poll(0))
+
     def _listening(self, on: bool) -> None:
         if self._listener is None or not self._served:
             return
@@ -245,17 +258,25 @@ class Supervisor:
                 del self._again[number]
                 self._start(number)
         self._house()
+        self._memory.crowded = not self._free and self._is_called()
         if self._deaf_until and now > self._deaf_until:
             self._deaf_until = 0.0
             self._listening(bool(self._free))
-        longest = self._settings.seconds + BEATS
         for worker in self._workers.values():
-            if worker.ready and not worker.hung and now - self._memory.beaten(worker.number) > longest:
+            if worker.ready and not worker.hung and (why := self._hangs(worker.number, now)):
                 worker.hung = True
-                _tell(f"worker {worker.number} gave no sign of life for {longest:g} s and is killed")
+                _tell(f"worker {worker.number} {why} and is killed")
                 worker.process.kill()
         if self._draining_until:
             self._drain(now)
+
+    def _hangs(self, number: int, now: float) -> str:
+        """Why a worker is taken to hang; empty when it is not."""
+        seconds, since = self._settings.seconds, self._memory.blocked(number)
+        if since and now - since > seconds:
+            return f"predicted for more than {seconds:g} s"
+        longest = seconds + BEATS
+        return f"gave no sign of life for {longest:g} s" if now - self._memory.beaten(number) > longest else ""
 
     def _drain(self, now: float) -> None:
         if self._listener is not None:

@@ -47,7 +47,8 @@ def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
         BadRequest: Something is wrong with it.
     """
     try:
-        array = np.load(io.BytesIO(body), allow_pickle=False)
+        stream = io.BytesIO(body)
+        array = np.load(stream, allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError, MemoryError) as error:
         raise BadRequest(400, f"the body is no array of NumPy: {shown(str(error))}") from None
     width = len(declared.features)
@@ -59,6 +60,8 @@ def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
     ):
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise BadRequest(400, f"the body is {found}: expected numbers of shape (rows, {width})")
+    if rest := len(body) - stream.tell():
+        raise BadRequest(400, f"{rest:,} bytes follow the array")
     if len(array) > MOST_ROWS:
         raise BadRequest(400, f"the body has {len(array):,} rows: expected 1 to {MOST_ROWS}")
     return _checked(
@@ -81,7 +84,7 @@ def _from_text(value: str, feature: Feature) -> Any:
         return None
     if feature.kind == "boolean":
         return {"true": True, "false": False}.get(value.lower(), value)
-    if feature.kind == "number":
+    if feature.kind == "number" and value.isascii() and "_" not in value:  # what Python reads beside numbers
         try:
             return float(value)
         except ValueError:

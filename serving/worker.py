@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,13 +73,19 @@ class Worker:
         self._ended = asyncio.get_running_loop().create_future()
         counts = memory.counts(number)
         every = memory.every()
-        self._batches = Batches(predict, served.promise, counts, Limits(seconds=settings.seconds), self._stuck)
+        self._batches = Batches(
+            *(predict, served.promise, counts, Limits(seconds=settings.seconds)),
+            stuck=self._stuck,
+            blocked=partial(memory.block, number),
+        )
         self._capture = Capture(sink(settings.capture), settings.capture_percent, counts) if settings.capture else None
         routes = Routes(
             *(served, self._batches, counts, lambda: exposition(every, labels), FailureLog()),
             captured=self._capture.offer if self._capture else None,
         )
-        self._server = connections.Server(routes.handle, routes.refused, counts, memory.states, self._drained)
+        self._server = connections.Server(
+            *(routes.handle, routes.refused, counts, memory.states, self._drained), crowded=lambda: memory.crowded
+        )
 
     async def run(self) -> None:
         """Serve until the supervisor says otherwise, or ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import io
 import json
@@ -110,6 +111,21 @@ def test_arrays_of_numpy_are_taken_where_all_features_are_numbers(server: Server
 def test_what_is_not_there_is_told(server: Server, path: str, status: int, said: str):
     found, answer, _ = server.ask({}, path)
     assert (found, answer["error"].startswith(said)) == (status, True)
+
+
+def test_a_long_path_is_not_echoed(server: Server):
+    found, answer, _ = server.ask({}, "/" + "x" * 5000)
+    assert (found, len(answer["error"]) < 1000, "x..." in answer["error"]) == (404, True, True)
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/v2/models/model/infer"])
+def test_a_compressed_body_is_415_with_what_is_expected(server: Server, path: str):
+    status, answer, _ = server.ask(gzip.compress(BODY), path, Content_Encoding="gzip")
+    assert (status, answer["error"]) == (
+        415,
+        "content encoding 'gzip' is not allowed: expected a body that is not compressed",
+    )
+    assert server.ask(BODY, Content_Encoding="identity")[0] == 200
 
 
 def test_another_content_type_is_415_and_a_charset_is_none(server: Server):

@@ -1,0 +1,76 @@
+"""What waits, what runs, and what others are told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from serving.answers import Answers
+from serving.batches import Batches, Limits, Request
+from serving.instances import Rows
+from serving.memory import Memory
+from serving.promise import Promise
+
+PROMISE = Promise.of({}, Answers.of({"score": [0.5]}, 1))
+
+
+def request(replies: list[Any]) -> Request:
+    return Request(Rows(["a"], [(1.0,)], []), time.monotonic(), lambda *outcome: replies.append(outcome[0]))
+
+
+def batches(predict: Any, memory: Memory, **limits: Any) -> Batches:
+    return Batches(
+        *(predict, PROMISE, memory.counts(0), Limits(**limits)),
+        stuck=lambda: None,
+        blocked=lambda since: memory.block(0, since),
+    )
+
+
+def test_nothing_is_told_to_wait_once_the_last_request_has_left_the_queue():
+    memory, replies, seen = Memory.create(1), list[Any](), list[float]()
+
+    async def go() -> None:
+        found = batches(lambda rows: {"score": [0.5] * len(rows)}, memory, rows=1)
+        for _ in range(3):
+            found.submit(request(replies))
+        found.look(time.monotonic())
+        seen.append(memory.counts(0)["waiting"])
+        while len(replies) < 3:
+            await asyncio.sleep(0)
+        seen.append(memory.counts(0)["waiting"])
+
+    asyncio.run(go())
+    assert seen == [3, 0]
+
+
+def test_what_was_given_up_does_not_wait():
+    memory, replies = Memory.create(1), list[Any]()
+
+    async def go() -> None:
+        found = batches(lambda rows: {"score": [0.5] * len(rows)}, memory)
+        found.submit(request(replies))
+        found.look(time.monotonic() + 61)
+
+    asyncio.run(go())
+    assert (replies[0].status, memory.counts(0)["waiting"]) == (504, 0)
+
+
+def test_whoever_watches_sees_since_when_a_prediction_holds_the_loop():
+    memory, replies, seen = Memory.create(1), list[Any](), list[float]()
+
+    def predict(rows: Rows) -> Any:
+        seen.append(memory.blocked(0))
+        return {"score": [0.5] * len(rows)}
+
+    async def go() -> None:
+        found = batches(predict, memory, quick=0.0)
+        before = time.monotonic()
+        for number in range(2):  # the first is taken for quick, and the second runs in a thread
+            found.submit(request(replies))
+            while len(replies) <= number:
+                await asyncio.sleep(0.001)
+        assert before <= seen[0] <= time.monotonic()
+
+    asyncio.run(go())
+    assert (seen[1], memory.blocked(0)) == (0.0, 0.0)
