@@ -7,7 +7,7 @@ by name become places, and each seed that is not set becomes 0.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,16 @@ def _unpickled(path: Path) -> Any:
         ) from error
 
 
-def prepared(fitted: Any, columns: Sequence[str], texts: Collection[str] = ()) -> Fitted:
+def prepared(
+    fitted: Any, columns: Sequence[str], texts: Collection[str] = (), gaps: Mapping[str, str] | None = None
+) -> Fitted:
     """The estimator not fitted, for an array as the pipeline gives it, with every seed set.
 
     Args:
         fitted: A fitted estimator; it is not changed.
         columns: The names of the columns that it is given, in order.
         texts: Those of them that hold texts.
+        gaps: Those of `texts` that lack values -> what is found there, in words.
 
     Returns:
         The estimator, and what was changed of it.
@@ -111,7 +114,7 @@ def prepared(fitted: Any, columns: Sequence[str], texts: Collection[str] = ()) -
         Unwritable: Columns are given in a way that an array does not know.
     """
     blank = clone(fitted)
-    preparing = _Preparing(frozenset(texts), [])
+    preparing = _Preparing(frozenset(texts), gaps or {}, [])
     preparing.place(fitted, blank, list(columns))
     every = blank.get_params(deep=True)
     seeds = sorted(name for name in every if name.rpartition("__")[2] == "random_state" and every[name] is None)
@@ -127,10 +130,12 @@ class _Preparing:
 
     Attributes:
         texts: The columns that hold texts.
+        gaps: Those of them that lack values -> what is found there.
         notes: What else was changed.
     """
 
     texts: frozenset[str]
+    gaps: Mapping[str, str]
     notes: list[str]
 
     def place(self, fitted: Any, blank: Any, names: list[str] | None) -> None:
@@ -189,10 +194,13 @@ class _Preparing:
         if not (isinstance(blank.missing_values, float) and np.isnan(blank.missing_values)):
             return
         if len(words) < len(names or ()):
-            raise Unwritable(
-                f"{kind}: found texts and numbers ({', '.join(names or ())}); expected one of them, as a missing text "
-                "is None to the pipeline and a missing number NaN: give each its own"
-            )
+            if lacking := next((one for one in words if one in self.gaps), None):
+                raise Unwritable(
+                    f"column {lacking!r}: {self.gaps[lacking]}, and one {kind} fills {', '.join(names or ())}; "
+                    f"expected one for {lacking} and another for numbers, as what is missing is None to the pipeline "
+                    "in the first, and NaN in numbers"
+                )
+            return
         blank.missing_values = None
         self.notes.append(f"{kind} of {', '.join(words)}: missing_values is None, as a missing text is to the pipeline")
 

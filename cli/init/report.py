@@ -49,7 +49,8 @@ def _rounded_up(value: float) -> str:
 
 
 def _written(begun: Begun) -> Iterator[str]:
-    yield f"written: {', '.join(f'{file} ({lines} lines)' for file, lines in begun.lines.items())}, {begun.copied}"
+    files = [f"{file} ({lines} lines)" for file, lines in begun.lines.items()]
+    yield f"written: {', '.join((*files, begun.example, begun.copied))}"
     for note in begun.notes:
         yield f"  - {note}"
     told = ", ".join(f"{name} {value:.4g}" for name, value in begun.sealed.metrics.items())
@@ -69,8 +70,9 @@ def _next(begun: Begun) -> Iterator[str]:
     yield "\nthen type:\n"
     for command, what in (
         (f"modelstack serve {shlex.quote(str(begun.sealed.path))}", "answers on this machine, until Ctrl-C"),
-        ("python -m pipeline example > request.json", "a request for it"),
+        (f"modelstack loadtest {begun.example}", "asks it, in another shell: a row of the table, over and over"),
         ("python -m pipeline build", "after each change of model/ or data/"),
         ("make up", "releases it on the local stack"),
+        (f"modelstack invoke {begun.example}", "asks that one"),
     ):
         yield f"  {command}  # {what}"

@@ -8,6 +8,7 @@ same files takes no time.
 from __future__ import annotations
 
 import filecmp
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from pipeline.recipe import RecipeError, check_locks, recipe
 from pipeline.step import StepFailed
 
 _BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
+_EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
 _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every name in the cloud
 
@@ -58,6 +60,7 @@ class Begun:
         name: A name for it in the stack's file.
         lines: File, from the checkout's folder -> how many lines it has.
         copied: The table in the checkout, from its folder.
+        example: The request that was written, from its folder.
         notes: What the person should know, a line each.
         sealed: The package that was built of it.
     """
@@ -65,6 +68,7 @@ class Begun:
     name: str
     lines: Mapping[str, int]
     copied: str
+    example: str
     notes: tuple[str, ...]
     sealed: SealedPackage
 
@@ -85,23 +89,26 @@ def init(root: Path, given: Given, progress: Callable[[str], None]) -> Begun:
     fitted = estimator.read(given.estimator)
     found = table.read(given.table, given.label, given.time, given.id, fitted.estimator)
     try:
-        blank = estimator.prepared(fitted.estimator, found.features, found.texts)
+        blank = estimator.prepared(fitted.estimator, found.features, found.texts, found.gaps)
         texts = files(found, source(blank.estimator))
     except Unwritable as error:
         raise OperatorError(
             f"{given.estimator}: it cannot be written as Python source: {error}",
             "Nothing was written. docs/how-to/own-model.md shows how a model is written by hand.",
         ) from None
-    sealed = _built(root, texts, given, progress)
+    sealed = _built(root, texts, given, progress, found.gaps)
     to.parent.mkdir(exist_ok=True)
     if not to.exists():
         shutil.copyfile(given.table, to)
     (root / "model").mkdir(exist_ok=True)
     for name, text in texts.items():
         (root / "model" / name).write_text(text, encoding="utf-8")
+    example = root / "model" / _EXAMPLE
+    example.write_text(json.dumps(found.example, indent=2) + "\n", encoding="utf-8")
     lines = {f"model/{name}": text.count("\n") for name, text in texts.items()}
     notes = (*fitted.notes, *blank.notes, *_notes(found))
-    return Begun(_name(given.estimator), lines, to.relative_to(root).as_posix(), notes, sealed)
+    copied, asked = (one.relative_to(root).as_posix() for one in (to, example))
+    return Begun(_name(given.estimator), lines, copied, asked, notes, sealed)
 
 
 def _check_room(root: Path, path: Path, to: Path) -> None:
@@ -121,7 +128,9 @@ def _check_room(root: Path, path: Path, to: Path) -> None:
         )
 
 
-def _built(root: Path, texts: Mapping[str, str], given: Given, progress: Callable[[str], None]) -> SealedPackage:
+def _built(
+    root: Path, texts: Mapping[str, str], given: Given, progress: Callable[[str], None], gaps: Mapping[str, str]
+) -> SealedPackage:
     """Check and build the model in a folder of its own, as `python -m pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
         folder = Path(name).resolve()
@@ -140,7 +149,7 @@ def _built(root: Path, texts: Mapping[str, str], given: Given, progress: Callabl
             said = str(error).replace(f"{folder}/", "")
             raise OperatorError(
                 f"{given.estimator} and {given.table} make no model that can be released: {said}",
-                "Nothing was written.",
+                " ".join(filter(None, ("Nothing was written.", table.told(gaps)))),
             ) from error
 
 

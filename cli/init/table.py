@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from sklearn.base import is_classifier
 
 from cli.errors import OperatorError
 from pipeline.contract import ContractBroken
+from pipeline.example import request
 from pipeline.rows import BESIDE, Rows
 
 _SHOWN = 8
 _ASKED = 1000
+_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,10 @@ class Table:
         time: The column with the time of each row, if any.
         id: The column with the name of each row, if any.
         features: The columns that the estimator takes, in its order.
-        texts: Those of them that hold texts.
+        texts: Those of them that hold texts, or true, false and gaps.
         left: Columns that nothing takes.
+        gaps: Those of `texts` that lack values -> what is found there, in words.
+        example: A request: the first row that lacks nothing, or else the first.
     """
 
     path: Path
@@ -39,6 +43,8 @@ class Table:
     features: tuple[str, ...]
     texts: frozenset[str]
     left: tuple[str, ...]
+    gaps: Mapping[str, str]
+    example: Mapping[str, Any]
 
 
 def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any) -> Table:
@@ -73,14 +79,15 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
     features = _features(path, fitted, rest, given)
     left = tuple(column for column in rest if column not in features)
     try:
-        Rows.of(frame[features])
+        rows = Rows.of(frame[features])
     except ContractBroken as error:
         raise OperatorError(f"{path}: {error.problems[0].partition('table: ')[2]}") from None
-    _check_answers(path, fitted, frame[features].head(_ASKED))
+    texts = frozenset(one for one in features if frame[one].dtype.kind not in "biuf")
+    gaps = {one: _gap(frame[one]) for one in features if one in texts and frame[one].isna().any()}
+    _check_answers(path, fitted, frame[features].head(_ASKED), gaps)
     if wrong := next(_wrong(frame, label, time, name, fitted), None):
         raise OperatorError(f"{path}: {wrong}")
-    texts = frozenset(one for one in features if frame[one].dtype.kind not in "biuf")
-    return Table(path, label, time, name, tuple(features), texts, left)
+    return Table(path, label, time, name, tuple(features), texts, left, gaps, request(rows))
 
 
 def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -> list[str]:
@@ -110,7 +117,23 @@ def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -
     return names
 
 
-def _check_answers(path: Path, fitted: Any, asked: Any) -> None:
+def told(gaps: Mapping[str, str]) -> str:
+    """Some of the columns that lack values where a model may stumble over it, a sentence each; empty without."""
+    return " ".join(
+        f"Column {name!r}: {found}; if that is why, fill it before the fit, or by a SimpleImputer for it alone."
+        for name, found in [*gaps.items()][:_TOLD]
+    )
+
+
+def _gap(values: Any) -> str:
+    lacks = values.isna()
+    kind = "true and false" if all(isinstance(one, bool) for one in values[~lacks]) else "texts"
+    first = int(lacks.to_numpy().argmax()) + 1
+    some = f"{int(lacks.sum()):,} of {len(values):,} rows"
+    return f"found no value in {some}, the first of them row {first:,}, beside {kind}"
+
+
+def _check_answers(path: Path, fitted: Any, asked: Any, gaps: Mapping[str, str]) -> None:
     """Refuse a table whose rows the estimator cannot answer, or answers with more than one value each."""
     try:
         said = fitted.predict(asked if hasattr(fitted, "feature_names_in_") else asked.to_numpy())
@@ -118,7 +141,7 @@ def _check_answers(path: Path, fitted: Any, asked: Any) -> None:
         raise OperatorError(
             f"{path}: the estimator cannot answer its rows ({type(error).__name__}: {str(error).splitlines()[0]}); "
             "expected the table that it was fitted on, as pandas.read_csv reads it",
-            "If the estimator was made with another version of scikit-learn, fit it with the one here.",
+            told(gaps) or "If the estimator was made with another version of scikit-learn, fit it with the one here.",
         ) from error
     if len(said.shape) > 1 and said.shape[1] > 1:
         raise OperatorError(f"{path}: the estimator answers {said.shape[1]} values for each row; expected one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 import re
 import shutil
@@ -25,6 +26,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -38,6 +40,7 @@ from cli.init.source import same
 from cli.main import main
 from pipeline.pack import SealedPackage
 from pipeline.rows import Rows
+from pipeline.step import StepFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ["plan", "months", "spend", "region"]
@@ -196,6 +199,52 @@ def test_of_a_search_the_best_estimator_is_taken_and_told(here: Path, monkeypatc
     assert search.best_params_["logisticregression__C"] == made.named_steps["logisticregression"].C
 
 
+def test_a_request_is_written_of_a_row_that_lacks_nothing(here: Path) -> None:
+    table = frame().drop(columns="since")
+    table.loc[0, "region"] = np.nan
+    put(here, boosted(), table)
+    assert init(here).example == "model/example_request.json"
+    asked = json.loads((here / "root" / "model" / "example_request.json").read_bytes())
+    assert asked == {"instances": [json.loads(table.loc[1, COLUMNS].to_json())]}
+
+
+def gappy(columns: list[str]) -> tuple[Any, pd.DataFrame]:
+    """An estimator whose one imputer fills these columns, and a table in which a text and a truth lack values."""
+    table = frame().drop(columns="since").assign(vip=[True, False] * 30)
+    table = table.astype({"vip": object})
+    table.loc[[4, 9], "vip"] = np.nan
+    table.loc[2, "region"] = np.nan
+    words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    estimator = make_pipeline(ColumnTransformer([("filled", words, columns)]), LogisticRegression())
+    return estimator.fit(table[["region", "vip", "spend"]], table["churned"]), table
+
+
+VIP = "found no value in 2 of 60 rows, the first of them row 5, beside true and false"
+REGION = "found no value in 1 of 60 rows, the first of them row 3, beside texts"
+
+
+@pytest.mark.parametrize(("columns", "told"), [(["vip", "spend"], VIP), (["region", "spend"], REGION)])
+def test_an_imputer_of_numbers_and_of_what_lacks_texts_or_truths_is_refused_by_column(
+    here: Path, columns: list[str], told: str
+) -> None:
+    put(here, *gappy(columns))
+    both = ", ".join(columns)
+    refused(here, f"column '{columns[0]}': {told}, and one SimpleImputer fills {both}; expected one for {columns[0]}")
+
+
+def test_columns_that_lack_texts_or_truths_are_named_where_a_build_fails(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> SealedPackage:
+        raise StepFailed("train failed: ValueError: SimpleImputer does not support data")
+
+    monkeypatch.setattr(start, "build", fails)
+    put(here, *gappy(["region", "vip"]))
+    hint = refused(here, "churn.csv make no model that can be released: train failed: .*SimpleImputer").hint
+    then = "; if that is why, fill it before the fit, or by a SimpleImputer for it alone."
+    assert hint == f"Nothing was written. Column 'region': {REGION}{then} Column 'vip': {VIP}{then}"
+
+
 def test_an_estimator_of_another_scikit_learn_is_told(here: Path) -> None:
     def load(path: Path) -> Any:
         warnings.warn(
@@ -349,11 +398,12 @@ def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monke
     assert yaml.safe_load(section) == {
         "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}
     }
-    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up"):
+    asked = "modelstack invoke model/example_request.json"
+    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up", asked):
         assert line in done.stdout
     assert re.search("features.py +FEATURES +- +units, and the values", done.stdout)
     again = CliRunner().invoke(main, [*words, "--id", "customer"])
-    assert (again.exit_code, "model/ holds __init__.py and 3 more files" in again.stderr) == (1, True)
+    assert (again.exit_code, "model/ holds __init__.py and 4 more files" in again.stderr) == (1, True)
 
 
 def test_gates_leave_room_and_are_never_better_than_what_was_found() -> None:

@@ -241,8 +241,11 @@ def test_an_imputer_of_texts_looks_for_what_the_pipeline_has_for_a_missing_one()
     found = run(blank.estimator).fit_transform(Rows.of(table).table)
     assert np.array_equal(found.astype(float), np.asarray(fitted.transform(table), float))
     both = make_pipeline(SimpleImputer(strategy="most_frequent")).fit(table)
-    with pytest.raises(Unwritable, match="SimpleImputer: found texts and numbers"):
-        prepared(both, COLUMNS, WORDS)
+    with pytest.raises(Unwritable, match="column 'region': found none, and one SimpleImputer fills plan, months, spe"):
+        prepared(both, COLUMNS, WORDS, {"region": "found none"})
+    table["region"] = table["region"].fillna("north")
+    kept = run(prepared(both.fit(table), COLUMNS, WORDS).estimator)
+    assert kept.fit_transform(Rows.of(table).table).tolist() == both.transform(table).tolist()
 
 
 def test_what_a_stack_puts_on_top_sees_other_columns() -> None:
