@@ -11,6 +11,7 @@ Without, each connection sends its next request as soon as the last is answered:
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -21,10 +22,12 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-from cli.errors import OperatorError
+from cli.errors import OperatorError, reasons
 
 PATIENCE = 10.0
 """Seconds that answers may take after the last request was sent."""
+_JSON = "application/json"
+_LONGEST = 200  # characters of a refusal that are shown
 _TICK = 0.001
 _BARS = (0, 25, 50, 75, 90, 95, 99, 99.9, 100)
 _WIDTH = 50
@@ -38,30 +41,33 @@ class Target:
         host: Its name or address.
         port: Its port.
         path: What is asked for.
-        headers: Further headers, each line with its end.
+        content_type: What the body is.
     """
 
     host: str
     port: int
     path: str = "/invocations"
-    headers: str = "Content-Type: application/json\r\n"
+    content_type: str = _JSON
 
     @classmethod
-    def of(cls, url: str) -> Target:
+    def of(cls, url: str, content_type: str = _JSON) -> Target:
         """The target of a URL; without a path it is `/invocations`.
 
         Raises:
-            OperatorError: It is no URL of plain HTTP.
+            OperatorError: It is no URL of plain HTTP, or the content type is none.
         """
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise OperatorError(f"--url is {url!r}: expected http://HOST:PORT, with or without a path", exit_code=2)
-        return cls(parts.hostname, parts.port or 80, parts.path.rstrip("/") or "/invocations")
+        if not re.fullmatch("[!-~][ -~]*", content_type):
+            raise OperatorError(f"--content-type is {content_type!r}: expected one such as text/csv", exit_code=2)
+        return cls(parts.hostname, parts.port or 80, parts.path.rstrip("/") or "/invocations", content_type)
 
     def request(self, body: bytes) -> bytes:
         """A request with a body."""
         head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n{self.headers}Content-Length: {len(body)}"
+            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Type: {self.content_type}\r\n"
+            f"Content-Length: {len(body)}"
         )
         return head.encode() + b"\r\n\r\n" + body
 
@@ -88,12 +94,14 @@ class Found:
     Attributes:
         latencies: Seconds of each answered request, sorted once the load has ended.
         statuses: Status -> how many; 0 for a request whose connection ended.
+        refusals: Status -> why the first request was refused that was answered so.
         seconds: From the first request to the last answer.
         unanswered: Requests that were sent and not answered in time.
     """
 
     latencies: list[float] = field(default_factory=list[float])
     statuses: Counter[int] = field(default_factory=Counter[int])
+    refusals: dict[int, str] = field(default_factory=dict[int, str])
     seconds: float = 0.0
     unanswered: int = 0
 
@@ -138,7 +146,8 @@ def summed_up(found: Found, load: Load) -> list[str]:
     failed = {status: count for status, count in found.statuses.items() if status != 200}
     for status, count in sorted(failed.items()):
         what = f"were answered {status}" if status else "lost their connection"
-        lines.append(f"{count:,} {what}")
+        why = f", the first with: {found.refusals[status]}" if status in found.refusals else ""
+        lines.append(f"{count:,} {what}{why}")
     if found.unanswered:
         lines.append(f"{found.unanswered:,} had no answer {PATIENCE:g} s after the end")
     return lines
@@ -216,24 +225,29 @@ class _Connection(asyncio.Protocol):
         self._transport: Any = None
         self._due = 0.0
         self._waiting = False
+        self._read = b""
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._run.idle.append(self)
 
     def send(self, due: float) -> None:
-        self._due, self._waiting = due, True
+        self._due, self._waiting, self._read = due, True, b""
         self._run.open += 1
         self._transport.write(self._run.request)
 
     def data_received(self, data: bytes) -> None:
+        self._read += data
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
+        found, status = self._run.found, self._parser.get_status_code()
         self._run.open -= 1
         self._waiting = False
-        self._run.found.latencies.append(time.monotonic() - self._due)
-        self._run.found.statuses[self._parser.get_status_code()] += 1
+        found.latencies.append(time.monotonic() - self._due)
+        found.statuses[status] += 1
+        if status != 200 and status not in found.refusals:
+            found.refusals[status] = _why(self._read.partition(b"\r\n\r\n")[2])
         if self._parser.should_keep_alive():
             self._run.free(self)
 
@@ -243,6 +257,12 @@ class _Connection(asyncio.Protocol):
             self._run.found.statuses[0] += 1
         if self in self._run.idle:
             self._run.idle.remove(self)
+
+
+def _why(body: bytes) -> str:
+    """The first reason in a refusal, cut to what a line can hold."""
+    text = " ".join(reasons(body.decode(errors="replace"))[0].split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _milliseconds(seconds: float) -> str:
@@ -260,6 +280,7 @@ def as_dict(found: Found) -> dict[str, Any]:
         "per_second": found.per_second,
         "seconds": found.seconds,
         "statuses": {str(status): count for status, count in sorted(found.statuses.items())},
+        "refusals": {str(status): why for status, why in sorted(found.refusals.items())},
         "unanswered": found.unanswered,
         "latency_ms": {f"{percent:g}": found.at(percent) * 1000 for percent in _BARS},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
     verify.add_argument("--documents", type=Path, help="the folder of documents; by default provenance/ beside it")
     given = parser.parse_args(arguments)
     try:
-        print(_run(given))
+        print(_run(given), flush=True)
     except _REFUSALS as error:
         print(error, file=sys.stderr)
         return 1
     except FileNotFoundError as error:
         print(f"{error.filename} does not exist", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # who reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
         return 1
     return 0
 

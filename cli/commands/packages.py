@@ -42,20 +42,21 @@ def serve(package: Path, port: int, workers: int) -> None:
 )
 @click.option("--for", "seconds", type=Number(0.1, 3600), default=10.0, show_default=True, help="Seconds of load.")
 @click.option("--connections", type=Whole(1, 1000), default=8, show_default=True, help="Connections at once.")
+@click.option("--content-type", default="application/json", show_default=True, help="What BODY is.")
 @as_json_option
 def loadtest(  # noqa: PLR0917 - one parameter per option
-    body: BinaryIO, url: str, rate: float, seconds: float, connections: int, as_json: bool
+    body: BinaryIO, url: str, rate: float, seconds: float, connections: int, content_type: str, as_json: bool
 ) -> None:
     """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
 
     With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
 
-    Exits with 1 when a request was not answered with 200.
+    Exits with 1 when a request was not answered with 200, and shows the first reason for each other status.
     """
     from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
 
     wanted = load.Load(rate, seconds, connections)
-    found = load.run(load.Target.of(url), body.read(), wanted)
+    found = load.run(load.Target.of(url, content_type), body.read(), wanted)
     if as_json:
         click.echo(json.dumps(load.as_dict(found)))
     else:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.loadtest import Found, Load, Target, plotted, run, summed_up
+from cli.loadtest import Found, Load, Target, _why, plotted, run, summed_up
 from cli.main import main
 from localcloud.testing import free_port
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
@@ -34,10 +34,11 @@ def test_percentiles_are_of_what_was_seen():
 def test_what_failed_is_summed_up():
     found = Found(seconds=2.0, unanswered=3)
     found.statuses.update({200: 10, 503: 2, 0: 1})
+    found.refusals[503] = "too many requests wait"
     assert summed_up(found, Load(rate=5)) == [
         "10 answers in 2.0 s: 5 a second (5 requests a second were asked for)",
         "1 lost their connection",
-        "2 were answered 503",
+        "2 were answered 503, the first with: too many requests wait",
         "3 had no answer 10 s after the end",
     ]
 
@@ -48,6 +49,26 @@ def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path):
     done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--url", url])
     assert done.exit_code == 2
     assert "expected http://HOST:PORT" in done.output
+
+
+@pytest.mark.parametrize("kind", ["", "text/csv\r\nX: 1", "text/ç"])
+def test_a_content_type_that_is_none_is_refused(kind: str, tmp_path: Path):
+    (tmp_path / "body").write_bytes(BODY)
+    done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--content-type", kind])
+    assert (done.exit_code, "expected one such as text/csv" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"error": "first", "problems": ["a b", "c"]}', "a b"),
+        (b"no\n  JSON", "no JSON"),
+        (b"", "no reason given"),
+        (b"x" * 999, "x" * 200 + "..."),
+    ],
+)
+def test_of_a_refusal_its_first_reason_is_shown_on_one_line(body: bytes, why: str):
+    assert _why(body) == why
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path):
@@ -78,14 +99,19 @@ def test_a_load_is_shown_and_told_as_json(tmp_path: Path):
         shown = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), *given])
         told = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), *given, "--rate", "50", "--json"])
         bad = CliRunner().invoke(main, ["loadtest", str(tmp_path / "bad"), *given])
+        csv = CliRunner().invoke(
+            main, ["loadtest", str(tmp_path / "bad"), *given, "--content-type", "text/csv", "--json"]
+        )
     assert (shown.exit_code, "slowest" in shown.output) == (0, True)
+    assert json.loads(csv.output)["refusals"] == {"400": "line 1: found 1 values: expected 5, one for each feature"}
     document = json.loads(told.output)
     assert (told.exit_code, document["statuses"], document["latency_ms"].keys() >= {"50", "99"}) == (
         0,
         {"200": 15},
         True,
     )
-    assert (bad.exit_code, "were answered 400" in bad.output) == (1, True)
+    assert bad.exit_code == 1
+    assert "were answered 400, the first with: the body has fields none: expected an object with the one" in bad.output
 
 
 @pytest.mark.e2e

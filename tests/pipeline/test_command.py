@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +55,15 @@ def test_parameters_that_are_no_object_in_json_are_refused_in_words(
     with pytest.raises(SystemExit, match="2"):
         main(["recipe", "--root", str(ROOT), "--parameters", given])
     assert told in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", "pipeline", "check"]
+        done = subprocess.run(command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_inspect_checks_an_archive_and_prints_its_manifest(sealed, capsys: pytest.CaptureFixture[str]):
