@@ -54,7 +54,7 @@ def _written(begun: Begun) -> Iterator[str]:
     for note in begun.notes:
         yield f"  - {note}"
     told = ", ".join(f"{name} {value:.4g}" for name, value in begun.sealed.metrics.items())
-    yield f"built: {told}, on rows that were kept back from training"
+    yield f"built: {told}, on rows that were kept back; what serves is a new fit on the others"
 
 
 def _section(begun: Begun) -> Iterator[str]:

@@ -394,6 +394,7 @@ def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monke
     assert done.exit_code == 0, done.output
     assert "model/training.py (" in done.stdout
     assert "data/churn.csv" in done.stdout
+    assert "rows 12, on rows that were kept back; what serves is a new fit on the others" in done.stdout
     section = done.stdout.partition("by this one:\n\n")[2].partition("\nthen type:")[0]
     assert yaml.safe_load(section) == {
         "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}

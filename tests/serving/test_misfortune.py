@@ -130,7 +130,7 @@ def test_a_prediction_that_does_not_end_is_504_and_others_go_on(frail: Server, k
         frail.ask({"instances": [at(5)]})
     begun = time.monotonic()
     status, answer, _ = frail.ask({"instances": [at(6)]})
-    assert (status, 3.9 < time.monotonic() - begun < 7) == (504, True), "the limit is 4 s"
+    assert (status, 3.9 < time.monotonic() - begun < 8.5) == (504, True), "the limit is 4 s"
     assert "did not answer" in answer["error"]
     assert frail.predictions(at(6000)) == [{"score": 0.5}]
 
@@ -248,7 +248,7 @@ def test_connections_that_say_nothing_keep_nobody_out_for_long(tmp_path: Path):
         time.sleep(0.5)
         begun = time.monotonic()
         assert server.predictions(INSTANCE) == [{"late": False, "score": 100 / 12000}]
-        assert 2 < time.monotonic() - begun < 20, "it waited for one of those that are silent, and not for two minutes"
+        assert 2 < time.monotonic() - begun < 60, "it waited for one of those that are silent, and not for two minutes"
         for connection in silent:
             connection.close()
 
