@@ -26,7 +26,7 @@ class Kind(StrEnum):
     DECISION = "decision"  # it is decided how a rollout ends, and not carried out yet
     VERDICT = "verdict"  # a rollout ended, and who serves stayed the same
     PROMOTION = "promotion"  # a release became champion
-    RESTORE = "restore"  # the champion was taken back, and the one before it serves again
+    RESTORE = "restore"  # a release of before is to serve again, or does: by a rollback, or as a person asked for it
     EXEMPTION = "exemption"  # a person let a release skip its trial
     CLEAR = "clear"  # a person let a rejected release be tried again
     INCIDENT = "incident"  # what is no verdict, and a person should know

@@ -8,6 +8,7 @@
     modelstack replay --rate 25
     modelstack labels truth.jsonl
     modelstack rollback --reason "customers complain"
+    modelstack restore --at 2026-03-01 --reason "it sold more"
     modelstack audit verify
     modelstack model init churn.joblib churn.csv --label churned
 
@@ -19,12 +20,13 @@ from __future__ import annotations
 import click
 
 from cli.asked import Group
-from cli.commands import deciding, looking, packages, proving, sending
+from cli.commands import deciding, looking, packages, proving, returning, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
+    returning.restore,
     proving.audit,
     *(packages.serve, packages.loadtest, packages.model),
 )

@@ -13,13 +13,14 @@ from typing import Any
 from cli import retrain
 from cli.errors import OperatorError, explained
 from cli.target import LOCAL, ROOT, Target, config_of, resolve
+from cli.view.releases import journal_state
 from pipeline.recipe import RecipeError, recipe, retrained
 from platforms.aws.elsewhere import champion, role_for
 from rollout.core.release import PROCESS, release_id
 
 
 def id_of(target: Target) -> str:
-    """The id of the release that the config of a stack asks for.
+    """The id of the release that is restored, or else the one that the config of a stack asks for.
 
     Raises:
         OperatorError: The endpoint was named without its stack; the config or the model's recipe cannot be read; or no
@@ -28,6 +29,9 @@ def id_of(target: Target) -> str:
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
+    restored = journal_state(target).restored if target.outputs.get("journal_table") else None
+    if restored is not None:
+        return restored.release
     config = config_of(stack)
     other = config.get("promotion", {}).get("from")
     source = taken_from(stack, other) if other else {}

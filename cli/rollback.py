@@ -1,4 +1,4 @@
-"""A person decides: takes a release back, lets one go on, be tried again, or take over without a trial."""
+"""A person decides: takes a release back, lets one go on, be tried again, take over without a trial, or serve again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from platforms.aws.endpoint import controller_with
 from platforms.aws.identity import caller_if_told
 from rollout.controller.controller import Controller
 from rollout.core.endings import Ignored
+from rollout.core.restored import Restored
 from rollout.core.state import Phase
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -123,6 +124,27 @@ def skip_trial(target: Target, release: str, why: str) -> None:
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
         controller.skip_trial(name.id if name else release, reason)
+
+
+def restore(target: Target, wanted: Restored, *, although_rejected: bool) -> None:
+    """Let a release be wanted again that served before.
+
+    Raises:
+        OperatorError: It cannot be restored now; the message says why.
+    """
+    with explained(f"restoring release {wanted.release}"):
+        _controller(target).restore(wanted, although_rejected=although_rejected)
+
+
+def lift_restore(target: Target, why: str) -> None:
+    """Let what the config asks for count again.
+
+    Raises:
+        OperatorError: Nothing is restored.
+    """
+    reason = Reason("person", getpass.getuser(), why, kind=Kind.RESTORED)
+    with explained(f"lifting what is restored on {target.endpoint}"):
+        _controller(target).lift_restore(reason)
 
 
 def _controller(target: Target) -> Controller:

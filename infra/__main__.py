@@ -58,9 +58,10 @@ async def main() -> None:
         unapproved=waits is not None,
     )
     trial_plan = stack_now.trial_plan(settings, plan)
+    update_result.tell_restored(stack_now.state)
     update_result.tell_retrained(stack_now.candidate, wanted, plan)
     update_result.tell(plan, stack_now.state, trial_plan)
-    instances.tell(plan, stack_now.state, settings.serving)
+    instances.tell(plan, stack_now.state, stack_now.serving(settings))
     registry = Registry("registry", stack_now.names, retain, settings.retention)
     package = Package(
         "package",

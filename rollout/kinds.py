@@ -81,3 +81,4 @@ class Kind(StrEnum):
     TAKEN_BACK = "taken_back"
     APPROVED = "approved"
     TRIAL_SKIPPED = "trial_skipped"
+    RESTORED = "restored"

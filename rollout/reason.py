@@ -351,4 +351,5 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.TAKEN_BACK: "asked for by {name}: {said}",
     Kind.APPROVED: lambda given: [f"{given.name}: {given.said}" if given.said else f"by {given.name}"],
     Kind.TRIAL_SKIPPED: "{name} skipped the trial: {said}",
+    Kind.RESTORED: "asked for by {name}: {said}",
 }

@@ -46,6 +46,23 @@ def kept(target: Target) -> list[str]:
         return list(S3Records(target.client, target.output("artifact_bucket")).lines())
 
 
+def proven(target: Target) -> list[Record]:
+    """Every record, the oldest first, those that are not put away yet included; nothing is told of a changed record.
+
+    Raises:
+        OperatorError: A record is not as it was written; or bucket, journal or key cannot be read.
+    """
+    seen = verify(target)
+    if seen.finding is not None:
+        raise OperatorError(
+            f"what the audit record of {target.endpoint} tells is not to be believed: {told(seen)}",
+            f"`{target.commands.modelstack} audit verify` shows it; docs/how-to/audit.md tells what to do.",
+        )
+    found = [Signed.from_line(line).record for line in kept(target)]
+    last = found[-1].number if found else 0
+    return [*found, *(record for record in journal_state(target).audit.waiting if record.number > last)]
+
+
 def verify(target: Target, key: Path | None = None) -> Verified:
     """Hold what lies in the bucket against the key and against the journal.
 

@@ -42,6 +42,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
     for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
         if ended:
             parts.append(_ended(label, ended))
+    if seen.restored:
+        parts.append(Text.assemble(("restored ", "dim"), seen.restored))
     if seen.agreement:
         parts.append(Text.assemble(("waits for people ", "dim"), seen.agreement))
     if seen.retraining:

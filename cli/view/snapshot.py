@@ -98,7 +98,8 @@ class Snapshot:
 
     Champion and challenger are told by id, and by the digest of their packages; `previous` is the champion before this
     one, which can be brought back, None when there is none. The verdict is the last one on a release; `moved` tells
-    how a move of the champion to other instances ended, None when a release came after it. The trial is None when none
+    how a move of the champion to other instances ended, None when a release came after it. `restored` tells of a
+    release that is wanted in place of what the config asks for, empty when none is. The trial is None when none
     is under way; its evidence is empty unless the metrics were looked at. Only `modelstack status` looks at what was
     `served` within an hour, the budgets, the quality, the retraining and the `agreement` of people to a release, each
     empty when nothing is to be said of it, and at what was kept `aside` within a day, by metric. `delay_s` says how
@@ -129,6 +130,7 @@ class Snapshot:
     quality: tuple[QualityView, ...] = ()
     retraining: str = ""
     agreement: str = ""
+    restored: str = ""
     delay_s: float = 0.0
     aside: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -203,7 +205,13 @@ def seen_at(
         region=target.region,
         previous=state.previous.id if state.previous else None,
         moved=verdict_view(state.moved) if state.last is state.moved else None,
+        restored=_restored(state),
     )
+
+
+def _restored(state: RolloutState) -> str:
+    wanted = state.restored
+    return f"release {wanted.release}, in place of what the config asks for: {wanted.reason.text}" if wanted else ""
 
 
 def moment(at: float) -> str:

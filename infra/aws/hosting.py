@@ -35,8 +35,8 @@ def wanted_release(names: Names, recipe: str, image: str, settings: ServingSetti
     model = names.model_of(recipe, image)
     id_ = release_id(recipe, image)
     name = variant(id_)
-    config = names.config_of(model, name, shape_of(settings))
-    return Wanted(id_, recipe, name, model, config, settings.instances)
+    shape = shape_of(settings)
+    return Wanted(id_, recipe, name, model, names.config_of(model, name, shape), settings.instances, shape)
 
 
 class Serving(pulumi.ComponentResource):
@@ -72,13 +72,14 @@ class Serving(pulumi.ComponentResource):
             plan: Which releases and pairs to declare.
             package: The package of the release that the config asks for.
             registry: Where packages and images live.
-            settings: The instances of a new release.
+            settings: The instances of a release that does not say what it is served with.
             log_days: How long the containers' log lines are kept.
             adopted: The endpoint that is there already, and may not be in the state.
             opts: Options of the component.
         """
         super().__init__("modelstack:index:Serving", name, None, opts)
-        self._names, self._settings = names, settings
+        self._names = names
+        self._shapes = {item.config_name: {**shape_of(settings), **item.serving} for item in plan.releases}
         child = pulumi.ResourceOptions(parent=self)
         self.role = aws.iam.Role(
             "serving", name=names.serving_role, assume_role_policy=policies.trust("sagemaker"), opts=child
@@ -139,14 +140,17 @@ class Serving(pulumi.ComponentResource):
         return models
 
     def _solo(self, item: Declared) -> aws.sagemaker.EndpointConfiguration:
+        shape = self._shapes[item.config_name]
         alone = aws.sagemaker.EndpointConfigurationProductionVariantArgs(
             variant_name=item.variant,
             model_name=self.models[item.model_name].name,
-            instance_type=self._settings.instance_type,
-            initial_instance_count=self._settings.instance_count,
+            instance_type=shape["instance_type"],
+            initial_instance_count=shape["instance_count"],
             initial_variant_weight=1,
         )
-        return self._config(f"solo-{self._names.short(item.config_name)}", item.config_name, [alone])
+        return self._config(
+            f"solo-{self._names.short(item.config_name)}", item.config_name, [alone], shape["capture_percent"]
+        )
 
     def _pair(self, pair: Pair) -> aws.sagemaker.EndpointConfiguration:
         """Both variants exactly as in their own configs; the challenger begins without traffic, or gets copies."""
@@ -156,13 +160,14 @@ class Serving(pulumi.ComponentResource):
 
         champion = of(pair.champion_config).apply(lambda own: _variant(own, weight=1))
         challenger = of(pair.challenger_config)
+        captured = self._shapes[pair.challenger_config]["capture_percent"]
         if pair.copied is None:
             both = pulumi.Output.all(champion, challenger.apply(lambda own: _variant(own, weight=0)))
-            return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both)
+            return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both, captured)
         # SageMaker copies the share that the shadow's weight is of the production variant's.
         copy = challenger.apply(lambda own: _shadow(own, weight=(pair.copied or 0) / 100))
         return self._config(
-            f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), shadows=[copy]
+            f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), captured, shadows=[copy]
         )
 
     def _config(
@@ -170,6 +175,7 @@ class Serving(pulumi.ComponentResource):
         logical: str,
         name: str,
         variants: pulumi.Input[list[aws.sagemaker.EndpointConfigurationProductionVariantArgs]],
+        captured: int,
         shadows: list[pulumi.Input[aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs]] | None = None,
     ) -> aws.sagemaker.EndpointConfiguration:
         return aws.sagemaker.EndpointConfiguration(
@@ -178,8 +184,8 @@ class Serving(pulumi.ComponentResource):
             production_variants=variants,
             shadow_production_variants=shadows,
             data_capture_config=aws.sagemaker.EndpointConfigurationDataCaptureConfigArgs(
-                enable_capture=self._settings.capture_percent > 0,
-                initial_sampling_percentage=self._settings.capture_percent,
+                enable_capture=captured > 0,
+                initial_sampling_percentage=captured,
                 destination_s3_uri=f"s3://{self._names.bucket}/{CAPTURE}",
                 capture_options=[
                     aws.sagemaker.EndpointConfigurationDataCaptureConfigCaptureOptionArgs(capture_mode=mode)

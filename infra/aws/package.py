@@ -64,8 +64,9 @@ class Package(Resource, module="modelstack", name="Package"):
             registry: Where the package goes.
             retain: Whether packages stay when the stack is destroyed.
             source: The release of another stack to copy; None trains here.
-            candidate: What a training job has registered: `recipe`, `package_digest`, `archive_uri`, `manifest_sha256`
-                and `model_package_arn`. It is taken where that is the recipe of the release.
+            candidate: What lies here already, from a training job or as what served before: `recipe`, `package_digest`
+                and `archive_uri`, and `restored` where it may not be built again from the checkout. It is taken where
+                that is the recipe of the release.
             opts: Options of the resource.
         """
         props: dict[str, object] = {
@@ -92,7 +93,7 @@ class Package(Resource, module="modelstack", name="Package"):
         super().__init__(PackageProvider(), name, props, options)
         self._wanted = wanted
 
-    def release(self) -> pulumi.Output[dict[str, str]]:
+    def release(self) -> pulumi.Output[dict[str, Any]]:
         """The fields of the release: what is sealed, and the names that it goes by."""
         wanted = self._wanted
         return pulumi.Output.all(
@@ -110,5 +111,6 @@ class Package(Resource, module="modelstack", name="Package"):
                 "variant": wanted.variant,
                 "config_name": wanted.config_name,
                 "instances": wanted.instances,
+                "serving": dict(wanted.serving),
             }
         )

@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from infra.aws import policies
 from infra.config.retention_settings import RetentionSettings
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, Names
+from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, VERSIONS, Names
 
 
 class Registry(pulumi.ComponentResource):
@@ -152,7 +152,7 @@ def _lifecycle(retention: RetentionSettings) -> list[aws.s3.BucketLifecycleConfi
             for folder in folders
         ),
         rule(
-            id="versions",
+            id=VERSIONS,
             status="Enabled",
             filter=filter_(prefix=""),
             expiration=old(expired_object_delete_marker=True),

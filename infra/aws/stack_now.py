@@ -16,7 +16,7 @@ from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
 from infra.aws.source import champion_of
 from infra.config.checkout import parameters_through, recipe_of
-from infra.config.settings import ModelSettings, Settings
+from infra.config.settings import ModelSettings, ServingSettings, Settings
 from infra.config.target import is_local
 from infra.plan.releases import ServingPlan, Wanted
 from platforms.aws.names import Names, prefix
@@ -59,32 +59,54 @@ class StackNow:
 
     @property
     def registered(self) -> dict[str, Any] | None:
-        """The package that a training job has registered for the candidate; None without one."""
+        """The package that is registered here already: a restored one, or the candidate's; None without one."""
+        restored = self.state.restored
+        if restored is not None:
+            facts = ("recipe", "package_digest", "archive_uri")
+            return {**{name: getattr(restored, name) for name in facts}, "restored": True}
         return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
 
     def wanted(self, settings: Settings, image: str) -> Wanted:
-        """The release that the config asks for, served by an image.
+        """The release that is restored, or else the one that the config asks for, served by an image.
 
         Raises:
             pulumi.RunError: The model has no recipe.
         """
+        restored = self.state.restored
+        if restored is not None:
+            return wanted_release(self.names, restored.recipe, image, self.serving(settings))
         recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
         return wanted_release(self.names, recipe, image, settings.serving)
+
+    def serving(self, settings: Settings) -> ServingSettings:
+        """What the wanted release is served with: of a restored one, as it was then."""
+        restored = self.state.restored
+        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
+
+    def _of_champion(self, settings: Settings) -> ServingSettings:
+        """What the champion is to be served with."""
+        champion, restored = self.state.champion, self.state.restored
+        same = champion is not None and restored is not None and champion.id == restored.release
+        return self.serving(settings) if same else settings.serving
 
     def resized(self, settings: Settings) -> Release | None:
         """The champion on the instances that the config asks for; None before the first."""
         champion = self.state.champion
         if champion is None:
             return None
-        config = self.names.config_of(champion.model_name, champion.variant, shape_of(settings.serving))
-        return replace(champion, config_name=config, instances=settings.serving.instances)
+        serving = self._of_champion(settings)
+        shape = shape_of(serving)
+        config = self.names.config_of(champion.model_name, champion.variant, shape)
+        return replace(champion, config_name=config, instances=serving.instances, serving=shape)
 
     def trial_plan(self, settings: Settings, plan: ServingPlan) -> Plan:
         """How the config has a release earn its traffic, when the program declares so much for serving."""
         champion, guarded = self.state.champion, settings.trial.infrastructure if plan.moves else None
         guard = None
         if guarded and champion:
-            guard = guarded.guard(self.names.answer_alarms(champion.variant), settings.serving.instance_count)
+            guard = guarded.guard(
+                self.names.answer_alarms(champion.variant), self._of_champion(settings).instance_count
+            )
         monitoring = settings.monitoring
         return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
 
@@ -98,9 +120,11 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     # Its process starts now, beside that of AWS's provider, and not when the package is declared.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
     names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
-    source = await champion_of(settings.promotion.source, names.account) if settings.promotion.source else None
-    image = image_for(settings.serving.image, names, source)
-    candidate = None if source else standing(record, state.rejected, state.champion.id if state.champion else "")
+    restored, other = state.restored, settings.promotion.source
+    source = await champion_of(other, names.account) if other and restored is None else None
+    image = restored.image_uri if restored else image_for(settings.serving.image, names, source)
+    serves = state.champion.id if state.champion else ""
+    candidate = None if source or restored else standing(record, state.rejected, serves)
     adopted = None
     if image and state.champion is None:
         from infra.aws.first_endpoint import standing_endpoint  # noqa: PLC0415  it loads boto3, which has its own time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 from pulumi.dynamic import Resource
 
@@ -25,7 +27,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
 
     champion: pulumi.Output[str]
     challenger: pulumi.Output[str]
-    release: pulumi.Output[dict[str, str]]
+    release: pulumi.Output[dict[str, Any]]
     metrics: pulumi.Output[dict[str, float]]
     outcome: pulumi.Output[str]
     why: pulumi.Output[str]
@@ -36,7 +38,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         names: Names,
         *,
         plan: ServingPlan,
-        target: pulumi.Input[dict[str, str]],
+        target: pulumi.Input[dict[str, Any]],
         trial_plan: Plan,
         wait: bool,
         state: RolloutState,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from audit.record import moment
 from infra.aws.package import Package
 from infra.aws.trial import Rollout
 from infra.plan.releases import ServingPlan, Wanted
@@ -68,6 +69,19 @@ def _tell_other_plan(plan: ServingPlan, state: RolloutState, trial_plan: Plan, c
             f"the trial of {challenger.id} keeps the plan that it began with: the change of {', '.join(changed)} "
             f"counts from the next release. To begin this one again with it: {again}, {commands.pulumi_up}"
         )
+
+
+def tell_restored(state: RolloutState) -> None:
+    """Say that a release is restored in place of what the config asks for, and how that is lifted."""
+    restored = state.restored
+    if restored is None:
+        return
+    commands = Commands.of_stack(pulumi.get_stack())
+    pulumi.warn(
+        f"release {restored.release} is restored, in place of what checkout and config ask for: {restored.reason.text} "
+        f"(on {moment(restored.at)}; it served from {moment(restored.served)}). To let these count again: "
+        f'{commands.modelstack} restore --clear --reason "..."; then {commands.pulumi_up}'
+    )
 
 
 def tell_retrained(candidate: Candidate | None, wanted: Wanted, plan: ServingPlan) -> None:

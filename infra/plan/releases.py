@@ -12,8 +12,9 @@ change. Pulumi deletes only after a program has succeeded, and ours fails on any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -33,6 +34,7 @@ class Wanted:
         model_name: Its SageMaker model.
         config_name: The endpoint config that serves it alone.
         instances: What it runs on there, as `Release` has it.
+        serving: What it is served with, as `Release` has it.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Wanted:
     model_name: str
     config_name: str
     instances: str
+    serving: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,14 @@ class Declared:
         model_name: Its SageMaker model.
         config_name: The endpoint config that serves it alone.
         known: The release as the journal has it; None when only the config asks for it.
+        serving: What it is served with, as `Release` has it.
     """
 
     variant: str
     model_name: str
     config_name: str
     known: Release | None
+    serving: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def plan_serving(
         The plan. The same state and wanted release give the same plan, so a second update has nothing to change.
     """
     champion = state.champion
-    asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None)
+    asked = Declared(wanted.variant, wanted.model_name, wanted.config_name, None, wanted.serving)
     verdict = _rejection(state, wanted)
     withheld = verdict is not None or unapproved
     kept = _kept(state, resized) if withheld else None
@@ -211,4 +216,4 @@ def _pair(champion_config: str, challenger_config: str, pair_of: PairName, copie
 
 
 def _known(release: Release) -> Declared:
-    return Declared(release.variant, release.model_name, release.config_name, release)
+    return Declared(release.variant, release.model_name, release.config_name, release, release.serving)

@@ -127,16 +127,22 @@ def _copied(props: Values, place: Values) -> dict[str, Any]:
 
 
 def _taken(props: Values, place: Values) -> dict[str, Any]:
-    """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed."""
+    """Take the candidate; one from before packages were signed is built again, to the same bytes, and signed.
+
+    Of a restored one the checkout need not have the recipe: unsigned, it is refused.
+    """
     from platforms.aws.registry import take  # noqa: PLC0415  see outcome
     from platforms.aws.signatures import Unsigned  # noqa: PLC0415
 
     candidate, progress = props["candidate"], Progress(props["urn"])
-    progress(f"taking {candidate['package_digest']}, which a training job has registered")
+    whose = "which served before" if candidate.get("restored") else "which a training job has registered"
+    progress(f"taking {candidate['package_digest']}, {whose}")
     ours = _record(candidate, place["signer"].public_key)
     try:
         return _facts(take(ours, props["recipe"], **place, gates=props["gates"]))
     except Unsigned as error:
+        if candidate.get("restored"):  # the checkout has another recipe
+            raise
         progress(f"building it again: {error}")
         return _built(props, place)
 
@@ -154,7 +160,9 @@ def _place(props: Values) -> dict[str, Any]:
 def _record(package: Values, signed_by: bytes) -> Any:
     from platforms.aws.registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
-    return ReleaseRecord(package["archive_uri"], package["package_digest"], package["model_package_arn"], signed_by)
+    return ReleaseRecord(
+        package["archive_uri"], package["package_digest"], package.get("model_package_arn", ""), signed_by
+    )
 
 
 def _facts(registered: Any) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def follow(controller: Any, props: Values, progress: Progress) -> Any:
         if seen.doing:
             progress(doing(seen.doing, seen.decision))
 
-    target, pair = Release.from_dict(props["target"]), props.get("pair_config")
+    target, pair = Release.from_dict(whole(props["target"])), props.get("pair_config")
     begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:

@@ -29,6 +29,8 @@ INDEX = "waiting"
 """The index of the ledger's table, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
 """The folders of what could not be used, with the reasons."""
+VERSIONS = "versions"
+"""The id of the bucket's rule for what was deleted or overwritten."""
 
 
 def digest(content: Any) -> str:

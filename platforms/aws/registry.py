@@ -47,7 +47,8 @@ class ReleaseRecord:
     Attributes:
         archive_uri: Where its archive lies.
         package_digest: `sha256:<hex>` the archive must have.
-        model_package_arn: The version it is registered as there; of a champion, kept as where this package came from.
+        model_package_arn: The version it is registered as there; of a champion, kept as where this package came from;
+            empty of one of this stack, where only the bytes count.
         signed_by: The public key that is trusted to have signed it, PEM.
     """
 
@@ -167,6 +168,18 @@ def take(
             raise RegistryError(f"{candidate.archive_uri} is of recipe {sealed.recipe}, expected {recipe}")
         gate(sealed.metrics, gates or {})
         return _register(sealed, _Place(bucket, group, image, clients, signer), lambda: ours)
+
+
+def check(package: ReleaseRecord, clients: Clients) -> None:
+    """See that a package which lies in a registry is what was signed there; nothing changes.
+
+    Raises:
+        Unsigned: It is not signed.
+        SignatureError: It is not what was signed.
+        RegistryError: Its bytes are missing or have another digest.
+    """
+    with _fetched(package, clients("s3")):
+        pass
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from rollout.controller.agreement import change
 from rollout.controller.levels import Levels
@@ -16,13 +17,14 @@ from rollout.controller.look import Looker
 from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Alarms, Clock, Journal, Notify, Registry, Replay, Signals, Traffic
-from rollout.core import endings, transitions
+from rollout.core import endings, restoring, transitions
 from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, Conflict, Unreachable
 from rollout.core.live import Live
 from rollout.core.plan import Plan
 from rollout.core.release import Release
+from rollout.core.restored import Restored
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 
@@ -193,6 +195,17 @@ class Controller:
         return self._outbox.send(
             change(self._journal, lambda state: transitions.skip_trial(state, release, reason, now))
         )
+
+    def restore(self, wanted: Restored, *, although_rejected: bool = False) -> RolloutState:
+        """Want a release again that served before; see `restoring.restore`."""
+        now = self._clock.time()
+        decide = partial(restoring.restore, wanted=wanted, now=now, although_rejected=although_rejected)
+        return self._outbox.send(change(self._journal, decide))
+
+    def lift_restore(self, reason: Reason) -> RolloutState:
+        """Let what the config asks for count again; see `restoring.lift`."""
+        now = self._clock.time()
+        return self._outbox.send(change(self._journal, lambda state: restoring.lift(state, reason, now)))
 
     def _return_traffic(self, until: float) -> Progress:
         """Roll back until the endpoint has taken it, then do what else can be done at once."""

@@ -73,6 +73,11 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),
     "skip_trial": ("`{pulumi_up}` lets it take over without a trial",),
+    "restore": (
+        "`{pulumi_up}` puts it on trial",
+        '`{modelstack} restore --clear --reason "..."` lets the config count',
+    ),
+    "restore_lifted": ("`{pulumi_up}` releases what the config asks for",),
 }
 
 

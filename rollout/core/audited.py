@@ -12,9 +12,11 @@ from typing import Any
 from audit.record import Entry, Kind
 from rollout.core.event import Event
 from rollout.core.release import Release
+from rollout.core.restored import Restored
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 
+_WISHES = ("restore", "restore_lifted")
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("preparing", "moving"), Kind.RELEASE),
     **dict.fromkeys(("paused", "held"), Kind.HOLD),
@@ -24,18 +26,22 @@ _KINDS: Mapping[str, Kind] = {
     "promoted": Kind.PROMOTION,
     "skip_trial": Kind.EXEMPTION,
     "cleared": Kind.CLEAR,
+    **dict.fromkeys(_WISHES, Kind.RESTORE),
     **dict.fromkeys(("stranded", "left_to_judge"), Kind.INCIDENT),
 }
 """The event's kind -> what its record tells. Steps, pivots and replays are in the history alone."""
 
 
-def entry(event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> Entry | None:
+def entry(
+    event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict], restored: Restored | None = None
+) -> Entry | None:
     """What is recorded of an event; None of one that is not.
 
     Args:
         event: What happened.
         releases: Those that the state names.
         verdicts: Those that it keeps; one of this rollout is part of its end's record.
+        restored: What a person wants again, which may be none of these.
     """
     kind = _KINDS.get(event.kind)
     if kind is None:
@@ -47,7 +53,7 @@ def entry(event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict]
         "event": event.kind,
         "rollout": event.rollout_id,
         "release": event.release,
-        **_identity(event.release, releases, verdicts),
+        **(_of_wish(event, restored) or _identity(event.release, releases, verdicts)),
     }
     if event.champion:
         what["champion"] = event.champion
@@ -60,11 +66,22 @@ def entry(event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict]
     return Entry(event.at, kind, what)
 
 
-def _identity(release: str, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> dict[str, str]:
+def _of_wish(event: Event, restored: Restored | None) -> dict[str, Any]:
+    """The digests of what a person wants again; empty of any other event."""
+    if restored is None or event.kind not in _WISHES:
+        return {}
+    return _facts(restored.package_digest, restored.recipe, restored.image_uri, restored.serving)
+
+
+def _facts(package: str, recipe: str, image: str, serving: Mapping[str, Any]) -> dict[str, Any]:
+    return {"package": package, "recipe": recipe, "image": image, **({"serving": serving} if serving else {})}
+
+
+def _identity(release: str, releases: Iterable[Release], verdicts: Iterable[Verdict]) -> dict[str, Any]:
     """The digests of a release, or of all images of a recipe that a person named; empty when nobody knows them."""
     for known in releases:
         if known.id == release:
-            return {"package": known.package_digest, "recipe": known.recipe, "image": known.image_uri}
+            return _facts(known.package_digest, known.recipe, known.image_uri, known.serving)
     for ended in verdicts:
         if release in {ended.release, ended.recipe}:
             return {"package": ended.package_digest, "recipe": ended.recipe}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 ID_DIGITS = 12
@@ -48,6 +48,8 @@ class Release:
         variant: The production variant that serves this release, `v-<id>`.
         config_name: The endpoint config that serves this release alone.
         instances: What it runs on there, as a person reads it, such as `2 x ml.m5.large`; the config's name hides it.
+        serving: The same as the stack's config has it, field -> value, with all else that shaped the config, whose name
+            is a digest of it; empty of a release from before this was kept.
     """
 
     id: str
@@ -61,14 +63,15 @@ class Release:
     variant: str
     config_name: str
     instances: str
+    serving: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value: object = getattr(self, field.name)
+        for one in _texts(self):
+            value: object = getattr(self, one)
             if not isinstance(value, str) or not value:
-                raise ValueError(f"release.{field.name}: got {value!r}, expected a non-empty string")
+                raise ValueError(f"release.{one}: got {value!r}, expected a non-empty string")
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """The release as plain JSON values, one key a field."""
         return asdict(self)
 
@@ -79,8 +82,13 @@ class Release:
         Raises:
             ValueError: A field is missing or is not a non-empty string; the message names it.
         """
-        names = [field.name for field in fields(cls)]
+        names = _texts(cls)
         missing = [name for name in names if name not in value]
         if missing:
             raise ValueError(f"release: missing {', '.join(missing)}; expected the fields {', '.join(names)}")
-        return cls(**{name: value[name] for name in names})
+        return cls(**{name: value[name] for name in names}, serving=value.get("serving") or {})
+
+
+def _texts(of: Release | type[Release]) -> list[str]:
+    """The fields that are never empty."""
+    return [one.name for one in fields(of) if one.name != "serving"]

@@ -21,6 +21,7 @@ from rollout.core import audited
 from rollout.core.event import Event
 from rollout.core.plan import Plan, ReplayGate
 from rollout.core.release import Release
+from rollout.core.restored import Restored
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from rollout.stored import read
@@ -168,6 +169,7 @@ class RolloutState:
         rejected: Release id -> the verdict that rejected it.
         retiring: Superseded challengers that the endpoint may still use.
         skip_trial: Which release may take over without a trial; the next rollout, whosever it is, uses it up.
+        restored: What a person asked to serve again, whatever the config asks for; None when the config counts.
         outbox: Events that were not yet sent.
         claimed_at: When a controller began to send them, epoch seconds; 0 when none does.
         history: The last events, oldest first.
@@ -204,6 +206,7 @@ class RolloutState:
     rejected: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
     retiring: tuple[Retiring, ...] = ()
     skip_trial: SkipTrial | None = None
+    restored: Restored | None = None
     outbox: tuple[Event, ...] = ()
     claimed_at: float = 0.0
     history: tuple[Event, ...] = ()
@@ -272,7 +275,7 @@ class RolloutState:
         event = Event(at, self.rollout_id, kind, release, champion, reason, dict(numbers or {}), weights)
         outbox = _waiting((*self.outbox, event)) if send else self.outbox
         noted = replace(self, history=_kept((*self.history, event)), outbox=outbox)
-        entry = audited.entry(event, self.releases(), self._verdicts())
+        entry = audited.entry(event, self.releases(), self._verdicts(), self.restored)
         return noted.recording(entry) if entry is not None else noted
 
     def recording(self, entry: Entry) -> RolloutState:

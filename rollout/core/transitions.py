@@ -70,7 +70,7 @@ def begin(
     tried_so = state.on_trial and state.pair_config == pair_config
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
-    _refuse_unrecorded(state, f"release {target.id}")
+    refuse_unrecorded(state, f"release {target.id}")
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
     _refuse_unprepared(state, champion, target, pair_config, beside)
@@ -86,7 +86,7 @@ def begin(
     return replace(begun, shadow_config=shadow_config if plan.steps[0].shadow else None)
 
 
-def _refuse_unrecorded(state: RolloutState, what: str) -> None:
+def refuse_unrecorded(state: RolloutState, what: str) -> None:
     """Refuse what begins something new while the audit record is far behind: what ends a trial is never refused."""
     if state.audit.crowded:
         raise RolloutError(
@@ -267,7 +267,7 @@ def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) ->
             f"release {release} cannot skip its trial: only a release that failed to come up through no fault of its "
             f"own may, and the last verdict is: {ended} (phase {state.phase.value})"
         )
-    _refuse_unrecorded(state, f"that release {release} skips its trial")
+    refuse_unrecorded(state, f"that release {release} skips its trial")
     if release not in {verdict.release, verdict.recipe}:
         raise RolloutError(f"release {release} cannot skip its trial: the one that was not tried is {verdict.release}")
     skipping = replace(state, skip_trial=SkipTrial(verdict.release, reason))
@@ -285,7 +285,7 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
     Raises:
         RolloutError: No such release was rejected, or too much waits to be put into the audit record.
     """
-    _refuse_unrecorded(state, f"that release {release} is cleared")
+    refuse_unrecorded(state, f"that release {release} is cleared")
     left = {key: item for key, item in state.rejected.items() if release not in {key, item.recipe}}
     if len(left) == len(state.rejected):
         known = ", ".join(item.release for item in state.rejected.values()) or "none"

@@ -19,7 +19,9 @@ from infra.aws.stack_now import StackNow, image_for
 from infra.config.settings import Settings
 from platforms.aws.names import Names
 from retraining.record import Candidate, Record
+from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
+from rollout.reason import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev@sha256:" + "a" * 64
@@ -80,6 +82,14 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     provider: Any = None
     now = StackNow(names, RolloutState("e"), source, image, None if source else candidate, None, provider)
     assert next_release.id_of(Target(stack, "e", "us-east-1", {})) == now.wanted(settings, image).id
+
+
+def test_while_a_release_is_restored_it_is_that_one_whatever_the_checkout_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = Reason("person", "ada", "it sold more")
+    wanted = Restored("3f0c", "c" * 64, "sha256:cd", "s3://bucket/key", OTHER, reason, 2.0, 1.0)
+    monkeypatch.setattr(next_release, "journal_state", lambda _: RolloutState("e", restored=wanted))
+    monkeypatch.setattr(next_release, "config_of", lambda _: pytest.fail("nobody asks the config"))
+    assert next_release.id_of(Target("local", "e", "us-east-1", {"journal_table": "rollouts"})) == "3f0c"
 
 
 def test_promote_says_what_serves_there_and_runs_pulumi_up(

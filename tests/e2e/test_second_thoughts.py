@@ -19,6 +19,7 @@ from click.testing import Result
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
 from cli.replay import Report
+from cli.view.records import proven
 from cli.view.snapshot import take
 from localcloud.testing import faults
 from rollout.controller.notice import release_of
@@ -253,6 +254,52 @@ def test_the_update_after_it_deletes_what_the_superseded_release_left_and_nothin
     unchanged(same.preview("--json"))
 
 
+def test_a_release_that_served_before_is_restored_through_a_trial_and_the_checkout_does_not_undo_it(
+    story: Bed, versions: list[Stack], traffic: Report
+) -> None:
+    target, newest = story.target(), having(versions[3], SHORT)
+    before = journal(target)
+    (rejected,) = before.rejected.values()
+    promotions = [one for one in proven(target) if one.kind == "promotion"]
+    (served,) = [one.time for one in promotions if one.what["release"] == rejected.release]
+
+    refused = typed("restore", "--at", served, "--reason", "it sold more", "--yes")
+    assert (refused.exit_code, "stays rejected" in refused.stderr) == (1, True), refused.output
+    asked = ("restore", "--at", rejected.package_digest, "--reason", "it sold more", "--yes", "--although-rejected")
+    done = typed(*asked)
+    assert done.exit_code == 0, done.output
+    assert f"release {rejected.release} served from {served}" in done.stdout
+    assert journal(target).champion == before.champion, "nothing has moved yet"
+
+    updated = succeeded(newest.up())
+    assert f"release {rejected.release} is restored" in updated.output
+    assert "it sold more" in updated.output
+    state = journal(target)
+    assert state.champion is not None
+    assert state.verdict is not None
+    assert (state.champion.id, state.champion.package_digest) == (rejected.release, rejected.package_digest)
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("promoted", "judge"), "by a trial as any other"
+    assert story.stack.outputs()["champion"] == rejected.package_digest
+    assert package(story, rejected.package_digest)["ModelApprovalStatus"] == "Approved"
+    assert shares(take(target)) == {"champion": 100.0}
+    assert traffic.failures == []
+
+    previewed = unchanged_but_for_what_is_left(newest.preview("--json"))
+    assert 'restore --clear --reason "..."' in said(previewed)
+    lifted = typed("restore", "--clear", "--reason", "the newest is mended", "--yes")
+    assert lifted.exit_code == 0, lifted.output
+    assert [one.what["event"] for one in proven(target) if one.kind == "restore"][-2:] == ["restore", "restore_lifted"]
+    assert "is restored" not in said(having(versions[1], SHORT).preview("--json"))
+
+
+def unchanged_but_for_what_is_left(previewed: Done) -> Done:
+    """A `preview --json` that releases nothing; it may delete what an earlier trial has left."""
+    steps = json.loads(succeeded(previewed).output)["steps"]
+    changed = [step for step in steps if step["op"] not in {"same", "delete"}]
+    assert [step["urn"] for step in changed if step["urn"].rpartition("::")[2] in {"package", "rollout"}] == []
+    return previewed
+
+
 @contextmanager
 def failing_while_moved(story: Bed) -> Generator[list[float]]:
     """Let half of the endpoint's answers fail from when it moves to other instances until it goes back.
@@ -287,7 +334,7 @@ def test_an_alarm_turns_other_instances_back(story: Bed, versions: list[Stack], 
     before, looked = journal(target), take(target)
     assert before.champion is not None
     with failing_while_moved(story) as failed:
-        done = having(versions[3], SHORT, instance_type="ml.m5.xlarge").up()
+        done = having(versions[1], SHORT, instance_type="ml.m5.xlarge").up()
     assert done.code != 0
     assert "Traceback" not in done.output
     assert "the champion did not move to other instances, and serves: " in done.error

@@ -59,6 +59,8 @@ def test_every_command_of_a_notice_names_its_stack() -> None:
         "superseded",
         "cleared",
         "skip_trial",
+        "restore",
+        "restore_lifted",
         "left_to_judge",
     ):
         event = Event(0.0, "000002-b", kind, "b", reason=Reason("person", "ada", "why"), numbers=NUMBERS)

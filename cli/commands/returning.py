@@ -1,0 +1,45 @@
+"""Commands that go back to what was: restore."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.asked import Asked, Command, find
+from cli.errors import OperatorError
+from cli.options import Reason
+
+
+@click.command(cls=Command)
+@click.option("--at", "when", metavar="TIME|DIGEST", default=None, help="A time, or a release that served.")
+@click.option("--reason", type=Reason(), required=True, help="Why. It is kept in the audit record.")
+@click.option("--although-rejected", is_flag=True, help="Restore it even if it was rolled back: that clears it.")
+@click.option("--clear", is_flag=True, help="Let what checkout and config ask for count again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: bool, clear: bool, yes: bool) -> None:
+    """Bring a release back that served before: its package, its image, and what it was served with.
+
+    TIME is in UTC, such as 2026-03-01T09:30: what served then is meant. DIGEST is a package digest, or the id, variant
+    or recipe of a release. The command finds the release in the audit record, checks that its archive is there and that
+    digest and signature are right, and says what will be otherwise. The next `pulumi up` then puts that release on
+    trial, as any other, whatever the checkout has. So does every update after it, until `restore --clear`.
+    """
+    from cli import restore as restoring  # noqa: PLC0415 - only this command needs it
+
+    if clear == (when is not None):
+        raise OperatorError("restore takes either --at, or --clear", "Add --at TIME|DIGEST, or --clear.", 2)
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("restore asks first, and there is no terminal to ask on", "Add --yes.", 2)
+    target = find(asked)
+    if when is None:
+        if not yes:
+            click.confirm(f"Let checkout and config count again on {target.endpoint}?", abort=True, err=True)
+        click.echo(restoring.lift(target, reason))
+        return
+    found = restoring.look(target, when, although_rejected=although_rejected)
+    click.echo(restoring.told(found))
+    if not yes:
+        click.confirm(f"Restore release {found.deployment.release} on {target.endpoint}?", abort=True, err=True)
+    click.echo(restoring.restore(target, found, reason, although_rejected=although_rejected))

@@ -1,0 +1,171 @@
+"""A release that served before is wanted again: which one a person means, and whether it may be had."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from audit.record import moment
+from cli import rollback
+from cli.errors import OperatorError, explained
+from cli.target import Target
+from cli.view import records
+from cli.view.releases import Name, find, journal_state
+from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
+from rollout.core.restored import Restored
+from rollout.core.restoring import refuse_unless_restorable
+from rollout.kinds import Kind
+from rollout.reason import Reason
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A past deployment that may be restored.
+
+    Attributes:
+        deployment: What served, and when.
+        archive_uri: Where its archive lies, which was verified.
+        changes: What is otherwise now.
+    """
+
+    deployment: Deployment
+    archive_uri: str
+    changes: tuple[Difference, ...]
+
+
+def look(target: Target, word: str, *, although_rejected: bool) -> Found:
+    """Find the deployment that a person means, and see that it can be had; nothing changes.
+
+    Args:
+        target: Which endpoint.
+        word: A time, or a name of a release: id, variant, recipe or package digest.
+        although_rejected: Whether a rejection of it is cleared.
+
+    Raises:
+        OperatorError: There is none, it cannot be restored now, or what it needs is gone; the message says which.
+    """
+    meant = choose(deployments(records.proven(target)), word, target.endpoint)
+    state = journal_state(target)
+    with explained(f"restoring release {meant.release}"):
+        refuse_unless_restorable(state, meant.release, although_rejected=although_rejected)
+    changes = differences(meant, state.champion) if state.champion else ()
+    if not changes:
+        raise OperatorError(f"release {meant.release} serves {target.endpoint} now: there is nothing to restore")
+    return Found(meant, _verified(target, meant), changes)
+
+
+def choose(served: Sequence[Deployment], word: str, endpoint: str) -> Deployment:
+    """The deployment that a time, or a name of a release, means.
+
+    Args:
+        served: All that served, oldest first.
+        word: What a person typed.
+        endpoint: What it is about.
+
+    Raises:
+        OperatorError: None served then, or none of that name ever served, or the name is that of several releases.
+    """
+    if not served:
+        raise OperatorError(f"the audit record of {endpoint} tells of no release that served")
+    when = _moment(word)
+    if when is not None:
+        found = at(served, when)
+        if found is None:
+            first = served[0]
+            raise OperatorError(
+                f"nothing served {endpoint} at {moment(when)}: the first release, {first.release}, became champion at "
+                f"{moment(first.since)}"
+            )
+        return found
+    named = find(word, dict.fromkeys(Name(one.release, one.recipe, one.package) for one in served))
+    found = latest(served, named.id) if named else None
+    if found is None:
+        known = list(dict.fromkeys(one.release for one in reversed(served)))
+        more = f", and {len(known) - _MOST_NAMED} before" if len(known) > _MOST_NAMED else ""
+        raise OperatorError(
+            f"--at {word}: no release of that name ever served {endpoint}; served have: "
+            f"{', '.join(known[:_MOST_NAMED])}{more}",
+            "Give a time in UTC, such as 2026-03-01T09:30, or the id or a digest of a release. "
+            "`modelstack audit show` lists them.",
+            2,
+        )
+    return found
+
+
+def _moment(word: str) -> float | None:
+    """A time that a person typed, in UTC unless it says otherwise, as epoch seconds; None of a word that is none."""
+    if "-" not in word:  # digits alone are a name
+        return None
+    try:
+        when = datetime.fromisoformat(word)
+    except ValueError:
+        return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _verified(target: Target, meant: Deployment) -> str:
+    from platforms.aws.archives import Gone, kept  # noqa: PLC0415 - it loads numpy, and only this needs it
+    from platforms.aws.objects import RegistryError  # noqa: PLC0415
+    from provenance.envelope import SignatureError  # noqa: PLC0415
+
+    bucket, signed_by = target.output("artifact_bucket"), target.output("signing_key").encode()
+    try:
+        with explained(f"looking at the package of release {meant.release}"):
+            return kept(target.client, meant.package, meant.image, bucket=bucket, signed_by=signed_by)
+    except Gone as error:
+        hint = f"`modelstack reproduce {meant.package}` tells whether the same bytes can be built again."
+        raise OperatorError(f"release {meant.release} cannot be restored: {error}", hint) from None
+    except (RegistryError, SignatureError) as error:
+        raise OperatorError(f"release {meant.release} is not restored, nothing of it was run: {error}") from None
+
+
+def told(found: Found) -> str:
+    """What would be restored, and what that changes, a line each."""
+    one = found.deployment
+    until = moment(one.until) if one.until else "now"
+    lines = [f"release {one.release} served from {moment(one.since)} to {until} (audit record {one.record})"]
+    width = max(len(item.what) for item in found.changes)
+    for item in found.changes:
+        now = "not known" if item.now is None else item.now
+        lines.append(f"  {item.what:{width}}  {item.then}  (now {now})")
+    if not one.serving:
+        lines.append("  what it was served with was not kept then: the config's modelstack:serving counts")
+    lines.append("its archive is there, and its digest and signature are right")
+    return "\n".join(lines)
+
+
+def restore(target: Target, found: Found, why: str, *, although_rejected: bool) -> str:
+    """Want it again; returns what to do then, in a sentence.
+
+    Raises:
+        OperatorError: It cannot be restored any more.
+    """
+    one, now = found.deployment, time.time()
+    wanted = Restored(
+        release=one.release,
+        recipe=one.recipe,
+        package_digest=one.package,
+        archive_uri=found.archive_uri,
+        image_uri=one.image,
+        reason=Reason("person", getpass.getuser(), why, kind=Kind.RESTORED),
+        at=now,
+        served=one.since,
+        serving=one.serving,
+    )
+    rollback.restore(target, wanted, although_rejected=although_rejected)
+    return f"release {one.release} is to serve again: {target.commands.pulumi_up} puts it on trial, as any other"
+
+
+def lift(target: Target, why: str) -> str:
+    """Let the config count again; returns what to do then, in a sentence.
+
+    Raises:
+        OperatorError: Nothing is restored.
+    """
+    rollback.lift_restore(target, why)
+    return f"checkout and config count again: {target.commands.pulumi_up} releases what they ask for"

@@ -1,0 +1,79 @@
+"""A person asks for a release that served before, or lifts that: pure functions from a state to the next one.
+
+    after = restore(state, wanted, now, although_rejected=False)     # the next update releases it, through a trial
+    after = lift(state, reason, now)                                 # what the config asks for counts again
+
+Nothing moves by that. The program reads what is wanted, and begins its rollout as that of any other release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout.core.errors import RolloutError
+from rollout.core.restored import Restored
+from rollout.core.state import Phase, RolloutState
+from rollout.core.transitions import clear, refuse_unrecorded
+from rollout.reason import Reason
+
+
+def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejected: bool = False) -> RolloutState:
+    """Want a release again that served before.
+
+    Args:
+        state: The present state.
+        wanted: What is wanted. It replaces what was asked for before.
+        now: Epoch seconds.
+        although_rejected: Whether a rejection of it is cleared.
+
+    Raises:
+        RolloutError: A rollout is under way, it serves already, or it was rejected; or too much waits to be put into
+            the audit record. The message says what to do.
+    """
+    refuse_unless_restorable(state, wanted.release, although_rejected=although_rejected)
+    serves = state.champion
+    if serves is not None and serves.id == wanted.release and wanted.serving in ({}, serves.serving):
+        raise RolloutError(f"release {wanted.release} serves {state.endpoint} now: there is nothing to restore")
+    refuse_unrecorded(state, f"that release {wanted.release} is restored")
+    if wanted.release in state.rejected:
+        state = clear(state, wanted.release, now)
+    champion = state.champion.id if state.champion else ""
+    asked = replace(state, restored=wanted)
+    return asked.noting(now, "restore", wanted.release, wanted.reason, champion=champion)
+
+
+def refuse_unless_restorable(state: RolloutState, release: str, *, although_rejected: bool) -> None:
+    """Refuse what cannot be restored now, whatever became of its package.
+
+    Raises:
+        RolloutError: See `restore`.
+    """
+    if state.phase is not Phase.IDLE or state.challenger is not None:
+        tried = f": release {state.challenger.id} is on it" if state.challenger else ""
+        raise RolloutError(
+            f"release {release} cannot be restored while {state.endpoint} is {state.phase.value}{tried}. Wait for the "
+            "verdict, or take it back with `modelstack rollback`"
+        )
+    rejected = state.rejected.get(release)
+    if rejected is not None and not although_rejected:
+        raise RolloutError(
+            f"release {release} was rolled back, and stays rejected: {rejected.reason.text}. To restore it in spite of "
+            "that, add --although-rejected"
+        )
+
+
+def lift(state: RolloutState, reason: Reason, now: float) -> RolloutState:
+    """Let the config count again. What serves stays until the next update.
+
+    Args:
+        state: The present state.
+        reason: Who wants it and why.
+        now: Epoch seconds.
+
+    Raises:
+        RolloutError: Nothing is restored, or too much waits to be put into the audit record.
+    """
+    if state.restored is None:
+        raise RolloutError(f"no release of {state.endpoint} is restored: the config counts")
+    refuse_unrecorded(state, f"that release {state.restored.release} is restored no more")
+    return replace(state.noting(now, "restore_lifted", state.restored.release, reason), restored=None)

@@ -1,0 +1,176 @@
+"""`modelstack restore`: which deployment a person means, what is said before it, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from audit.record import moment
+from cli import restore as restoring
+from cli import rollback
+from cli.errors import OperatorError
+from cli.main import main
+from cli.restore import choose
+from cli.view import render
+from rollout.controller.commands import PLAIN
+from rollout.core.deployments import Deployment
+from rollout.core.plan import Step
+from rollout.reason import Reason
+from tests.cli.conftest import plan
+from tests.cli.played import look, printed
+from tests.simulator.platform import World
+
+DAY = 86_400.0
+RECIPES = {"a": "a" * 64, "b": "b" * 64}
+
+
+def deployment(name: str, since: float, until: float | None, **changes: Any) -> Deployment:
+    facts = {"release": RECIPES[name][:12], "package": f"sha256:{name * 8}{'0' * 56}", "recipe": RECIPES[name]}
+    return Deployment(**{**facts, "image": "image", "since": since, "record": 2, "until": until, **changes})
+
+
+A, B, A_AGAIN = deployment("a", DAY, 2 * DAY), deployment("b", 2 * DAY, 3 * DAY), deployment("a", 3 * DAY, None)
+SERVED = (A, B, A_AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("1970-01-02", A),
+        ("1970-01-02T23:59:59", A),
+        ("1970-01-03T00:00:01Z", B),
+        ("1970-01-03T01:00:00+02:00", A),
+        ("2030-01-01", A_AGAIN),
+        ("bbbbbbbbbbbb", B),
+        ("v-bbbbbbbbbbbb", B),
+        (B.package, B),
+        (RECIPES["a"], A_AGAIN),
+    ],
+)
+def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str, meant: Deployment) -> None:
+    assert choose(SERVED, word, "e") == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "1970-01-01",
+            "nothing served e at 1970-01-01T00:00:00.000Z: the first release, aaaaaaaaaaaa, became champion",
+        ),
+        ("cccccccccccc", "--at cccccccccccc: no release of that name ever served e; served have: aaaaaaaaaaaa, bbbb"),
+        ("yesterday", "--at yesterday: no release"),
+    ],
+)
+def test_what_never_served_is_refused_with_what_did(word: str, said: str) -> None:
+    with pytest.raises(OperatorError, match=said):
+        choose(SERVED, word, "e")
+
+
+def test_the_model_of_two_releases_is_no_one_of_them() -> None:
+    other = replace(B, release="cccccccccccc", image="other")
+    with pytest.raises(OperatorError, match="names the model of several releases"):
+        choose((*SERVED, other), B.package, "e")
+    assert choose((*SERVED, other), "cccccccccccc", "e") == other
+
+
+def test_without_any_deployment_it_says_so() -> None:
+    with pytest.raises(OperatorError, match="no release that served"):
+        choose((), "1970-01-01", "e")
+
+
+@pytest.fixture
+def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Types the command on a world in place of a cloud, whose archives are all there."""
+    target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
+    monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
+    monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
+    monkeypatch.setattr(restoring.records, "proven", lambda _: list(world.records))
+    monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
+    monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")
+    return lambda *words: CliRunner().invoke(main, ["restore", *words])
+
+
+def told(done: Result) -> str:
+    return " ".join(done.output.split())
+
+
+@pytest.fixture
+def promoted(begin: Callable[..., World]) -> World:
+    """A world where b became champion after a."""
+    world = begin(plan(Step(50, 20)), 600)
+    assert world.state.champion is not None
+    assert world.state.champion.id == "b"
+    return world
+
+
+def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shell: Callable[..., Result]) -> None:
+    done = shell("--at", "a", "--reason", "it sold more", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "release a served from " in done.output
+    assert "  package  sha256:a  (now sha256:b)" in done.output
+    assert "release a is to serve again: pulumi up puts it on trial" in done.output
+    wanted = promoted.state.restored
+    assert wanted is not None
+    assert (wanted.release, wanted.package_digest, wanted.archive_uri) == ("a", "sha256:a", "s3://bucket/a")
+    assert (wanted.recipe, wanted.image_uri, wanted.reason.said) == ("a-recipe", "registry/serving:1", "it sold more")
+    assert "restored release a, in place of what the config asks for: asked for by " in printed(
+        render.snapshot(look(promoted))
+    )
+
+
+def test_the_time_before_the_promotion_means_the_champion_of_then(
+    promoted: World, shell: Callable[..., Result]
+) -> None:
+    done = shell("--at", moment(promoted.state.promoted_at - 1), "--reason", "odd", "--yes")
+    assert done.exit_code == 0, done.output
+    assert promoted.state.restored is not None
+    assert promoted.state.restored.release == "a"
+
+
+def test_what_serves_needs_no_restore(promoted: World, shell: Callable[..., Result]) -> None:
+    done = shell("--at", "b", "--reason", "odd", "--yes")
+    assert done.exit_code == 1
+    assert "release b serves endpoint now: there is nothing to restore" in told(done)
+    assert promoted.state.restored is None
+
+
+def test_a_trial_under_way_is_not_disturbed(begin: Callable[..., World], shell: Callable[..., Result]) -> None:
+    world = begin(seconds=20)
+    done = shell("--at", "a", "--reason", "odd", "--yes")
+    assert done.exit_code == 1
+    assert "while endpoint is baking: release b is on it" in told(done)
+    assert world.state.restored is None
+
+
+def test_a_rejected_release_needs_the_persons_word_for_it(promoted: World, shell: Callable[..., Result]) -> None:
+    promoted.controller().roll_back(Reason("person", "ada", "odd"))
+    promoted.controller().follow(60)
+    refused = shell("--at", "b", "--reason", "it was no fault of b", "--yes")
+    assert refused.exit_code == 1
+    assert "stays rejected: odd. To restore it in spite of that, add --although-rejected" in told(refused)
+    assert "b" in promoted.state.rejected
+    assert shell("--at", "b", "--reason", "no fault", "--yes", "--although-rejected").exit_code == 0
+    assert "b" not in promoted.state.rejected
+
+
+def test_clear_lets_the_config_count_again(promoted: World, shell: Callable[..., Result]) -> None:
+    assert shell("--at", "a", "--reason", "odd", "--yes").exit_code == 0
+    done = shell("--clear", "--reason", "b is mended", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "checkout and config count again: pulumi up releases what they ask for" in done.output
+    assert promoted.state.restored is None
+    again = shell("--clear", "--reason", "b is mended", "--yes")
+    assert (again.exit_code, "no release of endpoint is restored" in told(again)) == (1, True)
+
+
+def test_it_takes_one_of_two_and_a_reason_and_asks_first(shell: Callable[..., Result]) -> None:
+    assert "either --at, or --clear" in told(shell("--reason", "odd", "--yes"))
+    assert "either --at, or --clear" in told(shell("--at", "a", "--clear", "--reason", "odd", "--yes"))
+    assert "--reason" in told(shell("--at", "a", "--yes"))
+    asked = shell("--at", "a", "--reason", "odd")
+    assert (asked.exit_code, "Add --yes" in told(asked)) == (2, True)

@@ -1,0 +1,133 @@
+"""What the program declares while a release of before is restored, each promise with its reason, without an engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.providers import package
+from rollout.core.release import Release
+from rollout.core.restored import Restored
+from rollout.kinds import Kind
+from rollout.reason import Reason
+from tests.infra.recorded import DIGEST, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
+from tests.infra.recorded import run_program as run
+
+THEN = {"instance_type": "ml.m5.xlarge", "instance_count": 2, "capture_percent": 7}
+WHY = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
+
+
+def restored(of: Release, **changes: Any) -> Restored:
+    """A wish for a release, on two larger instances."""
+    facts = {
+        "release": of.id,
+        "recipe": of.recipe,
+        "package_digest": of.package_digest,
+        "archive_uri": of.archive_uri,
+        "image_uri": of.image_uri,
+        "serving": THEN,
+    }
+    return Restored(**{**facts, "reason": WHY, "at": 1e9, "served": 0.9e9, **changes})
+
+
+PAST = release(LOCAL, "3" * 64, package_digest=f"sha256:{'3' * 64}")
+
+
+def updated(champion: Release = OLD, of: Release = PAST, name: str = "local", **given: Any) -> World:
+    return run(name, state=idle(champion, restored=restored(of)), **given)
+
+
+def test_the_restored_package_is_taken_from_the_stacks_own_registry_and_nothing_is_trained() -> None:
+    taken = updated().package
+    assert taken["recipe"] == PAST.recipe, "not that of the checkout"
+    assert taken["candidate"] == {
+        "recipe": PAST.recipe,
+        "package_digest": PAST.package_digest,
+        "archive_uri": PAST.archive_uri,
+        "restored": True,
+    }
+    assert "source" not in taken
+
+
+def test_it_goes_on_trial_beside_the_champion_as_any_release() -> None:
+    world = updated()
+    assert world.rollout["acts"] is True
+    assert world.rollout["target"]["id"] == PAST.id
+    assert world.rollout["beside"] == OLD.config_name
+    assert world.rollout["pair_config"] == LOCAL.pair_of(OLD.config_name, world.rollout["target"]["config_name"], None)
+
+
+def test_it_is_served_with_what_it_was_served_with_then_whatever_the_config_has() -> None:
+    world = updated(serving={"instance_count": 1, "capture_percent": 100})
+    target = world.rollout["target"]
+    assert target["serving"] == THEN
+    assert target["instances"] == "2 x ml.m5.xlarge"
+    config = world.config(target["config_name"])
+    (variant,) = config["productionVariants"]
+    assert (variant["instanceType"], variant["initialInstanceCount"]) == ("ml.m5.xlarge", 2)
+    assert config["dataCaptureConfig"]["initialSamplingPercentage"] == 7
+    pair = world.config(world.rollout["pair_config"])
+    assert pair["dataCaptureConfig"]["initialSamplingPercentage"] == 7
+
+
+def test_one_of_which_that_was_not_kept_is_served_with_what_the_config_has() -> None:
+    world = run(state=idle(OLD, restored=restored(PAST, serving={})))
+    assert world.rollout["target"]["serving"] == {
+        "instance_type": "ml.m5.large",
+        "instance_count": 1,
+        "capture_percent": 100,
+    }
+
+
+def test_every_update_says_what_is_restored_by_whom_and_how_that_is_lifted() -> None:
+    said = updated().warned
+    assert f"release {PAST.id} is restored" in said
+    assert "asked for by ada: it sold more" in said
+    assert "on 2001-09-09T01:46:40" in said
+    assert 'modelstack restore --clear --reason "..."' in said
+    assert "is restored" not in run(state=idle(OLD)).told
+
+
+def test_the_update_after_it_was_promoted_changes_nothing() -> None:
+    serves = Release(**{**updated().rollout["target"], **kept(PAST)})
+    world = updated(champion=serves)
+    assert world.rollout["acts"] is False, "the checkout's own recipe does not take over again"
+    assert world.rollout["target"]["config_name"] == serves.config_name
+    assert "is restored" in world.warned
+
+
+def kept(of: Release) -> dict[str, Any]:
+    """What the provider of the package tells, which these runs do not ask."""
+    return {name: getattr(of, name) for name in ("package_digest", "archive_uri")} | {"serving": THEN}
+
+
+def test_when_it_is_rolled_back_again_the_champion_stays_as_it_is_and_the_checkout_takes_no_turn() -> None:
+    world = run(state=idle(OLD, restored=restored(PAST), rejected={PAST.id: verdict(PAST)}))
+    assert world.rollout["acts"] is False
+    assert world.rollout["target"]["config_name"] == OLD.config_name, "not moved to the instances of then"
+    assert f"release {PAST.id} was rolled back and is not tried again" in world.warned
+    assert "is restored" in world.warned
+
+
+def test_a_stack_that_takes_from_another_does_not_while_a_release_is_restored() -> None:
+    source = {**SOURCE, "release": release(LOCAL, "2" * 64).as_dict()}
+    world = updated(name="local-staging", answers=Answers(source=source))
+    assert "source" not in world.package
+    assert world.package["recipe"] == PAST.recipe
+
+
+def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    from platforms.aws import registry
+    from platforms.aws.signatures import Unsigned
+
+    def unsigned(*_: object, **__: object) -> None:
+        raise Unsigned("it is not signed")
+
+    monkeypatch.setattr(registry, "take", unsigned)
+    monkeypatch.setattr(package, "_built", lambda *_: pytest.fail("built"))
+    place = {"signer": type("Signer", (), {"public_key": SIGNED_BY.encode()})()}
+    monkeypatch.setattr(package, "_place", lambda _: place)
+    candidate = {"recipe": "r", "package_digest": DIGEST, "archive_uri": "s3://bucket/key", "restored": True}
+    told = package.outcome({"recipe": "r", "candidate": candidate, "gates": {}, "urn": "urn:pulumi:local::p::t::n"})
+    assert told["refused"] == "it is not signed"
