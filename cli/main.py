@@ -26,7 +26,7 @@ _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
-    returning.restore,
+    *(returning.restore, returning.reproduce),
     proving.audit,
     *(packages.serve, packages.loadtest, packages.model),
 )

@@ -1,4 +1,4 @@
-"""Commands that go back to what was: restore."""
+"""Commands that go back to what was: restore, reproduce."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.options import Reason
 
 
 @click.command(cls=Command)
-@click.option("--at", "when", metavar="TIME|DIGEST", default=None, help="A time, or a release that served.")
+@click.option("--at", "when", metavar="TIME|DIGEST", default=None, help="TIME: what served then. DIGEST: that release.")
 @click.option("--reason", type=Reason(), required=True, help="Why. It is kept in the audit record.")
 @click.option("--although-rejected", is_flag=True, help="Restore it even if it was rolled back: that clears it.")
 @click.option("--clear", is_flag=True, help="Let what checkout and config ask for count again.")
@@ -43,3 +43,29 @@ def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: b
     if not yes:
         click.confirm(f"Restore release {found.deployment.release} on {target.endpoint}?", abort=True, err=True)
     click.echo(restoring.restore(target, found, reason, although_rejected=although_rejected))
+
+
+@click.command(cls=Command)
+@click.argument("digest")
+@click.pass_obj
+def reproduce(asked: Asked, digest: str) -> None:
+    """Build the package DIGEST again, from the commit, the data and the locks that it was made of, and compare.
+
+    DIGEST is a package digest, or another name of its release. What the stack has signed about the package says where
+    it came from. The commit is checked out into a temporary folder, and trained in an environment with its own locks
+    and with an empty cache. Nothing of the stack changes. The commands that get commit, config and data of then are
+    printed first.
+
+    Exits with 1 when the bytes differ, and names the files of the archive, and what differs around the build.
+    """
+    from cli import reproduce as reproducing  # noqa: PLC0415 - it loads numpy, and only this command needs it
+    from provenance.reproduction import steps  # noqa: PLC0415
+
+    target = find(asked)
+    facts = reproducing.facts_of(target, digest)
+    click.echo(f"{facts.package.digest}, recipe {facts.id}; its signatures are right. To get what it was made of:")
+    for line in steps(facts, target.stack or "STACK"):
+        click.echo(f"  {line}")
+    outcome = reproducing.reproduce(target, facts, lambda line: click.echo(line, err=True))
+    click.echo(reproducing.told(outcome))
+    sys.exit(0 if outcome.same else 1)

