@@ -20,7 +20,9 @@ from rollout.core.release import PROCESS
 _FIELD = "modelstack:retention.versions_days"
 _NOT_THERE = {"404", "NoSuchKey", "NotFound"}
 _NO_IMAGE = {"ImageNotFoundException", "RepositoryNotFoundException"}
-_IMAGE = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.[^/]+/(?P<name>[^@:]+)(?:@(?P<digest>sha256:\w+)|:(?P<tag>\S+))")
+_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[^.]+)\.[^/]+/(?P<name>[^@:]+)(?:@(?P<digest>sha256:\w+)|:(?P<tag>\S+))"
+)
 
 
 class Gone(Exception):
@@ -85,15 +87,14 @@ def _day(at: datetime) -> str:
 
 
 def _check_image(clients: Clients, image: str) -> None:
-    """See that a serving image is still in its repository; one of elsewhere is not looked for."""
-    parts = _IMAGE.fullmatch(image)
-    if parts is None or parts["tag"] == PROCESS:
+    """See that a serving image is still in its repository; of one elsewhere, or that is hidden, the trial tells."""
+    parts, ecr = _IMAGE.fullmatch(image), clients("ecr")
+    if parts is None or parts["tag"] == PROCESS or parts["region"] != ecr.meta.region_name:
         return
     wanted = {"imageDigest": parts["digest"]} if parts["digest"] else {"imageTag": parts["tag"]}
-    ecr = clients("ecr")
     try:
         ecr.describe_images(registryId=parts["account"], repositoryName=parts["name"], imageIds=[wanted])
     except ecr.exceptions.ClientError as error:
-        if code_of(error) not in _NO_IMAGE:
-            raise
-        raise Gone(f"the serving image {image} is gone: no rule lets images expire, so somebody deleted it") from None
+        if code_of(error) in _NO_IMAGE:
+            why = "no rule lets images expire, so somebody deleted it"
+            raise Gone(f"the serving image {image} is gone: {why}") from None
