@@ -10,6 +10,7 @@
     modelstack rollback --reason "customers complain"
     modelstack restore --at 2026-03-01 --reason "it sold more"
     modelstack audit verify
+    modelstack lineage
     modelstack model init churn.joblib churn.csv --label churned
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
@@ -27,7 +28,7 @@ _COMMANDS = (
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
-    proving.audit,
+    *(proving.audit, proving.lineage),
     *(packages.serve, packages.loadtest, packages.model),
 )
 

@@ -149,6 +149,17 @@ def resolve(stack: str) -> Target:
     return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
 
 
+def siblings(stack: str) -> list[str]:
+    """The other stacks of the project that have resources, by the backend that the Pulumi CLI is logged in to.
+
+    Raises:
+        OperatorError: As `resolve`.
+    """
+    found = _run_pulumi(stack, "stack", "ls")
+    names = [item["name"] for item in found if item.get("resourceCount") and not item.get("updateInProgress")]
+    return [name for name in names if name.rpartition("/")[2] != stack.rpartition("/")[2]]
+
+
 def config_of(stack: str) -> dict[str, dict[str, Any]]:
     """The sections of a stack's config that are ours, such as `model`, as the stack's file has them.
 
@@ -162,12 +173,17 @@ def config_of(stack: str) -> dict[str, dict[str, Any]]:
 
 def _told_by_pulumi(stack: str, *words: str) -> dict[str, Any]:
     """The JSON object that a command of the Pulumi CLI prints for a stack."""
+    return _run_pulumi(stack, *words, "--stack", stack)
+
+
+def _run_pulumi(stack: str, *words: str) -> Any:
+    """The JSON that a command of the Pulumi CLI prints; `stack` is the one that somebody wants to know of."""
     local = stack.startswith(LOCAL)
     if local and not all(os.environ.get(name) for name in ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")):
         raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
     try:
         done = subprocess.run(
-            ["pulumi", *words, "--json", "--stack", stack, "--non-interactive"],
+            ["pulumi", *words, "--json", "--non-interactive"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,

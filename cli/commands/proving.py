@@ -1,4 +1,4 @@
-"""Commands about the audit record: audit verify, audit export, audit show."""
+"""Commands about what is recorded: audit verify, audit export, audit show, lineage."""
 
 from __future__ import annotations
 
@@ -69,3 +69,27 @@ def show(asked: Asked, last: int) -> None:
     target = find(asked)
     end = journal_state(target).audit
     page().print(records.table(records.kept(target)[-last:], end))
+
+
+@click.command(cls=Command)
+@click.argument("digest", required=False)
+@as_json_option
+@click.pass_obj
+def lineage(asked: Asked, digest: str | None, as_json: bool) -> None:
+    """Show where the package DIGEST came from, and where it went: from data and commit to every endpoint and person.
+
+    DIGEST is the digest of a package, the first digits of it, or any name of its release. Without it, the champion's
+    is shown.
+
+    What is shown of its making is what the stack has signed, and was verified. Registered versions, rollouts, and who
+    did what are those of the registry and the audit record, of this stack and of the others of the project that the
+    shell's credentials may read.
+    """
+    from cli.lineage.read import read  # noqa: PLC0415 - only this command needs it
+    from cli.lineage.tree import tree  # noqa: PLC0415
+
+    graph = read(find(asked), digest)
+    if as_json:
+        click.echo(json.dumps(graph.as_dict(), indent=2))
+    else:
+        page().print(tree(graph))

@@ -5,6 +5,7 @@ package = registered(clients, "flight-delay-prod", "v-77c1aa20b3f1")      # None
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from platforms.aws.clients import Clients
@@ -13,6 +14,7 @@ from platforms.aws.names import variant as variant_of
 from rollout.core.release import release_id
 
 _NEWEST = 100
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,24 @@ def registered(clients: Clients, group: str, variant: str) -> Package | None:
             made_by = frozenset(known[name] for name in (REGISTERED_BY, TRAINED_BY) if name in known)
             return Package(container["ModelDataUrl"], known["manifest_sha256"], known["package_digest"], made_by)
     return None
+
+
+def digests(clients: Clients, group: str) -> dict[str, str]:
+    """ARN -> package digest of every version of a model package group, the newest first.
+
+    A version's description has the digest, and the list tells descriptions: few are asked for one by one.
+
+    Raises:
+        ClientError, BotoCoreError: The registry does not answer.
+    """
+    sagemaker, found = clients("sagemaker"), dict[str, str]()
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+    )
+    for item in (item for page in pages for item in page["ModelPackageSummaryList"]):
+        arn, told = item["ModelPackageArn"], _DIGEST.search(item.get("ModelPackageDescription", ""))
+        known = {} if told else sagemaker.describe_model_package(ModelPackageName=arn)
+        digest = told[0] if told else known.get("CustomerMetadataProperties", {}).get("package_digest")
+        if digest:
+            found[arn] = digest
+    return found

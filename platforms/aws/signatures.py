@@ -27,6 +27,7 @@ from provenance.statement import StatementError
 LONGEST = 16 * 1024**2
 """Bytes of one file that are read."""
 _DIGITS = 12
+_SIGNATURES = "signatures"
 _MISSING = {"NoSuchKey", "AccessDenied"}
 """What S3 says of an object that is not there: the second to a role of another account, which may not list."""
 _TYPES = {"json": "application/json", "md": "text/markdown; charset=utf-8", "sig": "application/json"}
@@ -54,7 +55,7 @@ def read(archive_uri: str, public_key: bytes, s3: Any) -> Evidence:
     )
     if model is None or provenance is None:
         raise Unsigned(
-            f"{archive_uri} is not signed with the key {key_id(public_key)[:_DIGITS]}, or its signature may not be "
+            f"{archive_uri} is not signed with the key {short_id(public_key)}, or its signature may not be "
             "read: it was registered before packages were signed. Run `pulumi up` on the stack that registered it, "
             "which signs it"
         )
@@ -67,6 +68,18 @@ def read(archive_uri: str, public_key: bytes, s3: Any) -> Evidence:
     if missing := [name for name, content in found.items() if content is None]:
         raise RegistryError(f"{beside(archive_uri, _told_in(payload))} lacks {', '.join(missing)}")
     return Evidence({name: content for name, content in found.items() if content is not None}, model, provenance)
+
+
+def keys(package_digest: str, bucket: str, s3: Any) -> list[str]:
+    """The first 12 digits of the id of each key that has signed a package; nothing is verified."""
+    prefix = f"{folder_of(package_digest)}/{_SIGNATURES}/"
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in listed.get("CommonPrefixes", [])]
+
+
+def short_id(public_key: bytes) -> str:
+    """A key as `keys` names it."""
+    return key_id(public_key)[:_DIGITS]
 
 
 def keep(evidence: Evidence, package_digest: str, public_key: bytes, bucket: str, s3: Any) -> None:
@@ -114,7 +127,7 @@ def _standing(model: bytes, uri: str, public_key: bytes, s3: Any) -> bytes:
 
 
 def _signed_by(public_key: bytes) -> str:
-    return f"signatures/{key_id(public_key)[:_DIGITS]}"
+    return f"{_SIGNATURES}/{short_id(public_key)}"
 
 
 def _told_in(payload: bytes) -> str:

@@ -1,0 +1,215 @@
+"""Asks a stack, and the other stacks of its project, what they know of a package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from audit.record import Kind, Record, Signed, moment
+from cli.errors import OperatorError, explained
+from cli.lineage.chain import lineage
+from cli.lineage.graph import Graph
+from cli.lineage.known import Stack, Version
+from cli.target import Target, resolve, siblings
+from cli.view import releases
+from cli.view.packages import lineage as told_of
+from cli.view.records import kept, why
+from cli.view.releases import journal_state
+from platforms.aws import approvals, signatures
+from platforms.aws.identity import REGISTERED_BY
+from platforms.aws.objects import RegistryError
+from platforms.aws.registered import digests
+from provenance.envelope import SignatureError
+from provenance.facts import Facts
+from rollout.core.release import release_id
+from rollout.core.state import RolloutState
+
+_AT_ONCE = 4
+_LEAST = 4
+"""Digits of a digest that are taken for one."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a stack knows, what is proven of the package there, and what could not be read."""
+
+    stack: Stack
+    facts: Facts | None = None
+    unread: tuple[str, ...] = ()
+
+
+def read(target: Target, word: str | None = None) -> Graph:
+    """The lineage of a package on a stack and on the others of its project.
+
+    Args:
+        target: The stack.
+        word: The package's digest or the beginning of it, or any name of its release; None for the champion's.
+
+    Raises:
+        OperatorError: The stack does not answer, knows no such package, or several.
+    """
+    state, listed = journal_state(target), _listed(target)
+    digest = chosen(word, listed.values(), state)
+    here = _look(target, digest, listed, state)
+    others, unread = _others(target, digest)
+    found = [here, *others]
+    facts = next((one.facts for one in found if one.facts is not None), None)
+    said = [*unread, *(line for one in found for line in one.unread)]
+    return lineage(digest, facts, [one.stack for one in found], why, said)
+
+
+def chosen(word: str | None, known: Iterable[str], state: RolloutState) -> str:
+    """The digest that is meant.
+
+    Args:
+        word: As a person typed it; None for the champion's.
+        known: The digests that are registered.
+        state: The journal, which knows releases by all their names.
+
+    Raises:
+        OperatorError: None is meant, or several are.
+    """
+    if word is None:
+        if state.champion is None:
+            raise OperatorError(f"nothing serves on endpoint {state.endpoint}", "Name the digest of a package.")
+        return state.champion.package_digest
+    bare = word.lower().removeprefix("sha256:")
+    found = {one for one in known if len(bare) >= _LEAST and one.removeprefix("sha256:").startswith(bare)}
+    found = found or {name.package for name in releases.known(state) if name.meant_by(word)}
+    if len(found) > 1:
+        raise OperatorError(f"{word} begins the digests of {len(found)} packages: {', '.join(sorted(found))}", None, 2)
+    if not found:
+        hint = "`modelstack console` lists the registry. A digest may be cut to its first digits, at least four."
+        raise OperatorError(f"no package {word} is registered for endpoint {state.endpoint}", hint, 2)
+    return found.pop()
+
+
+def _listed(target: Target) -> dict[str, str]:
+    group = target.output("package_group")
+    with explained(f"reading the package group {group}"):
+        return digests(target.client, group)
+
+
+def _others(target: Target, digest: str) -> tuple[list[_Found], list[str]]:
+    """What the other stacks of the project know; one that was named without a stack is looked at alone."""
+    if not target.stack:
+        return [], ["other stacks, as the endpoint was named without its stack"]
+    try:
+        names = siblings(target.stack)
+    except OperatorError as error:
+        return [], [f"other stacks: {error}"]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        looked = list(pool.map(partial(_other, digest=digest), names))
+    found = [one for one in looked if isinstance(one, _Found)]
+    return found, [one for one in looked if isinstance(one, str)]
+
+
+def _other(name: str, digest: str) -> _Found | str | None:
+    """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked."""
+    try:
+        target = resolve(name)
+        if not target.outputs.get("journal_table"):
+            return None
+        listed = _listed(target)
+        return _look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
+    except OperatorError as error:
+        return f"stack {name}: {error}"
+
+
+def _look(target: Target, digest: str, listed: dict[str, str], state: RolloutState) -> _Found:
+    with explained(f"reading the versions of {digest}"):
+        sagemaker = target.client("sagemaker")
+        arns = [arn for arn, one in listed.items() if one == digest]
+        versions = tuple(
+            version_of(sagemaker.describe_model_package(ModelPackageName=arn), digest) for arn in reversed(arns)
+        )
+    champion = state.champion
+    stack = Stack(
+        target.stack or target.endpoint,
+        target.endpoint,
+        versions,
+        champion=champion.id if champion else "",
+        champion_digest=champion.package_digest if champion else "",
+    )
+    records, unread = _records(target, state)
+    stack = replace(stack, records=records)
+    agreed, more = _agreed(target, stack, digest)
+    stack = replace(stack, records=(*records, *agreed))
+    facts, keys, still = _proven(target, stack, digest)
+    return _Found(replace(stack, keys=keys), facts, (*unread, *more, *still))
+
+
+def version_of(item: dict[str, Any], digest: str) -> Version:
+    """A version as DescribeModelPackage tells it."""
+    told = told_of(item)
+    container = (item.get("InferenceSpecification", {}).get("Containers") or [{}])[0]
+    recipe, image = told.pop("recipe", ""), container.get("Image", "")
+    for name in ("package_digest", "manifest_sha256"):
+        told.pop(name, None)
+    return Version(
+        arn=item["ModelPackageArn"],
+        created=moment(item["CreationTime"].timestamp()),
+        release=release_id(recipe, image) if recipe else "",
+        digest=digest,
+        recipe=recipe,
+        image=image,
+        archive=container.get("ModelDataUrl", ""),
+        approval=item["ModelApprovalStatus"],
+        why=item.get("ApprovalDescription", ""),
+        by=told.pop(REGISTERED_BY, ""),
+        told=told,
+    )
+
+
+def _records(target: Target, state: RolloutState) -> tuple[tuple[Record, ...], list[str]]:
+    """The audit record in order: what lies in the bucket, and what waits in the journal."""
+    try:
+        lines = kept(target)
+    except OperatorError as error:
+        return tuple(state.audit.waiting), [f"the audit record of {target.endpoint}: {error}"]
+    found: dict[int, Record] = {}
+    unread: list[str] = []
+    for place, line in enumerate(lines, 1):
+        try:
+            record = Signed.from_line(line).record
+        except (ValueError, KeyError, TypeError) as error:
+            unread.append(f"audit record {place} of {target.endpoint}: {error}")
+            continue
+        found[record.number] = record
+    found |= {record.number: record for record in state.audit.waiting}
+    return tuple(found[number] for number in sorted(found)), unread
+
+
+def _agreed(target: Target, stack: Stack, digest: str) -> tuple[list[Record], list[str]]:
+    """Agreements to a release that has not begun yet: they are in no record before it does."""
+    known = {(one.what.get("release"), one.what.get("who")) for one in stack.records if one.kind is Kind.APPROVAL}
+    found: list[Record] = []
+    try:
+        with explained(f"reading who agreed to {digest}"):
+            for release in sorted(stack.releases(digest)):
+                for one in approvals.given(target.client("s3"), target.output("artifact_bucket"), release):
+                    if (release, one.who) not in known:
+                        what = {**asdict(one), "event": "agreed", "package": one.package_digest}
+                        found.append(Record(0, moment(one.at), stack.endpoint, Kind.APPROVAL, one.who, what))
+    except OperatorError as error:
+        return found, [f"agreements on {stack.name}: {error}"]
+    return found, []
+
+
+def _proven(target: Target, stack: Stack, digest: str) -> tuple[Facts | None, dict[str, bool], Sequence[str]]:
+    """What the stack has signed of the package, the keys that lie beside it, and why nothing is proven, if so."""
+    bucket, key = target.output("artifact_bucket"), str(target.outputs.get("signing_key") or "").encode()
+    archive = next((one.archive for one in stack.versions if one.archive), "")
+    try:
+        with explained(f"reading the signatures of {digest}"):
+            s3 = target.client("s3")
+            keys = dict.fromkeys(signatures.keys(digest, bucket, s3), False)
+            if not key or not archive:
+                return None, keys, [f"the documents of {digest} on {stack.name}, as no key to verify them is known"]
+            facts = signatures.read(archive, key, s3).verify(digest, key)
+    except (RegistryError, SignatureError, OperatorError) as error:
+        return None, {}, [f"the documents of {digest} on {stack.name}: {error}"]
+    return facts, {**keys, signatures.short_id(key): True}, []

@@ -1,0 +1,126 @@
+"""A lineage as text: what led to the package above, and what came of it below."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from rich.markup import escape
+from rich.tree import Tree
+
+from cli.lineage.graph import WHO, Edge, Graph, Kind, Node, Verb
+from cli.lineage.making import DIGITS
+
+WORDS: Mapping[Verb, str] = {
+    "used": "made of",
+    "trained": "from",
+    "retrained": "held against, and trained in place of,",
+    "sealed": "sealed by",
+    "signed": "signed by",
+    "registered": "registered as",
+    "promoted": "promoted to",
+    "released": "released in",
+    "tried": "on trial on",
+    "served": "served on",
+    "began": "begun by",
+    "ended": "ended by",
+    "agreed": "agreed to by",
+    "approved": "approved by",
+    "exempted": "let past its trial by",
+    "cleared": "cleared by",
+    "took_back": "taken back by",
+    "asked": "asked for by",
+    "declined": "declined by",
+}
+"""How an edge is read; of what somebody did, from the thing to who did it."""
+_SHOWN: Mapping[Kind, tuple[str, ...]] = {
+    "data": ("sha256", "bytes", "source"),
+    "commit": ("dirty", "remote"),
+    "locks": ("sha256",),
+    "recipe": ("python", "format"),
+    "training": ("run", "trained_on", "retrained_through"),
+    "key": ("verified",),
+    "version": ("release", "approval", "why"),
+}
+"""The facts that a line has room for; of parameters it is all of them. JSON has the others."""
+_HEX = re.compile("[0-9a-f]{64}")
+_PEOPLE: Mapping[Verb, str] = {"registered": "registered by", "promoted": "taken by"}
+
+
+def tree(graph: Graph) -> Tree:
+    """The whole graph as a tree: each thing under what it came of, with who did something to it."""
+    package = graph.node(graph.package)
+    root = Tree(f"[bold]{escape(graph.package)}[/bold]")
+    made, gone = root.add("came from"), root.add("went to")
+    _people(root, graph, package)
+    for edge in graph.into(package):
+        _up(made, graph, edge)
+    for edge in graph.out_of(package):
+        _down(gone, graph, edge)
+    if not gone.children:
+        gone.add("no version is registered")
+    for said in graph.unread:
+        root.add(f"not looked at: {escape(said)}")
+    return root
+
+
+def told(edge: Edge) -> str:
+    """When, and why, as a line ends; empty where nothing is known."""
+    when = f"from {edge.at} until {edge.until or 'now'}" if edge.kind in {"served", "tried"} and edge.at else edge.at
+    if edge.kind == "served" and not edge.at:
+        when = "since before anything was recorded"
+    return "".join((f", {when}" if when else "", f": {edge.why}" if edge.why else ""))
+
+
+def by(edge: Edge) -> str:
+    """How what somebody did is read."""
+    return _PEOPLE.get(edge.kind, WORDS[edge.kind])
+
+
+def facts(node: Node) -> str:
+    """What is known of a node, in a line."""
+    return ", ".join(_facts(node))
+
+
+def _up(tree: Tree, graph: Graph, edge: Edge) -> None:
+    node = graph.node(edge.source)
+    if node.kind in WHO:
+        return
+    branch = tree.add(_line(WORDS[edge.kind], node, ""))
+    _people(branch, graph, node)
+    for one in graph.into(node):
+        _up(branch, graph, one)
+
+
+def _down(tree: Tree, graph: Graph, edge: Edge) -> None:
+    node = graph.node(edge.target)
+    if node.kind == "training":
+        return  # of another package
+    branch = tree.add(_line(WORDS[edge.kind], node, told(edge)))
+    if node.kind == "endpoint":
+        return
+    _people(branch, graph, node)
+    for one in graph.out_of(node):
+        _down(branch, graph, one)
+
+
+def _people(tree: Tree, graph: Graph, node: Node) -> None:
+    for edge in graph.into(node):
+        who = graph.node(edge.source)
+        if who.kind in WHO:
+            tree.add(f"{by(edge)} [bold]{escape(who.label)}[/bold]{escape(told(edge))}")
+
+
+def _line(words: str, node: Node, when: str) -> str:
+    known = f" [dim]({escape(told)})[/dim]" if (told := facts(node)) else ""
+    return f"{words} [bold]{escape(node.label)}[/bold]{escape(when)}{known}"
+
+
+def _facts(node: Node) -> Iterator[str]:
+    shown = node.facts if node.kind == "parameters" else _SHOWN.get(node.kind, ())
+    for name in shown:
+        value = node.facts.get(name)
+        if value is None or value in ("", {}):
+            continue
+        text = " ".join(f"{one} {item}" for one, item in value.items()) if isinstance(value, dict) else str(value)
+        yield f"{name.replace('_', ' ')} {text[:DIGITS] if _HEX.fullmatch(text) else text}"

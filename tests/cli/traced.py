@@ -1,0 +1,97 @@
+"""A package with a whole life: built, agreed to, tried, promoted, taken by another stack, taken back, and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from audit.record import Kind, Record, moment
+from cli.lineage.chain import lineage
+from cli.lineage.graph import Graph
+from cli.lineage.known import Stack, Version
+from cli.view.records import why
+from tests.provenance.conftest import FACTS
+
+DIGEST, OTHER = FACTS.package.digest, "sha256:" + "9" * 64
+OURS, THEIRS = "8ead519c468b", "9" * 12
+ADA, BOB = "arn:aws:iam::000000000000:user/ada", "arn:aws:iam::000000000000:user/bob"
+CI = "arn:aws:sts::000000000000:assumed-role/deploy/ci"
+ADVANCE = "function flight-delay-dev-advance"
+TAKEN_BACK = {"source": "person", "name": "bob", "said": "customers complain", "kind": "taken_back"}
+FIRST = {"source": "release", "name": "first", "kind": "first"}
+
+
+def arn(stack: str, number: int) -> str:
+    return f"arn:aws:sagemaker:us-east-1:000000000000:model-package/flight-delay-{stack}/{number}"
+
+
+def at(second: int) -> str:
+    return moment(1_700_000_000 + second)
+
+
+def records(stack: str, *told: tuple[int, Kind, str, str, str, Mapping[str, Any]]) -> tuple[Record, ...]:
+    """Records of (second, kind, who, event, release, more)."""
+    packages = {OURS: DIGEST, THEIRS: OTHER}
+    return tuple(
+        Record(
+            number,
+            at(second),
+            f"flight-delay-{stack}",
+            kind,
+            who,
+            {"event": event, "release": release, "package": packages[release], "rollout": f"r-{release[:2]}", **more},
+        )
+        for number, (second, kind, who, event, release, more) in enumerate(told, 1)
+    )
+
+
+HERE = Version(
+    arn("dev", 3),
+    at(10),
+    OURS,
+    DIGEST,
+    FACTS.recipe.digest,
+    "registry/serving:1",
+    "s3://artifacts/packages/aa/model.tar.gz",
+    "Approved",
+    by=CI,
+)
+AGREED = {"who": ADA, "why": "looks well", "rollout": ""}
+DEV = Stack(
+    "dev",
+    "flight-delay-dev",
+    (HERE,),
+    records(
+        "dev",
+        (1, Kind.RELEASE, CI, "moving", THEIRS, {}),
+        (2, Kind.PROMOTION, CI, "promoted", THEIRS, {"reason": FIRST}),
+        (20, Kind.APPROVAL, CI, "agreed", OURS, AGREED),
+        (21, Kind.RELEASE, CI, "preparing", OURS, {"champion": THEIRS}),
+        (30, Kind.DECISION, ADVANCE, "promoting", OURS, {}),
+        (31, Kind.PROMOTION, ADVANCE, "promoted", OURS, {}),
+        (50, Kind.DECISION, BOB, "restoring", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
+        (55, Kind.RESTORE, ADVANCE, "rolled_back", OURS, {"reason": TAKEN_BACK, "champion": THEIRS}),
+        (60, Kind.CLEAR, ADA, "cleared", OURS, {}),
+    ),
+    champion=THEIRS,
+    champion_digest=OTHER,
+    keys={"a" * 12: True},
+)
+PROD = Stack(
+    "prod",
+    "flight-delay-prod",
+    (replace(HERE, arn=arn("prod", 1), created=at(40), by=BOB, told={"promoted_from": HERE.arn}),),
+    records(
+        "prod",
+        (41, Kind.RELEASE, BOB, "moving", OURS, {}),
+        (42, Kind.PROMOTION, BOB, "promoted", OURS, {"reason": FIRST}),
+    ),
+    champion=OURS,
+    champion_digest=DIGEST,
+    keys={"a" * 12: False, "b" * 12: True},
+)
+
+
+def graph(*stacks: Stack) -> Graph:
+    return lineage(DIGEST, FACTS, stacks or (DEV, PROD), why)
