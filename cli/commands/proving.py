@@ -74,8 +74,16 @@ def show(asked: Asked, last: int) -> None:
 @click.command(cls=Command)
 @click.argument("digest", required=False)
 @as_json_option
+@click.option(
+    "--openlineage",
+    "to",
+    metavar="FILE|URL",
+    default=None,
+    help="Write it as run events of OpenLineage to a file, one a line, or send each to a URL. A service's key is taken "
+    "from OPENLINEAGE_API_KEY.",
+)
 @click.pass_obj
-def lineage(asked: Asked, digest: str | None, as_json: bool) -> None:
+def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> None:
     """Show where the package DIGEST came from, and where it went: from data and commit to every endpoint and person.
 
     DIGEST is the digest of a package, the first digits of it, or any name of its release. Without it, the champion's
@@ -89,6 +97,10 @@ def lineage(asked: Asked, digest: str | None, as_json: bool) -> None:
     from cli.lineage.tree import tree  # noqa: PLC0415
 
     graph = read(find(asked), digest)
+    if to is not None:
+        from cli.lineage.openlineage import events, send  # noqa: PLC0415
+
+        click.echo(send(events(graph), to), err=True)
     if as_json:
         click.echo(json.dumps(graph.as_dict(), indent=2))
     else:

