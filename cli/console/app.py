@@ -93,6 +93,7 @@ def app(pages: Pages) -> Starlette:
             Route("/rollout", page("rollout", lambda _: pages.rollout())),
             Route("/alarms", page("alarms", lambda _: pages.alarms())),
             Route("/registry", page("registry", lambda _: pages.registry())),
+            Route("/lineage", page("lineage", lambda request: pages.lineage(request.query_params))),
             Route("/compare", page("compare", compare)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from cli.console import comparison, drawn, trial
+from cli.console import comparison, drawn, lineage, trial
 from cli.console.asked import HOURS, Range
 from cli.console.definition import Widget, coarser, widgets
 from cli.console.figure import Figure, Mark, Span
 from cli.errors import OperatorError, explained
+from cli.lineage.graph import Graph
+from cli.lineage.read import read as trace
 from cli.measured import Series, curves
 from cli.retrain import doing, look
 from cli.target import Target
@@ -35,6 +37,7 @@ from rollout.core.state import RolloutState
 _AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm
 _VERSIONS = 50
+_TRACED_S = 60
 _ROLES = ("previous", "challenger", "champion")
 
 
@@ -79,6 +82,7 @@ class Pages:
         self.clock = clock
         self._looks = looks or Looks(target)
         self._memory = course.Memory()
+        self._traced: dict[str | None, tuple[float, Graph]] = {}
 
     def rollout(self) -> dict[str, Any]:
         """The endpoint, the last trial with its weights and evidence over time, what happened, and the retraining."""
@@ -194,6 +198,21 @@ class Pages:
             for role in [roles.get(item["ModelPackageArn"], "")]
         ]
         return {"group": self.target.output("package_group"), "versions": versions, "said": f"{len(versions)} versions"}
+
+    def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Where a package came from and went; without a word the champion's.
+
+        Other stacks are asked for it, so what was found is kept for a minute.
+
+        Raises:
+            OperatorError: No such package is registered.
+        """
+        word = given.get("package") or None
+        kept = self._traced.get(word)
+        if kept is None or self.clock() - kept[0] > _TRACED_S:
+            kept = self.clock(), trace(self.target, word)
+            self._traced = {word: kept}
+        return lineage.shown(kept[1])
 
     @property
     def _dashboard_name(self) -> str:

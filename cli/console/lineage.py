@@ -1,0 +1,175 @@
+"""Where does each part of a lineage stand in its picture? Pure; `templates/lineage.html` draws it as SVG.
+
+What was first stands to the left. People and functions stand below what they did something to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cli.lineage.graph import WHO, Edge, Graph, Kind, Node
+from cli.lineage.tree import WORDS, by, told
+
+_COLUMNS: Mapping[Kind, int] = {
+    **dict.fromkeys(("data", "commit", "parameters", "locks"), 0),
+    "recipe": 1,
+    **dict.fromkeys(("training", "key"), 2),
+    "package": 3,
+    "version": 4,
+    "rollout": 5,
+    "endpoint": 6,
+}
+WIDTH, HEIGHT = 156, 44
+_ACROSS, _DOWN, _EDGE = 36, 14, 8
+_LETTERS, _BEGIN = 22, 10  # of a label that fit, and how many of them are its first ones
+_BEND, _APART = 18, 7
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node as it is drawn.
+
+    Attributes:
+        node: The node.
+        x: Its left edge, in units of the picture.
+        y: Its upper edge.
+        label: As much of its label as there is room for.
+    """
+
+    node: Node
+    x: int
+    y: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """An edge as it is drawn.
+
+    Attributes:
+        edge: The edge.
+        path: From where to where, as SVG has it.
+        style: Its class in `console.css`.
+        said: What it tells.
+    """
+
+    edge: Edge
+    path: str
+    style: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of what happened: when, what, to what, by whom, and why."""
+
+    at: str
+    until: str
+    what: str
+    to: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A lineage as it is drawn."""
+
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+
+
+def shown(graph: Graph) -> dict[str, Any]:
+    """What the page shows of a lineage."""
+    drawn, rows = picture(graph), tuple(happened(graph))
+    return {"graph": graph, "picture": drawn, "rows": rows, "width": WIDTH, "height": HEIGHT, "said": ""}
+
+
+def picture(graph: Graph) -> Picture:
+    """Give each node a place, and each edge a line."""
+    columns: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        if node.kind not in WHO:
+            columns.setdefault(_column(graph, node), []).append(node)
+    most = max(len(nodes) for nodes in columns.values())
+    places = {
+        node.id: (_x(column), _y(row) + (most - len(nodes)) * (HEIGHT + _DOWN) // 2)
+        for column, nodes in columns.items()
+        for row, node in enumerate(nodes)
+    }
+    free: list[tuple[int, int]] = []
+    for node in graph.of(*WHO):
+        if not free:
+            row = max(y for _, y in places.values()) + HEIGHT + 3 * _DOWN
+            free = [(_x(column), row) for column in sorted({*columns.keys(), *_COLUMNS.values()})]
+        aims = [places[edge.target][0] for edge in graph.out_of(node)]
+        places[node.id] = min(free, key=lambda place: abs(place[0] - sum(aims) / len(aims)))
+        free.remove(places[node.id])
+    boxes = tuple(Box(node, *places[node.id], _shortened(node)) for node in graph.nodes)
+    lines = tuple(_line(graph, edge, places) for edge in graph.edges)
+    wide, high = max(x for x, _ in places.values()) + WIDTH, max(y for _, y in places.values()) + HEIGHT
+    return Picture(wide + _EDGE, high + _EDGE, boxes, lines)
+
+
+def happened(graph: Graph) -> Iterator[Row]:
+    """What has a time, oldest first, for who does not see the picture or wants to read it."""
+    for edge in graph.edges:
+        source, target = graph.node(edge.source), graph.node(edge.target)
+        if not edge.at:
+            continue
+        if source.kind in WHO:
+            yield Row(edge.at, edge.until, by(edge).removesuffix(" by"), target.label, source.label, edge.why)
+        elif edge.kind in {"sealed", "tried", "served"} or not _somebody(graph, edge):
+            yield Row(edge.at, edge.until, f"{source.label}, {WORDS[edge.kind]}", target.label, "", edge.why)
+
+
+def _somebody(graph: Graph, edge: Edge) -> bool:
+    """Whether it is known who did the same, or who began what came of it."""
+    did = {edge.kind, "began"} if edge.kind == "released" else {edge.kind}
+    return any(one.kind in did and graph.node(one.source).kind in WHO for one in graph.into(graph.node(edge.target)))
+
+
+def _column(graph: Graph, node: Node) -> int:
+    """A package that a training was held against stands before that."""
+    return 1 if node.kind == "package" and node.id != graph.package else _COLUMNS[node.kind]
+
+
+def _x(column: int) -> int:
+    return _EDGE + column * (WIDTH + _ACROSS)
+
+
+def _y(row: int) -> int:
+    return _EDGE + row * (HEIGHT + _DOWN)
+
+
+def _line(graph: Graph, edge: Edge, places: Mapping[str, tuple[int, int]]) -> Line:
+    (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
+    source, target, middle = graph.node(edge.source), graph.node(edge.target), HEIGHT // 2
+    if source.kind in WHO:
+        half, down = WIDTH // 2, to_y + HEIGHT
+        path = _path((x + half, y), (x + half, y - _BEND), (to_x + half, down + _BEND), (to_x + half, down))
+        return Line(edge, path, "who", f"{target.label}: {by(edge)} {source.label}{told(edge)}")
+    said = f"{source.label}: {WORDS[edge.kind]} {target.label}{told(edge)}"
+    if x == to_x:
+        left, y, to_y = x - _BEND, y + middle, to_y + middle
+        return Line(edge, _path((x, y), (left, y), (left, to_y), (to_x, to_y)), edge.kind, said)
+    begin, between = x + WIDTH, (x + WIDTH + to_x) // 2
+    middle += _APART if edge.kind == "tried" else 0  # on trial and as champion it is one endpoint: two lines are seen
+    y, to_y = y + middle, to_y + middle
+    return Line(edge, _path((begin, y), (between, y), (between, to_y), (to_x, to_y)), edge.kind, said)
+
+
+def _path(*points: tuple[int, int]) -> str:
+    """A curve from the first point to the last, bent towards those between, as SVG has it."""
+    (x, y), *others = points
+    return f"M{x} {y}C{' '.join(f'{x} {y}' for x, y in others)}"
+
+
+def _shortened(node: Node) -> str:
+    """A label without its kind, which stands above it; of a long one the begin and the end."""
+    label = node.label.removeprefix(f"{node.kind} ")
+    return label if len(label) <= _LETTERS else f"{label[:_BEGIN]}…{label[_BEGIN + 1 - _LETTERS :]}"
