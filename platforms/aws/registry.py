@@ -7,9 +7,9 @@
 
 A package lies at `s3://<bucket>/packages/<digest>/model.tar.gz`, with its manifest and the other JSON files of its top
 beside it, so that `platforms.aws.packages` reads one without the archive, and with what is said of it and signed, see
-`platforms.aws.signatures`. It is registered as a version of the group, waiting for approval. Every call may be
-repeated, and goes on where an interrupted one ended: an object that is there is read back and compared, a version with
-the digest is used as it is.
+`platforms.aws.signatures`. It is registered as a version of the group, with its model card, waiting for approval. Every
+call may be repeated, and goes on where an interrupted one ended: an object that is there is read back and compared, a
+version with the digest is used as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from platforms.aws.identity import REGISTERED_BY, TRAINED_BY, as_metadata, calle
 from platforms.aws.objects import RegistryError, fetch, upload
 from platforms.aws.packages import METRICS, REFERENCE, beside, folder_of
 from provenance.envelope import Signer
-from provenance.evidence import Evidence, sign
+from provenance.evidence import SAGEMAKER_CARD, Evidence, sign
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
@@ -211,7 +211,7 @@ def _register(
     sealed: SealedPackage, place: _Place, make: Callable[[], Evidence], extra: Mapping[str, str] | None = None
 ) -> Registered:
     s3, key = place.clients("s3"), place.signer.public_key
-    signatures.keep_once(make, sealed.digest, key, place.bucket, s3)
+    said = signatures.keep_once(make, sealed.digest, key, place.bucket, s3)
     registered = Registered(
         model_package_arn="",
         archive_uri=store(sealed.path, sealed.digest, place.bucket, s3),
@@ -222,7 +222,7 @@ def _register(
         metrics=sealed.metrics,
     )
     arn = find(place.group, sealed.digest, place.image, place.clients)
-    return replace(registered, model_package_arn=arn or _create(registered, place, extra or {}))
+    return replace(registered, model_package_arn=arn or _create(registered, place, said, extra or {}))
 
 
 def store(path: Path, digest: str, bucket: str, s3: Any) -> str:
@@ -262,7 +262,13 @@ def _versions(group: str, clients: Clients) -> Iterator[dict[str, Any]]:
         request["NextToken"] = page["NextToken"]
 
 
-def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str:
+def _card(said: Evidence) -> dict[str, Any]:
+    """The model card of a version, as it was signed; none where another version of modelstack has made none."""
+    content = said.documents.get(SAGEMAKER_CARD)
+    return {"ModelCard": {"ModelCardContent": content.decode(), "ModelCardStatus": "Draft"}} if content else {}
+
+
+def _create(package: Registered, place: _Place, said: Evidence, extra: Mapping[str, str]) -> str:
     # The token makes a call that is repeated after a lost answer the same call (at most 36 characters).
     token = hashlib.sha256(f"{place.group} {package.package_digest} {package.image_uri}".encode()).hexdigest()[:36]
     answer = place.clients("sagemaker").create_model_package(
@@ -284,6 +290,7 @@ def _create(package: Registered, place: _Place, extra: Mapping[str, str]) -> str
             measure: {"Statistics": {"ContentType": CONTENT_TYPE, "S3Uri": beside(package.archive_uri, name)}}
             for measure, name in (("ModelQuality", METRICS), ("ModelDataQuality", REFERENCE))
         },
+        **_card(said),
         CustomerMetadataProperties={
             "recipe": package.recipe,
             "package_digest": package.package_digest,

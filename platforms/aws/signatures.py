@@ -104,8 +104,8 @@ def keep(evidence: Evidence, package_digest: str, public_key: bytes, bucket: str
         upload(s3, bucket, f"{folder}/{name}", content, _TYPES[name.rpartition(".")[2]])
 
 
-def keep_once(make: Callable[[], Evidence], package_digest: str, public_key: bytes, bucket: str, s3: Any) -> None:
-    """Sign a package, unless it is signed with that key already; then verify that.
+def keep_once(make: Callable[[], Evidence], package_digest: str, public_key: bytes, bucket: str, s3: Any) -> Evidence:
+    """Sign a package, unless it is signed with that key already; returns what is signed, verified if it was there.
 
     Raises:
         SignatureError: It is signed, and that is not what lies there.
@@ -113,9 +113,12 @@ def keep_once(make: Callable[[], Evidence], package_digest: str, public_key: byt
     """
     uri = f"s3://{bucket}/{folder_of(package_digest)}/model.tar.gz"
     try:
-        read(uri, public_key, s3).verify(package_digest, public_key)
+        evidence = read(uri, public_key, s3)
+        evidence.verify(package_digest, public_key)
     except Unsigned:
-        keep(make(), package_digest, public_key, bucket, s3)
+        evidence = make()
+        keep(evidence, package_digest, public_key, bucket, s3)
+    return evidence
 
 
 def _standing(model: bytes, uri: str, public_key: bytes, s3: Any) -> bytes:

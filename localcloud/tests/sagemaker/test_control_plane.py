@@ -56,6 +56,71 @@ def test_packages_are_versioned_in_their_group_and_keep_what_they_were_given(ins
     run(scenario())
 
 
+METRIC = {"name": "auc", "type": "number", "value": 0.7}
+CARD = {
+    "model_overview": {"model_artifact": ["sha256:1"]},
+    "evaluation_details": [
+        {
+            "name": "gates",
+            "metric_groups": [{"name": "g", "metric_data": [{"name": "auc", "type": "number", "value": 1}]}],
+        }
+    ],
+    "additional_information": {"custom_details": {"commit": "abc"}},
+}
+
+
+def test_a_package_keeps_its_model_card_until_that_is_archived(inside):
+    async def scenario():
+        async with inside.running():
+            await inside.call("CreateModelPackageGroup", ModelPackageGroupName="g")
+            card = {"ModelCardContent": json.dumps(CARD), "ModelCardStatus": "Draft"}
+            given = {"ModelPackageGroupName": "g", "InferenceSpecification": SPECIFICATION}
+            arn = (await inside.call("CreateModelPackage", **given, ModelCard=card))["ModelPackageArn"]
+
+            async def kept():
+                return (await inside.call("DescribeModelPackage", ModelPackageName=arn))["ModelCard"]
+
+            async def update(**changes: Any) -> Any:
+                return await inside.call("UpdateModelPackage", ModelPackageArn=arn, ModelCard=changes)
+
+            assert await kept() == card
+            await update(ModelCardContent="{}")
+            assert await kept() == {"ModelCardContent": "{}", "ModelCardStatus": "Draft"}
+            await update(ModelCardStatus="Archived")
+            refused = await refusal(update(ModelCardContent=json.dumps(CARD)))
+            assert refused == ("ValidationException", "Model Card is in Archived state.")
+            assert (await kept())["ModelCardContent"] == "{}"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("nothing", "is no JSON"),
+        ([], "ModelCardContent is no object"),
+        ({"model_package_details": {}}, "model_package_details is unknown, allowed are model_overview"),
+        ({"model_overview": {"model_id": "m"}}, "model_id is unknown, allowed are model_creator, model_artifact"),
+        ({"evaluation_details": [{"metric_groups": []}]}, "evaluation_details.1.name is missing"),
+        ({"intended_uses": {"risk_rating": "none"}}, "risk_rating is 'none', allowed are High, Low, Medium, Unknown"),
+        ({"additional_information": {"custom_details": {"a": 1}}}, "custom_details.a is no string"),
+        ({"training_details": {"training_job_details": {"training_datasets": ["d"] * 16}}}, "16 items, allowed are 15"),
+    ],
+)
+def test_a_model_card_that_does_not_fit_is_refused_by_member(inside, content, said):
+    async def scenario():
+        async with inside.running():
+            await inside.call("CreateModelPackageGroup", ModelPackageGroupName="g")
+            text = content if isinstance(content, str) else json.dumps(content)
+            card = {"ModelCardContent": text, "ModelCardStatus": "Draft"}
+            given = {"ModelPackageGroupName": "g", "InferenceSpecification": SPECIFICATION}
+            code, message = await refusal(inside.call("CreateModelPackage", **given, ModelCard=card))
+            assert (code, said in message) == ("ValidationException", True), message
+            assert (await inside.call("ListModelPackages"))["ModelPackageSummaryList"] == []
+
+    run(scenario())
+
+
 def test_the_verdict_on_a_package_is_kept(inside):
     async def scenario():
         async with inside.running():

@@ -96,6 +96,19 @@ def test_a_published_package_is_there_whole_and_waits_for_approval(sealed, clien
     assert stored(clients, measured["ModelDataQuality"]) == archive.read(sealed.path, REFERENCE)
 
 
+@pytest.mark.parametrize("clients", [pytest.param("local cloud", marks=pytest.mark.e2e)], indirect=True)
+def test_a_version_has_the_model_card_that_was_signed_on_each_stack(sealed, clients, place):
+    at, other = place(), place()
+    published = publish(sealed, **at)
+    copied = copy(record_of(published, at), **other)
+    cards = [
+        clients("sagemaker").describe_model_package(ModelPackageName=one.model_package_arn)["ModelCard"]
+        for one in (published, copied)
+    ]
+    signed = signatures.read(published.archive_uri, at["signer"].public_key, clients("s3")).documents[SAGEMAKER_CARD]
+    assert cards == [{"ModelCardContent": signed.decode(), "ModelCardStatus": "Draft"}] * 2
+
+
 TOLD = {
     *("answer.json", "baseline.json", "example.json", "features.json", "manifest.json", "metrics.json"),
     "reference.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from localcloud.sagemaker import cards
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.errors import conflict, invalid
 from localcloud.sagemaker.listing import Listing
@@ -118,6 +119,7 @@ class Registry:
         """Add the next version to a group. The same ClientToken again answers the same package."""
         if "ModelPackageGroupName" not in request:
             raise invalid("ModelPackageGroupName is missing: the local SageMaker has only versioned model packages.")
+        cards.check(request.get("ModelCard", {}))
         async with self._store.change() as change:
             group = self._group(request["ModelPackageGroupName"])
             token = request.get("ClientToken")
@@ -172,12 +174,14 @@ class Registry:
         return listing.page(packages, request)
 
     async def update_package(self, request: Request) -> Document:
-        """Change a package's approval, description of it, metadata or specification."""
+        """Change a package's approval, description of it, metadata, model card or specification."""
         async with self._store.change() as change:
             package = self.package(request["ModelPackageArn"])
             for member in ("ModelApprovalStatus", "ApprovalDescription", "SourceUri", "InferenceSpecification"):
                 if member in request:
                     package[member] = request[member]
+            if "ModelCard" in request:
+                package["ModelCard"] = cards.changed(package.get("ModelCard", {}), request["ModelCard"])
             metadata: dict[str, Any] = package.get("CustomerMetadataProperties", {})
             metadata.update(request.get("CustomerMetadataProperties", {}))
             for key in request.get("CustomerMetadataPropertiesToRemove", ()):

@@ -67,6 +67,7 @@ _PACKAGE = {
     "DriftCheckBaselines": ...,
     "SkipModelValidation": ...,
     "SourceUri": ...,
+    "ModelCard": ...,
 }
 # `...` takes any value; a set, only its values; a dict, only its members; a list, items as its one item says.
 _SUPPORTED: dict[str, dict[str, Any]] = {
@@ -82,6 +83,7 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "SourceUri": ...,
         "InferenceSpecification": ...,
         "ClientToken": ...,
+        "ModelCard": ...,
     },
     "ListModelPackageGroups": {
         "CreationTimeAfter": ...,
