@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from platforms.aws.approvals import APPROVALS
 from platforms.aws.names import Names
 from tests.infra.recorded import ACCOUNT, IMAGE, run_program
 from tests.infra.test_policies import arns, known
@@ -50,7 +51,12 @@ NOT_OURS = re.compile(
 
 
 def allowed(name: str) -> list[dict[str, Any]]:
-    """The statements of a role's policy, for stack `dev` of the default model."""
+    """What a role's policy allows, for stack `dev` of the default model."""
+    return [statement for statement in written(name) if statement["Effect"] == "Allow"]
+
+
+def written(name: str) -> list[dict[str, Any]]:
+    """The statements of a role's policy."""
     text = (ROLES / f"{name}.json").read_text()
     for word, value in {"PREFIX": "flight-delay-dev", "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}.items():
         text = text.replace(word, value)
@@ -113,6 +119,12 @@ def test_the_deploy_role_may_do_nothing_that_no_life_of_a_resource_needs() -> No
         for pattern in statement["Action"]:
             if BESIDE.keys().isdisjoint({statement["Sid"], pattern}):
                 assert fnmatch.filter(needed, pattern.lower()), f"{statement['Sid']}: nothing needs {pattern}"
+
+
+def test_what_deploys_approves_nothing() -> None:
+    (denied,) = (one for one in written("deploy") if one["Effect"] == "Deny")
+    bucket = Names("flight-delay", "dev", ACCOUNT, "us-east-1").bucket
+    assert (denied["Action"], denied["Resource"]) == (["s3:PutObject"], [f"arn:aws:s3:::{bucket}/{APPROVALS}/*"])
 
 
 @pytest.mark.parametrize("role", ["deploy", "preview"])
