@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.connections import Exchange
+from serving.exchange import Exchange
 from serving.metrics import Counts
 
 MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024

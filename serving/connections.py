@@ -21,6 +21,7 @@ from typing import Any
 
 import httptools
 
+from serving.exchange import JSON, Exchange
 from serving.metrics import Counts
 from serving.states import BUSY, IDLE, WRITING
 
@@ -29,7 +30,6 @@ LINGERING = 2.0
 
 _DRAINING = 1.0  # seconds without a request after which a connection is closed at a drain
 _HOP_BY_HOP = {b"connection", b"upgrade", b"http2-settings"}
-_JSON = b"application/json"
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -53,33 +53,6 @@ class Limits:
     idle: float = 120.0
     crowded: float = 5.0
     pipelined: int = 16
-
-
-class Exchange:
-    """One request, and the way back to who sent it."""
-
-    __slots__ = ("begun", "body", "connection", "headers", "keep_alive", "method", "of_1_0", "path")
-
-    def __init__(self, connection: Connection, method: bytes, target: bytes, headers: dict[bytes, bytes]) -> None:
-        self.connection = connection
-        self.method = method
-        self.path = (target if target[:1] == b"/" else _origin_form(target)).partition(b"?")[0]
-        self.headers = headers
-        self.body = b""
-        self.begun = 0.0
-        self.keep_alive = True
-        self.of_1_0 = False
-
-    def answer(self, status: int, body: bytes, kind: bytes = _JSON, also: bytes = b"") -> None:
-        """Send the answer.
-
-        Args:
-            status: HTTP status.
-            body: Content.
-            kind: Its media type.
-            also: Further header lines, each with its line end.
-        """
-        self.connection.answered(self, status, body, kind, also)
 
 
 class Server:
@@ -342,7 +315,7 @@ class Connection(asyncio.Protocol):
         body = self._server.refused(status, problem)
         newest = self._waiting[-1] if self._waiting else self._current
         if newest is None:
-            self._write(status, body, _JSON, b"", length=len(body), last=True)
+            self._write(status, body, JSON, b"", length=len(body), last=True)
             self._receiving = False
         else:
             newest.keep_alive = False
@@ -373,12 +346,3 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._ending = True
         self._transport.close()
-
-
-def _origin_form(target: bytes) -> bytes:
-    """The target without scheme and host, which clients of a proxy send: `/ping` of `http://host/ping` (RFC 9112)."""
-    scheme, found, rest = target.partition(b"://")
-    if not found or scheme.lower() not in (b"http", b"https"):
-        return target
-    authority, slash, path = rest.partition(b"/")
-    return b"/" + path if slash else b"/" + authority[len(authority.partition(b"?")[0]) :]

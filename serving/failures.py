@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.connections import Exchange
+    from serving.exchange import Exchange
 
 MOST_A_SECOND = 100
 """Lines; what comes beyond is counted in the next line that is written."""

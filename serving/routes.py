@@ -22,15 +22,15 @@ import msgspec
 from serving import open_inference
 from serving.answers import Answers, WrongAnswers
 from serving.batches import Batches, Failure, Full, Request
-from serving.connections import Exchange
 from serving.declaration import Declaration
+from serving.exchange import JSON, Exchange
 from serving.failures import FailureLog
 from serving.instances import BadRequest, Reader, Rows, shown
 from serving.metrics import Counts
 from serving.promise import Promise
 from serving.tables import csv_rows, npy_rows
 
-JSON, CSV, NPY = b"application/json", b"text/csv", b"application/x-npy"
+CSV, NPY = b"text/csv", b"application/x-npy"
 METRICS_TYPE = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 _KINDS = {
     400: "bad_request",

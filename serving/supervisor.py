@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
-import select
 import selectors
 import signal
 import socket
@@ -21,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.channel import DRAIN, READY, Channel
-from serving.memory import MOST_CONNECTIONS, Memory
+from serving.listening import is_called, listener, most_connections
+from serving.memory import Memory
 from serving.settings import Settings
 from serving.states import BUSY, IDLE
 
@@ -30,7 +29,6 @@ DRAIN_SECONDS = 25.0
 BEATS = 5.0
 """Seconds beyond a request's own limit without a sign of life after which a worker is taken to hang. A machine that is
 too busy for one is no reason to kill it."""
-_RESERVED = 64  # descriptors of a process beside its connections
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before a worker that ended is started again; the last one for ever
 _RUNTIME = str(Path(__file__).resolve().parents[1])
 # Cores are shared by workers and not by the threads of one: predictions are small.
@@ -64,7 +62,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, _Worker] = {}
         self._connections: dict[int, socket.socket] = {}
-        self._free = list(range(_most_connections()))
+        self._free = list(range(most_connections()))
         self._homeless: list[int] = []  # connections that no worker has taken yet
         self._failures = [0] * settings.workers
         self._again: dict[int, float] = {}  # worker -> when it is started again
@@ -76,7 +74,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve, and return the exit status: 0 after a drain, else that of the worker that could not start."""
-        self._listener = _listener(self._settings)
+        self._listener = listener(self._settings)
         wake, woken = socket.socketpair()
         woken.setblocking(False)
         wake.setblocking(False)
@@ -233,14 +231,6 @@ class Supervisor:
         self._free.append(slot)
         self._listening(not self._deaf_until)
 
-    def _is_called(self) -> bool:
-        """Whether a client waits to be accepted."""
-        if self._listener is None or not self._served:
-            return False
-        waiting = select.poll()
-        waiting.register(self._listener, select.POLLIN)
-        return bool(waiting.poll(0))
-
     def _listening(self, on: bool) -> None:
         if self._listener is None or not self._served:
             return
@@ -258,7 +248,8 @@ class Supervisor:
                 del self._again[number]
                 self._start(number)
         self._house()
-        self._memory.crowded = not self._free and self._is_called()
+        served = self._listener if self._served and not self._free else None
+        self._memory.crowded = served is not None and is_called(served)
         if self._deaf_until and now > self._deaf_until:
             self._deaf_until = 0.0
             self._listening(bool(self._free))
@@ -310,26 +301,6 @@ def _reaped(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def _most_connections() -> int:
-    """How many connections the limit on descriptors allows, once it is raised as far as it may be."""
-    wanted = MOST_CONNECTIONS + _RESERVED
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed < wanted:
-        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return max(1, min(wanted, allowed) - _RESERVED)
-
-
-def _listener(settings: Settings) -> socket.socket:
-    """A bound socket that does not listen yet: connections are refused until the model is ready."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
-    listener.setblocking(False)
-    return listener
 
 
 def _tell(text: str) -> None:

@@ -1,0 +1,39 @@
+"""The port: how many connections it may hold, and whether somebody waits for one."""
+
+from __future__ import annotations
+
+import resource
+import select
+import socket
+
+from serving.memory import MOST_CONNECTIONS
+from serving.settings import Settings
+
+_RESERVED = 64  # descriptors of a process beside its connections
+
+
+def most_connections() -> int:
+    """How many connections the limit on descriptors allows, once it is raised as far as it may be."""
+    wanted = MOST_CONNECTIONS + _RESERVED
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(1, min(wanted, allowed) - _RESERVED)
+
+
+def listener(settings: Settings) -> socket.socket:
+    """A bound socket that does not listen yet: connections are refused until the model is ready."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind((settings.host, settings.port))
+    made.setblocking(False)
+    return made
+
+
+def is_called(port: socket.socket) -> bool:
+    """Whether a client waits to be accepted."""
+    waiting = select.poll()
+    waiting.register(port, select.POLLIN)
+    return bool(waiting.poll(0))
