@@ -40,6 +40,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "aws:s3/bucketNotification:BucketNotification": {"bucket": "b", "eventbridge": True},
     "aws:kms/key:Key": {},
     "aws:ecr/repository:Repository": {},
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": {"repository": "r", "policy": POLICY},
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": {"modelPackageGroupName": "g"},
     "aws:sagemaker/model:Model": {"executionRoleArn": "arn", "primaryContainer": {"image": "i"}},
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": {"productionVariants": [VARIANT]},

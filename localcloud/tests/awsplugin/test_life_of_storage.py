@@ -19,6 +19,13 @@ def policy(action: str, resource: str = "*", **more: Any) -> str:
     )
 
 
+def pulls(action: str) -> str:
+    """A repository's policy, which names no resource."""
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Principal": OWNER}]}
+    )
+
+
 CASES: list[dict[str, Any]] = [
     {
         "token": "aws:s3/bucket:Bucket",
@@ -217,6 +224,17 @@ CASES: list[dict[str, Any]] = [
         "replace": lambda w: {"encryptionConfigurations": None},
         "first": True,
         "unread": {"forceDelete"},
+    },
+    {
+        "token": "aws:ecr/repositoryPolicy:RepositoryPolicy",
+        "inputs": lambda w: {"repository": w.repository(), "policy": pulls("ecr:BatchGetImage")},
+        "ident": lambda s: s["repository"],
+        "drift": lambda w, s: w.client("ecr").set_repository_policy(
+            repositoryName=s["repository"], policyText=pulls("ecr:PutImage")
+        ),
+        "drifted": {"policy"},
+        "change": lambda w: {"policy": pulls("ecr:GetDownloadUrlForLayer")},
+        "replace": lambda w: {"repository": w.name("other")},
     },
     {
         "token": "aws:dynamodb/table:Table",

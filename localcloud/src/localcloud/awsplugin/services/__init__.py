@@ -18,6 +18,7 @@ TYPES: dict[str, str] = {
     "aws:s3/bucketNotification:BucketNotification": "s3",
     "aws:kms/key:Key": "kms",
     "aws:ecr/repository:Repository": "ecr",
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": "ecr",
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": "sagemaker",
     "aws:sagemaker/model:Model": "sagemaker",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "sagemaker",

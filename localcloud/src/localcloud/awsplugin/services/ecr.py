@@ -1,4 +1,4 @@
-"""Amazon ECR repositories and their lifecycle policies."""
+"""Amazon ECR repositories, and who may use them."""
 
 from __future__ import annotations
 
@@ -84,4 +84,26 @@ RESOURCE_REPOSITORY = Resource(
 )
 
 
-RESOURCES = (RESOURCE_REPOSITORY,)
+def _put_policy(s: Scope, p: Props) -> None:
+    s("ecr").set_repository_policy(repositoryName=p["repository"], policyText=p["policy"])
+
+
+def _read_policy(s: Scope, k: Props) -> Props:
+    live = s("ecr").get_repository_policy(repositoryName=k["repository"])
+    return {"repository": live["repositoryName"], "policy": live["policyText"], "registryId": live["registryId"]}
+
+
+RESOURCE_REPOSITORY_POLICY = Resource(
+    "aws:ecr/repositoryPolicy:RepositoryPolicy",
+    props={"repository": Prop(replace=True), "policy": Prop(json=True)},
+    ident="repository",
+    identity=("repository",),
+    outputs=("registryId",),
+    create=_put_policy,
+    read=_read_policy,
+    update=lambda s, k, p, _: _put_policy(s, p),
+    delete=lambda s, k: s("ecr").delete_repository_policy(repositoryName=k["repository"]),
+)
+
+
+RESOURCES = (RESOURCE_REPOSITORY, RESOURCE_REPOSITORY_POLICY)
