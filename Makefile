@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo year test check bench timings env shell format lint types unit cloud-unit image docs pictures lock clean
+.PHONY: help setup setup-dev up down demo promote year test check bench timings env shell format lint types unit cloud-unit image docs pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -30,6 +30,10 @@ up: ## Set up, start the local cloud, and bring up stack `local` with its model
 demo: ## A release that is promoted and one that is rolled back, under real traffic
 	@$(SETUP) install --quiet
 	@$(RUN) -m cli.local.demo
+
+promote: ## Dev, staging and prod at once, each in an account of its own: the same bytes from one to the next
+	@$(SETUP) install --quiet
+	@$(RUN) -m cli.local.promote
 
 year: ## Ten months of flights within an hour: drift, retraining, canaries, and what they gained
 	@$(SETUP) install --quiet

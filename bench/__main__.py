@@ -32,6 +32,7 @@ from bench import (
     judge,
     lambdas,
     outages,
+    promotion,
     rollouts,
     runtime,
     signatures,
@@ -68,10 +69,12 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
 ON_STACK: dict[str, Callable[[Bed], list[Row]]] = {
     "first-up": updates.first_up,
     "no-op": updates.no_op_up,
+    "preview": updates.preview,
     "policy": updates.policy_preview,
     "idle": idle.at_rest,
     "counting": counting.rows,
     "rollouts": rollouts.under_load,
+    "promotion": promotion.rows,
 }
 SCENARIOS = (*SIMULATED, *ON_STACK)
 

@@ -57,6 +57,19 @@ def no_op_up(bed: Bed) -> list[Row]:
     ]
 
 
+def preview(bed: Bed) -> list[Row]:
+    """`pulumi preview` with an unchanged recipe, so that nothing is trained, over an empty program's: medians."""
+    empty = _empty(bed)
+    must(empty.up(), "pulumi up of the empty program")
+    ours, theirs = [], []
+    for _ in range(sized(_REPEATS, 1)):
+        ours.append(_unchanged(bed.stack))
+        theirs.append(_unchanged(empty))
+    mine, peer = statistics.median(ours), statistics.median(theirs)
+    beside = f"{mine:.2f} s over empty program {peer:.2f} s"
+    return [Row("preview_ratio", round(mine / peer, 2), "ratio", "<= 2.5", beside)]
+
+
 def policy_preview(bed: Bed) -> list[Row]:
     """What the policy pack adds to a preview with no changes: the median difference of pairs that follow each other."""
     without = replace(bed.stack, environment={**bed.stack.environment, POLICY_PACK: ""})
@@ -77,6 +90,12 @@ def _previewed(stack: Stack, *, asked: bool) -> float:
     return spent
 
 
+def _unchanged(stack: Stack) -> float:
+    begun = time.monotonic()
+    must(stack.preview("--expect-no-changes"), "pulumi preview with an unchanged recipe")
+    return time.monotonic() - begun
+
+
 def _timed(stack: Stack) -> float:
     begun = time.monotonic()
     done = must(stack.up(), "pulumi up with no changes")
@@ -88,11 +107,13 @@ def _timed(stack: Stack) -> float:
 
 def _empty(bed: Bed) -> Stack:
     folder = bed.folder / "empty"
+    stack = Stack("local", bed.environment, Path(folder))
+    if folder.exists():
+        return stack
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text(
         f"name: empty\nruntime:\n  name: python\n  options:\n    virtualenv: {ROOT / '.venv'}\n"
     )
     (folder / "__main__.py").write_text('"""Declares nothing."""\n')
-    stack = Stack("local", bed.environment, Path(folder))
     must(stack.pulumi("stack", "init", "local"), "pulumi stack init of the empty program")
     return stack

@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -47,12 +47,21 @@ class _Creation:
 
 @dataclass(frozen=True)
 class Target:
-    """One stack's endpoint and what surrounds it, and clients for its region."""
+    """One stack's endpoint and what surrounds it, and clients for its region.
+
+    Attributes:
+        stack: The stack's name; empty when the endpoint was named without it.
+        endpoint: The endpoint's name.
+        region: The AWS region.
+        outputs: The stack's outputs.
+        keys: The environment variables by which its clients sign; none: those of this process.
+    """
 
     stack: str
     endpoint: str
     region: str
     outputs: Mapping[str, Any]
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def commands(self) -> Commands:
@@ -83,7 +92,8 @@ class Target:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        return boto3.Session(region_name=self.region)
+        given = (self.keys.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+        return boto3.Session(*given, region_name=self.region)
 
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client; by default with short time-outs, since a person is waiting."""

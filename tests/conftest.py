@@ -30,7 +30,7 @@ settings.load_profile("quick")
 LONG = (
     *("test_faults", "test_release_story", "test_second_thoughts", "test_retraining_story", "test_container"),
     *("test_up_and_down", "test_broken_releases", "test_strategies_story", "test_own_model", "test_image_story"),
-    *("test_strategies", "test_drift_story", "test_labels_story", "test_retrain"),
+    *("test_strategies", "test_drift_story", "test_labels_story", "test_retrain", "test_promotion_story"),
 )
 """Files that take longest, in this order."""
 

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from cli.errors import OperatorError
+from cli.local import account
 from cli.local.progress import Outcome, follow
 from cli.local.recovery import mend, recover
 from cli.local.stack import Stack
@@ -97,7 +98,7 @@ class Local:
         stack.written()
         self.ready(console, stack)
         console.print(f"stack {stack.name}: pulumi {verb}")
-        words = (verb, "--yes", "--skip-preview", "--stack", stack.name)
+        words = (verb, "--yes", "--skip-preview", "--stack", stack.name, *stack.options())
         outcome = follow(console, stack, *words, log=self.places.logs / log)
         for text in dict.fromkeys(outcome.errors) if outcome.code and not outcome.interrupted else ():
             tell(console, OperatorError(text))
@@ -128,13 +129,22 @@ class Local:
             raise OperatorError(f"the stacks cannot be listed: {listed.error}")
         return [item["name"] for item in json.loads(listed.output) if item["name"].startswith(LOCAL)]
 
+    def stack(self, name: str) -> Stack:
+        """A stack, whose commands have the keys of the account that it lives in.
+
+        Raises:
+            OperatorError: The stack's file is broken, or names no account.
+        """
+        stack = Stack(name, root=self.places.root)
+        return replace(stack, environment=account.keys(self.places, stack))
+
     def select(self, name: str) -> Stack:
         """Select a stack, and make it if it is not there.
 
         Raises:
-            OperatorError: The backend refuses.
+            OperatorError: The backend refuses, or the stack's file is broken.
         """
-        stack = Stack(name, root=self.places.root)
+        stack = self.stack(name)
         words = ("select", name) if name in self.stack_names() else ("init", name)
         done = stack.pulumi("stack", *words)
         if done.code:

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from cli.errors import OperatorError
 from cli.local.cloud import Local
-from cli.local.stack import Stack
 from cli.running import run
 
 
@@ -30,7 +29,7 @@ def _take_down(console: Console) -> int:
 
 
 def _destroy_all(console: Console, local: Local) -> int:
-    # Stacks that take releases from others come first: those are named after them, such as local-staging.
+    # Stacks that take releases from others come first: by their names they come after them, such as local-2-staging.
     names = sorted(local.stack_names(), reverse=True)
     if names:
         local.start(console)
@@ -54,7 +53,7 @@ def destroy(console: Console, local: Local, name: str) -> int:
     Raises:
         OperatorError: It was destroyed and cannot be removed.
     """
-    stack = Stack(name, root=local.places.root)
+    stack = local.stack(name)
     outcome = local.follow(console, stack, "destroy", "down.log")
     if outcome.code or outcome.interrupted:
         console.print(f"stack {name} is not destroyed; its cloud's data stay, and `make down` tries again")

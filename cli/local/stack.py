@@ -93,11 +93,11 @@ class Stack:
 
     def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:
         """`pulumi up` without questions."""
-        return self.pulumi("up", "--yes", "--stack", self.name, *self._config(), on_line=on_line)
+        return self.pulumi("up", "--yes", "--stack", self.name, *self.options(), on_line=on_line)
 
     def preview(self, *words: str) -> Done:
         """`pulumi preview`."""
-        return self.pulumi("preview", "--stack", self.name, *self._config(), *words)
+        return self.pulumi("preview", "--stack", self.name, *self.options(), *words)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs.
@@ -110,7 +110,8 @@ class Stack:
             raise OperatorError(f"stack {self.name}: {done.error}")
         return json.loads(done.output)
 
-    def _config(self) -> tuple[str, ...]:
+    def options(self) -> tuple[str, ...]:
+        """What names the config file to a command; none where it is the stack's own."""
         return ("--config-file", str(self.config)) if self.config else ()
 
     def with_parameters(self, folder: Path, **parameters: Any) -> Stack:

@@ -29,10 +29,11 @@ async def champion_of(source: str, account: str) -> dict[str, Any]:
         pulumi.RunError: The stack has no champion or has signed nothing, or what serves there cannot be read.
     """
     reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
-    asked = (*_NEEDED, "promotion_role", "signing_key")
+    asked = (*_NEEDED, "promotion_role", "signing_key", "alerts_topic")
     details = await asyncio.gather(*(reference.get_output_details(name) for name in asked))
-    *needed, role, signed_by = (one.value for one in details)
+    *needed, role, signed_by, topic = (one.value for one in details)
     outputs = dict(zip(_NEEDED, needed, strict=True))
+    _check_named(source, topic, role, account)
     release = await asyncio.to_thread(_serving, source, outputs, role, account) if all(needed) else None
     if release is None:
         raise pulumi.RunError(
@@ -46,6 +47,17 @@ async def champion_of(source: str, account: str) -> dict[str, Any]:
     return {**release, "signed_by": signed_by}
 
 
+def _check_named(source: str, topic: str | None, role: str | None, account: str) -> None:
+    """Refuse to go on when the source is of another account, and lets no other account take its champion."""
+    there = topic.split(":")[4] if topic else account
+    if there != account and not role:
+        raise pulumi.RunError(
+            f"modelstack:promotion.from = {source!r}: this stack is in account {there}, and its "
+            "modelstack:promotion.to names no other account, so nothing was changed. Let it name "
+            f"{account}, and run `pulumi up` on it"
+        )
+
+
 def _serving(source: str, outputs: Mapping[str, Any], role: str | None, account: str) -> dict[str, Any] | None:
     from platforms.aws.elsewhere import champion, role_for  # noqa: PLC0415  slow to load, and most stacks train
 
@@ -55,5 +67,6 @@ def _serving(source: str, outputs: Mapping[str, Any], role: str | None, account:
     except (RolloutError, StateError) as error:
         raise pulumi.RunError(
             f"modelstack:promotion.from = {source!r}: what serves there is not known, so nothing was changed: {error}"
+            + (f". Does modelstack:promotion.to of {source} name account {account}?" if needed else "")
         ) from None
     return {**found.as_dict(), "region": region, "role": needed} if found else None

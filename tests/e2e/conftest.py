@@ -54,7 +54,7 @@ class Unpreviewed(Stack):
 
     def up(self, *, on_line: Callable[[str], None] | None = None) -> Done:
         """`pulumi up --skip-preview` without questions."""
-        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.name, *self._config(), on_line=on_line)
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.name, *self.options(), on_line=on_line)
 
 
 def unpreviewed(stack: Stack) -> Stack:

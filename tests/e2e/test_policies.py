@@ -55,7 +55,7 @@ def test_the_pack_runs_by_itself_and_passes_the_first_preview(first: Stack) -> N
 
 def test_a_stack_that_captures_nothing_is_refused_and_nothing_is_made(story: Bed, first: Stack) -> None:
     bad = having(first, QUICK, capture_percent=0)
-    for done in (bad.preview(), bad.pulumi("up", "--yes", "--stack", bad.name, *bad._config())):
+    for done in (bad.preview(), bad.pulumi("up", "--yes", "--stack", bad.name, *bad.options())):
         assert done.code != 0
         assert "[mandatory]  captured" in done.output
         assert "data capture is off. Set modelstack:serving.capture_percent to 1 or more." in done.output
@@ -95,7 +95,7 @@ def test_findings_are_events_of_a_streamed_preview(first: Stack) -> None:
 
 def test_make_up_says_which_policy_stops_it(story: Bed, first: Stack) -> None:
     bad = having(first, QUICK, capture_percent=0)
-    words = ("up", "--yes", "--skip-preview", "--stack", "local", *bad._config())
+    words = ("up", "--yes", "--skip-preview", "--stack", "local", *bad.options())
     outcome = follow(Console(file=io.StringIO()), bad, *words, log=story.folder / "up.log")
     assert outcome.code != 0
     (said,) = [text for text in outcome.errors if text.startswith("policy ")]

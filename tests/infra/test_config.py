@@ -13,6 +13,7 @@ import pytest
 import yaml
 from botocore.session import get_session
 
+from cli.local.promote import STACKS as PROMOTED
 from infra.config import checkout
 from infra.config.retention_settings import LOG_DAYS
 from infra.config.settings import Settings
@@ -20,7 +21,7 @@ from infra.config.target import check_target, regions, second_callers, wrong_reg
 from tests.infra.refusals import REGION, load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
-STACKS = ("local", "local-staging", "local-year", "dev", "staging", "prod")
+STACKS = ("local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod")
 CLOUD = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 SECTIONS = "model, serving, rollout, monitoring, slo, retraining, promotion, approval, registry, retention"
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
@@ -206,7 +207,7 @@ def test_committed_stack_files_are_valid(stack: str) -> None:
     assert content["aws:region"] == "us-east-1"
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year"])
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", *PROMOTED])
 def test_working_on_a_local_stack_leaves_its_committed_file_alone(stack: str) -> None:
     content = yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())
     assert content["encryptionsalt"].startswith("v1:"), "without a salt, the first `pulumi up` writes one into the file"

@@ -123,14 +123,6 @@ UNSEEN = {
     Right("labels", "sagemaker:DescribeModelPackage", "model-package/STACK/*"): "a release that the journal forgot",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-labels"): "no story waits for its five minutes",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-probe"): "no story waits for its five minutes",
-    **{
-        Right("promotion", action, resource): "no story has a second account"
-        for action, resource in (
-            ("dynamodb:GetItem", "table/STACK-rollouts"),
-            ("s3:GetObject", "BUCKET/packages/*"),
-            ("sagemaker:DescribeModelPackage", "model-package/STACK/*"),
-        )
-    },
 }
 """Rights that no recorded call has used, and why we give them all the same."""
 NAMES = Names("flight-delay", "dev", ACCOUNT, "us-east-1")

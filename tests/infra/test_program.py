@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from cli.local.promote import STACKS as PROMOTED
 from infra.aws.outputs import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from tests.infra.recorded import (
@@ -479,7 +480,7 @@ def test_serving_role_reads_packages_and_writes_captures_only() -> None:
 # --- other stacks
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", "dev", "staging", "prod"])
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"])
 def test_every_stack_has_every_output(stack: str) -> None:
     exported = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).exported
     assert set(exported) == set(NAMES)

@@ -60,8 +60,20 @@ def test_a_source_that_cannot_be_read_stops_the_update_before_anything_changes(m
         raise Unreachable(f"assume role {ROLE}: AccessDenied")
 
     monkeypatch.setattr(elsewhere, "champion", denied)
-    with pytest.raises(pulumi.RunError, match=r"promotion\.from = .dev.: what serves there is not known"):
+    told = rf"promotion\.from = .dev.: what serves there is not known.*promotion\.to of dev name account {ACCOUNT}\?"
+    with pytest.raises(pulumi.RunError, match=told):
         source._serving("dev", OUTPUTS, ROLE, LOCAL.account)
+
+
+def test_a_source_of_another_account_that_names_none_is_told_which_field_to_set() -> None:
+    topic = f"arn:aws:sns:us-east-1:{OTHER}:flight-delay-dev-alerts"
+    with pytest.raises(
+        pulumi.RunError, match=rf"in account {OTHER}, and its modelstack:promotion.to names no.*{ACCOUNT}"
+    ):
+        source._check_named("dev", topic, None, ACCOUNT)
+    source._check_named("dev", topic, ROLE, ACCOUNT)
+    source._check_named("dev", topic.replace(OTHER, ACCOUNT), None, ACCOUNT)
+    source._check_named("dev", None, None, ACCOUNT)
 
 
 @pytest.mark.parametrize("account", ["1234", "flight", 123456789012])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.local.promote import STACKS as PROMOTED
 from policy.exemptions import read
 from policy.judgement import Judgement
 from policy.rule import Declared, ResourceRule, StackRule
@@ -44,7 +45,7 @@ def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]
     return stops, [*tells, *judgement.used()]
 
 
-@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", "dev", "staging", "prod"])
+@pytest.mark.parametrize("stack", ["local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod"])
 def test_a_stack_keeps_to_every_rule(stack: str) -> None:
     world = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE})
     stops, tells = judged(stack, declared(stack, world))

@@ -1,0 +1,152 @@
+"""`make promote`: dev, staging and prod at once, each in an account of its own, and the same bytes in all three.
+
+Dev trains and releases. Staging takes dev's champion by its digest, and tries it. Prod takes it once a person agreed
+who is not its author. Everything that is said at the end was observed: outputs and exit codes of `pulumi up`, the
+registries, the archives, and what `modelstack` answered.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from cli.local.cloud import Local
+from cli.local.storyteller import Storyteller
+from cli.local.up import UpdateFailed
+from cli.local.versions import as_good, check_named
+from cli.local.workplace import Workplace, agrees, workplace
+from cli.running import run
+from cli.target import ROOT
+from cli.view.releases import journal_state
+
+STACKS = ("local-1-dev", "local-2-staging", "local-3-prod")
+FOLDER = "promotion"
+"""Of the checkout's state: where the documents go."""
+_SEEN = "The numbers of staging look well."
+_OWN = "I made it myself."
+_BACK = "Trying out the way back."
+
+
+def main() -> int:
+    """Tell the story; 0 when it went as it should."""
+    return run(_tell, stopped="the stacks stay as they are. Run `make promote` again, or `make down`.")
+
+
+def _tell(console: Console) -> int:
+    try:
+        return _story(console)
+    except UpdateFailed as error:
+        return error.exit_code
+
+
+def _story(console: Console) -> int:
+    check_named(ROOT)
+    local = Local.here()
+    console.print(f"local cloud: {local.start(console)}")
+    places = dev, staging, prod = tuple(workplace(local, name) for name in STACKS)
+    teller = Storyteller(console, local)
+    _first(teller, dev, staging, prod)
+    with TemporaryDirectory(prefix="modelstack-promote-") as scratch:
+        _second(teller, dev, staging, prod, Path(scratch))
+    digest = _same(teller, *places)
+    _back(teller, prod, digest)
+    _documents(teller, local.places.state / FOLDER, digest, *places)
+    held = teller.verdict()
+    if held:
+        look = f"modelstack --stack {prod.stack.name} status"
+        teller.say(f'\nTo look at {prod.name}: eval "$(make -s env ACCOUNT={prod.account})"; {look}')
+        teller.say("To end all of it: make down")
+    return 0 if held else 1
+
+
+def _first(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace) -> None:
+    """Version 1 on its way through all three; what serves already is taken as it is."""
+    teller.title(f"1. {dev.name}, account {dev.account}", "It trains version 1, signs it, and serves it.")
+    if teller.idle(dev):
+        teller.up(dev)
+    teller.title(
+        f"2. {staging.name}, account {staging.account}", f"It takes {dev.name}'s champion, and trains nothing."
+    )
+    if teller.idle(staging):
+        teller.up(staging)
+    teller.title(f"3. {prod.name}, account {prod.account}", f"It takes {staging.name}'s champion, if a person agrees.")
+    if teller.idle(prod):
+        _agreed(teller, staging, prod)
+        teller.up(prod)
+
+
+def _second(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace, scratch: Path) -> None:
+    """Version 2: a trial in each account, each under requests of its own."""
+    state = journal_state(dev.target())
+    known = {item.recipe for item in (*state.releases(), *state.rejected.values())}
+    teller.title(f"4. {dev.name} releases version 2", "Another parameter. Its trial is under requests.")
+    teller.trial(dev, as_good(dev.stack, scratch, known.__contains__))
+    teller.title(f"5. {staging.name} takes version 2", "By its digest. It tries it in a rollout of its own.")
+    teller.trial(staging)
+    teller.title(f"6. {prod.name} takes version 2", "It waits for a person. What serves stays as it is.")
+    _agreed(teller, staging, prod)
+    teller.trial(prod)
+
+
+def _agreed(teller: Storyteller, staging: Workplace, prod: Workplace) -> None:
+    """Let prod ask for a person: its author may not agree, somebody else may."""
+    log = teller.up(prod)
+    digest = staging.stack.outputs()["champion"]
+    waits = prod.stack.outputs().get("awaits") or {}
+    status = prod.version(digest).get("ModelApprovalStatus", "not registered")
+    told = "waits for people" in log and bool(waits)
+    teller.check(f"`pulumi up` of {prod.name} ended with success, and said that the release waits", told)
+    teller.check(f"the package is in {prod.name}'s registry as {status}", status == "PendingManualApproval")
+    refused = teller.typed(prod, "approve", "--reason", _OWN)
+    teller.check("who ran the update may not agree to it", refused.code != 0 and "may not approve it" in refused.output)
+    agreed = teller.typed(prod, "approve", "--reason", _SEEN, keys=agrees(prod))
+    teller.check("another user may", agreed.code == 0)
+
+
+def _same(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workplace) -> str:
+    """Show what the three stacks serve; returns the digest of dev's champion."""
+    teller.title("7. The same bytes in three accounts", "The package that each stack serves, by its digest.")
+    digests = {place.name: place.stack.outputs()["champion"] for place in (dev, staging, prod)}
+    for place in (dev, staging, prod):
+        teller.say(f"  {place.name:<8} account {place.account}  {digests[place.name]}")
+    teller.check("the three stacks serve one digest", len(set(digests.values())) == 1)
+    for source, place in ((dev, staging), (staging, prod)):
+        known = place.version(digests[place.name]).get("CustomerMetadataProperties", {})
+        from_there = known.get("promoted_from", "").split(":")[4:5] == [source.account]
+        teller.check(f"{place.name} took it from {source.name}'s registry, and trained nothing", from_there)
+    refused = replace(prod.stack, environment=dev.stack.environment).preview()
+    foreign = refused.code != 0 and f"account {dev.account} is not allowed" in refused.output
+    teller.check(f"the keys of {dev.name}'s account are refused on {prod.stack.name}", foreign)
+    return digests[dev.name]
+
+
+def _back(teller: Storyteller, prod: Workplace, digest: str) -> None:
+    """Prod is restored to the version before."""
+    teller.title(
+        f"8. {prod.name} goes back to version 1", "Somebody asks for it. Nothing is trained, copied or updated."
+    )
+    done = teller.typed(prod, "rollback", "--previous", "--yes", "--reason", _BACK)
+    champion = journal_state(prod.target()).champion
+    restored = champion is not None and champion.package_digest != digest
+    teller.check(f"{prod.name} serves the version before again", done.code == 0 and restored)
+
+
+def _documents(teller: Storyteller, folder: Path, digest: str, *places: Workplace) -> None:
+    """Verify what each stack has recorded and signed, and put it where a person can look at it."""
+    teller.title("9. What can be proved", "The audit record of each stack, and what is said and signed of version 2.")
+    shutil.rmtree(folder, ignore_errors=True)
+    for place in places:
+        teller.audit(place)
+        teller.documents(place, digest, folder / place.name)
+    archives = {(folder / place.name / "model.tar.gz").read_bytes() for place in places}
+    teller.check("the three archives are equal, byte by byte", len(archives) == 1)
+    teller.say(f"\n  All documents: {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Tells a story of several stacks: what is done next, what was seen, and at the end whether it went as it should."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.errors import explained
+from cli.local import documents
+from cli.local.cloud import Local
+from cli.local.stack import Done, Stack
+from cli.local.up import UpdateFailed
+from cli.local.workplace import Workplace
+from cli.replay import background
+from cli.view import records
+
+RATE = 25.0  # requests a second: enough for a verdict within a minute, little enough for a laptop
+_PATIENCE_S = 120.0  # until the audit record is put away, which the advance function does once a minute by itself
+
+
+@dataclass
+class Storyteller:
+    """Shows a story on a console, and keeps what was checked.
+
+    Attributes:
+        console: Where it is shown.
+        local: Where the stacks are.
+        checks: What should have been, and whether it was.
+    """
+
+    console: Console
+    local: Local
+    checks: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+
+    def title(self, title: str, detail: str) -> None:
+        """Say what comes next."""
+        self.console.print(f"\n[bold]{title}[/bold]")
+        self.console.print(f"  {detail}", markup=False)
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def check(self, text: str, held: bool) -> None:
+        """Keep whether something is as it should be. What is asked again must hold each time."""
+        self.checks.append((text, held))
+
+    def verdict(self) -> bool:
+        """Show what was checked; whether all of it held."""
+        found: dict[str, bool] = {}
+        for text, held in self.checks:
+            found[text] = found.get(text, True) and held
+        self.console.print()
+        for text, held in found.items():
+            self.console.print(f"  [{'green]yes' if held else 'red]NO '}[/] {text}")
+        return all(found.values())
+
+    def idle(self, place: Workplace) -> bool:
+        """Whether nothing serves on a stack; what serves is told, and what an update left behind is put right."""
+        champion = place.stack.outputs().get("champion")
+        if champion:
+            self.local.ready(self.console, place.stack)
+            self.say(f"  {place.stack.name} serves {champion} already")
+        return not champion
+
+    def up(self, place: Workplace, stack: Stack | None = None) -> str:
+        """Run `pulumi up` and show how it goes; returns what the CLI printed.
+
+        Raises:
+            UpdateFailed: It failed; what it said has been shown.
+        """
+        log = f"{place.stack.name}.log"
+        outcome = self.local.follow(self.console, stack or place.stack, "up", log)
+        if outcome.interrupted:
+            raise outcome.interrupted
+        if outcome.code:
+            raise UpdateFailed(f"the update of {place.stack.name} failed", exit_code=outcome.code)
+        return (self.local.places.logs / log).read_text()
+
+    def trial(self, place: Workplace, stack: Stack | None = None) -> None:
+        """Run `pulumi up` with requests on the endpoint, and see whether it ends with another champion.
+
+        Raises:
+            UpdateFailed: As `up`.
+        """
+        before = place.stack.outputs()["champion"]
+        with background(place.target(), RATE) as answered:
+            self.up(place, stack)
+        self.say(f"  {answered.sent:,} requests were sent meanwhile, {answered.failed:,} failed")
+        after = place.stack.outputs()["champion"]
+        self.check(f"{place.name} promoted version 2 after a trial of its own", after != before)
+        self.check(f"no request to {place.name} failed meanwhile", answered.sent > 0 and not answered.failed)
+
+    def typed(self, place: Workplace, *words: str, keys: Mapping[str, str] | None = None) -> Done:
+        """Run `modelstack --stack STACK WORDS`, and show the command and what it said."""
+        self.say(f"  $ modelstack --stack {place.stack.name} {shlex.join(words)}")
+        done = place.modelstack(*words, keys=keys)
+        for line in done.output.rstrip().splitlines():
+            self.say(f"    {line}")
+        return done
+
+    def audit(self, place: Workplace) -> None:
+        """Let the advance function put away what waits to be recorded, and verify the record."""
+        target, end = place.target(), time.monotonic() + _PATIENCE_S
+        with explained(f"putting the audit record of {place.stack.name} away"):
+            while records.verify(target).waiting and time.monotonic() < end:
+                target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
+        verified = self.typed(place, "audit", "verify")
+        self.check(f"the audit record of {place.name} is as it was written", verified.code == 0)
+
+    def documents(self, place: Workplace, digest: str, folder: Path) -> None:
+        """Put what a stack has said of a package into a folder, and see whether all of it is signed."""
+        target = place.target()
+        documents.collect(target, digest, folder)
+        self.check(f"what {place.name} says of version 2 is signed with its key", documents.signed(target, digest))

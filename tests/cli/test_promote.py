@@ -1,0 +1,72 @@
+"""The stacks of `make promote`: each in its own account, and what the story says at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from cli.errors import OperatorError
+from cli.local.account import ALLOWED, account_of, keys
+from cli.local.cloud import Local
+from cli.local.promote import STACKS
+from cli.local.stack import Stack
+from cli.local.storyteller import Storyteller
+from cli.target import LOCAL, ROOT
+from localcloud.setup import Places
+
+
+def stack(folder: Path, **config: Any) -> Stack:
+    """A stack with a file of its own."""
+    path = folder / "Pulumi.local-x.yaml"
+    path.write_text(yaml.safe_dump({"config": config}))
+    return Stack("local-x", config=path)
+
+
+def test_each_stack_names_its_account_and_lets_the_next_one_take_its_champion() -> None:
+    stacks = [Stack(name) for name in STACKS]
+    accounts = [account_of(one) for one in stacks]
+    promotions = [one.written()["config"]["modelstack:promotion"] for one in stacks]
+    assert all(name.startswith(LOCAL) for name in STACKS), "no other stack is kept to the local cloud"
+    assert len({*accounts, "000000000000"}) == 4
+    assert [one.get("from") for one in promotions] == [None, *STACKS[:-1]]
+    assert [one.get("to", []) for one in promotions] == [[accounts[1]], [accounts[2]], []]
+
+
+def test_make_down_destroys_who_takes_before_who_gives() -> None:
+    assert sorted(STACKS, reverse=True) == [*reversed(STACKS)]
+
+
+def test_a_stack_whose_file_names_no_account_is_in_the_clouds_own(tmp_path: Path) -> None:
+    places = Places(tmp_path, "modelstack", tmp_path)
+    assert keys(places, stack(tmp_path)) == {}
+
+
+def test_the_keys_of_a_stack_are_those_of_the_account_that_its_file_names(tmp_path: Path) -> None:
+    places = Places(tmp_path, "modelstack", tmp_path)
+    first, again, other = (
+        keys(places, stack(tmp_path, **{ALLOWED: [account]})) for account in ("222222222222", "222222222222", "1" * 12)
+    )
+    assert first == again != other
+    assert set(first) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+@pytest.mark.parametrize("named", [[], ["1" * 12, "2" * 12], "111111111111", ["12"], ["../../etc/x12"]])
+def test_an_account_of_another_form_is_told_with_the_field(named: object, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=rf"stack local-x: {ALLOWED}.*12 digits"):
+        keys(Places(tmp_path, "modelstack", tmp_path), stack(tmp_path, **{ALLOWED: named}))
+
+
+def test_one_check_that_does_not_hold_is_told_and_makes_the_story_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Storyteller(Console(width=200), Local(Places.of(ROOT), "modelstack"))
+    teller.check("asked twice", True)
+    teller.check("another", True)
+    assert teller.verdict()
+    assert "NO" not in capsys.readouterr().out
+    teller.check("asked twice", False)
+    teller.check("asked twice", True)
+    assert not teller.verdict()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()] == ["NO", "yes"]
