@@ -11,6 +11,7 @@
     modelstack restore --at 2026-03-01 --reason "it sold more"
     modelstack audit verify
     modelstack lineage
+    modelstack pr-report --stack dev
     modelstack model init churn.joblib churn.csv --label churned
 
 Exit codes: 0 done, 1 it failed or the answer is no, 2 the command was wrong.
@@ -21,14 +22,14 @@ from __future__ import annotations
 import click
 
 from cli.asked import Group
-from cli.commands import deciding, looking, packages, proving, returning, sending
+from cli.commands import deciding, looking, packages, proving, reporting, returning, sending
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
     *(deciding.approve, deciding.promote, deciding.rollback, deciding.clear, deciding.skip_trial, deciding.retrain),
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
-    *(proving.audit, proving.lineage),
+    *(proving.audit, proving.lineage, reporting.pr_report),
     *(packages.serve, packages.loadtest, packages.model),
 )
 

@@ -148,7 +148,7 @@ def retrain(
     """
     sealed, root = workdir / "champion", workdir / "root"
     known = _unpacked(job, champion, sealed)
-    _lay_out(sealed, root)
+    lay_out(sealed, root)
     progress(f"verified the champion, {known['recipe'][:12]}")
     begun = Report("refused", "", job.through)
     try:
@@ -190,18 +190,25 @@ def _unpacked(job: Job, path: Path, folder: Path) -> Mapping[str, Any]:
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise JobError(f"the champion's archive is refused, nothing of it was run: {error}") from None
     content = manifest.content
-    here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
-    sealed: Mapping[str, str] = {**content["libraries"], **content["trained_with"]}
-    differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
-    if content["python"] != python or differ:
-        raise JobError(
-            f"the champion was sealed with Python {content['python']}, this is Python {python}; other versions here of "
-            f"{', '.join(differ) or 'no library'}: retrain with the image of the champion's own libraries"
-        )
+    if differs := sealed_elsewhere(content):
+        raise JobError(f"{differs}: retrain with the image of the champion's own libraries")
     return content
 
 
-def _lay_out(sealed: Path, root: Path) -> None:
+def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
+    """How this environment differs from the one that a champion was sealed in; empty where it does not."""
+    here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
+    sealed: Mapping[str, str] = {**manifest["libraries"], **manifest["trained_with"]}
+    differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
+    if manifest["python"] == python and not differ:
+        return ""
+    return (
+        f"the champion was sealed with Python {manifest['python']}, this is Python {python}; other versions here of "
+        f"{', '.join(differ) or 'no library'}"
+    )
+
+
+def lay_out(sealed: Path, root: Path) -> None:
     """A checkout of the champion's model and this pipeline, for the steps to run in."""
     shutil.copytree(sealed / "code" / "model", root / "model")
     for room in ROOMS:

@@ -65,6 +65,7 @@ def compare(
     champion: NDArray[np.float64],
     challenger: NDArray[np.float64],
     times: NDArray[np.datetime64] | None = None,
+    level: float = LEVEL,
 ) -> Comparison:
     """Compare two models row by row.
 
@@ -73,6 +74,7 @@ def compare(
         champion: The champion's loss of each row, shape (rows,).
         challenger: The challenger's of the same rows.
         times: When each row happened, UTC, shape (rows,); None for rows without a time.
+        level: How sure the interval is. Of many comparisons at once each needs more, so that all hold together.
 
     Raises:
         ValueError: There are no rows, the shapes differ, or a loss is not finite.
@@ -84,7 +86,7 @@ def compare(
     gains = champion - challenger
     days = None if times is None else times.astype("datetime64[D]")
     gain = float(gains.mean())
-    half = _half_width(gains, np.arange(len(gains)) if days is None else days)
+    half = _half_width(gains, np.arange(len(gains)) if days is None else days, level)
     return Comparison(
         loss,
         champion=float(champion.mean()),
@@ -99,8 +101,8 @@ def compare(
     )
 
 
-def _half_width(gains: NDArray[np.float64], cluster: NDArray[Any]) -> float | None:
-    """Half of the 95% interval of a mean whose rows depend on each other within a cluster; None of one cluster.
+def _half_width(gains: NDArray[np.float64], cluster: NDArray[Any], level: float) -> float | None:
+    """Half of the interval of a mean whose rows depend on each other within a cluster; None of one cluster.
 
     The variance is that of leaving out one cluster at a time, which is not too small where clusters differ in size; its
     quantile is Student's with one degree of freedom less than there would be clusters if all were of one size and
@@ -119,7 +121,7 @@ def _half_width(gains: NDArray[np.float64], cluster: NDArray[Any]) -> float | No
     without = (totals.sum() - totals) / (whole - rows)
     variance = (clusters - 1) / clusters * float(((without - gains.mean()) ** 2).sum())
     as_many = whole * whole // int((rows * rows).sum())
-    return student(LEVEL, max(1, as_many - 1)) * math.sqrt(variance)
+    return student(level, max(1, as_many - 1)) * math.sqrt(variance)
 
 
 def student(level: float, freedom: int) -> float:

@@ -46,9 +46,11 @@ def main(arguments: list[str] | None = None) -> None:
     rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
     stored = refit.evaluated(sealed) if given.evaluated else sealed / refit.SERVING
     trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
-    _check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
+    check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    loss, found = _losses(parts.answers(_estimator(stored, manifest), rows, manifest["parameters"]), rows, given.answer)
+    loss, found = _losses(
+        parts.answers(estimator_of(stored, manifest), rows, manifest["parameters"]), rows, given.answer
+    )
     days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
     given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
 
@@ -64,7 +66,7 @@ def _losses(answers: Any, rows: Rows, folder: Path) -> tuple[str, list[float]]:
     return NAMES[name], [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]
 
 
-def _check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
+def check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:
     """Refuse rows that an estimator was trained on, by the times that it was sealed with, or by their names."""
     if not have_times(rows):
         known = tables(parts.data, parts.settings(manifest["parameters"]))
@@ -80,7 +82,8 @@ def _check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str,
         )
 
 
-def _estimator(stored: Path, manifest: Mapping[str, Any]) -> Any:
+def estimator_of(stored: Path, manifest: Mapping[str, Any]) -> Any:
+    """The estimator of an unpacked package, digested again before it is loaded."""
     if hashlib.sha256(stored.read_bytes()).hexdigest() != manifest["files"][stored.name]:
         raise ValueError(f"{stored} is not what the manifest names")
     return parts.load(stored)

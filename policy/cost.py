@@ -1,36 +1,26 @@
-"""What do the instances of an endpoint cost, and is it too much?"""
+"""What do the instances of an endpoint cost, and is it too much?
+
+The prices lie in `prices.json`, which other rooms read too: this one they may not import. They are written by hand: a
+policy that waits for a price list would stop an update.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from policy import tokens
 from policy.rule import Declared, ResourceRule, value_at
 from policy.stacks import ceiling
 from policy.variants import variants
 
-HOURS = 730
+_PRICES = json.loads(Path(__file__).with_name("prices.json").read_bytes())
+PRICED_ON: str = _PRICES["priced_on"]
+HOURS: int = _PRICES["hours_a_month"]
 """Of a month, as AWS's price calculator counts them."""
-PRICED_ON = "2026-11-28"
-HOURLY: Mapping[str, float] = {
-    "ml.t2.medium": 0.056,
-    "ml.m5.large": 0.115,
-    "ml.m5.xlarge": 0.23,
-    "ml.m5.2xlarge": 0.461,
-    "ml.m5.4xlarge": 0.922,
-    "ml.c5.large": 0.102,
-    "ml.c5.xlarge": 0.204,
-    "ml.c5.2xlarge": 0.408,
-    "ml.c5.4xlarge": 0.816,
-    "ml.g4dn.xlarge": 0.7364,
-    "ml.g5.xlarge": 1.408,
-    "ml.p3.2xlarge": 3.825,
-}
-"""US dollars an hour of a SageMaker real-time instance, on demand, in us-east-1.
-
-Source: Amazon SageMaker AI pricing, "Real-Time Inference", as public price tables repeat it. Written by hand on
-`PRICED_ON`: AWS's price list cannot be read without a network, and a policy that waits for one would stop an update.
-"""
+HOURLY: Mapping[str, float] = _PRICES["hourly"]
+"""US dollars an hour of a SageMaker real-time instance, by its type."""
 
 
 def monthly(config: Declared) -> float:
@@ -70,7 +60,7 @@ RULES = (
         name="priced",
         asks="The price of each instance type is known.",
         control="AWS Well-Architected COST02-BP05",
-        mend="Write its price into policy/cost.py.",
+        mend="Write its price into policy/prices.json.",
         types=frozenset({tokens.CONFIG}),
         check=_not_priced,
         advisory=True,

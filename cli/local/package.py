@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from cli.errors import OperatorError
 from cli.target import ROOT
@@ -29,16 +30,7 @@ def serve(path: Path, port: int, workers: int) -> int:
         manifest = archive.verify(path)
         with TemporaryDirectory(prefix="modelstack-serve-") as folder:
             archive.unpack(path, Path(folder) / "model")
-            environment = {
-                **os.environ,
-                "SM_MODEL_DIR": f"{folder}/model",
-                "MODELSTACK_MANIFEST_SHA256": manifest.sha256,
-                "SAGEMAKER_BIND_TO_PORT": str(port),
-                "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
-                "BIND_HOST": "127.0.0.1",
-            }
-            process = subprocess.Popen([sys.executable, "-m", "serving", "serve"], cwd=ROOT, env=environment)
-            return _waited(process)
+            return _waited(begun(Path(folder) / "model", manifest.sha256, port, workers))
     except archive.ArchiveError as error:
         raise OperatorError(
             str(error), "`python -m pipeline build` makes a package, and prints where it is."
@@ -47,7 +39,21 @@ def serve(path: Path, port: int, workers: int) -> int:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _waited(process: subprocess.Popen[bytes]) -> int:
+def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: IO[str] | None = None) -> Popen[bytes]:
+    """Begin to serve an archive that is verified and unpacked; `log` takes what the server says."""
+    environment = {
+        **os.environ,
+        "SM_MODEL_DIR": str(sealed),
+        "MODELSTACK_MANIFEST_SHA256": manifest_sha256,
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
+        "BIND_HOST": "127.0.0.1",
+    }
+    command = [sys.executable, "-m", "serving", "serve"]
+    return Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+
+def _waited(process: Popen[bytes]) -> int:
     """Wait for the server; a Ctrl-C reaches it too, and it answers what is open before it ends."""
     earlier = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
     try:

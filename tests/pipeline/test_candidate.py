@@ -152,7 +152,7 @@ def test_an_estimator_that_is_not_the_sealed_one_is_not_loaded(champion, tmp_pat
     manifest = json.loads((tmp_path / "sealed/manifest.json").read_text())
     (tmp_path / "sealed/model.joblib").write_text('{"above": 1, "below": 0}')
     with pytest.raises(ValueError, match="is not what the manifest names"):
-        losses._estimator(tmp_path / "sealed/model.joblib", manifest)
+        losses.estimator_of(tmp_path / "sealed/model.joblib", manifest)
 
 
 def test_a_champion_that_has_seen_the_rows_to_compare_on_is_refused_before_training(run, champion, tmp_path: Path):
@@ -181,9 +181,9 @@ def test_names_that_the_champion_was_trained_on_are_refused(monkeypatch: pytest.
         return Rows.of({"x": np.zeros(len(names)), "id": names})
 
     monkeypatch.setattr(losses, "tables", lambda data, settings: Tables(named("a", "b"), named("z"), None))
-    losses._check_unseen(named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+    losses.check_unseen(named("c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
     with pytest.raises(SplitRefused, match="1 of the rows to evaluate on are trained on too, such as b"):
-        losses._check_unseen(named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
+        losses.check_unseen(named("b", "c"), {"parameters": {}, "recipe": "r"}, {}, serves=True)
 
 
 @pytest.mark.parametrize(

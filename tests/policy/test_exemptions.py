@@ -54,7 +54,7 @@ def test_an_exempt_finding_stops_nothing_and_its_reason_is_told_once() -> None:
 def test_another_resource_stack_or_rule_is_not_exempt() -> None:
     for resource in (config("pair-a"), config("solo-a", stack="prod")):
         reported, used = told(resource)
-        assert reported == [f"{resource.name}: it is dear. Write its price into policy/cost.py."]
+        assert reported == [f"{resource.name}: it is dear. Write its price into policy/prices.json."]
         assert used == []
     assert told(config("solo-a"), rule="signed")[0] != []
 
@@ -68,7 +68,7 @@ def test_the_last_day_counts_and_the_day_after_does_not() -> None:
     assert told(config("solo-a"), last)[0] == []
     reported, used = told(config("solo-a"), last + timedelta(days=1))
     assert reported == [
-        "solo-a: it is dear. Write its price into policy/cost.py. "
+        "solo-a: it is dear. Write its price into policy/prices.json. "
         "Its exemption in policy/exemptions.yaml ended on 2027-01-31: A type that is new."
     ]
     assert used == []

@@ -1,0 +1,53 @@
+"""The command that writes the comment on a pull request: pr-report."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from cli.asked import Asked, Command
+from cli.errors import OperatorError
+
+
+@click.command("pr-report", cls=Command)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False, writable=True), help="Write it into a file, not to stdout."
+)
+@click.option(
+    "--config-file",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The stack's file. The default is stacks/Pulumi.STACK.yaml.",
+)
+@click.pass_obj
+def pr_report(asked: Asked, out: Path | None, config: Path | None) -> None:
+    """Write what this checkout would change on a stack, as a comment for a pull request (Markdown).
+
+    It runs `pulumi preview` with the policy pack, builds this checkout's model (nothing is trained twice), fetches the
+    champion, and lets both answer the same rows. The comment tells what changes in the infrastructure, its permissions
+    and its cost; in the model and its decisions; in the training data; which policies fail; and how long the rollout
+    takes at today's traffic. Nothing in the cloud is changed. What cannot be found out is missing with its reason.
+
+    Exits with 1 when the preview fails, or when the model cannot be built or is below its gates. The comment is written
+    in any case.
+    """
+    from cli.local.stack import Stack  # noqa: PLC0415 - only this command needs them
+    from cli.report.gather import gather  # noqa: PLC0415
+    from cli.report.page import page  # noqa: PLC0415
+
+    if asked.endpoint:
+        raise OperatorError(
+            "pr-report reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2
+        )
+    stack = Stack(asked.stack, config=config.resolve() if config else None)
+    with TemporaryDirectory(prefix="modelstack-report-") as folder:
+        facts = gather(stack, Path(folder), partial(click.echo, err=True))
+    if out:
+        out.write_text(page(facts))
+    else:
+        click.echo(page(facts), nl=False)
+    sys.exit(0 if facts.good else 1)

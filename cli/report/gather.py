@@ -1,0 +1,213 @@
+"""All facts of the comment: Pulumi is asked, AWS is read, and the model is built. Nothing in the cloud changes.
+
+What cannot be found out is missing with its reason, and all else is told: a comment without a champion, without
+credentials, or about a model that cannot be trained is a comment too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cli.errors import OperatorError
+from cli.local.stack import Stack
+from cli.report import preview as previews
+from cli.report.compared import Compared
+from cli.report.duration import Foreseen, Traffic, foreseen
+from cli.report.facts import Facts, Latency, Missing
+from cli.report.infrastructure import Prices
+from cli.report.latency import latencies
+from cli.report.preview import Preview
+from cli.report.versions import REFUSALS, Say, Version, built, fetched, on_same_rows
+from cli.target import ROOT, Target
+from cli.view.releases import journal_state
+from cli.view.served import between
+from localcloud.setup import POLICY_PACK
+from rollout.core.plan import Plan
+from rollout.core.release import Release
+
+_DAY = timedelta(days=1)
+_FIRST = Missing("nothing serves yet, so this is the first release: nothing to compare with")
+
+
+@dataclass(frozen=True)
+class Live:
+    """What serves on the stack.
+
+    Attributes:
+        target: The endpoint; None when it cannot be asked.
+        champion: The release; None when there is none.
+        why: Why there is none, or why it is not known.
+    """
+
+    target: Target | None
+    champion: Release | None
+    why: Missing = _FIRST
+
+
+def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
+    """Find out all of it.
+
+    Args:
+        stack: The stack that the checkout would be released on.
+        workdir: An empty folder to work in.
+        say: Called with a line at a time.
+
+    Raises:
+        OperatorError: The pulumi command is not there.
+    """
+    begun = time.monotonic()
+    say("asking pulumi for a preview")
+    seen = previewed(stack)
+    live = _live(stack)
+    champion = _champion(live, workdir)
+    challenger, below, trained = _challenger(stack, seen, live, workdir, say)
+    both = _compared(champion, challenger, workdir, say)
+    speed = _latency(champion, challenger, workdir, say)
+    traffic = _traffic(live)
+    return Facts(
+        stack=stack.name,
+        preview=seen,
+        prices=Prices.from_dict(json.loads((ROOT / "policy" / "prices.json").read_bytes())),
+        champion=champion.package if isinstance(champion, Version) else champion,
+        champion_config=live.champion.config_name if live.champion else None,
+        challenger=challenger.package if isinstance(challenger, Version) else challenger,
+        compared=both,
+        latency=speed,
+        traffic=traffic,
+        rollout=_rollout(seen, live, traffic),
+        gates=below,
+        seconds=time.monotonic() - begun - trained,
+        trained=trained,
+    )
+
+
+def previewed(stack: Stack) -> Preview:
+    """Run a preview with the policy pack."""
+    asked = replace(stack, environment={**stack.environment, previews.STREAMING: "true"})
+    chosen = POLICY_PACK in {**os.environ, **stack.environment}
+    done = asked.preview("--json", *(() if chosen else ("--policy-pack", "policy")))
+    return previews.read(done.output.splitlines(), done.code)
+
+
+def _live(stack: Stack) -> Live:
+    try:
+        outputs = stack.outputs()
+        if not outputs.get("endpoint_name"):
+            return Live(None, None)
+        target = Target(stack.name, outputs["endpoint_name"], outputs["region"], outputs)
+        return Live(target, journal_state(target).champion)
+    except OperatorError as error:
+        return Live(None, None, Missing(f"what serves is not known: {error}"))
+
+
+def _champion(live: Live, workdir: Path) -> Version | Missing:
+    if live.target is None or live.champion is None:
+        return live.why
+    try:
+        return fetched(live.champion.as_dict(), workdir / "champion", live.target.client("s3"))
+    except OperatorError as error:
+        return Missing(f"the champion cannot be read: {error}")
+
+
+def _challenger(
+    stack: Stack, seen: Preview, live: Live, workdir: Path, say: Say
+) -> tuple[Version | Missing, str, float]:
+    """What would be released: as the program has it or, where it did not come so far, as the stack's file has it."""
+    declared = seen.only(previews.PACKAGE)
+    inputs: Mapping[str, Any] = declared.new if declared else {}
+    given = inputs.get("source") or _made_elsewhere(inputs)
+    folder = workdir / "challenger"
+    try:
+        if given:
+            if live.target is None:
+                return Missing("the package comes from elsewhere, and cannot be read without the stack"), "", 0.0
+            return fetched(given, folder, live.target.client("s3")), "", 0.0
+        model = inputs if inputs else _configured(stack)
+        return built(stack.root, model.get("parameters") or {}, model.get("gates") or {}, folder, say)
+    except OperatorError as error:
+        return Missing(f"the package cannot be read: {error}"), "", 0.0
+    except REFUSALS as error:
+        return Missing(str(error), failed=True), "", 0.0
+
+
+def _made_elsewhere(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The candidate of a training job, where it has the recipe."""
+    candidate = inputs.get("candidate")
+    return candidate if isinstance(candidate, Mapping) and candidate.get("recipe") == inputs.get("recipe") else None
+
+
+def _configured(stack: Stack) -> Mapping[str, Any]:
+    config = stack.written().get("config") or {}
+    return config.get("modelstack:model") or {}
+
+
+def _compared(
+    champion: Version | Missing, challenger: Version | Missing, workdir: Path, say: Say
+) -> Compared | Missing:
+    if isinstance(champion, Missing):
+        return champion
+    if isinstance(challenger, Missing):
+        return Missing("there is no challenger")
+    if champion.package.digest == challenger.package.digest:
+        return Missing("both are the same package")
+    say("comparing champion and challenger on the same rows")
+    return on_same_rows(champion, challenger, workdir / "compared", say)
+
+
+def _latency(
+    champion: Version | Missing, challenger: Version | Missing, workdir: Path, say: Say
+) -> tuple[Latency | None, Latency] | Missing:
+    if isinstance(challenger, Missing):
+        return Missing("there is no challenger")
+    sides = [challenger] if isinstance(champion, Missing) else [champion, challenger]
+    if len({side.package.digest for side in sides}) < len(sides):
+        return Missing("both are the same package")
+    say("measuring latency")
+    try:
+        found = latencies([side.folder for side in sides], [side.manifest.sha256 for side in sides], workdir / "log")
+    except OperatorError as error:
+        return Missing(str(error))
+    return (found[0] if len(found) > 1 else None, found[-1])
+
+
+def _traffic(live: Live) -> Traffic | Missing:
+    if live.target is None or live.champion is None:
+        return live.why
+    end = datetime.now(UTC)
+    start = max(end - _DAY, live.target.created)
+    try:
+        found = between(live.target, [live.champion.variant], start, end)
+    except OperatorError as error:
+        return Missing(f"today's traffic is not known: {error}")
+    seconds = max((end - start).total_seconds(), 1.0)
+    requests, failed = sum(one.requests for one in found), sum(one.failed for one in found)
+    slow = found[0].latency_ms if found else {}
+    return Traffic(requests / seconds, failed / requests if requests else 0.0, slow.get("p50"), slow.get("p99"))
+
+
+def _rollout(seen: Preview, live: Live, traffic: Traffic | Missing) -> Foreseen | Missing:
+    declared = seen.only(previews.ROLLOUT)
+    if declared is None:
+        return Missing("not known, as the preview did not come so far")
+    if why := _no_trial(declared.new, live):
+        return Missing(why)
+    if isinstance(traffic, Missing):
+        return traffic
+    if traffic.per_second <= 0:
+        return Missing("⚠ nothing asked the champion in the last day: a trial without requests ends in a rollback")
+    return foreseen(Plan.from_dict(declared.new["plan"]), traffic)
+
+
+def _no_trial(inputs: Mapping[str, Any], live: Live) -> str:
+    if not inputs.get("acts"):
+        return "none: no other release would serve"
+    if live.champion is None:
+        return "none: the first release serves at once"
+    return "" if inputs.get("pair_config") else "no trial: the same model moves to other instances"

@@ -1,0 +1,212 @@
+"""What does a preview change in the cloud: permissions, and what the instances cost? Pure.
+
+found = permissions(preview)          # statements that come and go
+cost = costs(preview, prices)         # by endpoint config, US dollars a month
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource, documents
+
+_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+_PERMISSION = "aws:lambda/permission:Permission"
+_ATTACHED = ("policyArn", "managedPolicyArns", "permissionsBoundary")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy document.
+
+    Attributes:
+        adds: Whether it comes; else it goes.
+        resource: The logical name of what has the document.
+        effect: `Allow` or `Deny`; `Attach` for a policy that is attached by its name.
+        who: The principals; empty where the document says of itself for whom it is.
+        actions: What.
+        on: The resources.
+        condition: Under which condition, as JSON; empty without.
+    """
+
+    adds: bool
+    resource: str
+    effect: str
+    who: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    condition: str = ""
+
+    @property
+    def wide(self) -> bool:
+        """Whether it allows any action of a service, anything on any resource, or something to anybody."""
+        anybody = "*" in self.who or "AWS: *" in self.who
+        return self.effect == "Allow" and (anybody or "*" in self.on or any(one.endswith("*") for one in self.actions))
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What changes of permissions.
+
+    Attributes:
+        statements: Those that come and go; the wide ones first.
+        unknown: The logical names of what has a document that is not known before the update.
+    """
+
+    statements: tuple[Statement, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def permissions(preview: Preview) -> Permissions:
+    """The statements that differ. A document that is not known yet has none."""
+    found: list[Statement] = []
+    unknown: dict[str, None] = {}
+    for item in preview.changes:
+        before, after = (set(_statements(item, side, adds=True)) for side in (item.old, item.new))
+        if any(content is None for _, content in documents(item.new)):
+            unknown[item.name] = None
+            continue
+        found += after - before
+        found += (_gone(one) for one in before - after)
+    order = sorted(found, key=lambda one: (not (one.adds and one.wide), not one.adds, one.resource, one.actions))
+    return Permissions(tuple(order), tuple(unknown))
+
+
+def _gone(one: Statement) -> Statement:
+    return Statement(False, one.resource, one.effect, one.who, one.actions, one.on, one.condition)
+
+
+def _statements(item: Resource, inputs: Mapping[str, Any], *, adds: bool) -> Iterator[Statement]:
+    for _, content in documents(inputs):
+        for one in _many((content or {}).get("Statement")):
+            if isinstance(one, Mapping):
+                yield _statement(item.name, one, adds)
+    for name in _ATTACHED:
+        for arn in _many(inputs.get(name)):
+            yield Statement(adds, item.name, "Attach", on=(_known(arn),))
+    if item.type == _PERMISSION and inputs:
+        given = (_known(inputs.get("function", "")),)
+        source = str(inputs.get("sourceArn", ""))
+        condition = json.dumps({"SourceArn": _known(source)}) if source else ""
+        who, what = (str(inputs.get("principal", "")),), (str(inputs.get("action", "")),)
+        yield Statement(adds, item.name, "Allow", who, what, given, condition)
+
+
+def _statement(name: str, one: Mapping[str, Any], adds: bool) -> Statement:
+    principal = one.get("Principal", one.get("NotPrincipal"))
+    if isinstance(principal, Mapping):
+        who = tuple(f"{kind}: {_known(who)}" for kind, given in principal.items() for who in _many(given))
+    else:
+        who = tuple(_many(principal))
+    actions = tuple(sorted(_many(one.get("Action")) + [f"not {item}" for item in _many(one.get("NotAction"))]))
+    on = [_known(item) for item in _many(one.get("Resource"))]
+    on += [f"not {_known(item)}" for item in _many(one.get("NotResource"))]
+    condition = json.dumps(one["Condition"], sort_keys=True) if one.get("Condition") else ""
+    return Statement(adds, name, str(one.get("Effect", "")), who, actions, tuple(sorted(on)), condition)
+
+
+def _many(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
+
+
+def _known(value: object) -> str:
+    return str(value).replace(UNKNOWN, "(not known yet)")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What instances cost.
+
+    Attributes:
+        hourly: US dollars by type.
+        hours: Of a month.
+        priced_on: The day of which the prices are.
+    """
+
+    hourly: Mapping[str, float]
+    hours: float
+    priced_on: str
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Prices:
+        """Read `policy/prices.json`."""
+        return cls(given["hourly"], given["hours_a_month"], given["priced_on"])
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the instances of one endpoint config cost.
+
+    Attributes:
+        what: The instances in words.
+        monthly: US dollars; those without a price are left out.
+        unpriced: The types without a price.
+    """
+
+    what: str
+    monthly: float
+    unpriced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an endpoint costs.
+
+    Attributes:
+        now: The config that serves today; None when there is none or it is not in the preview.
+        trial: The config of both versions, while the trial lasts; None without a trial.
+        after: The config that serves when the release is promoted; None when it is not in the preview.
+        priced_on: The day of which the prices are.
+    """
+
+    now: Cost | None
+    trial: Cost | None
+    after: Cost | None
+    priced_on: str
+
+
+def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Costs:
+    """What the endpoint costs today, in the trial and afterwards.
+
+    Args:
+        preview: What would happen.
+        prices: Of instances.
+        champion_config: The name of the endpoint config that serves today; None when nothing does.
+    """
+    configs = {
+        str(side.get("name")): side for item in preview.resources if item.type == _CONFIG for side in _sides(item)
+    }
+    declared = preview.only(ROLLOUT)
+    inputs = declared.new if declared else {}
+    target = inputs.get("target")
+    wanted = target.get("config_name") if isinstance(target, Mapping) else None
+    newest = [str(item.new.get("name")) for item in preview.changes if item.type == _CONFIG and item.new]
+    after = wanted or (newest[0] if len(newest) == 1 else None)
+    pair = inputs.get("pair_config") if inputs.get("acts") else None
+    found = (_cost(configs.get(str(name)), prices) if name else None for name in (champion_config, pair, after))
+    return Costs(*found, priced_on=prices.priced_on)
+
+
+def _sides(item: Resource) -> list[Mapping[str, Any]]:
+    return [side for side in (item.old, item.new) if side]
+
+
+def _cost(config: Mapping[str, Any] | None, prices: Prices) -> Cost | None:
+    if config is None:
+        return None
+    lists = [config.get("productionVariants"), config.get("shadowProductionVariants")]
+    variants: Sequence[Mapping[str, Any]] = [one for item in lists for one in _many(item) if isinstance(one, Mapping)]
+    if not variants:
+        return None
+    parts, total, unpriced = list[str](), 0.0, list[str]()
+    for one in variants:
+        kind, count = str(one.get("instanceType") or "serverless"), one.get("initialInstanceCount") or 1
+        parts.append(f"{count:g} x {kind}")
+        total += prices.hours * prices.hourly.get(kind, 0.0) * count
+        unpriced += [] if kind in prices.hourly else [kind]
+    return Cost(" + ".join(parts), total, tuple(dict.fromkeys(unpriced)))

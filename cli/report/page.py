@@ -1,0 +1,59 @@
+"""The comment on a pull request, from its facts. Pure.
+
+page(facts)      # Markdown, below the most that a comment may be
+"""
+
+from __future__ import annotations
+
+from cli.report import model_section, stack_section
+from cli.report.facts import Facts, Missing, Package
+from cli.report.markdown import code, document, table, text
+
+
+def marker(stack: str) -> str:
+    """The first line of a comment, by which the next one finds it to take its place."""
+    name = "".join(one for one in stack if one.isalnum() or one in "-_./")
+    return f"<!-- modelstack pr-report {name} -->"
+
+
+def page(facts: Facts) -> str:
+    """Write the comment."""
+    top = [marker(facts.stack), ""]
+    if facts.unchanged:
+        recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, Package) else ""
+        same = f"no resource, and the same model (recipe {code(recipe)})"
+        line = f"**Nothing changes on stack {code(facts.stack)}**: {same}."
+        return document([*top, line], [])
+    sections = [*stack_section.policies(facts), *stack_section.infrastructure(facts)]
+    sections += [*model_section.model(facts), *model_section.data(facts), *stack_section.rollout(facts)]
+    return document(
+        [*top, f"## What this changes on stack {code(facts.stack)}", "", *_short(facts), "", _made(facts)], sections
+    )
+
+
+def _short(facts: Facts) -> list[str]:
+    rows = [
+        ("Preview", _preview(facts)),
+        ("Policies", stack_section.policies_in_short(facts)),
+        ("Infrastructure", stack_section.infrastructure_in_short(facts)),
+        ("Cost", stack_section.cost_in_short(facts)),
+        ("Model", model_section.model_in_short(facts)),
+        ("Data", model_section.data_in_short(facts)),
+        ("Rollout", stack_section.rollout_in_short(facts)),
+    ]
+    return table(("", ""), [(f"**{name}**", said) for name, said in rows if said])
+
+
+def _preview(facts: Facts) -> str:
+    seen = facts.preview
+    if seen.code == 0:
+        return "✅ succeeds"
+    said = f": {text(seen.errors[0].splitlines()[0])}" if seen.errors else ""
+    return f"❌ fails with exit code {seen.code}{said}"
+
+
+def _made(facts: Facts) -> str:
+    trained = f"training took {facts.trained:,.0f} s" if facts.trained >= 1 else "nothing had to be trained"
+    if isinstance(facts.challenger, Missing):
+        trained = "nothing was trained"
+    return f"<sub>Made in {facts.seconds:,.0f} s; {trained}.</sub>"

@@ -1,0 +1,151 @@
+"""The two packages: fetched or built, verified, unpacked, and asked. Nothing of one runs before it is verified."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.errors import OperatorError, explained
+from cli.report.compared import Answered, Compared, NotComparable, compared
+from cli.report.facts import Missing, Package
+from monitoring.drift.reference import Reference
+from monitoring.statistics.profile import UnreadableProfile
+from pipeline import archive, step
+from pipeline.build import BuildError, build
+from pipeline.candidate import lay_out, sealed_elsewhere
+from pipeline.contract import Refusal
+from pipeline.gate import GateError, GateRefused, gate
+from pipeline.origin import OriginError
+from pipeline.recipe import RecipeError, canonical, recipe
+from pipeline.step import StepFailed
+from platforms.aws.objects import RegistryError, fetch
+
+REFUSALS = (archive.ArchiveError, BuildError, GateError, OriginError, RecipeError, Refusal, StepFailed)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A package on this machine.
+
+    Attributes:
+        package: What it says of itself.
+        folder: Where it is unpacked.
+        manifest: Its manifest.
+    """
+
+    package: Package
+    folder: Path
+    manifest: archive.Manifest
+
+
+def opened(path: Path, digest: str, folder: Path) -> Version:
+    """Verify an archive, and unpack it.
+
+    Raises:
+        ArchiveError: It is something else than was sealed.
+    """
+    manifest = archive.verify(path, digest)
+    archive.unpack(path, folder)
+    told = archive.documents(path)
+    metrics = json.loads(told["metrics.json"])
+    try:
+        profile = Reference.from_dict(json.loads(told["reference.json"])).profile
+    except (UnreadableProfile, ValueError, KeyError):
+        profile = None
+    package = Package(
+        digest,
+        manifest.content["recipe"],
+        path.stat().st_size,
+        manifest.content["parameters"],
+        metrics["summary"],
+        metrics["training"],
+        profile,
+        archive.FAST_FORM in manifest.content["files"],
+    )
+    return Version(package, folder, manifest)
+
+
+def fetched(release: Mapping[str, Any], folder: Path, s3: Any) -> Version:
+    """Download a release's package.
+
+    Args:
+        release: At least its `archive_uri`, `package_digest` and `manifest_sha256`.
+        folder: A new folder.
+        s3: boto3 S3 client.
+
+    Raises:
+        OperatorError: It cannot be read, or is not what was released.
+    """
+    folder.mkdir(parents=True)
+    path, digest = folder / "model.tar.gz", str(release["package_digest"])
+    with explained(f"reading {release['archive_uri']}"):
+        try:
+            fetch(str(release["archive_uri"]), digest, path, s3)
+            found = opened(path, digest, folder / "sealed")
+        except (RegistryError, archive.ArchiveError) as error:
+            raise OperatorError(str(error)) from error
+    if found.manifest.sha256 != release["manifest_sha256"]:
+        raise OperatorError(f"{release['archive_uri']}: its manifest has another sha256 than the release")
+    return found
+
+
+def built(
+    root: Path, parameters: Mapping[str, Any], gates: Mapping[str, Any], folder: Path, say: Say
+) -> tuple[Version, str, float]:
+    """Build what a checkout asks for, unless it was built before.
+
+    Returns:
+        The version, why it is below its gates (or nothing), and how long training took, seconds.
+
+    Raises:
+        One of `REFUSALS`: It cannot be built.
+    """
+    begun = time.monotonic()
+    sealed = build(root, recipe(root, parameters), parameters, progress=say)
+    trained = time.monotonic() - begun
+    try:
+        gate(sealed.metrics, gates)
+        below = ""
+    except GateRefused as error:
+        below = str(error)
+    return opened(sealed.path, sealed.digest, folder / "sealed"), below, trained
+
+
+def on_same_rows(champion: Version, challenger: Version, folder: Path, say: Say) -> Compared | Missing:
+    """Ask both for the rows that neither has seen, each by its own code, and compare."""
+    if differs := sealed_elsewhere(champion.manifest.content):
+        return Missing(differs)
+    before, after = champion.package.parameters, challenger.package.parameters
+    rows = [dict(after)] if after == before else [{**before, **after}, dict(before)]
+    try:
+        with ThreadPoolExecutor(2) as side_by_side:
+            asked = side_by_side.submit(_answered, challenger, [dict(after)], folder / "challenger", say)
+            one = _answered(champion, rows, folder / "champion", say)
+            other = asked.result()
+        return compared(one, other)
+    except StepFailed as error:
+        return Missing(str(error))
+    except NotComparable as error:
+        return Missing(str(error))
+
+
+def _answered(version: Version, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
+    """What a version answers to the first choice of rows that its own code takes and that it has not seen."""
+    folder.mkdir(parents=True)
+    lay_out(version.folder, folder / "root")
+    out = folder / "answered.json"
+    for place, parameters in enumerate(rows):
+        asked = ["--parameters", canonical(parameters), "--model", str(version.folder), "--out", str(out)]
+        try:
+            step.run(folder / "root", "pipeline.answered", asked, say)
+            break
+        except StepFailed:
+            if place == len(rows) - 1:
+                raise
+    return Answered.from_dict(json.loads(out.read_text()))

@@ -1,0 +1,222 @@
+"""The comment is whole whatever is known, short when nothing changes, and safe whatever a package says."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cli.report.compared import compared
+from cli.report.duration import Traffic, foreseen
+from cli.report.facts import Facts, Latency, Missing, Package
+from cli.report.infrastructure import Prices
+from cli.report.page import marker, page
+from cli.report.preview import ROLLOUT, Finding, Preview, read
+from cli.report.stack_section import lasting
+from monitoring.statistics.profile import Categorical, Profile
+from rollout.core.plan import Plan, Step
+from rollout.judge.metrics import Metric
+from tests.cli.test_report_compared import answered
+from tests.cli.test_report_preview import CONFIG, ROLE, allow, config, policy, step
+
+PRICES = Prices({"ml.m5.large": 0.115}, 730, "2026-11-28")
+PROFILE = Profile({"origin": Categorical(("EWR", "JFK"), (600, 400, 0), 0, frozenset())}, 1000)
+OTHER = Profile(
+    {"origin": Categorical(("EWR", "JFK"), (300, 700, 0), 0, frozenset()), "wind": PROFILE.columns["origin"]}, 1000
+)
+PLAN = Plan((Step(10, 300), Step(50, 300)), metrics=(Metric("errors", "rate", 0.02),))
+TRAINING = {"first_event": "2013-01-01T05:00", "last_event": "2013-02-28T23:00"}
+CHAMPION = Package(
+    "sha256:" + "a" * 64, "1" * 64, 330_000, {"max_iter": 60}, {"auc": 0.68, "rows": 20_000}, TRAINING, PROFILE, True
+)
+CHALLENGER = Package(
+    "sha256:" + "b" * 64, "2" * 64, 410_000, {"max_iter": 90}, {"auc": 0.69, "rows": 20_000}, TRAINING, OTHER, True
+)
+LINES = [
+    step("same", CONFIG, "solo-a", config("a", "ml.m5.large"), config("a", "ml.m5.large")),
+    step("create", CONFIG, "solo-b", None, config("b", "ml.m5.large", 2)),
+    step("update", ROLE, "role", policy(allow("s3:GetObject", "arn:x")), policy(allow("s3:*", "*")), diffs=["policy"]),
+    step("delete", "aws:sqs/queue:Queue", "letters", {"name": "q"}),
+    step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "b"}, "acts": True}, diffs=["target"]),
+    json.dumps({"summaryEvent": {"PolicyPacks": {"modelstack": "v0.1.0"}}}),
+]
+
+
+def facts(**given: Any) -> Facts:
+    """A pull request that changes all there is."""
+    traffic = Traffic(3.0, 0.001)
+    usual = {
+        "stack": "dev",
+        "preview": read(LINES, 0),
+        "prices": PRICES,
+        "champion": CHAMPION,
+        "champion_config": "a",
+        "challenger": CHALLENGER,
+        "compared": compared(answered(0.0), answered(-0.1)),
+        "latency": (Latency(1.0, 2.0), Latency(1.1, 2.5)),
+        "traffic": traffic,
+        "rollout": foreseen(PLAN, traffic),
+        "seconds": 31.0,
+        "trained": 12.0,
+    }
+    return Facts(**{**usual, **given})
+
+
+def test_it_tells_all_parts_with_the_short_table_first() -> None:
+    shown = page(facts())
+    assert shown.splitlines()[0] == "<!-- modelstack pr-report dev -->"
+    for part in (
+        "| **Infrastructure** | 1 to create, 2 to update, 1 to delete; 2 statements of permissions differ, **1 new",
+        "| **Cost** | 84 → 168 USD a month (+84) |",
+        "| **Model** | ✅ surely better: log\\_loss",
+        "; 2.0% of the decisions change |",
+        "| **Data** | 1 of 1 features moved; + `wind` |",
+        "| **Policies** | ✅ none fails |",
+        "| **Rollout** | about ",
+        "| 🔴 delete | `letters` | `aws:sqs/queue:Queue` |  |",
+        "| + | `role` | Allow |  | `s3:*` | `*` |  |",
+        "| latency p99 | 2.00 ms | 2.50 ms |",
+        "| size | 322.3 kB | 400.4 kB |",
+        "<summary>Calibration: expected error",
+        "<summary>By segment (3)</summary>",
+        "| `max_iter` | `60` | `90` |",
+        "| `origin` | `",
+        "Today's traffic: 180 requests a minute",
+        "Made in 31 s; training took 12 s.",
+    ):
+        assert part in shown, part
+    assert shown.count("<details>") == shown.count("</details>") == shown.count("<summary>")
+
+
+def test_nothing_at_all_is_one_line() -> None:
+    same = facts(preview=read(LINES[:1], 0), challenger=CHAMPION)
+    assert page(same).splitlines() == [
+        *("<!-- modelstack pr-report dev -->", ""),
+        f"**Nothing changes on stack `dev`**: no resource, and the same model (recipe `{'1' * 12}`).",
+    ]
+    assert same.good
+
+
+def test_the_same_model_on_other_resources_tells_no_model_and_no_data() -> None:
+    shown = page(facts(challenger=CHAMPION, compared=Missing("both are the same package")))
+    assert "| **Model** | the same package as the one that serves |" in shown
+    assert "### Model" not in shown and "### Data" not in shown and "### Infrastructure" in shown
+
+
+def test_a_first_release_has_its_own_numbers_and_nothing_beside_them() -> None:
+    first = Missing("nothing serves yet, so this is the first release: nothing to compare with")
+    shown = page(
+        facts(
+            champion=first,
+            champion_config=None,
+            compared=first,
+            latency=(None, Latency(1.1, 2.5)),
+            traffic=first,
+            rollout=Missing("none: the first release serves at once"),
+        )
+    )
+    assert "| **Model** | nothing serves yet" in shown
+    assert "| latency p50 | - | 1.10 ms |" in shown
+    assert "| **Rollout** | none: the first release serves at once |" in shown
+    assert "### Data" not in shown and "| **Cost** | 168 USD a month |" in shown
+
+
+def test_a_preview_that_a_policy_stops_names_the_policy_and_the_exit_code() -> None:
+    finding = Finding("captured", "solo-b", "data capture is off", stops=True)
+    stopped = facts(preview=replace(read(LINES, 255), findings=(finding,), errors=("preview failed",)))
+    shown = page(stopped)
+    assert "| **Preview** | ❌ fails with exit code 255: preview failed |" in shown
+    assert "| **Policies** | ❌ `captured` would stop an update |" in shown
+    assert "| `captured` | `solo-b` | data capture is off |" in shown
+    assert not stopped.good
+
+
+def test_a_model_that_cannot_be_trained_is_told_in_its_own_words() -> None:
+    why = 'train failed: ZeroDivisionError: division by zero\n  File "model/training.py", line 12'
+    failed = facts(
+        challenger=Missing(why, failed=True),
+        compared=Missing("there is no challenger"),
+        latency=Missing("there is no challenger"),
+    )
+    shown = page(failed)
+    assert "| **Model** | ❌ train failed: ZeroDivisionError: division by zero |" in shown
+    assert "```text\ntrain failed: ZeroDivisionError: division by zero\n" in shown
+    assert not failed.good
+
+
+def test_a_model_below_its_gates_is_compared_all_the_same() -> None:
+    below = facts(gates="the model is below its gates and is not released:\n  auc  0.5000  min 0.6")
+    shown = page(below)
+    assert "❌ below its gates" in shown and "min 0.6" in shown and "On the same 2,000 rows" in shown
+    assert not below.good
+
+
+def test_without_credentials_the_comment_says_what_is_not_known() -> None:
+    why = Missing("what serves is not known: no AWS credentials")
+    unknown = facts(champion=why, compared=why, latency=(None, Latency(1, 2)), traffic=why, rollout=why)
+    shown = page(unknown)
+    assert "| **Model** | what serves is not known: no AWS credentials |" in shown
+    assert unknown.good, "nobody's pull request is to blame for that"
+
+
+def test_too_little_traffic_says_how_it_ends() -> None:
+    slow = Traffic(0.01)
+    shown = page(facts(traffic=slow, rollout=foreseen(PLAN, slow)))
+    assert "| **Rollout** | ⚠️ does not end within 30 min at today's traffic, and is then rolled back |" in shown
+
+
+EVIL = "<img src=x>|`@all`\n## owned [x](http://evil) </details><!--"
+
+
+def test_nothing_that_a_package_says_becomes_markdown() -> None:
+    evil = replace(
+        CHALLENGER,
+        recipe=EVIL,
+        digest=EVIL,
+        parameters={EVIL: EVIL},
+        metrics={EVIL: 1.0},
+        training={"first_event": EVIL, "last_event": EVIL},
+        profile=Profile({EVIL: PROFILE.columns["origin"]}, 5),
+    )
+    found = compared(answered(0.0), answered(-0.1, segments={EVIL: [EVIL] * 1000 + ["b"] * 1000}))
+    finding = Finding(EVIL, EVIL, EVIL, stops=True)
+    seen = replace(
+        read([step("delete", EVIL, "x", {EVIL: EVIL}, diffs=[EVIL])], 1), findings=(finding,), errors=(EVIL,)
+    )
+    shown = page(facts(challenger=evil, compared=found, preview=seen, rollout=Missing(EVIL)))
+    outside = re.sub(r"```text\n.*?\n```", "", shown, flags=re.DOTALL)
+    outside = re.sub(r"`[^`\n]*`", "", outside)
+    assert "<img" not in outside and "](http" not in outside and "@all" not in outside
+    assert not re.search(r"^## owned", outside, flags=re.MULTILINE)
+    assert outside.count("</details>") == outside.count("<details>")
+    assert outside.count("<!--") == 1
+    cells = {line.count(" | ") for line in outside.splitlines() if line.startswith("| ") and "segment" in line}
+    assert len(cells) <= 1
+
+
+def test_it_is_never_longer_than_a_comment_may_be() -> None:
+    many = [step("create", ROLE, f"role-{n}", None, policy(allow(f"s3:Get{n}", "x" * 90))) for n in range(3000)]
+    findings = tuple(Finding(f"p{n}", "r" * 100, "m" * 500, stops=True) for n in range(1000))
+    shown = page(facts(preview=replace(read(many, 1), findings=findings, errors=("e" * 5000,) * 50)))
+    assert len(shown.encode()) < 65_536
+    assert "… and 960 rows more." in shown
+
+
+def test_a_marker_holds_nothing_but_the_name_of_its_stack() -> None:
+    assert marker("org/modelstack/dev") == "<!-- modelstack pr-report org/modelstack/dev -->"
+    assert marker("a --> b") == "<!-- modelstack pr-report a--b -->"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h"), (2.5 * 86_400, "2.5 days")]
+)
+def test_times_are_rounded(seconds: float, said: str) -> None:
+    assert lasting(seconds) == said
+
+
+def test_a_preview_that_says_nothing_makes_a_comment() -> None:
+    shown = page(facts(preview=Preview(1, errors=("no stack named 'dev' found",))))
+    assert "not known, as the preview fails" in shown and "### Infrastructure" not in shown

@@ -1,0 +1,153 @@
+"""What a streamed preview says is read: resources, findings, errors, permissions and cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cli.report.infrastructure import Prices, costs, permissions
+from cli.report.preview import PACKAGE, ROLLOUT, UNKNOWN, Preview, read
+
+CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+ROLE = "aws:iam/rolePolicy:RolePolicy"
+PRICES = Prices({"ml.m5.large": 0.1, "ml.m5.xlarge": 0.2}, 730, "2026-11-28")
+
+
+def step(op: str, kind: str, name: str, old: Any = None, new: Any = None, **more: Any) -> str:
+    """A line about one resource, as the engine streams it."""
+    urn = f"urn:pulumi:dev::modelstack::{kind}::{name}"
+    sides = {
+        side: None if inputs is None else {"type": kind, "urn": urn, "custom": True, "inputs": inputs}
+        for side, inputs in (("old", old), ("new", new))
+    }
+    return json.dumps({"resourcePreEvent": {"metadata": {"op": op, "urn": urn, "type": kind, **sides, **more}}})
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, str]:
+    return {"policy": json.dumps({"Version": "2012-10-17", "Statement": list(statements)})}
+
+
+def allow(action: str, on: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": on}
+
+
+def config(name: str, kind: str, count: int = 1) -> dict[str, Any]:
+    return {"name": name, "productionVariants": [{"instanceType": kind, "initialInstanceCount": count}]}
+
+
+def test_the_steps_of_a_replacement_are_one_resource_that_is_replaced() -> None:
+    lines = [
+        step("create-replacement", CONFIG, "solo", {"name": "a"}, {"name": "b"}, keys=["name"], diffs=["name"]),
+        step("replace", CONFIG, "solo", {"name": "a"}, {"name": "b"}),
+        step("delete-replaced", CONFIG, "solo", {"name": "a"}),
+        step("same", CONFIG, "other", {"name": "c"}, {"name": "c"}),
+    ]
+    seen = read(lines, 0)
+    (found,) = seen.changes
+    assert (found.kind, found.name, found.replaces, found.old, found.new) == (
+        *("replace", "solo", ("name",), {"name": "a"}, {"name": "b"}),
+    )
+    assert len(seen.resources) == 2
+
+
+def test_components_providers_and_reads_are_no_changes() -> None:
+    component = json.loads(step("create", "modelstack:index:Registry", "registry", None, {}))
+    component["resourcePreEvent"]["metadata"]["new"]["custom"] = False
+    lines = [
+        json.dumps(component),
+        step("create", "pulumi:providers:aws", "default", None, {}),
+        step("read", CONFIG, "x", None, {}),
+    ]
+    assert read(lines, 0).resources == ()
+
+
+def test_findings_and_errors_are_told_once_and_without_colours() -> None:
+    event = {
+        "policyName": "captured",
+        "policyPackName": "modelstack|x",
+        "enforcementLevel": "mandatory",
+        "resourceUrn": "urn:pulumi:dev::modelstack::t::solo-1",
+        "message": "<{%fg 1%}>capture is off<{%reset%}>\n",
+    }
+    advice = {
+        **event,
+        "policyName": "exemptions",
+        "enforcementLevel": "advisory",
+        "resourceUrn": "a::pulumi:pulumi:Stack::m",
+    }
+    excepted = {**event, "policyName": "own-key", "exceptions": [{"id": "EXC-1"}]}
+    lines = [json.dumps({"policyEvent": item}) for item in (event, event, advice, excepted)]
+    lines += [json.dumps({"diagnosticEvent": {"severity": "error", "message": "\x1b[31mno recipe\x1b[0m"}})]
+    lines += ["error: preview failed", "{ not json", "Loading policy packs..."]
+    seen = read(lines, 255)
+    assert [(item.policy, item.resource, item.message, item.stops) for item in seen.findings] == [
+        ("captured", "solo-1", "capture is off", True),
+        ("exemptions", "", "capture is off", False),
+        ("own-key", "solo-1", "capture is off", False),
+    ]
+    assert (seen.code, seen.errors, seen.packs) == (255, ("no recipe", "preview failed"), ("modelstack",))
+
+
+def test_only_statements_that_differ_are_told_and_wide_ones_first() -> None:
+    same, narrow, wide = allow("s3:GetObject", "arn:b/*"), allow("s3:PutObject", "arn:b/x"), allow("s3:*", "*")
+    seen = read([step("update", ROLE, "role", policy(same, narrow), policy(same, wide))], 0)
+    found = permissions(seen)
+    assert [(one.adds, one.actions, one.on, one.wide) for one in found.statements] == [
+        (True, ("s3:*",), ("*",), True),
+        (False, ("s3:PutObject",), ("arn:b/x",), False),
+    ]
+    assert found.unknown == ()
+
+
+def test_trust_attachments_and_invocations_are_permissions_too() -> None:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    lines = [
+        step("create", "aws:iam/role:Role", "r", None, {"assumeRolePolicy": policy(trust)["policy"]}),
+        step("create", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "a", None, {"policyArn": "arn:x/Admin"}),
+        step(
+            *("delete", "aws:lambda/permission:Permission", "p"),
+            {"principal": "events.amazonaws.com", "action": "lambda:InvokeFunction", "function": "f"},
+        ),
+    ]
+    found = {one.resource: one for one in permissions(read(lines, 0)).statements}
+    assert found["r"].who == ("Service: lambda.amazonaws.com",) and found["r"].adds
+    assert (found["a"].effect, found["a"].on) == ("Attach", ("arn:x/Admin",))
+    assert (found["p"].adds, found["p"].who, found["p"].on) == (False, ("events.amazonaws.com",), ("f",))
+
+
+def test_anybody_is_wide_and_a_denial_is_not() -> None:
+    open_to_all = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:b/x"}
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    lines = [step("create", "aws:s3/bucketPolicy:BucketPolicy", "b", None, policy(open_to_all, denied))]
+    assert [one.wide for one in permissions(read(lines, 0)).statements] == [True, False]
+
+
+def test_a_document_that_is_not_known_yet_is_named() -> None:
+    found = permissions(read([step("create", ROLE, "role", None, {"policy": UNKNOWN})], 0))
+    assert (found.statements, found.unknown) == ((), ("role",))
+
+
+def test_the_cost_is_that_of_the_config_that_serves_now_in_the_trial_and_afterwards() -> None:
+    both = {"name": "pair", "productionVariants": [*config("", "ml.m5.large")["productionVariants"]] * 2}
+    lines = [
+        step("same", CONFIG, "solo-a", config("a", "ml.m5.large"), config("a", "ml.m5.large")),
+        step("create", CONFIG, "solo-b", None, config("b", "ml.m5.xlarge", 2)),
+        step("create", CONFIG, "pair", None, both),
+        step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "b"}, "pair_config": "pair", "acts": True}),
+    ]
+    found = costs(read(lines, 0), PRICES, "a")
+    assert (found.now.monthly, found.trial.monthly, found.after.monthly) == (73.0, 146.0, 292.0)
+    assert found.after.what == "2 x ml.m5.xlarge"
+
+
+def test_an_instance_without_a_price_is_named() -> None:
+    found = costs(read([step("create", CONFIG, "s", None, config("b", "ml.new.huge"))], 0), PRICES, None)
+    assert found.now is None and found.after is not None
+    assert (found.after.monthly, found.after.unpriced) == (0.0, ("ml.new.huge",))
+
+
+def test_what_the_program_declares_is_found_by_its_type() -> None:
+    seen = read([step("create", PACKAGE, "package", None, {"recipe": "ab"})], 0)
+    assert seen.only(PACKAGE).new == {"recipe": "ab"}
+    assert seen.only(ROLLOUT) is None
+    assert read([], 1) == Preview(1)
