@@ -134,7 +134,16 @@ def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
         for arn in statement["Resource"]:
             ours = "flight-delay-dev" in arn or "STATE_BUCKET" in arn or "SECRETS_KEY" in arn
             assert ours or statement["Sid"] in {
-                *("FunctionMappings", "ImageLogin", "Key", "Keys", "LogLists", "Metrics", "SageMakerLists")
+                *(
+                    "FunctionMappings",
+                    "ImageLogin",
+                    "Key",
+                    "Keys",
+                    "LogLists",
+                    "Metrics",
+                    "PackagesKey",
+                    "SageMakerLists",
+                )
             }, arn
 
 
@@ -158,6 +167,7 @@ def test_the_preview_role_reads_and_changes_nothing() -> None:
     assert actions == {
         *("s3:GetObject", "s3:ListBucket", "kms:Decrypt"),
         *("dynamodb:GetItem", "sagemaker:DescribeEndpoint"),  # what the program asks for before it declares anything
+        "cloudwatch:GetMetricData",  # today's traffic, for the report
     }
 
 
@@ -168,7 +178,10 @@ def test_the_files_name_what_the_program_names() -> None:
         assert name in text
 
 
-@pytest.mark.parametrize(("role", "who"), [("deploy", "ref:refs/heads/main"), ("preview", "pull_request")])
+@pytest.mark.parametrize(
+    ("role", "who"),
+    [("deploy", "ref:refs/heads/main"), ("deploy-prod", "environment:prod"), ("preview", "pull_request")],
+)
 def test_only_the_workflow_that_needs_a_role_may_take_it(role: str, who: str) -> None:
     (statement,) = allowed(f"{role}-trust")
     github = "token.actions.githubusercontent.com"

@@ -14,6 +14,7 @@ import yaml
 from .conftest import ROOT
 
 WORKFLOWS = ROOT / ".github" / "workflows"
+STACKS = ("dev", "staging", "prod")
 
 
 def workflow(name: str) -> dict[Any, Any]:
@@ -28,16 +29,15 @@ def steps_by_action(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_pull_request_is_previewed_on_dev_and_commented() -> None:
     preview = workflow("preview.yml")
-    used = steps_by_action(preview["jobs"]["dev"])
+    (report,) = [step for step in preview["jobs"]["dev"]["steps"] if step.get("name") == "Report"]
 
     assert set(preview[True]) == {"pull_request"}  # `on` is a boolean in YAML 1.1; never pull_request_target
-    told = used["pulumi/actions"]["with"]
-    assert (told["command"], told["stack-name"], told["comment-on-pr"]) == ("preview", "dev", True)
+    assert '.ci/pull-request dev github "$NUMBER"' in report["run"]
     assert "AWS_ENDPOINT_URL" not in str(preview)
 
 
 def test_what_runs_on_a_real_stack_runs_the_policy_pack() -> None:
-    assert steps_by_action(workflow("preview.yml")["jobs"]["dev"])["pulumi/actions"]["with"]["policyPacks"] == "policy"
+    assert "export PULUMI_OPTION_POLICY_PACK=${PULUMI_OPTION_POLICY_PACK:-policy}" in (ROOT / ".ci/release").read_text()
     updates = [
         line.strip()
         for path in WORKFLOWS.glob("*.yml")
@@ -99,9 +99,11 @@ def test_actions_are_pinned_by_what_they_are_and_not_by_a_tag_that_moves(path: P
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(;.*)?", action), action
 
 
-@pytest.mark.parametrize("name", ["retrain.yml", "preview.yml"])
-def test_credentials_live_as_long_as_the_job_that_uses_them(name: str) -> None:
-    job = workflow(name)["jobs"]["dev"]
+@pytest.mark.parametrize(
+    ("name", "job"), [("retrain.yml", "dev"), ("preview.yml", "dev"), *(("promote.yml", stack) for stack in STACKS)]
+)
+def test_credentials_live_as_long_as_the_job_that_uses_them(name: str, job: str) -> None:
+    job = workflow(name)["jobs"][job]
     login = steps_by_action(job)["aws-actions/configure-aws-credentials"]["with"]
     assert int(login.get("role-duration-seconds", 3600)) > 60 * job["timeout-minutes"]
 
@@ -116,6 +118,68 @@ def test_a_failure_to_look_is_not_taken_for_nothing_waits(code: int, ends: int, 
     environment = {"PATH": os.environ["PATH"], "GITHUB_OUTPUT": str(output)}
     done = subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environment, check=False)
     assert (done.returncode, output.read_text() == "waits=true\n") == (ends, waits)
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.stem)
+def test_no_workflow_gives_a_fork_anything(path: Path) -> None:
+    """What a fork's pull request can start has no secret, no role and no right to write, or does not start."""
+    content = workflow(path.name)
+    assert content["permissions"] == {"contents": "read"}
+    on = content[True]
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(on)
+    for job in content["jobs"].values():
+        rights = job.get("permissions", {})
+        assert rights.keys() <= {"contents", "id-token", "pull-requests"} and rights.get("contents", "read") == "read"
+        given = "secrets." in str(job) or "write" in rights.values()
+        if "pull_request" in on and given:
+            assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.stem)
+def test_no_command_has_a_text_of_the_event_pasted_into_it(path: Path) -> None:
+    """A branch or a title may hold commands: what a step takes of the event comes through its environment."""
+    for job in workflow(path.name)["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", ""), step
+
+
+def test_a_merge_is_released_on_dev_then_promoted_and_prod_waits_for_a_person_and_a_reviewer() -> None:
+    content = workflow("promote.yml")
+    jobs = content["jobs"]
+    assert content[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+    assert tuple(jobs) == STACKS
+    assert jobs["staging"]["needs"] == "dev"
+    assert (jobs["prod"]["environment"], "needs" in jobs["prod"]) == ("prod", False)
+    assert jobs["prod"]["if"] == "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'"
+    for stack, word in zip(STACKS, ("update", "promote", "promote"), strict=True):
+        assert f".ci/release {word} {stack}\n" in jobs[stack]["steps"][-1]["run"]
+        assert jobs[stack]["concurrency"] == {"group": f"deploy-{stack}"}, "as a retraining: one update at a time"
+    assert workflow("retrain.yml")["concurrency"] == {"group": "deploy-dev"}
+
+
+def test_gitlab_runs_the_same_scripts_on_the_same_stacks() -> None:
+    jobs = yaml.safe_load((ROOT / ".ci" / "gitlab-ci.yml").read_text())
+    ran = {name: job["script"][-1] for name, job in jobs.items() if isinstance(job, dict) and "script" in job}
+    assert ran == {
+        "preview": '.ci/pull-request dev gitlab "$CI_MERGE_REQUEST_IID"',
+        "dev": ".ci/release update dev",
+        "staging": ".ci/release promote staging",
+        "prod": ".ci/release promote prod",
+    }
+    assert "CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID" in jobs["preview"]["rules"][0]["if"]
+    assert (jobs["prod"]["environment"], jobs["prod"]["rules"][0]["when"]) == ("prod", "manual")
+
+
+@pytest.mark.parametrize("script", ["run", "pull-request", "release"])
+def test_scripts_can_be_run_and_are_bash(script: str) -> None:
+    path = ROOT / ".ci" / script
+    assert os.access(path, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+
+
+def test_an_unknown_word_changes_nothing() -> None:
+    done = subprocess.run([ROOT / ".ci" / "release", "destroy", "prod"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "destroy is neither update nor promote\n")
 
 
 def test_ci_runs_the_script_that_anybody_can_run() -> None:
