@@ -12,6 +12,7 @@ from cli.report.markdown import Section, bar, code, fenced, sided, table, text
 from pipeline.comparison import Comparison
 
 _SHOWN = 8  # segments and features that are seen without a click
+_LISTED = 20  # segments that are seen with one
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
 
@@ -73,7 +74,7 @@ def model(facts: Facts) -> list[Section]:
     changed = _parameters(before, made)
     if changed:
         folded = [
-            (f"{len(changed)} parameters differ", table(("parameter", "champion", "challenger"), changed)),
+            (f"Parameters that differ ({len(changed)})", table(("parameter", "champion", "challenger"), changed)),
             *folded,
         ]
     return [Section("Model", lines, folded)]
@@ -128,11 +129,8 @@ def _segments(found: tuple[Segment, ...] | list[Segment]) -> list[str]:
         for one in found
     ]
     note = "The intervals hold for all segments together (Bonferroni)."
-    return [
-        *table(("segment", "rows", "champion", "challenger", "gain", "interval", ""), rows, right=(1, 2, 3)),
-        "",
-        note,
-    ]
+    head = ("segment", "rows", "champion", "challenger", "gain", "interval", "")
+    return [*table(head, rows, right=(1, 2, 3), most=_LISTED), "", note]
 
 
 def _calibrated(found: Calibration) -> str:

@@ -28,10 +28,12 @@ def policies_in_short(facts: Facts) -> str:
         return (
             f"❌ {', '.join(code(name) for name in dict.fromkeys(item.policy for item in stops))} would stop an update"
         )
+    if facts.preview.code:
+        return "none stops it, as far as the preview came"
     if not facts.preview.packs:
         return "no policy pack ran"
     told = len(facts.preview.findings)
-    return f"✅ none fails{f', {told} advice' if told else ''}"
+    return f"✅ none fails{f'; advice: {told}' if told else ''}"
 
 
 def policies(facts: Facts) -> list[Section]:
@@ -45,7 +47,7 @@ def policies(facts: Facts) -> list[Section]:
         lines += [*([""] if lines else []), f"The preview ended with exit code {seen.code}:", ""]
         lines += fenced("\n".join(seen.errors))
     advice = table(("policy", "resource", "what it says"), [_finding(item) for item in told])
-    folded = [(f"{len(told)} advice, which stops nothing", advice)] if told else []
+    folded = [(f"Advice, which stops nothing ({len(told)})", advice)] if told else []
     if not lines and not folded:
         return []
     return [Section("Policies", lines or ["None fails."], folded)]
@@ -63,8 +65,9 @@ def infrastructure_in_short(facts: Facts) -> str:
     said = ", ".join(f"{counts[kind]} to {kind}" for kind in _SIGNS if counts[kind])
     found = permissions(facts.preview)
     wide = sum(one.adds and one.wide for one in found.statements)
-    more = f"; {len(found.statements)} statements of permissions differ" if found.statements else ""
-    return f"{said}{more}{f', **{wide} new and wide**' if wide else ''}"
+    more = f"; permissions: {_count(len(found.statements), 'statement')}" if found.statements else ""
+    far = ", as far as the preview came" if facts.preview.code else ""
+    return f"{said}{far}{more}{f', **{wide} new and wide**' if wide else ''}"
 
 
 def infrastructure(facts: Facts) -> list[Section]:
@@ -81,7 +84,7 @@ def infrastructure(facts: Facts) -> list[Section]:
         lines += ["Goes away, or is made anew:", ""]
         lines += [*table(("", "resource", "type", "what differs"), [_resource(item) for item in grave]), ""]
     return [
-        Section("Infrastructure", [*lines, *_cost(facts)], [(f"All {len(ranked)} resources that change", listed)]),
+        Section("Infrastructure", [*lines, *_cost(facts)], [(f"All resources that change ({len(ranked)})", listed)]),
         *_permissions(facts),
     ]
 
@@ -147,9 +150,9 @@ def _permissions(facts: Facts) -> list[Section]:
     head = ("", "of", "effect", "who", "actions", "on", "if")
     listed = table(head, rows, most=60)
     wide = [row for one, row in zip(found.statements, rows, strict=True) if one.adds and one.wide]
-    lines = [f"{len(rows)} statements come (+) or go (-)."] if rows else []
+    lines = [f"{_count(len(rows), 'statement')}: + comes, - goes."] if rows else []
     if wide:
-        lines += ["", f"{len(wide)} of the new ones are wide: a whole service, any resource, or anybody.", ""]
+        lines += ["", f"New and wide (a whole service, any resource, or anybody): {len(wide)}.", ""]
         lines += table(head, wide, most=10)
     if found.unknown:
         lines += ["", f"Not known before the update: the documents of {_names(found.unknown)}."]
@@ -208,6 +211,10 @@ def rollout(facts: Facts) -> list[Section]:
     if any(step.approve for step, _ in found.steps):
         lines += ["Waits for a person are not counted."]
     return [Section("Rollout", lines)]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def lasting(seconds: float) -> str:

@@ -69,7 +69,7 @@ def test_it_tells_all_parts_with_the_short_table_first() -> None:
     shown = page(facts())
     assert shown.splitlines()[0] == "<!-- modelstack pr-report dev -->"
     for part in (
-        "| **Infrastructure** | 1 to create, 2 to update, 1 to delete; 2 statements of permissions differ, **1 new",
+        "| **Infrastructure** | 1 to create, 2 to update, 1 to delete; permissions: 2 statements, **1 new and wide** |",
         "| **Cost** | 84 → 168 USD a month (+84) |",
         "| **Model** | ✅ surely better: log\\_loss",
         "; 2.0% of the decisions change |",
