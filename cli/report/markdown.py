@@ -17,7 +17,7 @@ MOST_BYTES = 60_000
 LONGEST = 160
 """Characters of a value that are shown."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$^])")
-_CALLS = re.compile(r"@(?=\S)|:(?=[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
+_CALLS = re.compile(r"@(?=\S)|:(?=//|[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _JOINER = "\u2060"
 _BLOCKS = "▏▎▍▌▋▊▉█"

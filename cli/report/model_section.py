@@ -38,7 +38,7 @@ def model_in_short(facts: Facts) -> str:
 
 
 def _verdict(loss: Comparison) -> str:
-    values = f"{text(loss.loss)} {loss.champion:.4f} → {loss.challenger:.4f}"
+    values = f"{code(loss.loss)} {loss.champion:.4f} → {loss.challenger:.4f}"
     if loss.low is None or loss.high is None:
         return f"not known: {values}, on too few days or rows to be sure of anything"
     if loss.low > 0:

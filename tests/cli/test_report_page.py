@@ -71,7 +71,7 @@ def test_it_tells_all_parts_with_the_short_table_first() -> None:
     for part in (
         "| **Infrastructure** | 1 to create, 2 to update, 1 to delete; permissions: 2 statements, **1 new and wide** |",
         "| **Cost** | 84 → 168 USD a month (+84) |",
-        "| **Model** | ✅ surely better: log\\_loss",
+        "| **Model** | ✅ surely better: `log_loss` 0.",
         "; 2.0% of the decisions change |",
         "| **Data** | 1 of 1 features moved; + `wind` |",
         "| **Policies** | ✅ none fails |",
