@@ -68,6 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
         return 1
+    except (IsADirectoryError, NotADirectoryError) as error:
+        kind = "is a folder, expected a file" if isinstance(error, IsADirectoryError) else "is no folder"
+        print(f"{error.filename} {kind}", file=sys.stderr)
+        return 1
     return 0
 
 

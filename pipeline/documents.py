@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.origin import facts_of
 from pipeline.pack import SealedPackage
 from pipeline.recipe import cache_folder
+from provenance.envelope import SignatureError
 from provenance.evidence import sign, verify_file
 from provenance.facts import Facts
 from provenance.key_pair import KeyPair
@@ -55,8 +56,12 @@ def verified(archive: Path, folder: Path, public_key: bytes) -> Facts:
     """The facts of an archive, if it and all documents are as they were signed with the key that is trusted.
 
     Raises:
-        SignatureError: They are not.
+        SignatureError: They are not, or something else than files lies there, such as a folder or a pipe.
         FileNotFoundError: There is no archive, or no folder.
     """
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != PUBLIC_KEY}
+    found = [path for path in sorted(folder.iterdir()) if path.name != PUBLIC_KEY]
+    for path in (archive, *found):
+        if path.exists() and not path.is_file():
+            raise SignatureError(f"{path} is no file: expected the archive and its documents, and nothing else")
+    files = {path.name: path.read_bytes() for path in found}
     return verify_file(archive, files, public_key)

@@ -19,6 +19,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from provenance.facts import canonical
@@ -27,6 +28,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 LONGEST = 4 * 1024**2
 """Bytes of a bundle that is looked at."""
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the group of P-256. Source: SP 800-186, 3.2.1.3."""
 
 
 class SignatureError(Exception):
@@ -48,7 +51,7 @@ class Signer(Protocol):
 
 def enclose(payload: bytes, signer: Signer) -> bytes:
     """Sign a statement, and put it into a bundle with its signature."""
-    return _bundle(payload, signer.sign(pre_authentication(payload)), signer.public_key)
+    return _bundle(payload, _lower(signer.sign(pre_authentication(payload))), signer.public_key)
 
 
 def opened(bundle: bytes, public_key: bytes) -> bytes:
@@ -67,7 +70,7 @@ def opened(bundle: bytes, public_key: bytes) -> bytes:
     key = _p256(public_key)
     trusted = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     named = key_id(trusted)[:12]
-    if _bundle(payload, der, trusted) != bundle:
+    if _bundle(payload, _lower(der), trusted) != bundle:
         raise SignatureError(f"the signature is not by the key {named}, or its file was changed: nothing was read")
     try:
         key.verify(der, pre_authentication(payload), ec.ECDSA(hashes.SHA256()))
@@ -91,6 +94,18 @@ def pem_of(der: bytes) -> bytes:
     text = base64.b64encode(der).decode()
     lines = [text[place : place + 64] for place in range(0, len(text), 64)]
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]).encode()
+
+
+def _lower(der: bytes) -> bytes:
+    """The one of two signatures that is written: from (r, s) anybody can make (r, order - s), which verifies as well.
+
+    What is no signature is given back, for the verification to refuse.
+    """
+    try:
+        r, s = decode_dss_signature(der)
+    except ValueError:
+        return der
+    return encode_dss_signature(r, min(s, ORDER - s)) if 0 < s < ORDER else der
 
 
 def _bundle(payload: bytes, der: bytes, public_key: bytes) -> bytes:

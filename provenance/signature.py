@@ -12,7 +12,7 @@ import hashlib
 from typing import Any
 
 from provenance.facts import canonical, sha256_of
-from provenance.statement import SUBJECT, TYPE, StatementError, one_subject, parsed
+from provenance.statement import SUBJECT, TYPE, StatementError, parsed
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
@@ -46,16 +46,15 @@ def signed_digest(payload: bytes) -> str:
     """Return the package digest that a statement names.
 
     Raises:
-        StatementError: It is of another kind, or names more or other than one archive.
+        StatementError: It is not, byte by byte, what `statement` says of one archive.
     """
-    body = parsed(payload, PREDICATE_TYPE)
-    resources: Any = body["predicate"].get("resources")
+    resources: Any = parsed(payload, PREDICATE_TYPE)["predicate"].get("resources")
     try:
         (resource,) = resources
         digest: str = resource["digest"]
-        if resource["algorithm"] != "sha256" or one_subject(body) != f"sha256:{_root(digest)}":
+        if statement(digest) != payload:
             raise ValueError
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, AttributeError):
         raise StatementError("the model signature is not of one archive by its sha256") from None
     return f"sha256:{digest}"
 

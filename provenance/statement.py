@@ -81,23 +81,27 @@ def documents_of(payload: bytes) -> dict[str, str]:
     """
     body = parsed(payload, PREDICATE_TYPE)
     try:
-        return {item["name"]: item["digest"]["sha256"] for item in body["predicate"]["runDetails"]["byproducts"]}
+        named = [(item["name"], item["digest"]["sha256"]) for item in body["predicate"]["runDetails"]["byproducts"]]
+        found = {name: digest for name, digest in named if isinstance(name, str)}
+        if len(found) != len(named):
+            raise TypeError
+        return found
     except (TypeError, KeyError):
-        raise StatementError("the provenance does not name its documents by their sha256") from None
+        raise StatementError("the provenance does not name each of its documents once, by its sha256") from None
 
 
 def parsed(payload: bytes, predicate_type: str) -> dict[str, Any]:
     """Read a statement whose signature was verified.
 
     Raises:
-        StatementError: It is no in-toto statement, or has another predicate.
+        StatementError: It is no in-toto statement in canonical form, or has another predicate.
     """
     try:
         body: Any = json.loads(payload)
         kind, found = body["_type"], body["predicateType"]
-        if not isinstance(body["predicate"], dict):
+        if not isinstance(body["predicate"], dict) or canonical(body) != payload:  # a key twice means two things
             raise TypeError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise StatementError("what is signed is no in-toto statement") from None
     if (kind, found) != (TYPE, predicate_type):
         raise StatementError(f"what is signed is a {kind} with {found}, expected {TYPE} with {predicate_type}")

@@ -142,6 +142,12 @@ def test_build_signs_what_it_says_and_verify_refuses_what_was_changed(
     changed.write_bytes(sealed.path.read_bytes() + b"\0")
     assert main(["verify", str(changed), "--key", str(tmp_path / "key.pub"), "--documents", str(told)]) == 1
     assert f"the model signature is of {sealed.digest}" in capsys.readouterr().err
+    os.mkfifo(told / "pipe")
+    assert main(checked) == 1
+    assert "pipe is no file" in capsys.readouterr().err
+    (told / "pipe").unlink()
+    assert main([*checked[:3], str(told)]) == 1
+    assert "is a folder, expected a file" in capsys.readouterr().err
     (told / "card.md").write_text("# Another card")
     assert main(checked) == 1
     assert "card.md has sha256" in capsys.readouterr().err

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from provenance.envelope import SignatureError, enclose, key_id, opened, pem_of, pre_authentication
+from provenance.envelope import ORDER, SignatureError, enclose, key_id, opened, pem_of, pre_authentication
+from provenance.facts import canonical
 from provenance.key_pair import KeyPair
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1"}'
@@ -38,6 +41,26 @@ def test_every_flipped_bit_of_a_bundle_is_refused(key: KeyPair):
 def test_another_key_is_refused(key: KeyPair):
     with pytest.raises(SignatureError, match="is not by the key"):
         opened(enclose(PAYLOAD, KeyPair.new()), key.public_key)
+
+
+def test_the_second_signature_that_anybody_can_make_of_one_is_refused(key: KeyPair):
+    body = json.loads(enclose(PAYLOAD, key))
+    first = body["dsseEnvelope"]["signatures"][0]
+    r, s = decode_dss_signature(base64.b64decode(first["sig"]))
+    second = encode_dss_signature(r, ORDER - s)
+    key.private.public_key().verify(second, pre_authentication(PAYLOAD), ec.ECDSA(SHA256()))
+    first["sig"] = base64.b64encode(second).decode()
+    with pytest.raises(SignatureError, match="its file was changed"):
+        opened(canonical(body), key.public_key)
+
+
+def test_whichever_of_the_two_a_signer_makes_the_same_is_written(key: KeyPair):
+    class Higher(KeyPair):
+        def sign(self, message: bytes) -> bytes:
+            r, s = decode_dss_signature(super().sign(message))
+            return encode_dss_signature(r, max(s, ORDER - s))
+
+    assert opened(enclose(PAYLOAD, Higher(key.private)), key.public_key) == PAYLOAD
 
 
 def _without_signatures(body: Any) -> None:

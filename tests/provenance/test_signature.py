@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from model_signing import verifying
@@ -61,3 +62,30 @@ def test_a_statement_of_something_else_is_refused(change: dict[str, object]):
     body = json.loads(statement("sha256:" + "a" * 64))
     with pytest.raises(StatementError):
         signed_digest(canonical({**body, **change}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": [{"name": "other.tar.gz"}]},
+        {"predicate": {"serialization": {"ignore_paths": ["."]}}},
+        {"predicate": {"serialization": {"hash_type": "md5"}}},
+        {"predicate": {"resources": [{"name": "elsewhere"}]}},
+        {"note": "one field more"},
+    ],
+)
+def test_a_statement_that_is_right_about_the_digest_and_wrong_elsewhere_is_refused(change: dict[str, Any]):
+    body = json.loads(statement("sha256:" + "a" * 64))
+    _merge(body, change)
+    with pytest.raises(StatementError):
+        signed_digest(canonical(body))
+
+
+def _merge(body: Any, change: Any) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict):
+            _merge(body[key], value)
+        elif isinstance(value, list) and isinstance(value[0], dict):
+            _merge(body[key][0], value[0])
+        else:
+            body[key] = value

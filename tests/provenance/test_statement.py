@@ -77,7 +77,23 @@ def test_a_statement_of_another_kind_is_refused(change: dict[str, object]):
         package_of(payload)
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b"7", b"{}"])
+@pytest.mark.parametrize("name", ["card.md", 7], ids=["twice", "no text"])
+def test_documents_that_are_not_each_named_once_are_refused(name: object):
+    body = json.loads(statement(FACTS, DOCUMENTS))
+    body["predicate"]["runDetails"]["byproducts"].insert(0, {"name": name, "digest": {"sha256": "0" * 64}})
+    with pytest.raises(StatementError, match="each of its documents once"):
+        documents_of(canonical(body))
+
+
+def test_a_statement_that_says_two_things_to_two_readers_is_refused():
+    payload = statement(FACTS, DOCUMENTS)
+    twice = payload.replace(b'"subject":', b'"subject":[],"subject":')
+    assert json.loads(twice) == json.loads(payload)
+    with pytest.raises(StatementError, match="no in-toto statement"):
+        package_of(twice)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"7", b"{}", b"[" * 100_000, b"\xff"], ids=lambda value: value[:4])
 def test_what_is_no_statement_is_refused(payload: bytes):
     with pytest.raises(StatementError, match="no in-toto statement"):
         package_of(payload)
