@@ -30,6 +30,7 @@ FOLDER = "promotion"
 _SEEN = "The numbers of staging look well."
 _OWN = "I made it myself."
 _BACK = "Trying out the way back."
+_ON = "The way back was tried out."
 
 
 def main() -> int:
@@ -51,10 +52,11 @@ def _story(console: Console) -> int:
     places = dev, staging, prod = tuple(workplace(local, name) for name in STACKS)
     teller = Storyteller(console, local)
     _first(teller, dev, staging, prod)
+    before = prod.stack.outputs()["champion"]
     with TemporaryDirectory(prefix="modelstack-promote-") as scratch:
         _second(teller, dev, staging, prod, Path(scratch))
     digest = _same(teller, *places)
-    _back(teller, prod, digest)
+    _back(teller, prod, before)
     _documents(teller, local.places.state / FOLDER, digest, *places)
     held = teller.verdict()
     if held:
@@ -125,15 +127,15 @@ def _same(teller: Storyteller, dev: Workplace, staging: Workplace, prod: Workpla
     return digests[dev.name]
 
 
-def _back(teller: Storyteller, prod: Workplace, digest: str) -> None:
-    """Prod is restored to the version before."""
-    teller.title(
-        f"8. {prod.name} goes back to version 1", "Somebody asks for it. Nothing is trained, copied or updated."
-    )
-    done = teller.typed(prod, "rollback", "--previous", "--yes", "--reason", _BACK)
+def _back(teller: Storyteller, prod: Workplace, before: str) -> None:
+    """Restore version 1 on prod, and then let what staging serves count again for the next update."""
+    teller.title(f"8. {prod.name} goes back to version 1", "Its package, by its digest, with a trial.")
+    asked = teller.typed(prod, "restore", "--at", before, "--yes", "--reason", _BACK)
+    teller.check(f"what {prod.name} served before can be had, and is what was signed", asked.code == 0)
+    teller.trial(prod, version=1)
     champion = journal_state(prod.target()).champion
-    restored = champion is not None and champion.package_digest != digest
-    teller.check(f"{prod.name} serves the version before again", done.code == 0 and restored)
+    teller.check(f"{prod.name} serves version 1 again", champion is not None and champion.package_digest == before)
+    teller.typed(prod, "restore", "--clear", "--yes", "--reason", _ON)
 
 
 def _documents(teller: Storyteller, folder: Path, digest: str, *places: Workplace) -> None:

@@ -82,8 +82,13 @@ class Storyteller:
             raise UpdateFailed(f"the update of {place.stack.name} failed", exit_code=outcome.code)
         return (self.local.places.logs / log).read_text()
 
-    def trial(self, place: Workplace, stack: Stack | None = None) -> None:
+    def trial(self, place: Workplace, stack: Stack | None = None, *, version: int = 2) -> None:
         """Run `pulumi up` with requests on the endpoint, and see whether it ends with another champion.
+
+        Args:
+            place: Where.
+            stack: The stack with another config.
+            version: Which version is on trial.
 
         Raises:
             UpdateFailed: As `up`.
@@ -93,7 +98,7 @@ class Storyteller:
             self.up(place, stack)
         self.say(f"  {answered.sent:,} requests were sent meanwhile, {answered.failed:,} failed")
         after = place.stack.outputs()["champion"]
-        self.check(f"{place.name} promoted version 2 after a trial of its own", after != before)
+        self.check(f"{place.name} promoted version {version} after a trial of its own", after != before)
         self.check(f"no request to {place.name} failed meanwhile", answered.sent > 0 and not answered.failed)
 
     def typed(self, place: Workplace, *words: str, keys: Mapping[str, str] | None = None) -> Done:
