@@ -166,7 +166,7 @@ def siblings(stack: str) -> list[str]:
         OperatorError: As `resolve`.
     """
     found = _run_pulumi(stack, "stack", "ls")
-    names = [item["name"] for item in found if item.get("resourceCount") and not item.get("updateInProgress")]
+    names = [item["name"] for item in found if item.get("resourceCount")]
     return [name for name in names if name.rpartition("/")[2] != stack.rpartition("/")[2]]
 
 

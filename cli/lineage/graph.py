@@ -47,7 +47,7 @@ Verb = Literal[
     "asked",
     "declined",
 ]
-WHO = frozenset({"person", "function"})
+WHO: frozenset[Kind] = frozenset[Kind](("person", "function"))
 """The kinds of nodes that do something."""
 
 

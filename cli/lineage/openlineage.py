@@ -123,11 +123,13 @@ def _rollouts(graph: Graph) -> Iterator[Event]:
             for edge in graph.out_of(rollout)
         ]
         verdicts: list[Mapping[str, Any]] = rollout.facts["verdicts"]
-        end = next(((str(one["at"]), _ENDS.get(str(one["outcome"]), "OTHER")) for one in verdicts), None)
+        first = verdicts[0] if verdicts else None
         yield from _run(
             rollout.id,
             _job(str(rollout.id).partition(":")[2].partition("/")[0], "rollout", "ROLLOUT"),
-            (rollout.at, *(end or ("", ""))),
+            (rollout.at, str(first["at"]), _ENDS.get(str(first["outcome"]), "OTHER"))
+            if first
+            else (rollout.at, "", ""),
             {
                 "modelstack_rollout": _facet("RunFacet", verdicts=list(verdicts), served=served),
                 **_people(graph, rollout),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from urllib.request import urlopen
 
@@ -247,6 +248,15 @@ def test_another_stack_takes_the_champion_as_the_same_bytes(story: Bed) -> None:
     outputs = staging.outputs()
     assert outputs["champion"] == outputs["package_digest"] == champion
     assert outputs["endpoint_name"] != story.stack.outputs()["endpoint_name"]
+    told = json.loads(typed("lineage", champion[:20], "--json").stdout)
+    assert (told["package"], told["unread"]) == (champion, [])
+    kinds = Counter(node["kind"] for node in told["nodes"])
+    assert kinds["commit"] and kinds["data"] and kinds["training"] and kinds["person"], kinds
+    assert (kinds["version"], kinds["endpoint"], kinds["key"]) == (2, 2, 2), kinds
+    served = [(edge["target"], edge["until"]) for edge in told["edges"] if edge["kind"] == "served"]
+    assert sorted(served) == [("endpoint:flight-delay-local", ""), ("endpoint:flight-delay-local-staging", "")]
+    (taken,) = [edge for edge in told["edges"] if edge["kind"] == "promoted" and ":model-package/" in edge["source"]]
+    assert taken["target"].split("/")[-2] == "flight-delay-local-staging"
     succeeded(staging.pulumi("destroy", "--yes", "--stack", "local-staging"))
 
 
