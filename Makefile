@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up down demo promote year test check bench timings env shell format lint types unit cloud-unit image docs pictures lock clean
+.PHONY: help setup setup-dev up down demo promote year test check bench timings env shell format lint types unit cloud-unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -97,6 +97,9 @@ docs: setup-dev ## Write the pages of docs/reference that are made from code: co
 	@$(RUN) -m infra.config.page --write
 	@$(RUN) -m cli.commands_page --write
 	@$(RUN) -m policy.page --write
+
+example: setup-dev ## Make the example of a comment on a pull request anew: a local cloud of its own, for some minutes
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m bench.pull_request --write
 
 pictures: setup-dev ## Take the pictures of docs/how-to/console.md, from stack `local`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures

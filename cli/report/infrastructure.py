@@ -185,7 +185,9 @@ def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Cost
     inputs = declared.new if declared else {}
     target = inputs.get("target")
     wanted = target.get("config_name") if isinstance(target, Mapping) else None
-    newest = [str(item.new.get("name")) for item in preview.changes if item.type == _CONFIG and item.new]
+    both = (inputs.get("pair_config"), inputs.get("shadow_config"))
+    fresh = [str(item.new.get("name")) for item in preview.changes if item.type == _CONFIG and item.kind == "create"]
+    newest = [name for name in fresh if name not in both]  # the target's fields are not known before its package is
     after = wanted or (newest[0] if len(newest) == 1 else None)
     pair = inputs.get("pair_config") if inputs.get("acts") else None
     found = (_cost(configs.get(str(name)), prices) if name else None for name in (champion_config, pair, after))

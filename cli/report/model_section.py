@@ -228,8 +228,12 @@ def data(facts: Facts) -> list[Section]:
     lines = [f"{found.rows[0]:,} → {found.rows[1]:,} rows to train on{_times(facts)}."]
     for said, names in (("New features", found.added), ("Gone", found.removed), ("Of another kind", found.other)):
         lines += [f"{said}: {', '.join(code(name) for name in names[:20])}."] if names else []
-    lines += ["", *_features(moved[:_SHOWN])] if moved else ["", "No feature is farther than twice what chance does."]
-    folded = [(f"All {len(found.features)} features that both have", _features(list(found.features)))]
+    differ = [one for one in found.features if one.distance or one.new]
+    if moved:
+        lines += ["", *_features(moved[:_SHOWN])]
+    else:
+        lines += ["", "Of the features that both have, none is farther than twice what chance does."]
+    folded = [(f"Features that differ ({len(differ)} of {len(found.features)})", _features(differ))] if differ else []
     return [Section("Data", lines, folded)]
 
 

@@ -140,6 +140,16 @@ def test_the_cost_is_that_of_the_config_that_serves_now_in_the_trial_and_afterwa
     assert found.after.what == "2 x ml.m5.xlarge"
 
 
+def test_what_serves_afterwards_is_the_new_config_where_the_target_is_not_known_yet() -> None:
+    lines = [
+        step("create", CONFIG, "solo-b", None, config("b", "ml.m5.large", 2)),
+        step("create", CONFIG, "pair-c", None, config("c", "ml.m5.large", 3)),
+        step("update", ROLLOUT, "rollout", {}, {"target": UNKNOWN, "pair_config": "c", "acts": True}),
+    ]
+    found = costs(read(lines, 0), PRICES, None)
+    assert found.after is not None and found.after.what == "2 x ml.m5.large"
+
+
 def test_an_instance_without_a_price_is_named() -> None:
     found = costs(read([step("create", CONFIG, "s", None, config("b", "ml.new.huge"))], 0), PRICES, None)
     assert found.now is None and found.after is not None

@@ -1,0 +1,115 @@
+"""The example in docs/reference/pull-request.md: the comment on a pull request with three changes, made anew.
+
+    python -m bench.pull_request --write      # `make example`; without --write it is printed
+
+A stack `local` is brought up in a local cloud of its own, and asked for a minute. Then a copy of this checkout gets
+a change of a parameter, a new feature, and a change of the infrastructure; and `modelstack pr-report` runs in it, as it
+does in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from bench.bed import Bed, BenchError, bed, must
+from cli.replay import background
+from cli.target import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "pull-request.md"
+_USUAL = {"folds": 0, "train_from": "2013-02-01", "evaluate_until": "2013-03-15"}
+ASKED = 60.0
+"""Seconds."""
+RATE = 20.0
+"""Requests a second."""
+_HEAD = """# A comment on a pull request
+
+This page is made by `make example`, from a pull request with three changes to the default model on stack `local`:
+
+- a parameter: `max_iter` from 60 to 90;
+- a feature: `flights_in_hour`, the number of flights that are scheduled to leave the same airport in the same hour;
+- the infrastructure: two instances, not one, and retraining, which is off by default.
+
+So that this takes minutes, the model learns from February alone before and after, and the size of its trees is not
+chosen anew. [Review a pull request](../how-to/pull-requests.md) tells what each part means. Below the line is the
+comment as `modelstack pr-report` wrote it.
+
+---
+
+"""
+_ROOMS = (
+    *("audit", "cli", "infra", "localcloud", "model", "monitoring", "pipeline", "platforms", "policy", "provenance"),
+    *("requirements", "retraining", "rollout", "serving", "stacks"),
+)
+_FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
+_FEATURE = """    "flights_in_hour": {"unit": "flights scheduled at the origin in the hour", "low": 1, "high": 200},
+}
+NAMES"""
+_COUNTED = """            "flights_in_hour": flights.groupby(["origin", "time_hour"]).flight.transform("size") * 1.0,
+            "late":"""
+
+
+def changed(root: Path) -> Path:
+    """Copy this checkout, make the three changes in it, and return its stack file.
+
+    Args:
+        root: A new folder.
+    """
+    for room in _ROOMS:
+        shutil.copytree(ROOT / room, root / room, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in _FILES:
+        shutil.copy(ROOT / file, root)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    _edit(root / "model" / "features.py", "}\nNAMES", _FEATURE)
+    _edit(root / "model" / "data.py", '            "late":', _COUNTED)
+    path = root / "stacks" / "Pulumi.local.yaml"
+    content = yaml.safe_load(path.read_text())
+    config = content["config"]
+    config["modelstack:model"]["parameters"] |= {**_USUAL, "max_iter": 90}
+    config["modelstack:serving"]["instance_count"] = 2
+    config["modelstack:retraining"] = {"enabled": True}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def _edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    if text.count(before) != 1:
+        raise BenchError(f"{path.name} has {before!r} {text.count(before)} times, expected once")
+    path.write_text(text.replace(before, after))
+
+
+def comment(made: Bed) -> str:
+    """Bring the stack up, ask it, and write the comment on the changes."""
+    must(made.stack.with_parameters(made.folder, **_USUAL).up(), "pulumi up")
+    target = made.target()
+    with background(target, RATE):
+        time.sleep(ASKED)
+    root, out = made.folder / "checkout", made.folder / "comment.md"
+    changed(root)
+    environment = {**os.environ, **made.environment, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-m", "cli.main", "--stack", "local", "pr-report", "--out", str(out)]
+    done = subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, check=False)
+    if not out.exists():
+        raise BenchError(f"modelstack pr-report ended with {done.returncode} and wrote nothing")
+    return out.read_text()
+
+
+def main(arguments: list[str]) -> None:
+    """Make the page, and print or write it."""
+    with bed() as made:
+        text = _HEAD + comment(made)
+    if "--write" in arguments:
+        PAGE.write_text(text)
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
