@@ -81,7 +81,7 @@ class Facts:
         rollout: How long the rollout takes.
         gates: Why the challenger is below its gates; empty when it is not.
         seconds: How long the report took without training.
-        trained: How long training and evaluating took, seconds; about 0 when the recipe was built before.
+        trained: How long training and evaluating took, seconds; 0 when the recipe was built before.
     """
 
     stack: str

@@ -53,7 +53,7 @@ def _preview(facts: Facts) -> str:
 
 
 def _made(facts: Facts) -> str:
-    trained = f"training took {facts.trained:,.0f} s" if facts.trained >= 1 else "nothing had to be trained"
+    trained = f"training took {facts.trained:,.0f} s" if facts.trained else "nothing had to be trained"
     if isinstance(facts.challenger, Missing):
         trained = "nothing was trained"
     return f"<sub>Made in {facts.seconds:,.0f} s; {trained}.</sub>"
