@@ -19,7 +19,23 @@ from cli.view.records import why
 from provenance.facts import Builder
 from rollout.core.state import RolloutState
 from tests.cli.played import printed
-from tests.cli.traced import ADA, BOB, CI, DEV, DIGEST, HERE, OTHER, OURS, PROD, THEIRS, arn, at, graph, records
+from tests.cli.traced import (
+    ADA,
+    BOB,
+    CI,
+    DEV,
+    DIGEST,
+    HERE,
+    OTHER,
+    OURS,
+    PROD,
+    TAKEN_BACK,
+    THEIRS,
+    arn,
+    at,
+    graph,
+    records,
+)
 from tests.provenance.conftest import FACTS, UNKNOWN
 from tests.rollout.worlds import release as make_release
 
@@ -120,6 +136,11 @@ def test_people_are_named_with_what_they_did_when_and_why() -> None:
         "user/bob": "person",
         "flight-delay-dev-advance": "function",
     }
+
+
+def test_a_person_who_lets_a_release_take_over_takes_nothing_back() -> None:
+    told = records("dev", (21, Kind.DECISION, BOB, "promoting", OURS, {"reason": TAKEN_BACK}))
+    assert not edges(graph(replace(DEV, records=told)), "took_back")
 
 
 def test_a_rollout_keeps_its_verdicts_in_order() -> None:
