@@ -134,7 +134,10 @@ class Signed:
         Raises:
             ValueError: It is another text: even a blank more makes it one.
         """
-        content: Any = json.loads(line)
+        try:
+            content: Any = json.loads(line)
+        except RecursionError:
+            raise ValueError("line: it is nested too deeply") from None
         if not isinstance(content, dict) or content.keys() != {"record", "signature"}:
             raise ValueError("line: expected an object with `record` and `signature`")
         signature = base64.b64decode(cast(Mapping[str, Any], content)["signature"], validate=True)

@@ -27,11 +27,14 @@ class _Trimmed:
 
 
 def page() -> Console:
-    """Standard output. Off a terminal no line is wrapped, so that a phrase can be searched for; `COLUMNS` counts."""
-    console = Console(highlight=False)
+    """Standard output. Off a terminal no line is wrapped, so that a phrase can be searched for; `COLUMNS` counts.
+
+    No text is markup: a person's reason may have brackets.
+    """
+    console = Console(highlight=False, markup=False)
     if console.is_terminal:
         return console
-    console = Console(highlight=False, file=cast(IO[str], _Trimmed(sys.stdout)))
+    console = Console(highlight=False, markup=False, file=cast(IO[str], _Trimmed(sys.stdout)))
     if not os.environ.get("COLUMNS"):
         console.width = _WIDE
     return console

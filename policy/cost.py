@@ -24,13 +24,17 @@ HOURLY: Mapping[str, float] = _PRICES["hourly"]
 
 
 def monthly(config: Declared) -> float:
-    """What the instances of an endpoint config cost, in US dollars a month; those without a price are left out.
+    """What the instances of an endpoint config cost at most, in US dollars a month; those without a price are left out.
 
     Raises:
         NotKnown: Its variants are not known yet.
     """
     return HOURS * sum(
-        HOURLY.get(value_at(variant, "instanceType"), 0) * (value_at(variant, "initialInstanceCount") or 1)
+        HOURLY.get(value_at(variant, "instanceType"), 0)
+        * max(
+            value_at(variant, "initialInstanceCount") or 1,
+            value_at(variant, "managedInstanceScaling", "maxInstanceCount") or 0,
+        )
         for variant in variants(config)
     )
 

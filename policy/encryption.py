@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from policy import tokens
 from policy.documents import listed, refuses_without_tls, statements
-from policy.rule import Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+from policy.rule import Declared, Finding, ResourceRule, StackRule, Values, items_at, of_type, value_at
 
 _AWS_OWN = "alias/aws/"
 _KEY_OF = {
@@ -30,13 +30,15 @@ def _own_key(resource: Declared) -> Iterator[str]:
         with_kms = all(str(value_at(each, "sseAlgorithm")).startswith("aws:kms") for each in defaults)
         keys = [value_at(each, "kmsMasterKeyId") if with_kms else None for each in defaults] or [None]
     elif resource.type == tokens.REPOSITORY:
-        keys = [value_at(each, "kmsKey") for each in items_at(resource.values, "encryptionConfigurations")] or [None]
+        ways = items_at(resource.values, "encryptionConfigurations")
+        with_kms = all(str(value_at(each, "encryptionType")).startswith("KMS") for each in ways)
+        keys = [value_at(each, "kmsKey") if with_kms else None for each in ways] or [None]
     else:
         keys = [resource.get(*_KEY_OF[resource.type])]
     for key in keys:
         if not key:
             yield "it names no KMS key"
-        elif str(key).startswith(_AWS_OWN):
+        elif _AWS_OWN in str(key):
             yield f"its key is {key}, which AWS owns"
 
 
@@ -59,16 +61,21 @@ def _tls_only(resources: Sequence[Declared]) -> Iterator[Finding]:
     for kind, (named, holders) in _POLICIES_OF.items():
         stores = of_type(resources, kind)
         covered = [
-            str(arn).removesuffix("/*")
+            str(arn)
             for holder in of_type(resources, *holders)
             for statement in (statements(holder, "policy") if stores else ())
-            if refuses_without_tls(statement)
+            if refuses_without_tls(statement) and (kind != tokens.BUCKET or _every_action(statement))
             for arn in listed(statement.get("Resource"))
         ]
         for store in stores:
             name = store.get(named)
-            if not any(arn == "*" or arn.endswith(f":{name}") for arn in covered):
+            parts = (f":{name}", f":{name}/*") if kind == tokens.BUCKET else (f":{name}",)
+            if not all(any(arn == "*" or arn.endswith((part, f":{name}*")) for arn in covered) for part in parts):
                 yield store, "no policy refuses requests without TLS"
+
+
+def _every_action(statement: Values) -> bool:
+    return not {"*", "s3:*"}.isdisjoint(map(str.lower, listed(statement.get("Action"))))
 
 
 RULES = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from policy import tokens
-from policy.documents import TRUST, allows, principals, statements
-from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, of_type
+from policy.documents import TRUST, allows, everybody, says_who, statements
+from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
 
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+_PUBLIC_GROUPS = ("/global/AllUsers", "/global/AuthenticatedUsers")
 _PARTS = {
     tokens.BUCKET_CLOSED: "public access block",
     tokens.BUCKET_ENCRYPTION: "encryption",
@@ -17,7 +18,15 @@ _PARTS = {
 }
 _WITH_POLICY = frozenset(
     {
-        *(tokens.BUCKET_POLICY, tokens.KEY, tokens.QUEUE, tokens.QUEUE_POLICY, tokens.REPOSITORY_POLICY),
+        *(
+            tokens.BUCKET,
+            tokens.BUCKET_POLICY,
+            tokens.KEY,
+            tokens.KEY_POLICY,
+            tokens.QUEUE,
+            tokens.QUEUE_POLICY,
+            tokens.REPOSITORY_POLICY,
+        ),
         *(tokens.ROLE, tokens.TOPIC, tokens.TOPIC_POLICY),
     }
 )
@@ -29,9 +38,7 @@ def _not_public(resource: Declared) -> Iterator[str]:
             if resource.get(switch) is not True:
                 yield f"{switch} is not true"
     elif resource.type == tokens.BUCKET_ACL:
-        acl = str(resource.get("acl") or "")
-        if acl.startswith("public-") or acl == "authenticated-read":
-            yield f"its ACL is {acl}"
+        yield from _open_acl(resource)
     elif resource.type == tokens.FUNCTION_URL:
         if resource.get("authorizationType") != "AWS_IAM":
             yield "its URL asks nobody who they are"
@@ -40,13 +47,26 @@ def _not_public(resource: Declared) -> Iterator[str]:
             yield "everybody may call the function"
     else:
         yield from _open_statements(resource)
+        if resource.type == tokens.BUCKET:
+            yield from _open_acl(resource)
+
+
+def _open_acl(resource: Declared) -> Iterator[str]:
+    acl = str(resource.get("acl") or "")
+    if acl.startswith("public-") or acl == "authenticated-read":
+        yield f"its ACL is {acl}"
+    grants = items_at(resource.values, "grants") + items_at(resource.values, "accessControlPolicy", "grants")
+    for grant in grants:
+        for group in (value_at(grant, "uri"), value_at(grant, "grantee", "uri")):
+            if str(group).endswith(_PUBLIC_GROUPS):
+                yield f"its ACL grants something to {group}"
 
 
 def _open_statements(resource: Declared) -> Iterator[str]:
-    """The statements of a policy that allow something to everybody; a condition may say who, and is trusted to."""
+    """The statements of a policy that allow something to everybody, unless a condition says to whom."""
     fields = (TRUST,) if resource.type == tokens.ROLE else ("policy",)
     for statement in statements(resource, *fields):
-        if allows(statement) and "*" in principals(statement) and not statement.get("Condition"):
+        if allows(statement) and everybody(statement) and not says_who(statement):
             yield f"a statement allows {statement.get('Action')} to everybody"
 
 

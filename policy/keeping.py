@@ -24,7 +24,7 @@ def _logs_end(log: Declared) -> Iterator[str]:
 
 def _expires(lifecycle: Declared) -> Iterator[str]:
     on = [rule for rule in items_at(lifecycle.values, "rules") if value_at(rule, "status") == "Enabled"]
-    if not any(value_at(rule, "expiration") for rule in on):
+    if not any(value_at(rule, "expiration", "days") or value_at(rule, "expiration", "date") for rule in on):
         yield "no rule lets anything expire"
     if not any(value_at(rule, "noncurrentVersionExpiration") for rule in on):
         yield "old versions are kept for ever"

@@ -23,6 +23,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from policy import tokens
 from policy.exemptions import ExemptionError, read
 from policy.judgement import USED, Judgement
 from policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
@@ -75,7 +76,7 @@ def policies(judgement: Judgement) -> list[Policy]:
 
 def _of_resource(rule: ResourceRule, judgement: Judgement) -> Any:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if args.resource_type in rule.types:
+        if tokens.current(args.resource_type) in rule.types:
             resource = _declared(args.resource_type, args.name, args.urn, args.props, args.provider)
             for text, urn in judgement.told(rule, rule.findings(resource)):
                 report(text, urn)
@@ -106,7 +107,7 @@ def _of_exemptions(judgement: Judgement) -> Any:
 def _declared(
     kind: str, name: str, urn: str, props: Mapping[str, Any], provider: PolicyProviderResource | None
 ) -> Declared:
-    return Declared(kind, name, urn, plain(props), _default_tags(provider))
+    return Declared(tokens.current(kind), name, urn, plain(props), _default_tags(provider))
 
 
 def plain(value: Any) -> Any:

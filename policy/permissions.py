@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from policy import tokens
 from policy.documents import allows, listed, statements
@@ -44,12 +45,18 @@ def _wide(statement: Values) -> Iterator[str]:
             yield f"{named} allows all but what it names"
     actions = [str(action) for action in listed(statement.get("Action"))]
     for action in actions:
-        if "*" in action:
+        if "*" in action or "?" in action:
             yield f"{action} allows more than one action"
-    if "*" in listed(statement.get("Resource")):
+    if any(map(_every, listed(statement.get("Resource")))):
         for action in actions:
             if action not in WITHOUT_RESOURCE:
                 yield f"{action} is allowed on every resource"
+
+
+def _every(arn: Any) -> bool:
+    """Whether an ARN names nothing: only wildcards stand where the resource does, or for all that is before it."""
+    parts = str(arn).split(":", 5)
+    return not parts[-1].strip("*?/:") if len(parts) in {1, 6} else "*" in parts[-1]
 
 
 RULES = (
@@ -58,7 +65,13 @@ RULES = (
         asks="Roles name each action and resource; `*` stands only where AWS has no narrower resource.",
         control="Security Hub IAM.1, IAM.21, CIS AWS 3.0 1.16",
         mend="Name the actions and the ARNs.",
-        types=frozenset({tokens.POLICY, tokens.POLICY_ATTACHMENT, tokens.ROLE, tokens.ROLE_POLICY}),
+        types=frozenset(
+            {
+                *(tokens.GROUP_POLICY, tokens.GROUP_POLICY_ATTACHMENT, tokens.POLICY, tokens.POLICY_ATTACHMENT),
+                *(tokens.POLICY_ATTACHMENT_OF_ALL, tokens.ROLE, tokens.ROLE_POLICY),
+                *(tokens.USER_POLICY, tokens.USER_POLICY_ATTACHMENT),
+            }
+        ),
         check=_no_wildcard,
     ),
 )

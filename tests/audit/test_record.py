@@ -41,6 +41,7 @@ def test_a_line_is_read_back_as_it_was_written() -> None:
         (lambda line: line.replace('"time":', '"tide":'), "got the fields"),
         (lambda line: line.replace('"before":""', '"before":7'), "record.before: got 7"),
         (lambda line: line.replace('"signature":"', '"signature":"!'), "base64"),
+        (lambda line: "[" * 100_000, "nested too deeply"),
     ],
 )
 def test_another_text_is_no_line(change, said: str) -> None:

@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from audit.chain import Chain
-from audit.record import Entry, Kind
+from audit.record import Entry, Kind, Signed
 from cli.commands import proving
 from cli.main import main
+from cli.page import page
 from cli.target import ROOT, Target
+from cli.view import records
 from cli.view.records import why
 from platforms.aws.clients import Clients
 from platforms.aws.journal import DynamoJournal
@@ -135,6 +137,13 @@ def test_the_table_tells_what_happened_to_whom_and_why_in_plain_words(stack: Sta
 def test_a_reason_of_a_newer_version_is_told_by_its_kind() -> None:
     assert why({"reason": {**REASON, "kind": "by_lot", "said": ""}}) == "by_lot"
     assert why({"event": "started", "said": "a new season"}) == "a new season"
+
+
+def test_a_reason_with_brackets_is_told_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = Entry(0.0, Kind.CLEAR, {"said": "built from [v2], see [/wiki] and [red]"})
+    chain = Chain().noting(entry).sealed("e", "w")
+    page().print(records.table([Signed(chain.waiting[0], b"x").line], chain))
+    assert "built from [v2], see [/wiki] and [red]" in capsys.readouterr().out
 
 
 def test_a_stack_without_a_record_says_so(stack: Stack) -> None:
