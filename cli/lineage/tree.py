@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from cli.lineage.graph import WHO, Edge, Graph, Kind, Node, Verb
@@ -50,7 +50,7 @@ _PEOPLE: Mapping[Verb, str] = {"registered": "registered by", "promoted": "taken
 def tree(graph: Graph) -> Tree:
     """The whole graph as a tree: each thing under what it came of, with who did something to it."""
     package = graph.node(graph.package)
-    root = Tree(f"[bold]{escape(graph.package)}[/bold]")
+    root = Tree(Text(graph.package, "bold"))
     made, gone = root.add("came from"), root.add("went to")
     _people(root, graph, package)
     for edge in graph.into(package):
@@ -60,7 +60,7 @@ def tree(graph: Graph) -> Tree:
     if not gone.children:
         gone.add("no version is registered")
     for said in graph.unread:
-        root.add(f"not looked at: {escape(said)}")
+        root.add(Text(f"not looked at: {said}"))
     return root
 
 
@@ -108,12 +108,12 @@ def _people(tree: Tree, graph: Graph, node: Node) -> None:
     for edge in graph.into(node):
         who = graph.node(edge.source)
         if who.kind in WHO:
-            tree.add(f"{by(edge)} [bold]{escape(who.label)}[/bold]{escape(told(edge))}")
+            tree.add(Text.assemble(by(edge), " ", (who.label, "bold"), told(edge)))
 
 
-def _line(words: str, node: Node, when: str) -> str:
-    known = f" [dim]({escape(told)})[/dim]" if (told := facts(node)) else ""
-    return f"{words} [bold]{escape(node.label)}[/bold]{escape(when)}{known}"
+def _line(words: str, node: Node, when: str) -> Text:
+    known = f" ({found})" if (found := facts(node)) else ""
+    return Text.assemble(words, " ", (node.label, "bold"), when, (known, "dim"))
 
 
 def _facts(node: Node) -> Iterator[str]:

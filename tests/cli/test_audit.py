@@ -139,7 +139,10 @@ def test_a_reason_of_a_newer_version_is_told_by_its_kind() -> None:
     assert why({"event": "started", "said": "a new season"}) == "a new season"
 
 
-def test_a_reason_with_brackets_is_told_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reason_with_brackets_is_told_as_it_was_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     entry = Entry(0.0, Kind.CLEAR, {"said": "built from [v2], see [/wiki] and [red]"})
     chain = Chain().noting(entry).sealed("e", "w")
     page().print(records.table([Signed(chain.waiting[0], b"x").line], chain))
