@@ -38,7 +38,7 @@ QUICK: dict[str, Any] = {
 
 FEW = 1  # percent of the requests are captured where nobody looks at them: each file of them calls functions
 TOKEN = "ghp_which-nobody-may-see"
-KEYS = ("cloud/credentials",)
+KEYS = ("cloud/*credentials", "cloud/*iam.json", "cloud/*sts.json")
 """Files of the local cloud that are there to hold keys."""
 RATE = 6  # requests a second: one window of ten seconds then has enough for a verdict
 

@@ -22,7 +22,7 @@ from cli.local.progress import follow
 from cli.local.stack import Done, Stack
 from cli.target import ROOT
 from localcloud.setup import POLICY_PACK
-from tests.e2e.conftest import QUICK, having, succeeded, typed
+from tests.e2e.conftest import QUICK, TOKEN, having, succeeded, typed
 from tests.test_comment import Forge
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -132,7 +132,7 @@ def test_the_workflow_of_a_pull_request_comments_on_it_and_trains_nothing_twice(
     changed = first.with_parameters(story.folder, max_iter=6)
     forge = Forge()
     threading.Thread(target=forge.serve_forever, daemon=True).start()
-    place = {"GITHUB_API_URL": forge.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_TOKEN": "t", "NUMBER": "12"}
+    place = {"GITHUB_API_URL": forge.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_TOKEN": TOKEN, "NUMBER": "12"}
     done = step("preview.yml", "dev", "Report", changed, **place)
     forge.shutdown()
     forge.server_close()
