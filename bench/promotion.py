@@ -24,7 +24,7 @@ _NAME = "local-staging"
 _REPEATS = 3
 _SMALL = {"learning_rate": 0.1, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
 """A model that is trained in seconds: its training is not measured here."""
-_AT_ONCE = {"wait": True, "strategy": {"kind": "all_at_once", "bake_seconds": 1}}
+_AT_ONCE = {"wait": True, "strategy": {"kind": "all_at_once", "bake_seconds": 1}, "replay": None}
 
 
 def rows(bed: Bed) -> list[Row]:
