@@ -11,7 +11,7 @@ from rollout.core.release import Release
 from rollout.core.restored import Restored
 from rollout.kinds import Kind
 from rollout.reason import Reason
-from tests.infra.recorded import DIGEST, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
+from tests.infra.recorded import DIGEST, IMAGE, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
 from tests.infra.recorded import run_program as run
 
 THEN = {"instance_type": "ml.m5.xlarge", "instance_count": 2, "capture_percent": 7}
@@ -69,6 +69,12 @@ def test_it_is_served_with_what_it_was_served_with_then_whatever_the_config_has(
     assert config["dataCaptureConfig"]["initialSamplingPercentage"] == 7
     pair = world.config(world.rollout["pair_config"])
     assert pair["dataCaptureConfig"]["initialSamplingPercentage"] == 7
+
+
+def test_it_is_served_by_the_image_of_then_whatever_the_config_names() -> None:
+    target = updated(serving={"image": IMAGE}).rollout["target"]
+    assert PAST.image_uri != IMAGE
+    assert (target["id"], target["image_uri"]) == (PAST.id, PAST.image_uri)
 
 
 def test_one_of_which_that_was_not_kept_is_served_with_what_the_config_has() -> None:
