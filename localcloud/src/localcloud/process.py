@@ -190,6 +190,8 @@ def _start(state: Path, port: int, python: Path, options: list[str], say: Say) -
     require_free(port)
     command = [
         str(python.absolute()),
+        "-X",
+        "faulthandler",  # a crash in native code is seen in the log
         "-m",
         "localcloud",
         "serve",

@@ -127,7 +127,7 @@ class Host:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._told_to_stop, number)
         self._metering.loop = loop
         self._durability.attach(loop)
         self._durability.install()
@@ -156,6 +156,10 @@ class Host:
         await self._listen(application)
         if self._failed is not None:
             raise self._failed
+
+    def _told_to_stop(self, number: signal.Signals) -> None:
+        log.info("stopping on %s", number.name)
+        self._stopping.set()
 
     async def _listen(self, application: App) -> None:
         """Serve while `_run_until_stopped` runs; the application's start comes before it, and its stop after it."""

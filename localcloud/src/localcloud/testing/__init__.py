@@ -22,6 +22,8 @@ from localcloud.setup import Places
 MODEL_SERVER = Path(__file__).with_name("served_model.py")
 """A model server for `localcloud.toml`: `command = [PYTHON, MODEL_SERVER, "serve"]`. Its archive says what it does."""
 
+_LAST_LINES = 120
+
 
 class Cloud:
     """A real local cloud on a free port of 127.0.0.1.
@@ -102,6 +104,15 @@ class Cloud:
         os.kill(pid, signal.SIGKILL)
         while process.find(self.state) is not None:
             time.sleep(0.01)
+
+    def last_words(self) -> str:
+        """The end of its log, with a line that says whether it runs; empty when it was never started."""
+        path = self.state / "server.log"
+        if not path.exists():
+            return ""
+        runs = "runs" if process.find(self.state) else "does not run"
+        said = path.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        return "\n".join([f"the local cloud {self.url} {runs}; the end of its log:", *said])
 
     def restart(self) -> None:
         """Stop it if it runs, and start it on the same state."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError
 from botocore.loaders import JSONFileLoader
 
 from localcloud.testing import Cloud
@@ -48,17 +49,27 @@ def cloud_config() -> Path | None:
     return None
 
 
+_made: list[Cloud] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
+    """Let a failure for want of a connection say what became of the clouds."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, (OSError, BotoCoreError)):
+        for cloud in _made:
+            call.excinfo.value.add_note(cloud.last_words())
+
+
 @pytest.fixture(scope="session")
 def new_cloud(tmp_path_factory: pytest.TempPathFactory, cloud_config: Path | None) -> Iterator[Callable[..., Cloud]]:
     """Makes clouds that are not started yet, each with a state folder of its own; all end with the session."""
-    made: list[Cloud] = []
 
     def make(config: Path | None = cloud_config) -> Cloud:
-        made.append(Cloud(tmp_path_factory.mktemp("cloud"), config))
-        return made[-1]
+        _made.append(Cloud(tmp_path_factory.mktemp("cloud"), config))
+        return _made[-1]
 
     yield make
-    for cloud in made:
+    for cloud in _made:
         cloud.stop()
 
 
