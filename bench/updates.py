@@ -58,13 +58,16 @@ def no_op_up(bed: Bed) -> list[Row]:
 
 
 def preview(bed: Bed) -> list[Row]:
-    """`pulumi preview` with an unchanged recipe, so that nothing is trained, over an empty program's: medians."""
+    """`pulumi preview` with an unchanged recipe, so that nothing is trained, over an empty program's: medians.
+
+    Both without the policy pack: `policy_preview` tells what that adds.
+    """
     empty = _empty(bed)
     must(empty.up(), "pulumi up of the empty program")
     ours, theirs = [], []
     for _ in range(sized(_REPEATS, 1)):
-        ours.append(_unchanged(bed.stack))
-        theirs.append(_unchanged(empty))
+        ours.append(_unchanged(_unjudged(bed.stack)))
+        theirs.append(_unchanged(_unjudged(empty)))
     mine, peer = statistics.median(ours), statistics.median(theirs)
     beside = f"{mine:.2f} s over empty program {peer:.2f} s"
     return [Row("preview_ratio", round(mine / peer, 2), "ratio", "<= 2.5", beside)]
@@ -72,13 +75,17 @@ def preview(bed: Bed) -> list[Row]:
 
 def policy_preview(bed: Bed) -> list[Row]:
     """What the policy pack adds to a preview with no changes: the median difference of pairs that follow each other."""
-    without = replace(bed.stack, environment={**bed.stack.environment, POLICY_PACK: ""})
+    without = _unjudged(bed.stack)
     pairs = [
         (_previewed(bed.stack, asked=True), _previewed(without, asked=False)) for _ in range(sized(2 * _REPEATS, 1))
     ]
     added = statistics.median(mine - peer for mine, peer in pairs)
     mine, peer = (statistics.median(spent) for spent in zip(*pairs, strict=True))
     return [Row("policy_preview_s", round(added, 2), "s", "<= 1", f"{mine:.2f} s with it, {peer:.2f} s without")]
+
+
+def _unjudged(stack: Stack) -> Stack:
+    return replace(stack, environment={**stack.environment, POLICY_PACK: ""})
 
 
 def _previewed(stack: Stack, *, asked: bool) -> float:
