@@ -23,7 +23,7 @@ from bench import peers, survey
 from bench.drift import losses
 from bench.flights import Alarm, by_day, date_of, shuffled_days
 from bench.rows import Row, sized
-from infra.config.settings import MonitoringSettings
+from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.bulk import DAY, ROWS, usual
 from monitoring.labels.concept import YEAR, Bets, Tolerated, Usual
 from monitoring.labels.quality import WORST_LOG_LOSS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.aws.own_alarms import LATE_MINUTES
-from infra.config.settings import MonitoringSettings
+from infra.config.monitoring_settings import MonitoringSettings
 from infra.plan import beyond_chance
 from monitoring import published
 from monitoring.objectives.slo import SLIS, Objective

@@ -12,7 +12,7 @@ from infra.aws.alarm import declared, read
 from infra.aws.dead_letters import dead_letters
 from infra.aws.function import Function
 from infra.aws.site import Site
-from infra.config.settings import MonitoringSettings
+from infra.config.monitoring_settings import MonitoringSettings
 from infra.plan.releases import ServingPlan
 from monitoring.published import CONCEPT_EVIDENCE
 from platforms.aws.metrics import place

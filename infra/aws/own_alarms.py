@@ -9,7 +9,7 @@ import pulumi
 
 from infra.aws.alarm import LOOKED_BACK, Query, declared, read
 from infra.aws.site import Site
-from infra.config.settings import MonitoringSettings
+from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.published import DELAY, DRIFT_UNMEASURED
 from platforms.aws.metrics import DEPTH, ERRORS, FUNCTION, LAMBDA, QUEUE, SQS, place
 from platforms.aws.names import FAILING, Names

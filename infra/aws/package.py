@@ -9,7 +9,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.aws.registry import Registry
-from infra.config.settings import ModelSettings
+from infra.config.model_settings import ModelSettings
 from infra.plan.releases import Wanted
 from infra.providers.package import PackageProvider
 from platforms.aws.names import Names

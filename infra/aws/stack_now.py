@@ -16,7 +16,8 @@ from infra.aws.hosting import shape_of, wanted_release
 from infra.aws.journal import recorded
 from infra.aws.source import champion_of
 from infra.config.checkout import parameters_through, recipe_of
-from infra.config.settings import ModelSettings, ServingSettings, Settings
+from infra.config.model_settings import ModelSettings
+from infra.config.settings import ServingSettings, Settings
 from infra.config.target import is_local
 from infra.plan.releases import ServingPlan, Wanted
 from platforms.aws.names import Names, prefix

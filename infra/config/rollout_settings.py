@@ -9,19 +9,18 @@ What can never end in a verdict is refused too.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.config import provable
-from infra.config.problems import Problem, Wrong, meant
+from infra.config.judge_settings import JudgeSettings
+from infra.config.problems import Problem, Wrong
 from infra.config.section import Section
+from infra.config.strategy_settings import Percent, Shadow, Steps, StepSettings, Strategy
 from infra.config.whole_numbers import whole
 from platforms.aws.guardrails import FEWEST_TO_ROLL, guardrail
-from rollout.core import catalogue, strategies
 from rollout.core.plan import (
     LONGEST,
     Guard,
@@ -30,239 +29,11 @@ from rollout.core.plan import (
     OnTooFew,
     Plan,
     PlanError,
-    PromoteWhen,
     ReplayGate,
-    Step,
 )
-from rollout.judge.metrics import Metric, MetricError
 
-Weight = Annotated[int, Field(ge=1, le=99)]
-Percent = Annotated[int, Field(ge=1, le=100)]
-Seconds = Annotated[float, Field(ge=0, le=LONGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Requests = Annotated[int, Field(ge=1, le=10_000)]
-Bake = Annotated[Seconds, Field(description="The least time at this weight.")]
-Given = Annotated[Weight, Field(description="The challenger's percent of traffic.")]
-Approve = Annotated[bool, Field(description="Whether a person must approve after this step: `modelstack approve`.")]
-
-
-class StepSettings(Section):
-    """One share of traffic, held for a while."""
-
-    weight: Weight = Field(description="The challenger's percent of traffic; 100 is the promotion.")
-    bake_seconds: Bake
-    approve: Approve = False
-
-
-class AllAtOnce(Section):
-    """Everything at once: no champion is left to compare with, so that only the alarms judge."""
-
-    kind: Literal["all_at_once"] = Field(default="all_at_once", description="Names the strategy.")
-    bake_seconds: Seconds = Field(description="How long the alarms are watched before the promotion.")
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        return strategies.all_at_once(self.bake_seconds)
-
-
-class Canary(Section):
-    """One small share, then everything."""
-
-    kind: Literal["canary"] = Field(default="canary", description="Names the strategy.")
-    weight: Given
-    bake_seconds: Bake
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        return strategies.canary(self.weight, self.bake_seconds)
-
-
-class Linear(Section):
-    """Equal steps up."""
-
-    kind: Literal["linear"] = Field(default="linear", description="Names the strategy.")
-    step_percent: int = Field(ge=1, le=50, description="How many percent of traffic each step adds.")
-    bake_seconds: Seconds = Field(description="The least time at each weight.")
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        return strategies.linear(self.step_percent, self.bake_seconds)
-
-
-class Steps(Section):
-    """Shares of one's own."""
-
-    kind: Literal["steps"] = Field(default="steps", description="Names the strategy.")
-    steps: Annotated[list[StepSettings], Field(min_length=1, max_length=20)] = Field(
-        description="The shares of traffic, ascending; the promotion to 100 follows the last."
-    )
-
-    @field_validator("steps")
-    @classmethod
-    def _ascending(cls, steps: list[StepSettings]) -> list[StepSettings]:
-        weights = [step.weight for step in steps]
-        if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
-            raise ValueError(f"the weights are {weights}; allowed are weights that ascend, each at most once")
-        return steps
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        return strategies.steps([Step(at.weight, at.bake_seconds, approve=at.approve) for at in self.steps])
-
-
-class AB(Section):
-    """A fixed split, for a time or until the judge knows."""
-
-    kind: Literal["ab"] = Field(default="ab", description="Names the strategy.")
-    weight: Given
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=LONGEST,
-        description="The least time of the test. Null: until the judge knows.",
-    )
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        return strategies.ab(self.weight, self.seconds)
-
-
-Live = Annotated[Canary | Linear | Steps | AB, Field(discriminator="kind")]
-
-
-class Shadow(Section):
-    """Copies of the champion's requests, the answers never returned; then live steps, or the promotion."""
-
-    kind: Literal["shadow"] = Field(default="shadow", description="Names the strategy.")
-    percent: Percent = Field(description="How many percent of the requests are copied to the challenger.")
-    bake_seconds: Seconds = Field(description="The least time of copying.")
-    approve: Approve = False
-    then: Live | None = Field(
-        default=None, description="The live steps that follow. Null: the promotion follows at once."
-    )
-
-    def shares(self) -> tuple[Step, ...]:
-        """The steps of the plan."""
-        copied, *live = strategies.shadow(self.percent, self.bake_seconds, then=self.then.shares() if self.then else ())
-        return (replace(copied, approve=self.approve), *live)
-
-
-Strategy = Annotated[AllAtOnce | Canary | Linear | Steps | AB | Shadow, Field(discriminator="kind")]
-
-
-class MetricSettings(Section):
-    """What is given of a metric; what is left out is taken from `rollout.core.catalogue`."""
-
-    margin: float | None = Field(
-        default=None,
-        ge=0,
-        description="How much worse the challenger may be. For a rate or a mean in its own unit (0.02 of errors is "
-        "two percentage points), for a latency relative to the champion's (0.5 is 50% slower). With 0, an "
-        "equal challenger is hardly ever shown not worse.",
-    )
-    prove: bool | None = Field(
-        default=None,
-        description="Whether every step must show that the challenger is not worse, by evidence of 1 / alpha. If not, "
-        "only the promotion waits for the metric, for evidence of 10, and not for labels that do not "
-        "come.",
-    )
-    low: float | None = Field(default=None, description="For a mean: the least value of one observation.")
-    high: float | None = Field(
-        default=None,
-        description="For a mean: the greatest value of one observation. Needed for absolute_error and for a mean of "
-        "your own.",
-    )
-    kind: Literal["rate", "mean"] | None = Field(
-        default=None, description="For a metric of your own: rate (0 or 1 for each answer) or mean."
-    )
-    better: Literal["lower", "higher"] | None = Field(
-        default=None, description="For a metric of your own: which direction is good."
-    )
-    namespace: str | None = Field(
-        default=None, min_length=1, description="For a metric of your own: its CloudWatch namespace."
-    )
-    metric: str | None = Field(
-        default=None, min_length=1, description="For a metric of your own: its name in CloudWatch."
-    )
-
-    def of(self, name: str) -> Metric:
-        """The metric of a name.
-
-        Raises:
-            ValueError: A field is missing or not allowed.
-        """
-        return catalogue.metric(name, **self.given())
-
-    def given(self) -> dict[str, Any]:
-        """The fields that are set."""
-        return self.model_dump(exclude_none=True)
-
-
-def _without_labels() -> dict[str, MetricSettings]:
-    """What every endpoint has, whether or not labels come."""
-    return {
-        "errors": MetricSettings(margin=0.02),
-        "latency_p99": MetricSettings(margin=0.5, prove=False),
-        "invalid_answers": MetricSettings(margin=0.02, prove=False),
-    }
-
-
-class JudgeSettings(Section):
-    """What a challenger must show."""
-
-    alpha: float = Field(
-        default=0.05,
-        ge=1e-9,
-        le=0.5,
-        description="Probability of rolling back a challenger that is not worse, over the whole trial and all metrics.",
-    )
-    min_requests: int = Field(
-        default=50, ge=1, le=1_000_000_000, description="How many requests the challenger must answer in each step."
-    )
-    promote_when: PromoteWhen = Field(
-        default="not_worse", description="What the metrics with prove: true must show before a promotion."
-    )
-    metrics: dict[str, MetricSettings] = Field(
-        default_factory=_without_labels,
-        description="Metric name -> what is tolerated. These metrics are compared, and no others.",
-    )
-
-    @field_validator("metrics")
-    @classmethod
-    def _judgeable(cls, metrics: dict[str, MetricSettings]) -> dict[str, MetricSettings]:
-        wrong: list[Problem] = []
-        made: list[Metric] = []
-        for name, settings in metrics.items():
-            try:
-                made.append(settings.of(name))
-            except (MetricError, catalogue.UnknownMetric) as error:
-                wrong.append(_of_metric(name, settings.given(), error))
-        if not wrong:
-            try:
-                Plan((Step(1, 0),), metrics=tuple(made))
-            except PlanError as error:
-                raise ValueError(error.rule) from None
-        if wrong:
-            raise Wrong(wrong)
-        return metrics
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        problem = provable.not_better(item.of(name) for name, item in self.metrics.items())
-        if self.promote_when == "better" and problem:
-            raise Wrong([problem])
-        return self
-
-
-def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalogue.UnknownMetric) -> Problem:
-    """What is wrong with a metric, below the metrics."""
-    if isinstance(error, catalogue.UnknownMetric):
-        return Problem(f".{name}", f"{error}{meant(name, catalogue.KNOWN)}")
-    if error.missing:
-        return Problem(f".{name}.{error.field}", error.expected)
-    if error.field in given:
-        return Problem(f".{name}.{error.field}", error.expected, whole(given[error.field]))
-    return Problem(f".{name}", error.told, whole(given))
 
 
 class ReplaySettings(Section):

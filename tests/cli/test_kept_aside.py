@@ -13,7 +13,7 @@ import pytest
 from cli.target import Target
 from cli.view.kept_aside import FOLDERS, line, read
 from infra.aws.dashboard import dashboard
-from infra.config.settings import MonitoringSettings
+from infra.config.monitoring_settings import MonitoringSettings
 from infra.config.slo_settings import SloSettings
 from tests.infra.recorded import LOCAL
 from tests.platforms.aws.mocked import mocked_aws

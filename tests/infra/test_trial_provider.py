@@ -14,7 +14,8 @@ from pulumi.runtime import rpc
 import platforms.aws.approvals
 import platforms.aws.endpoint
 import platforms.aws.packages
-from infra.config.rollout_settings import RolloutSettings, Steps, StepSettings
+from infra.config.rollout_settings import RolloutSettings
+from infra.config.strategy_settings import Steps, StepSettings
 from infra.providers import trial as provider
 from infra.providers.trial import RolloutProvider, commands_of
 from platforms.aws.guardrails import guardrail

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.config.settings import LONGEST_PREFIX
+from infra.config.model_settings import LONGEST_PREFIX
 from retraining.decision import JobSeen, NotNow, Seen, Start, Stop, approve, decide, decline, forget, request, stop
 from retraining.record import Candidate, Phase, Record, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written

@@ -1,0 +1,134 @@
+"""The judge of `modelstack:rollout.judge`: by what a challenger is compared with the champion.
+
+{min_requests: 500, metrics: {errors: {margin: 0.01}, log_loss: {margin: 0.05}}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from infra.config import provable
+from infra.config.problems import Problem, Wrong, meant
+from infra.config.section import Section
+from infra.config.whole_numbers import whole
+from rollout.core import catalogue
+from rollout.core.plan import Plan, PlanError, PromoteWhen, Step
+from rollout.judge.metrics import Metric, MetricError
+
+
+class MetricSettings(Section):
+    """What is given of a metric; what is left out is taken from `rollout.core.catalogue`."""
+
+    margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="How much worse the challenger may be. For a rate or a mean in its own unit (0.02 of errors is "
+        "two percentage points), for a latency relative to the champion's (0.5 is 50% slower). With 0, an "
+        "equal challenger is hardly ever shown not worse.",
+    )
+    prove: bool | None = Field(
+        default=None,
+        description="Whether every step must show that the challenger is not worse, by evidence of 1 / alpha. If not, "
+        "only the promotion waits for the metric, for evidence of 10, and not for labels that do not "
+        "come.",
+    )
+    low: float | None = Field(default=None, description="For a mean: the least value of one observation.")
+    high: float | None = Field(
+        default=None,
+        description="For a mean: the greatest value of one observation. Needed for absolute_error and for a mean of "
+        "your own.",
+    )
+    kind: Literal["rate", "mean"] | None = Field(
+        default=None, description="For a metric of your own: rate (0 or 1 for each answer) or mean."
+    )
+    better: Literal["lower", "higher"] | None = Field(
+        default=None, description="For a metric of your own: which direction is good."
+    )
+    namespace: str | None = Field(
+        default=None, min_length=1, description="For a metric of your own: its CloudWatch namespace."
+    )
+    metric: str | None = Field(
+        default=None, min_length=1, description="For a metric of your own: its name in CloudWatch."
+    )
+
+    def of(self, name: str) -> Metric:
+        """The metric of a name.
+
+        Raises:
+            ValueError: A field is missing or not allowed.
+        """
+        return catalogue.metric(name, **self.given())
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+def _without_labels() -> dict[str, MetricSettings]:
+    """What every endpoint has, whether or not labels come."""
+    return {
+        "errors": MetricSettings(margin=0.02),
+        "latency_p99": MetricSettings(margin=0.5, prove=False),
+        "invalid_answers": MetricSettings(margin=0.02, prove=False),
+    }
+
+
+class JudgeSettings(Section):
+    """What a challenger must show."""
+
+    alpha: float = Field(
+        default=0.05,
+        ge=1e-9,
+        le=0.5,
+        description="Probability of rolling back a challenger that is not worse, over the whole trial and all metrics.",
+    )
+    min_requests: int = Field(
+        default=50, ge=1, le=1_000_000_000, description="How many requests the challenger must answer in each step."
+    )
+    promote_when: PromoteWhen = Field(
+        default="not_worse", description="What the metrics with prove: true must show before a promotion."
+    )
+    metrics: dict[str, MetricSettings] = Field(
+        default_factory=_without_labels,
+        description="Metric name -> what is tolerated. These metrics are compared, and no others.",
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _judgeable(cls, metrics: dict[str, MetricSettings]) -> dict[str, MetricSettings]:
+        wrong: list[Problem] = []
+        made: list[Metric] = []
+        for name, settings in metrics.items():
+            try:
+                made.append(settings.of(name))
+            except (MetricError, catalogue.UnknownMetric) as error:
+                wrong.append(_of_metric(name, settings.given(), error))
+        if not wrong:
+            try:
+                Plan((Step(1, 0),), metrics=tuple(made))
+            except PlanError as error:
+                raise ValueError(error.rule) from None
+        if wrong:
+            raise Wrong(wrong)
+        return metrics
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        problem = provable.not_better(item.of(name) for name, item in self.metrics.items())
+        if self.promote_when == "better" and problem:
+            raise Wrong([problem])
+        return self
+
+
+def _of_metric(name: str, given: Mapping[str, Any], error: MetricError | catalogue.UnknownMetric) -> Problem:
+    """What is wrong with a metric, below the metrics."""
+    if isinstance(error, catalogue.UnknownMetric):
+        return Problem(f".{name}", f"{error}{meant(name, catalogue.KNOWN)}")
+    if error.missing:
+        return Problem(f".{name}.{error.field}", error.expected)
+    if error.field in given:
+        return Problem(f".{name}.{error.field}", error.expected, whole(given[error.field]))
+    return Problem(f".{name}", error.told, whole(given))

@@ -1,0 +1,66 @@
+"""The sections `modelstack:promotion` and `modelstack:approval`: whose model is released, and who must agree."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from infra.config.problems import Allowed, NotAllowed
+from infra.config.section import Section, stack_of
+from infra.config.target import is_local
+
+MOST_ACCOUNTS = 10
+
+
+class PromotionSettings(Section):
+    """Where the model comes from when it is not trained here."""
+
+    source: Annotated[str | None, Allowed("the name of another stack of this project")] = Field(
+        default=None,
+        alias="from",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="The stack whose champion this stack takes. Null: train here.",
+    )
+    to: Annotated[list[str], Allowed(f"a list of at most {MOST_ACCOUNTS} accounts, each of 12 digits in quotes")] = (
+        Field(
+            default_factory=list[str],
+            description="Other AWS accounts whose stacks may take this stack's champion.",
+        )
+    )
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _accounts(cls, given: object) -> object:
+        accounts = given if isinstance(given, list) and len(given) <= MOST_ACCOUNTS else [None]
+        if not all(isinstance(one, str) and re.fullmatch(r"\d{12}", one) for one in accounts):
+            raise NotAllowed
+        return given
+
+    @field_validator("source")
+    @classmethod
+    def _other(cls, source: str | None, info: ValidationInfo) -> str | None:
+        stack = stack_of(info)
+        if source is None or not stack:
+            return source
+        if source == stack:
+            raise ValueError("a stack cannot be its own source; allowed is the name of another, or null")
+        if is_local(source) != is_local(stack):
+            raise ValueError(
+                "a local stack and an AWS stack cannot promote to one another; allowed is the name of a stack "
+                f"that is {'' if is_local(stack) else 'not '}local, or null"
+            )
+        return source
+
+
+class ApprovalSettings(Section):
+    """Who must agree before a release goes on trial."""
+
+    people: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many people must agree to a release (`modelstack approve`) before it goes on trial. None of "
+        "them may be who registered it. 0: nobody is asked.",
+    )
