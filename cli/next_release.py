@@ -14,7 +14,9 @@ from cli import retrain
 from cli.errors import OperatorError, explained
 from cli.target import LOCAL, ROOT, Target, config_of, resolve
 from cli.view.releases import journal_state
-from pipeline.recipe import RecipeError, recipe, retrained
+from pipeline.contract import RecipeError
+from pipeline.declared import retrained
+from pipeline.recipe import recipe
 from platforms.aws.elsewhere import champion, role_for
 from rollout.core.release import PROCESS, release_id
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from pipeline import archive, documents, outline, step
 from pipeline.build import BuildError, build
-from pipeline.contract import ContractBroken
+from pipeline.contract import ContractBroken, RecipeError
 from pipeline.gate import GateError, GateRefused
 from pipeline.origin import OriginError
 from pipeline.pack import describe
-from pipeline.recipe import RecipeError, check_locks, recipe
+from pipeline.recipe import check_locks, recipe
 from pipeline.step import StepFailed
 from provenance.envelope import SignatureError
 from provenance.key_pair import KeyFileError

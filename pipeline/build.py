@@ -22,17 +22,9 @@ from typing import Any
 
 from pipeline import archive, origin, outline, step
 from pipeline.gate import GateRefused, Gates, check_gates, gate
+from pipeline.locks import locked, trained_with
 from pipeline.pack import SealedPackage, describe, pack
-from pipeline.recipe import (
-    Recipe,
-    cache_folder,
-    canonical,
-    listing_digest,
-    locked,
-    model_files,
-    sha256_of,
-    trained_with,
-)
+from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, model_files, sha256_of
 from pipeline.recipe import recipe as current_recipe
 from pipeline.step import StepFailed
 

@@ -25,10 +25,12 @@ import numpy as np
 from pipeline import archive, step
 from pipeline.build import build
 from pipeline.comparison import Comparison, compare
-from pipeline.contract import DATA, Refusal
+from pipeline.contract import DATA, NothingNewer, RecipeError, Refusal
+from pipeline.declared import retrained
 from pipeline.gate import GateRefused, Gates, check_gates
+from pipeline.locks import locked
 from pipeline.pack import Registered, SealedPackage
-from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, recipe, retrained
+from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,6 +25,14 @@ class ContractBroken(Refusal):
         self.problems = list(problems)
 
 
+class RecipeError(Exception):
+    """The model's folder, parameters or locks cannot be read; the message says which and why."""
+
+
+class NothingNewer(RecipeError):
+    """There is nothing newer to learn from; the message is the model's own."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Something that a model gives.

@@ -28,8 +28,10 @@ from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from monitoring.statistics.intervals import LEVEL
 from monitoring.statistics.intervals import Interval as Measured
 from pipeline import archive
+from pipeline.declared import raw_data
+from pipeline.locks import locked, locked_files, trained_with
 from pipeline.pack import SealedPackage
-from pipeline.recipe import Recipe, locked, locked_files, model_files, raw_data, sha256_of, trained_with
+from pipeline.recipe import Recipe, model_files, sha256_of
 from provenance import facts as said
 from provenance.evidence import FACTS
 from provenance.facts import Builder, DataFile, Dependency, Environment, Facts, FactsError, Interval, Metric, Source

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import archive, outline, refit
-from pipeline.recipe import Recipe, canonical, locked, model_files, trained_with
+from pipeline.locks import locked, trained_with
+from pipeline.recipe import Recipe, canonical, model_files
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from cli.init.source import Unwritable, source
 from pipeline import outline
 from pipeline.archive import ArchiveError
 from pipeline.build import BuildError, SealedPackage, build
-from pipeline.contract import DATA, ContractBroken
-from pipeline.recipe import RecipeError, check_locks, recipe
+from pipeline.contract import DATA, ContractBroken, RecipeError
+from pipeline.recipe import check_locks, recipe
 from pipeline.step import StepFailed
 
 _BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from cli.errors import OperatorError
 from cli.local.stack import Stack
-from pipeline.recipe import RecipeError, faulty, recipe, variant
+from pipeline.contract import RecipeError
+from pipeline.declared import faulty, variant
+from pipeline.recipe import recipe
 
 _MOST = 1_000_000
 _TRIES = 100

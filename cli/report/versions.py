@@ -18,10 +18,10 @@ from monitoring.statistics.profile import UnreadableProfile
 from pipeline import archive, step
 from pipeline.build import BuildError, build, shared
 from pipeline.candidate import lay_out, sealed_elsewhere
-from pipeline.contract import Refusal
+from pipeline.contract import RecipeError, Refusal
 from pipeline.gate import GateError, GateRefused, gate
 from pipeline.origin import OriginError
-from pipeline.recipe import RecipeError, canonical, recipe
+from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
 from platforms.aws.objects import RegistryError, fetch
 

@@ -12,10 +12,11 @@ import pulumi
 
 from infra.config.problems import Problem
 from monitoring.labels.quality import Form, UnreadableForm
-from pipeline.contract import ContractBroken
+from pipeline.contract import ContractBroken, RecipeError
+from pipeline.declared import check_parameters, retrained
 from pipeline.gate import GateError, reported
 from pipeline.outline import broken, unreadable
-from pipeline.recipe import RecipeError, check_parameters, recipe, retrained
+from pipeline.recipe import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -78,10 +78,9 @@ def outcome(props: Values) -> dict[str, Any]:
 
     from pipeline.archive import ArchiveError  # noqa: PLC0415
     from pipeline.build import BuildError, GateRefused, StepFailed  # noqa: PLC0415
-    from pipeline.contract import ContractBroken  # noqa: PLC0415
+    from pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
     from pipeline.gate import GateError  # noqa: PLC0415
     from pipeline.origin import OriginError  # noqa: PLC0415
-    from pipeline.recipe import RecipeError  # noqa: PLC0415
     from platforms.aws.objects import RegistryError  # noqa: PLC0415
     from provenance.envelope import SignatureError  # noqa: PLC0415
     from rollout.core.errors import RolloutError  # noqa: PLC0415
@@ -104,7 +103,8 @@ def outcome(props: Values) -> dict[str, Any]:
 
 def _built(props: Values, place: Values) -> dict[str, Any]:
     from pipeline.build import build  # noqa: PLC0415  see outcome
-    from pipeline.recipe import RecipeError, recipe  # noqa: PLC0415
+    from pipeline.contract import RecipeError  # noqa: PLC0415
+    from pipeline.recipe import recipe  # noqa: PLC0415
     from platforms.aws.registry import publish  # noqa: PLC0415
 
     progress = Progress(props["urn"])

@@ -14,9 +14,10 @@ from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import Outcome, Performance
 from monitoring.labels.quality import ABSOLUTE_ERROR
 from pipeline import origin
+from pipeline.declared import raw_data
+from pipeline.locks import locked
 from pipeline.origin import OriginError, builder, data, dependencies, facts_of, metrics, public_url, source
 from pipeline.pack import SealedPackage
-from pipeline.recipe import locked, raw_data
 from provenance.facts import Source
 from tests.provenance.conftest import FACTS
 

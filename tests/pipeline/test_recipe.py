@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.recipe import NothingNewer, RecipeError, canonical, locked, model_files, recipe, retrained
+from pipeline.contract import NothingNewer, RecipeError
+from pipeline.declared import retrained
+from pipeline.locks import locked
+from pipeline.recipe import canonical, model_files, recipe
 from tests.pipeline.conftest import append
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,7 +245,7 @@ def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(root: Path):
 
 def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
     code = (
-        "import json, sys, pathlib; from pipeline.recipe import retrained; "
+        "import json, sys, pathlib; from pipeline.declared import retrained; "
         "print(json.dumps(retrained(pathlib.Path('.'), {}, '2013-06-16'))); "
         "sys.exit(bool({'pandas', 'numpy', 'sklearn', 'model'} & set(sys.modules)))"
     )

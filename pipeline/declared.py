@@ -1,0 +1,137 @@
+"""What a model's `parameters.py` and `sources.py` declare, read without the model's libraries."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.contract import NothingNewer, RecipeError
+from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
+
+
+def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the defaults filled in that `model/parameters.py` declares.
+
+    Raises:
+        RecipeError: Parameters are not allowed, a line for each; or `parameters.py` cannot be read or fails.
+    """
+    return as_dict(_settings(_module(root / "model" / "parameters.py"), given))
+
+
+def variant(root: Path, given: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return the parameters of another version, about as good, as `model/parameters.py` names them.
+
+    Args:
+        root: A checkout.
+        given: The parameters to start from; defaults may be left out.
+        number: Which one, 1 to 1,000,000.
+
+    Raises:
+        RecipeError: The model names none, or `parameters.py` fails.
+    """
+    module = _module(root / "model" / "parameters.py")
+    return {**given, **_called(module, "variant", _settings(module, given), number)}
+
+
+def faulty(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a version whose requests fail, as `model/parameters.py` names them.
+
+    Raises:
+        RecipeError: The model names none.
+    """
+    return {**given, **_named(_module(root / "model" / "parameters.py"), "FAULTY")}
+
+
+def retrained(root: Path, given: Mapping[str, Any], through: str) -> dict[str, Any]:
+    """Return the parameters to change to learn from what is known at the beginning of a day.
+
+    Args:
+        root: A checkout.
+        given: The parameters to start from; defaults may be left out.
+        through: The day, YYYY-MM-DD.
+
+    Raises:
+        NothingNewer: The model has no newer data for that day.
+        RecipeError: It is no such day, the model does not say how it is retrained, or `parameters.py` fails.
+    """
+    module = _module(root / "model" / "parameters.py")
+    settings = _settings(module, given)
+    try:
+        at = day(through)
+    except (TypeError, ValueError):
+        raise RecipeError(f"through: {through!r} is not allowed: expected a day as YYYY-MM-DD") from None
+    changes = _called(module, "retrained", settings, at)
+    if not changes:
+        raise NothingNewer(f"through: {through!r} is not allowed: the model knows all that it can know on that day")
+    return changes
+
+
+def _settings(module: ModuleType | None, given: Mapping[str, Any]) -> Any:
+    declared = getattr(module, "Parameters", NoParameters)
+    try:
+        return parse(declared, given)
+    except ParameterError as error:
+        raise RecipeError(str(error)) from None
+    except Exception as error:
+        raise RecipeError(f"{_file(module)} failed: {type(error).__name__}: {error}") from error
+
+
+def _called(module: ModuleType | None, name: str, *values: Any) -> dict[str, Any]:
+    """The parameters to change that a function of the model names, as JSON values."""
+    function = _named(module, name)
+    try:
+        found: Mapping[str, Any] = function(*values) or {}
+        return {key: as_json(value) for key, value in found.items()}
+    except Exception as error:
+        raise RecipeError(f"{_file(module)} failed: {type(error).__name__}: {error}") from error
+
+
+def _file(module: ModuleType | None) -> str:
+    return str(module.__file__) if module else "model/parameters.py"
+
+
+def _named(module: ModuleType | None, name: str) -> Any:
+    found = getattr(module, name, None)
+    if found is None:
+        raise RecipeError(
+            f"{_file(module)} has no {name}, which says how other versions are made: see docs/how-to/own-model.md"
+        )
+    return found
+
+
+def raw_data(root: Path) -> tuple[dict[str, Path], str]:
+    """Return name -> path of the raw data files that `model/sources.py` names, and the version that it names.
+
+    Raises:
+        RecipeError: `sources.py` fails.
+    """
+    sources = _module(root / "model" / "sources.py")
+    try:
+        return getattr(sources, "files", dict)(), getattr(sources, "version", str)()
+    except Exception as error:
+        said = str(error) if isinstance(error, OSError) else f"{_file(sources)} failed: {type(error).__name__}: {error}"
+        raise RecipeError(said) from error
+
+
+def _module(path: Path) -> ModuleType | None:
+    """Run one file of the model by itself, from its source, apart from any `model` that is imported already.
+
+    None where there is no such file.
+    """
+    name = f"_recipe_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses look their module up here
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the team's own code
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:
+        raise RecipeError(f"{path} failed: {type(error).__name__}: {error}") from error
+    return module

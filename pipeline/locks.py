@@ -1,0 +1,138 @@
+"""What the lock files in `requirements/` say, and which of it a model needs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from pipeline.contract import RecipeError
+
+COMPILERS = ("onnx", "skl2onnx")
+"""What makes the fast form; the image that serves does not hold them."""
+THE_RUNTIME = "serving"
+"""The room that every image holds: a model may import it."""
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return package -> version of a lock file.
+
+    Raises:
+        RecipeError: The file cannot be read, or a line does not pin a version.
+    """
+    return {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in _lock_lines(path)}
+
+
+def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return package -> sha256 of each of its files that a lock file allows.
+
+    Raises:
+        RecipeError: See `locked`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for line in _lock_lines(path):
+        hashes = (word.removeprefix("sha256:") for word in line.split() if word.startswith("sha256:"))
+        found[line.split("==")[0]] = tuple(hashes)
+    return found
+
+
+def dependencies(folder: Path, files: Mapping[str, Path]) -> str:
+    """Return the digest of what a model needs: the lock of what serves it, and what else makes it.
+
+    Args:
+        folder: A checkout's `requirements/`.
+        files: The model's files, as `pipeline.recipe.model_files` returns them.
+
+    Raises:
+        RecipeError: A lock cannot be read, or lacks a library that the model imports.
+    """
+    lines = sorted(_lock_lines(folder / "serving.txt"))
+    lines += [f"trained with {name}=={version}" for name, version in trained_with(folder, files).items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """Return package -> version of what makes a model and does not serve it: what its code imports, and the compilers.
+
+    Args:
+        folder: A checkout's `requirements/`.
+        files: The model's files, as `pipeline.recipe.model_files` returns them.
+
+    Raises:
+        RecipeError: `app.txt` does not lock one of them.
+    """
+    held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
+    found: dict[str, str] = {}
+    for module, file in sorted(_imported(files).items()):
+        name = _package(module, held, versions)
+        if name is None:
+            raise RecipeError(
+                f"{folder / 'app.txt'} does not lock {module}, which {file} imports: add it to requirements/app.in and "
+                "run `make lock`"
+            )
+        if name not in held:
+            found[name] = versions[name]
+    for name in COMPILERS:
+        if name not in versions:
+            raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which makes the fast form: run `make lock`")
+        found[name] = versions[name]
+    return dict(sorted(found.items()))
+
+
+def _imported(files: Mapping[str, Path]) -> dict[str, str]:
+    """Each module that the model's code imports, beside Python's own and itself -> a file that does."""
+    found: dict[str, str] = {}
+    for name, path in files.items():
+        if not name.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):  # it imports nothing: who imports it is told
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0]: name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found[node.module.partition(".")[0]] = name
+    return {
+        module: file for module, file in found.items() if module not in {"model", THE_RUNTIME, *sys.stdlib_module_names}
+    }
+
+
+def _package(module: str, *locks: Mapping[str, str]) -> str | None:
+    """The locked package that a module is of: that of its name or, as installed, the one that holds it."""
+    name = re.sub("[-_.]+", "-", module).lower()
+    for lock in locks:
+        if name in lock:
+            return name
+    for other in dict.fromkeys(name for lock in locks for name in lock):
+        with suppress(metadata.PackageNotFoundError):
+            listing = f"\n{metadata.distribution(other).read_text('RECORD')}"
+            if f"\n{module}/__init__.py," in listing or f"\n{module}.py," in listing:
+                return other
+    return None
+
+
+def _lock_lines(path: Path) -> Iterator[str]:
+    """Yield `name==version [marker] hash...`, hashes sorted; comments and pip's options are no requirements."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise RecipeError(f"cannot read the lock file {path}: {error.strerror}") from None
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words or words[0].startswith("-"):
+            continue
+        if not re.fullmatch(r"[A-Za-z0-9._\[\],-]+==[^\s;]+;?", words[0]):
+            raise RecipeError(f"{path}: {words[0]!r} pins no version: expected name==version")
+        plain = [word.rstrip(";") if number == 0 else word for number, word in enumerate(words)]
+        yield " ".join([word for word in plain if not word.startswith("--")] + sorted(_hashes(plain)))
+
+
+def _hashes(words: list[str]) -> list[str]:
+    return [word.removeprefix("--hash=") for word in words if word.startswith("--hash=")]
