@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from localcloud.sagemaker.images import Program
+from localcloud.sagemaker.pipes import read_all, reader_of
 from localcloud.sagemaker.processes import INSTANCE_MARK, kill_marked
 from localcloud.server import background
 
@@ -55,9 +56,7 @@ class Child:
         """
         # A pipe of our own: with one of asyncio's, waiting for the process is waiting for all that it forked.
         reading, writing = os.pipe()
-        reader = asyncio.StreamReader()
-        protocol = asyncio.StreamReaderProtocol(reader)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
+        reader, _ = await reader_of(reading)
         problem, telling = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -77,7 +76,7 @@ class Child:
             os.close(writing)
             os.close(telling)
         try:
-            text = await _read_all(problem)
+            text = await read_all(problem)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -144,17 +143,6 @@ class Child:
         text = line.decode(errors="replace").rstrip("\r")
         self._tail.append(text[:500])
         self._output(text)
-
-
-async def _read_all(descriptor: int) -> str:
-    """What is written into a pipe until it closes."""
-    reader = asyncio.StreamReader()
-    loop, protocol = asyncio.get_running_loop(), asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb", 0))
-    try:
-        return (await reader.read()).decode(errors="replace")
-    finally:
-        transport.close()
 
 
 def how_it_ended(code: int) -> str:

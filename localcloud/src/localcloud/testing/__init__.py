@@ -22,7 +22,7 @@ from localcloud.setup import Places
 MODEL_SERVER = Path(__file__).with_name("served_model.py")
 """A model server for `localcloud.toml`: `command = [PYTHON, MODEL_SERVER, "serve"]`. Its archive says what it does."""
 
-_LAST_LINES = 120
+_LAST_LINES = 40
 
 
 class Cloud:
@@ -111,8 +111,9 @@ class Cloud:
         if not path.exists():
             return ""
         runs = "runs" if process.find(self.state) else "does not run"
-        said = path.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        return "\n".join([f"the local cloud {self.url} {runs}; the end of its log:", *said])
+        said = path.read_text(errors="replace").splitlines()
+        fatal = [line for line in said[:-_LAST_LINES] if line.startswith("Fatal Python error")]
+        return "\n".join([f"the local cloud {self.url} {runs}; the end of its log:", *fatal, *said[-_LAST_LINES:]])
 
     def restart(self) -> None:
         """Stop it if it runs, and start it on the same state."""
