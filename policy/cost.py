@@ -40,7 +40,7 @@ def monthly(config: Declared) -> float:
 
 
 def _dear(config: Declared) -> Iterator[str]:
-    cost, most = monthly(config), ceiling(config.stack).monthly
+    cost, most = monthly(config), ceiling(config).monthly
     if cost > most:
         yield f"its instances cost {cost:,.0f} USD a month, and stack {config.stack} may spend {most:,}"
 

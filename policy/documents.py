@@ -1,52 +1,72 @@
-"""What a policy document of IAM, or of a resource, says: its statements, as plain values."""
+"""What a policy document of IAM, or of a resource, says: its statements, as plain values.
+
+A document is found wherever a resource holds one, whatever the type: a list of types would leave one out.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from policy.rule import Declared, Values
+from policy import tokens
+from policy.rule import UNKNOWN, Declared, Values
 
-TRUST = "assumeRolePolicy"
-_FIELDS = ("policy", TRUST)
-"""The properties that hold a document."""
-_NAMING = frozenset({"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "StringEqualsIgnoreCase", "StringLike"})
-_WHO = frozenset(
+_FIELDS = frozenset({"assumeRolePolicy", "policy", "policyDocument", "resourcePolicy"})
+"""The properties of `tokens.HOLDERS` that hold a document and nothing else."""
+_ELEMENTS = frozenset(
     {
-        *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
-        *("aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:sourceorgid", "aws:sourceowner"),
-        *("aws:sourcevpc", "aws:sourcevpce", "aws:userid", "aws:vpcsourceip", "kms:calleraccount"),
-        *("s3:dataaccesspointaccount", "s3:dataaccesspointarn"),
+        *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
+        *("Resource", "NotResource", "Condition"),
     }
 )
-"""Keys of a condition that say who asks, in small letters. Source: Amazon S3 User Guide, "The meaning of public"."""
-_ANY = frozenset({"*", "0.0.0.0/0", "::/0"})
 
 
-def statements(resource: Declared, *fields: str) -> Iterator[Values]:
-    """The statements of the documents that a resource holds.
+@dataclass(frozen=True)
+class Document:
+    """A policy document.
+
+    Attributes:
+        where: The property that holds it, such as `policy` or `inlinePolicies[0].policy`.
+        statements: What it says, in the form that IAM takes; none where there is a problem.
+        problem: Why it cannot be read; empty where it can.
+    """
+
+    where: str
+    statements: tuple[Values, ...] = ()
+    problem: str = ""
+
+
+def documents(values: Any, *, fields: frozenset[str] = frozenset(), where: str = "") -> Iterator[Document]:
+    """The documents that values hold, at any depth. One that is not wholly known yet is left out.
 
     Args:
-        resource: Any resource.
-        fields: The properties to read; none for all that may hold a document.
-
-    Raises:
-        NotKnown: A document is not known yet.
+        values: The properties of a resource.
+        fields: Properties that hold nothing else: what is no document there cannot be read.
+        where: The path of the values.
     """
-    for name in fields or _FIELDS:
-        document = resource.get(name)
-        if document:
-            yield from _of(document)
-    if not fields:
-        for inline in resource.get("inlinePolicies") or []:
-            if isinstance(inline, dict) and inline.get("policy"):
-                yield from _of(inline["policy"])
+    if isinstance(values, Mapping):
+        below = [(f"{where}.{name}" if where else str(name), name in fields, each) for name, each in values.items()]
+    else:
+        below = [(f"{where}[{at}]", False, each) for at, each in enumerate(values)]
+    for path, named, value in below:
+        if isinstance(value, str):
+            yield from _of_text(path, value, named)
+        elif isinstance(value, Mapping) and (named or _says_so(value)):
+            yield from () if _unknown(value) else [_of(path, value)]
+        elif isinstance(value, (Mapping, list)):
+            yield from documents(value, fields=fields, where=path)
 
 
-def _of(document: Any) -> list[Values]:
-    read = json.loads(document) if isinstance(document, str) else document
-    return listed(read.get("Statement")) if isinstance(read, dict) else []
+def of(resource: Declared) -> Iterator[Document]:
+    """The documents that a resource holds."""
+    return documents(resource.values, fields=_FIELDS if resource.type in tokens.HOLDERS else frozenset())
+
+
+def statements(resource: Declared) -> Iterator[Values]:
+    """The statements of all documents of a resource that can be read."""
+    return (statement for document in of(resource) for statement in document.statements)
 
 
 def listed(value: Any) -> list[Any]:
@@ -56,40 +76,71 @@ def listed(value: Any) -> list[Any]:
 
 def allows(statement: Values) -> bool:
     """Whether a statement allows something."""
-    return statement.get("Effect") == "Allow"
+    return statement["Effect"] == "Allow"
 
 
-def everybody(statement: Values) -> bool:
-    """Whether a statement is about everybody: by name, or by all but those it names."""
-    named = statement.get("Principal")
-    people = listed(named.get("AWS")) if isinstance(named, dict) else listed(named)
-    return "*" in people or "NotPrincipal" in statement
+def _of_text(path: str, text: str, named: bool) -> Iterator[Document]:
+    if not (text.strip() if named else text.lstrip().startswith("{")):
+        return
+    try:
+        read = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        if named or "statement" in text.lower():
+            yield Document(path, problem=f"it is not JSON, {error}")
+        return
+    if named or _says_so(read):
+        yield _of(path, read)
 
 
-def says_who(statement: Values) -> bool:
-    """Whether a condition of a statement leaves out whoever is not named.
-
-    A condition on something else, such as TLS or the time, does not. Nor does one that holds where a key is missing
-    (`...IfExists`, `ForAllValues:...`, `...NotEquals`), or for every value.
-    """
-    for operator, asked in (statement.get("Condition") or {}).items():
-        if operator.removeprefix("ForAnyValue:") not in _NAMING or not isinstance(asked, dict):
-            continue
-        for key, values in asked.items():
-            if key.lower() in _WHO and not _ANY.intersection(listed(values)):
-                return True
-    return False
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a name that stands there twice, nobody knows which of the two counts."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands in it twice")
+    return made
 
 
-def refuses_without_tls(statement: Values) -> bool:
-    """Whether a statement refuses everybody who does not use TLS, under no further condition."""
-    if statement.get("Effect") != "Deny" or not everybody(statement):
-        return False
-    if "NotPrincipal" in statement or "NotAction" in statement:
-        return False
-    conditions = [
-        (operator, key.lower(), [str(value).lower() for value in listed(values)])
-        for operator, asked in (statement.get("Condition") or {}).items()
-        for key, values in asked.items()
-    ]
-    return conditions in [[(operator, "aws:securetransport", ["false"])] for operator in ("Bool", "BoolIfExists")]
+def _says_so(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(str(name).lower() == "statement" for name in value)
+
+
+def _unknown(value: Any) -> bool:
+    if isinstance(value, (Mapping, list)):
+        return any(map(_unknown, value.values() if isinstance(value, Mapping) else value))
+    return value is UNKNOWN
+
+
+def _of(path: str, read: Any) -> Document:
+    if not isinstance(read, Mapping) or not read.get("Statement"):
+        return Document(path, problem="it is no object with a Statement")
+    said = listed(read["Statement"])
+    problem = next((problem for each in said for problem in _problems(each)), "")
+    return Document(path, () if problem else tuple(said), problem)
+
+
+def _problems(statement: Any) -> Iterator[str]:
+    """What is wrong with a statement, the worst first; nothing when IAM takes it."""
+    if not isinstance(statement, Mapping):
+        yield f"a statement is {statement!r}, expected an object"
+        return
+    if others := sorted(statement.keys() - _ELEMENTS):
+        yield f"a statement has {others[0]!r}, expected {', '.join(sorted(_ELEMENTS))}"
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        yield f"a statement's Effect is {statement.get('Effect')!r}, expected 'Allow' or 'Deny'"
+    if ("Action" in statement) == ("NotAction" in statement):
+        yield "a statement has none, or both, of Action and NotAction"
+    for name in ("Action", "NotAction", "Resource", "NotResource"):
+        if name in statement and not _texts(statement[name]):
+            yield f"a statement's {name} is {statement[name]!r}, expected a text or texts"
+    for name in ("Principal", "NotPrincipal"):
+        who = statement.get(name, "*")
+        if who != "*" and not (isinstance(who, Mapping) and who and all(map(_texts, who.values()))):
+            yield f"a statement's {name} is {who!r}, expected '*' or an object of texts"
+    asked = statement.get("Condition", {})
+    if not isinstance(asked, Mapping) or not all(isinstance(each, Mapping) for each in asked.values()):
+        yield f"a statement's Condition is {asked!r}, expected an object of objects"
+
+
+def _texts(value: Any) -> bool:
+    return bool(listed(value)) and all(isinstance(each, str) and each for each in listed(value))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from policy import tokens
-from policy.documents import listed, refuses_without_tls, statements
-from policy.rule import Declared, Finding, ResourceRule, StackRule, Values, items_at, of_type, value_at
+from policy.documents import listed, statements
+from policy.principals import refuses_without_tls
+from policy.rule import Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
 
 _AWS_OWN = "alias/aws/"
 _KEY_OF = {
@@ -17,11 +18,11 @@ _KEY_OF = {
 }
 """Where a resource of a type names the key that it is encrypted with."""
 _POLICIES_OF = {
-    tokens.BUCKET: ("bucket", (tokens.BUCKET_POLICY,)),
-    tokens.QUEUE: ("name", (tokens.QUEUE, tokens.QUEUE_POLICY)),
-    tokens.TOPIC: ("name", (tokens.TOPIC, tokens.TOPIC_POLICY)),
+    tokens.BUCKET: ("bucket", (tokens.BUCKET_POLICY,), {"*", "s3:*"}),
+    tokens.QUEUE: ("name", (tokens.QUEUE, tokens.QUEUE_POLICY), {"*", "sqs:*"}),
+    tokens.TOPIC: ("name", (tokens.TOPIC, tokens.TOPIC_POLICY), {"*", "sns:*", "sns:publish"}),
 }
-"""The property that names a store, and the types that hold policies of such stores."""
+"""The property that names a store, the types that hold policies of such stores, and the actions that stand for all."""
 
 
 def _own_key(resource: Declared) -> Iterator[str]:
@@ -58,24 +59,25 @@ def _rotates(resource: Declared) -> Iterator[str]:
 
 
 def _tls_only(resources: Sequence[Declared]) -> Iterator[Finding]:
-    for kind, (named, holders) in _POLICIES_OF.items():
+    for kind, (named, holders, actions) in _POLICIES_OF.items():
         stores = of_type(resources, kind)
         covered = [
-            str(arn)
-            for holder in of_type(resources, *holders)
-            for statement in (statements(holder, "policy") if stores else ())
-            if refuses_without_tls(statement) and (kind != tokens.BUCKET or _every_action(statement))
+            (str(arn), holder)
+            for holder in (of_type(resources, *holders) if stores else ())
+            if holder.get("policy")
+            for statement in statements(holder)
+            if refuses_without_tls(statement)
+            if actions.intersection(action.lower() for action in listed(statement.get("Action")))
             for arn in listed(statement.get("Resource"))
         ]
         for store in stores:
             name = store.get(named)
             parts = (f":{name}", f":{name}/*") if kind == tokens.BUCKET else (f":{name}",)
-            if not all(any(arn == "*" or arn.endswith((part, f":{name}*")) for arn in covered) for part in parts):
-                yield store, "no policy refuses requests without TLS"
-
-
-def _every_action(statement: Values) -> bool:
-    return not {"*", "s3:*"}.isdisjoint(map(str.lower, listed(statement.get("Action"))))
+            for part in parts:
+                ends = (part, f":{name}*")
+                if not any(arn.endswith(ends) or (arn == "*" and holder is store) for arn, holder in covered):
+                    yield store, "no policy refuses requests without TLS"
+                    break
 
 
 RULES = (

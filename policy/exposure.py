@@ -4,70 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from policy import tokens
-from policy.documents import TRUST, allows, everybody, says_who, statements
-from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+from policy import public, tokens
+from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, of_type
 
-_SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-_PUBLIC_GROUPS = ("/global/AllUsers", "/global/AuthenticatedUsers")
 _PARTS = {
     tokens.BUCKET_CLOSED: "public access block",
     tokens.BUCKET_ENCRYPTION: "encryption",
     tokens.BUCKET_LIFECYCLE: "lifecycle",
     tokens.BUCKET_VERSIONING: "versioning",
 }
-_WITH_POLICY = frozenset(
-    {
-        *(
-            tokens.BUCKET,
-            tokens.BUCKET_POLICY,
-            tokens.KEY,
-            tokens.KEY_POLICY,
-            tokens.QUEUE,
-            tokens.QUEUE_POLICY,
-            tokens.REPOSITORY_POLICY,
-        ),
-        *(tokens.ROLE, tokens.TOPIC, tokens.TOPIC_POLICY),
-    }
-)
-
-
-def _not_public(resource: Declared) -> Iterator[str]:
-    if resource.type == tokens.BUCKET_CLOSED:
-        for switch in _SWITCHES:
-            if resource.get(switch) is not True:
-                yield f"{switch} is not true"
-    elif resource.type == tokens.BUCKET_ACL:
-        yield from _open_acl(resource)
-    elif resource.type == tokens.FUNCTION_URL:
-        if resource.get("authorizationType") != "AWS_IAM":
-            yield "its URL asks nobody who they are"
-    elif resource.type == tokens.FUNCTION_PERMISSION:
-        if resource.get("principal") == "*":
-            yield "everybody may call the function"
-    else:
-        yield from _open_statements(resource)
-        if resource.type == tokens.BUCKET:
-            yield from _open_acl(resource)
-
-
-def _open_acl(resource: Declared) -> Iterator[str]:
-    acl = str(resource.get("acl") or "")
-    if acl.startswith("public-") or acl == "authenticated-read":
-        yield f"its ACL is {acl}"
-    grants = items_at(resource.values, "grants") + items_at(resource.values, "accessControlPolicy", "grants")
-    for grant in grants:
-        for group in (value_at(grant, "uri"), value_at(grant, "grantee", "uri")):
-            if str(group).endswith(_PUBLIC_GROUPS):
-                yield f"its ACL grants something to {group}"
-
-
-def _open_statements(resource: Declared) -> Iterator[str]:
-    """The statements of a policy that allow something to everybody, unless a condition says to whom."""
-    fields = (TRUST,) if resource.type == tokens.ROLE else ("policy",)
-    for statement in statements(resource, *fields):
-        if allows(statement) and everybody(statement) and not says_who(statement):
-            yield f"a statement allows {statement.get('Action')} to everybody"
 
 
 def _buckets_whole(resources: Sequence[Declared]) -> Iterator[Finding]:
@@ -92,14 +37,7 @@ def _images_fixed(resource: Declared) -> Iterator[str]:
 
 
 RULES = (
-    ResourceRule(
-        name="not-public",
-        asks="No bucket, queue, topic, key, repository, role or function is open to everybody.",
-        control="Security Hub S3.8, SNS.4, SQS.3, KMS.5, Lambda.1",
-        mend="Name who may.",
-        types=_WITH_POLICY | {tokens.BUCKET_CLOSED, tokens.BUCKET_ACL, tokens.FUNCTION_URL, tokens.FUNCTION_PERMISSION},
-        check=_not_public,
-    ),
+    public.RULE,
     StackRule(
         name="buckets-whole",
         asks="Each bucket has a public access block, encryption, versioning and a lifecycle.",

@@ -76,7 +76,7 @@ def policies(judgement: Judgement) -> list[Policy]:
 
 def _of_resource(rule: ResourceRule, judgement: Judgement) -> Any:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if tokens.current(args.resource_type) in rule.types:
+        if rule.is_about(tokens.current(args.resource_type)):
             resource = _declared(args.resource_type, args.name, args.urn, args.props, args.provider)
             for text, urn in judgement.told(rule, rule.findings(resource)):
                 report(text, urn)

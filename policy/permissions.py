@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
 
-from policy import tokens
-from policy.documents import allows, listed, statements
-from policy.rule import Declared, ResourceRule, Values
+from policy import documents
+from policy.documents import allows, listed
+from policy.principals import is_open
+from policy.rule import UNKNOWN, Declared, ResourceRule, Values
 
 WITHOUT_RESOURCE = frozenset(
     {
@@ -26,52 +27,69 @@ WITHOUT_RESOURCE = frozenset(
 Source: Service Authorization Reference, the actions without resource types. It names a `dataset` for the two of
 CloudWatch, which the metrics of a stack are not in, and a version for a listing of packages, which has none yet.
 """
-_WIDE = ("AdministratorAccess", "PowerUserAccess", "FullAccess")
+_WHOM = {"Principal", "NotPrincipal"}
+_WITHOUT = {action.lower() for action in WITHOUT_RESOURCE}
+_ATTACHED = ("policyArn", "policyArns", "managedPolicyArn", "managedPolicyArns")
+_OF_AWS = ":iam::aws:policy/"
+_UNTYPED = {"execute-api", "s3", "sns", "sqs"}
+"""Services whose ARNs begin with the name of a resource, and not with its type."""
+_OF_SERVICE = re.compile(r"/?(aws|aws-service-role|service-role)/([\w-]+/)?")
+"""What the names of a service's own logs and roles begin with."""
+_LEAST = 3
+"""Letters of a name before a wildcard."""
 
 
 def _no_wildcard(resource: Declared) -> Iterator[str]:
-    attached = [resource.get("policyArn"), *(resource.get("managedPolicyArns") or [])]
-    for arn in filter(None, attached):
-        if str(arn).endswith(_WIDE):
-            yield f"{arn} allows all of a service, or more"
-    for statement in statements(resource):
-        if allows(statement):
-            yield from _wide(statement)
+    for name in _ATTACHED:
+        for arn in listed(resource.get(name)):
+            if arn is not UNKNOWN and _OF_AWS in str(arn):
+                yield f"{arn} is kept by AWS, and names no resource of this account"
+    for document in documents.of(resource):
+        if document.problem and resource.type.startswith("aws:iam/"):
+            yield f"{document.where} cannot be read: {document.problem}"
+        for statement in document.statements:
+            if allows(statement) and (resource.type.startswith("aws:iam/") or not statement.keys() & _WHOM):
+                yield from wide(statement)
 
 
-def _wide(statement: Values) -> Iterator[str]:
+def wide(statement: Values) -> Iterator[str]:
+    """How a statement allows more than it names."""
     for named in ("NotAction", "NotResource"):
         if named in statement:
             yield f"{named} allows all but what it names"
-    actions = [str(action) for action in listed(statement.get("Action"))]
+    actions = listed(statement.get("Action"))
     for action in actions:
         if "*" in action or "?" in action:
             yield f"{action} allows more than one action"
-    if any(map(_every, listed(statement.get("Resource")))):
-        for action in actions:
-            if action not in WITHOUT_RESOURCE:
+    for arn in listed(statement.get("Resource")):
+        for action in actions if _unnamed(arn) else ():
+            if arn != "*":
+                yield f"{action} is allowed on every resource like {arn}"
+            elif action.lower() not in _WITHOUT:
                 yield f"{action} is allowed on every resource"
 
 
-def _every(arn: Any) -> bool:
-    """Whether an ARN names nothing: only wildcards stand where the resource does, or for all that is before it."""
-    parts = str(arn).split(":", 5)
-    return not parts[-1].strip("*?/:") if len(parts) in {1, 6} else "*" in parts[-1]
+def _unnamed(arn: str) -> bool:
+    """Whether wildcards, or a variable that the request fills, stand where a service, an account or a name does."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6:
+        return True
+    _, _, service, _, account, resource = parts
+    kind, separator, name = re.split("([:/])", resource, maxsplit=1) if re.search("[:/]", resource) else ("", "", "")
+    if service in _UNTYPED or not separator:
+        name = kind or resource
+    name = _OF_SERVICE.sub("", name, count=1)
+    literal = re.split(r"[*?]|\$\{", name)[0]
+    return is_open(service) or "*" in account or "?" in account or (literal != name and len(literal) < _LEAST)
 
 
 RULES = (
     ResourceRule(
         name="no-wildcard",
-        asks="Roles name each action and resource; `*` stands only where AWS has no narrower resource.",
+        asks="Roles name each action and resource; `*` stands only where AWS has no narrower resource. No policy that "
+        "AWS keeps is attached.",
         control="Security Hub IAM.1, IAM.21, CIS AWS 3.0 1.16",
         mend="Name the actions and the ARNs.",
-        types=frozenset(
-            {
-                *(tokens.GROUP_POLICY, tokens.GROUP_POLICY_ATTACHMENT, tokens.POLICY, tokens.POLICY_ATTACHMENT),
-                *(tokens.POLICY_ATTACHMENT_OF_ALL, tokens.ROLE, tokens.ROLE_POLICY),
-                *(tokens.USER_POLICY, tokens.USER_POLICY_ATTACHMENT),
-            }
-        ),
         check=_no_wildcard,
     ),
 )

@@ -98,7 +98,7 @@ class Rule:
         mend: What to do about a finding, in a sentence.
         advisory: Whether a finding is told and stops nothing.
         stacks: On which stacks it is asked, in words; empty for all.
-        applies: Whether it is asked on a stack of this name.
+        applies: Whether it is asked on the stack of a resource.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Rule:
     mend: str
     advisory: bool = False
     stacks: str = ""
-    applies: Callable[[str], bool] = lambda _: True
+    applies: Callable[[Declared], bool] = lambda _: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +115,20 @@ class ResourceRule(Rule):
     """A rule about one resource, asked before the resource is made or changed.
 
     Attributes:
-        types: The types of resources that it is about.
+        types: The types of resources that it is about; None for all.
         check: Says how a resource breaks it, once for each way. What is not known yet is no finding.
     """
 
-    types: frozenset[str]
+    types: frozenset[str] | None = None
     check: Callable[[Declared], Iterator[str]]
+
+    def is_about(self, kind: str) -> bool:
+        """Whether it is about resources of a type."""
+        return self.types is None or kind in self.types
 
     def findings(self, resource: Declared) -> Iterator[Finding]:
         """How a resource breaks the rule; not at all when it is about other types or other stacks."""
-        if resource.type not in self.types or not self.applies(resource.stack):
+        if not self.is_about(resource.type) or not self.applies(resource):
             return
         try:
             for text in self.check(resource):
@@ -145,7 +149,7 @@ class StackRule(Rule):
 
     def findings(self, resources: Sequence[Declared]) -> Iterator[Finding]:
         """How a stack breaks the rule; not at all on a stack where it is not asked."""
-        if not resources or not self.applies(resources[0].stack):
+        if not resources or not any(map(self.applies, resources)):
             return
         try:
             yield from self.check(resources)

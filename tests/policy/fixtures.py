@@ -110,6 +110,24 @@ EXPIRES = {"expiration": {"days": 30}, "noncurrentVersionExpiration": {"noncurre
 COMPOSITE = made(tokens.COMPOSITE_ALARM, alarmRule='ALARM("quiet")', alarmActions=["arn:topic"])
 DENIES_ALL = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE_ARN}
 ASSUME = "sts:AssumeRole"
+USER = "arn:aws:iam::000000000000:role/it"
+OF_ACCOUNT = {
+    "Principal": {"Service": "es.amazonaws.com"},
+    "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
+}
+WEB, GITHUB = "sts:AssumeRoleWithWebIdentity", "token.actions.githubusercontent.com"
+PROVIDER = f"arn:aws:iam::000000000000:oidc-provider/{GITHUB}"
+GITHUB_ASKED = {
+    "StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"},
+    "StringLike": {f"{GITHUB}:sub": "repo:owner/name:ref:refs/heads/*"},
+}
+
+
+def trusting(condition: Mapping[str, Any]) -> Declared:
+    """A role that workflows on GitHub may take on, under a condition."""
+    statement = {"Effect": "Allow", "Principal": {"Federated": PROVIDER}, "Action": WEB, "Condition": condition}
+    return made(tokens.ROLE, assumeRolePolicy=document(statement))
+
 
 FIXTURES: Mapping[str, Pair] = {
     "own-key": Pair(
@@ -168,7 +186,17 @@ FIXTURES: Mapping[str, Pair] = {
             [made(tokens.QUEUE, policy=document(DENIES_ALL))],
             [made(tokens.BUCKET_ACL, acl="private")],
             [made(tokens.FUNCTION_URL, authorizationType="AWS_IAM")],
-            [made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com")],
+            [made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::it")],
+            [made(tokens.FUNCTION_PERMISSION, principal="sns.amazonaws.com", sourceAccount="000000000000")],
+            [made(tokens.FUNCTION_PERMISSION, principal="*", principalOrgId="o-1")],
+            [made(tokens.LAYER_PERMISSION, principal="*", organizationId="o-1")],
+            [made(tokens.SECURITY_GROUP, ingress=[{"cidrBlocks": ["10.0.0.0/8"], "ipv6CidrBlocks": ["fd00::/48"]}])],
+            [made(tokens.SECURITY_RULE, type="egress", cidrBlocks=["0.0.0.0/0"])],
+            [made(tokens.ACCESS_POINT, bucket="it")],
+            [made(tokens.TABLE_POLICY, policy=document(allow("dynamodb:GetItem", Principal={"AWS": USER})))],
+            [made(tokens.LOG_POLICY, policyDocument=document(allow("logs:PutLogEvents", **OF_ACCOUNT)))],
+            [made(tokens.VPC_ENDPOINT, policy=document(allow("s3:GetObject", Principal="*")))],
+            [trusting(GITHUB_ASKED)],
             [made(tokens.ROLE, assumeRolePolicy=document(allow(ASSUME, Principal={"Service": "lambda"})))],
         ],
         breaks=[
@@ -176,6 +204,51 @@ FIXTURES: Mapping[str, Pair] = {
             ([made(tokens.BUCKET_ACL, acl="public-read")], ["its ACL is public-read"]),
             ([made(tokens.FUNCTION_URL, authorizationType="NONE")], ["its URL asks nobody who they are"]),
             ([made(tokens.FUNCTION_PERMISSION, principal="*")], ["everybody may call the function"]),
+            (
+                [made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::*")],
+                ["s3.amazonaws.com may call the function for everybody: sourceArn or sourceAccount names no source"],
+            ),
+            ([made(tokens.LAYER_PERMISSION, principal="*")], ["it is for everybody"]),
+            (
+                [made(tokens.SECURITY_GROUP, ingress=[{"cidrBlocks": ["0.0.0.0/1", "128.0.0.0/1"]}])],
+                ["requests may come from 0.0.0.0/1", "requests may come from 128.0.0.0/1"],
+            ),
+            (
+                [made(tokens.SECURITY_RULE, type="ingress", ipv6CidrBlocks=["::/0"])],
+                ["requests may come from ::/0"],
+            ),
+            ([made(tokens.INGRESS_RULE, cidrIpv4="0.0.0.0/0")], ["requests may come from 0.0.0.0/0"]),
+            (
+                [made(tokens.ACCESS_POINT, publicAccessBlockConfiguration={"blockPublicPolicy": False})],
+                ["blockPublicPolicy is false"],
+            ),
+            (
+                [made(tokens.TABLE_POLICY, policy=document(allow("dynamodb:GetItem", Principal={"AWS": "*"})))],
+                ["a statement allows dynamodb:GetItem to everybody"],
+            ),
+            (
+                [made(tokens.LOG_POLICY, policyDocument=document(allow("logs:PutLogEvents", Principal="*")))],
+                ["a statement allows logs:PutLogEvents to everybody"],
+            ),
+            (
+                [made(tokens.QUEUE, policy=document(allow("sqs:SendMessage", Principal={"Service": "sns"})))],
+                ["a statement allows sqs:SendMessage to sns for everybody: no condition names a source"],
+            ),
+            (
+                [trusting({"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}})],
+                [f"a statement allows {WEB} to everybody whom {PROVIDER} knows: no condition names aud and sub"],
+            ),
+            (
+                [made(tokens.BUCKET_POLICY, policy="{")],
+                [
+                    "policy cannot be read: it is not JSON, Expecting property name enclosed in double quotes: "
+                    "line 1 column 2 (char 1)"
+                ],
+            ),
+            (
+                [made(tokens.BUCKET_POLICY, policy=json.dumps({"Statement": ["Allow"]}))],
+                ["policy cannot be read: a statement is 'Allow', expected an object"],
+            ),
             (
                 [made(tokens.TOPIC, policy=document(allow("sns:Publish", Principal={"AWS": "*"})))],
                 ["a statement allows sns:Publish to everybody"],
@@ -222,7 +295,7 @@ FIXTURES: Mapping[str, Pair] = {
             [made(tokens.ROLE_POLICY, policy=document(allow("s3:GetObject")))],
             [made(tokens.ROLE_POLICY, policy=document(allow("cloudwatch:GetMetricData", "*")))],
             [made(tokens.ROLE_POLICY, policy=document({**allow("s3:*", "*"), "Effect": "Deny"}))],
-            [made(tokens.POLICY_ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")],
+            [made(tokens.POLICY_ATTACHMENT, policyArn="arn:aws:iam::000000000000:policy/it")],
         ],
         breaks=[
             (
@@ -249,18 +322,30 @@ FIXTURES: Mapping[str, Pair] = {
             ),
             (
                 [made(tokens.POLICY_ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")],
-                ["arn:aws:iam::aws:policy/AdministratorAccess allows all of a service, or more"],
+                ["arn:aws:iam::aws:policy/AdministratorAccess is kept by AWS, and names no resource of this account"],
+            ),
+            (
+                [made(tokens.ROLE_POLICY, policy=document(allow("iam:PassRole", "arn:aws:iam::000000000000:role/*")))],
+                ["iam:PassRole is allowed on every resource like arn:aws:iam::000000000000:role/*"],
+            ),
+            (
+                [made(tokens.ROLE_POLICY, policy='{"Statement": 1}')],
+                ["policy cannot be read: a statement is 1, expected an object"],
             ),
         ],
     ),
     "two-instances": Pair(
         keeps=[
             [config(stack="prod", count=2)],
-            [config(stack="dev", count=1)],
+            *([config(stack=stack)] for stack in ("dev", "pre-prod", "local-3-prod", "products")),
             [made(tokens.MODEL, stack="prod", vpcConfig={"subnets": ["a", "b"]})],
         ],
         breaks=[
-            ([config(stack="prod", count=1)], ["variant v-1 has 1 instance"]),
+            *(
+                ([config(stack=stack)], ["variant v-1 has 1 instance"])
+                for stack in ("prod", "production", "eu-prod", "Prod_2")
+            ),
+            ([config(tags={"Environment": "production"})], ["variant v-1 has 1 instance"]),
             (
                 [made(tokens.MODEL, stack="prod-eu", vpcConfig={"subnets": ["a"]})],
                 ["vpcConfig names one subnet, which lies in one zone"],
