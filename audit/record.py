@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
+from audit.signature import lowered
+
 
 class Kind(StrEnum):
     """What a record tells."""
@@ -115,11 +117,16 @@ class Signed:
 
     Attributes:
         record: The record.
-        signature: Over the record's canonical bytes, by `Signer`.
+        signature: Over the record's canonical bytes, by `Signer`, in the form that `lowered` gives it.
     """
 
     record: Record
     signature: bytes
+
+    @classmethod
+    def by(cls, signer: Signer, record: Record) -> Signed:
+        """Sign a record."""
+        return cls(record, lowered(signer.sign(record.canonical)))
 
     @property
     def line(self) -> str:
@@ -144,6 +151,8 @@ class Signed:
         found = cls(Record.from_dict(content["record"]), signature)
         if found.line != line:
             raise ValueError("line: it is not in canonical form")
+        if signature != lowered(signature):
+            raise ValueError("signature: it is the twin of the one that was kept, which anybody can make")
         return found
 
 

@@ -3,7 +3,7 @@
     python -m bench tampering
 
 The records are those of bad days (`bench.bad_days`), signed with a key made for the run. Each mutant tampers with them
-in one of six ways, at a random place; it counts as found when the verification names the first record that is wrong.
+in one of seven ways, at a random place; it counts as found when the verification names the first record that is wrong.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.chain import Chain
 from audit.record import Kind, Record, Signed
+from audit.signature import ORDER
 from audit.verification import verify
 from bench.bad_days.day import BadDay
 from bench.rows import Row, sized
@@ -38,7 +40,7 @@ class _Key:
         return self._key.sign(message, ec.ECDSA(SHA256()))
 
     def line(self, record: Record) -> str:
-        return Signed(record, self.sign(record.canonical)).line
+        return Signed.by(self, record).line
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def rows(mutants: int = MUTANTS) -> list[Row]:
         lambda: _truncated(ours, chance),
         lambda: _resigned(ours, chance, thief),
         lambda: _spliced(ours, theirs, chance),
+        lambda: _mirrored(ours, chance),
     ]
     named, of = Counter[str](), sized(mutants, len(ways))
     for number in range(of):
@@ -132,6 +135,14 @@ def _spliced(ours: _Kept, theirs: _Kept, chance: random.Random) -> tuple[list[st
     """A record of another stack under the number of one of ours, signed by a key that both trust."""
     place = chance.randrange(min(len(ours.lines), len(theirs.lines)))
     return _with(ours, place, theirs.lines[place]), place + 1
+
+
+def _mirrored(ours: _Kept, chance: random.Random) -> tuple[list[str], int]:
+    """A record with the other signature that verifies, which anybody can make of the one that is there."""
+    place = chance.randrange(len(ours.lines))
+    signed = Signed.from_line(ours.lines[place])
+    r, s = decode_dss_signature(signed.signature)
+    return _with(ours, place, replace(signed, signature=encode_dss_signature(r, ORDER - s)).line), place + 1
 
 
 def _with(ours: _Kept, place: int, line: str) -> list[str]:

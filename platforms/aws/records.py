@@ -48,7 +48,7 @@ class S3Records:
         if self.signer is None:
             raise RolloutError(f"audit record {record.number}: there is no key to sign it with")
         with calling(f"sign audit record {record.number}"):
-            line = Signed(record, self.signer.sign(record.canonical)).line
+            line = Signed.by(self.signer, record).line
         key = _key(record.number)
         try:
             with calling(f"put s3://{self.bucket}/{key}"):

@@ -48,4 +48,4 @@ def chain(count: int, endpoint: str = ENDPOINT, who: str = WHO) -> Chain:
 
 def lines(made: Chain, key: Key) -> list[str]:
     """What waits, signed and put away."""
-    return [Signed(record, key.sign(record.canonical)).line for record in made.waiting]
+    return [Signed.by(key, record).line for record in made.waiting]

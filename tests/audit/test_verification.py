@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from audit.chain import Chain
 from audit.record import Kind, Record, Signed
+from audit.signature import ORDER, lowered
 from audit.verification import Finding, Problem, verify
 from tests.audit.made import ENDPOINT, Key, chain, lines
 
@@ -31,7 +33,7 @@ def found(kept: list[str], end: Chain | None = None) -> Finding | None:
 def resigned(line: str, key: Key, **changes: object) -> str:
     """A record with changes, signed by a key."""
     record = replace(Signed.from_line(line).record, **changes)
-    return Signed(record, key.sign(record.canonical)).line
+    return Signed.by(key, record).line
 
 
 def test_records_as_they_were_written_are_in_order() -> None:
@@ -121,7 +123,7 @@ def test_a_chain_that_was_written_anew_with_the_key_does_not_end_as_the_journal_
 def test_a_record_that_the_journal_never_wrote_is_found() -> None:
     end, kept = whole()
     more = Record(COUNT + 1, "2030-01-01T00:00:00.000Z", ENDPOINT, Kind.EXEMPTION, "eve", {}, end.digest)
-    kept = [*kept, Signed(more, KEY.sign(more.canonical)).line]
+    kept = [*kept, Signed.by(KEY, more).line]
     assert found(kept) == Finding(COUNT + 1, Problem.UNEXPECTED)
 
 
@@ -151,3 +153,24 @@ def test_records_that_are_not_put_away_yet_are_known_from_the_journal() -> None:
     assert (seen.records, seen.waiting, seen.finding) == (COUNT, 2, None)
     gap = replace(made, waiting=made.waiting[-1:])
     assert verify(kept, ENDPOINT, KEY.check, gap).finding == Finding(5, Problem.MISSING)
+
+
+@pytest.mark.parametrize("number", range(1, COUNT + 1))
+def test_the_twin_of_a_signature_is_found_though_it_verifies(number: int) -> None:
+    kept = list(whole()[1])
+    signed = Signed.from_line(kept[number - 1])
+    r, s = decode_dss_signature(signed.signature)
+    twin = replace(signed, signature=encode_dss_signature(r, ORDER - s))
+    assert KEY.check(signed.record.canonical, twin.signature)
+    kept[number - 1] = twin.line
+    said = "signature: it is the twin of the one that was kept, which anybody can make"
+    assert found(kept) == Finding(number, Problem.UNREADABLE, said)
+
+
+def test_a_signature_is_kept_in_its_lower_form_whatever_the_signer_gives() -> None:
+    for _ in range(32):
+        given = KEY.sign(b"message")
+        r, s = decode_dss_signature(given)
+        assert lowered(given) == encode_dss_signature(r, min(s, ORDER - s))
+    for wrong in (b"", b"x", b"\x30\x06\x02\x01\x01\x02\x01", b"\x30\x06\x02\x01\x01\x02\x01\x00", b"\x30\x80"):
+        assert lowered(wrong) == wrong
