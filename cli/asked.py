@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
-from rich.console import Console
 
 from cli.errors import OperatorError
+from cli.page import Page, say
 from cli.running import tell
 from cli.target import Target, named, resolve
 from rollout.controller.commands import DEFAULT_STACK
@@ -89,7 +89,7 @@ class Group(click.Group):
             if error.errno not in _FULL:
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
-            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            say(f"Error: the output cannot be written: {error.strerror}", err=True)
             sys.exit(1)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -100,7 +100,7 @@ class Group(click.Group):
         except click.NoSuchOption as error:
             if not as_json:
                 raise
-            click.echo(_document(_MISPLACED.get(error.option_name) or error.format_message(), None, error.exit_code))
+            say(_document(_MISPLACED.get(error.option_name) or error.format_message(), None, error.exit_code))
             ctx.exit(error.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -113,14 +113,14 @@ class Group(click.Group):
             sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
         except OperatorError as error:
             if as_json:
-                click.echo(_document(str(error), error.hint, error.exit_code))
+                say(_document(str(error), error.hint, error.exit_code))
             else:
-                tell(Console(stderr=True, highlight=False, soft_wrap=True), error)
+                tell(Page(stderr=True, highlight=False, soft_wrap=True), error)
             sys.exit(error.exit_code)
         except click.UsageError as error:
             if not as_json:
                 raise
-            click.echo(_document(error.format_message(), None, error.exit_code))
+            say(_document(error.format_message(), None, error.exit_code))
             sys.exit(error.exit_code)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli.page import ACTS
 from rollout.reason import LONGEST
 
 as_json_option = click.option(
@@ -74,15 +75,19 @@ class Day(click.DateTime):
 
 
 class Reason(click.ParamType[str, str]):
-    """Why a person does something, in words that are kept: never blank."""
+    """Why a person does something, in words that are kept: never blank, in one line, and of signs that can be seen."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read it."""
-        words = str(value).strip()
+        words = " ".join(str(value).split())
         if not words:
             self.fail('it is blank. Say why, as in --reason "customers complain": it is kept.', param, ctx)
+        if sign := ACTS.search(words):
+            self.fail(
+                f"it holds {sign[0]!r}, on which a terminal acts. Write it in signs that can be seen.", param, ctx
+            )
         if len(words) > LONGEST:
             self.fail(f"it has {len(words):,} characters. At most {LONGEST:,} are kept.", param, ctx)
         return words

@@ -1,15 +1,23 @@
-"""What a command prints its result on."""
+"""What a command prints on: nothing that comes from outside can move a terminal's cursor, or hide what stands there.
+
+A reason, a name or an answer may have been written by anybody. So no text reaches a person but through `Page` or `say`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from collections.abc import Iterable
 from typing import IO, cast
 
-from rich.console import Console
+import click
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 _WIDE = 4000
+ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Signs on which a terminal acts: control signs but tabs and line ends, and those that turn the direction of a text."""
 
 
 class _Trimmed:
@@ -26,15 +34,39 @@ class _Trimmed:
         self._file.flush()
 
 
-def page() -> Console:
+class Page(Console):
+    """A console on which every text is cleaned."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render what is printed; what rich itself sends to the terminal, such as colors, is no text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=clean(segment.text))
+
+
+def clean(text: str) -> str:
+    """A text in which a sign that a terminal would act on is shown as one that stands for what cannot be shown."""
+    return ACTS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def say(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text as it is, but for what a terminal would act on."""
+    click.echo(clean(str(text)), err=err, nl=nl)
+
+
+def give(data: str) -> None:
+    """Print what a program may read: a terminal gets it cleaned, all else as it is."""
+    click.echo(clean(data) if sys.stdout.isatty() else data)
+
+
+def page() -> Page:
     """Standard output. Off a terminal no line is wrapped, so that a phrase can be searched for; `COLUMNS` counts.
 
     No text is markup: a person's reason may have brackets.
     """
-    console = Console(highlight=False, markup=False)
+    console = Page(highlight=False, markup=False)
     if console.is_terminal:
         return console
-    console = Console(highlight=False, markup=False, file=cast(IO[str], _Trimmed(sys.stdout)))
+    console = Page(highlight=False, markup=False, file=cast(IO[str], _Trimmed(sys.stdout)))
     if not os.environ.get("COLUMNS"):
         console.width = _WIDE
     return console

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-import click
-
 from cli.errors import OperatorError
 from cli.next_release import taken_from
+from cli.page import say
 from cli.target import ROOT, config_of
 
 
@@ -29,6 +28,6 @@ def promote(stack: str, *, sure: bool) -> int:
             2,
         )
     release = taken_from(stack, source)
-    click.echo(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
+    say(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
     asked = ("--yes", "--non-interactive") if sure else ()
     return subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode

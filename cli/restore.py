@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -152,7 +151,7 @@ def restore(target: Target, found: Found, why: str, *, although_rejected: bool) 
         package_digest=one.package,
         archive_uri=found.archive_uri,
         image_uri=one.image,
-        reason=Reason("person", getpass.getuser(), why, kind=Kind.RESTORED),
+        reason=Reason("person", rollback.caller(target), why, kind=Kind.RESTORED),
         at=now,
         served=one.since,
         serving=one.serving,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from audit.chain import UNKNOWN
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import journal_state
@@ -109,7 +109,7 @@ def ask(target: Target, action: str, reason: str) -> str:
     Raises:
         OperatorError: The stack retrains nothing, or it cannot be done now; the message says why.
     """
-    who = caller_if_told(clients(target.region, attempts=1, answer_within=3)) or getpass.getuser()
+    who = caller_if_told(clients(target.region, attempts=1, answer_within=3)) or UNKNOWN
     event = {"do": action, "reason": f"{who}: {reason}"}
     client = target.client("lambda")
     try:

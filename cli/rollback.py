@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Any
 
+from audit.chain import UNKNOWN
 from cli.errors import OperatorError, explained
 from cli.target import Target
 from cli.view.releases import find, journal_state, known, rejected
@@ -65,8 +65,9 @@ def roll_back(target: Target, why: str, meant: str | None, *, patience: float = 
     Raises:
         OperatorError: There is nothing to roll back, or the cloud does not let it happen; the message says which.
     """
-    controller = _controller(target)
-    reason = Reason("person", getpass.getuser(), why, kind=Kind.TAKEN_BACK)
+    who = caller(target)
+    controller = _controller(target, who)
+    reason = Reason("person", who, why, kind=Kind.TAKEN_BACK)
     with explained(f"rolling back {target.endpoint}"):
         answer = controller.roll_back(reason, meant=meant)
         if isinstance(answer, Ignored):
@@ -91,9 +92,10 @@ def approve(target: Target, why: str) -> str:
     Raises:
         OperatorError: Nothing waits for a person, or there is no more time to give.
     """
-    reason = Reason("person", getpass.getuser(), why, kind=Kind.APPROVED)
+    who = caller(target)
+    reason = Reason("person", who, why, kind=Kind.APPROVED)
     with explained(f"approving the trial on {target.endpoint}"):
-        progress = _controller(target).approve(reason)
+        progress = _controller(target, who).approve(reason)
     return progress.state.history[-1].text
 
 
@@ -109,7 +111,7 @@ def clear_rejection(target: Target, release: str) -> str:
         which = ", ".join(item.id for item in names) or "none"
         raise OperatorError(f"release {release} is not rejected; rejected are: {which}")
     with explained(f"clearing {name.id}"):
-        _controller(target).clear_rejection(name.id)
+        _controller(target, caller(target)).clear_rejection(name.id)
     return name.id
 
 
@@ -119,8 +121,9 @@ def skip_trial(target: Target, release: str, why: str) -> None:
     Raises:
         OperatorError: The release had its trial, or was not the last one released; the message says which.
     """
-    controller = _controller(target)
-    reason = Reason("person", getpass.getuser(), why, kind=Kind.TRIAL_SKIPPED)
+    who = caller(target)
+    controller = _controller(target, who)
+    reason = Reason("person", who, why, kind=Kind.TRIAL_SKIPPED)
     name = find(release, known(journal_state(target)))
     with explained(f"skipping the trial of {release}"):
         controller.skip_trial(name.id if name else release, reason)
@@ -133,7 +136,7 @@ def restore(target: Target, wanted: Restored, *, although_rejected: bool) -> Non
         OperatorError: It cannot be restored now; the message says why.
     """
     with explained(f"restoring release {wanted.release}"):
-        _controller(target).restore(wanted, although_rejected=although_rejected)
+        _controller(target, wanted.reason.name).restore(wanted, although_rejected=although_rejected)
 
 
 def lift_restore(target: Target, why: str) -> None:
@@ -142,17 +145,23 @@ def lift_restore(target: Target, why: str) -> None:
     Raises:
         OperatorError: Nothing is restored.
     """
-    reason = Reason("person", getpass.getuser(), why, kind=Kind.RESTORED)
+    who = caller(target)
+    reason = Reason("person", who, why, kind=Kind.RESTORED)
     with explained(f"lifting what is restored on {target.endpoint}"):
-        _controller(target).lift_restore(reason)
+        _controller(target, who).lift_restore(reason)
 
 
-def _controller(target: Target) -> Controller:
+def caller(target: Target) -> str:
+    """Who asks, as their credentials say; `unknown` where AWS does not tell in time, as a rollback does not wait."""
+    return caller_if_told(clients(target.region, attempts=1, answer_within=3)) or UNKNOWN
+
+
+def _controller(target: Target, who: str) -> Controller:
     return controller_with(
         target.client,
         target.endpoint,
         target.output("journal_table"),
-        by=caller_if_told(clients(target.region, attempts=1, answer_within=3)),
+        by=who,
         topic=target.output("alerts_topic"),
         commands=target.commands,
     )

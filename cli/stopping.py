@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
-from rich.console import Console
+
+from cli.page import Page
 
 PATIENCE_S = (15.0, 5.0)
 """What a process has after the first and after the second request to stop, before the next one."""
@@ -75,7 +76,7 @@ def _stop(number: int, _frame: object) -> None:
         os._exit(128 + number)
 
 
-class Output(Console):
+class Output(Page):
     """A console whose reader may go: a reader that has gone stops the command, as Ctrl-C would, once."""
 
     def on_broken_pipe(self) -> None:

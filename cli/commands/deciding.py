@@ -12,7 +12,7 @@ from cli import retrain as retraining
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Reason, as_json_option
-from cli.page import page
+from cli.page import page, say
 from cli.rollback import approve as give_approval
 from cli.rollback import clear_rejection, roll_back, to_take_back
 from cli.rollback import skip_trial as let_skip
@@ -37,11 +37,11 @@ def approve(asked: Asked, release: str | None, reason: str | None) -> None:
     target = find(asked)
     waiting = agreement.waiting(target, release)
     if waiting is None:
-        click.echo(give_approval(target, reason or ""))
+        say(give_approval(target, reason or ""))
     elif reason is None:
         raise OperatorError(f"to agree to release {waiting.release} needs a reason", 'Add --reason "...".', 2)
     else:
-        click.echo(agreement.agree(target, waiting, reason))
+        say(agreement.agree(target, waiting, reason))
 
 
 @click.command(cls=Command)
@@ -65,7 +65,7 @@ def rollback(asked: Asked, reason: str, yes: bool, previous: bool, as_json: bool
         click.confirm(f"{what} on {target.endpoint}?", abort=True, err=True)
     outcome = roll_back(target, reason, before.challenger or before.champion)
     if as_json:
-        click.echo(json.dumps(outcome, indent=2))
+        say(json.dumps(outcome, indent=2))
     else:
         page().print(f"{outcome['outcome'].replace('_', ' ')}: {outcome['text']}", markup=False)
         page().print(render.variants(take(target).variants))
@@ -94,7 +94,7 @@ def clear(asked: Asked, release: str) -> None:
     RELEASE is its id, or another of its names: variant, recipe or package digest.
     """
     target = find(asked)
-    click.echo(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
+    say(f"{clear_rejection(target, release)} may be tried again: {target.commands.pulumi_up}")
 
 
 @click.command("skip-trial", cls=Command)
@@ -109,17 +109,17 @@ def skip_trial(asked: Asked, release: str, reason: str) -> None:
     """
     target = find(asked)
     let_skip(target, release, reason)
-    click.echo(f"{release} takes over in the next `{target.commands.pulumi_up}`, without a trial")
+    say(f"{release} takes over in the next `{target.commands.pulumi_up}`, without a trial")
 
 
 @click.command(cls=Command)
 @click.argument("action", type=click.Choice([*_LOOK, *retraining.ACTIONS]), default="status")
 @click.option(
-    "--reason", default="", help="Why. It is kept in the history. Every action except status and waiting needs it."
+    "--reason", type=Reason(), help="Why. It is kept in the history. Every action except status and waiting needs it."
 )
 @as_json_option
 @click.pass_obj
-def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
+def retrain(asked: Asked, action: str, reason: str | None, as_json: bool) -> None:
     """Show what was retrained and why, or act on it.
 
     start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;
@@ -131,12 +131,12 @@ def retrain(asked: Asked, action: str, reason: str, as_json: bool) -> None:
     if action in _LOOK:
         seen = retraining.look(target)
         if as_json:
-            click.echo(json.dumps(seen.as_dict(), indent=2))
+            say(json.dumps(seen.as_dict(), indent=2))
         elif action == "waiting":
-            click.echo(retraining.waits(seen, target.commands))
+            say(retraining.waits(seen, target.commands))
         else:
             page().print(retraining.told(seen, target.commands))
         sys.exit(_NONE_WAITS if action == "waiting" and seen.waits is None else 0)
-    if not reason.strip():
+    if reason is None:
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
-    click.echo(retraining.ask(target, action, reason.strip()))
+    say(retraining.ask(target, action, reason))

@@ -14,7 +14,7 @@ from cli import retrain as retraining
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Number, Whole, as_json_option
-from cli.page import page
+from cli.page import page, say
 from cli.view import budget, delay, kept_aside, quality, render, served
 
 
@@ -45,7 +45,7 @@ def status(asked: Asked, as_json: bool) -> None:
         agreement=agreement.line(target),
     )
     if as_json:
-        click.echo(json.dumps(seen.as_dict(), indent=2))
+        say(json.dumps(seen.as_dict(), indent=2))
     else:
         page().print(render.snapshot(seen))
     sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
@@ -94,7 +94,7 @@ def watch(  # noqa: PLR0917 - one parameter per option
     target = find(asked)
     if next_one:
         rollout = next_release.id_of(target)
-        click.echo(f"the next update releases {rollout}", err=True)
+        say(f"the next update releases {rollout}", err=True)
     looks = Looks(target)
     awaited = Awaited(rollout, time.time()) if rollout else None
     sys.exit(
@@ -128,7 +128,7 @@ def explain(asked: Asked, rollout: str | None, as_json: bool) -> None:
     story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
     if as_json:
         now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
-        click.echo(json.dumps({**story.as_dict(), **now}, indent=2))
+        say(json.dumps({**story.as_dict(), **now}, indent=2))
     else:
         page().print(told(story, seen))
 
@@ -150,4 +150,4 @@ def console(asked: Asked, port: int) -> None:
     from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
     from cli.console.serve import Serving  # noqa: PLC0415
 
-    Serving(Pages(find(asked)), port).run(lambda address: click.echo(f"{address}  (Ctrl-C ends it)"))
+    Serving(Pages(find(asked)), port).run(lambda address: say(f"{address}  (Ctrl-C ends it)"))

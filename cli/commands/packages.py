@@ -11,6 +11,7 @@ from typing import BinaryIO
 import click
 
 from cli.options import Number, Whole, as_json_option
+from cli.page import say
 from cli.target import ROOT
 
 
@@ -58,9 +59,9 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     wanted = load.Load(rate, seconds, connections)
     found = load.run(load.Target.of(url, content_type), body.read(), wanted)
     if as_json:
-        click.echo(json.dumps(load.as_dict(found)))
+        say(json.dumps(load.as_dict(found)))
     else:
-        click.echo("\n".join(load.shown(found, wanted)))
+        say("\n".join(load.shown(found, wanted)))
     sys.exit(0 if set(found.statuses) == {200} and not found.unanswered else 1)
 
 
@@ -92,5 +93,5 @@ def init(estimator: Path, table: Path, label: str, at: str | None, name: str | N
     from cli.init.report import told as report_of  # noqa: PLC0415
 
     given = start.Given(estimator, table, label, at, name)
-    begun = start.init(ROOT, given, partial(click.echo, err=True))
-    click.echo(report_of(begun, ROOT))
+    begun = start.init(ROOT, given, partial(say, err=True))
+    say(report_of(begun, ROOT))

@@ -10,7 +10,7 @@ import click
 
 from cli.asked import Asked, Command, find
 from cli.options import Whole, as_json_option
-from cli.page import page
+from cli.page import give, page, say
 from cli.view.releases import journal_state
 
 
@@ -39,7 +39,7 @@ def verify(asked: Asked, key: Path | None, as_json: bool) -> None:
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
     seen = records.verify(find(asked), key)
-    click.echo(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
+    say(json.dumps(records.as_dict(seen), indent=2) if as_json else records.told(seen))
     sys.exit(0 if seen.finding is None else 1)
 
 
@@ -53,7 +53,7 @@ def export(asked: Asked) -> None:
     from cli.view import records  # noqa: PLC0415 - only these commands need it
 
     for line in records.kept(find(asked)):
-        click.echo(line)
+        give(line)
 
 
 @audit.command(cls=Command)
@@ -100,8 +100,8 @@ def lineage(asked: Asked, digest: str | None, as_json: bool, to: str | None) -> 
     if to is not None:
         from cli.lineage.openlineage import events, send  # noqa: PLC0415
 
-        click.echo(send(events(graph), to), err=True)
+        say(send(events(graph), to), err=True)
     if as_json:
-        click.echo(json.dumps(graph.as_dict(), indent=2))
+        say(json.dumps(graph.as_dict(), indent=2))
     else:
         page().print(tree(graph))

@@ -11,6 +11,7 @@ import click
 
 from cli.asked import Asked, Command
 from cli.errors import OperatorError
+from cli.page import say
 
 
 @click.command("pr-report", cls=Command)
@@ -45,9 +46,9 @@ def pr_report(asked: Asked, out: Path | None, config: Path | None) -> None:
         )
     stack = Stack(asked.stack, config=config.resolve() if config else None)
     with TemporaryDirectory(prefix="modelstack-report-") as folder:
-        facts = gather(stack, Path(folder), partial(click.echo, err=True))
+        facts = gather(stack, Path(folder), partial(say, err=True))
     if out:
         out.write_text(page(facts))
     else:
-        click.echo(page(facts), nl=False)
+        say(page(facts), nl=False)
     sys.exit(0 if facts.good else 1)

@@ -9,6 +9,7 @@ import click
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.options import Reason
+from cli.page import say
 
 
 @click.command(cls=Command)
@@ -36,13 +37,13 @@ def restore(asked: Asked, *, when: str | None, reason: str, although_rejected: b
     if when is None:
         if not yes:
             click.confirm(f"Let checkout and config count again on {target.endpoint}?", abort=True, err=True)
-        click.echo(restoring.lift(target, reason))
+        say(restoring.lift(target, reason))
         return
     found = restoring.look(target, when, although_rejected=although_rejected)
-    click.echo(restoring.told(found))
+    say(restoring.told(found))
     if not yes:
         click.confirm(f"Restore release {found.deployment.release} on {target.endpoint}?", abort=True, err=True)
-    click.echo(restoring.restore(target, found, reason, although_rejected=although_rejected))
+    say(restoring.restore(target, found, reason, although_rejected=although_rejected))
 
 
 @click.command(cls=Command)
@@ -63,9 +64,9 @@ def reproduce(asked: Asked, digest: str) -> None:
 
     target = find(asked)
     facts = reproducing.facts_of(target, digest)
-    click.echo(f"{facts.package.digest}, recipe {facts.id}; its signatures are right. To get what it was made of:")
+    say(f"{facts.package.digest}, recipe {facts.id}; its signatures are right. To get what it was made of:")
     for line in steps(facts, target.stack or "STACK"):
-        click.echo(f"  {line}")
-    outcome = reproducing.reproduce(target, facts, lambda line: click.echo(line, err=True))
-    click.echo(reproducing.told(outcome))
+        say(f"  {line}")
+    outcome = reproducing.reproduce(target, facts, lambda line: say(line, err=True))
+    say(reproducing.told(outcome))
     sys.exit(0 if outcome.same else 1)

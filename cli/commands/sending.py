@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from cli.asked import Asked, Command, find
 from cli.errors import OperatorError
 from cli.invoke import send
 from cli.options import Day, Delay, Number, Whole, as_json_option
-from cli.page import page
+from cli.page import Page, give, page, say
 from cli.stopping import interruptible
 from cli.target import ROOT
 from cli.view.releases import variant_of
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 def invoke(asked: Asked, body: BinaryIO, variant: str | None, content_type: str) -> None:
     """Send the file BODY (`-` is standard input) to the endpoint and print its answer."""
     by, answer = send(find(asked), body.read(), content_type, variant)
-    click.echo(f"answered by {by}", err=True)
-    click.echo(answer)
+    say(f"answered by {by}", err=True)
+    give(answer)
 
 
 @click.command(cls=Command)
@@ -128,7 +127,7 @@ def replay(  # noqa: PLR0917 - one parameter per option
             late.hurry()
     if late is not None:
         without = report.answers["200"] - late.known
-        click.echo(f"{late.sent:,} labels sent" + (f"; {without:,} answers have none" * bool(without)), err=True)
+        say(f"{late.sent:,} labels sent" + (f"; {without:,} answers have none" * bool(without)), err=True)
         if late.unsent:
             raise not_sent(late, ROOT / ".modelstack")
     sys.exit(1 if report.failed else 0)
@@ -140,20 +139,20 @@ def _progress(
     """What a person sees of a replay under way: a bar, or lines where nobody sees a bar."""
     from cli.replay_progress import bar, lines  # noqa: PLC0415 - only `replay` needs it
 
-    console = Console(stderr=True)
+    console = Page(stderr=True)
     if console.is_terminal and not as_json:
         return bar(report, console, limit=limit, days=days)
-    return lines(report, rate, partial(click.echo, err=True))
+    return lines(report, rate, partial(say, err=True))
 
 
 def _told(report: Report, end: datetime | None, *, as_json: bool) -> None:
     """Print what a replay has sent."""
     if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2))
+        say(json.dumps(report.as_dict(), indent=2))
         return
     page().print(report.table())
     if report.ended and report.last and (end is None or report.last.date() < end.date()):
-        click.echo(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
+        say(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
 
 
 @click.command(cls=Command)
@@ -170,5 +169,5 @@ def labels(asked: Asked, file: BinaryIO) -> None:
 
     lines = read(file)
     for address in upload(find(asked), lines):
-        click.echo(address)
-    click.echo(f"{len(lines):,} labels sent", err=True)
+        say(address)
+    say(f"{len(lines):,} labels sent", err=True)

@@ -26,6 +26,7 @@ from cli.local.cloud import Local
 from cli.local.container import ONE_DOCKER_MANIFEST, Engine, base_image, image_tag, lay_out, lay_out_training, python_of
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
+from cli.page import Page
 from cli.running import tell
 from cli.target import LOCAL, ROOT
 
@@ -73,7 +74,7 @@ TRAINING = Kind("training", lay_out_training, "-train", "modelstack:retraining.i
 )
 def main(stack: str, repository: str | None, base_image: str | None, context: Path | None) -> None:
     """Build the images that serve and that train, push them, and say how a stack takes them."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Page(highlight=False, soft_wrap=True)
     try:
         if context is not None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import get_args
 
-import click
 from rich.console import Console
 from rich.live import Live
 
 from cli.errors import OperatorError, explained
+from cli.page import Page, say
 from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
@@ -175,11 +175,11 @@ class Stream:
 
     def show(self, seen: Snapshot) -> None:
         """Print all that was seen."""
-        click.echo(json.dumps(seen.as_dict()))
+        say(json.dumps(seen.as_dict()))
 
     def missed(self, error: OperatorError) -> None:
         """Print an object with `at` and `problem` alone."""
-        click.echo(json.dumps({"at": _now(), "problem": str(error)}))
+        say(json.dumps({"at": _now(), "problem": str(error)}))
 
 
 def _now() -> str:
@@ -216,14 +216,14 @@ def watch(
         OperatorError: The first look already failed; a verdict is waited for, and nothing is on trial or was named; or
             what was named did not begin in time.
     """
-    console = console or Console(markup=False)
+    console = console or Page(markup=False)
     first = seen = look()
     if until_verdict and named is None and first.phase in _RESTING:
         raise _nothing_to_wait_for(first)
     begun = time.monotonic()
     stands = named() if named else None
     if stands in _BEFORE:
-        click.echo(_BEFORE[stands], err=True)
+        say(_BEFORE[stands], err=True)
     with _view(console, as_json) as view:
         view.show(seen)
         while True:

@@ -39,7 +39,8 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
     monkeypatch.setattr(deciding, "take", lambda _: look(world))
-    monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
+    monkeypatch.setattr(rollback, "_controller", lambda target, who: world.controller())
+    monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr("cli.view.watching.Looks", Looks)
     return lambda *words: CliRunner().invoke(main, list(words))
 
@@ -50,7 +51,7 @@ def test_approving_lets_the_trial_go_on_and_keeps_who_and_why(begin: Begin, shel
     assert done.exit_code == 0
     assert "step 1 of b is approved: " in done.output
     approved = next(event for event in world.state.history if event.kind == "approved")
-    assert approved.text.endswith(": looks well")
+    assert approved.text.endswith("arn:aws:iam::000000000000:user/ada: looks well")
     assert world.state.phase is Phase.BAKING
 
 

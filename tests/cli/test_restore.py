@@ -88,7 +88,8 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     """Types the command on a world in place of a cloud, whose archives are all there."""
     target: Any = type("Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}})()
     monkeypatch.setattr("cli.asked.resolve", lambda stack: target)
-    monkeypatch.setattr(rollback, "_controller", lambda target: world.controller())
+    monkeypatch.setattr(rollback, "_controller", lambda target, who: world.controller())
+    monkeypatch.setattr(rollback, "caller", lambda _: "arn:aws:iam::000000000000:user/ada")
     monkeypatch.setattr(restoring.records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
     monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")
@@ -118,7 +119,8 @@ def test_it_says_what_will_be_otherwise_and_keeps_the_wish(promoted: World, shel
     assert wanted is not None
     assert (wanted.release, wanted.package_digest, wanted.archive_uri) == ("a", "sha256:a", "s3://bucket/a")
     assert (wanted.recipe, wanted.image_uri, wanted.reason.said) == ("a-recipe", "registry/serving:1", "it sold more")
-    assert "restored release a, in place of what the config asks for: asked for by " in printed(
+    asked = "asked for by arn:aws:iam::000000000000:user/ada: it sold more"
+    assert f"restored release a, in place of what the config asks for: {asked}" in printed(
         render.snapshot(look(promoted))
     )
 
