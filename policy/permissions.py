@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from policy import documents
 from policy.documents import allows, listed
 from policy.principals import is_open
-from policy.rule import UNKNOWN, Declared, ResourceRule, Values
+from policy.rule import Declared, ResourceRule, Values
 
 WITHOUT_RESOURCE = frozenset(
     {
@@ -29,8 +29,8 @@ CloudWatch, which the metrics of a stack are not in, and a version for a listing
 """
 _WHOM = {"Principal", "NotPrincipal"}
 _WITHOUT = {action.lower() for action in WITHOUT_RESOURCE}
-_ATTACHED = ("policyArn", "policyArns", "managedPolicyArn", "managedPolicyArns")
-_OF_AWS = ":iam::aws:policy/"
+ATTACHED = ("policyArn", "policyArns", "managedPolicyArn", "managedPolicyArns")
+"""The properties that attach a policy by its ARN."""
 _UNTYPED = {"execute-api", "s3", "sns", "sqs"}
 """Services whose ARNs begin with the name of a resource, and not with its type."""
 _OF_SERVICE = re.compile(r"/?(aws|aws-service-role|service-role)/([\w-]+/)?")
@@ -40,20 +40,32 @@ _LEAST = 3
 
 
 def _no_wildcard(resource: Declared) -> Iterator[str]:
-    for name in _ATTACHED:
+    for name in ATTACHED:
         for arn in listed(resource.get(name)):
-            if arn is not UNKNOWN and _OF_AWS in str(arn):
+            if is_of_aws(arn):
                 yield f"{arn} is kept by AWS, and names no resource of this account"
     for document in documents.of(resource):
         if document.problem and resource.type.startswith("aws:iam/"):
             yield f"{document.where} cannot be read: {document.problem}"
         for statement in document.statements:
-            if allows(statement) and (resource.type.startswith("aws:iam/") or not statement.keys() & _WHOM):
-                yield from wide(statement)
+            yield from excesses(resource.type, statement)
 
 
-def wide(statement: Values) -> Iterator[str]:
-    """How a statement allows more than it names."""
+def is_of_aws(arn: object) -> bool:
+    """Whether an ARN is that of a policy which AWS keeps."""
+    return ":iam::aws:policy/" in str(arn)
+
+
+def excesses(kind: str, statement: Values) -> Iterator[str]:
+    """How a statement allows more than it names.
+
+    Args:
+        kind: The type of the resource that holds it. What a resource that is not of IAM allows to those whom it
+            names, is about itself alone.
+        statement: One that `documents` has read.
+    """
+    if not allows(statement) or (statement.keys() & _WHOM and not kind.startswith("aws:iam/")):
+        return
     for named in ("NotAction", "NotResource"):
         if named in statement:
             yield f"{named} allows all but what it names"
@@ -73,7 +85,7 @@ def _unnamed(arn: str) -> bool:
     """Whether wildcards, or a variable that the request fills, stand where a service, an account or a name does."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
-        return True
+        return is_open(arn)
     _, _, service, _, account, resource = parts
     kind, separator, name = re.split("([:/])", resource, maxsplit=1) if re.search("[:/]", resource) else ("", "", "")
     if service in _UNTYPED or not separator:

@@ -31,7 +31,7 @@ MAY = {
     "localcloud": set(),
     "cli": {
         *("audit", "model", "pipeline", "provenance", "rollout", "monitoring", "retraining", "serving", "platforms"),
-        "localcloud",
+        *("localcloud", "policy"),
     },
     "bench": {
         *(
@@ -153,6 +153,13 @@ def test_only_platforms_know_the_clouds_sdk_and_only_the_program_knows_pulumi(ro
 def test_only_the_pack_knows_the_engine_and_no_rule_does() -> None:
     assert {(file, name) for file, name in first_names("policy") if name in CLOUD | PULUMI} == {
         ("policy/pack.py", "pulumi_policy")
+    }
+
+
+def test_no_engine_comes_along_with_what_is_taken_of_the_policies() -> None:
+    taken = {name for module, path in modules().items() if module.startswith("cli.") for name in imports(path)}
+    assert {name for name in taken if name in modules() and name.startswith("policy.")} == {
+        f"policy.{name}" for name in ("documents", "permissions", "principals", "tokens")
     }
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource, documents
-
-_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-_PERMISSION = "aws:lambda/permission:Permission"
-_ATTACHED = ("policyArn", "managedPolicyArns", "permissionsBoundary")
+from cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource
+from policy.documents import documents, listed
+from policy.permissions import ATTACHED, excesses, is_of_aws
+from policy.principals import is_open, openings
+from policy.tokens import CONFIG, FUNCTION_PERMISSION, ROLE
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Statement:
         actions: What.
         on: The resources.
         condition: Under which condition, as JSON; empty without.
+        wide: Whether the policy pack finds it too wide, or open to everybody.
     """
 
     adds: bool
@@ -39,12 +40,7 @@ class Statement:
     actions: tuple[str, ...] = ()
     on: tuple[str, ...] = ()
     condition: str = ""
-
-    @property
-    def wide(self) -> bool:
-        """Whether it allows any action of a service, anything on any resource, or something to anybody."""
-        anybody = "*" in self.who or "AWS: *" in self.who
-        return self.effect == "Allow" and (anybody or "*" in self.on or any(one.endswith("*") for one in self.actions))
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,53 +61,49 @@ def permissions(preview: Preview) -> Permissions:
     found: list[Statement] = []
     unknown: dict[str, None] = {}
     for item in preview.changes:
-        before, after = (set(_statements(item, side, adds=True)) for side in (item.old, item.new))
-        if any(content is None for _, content in documents(item.new)):
+        if any(_not_known(name, value) for name, value in item.new.items()):
             unknown[item.name] = None
             continue
+        before, after = (set(_statements(item, side)) for side in (item.old, item.new))
         found += after - before
-        found += (_gone(one) for one in before - after)
+        found += (replace(one, adds=False) for one in before - after)
     order = sorted(found, key=lambda one: (not (one.adds and one.wide), not one.adds, one.resource, one.actions))
     return Permissions(tuple(order), tuple(unknown))
 
 
-def _gone(one: Statement) -> Statement:
-    return Statement(False, one.resource, one.effect, one.who, one.actions, one.on, one.condition)
+def _not_known(name: str, value: object) -> bool:
+    """Whether an input is a policy document that is not known yet."""
+    about = "policy" in name.lower() and not name.lower().endswith(("arn", "arns", "name"))
+    return about and isinstance(value, str) and UNKNOWN in value and "Statement" not in value
 
 
-def _statements(item: Resource, inputs: Mapping[str, Any], *, adds: bool) -> Iterator[Statement]:
-    for _, content in documents(inputs):
-        for one in _many((content or {}).get("Statement")):
-            if isinstance(one, Mapping):
-                yield _statement(item.name, one, adds)
-    for name in _ATTACHED:
-        for arn in _many(inputs.get(name)):
-            yield Statement(adds, item.name, "Attach", on=(_known(arn),))
-    if item.type == _PERMISSION and inputs:
+def _statements(item: Resource, inputs: Mapping[str, Any]) -> Iterator[Statement]:
+    for document in documents(inputs):
+        for one in document.statements:
+            yield _statement(item, one)
+    for name in (*ATTACHED, "permissionsBoundary"):
+        for arn in listed(inputs.get(name)):
+            yield Statement(True, item.name, "Attach", on=(_known(arn),), wide=name in ATTACHED and is_of_aws(arn))
+    if item.type == FUNCTION_PERMISSION and inputs:
         given = (_known(inputs.get("function", "")),)
         source = str(inputs.get("sourceArn", ""))
         condition = json.dumps({"SourceArn": _known(source)}) if source else ""
-        who, what = (str(inputs.get("principal", "")),), (str(inputs.get("action", "")),)
-        yield Statement(adds, item.name, "Allow", who, what, given, condition)
+        who, what = str(inputs.get("principal", "")), (str(inputs.get("action", "")),)
+        yield Statement(True, item.name, "Allow", (who,), what, given, condition, is_open(who))
 
 
-def _statement(name: str, one: Mapping[str, Any], adds: bool) -> Statement:
+def _statement(item: Resource, one: Mapping[str, Any]) -> Statement:
     principal = one.get("Principal", one.get("NotPrincipal"))
     if isinstance(principal, Mapping):
-        who = tuple(f"{kind}: {_known(who)}" for kind, given in principal.items() for who in _many(given))
+        who = tuple(f"{kind}: {_known(who)}" for kind, given in principal.items() for who in listed(given))
     else:
-        who = tuple(_many(principal))
-    actions = tuple(sorted(_many(one.get("Action")) + [f"not {item}" for item in _many(one.get("NotAction"))]))
-    on = [_known(item) for item in _many(one.get("Resource"))]
-    on += [f"not {_known(item)}" for item in _many(one.get("NotResource"))]
+        who = tuple(listed(principal))
+    actions = tuple(sorted(listed(one.get("Action")) + [f"not {each}" for each in listed(one.get("NotAction"))]))
+    on = [_known(each) for each in listed(one.get("Resource"))]
+    on += [f"not {_known(each)}" for each in listed(one.get("NotResource"))]
     condition = json.dumps(one["Condition"], sort_keys=True) if one.get("Condition") else ""
-    return Statement(adds, name, str(one.get("Effect", "")), who, actions, tuple(sorted(on)), condition)
-
-
-def _many(given: Any) -> list[Any]:
-    if given is None:
-        return []
-    return given if isinstance(given, list) else [given]
+    wide = any((*excesses(item.type, one), *openings(one, trust=item.type == ROLE)))
+    return Statement(True, item.name, one["Effect"], who, actions, tuple(sorted(on)), condition, wide)
 
 
 def _known(value: object) -> str:
@@ -179,14 +171,14 @@ def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Cost
         champion_config: The name of the endpoint config that serves today; None when nothing does.
     """
     configs = {
-        str(side.get("name")): side for item in preview.resources if item.type == _CONFIG for side in _sides(item)
+        str(side.get("name")): side for item in preview.resources if item.type == CONFIG for side in _sides(item)
     }
     declared = preview.only(ROLLOUT)
     inputs = declared.new if declared else {}
     target = inputs.get("target")
     wanted = target.get("config_name") if isinstance(target, Mapping) else None
     both = (inputs.get("pair_config"), inputs.get("shadow_config"))
-    fresh = [str(item.new.get("name")) for item in preview.changes if item.type == _CONFIG and item.kind == "create"]
+    fresh = [str(item.new.get("name")) for item in preview.changes if item.type == CONFIG and item.kind == "create"]
     newest = [name for name in fresh if name not in both]  # the target's fields are not known before its package is
     after = wanted or (newest[0] if len(newest) == 1 else None)
     pair = inputs.get("pair_config") if inputs.get("acts") else None
@@ -202,7 +194,7 @@ def _cost(config: Mapping[str, Any] | None, prices: Prices) -> Cost | None:
     if config is None:
         return None
     lists = [config.get("productionVariants"), config.get("shadowProductionVariants")]
-    variants: Sequence[Mapping[str, Any]] = [one for item in lists for one in _many(item) if isinstance(one, Mapping)]
+    variants: Sequence[Mapping[str, Any]] = [one for item in lists for one in listed(item) if isinstance(one, Mapping)]
     if not variants:
         return None
     parts, total, unpriced = list[str](), 0.0, list[str]()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -172,23 +172,6 @@ def _finding(said: Mapping[str, Any]) -> Finding:
 
 def _uncolored(message: object) -> str:
     return _COLORS.sub("", str(message)).strip()
-
-
-def documents(resource: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """The policy documents among the inputs of a resource: field and content; None for one that is not known yet."""
-    for name, value in resource.items():
-        about = "policy" in name.lower() and not name.lower().endswith(("arn", "arns", "name"))
-        if not isinstance(value, str) or (about and UNKNOWN in value and "Statement" not in value):
-            if about and isinstance(value, str):
-                yield name, None
-            continue
-        if '"Statement"' in value:
-            try:
-                found = json.loads(value)
-            except ValueError:
-                continue
-            if isinstance(found, dict):
-                yield name, found
 
 
 def shown(value: object) -> str:
