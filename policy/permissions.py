@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policy import documents
 from policy.documents import allows, listed
-from policy.principals import is_open
+from policy.principals import WILD, is_open
 from policy.rule import Declared, ResourceRule, Values
 
 WITHOUT_RESOURCE = frozenset(
@@ -41,7 +41,7 @@ _LEAST = 3
 
 def _no_wildcard(resource: Declared) -> Iterator[str]:
     for name in ATTACHED:
-        for arn in listed(resource.get(name)):
+        for arn in listed(resource.values.get(name)):
             if is_of_aws(arn):
                 yield f"{arn} is kept by AWS, and names no resource of this account"
     for document in documents.of(resource):
@@ -82,17 +82,18 @@ def excesses(kind: str, statement: Values) -> Iterator[str]:
 
 
 def _unnamed(arn: str) -> bool:
-    """Whether wildcards, or a variable that the request fills, stand where a service, an account or a name does."""
+    """Whether wildcards, or a variable that the request fills, stand where service, account, type or name do."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return is_open(arn)
     _, _, service, _, account, resource = parts
-    kind, separator, name = re.split("([:/])", resource, maxsplit=1) if re.search("[:/]", resource) else ("", "", "")
-    if service in _UNTYPED or not separator:
-        name = kind or resource
-    name = _OF_SERVICE.sub("", name, count=1)
-    literal = re.split(r"[*?]|\$\{", name)[0]
-    return is_open(service) or "*" in account or "?" in account or (literal != name and len(literal) < _LEAST)
+    kind, name = resource, ""
+    if service in _UNTYPED:
+        kind, name = "", re.split("[:/]", resource)[0]
+    elif separator := re.search("[:/]", resource):
+        kind, name = resource[: separator.start()], _OF_SERVICE.sub("", resource[separator.end() :], count=1)
+    letters = re.split(r"[*?$]", name)[0]
+    return any(mark in f"{service}{account}{kind}" for mark in WILD) or (letters != name and len(letters) < _LEAST)
 
 
 RULES = (

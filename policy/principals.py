@@ -13,6 +13,8 @@ from policy.rule import Values
 _NAMING = frozenset({"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "StringEqualsIgnoreCase", "StringLike"})
 """Operators that hold for what they name alone. Those for all else (`...NotEquals`), or that hold where a key is
 missing (`...IfExists`, `ForAllValues:...`), name nobody."""
+WILD = "*?$"
+"""What stands for more than one: wildcards, and how a variable begins that the request fills."""
 _NARROWEST = {4: 8, 6: 32}
 """How many bits a range of addresses fixes at least, by the version of IP, to be somebody's."""
 
@@ -27,8 +29,8 @@ def is_narrow(addresses: Any) -> bool:
 
 
 def is_open(name: Any) -> bool:
-    """Whether a text stands for more than one: by a wildcard, or by a variable that the request fills."""
-    return not name or any(mark in str(name) for mark in "*?$")
+    """Whether a text stands for more than one, or for none."""
+    return not name or any(mark in str(name) for mark in WILD)
 
 
 def names_owner(arn: Any) -> bool:

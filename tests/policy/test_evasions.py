@@ -170,6 +170,7 @@ BREAKS: dict[str, tuple[str, list[Declared]]] = {
         [made(tokens.POLICY, policy=document(allow("s3:*")).replace("*", "\\u002a"))],
     ),
     "every role by a letter": ("no-wildcard", [role(allow("iam:PassRole", "arn:aws:iam::1:role/a*"))]),
+    "every table by half a type": ("no-wildcard", [role(allow("dynamodb:GetItem", "arn:aws:dynamodb:x:1:table*"))]),
     "every role of services": ("no-wildcard", [role(allow("iam:PassRole", "arn:aws:iam::1:role/service-role/*"))]),
     "a role of any account": ("no-wildcard", [role(allow("sts:AssumeRole", "arn:aws:iam::*:role/deploy"))]),
     "every bucket that ends so": ("no-wildcard", [role(allow("s3:GetObject", "arn:aws:s3:::*-it/*"))]),
