@@ -91,7 +91,7 @@ RULE = ResourceRule(
     name="not-public",
     asks="Nothing is open to everybody: by a policy, an ACL, a permission, an address, an identity provider, or a "
     "service that acts for others.",
-    control="Security Hub S3.8, S3.19, S3.24, SNS.4, SQS.3, KMS.5, Lambda.1, EC2.18, EC2.19, "
+    control="Security Hub S3.1, S3.8, S3.19, S3.24, SNS.4, SQS.3, KMS.5, Lambda.1, EC2.18, EC2.19, "
     "AWS Well-Architected SEC03-BP07",
     mend="Name who may, by principals, or by a condition on account, organization, source or network, or on aud and "
     "sub of an identity provider.",

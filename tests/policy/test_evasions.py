@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
 from policy.rules import RULES
 from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, made, trusting
 
+ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = "arn:aws:s3:::it/*"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -247,6 +249,11 @@ def test_another_form_of_what_is_allowed_is_no_finding(name: str):
 )
 def test_a_type_has_one_token_whichever_of_its_names_is_used(old: str, kind: str):
     assert tokens.current(old) == kind
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".github" / "roles").glob("*-trust.json")), ids=lambda path: path.name)
+def test_whom_the_roles_of_ci_trust_is_named(file: Path):
+    assert not findings("not-public", [made(tokens.ROLE, assumeRolePolicy=file.read_text())])
 
 
 @pytest.mark.parametrize(
