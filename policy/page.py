@@ -70,10 +70,8 @@ in the table is told by the rule `priced`, and left out of the sum.
 
 
 def _table(rows: Iterator[tuple[str, ...]], head: tuple[str, ...]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return (
-        "".join(f"| {' | '.join(cells)} |\n" for cells in lines).replace("| --- |", "|---|").replace(" --- |", "---|")
-    )
+    lines = [f"| {' | '.join(cells)} |\n" for cells in (head, *rows)]
+    return "".join([lines[0], f"|{'---|' * len(head)}\n", *lines[1:]])
 
 
 if __name__ == "__main__":

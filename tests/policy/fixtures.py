@@ -110,6 +110,7 @@ EXPIRES = {"expiration": {"days": 30}, "noncurrentVersionExpiration": {"noncurre
 COMPOSITE = made(tokens.COMPOSITE_ALARM, alarmRule='ALARM("quiet")', alarmActions=["arn:topic"])
 DENIES_ALL = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE_ARN}
 ASSUME = "sts:AssumeRole"
+ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 USER = "arn:aws:iam::000000000000:role/it"
 OF_ACCOUNT = {
     "Principal": {"Service": "es.amazonaws.com"},
@@ -295,7 +296,7 @@ FIXTURES: Mapping[str, Pair] = {
             [made(tokens.ROLE_POLICY, policy=document(allow("s3:GetObject")))],
             [made(tokens.ROLE_POLICY, policy=document(allow("cloudwatch:GetMetricData", "*")))],
             [made(tokens.ROLE_POLICY, policy=document({**allow("s3:*", "*"), "Effect": "Deny"}))],
-            [made(tokens.POLICY_ATTACHMENT, policyArn="arn:aws:iam::000000000000:policy/it")],
+            [made(ATTACHMENT, policyArn="arn:aws:iam::000000000000:policy/it")],
         ],
         breaks=[
             (
@@ -321,7 +322,7 @@ FIXTURES: Mapping[str, Pair] = {
                 ["s3:* allows more than one action"],
             ),
             (
-                [made(tokens.POLICY_ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")],
+                [made(ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")],
                 ["arn:aws:iam::aws:policy/AdministratorAccess is kept by AWS, and names no resource of this account"],
             ),
             (

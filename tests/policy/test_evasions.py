@@ -78,8 +78,11 @@ BREAKS: dict[str, tuple[str, list[Declared]]] = {
     "every ARN": ("no-wildcard", [role(allow("s3:GetObject", "arn:*"))]),
     "every table of every account": ("no-wildcard", [role(allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:*"))]),
     "a user": ("no-wildcard", [made(tokens.USER_POLICY, policy=document(allow("*", "*")))]),
-    "a group": ("no-wildcard", [made(tokens.GROUP_POLICY_ATTACHMENT, policyArn=ADMINISTRATOR)]),
-    "all whom an attachment names": ("no-wildcard", [made(tokens.POLICY_ATTACHMENT_OF_ALL, policyArn=ADMINISTRATOR)]),
+    "a group": ("no-wildcard", [made("aws:iam/groupPolicyAttachment:GroupPolicyAttachment", policyArn=ADMINISTRATOR)]),
+    "all whom an attachment names": (
+        "no-wildcard",
+        [made("aws:iam/policyAttachment:PolicyAttachment", policyArn=ADMINISTRATOR)],
+    ),
     "everybody with TLS": ("not-public", [shared({"Bool": {"aws:SecureTransport": "true"}})]),
     "everybody with an ARN": ("not-public", [shared({"StringLike": {"aws:PrincipalArn": "*"}})]),
     "every address": ("not-public", [shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}})]),
