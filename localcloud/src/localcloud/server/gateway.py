@@ -17,7 +17,7 @@ from typing import Any
 from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
-from localcloud.server import authorization, objects, owners
+from localcloud.server import authorization, beside, objects, owners
 from localcloud.server.platform import Answer
 from localcloud.server.refusals import Asked, refusal
 from localcloud.server.regions import Handle
@@ -81,6 +81,7 @@ def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
     handlers.update({name: _handler(name, service, started) for name, service in services.items()})
     for name in _WITH_POLICIES:
         handlers[name] = owners.served_by_owner(name, handlers[name])
+    handlers |= {name: _asking_beside(name, handlers[name]) for name in beside.SERVICES}
     handlers["s3"] = objects.guarded(handlers["s3"])
     ministack_app.SERVICE_HANDLERS = handlers
 
@@ -216,6 +217,21 @@ def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
             return 503, {"Content-Type": "application/json"}, message.encode()
         refusal = _refuse_on_further_resources(name, path, headers, body, query)
         return refusal if refusal else await serve(method, path, headers, body, query)
+
+    return handle
+
+
+def _asking_beside(name: str, serve: Handle) -> Handle:
+    """A handler of a service of ministack's that asks for what its requests need beside their action."""
+
+    async def handle(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Answer:
+        if method in {"POST", "PUT"} and not path.endswith("/invocations"):
+            for action, arn, context in beside.needs(name, authorization.members(body, {})):
+                if refused := refusal(Asked(name, headers, query), action, arn, context):
+                    return refused
+        return await serve(method, path, headers, body, query)
 
     return handle
 

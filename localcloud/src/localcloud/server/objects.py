@@ -1,4 +1,4 @@
-"""What S3 asks on the way to an object, beside the action itself: the right to its key, and to hear that it lacks."""
+"""What S3 asks on the way to an object, beside the action itself: the right to a key, and to hear that it lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,26 @@ _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 
 def guarded(s3: Handle) -> Handle:
     """S3's handler, asking for both."""
-    return _telling_what_lacks_to_lister(_asking_for_the_key(s3))
+    return _telling_what_lacks_to_lister(_asking_to_write_under_a_key(_asking_for_the_key(s3)))
+
+
+def _asking_to_write_under_a_key(s3: Handle) -> Handle:
+    """An object is encrypted with a key of another account only for who may make data keys with it.
+
+    Source: Amazon S3 user guide, "Using server-side encryption with AWS KMS keys", "Permissions".
+    """
+
+    async def handle(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Answer:
+        key = headers.get(_KEY_HEADER, "")
+        if method in {"PUT", "POST"} and key.startswith("arn:") and key.split(":")[4] != responses.get_account_id():
+            refused = refusal(Asked("s3", headers, query), "kms:GenerateDataKey", key)
+            if refused:
+                return refused
+        return await s3(method, path, headers, body, query)
+
+    return handle
 
 
 def _asking_for_the_key(s3: Handle) -> Handle:
