@@ -102,17 +102,28 @@ def _others(target: Target, digest: str) -> tuple[list[_Found], list[str]]:
     except OperatorError as error:
         return [], [f"other stacks: {error}"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        looked = list(pool.map(partial(_other, digest=digest), names))
+        looked = list(pool.map(partial(_other, digest=digest, here=_account(target)), names))
     found = [one for one in looked if isinstance(one, _Found)]
     return found, [one for one in looked if isinstance(one, str)]
 
 
-def _other(name: str, digest: str) -> _Found | str | None:
-    """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked."""
+def _account(target: Target) -> str:
+    """The account of a stack, by its topic; empty where no output tells."""
+    return (str(target.outputs.get("alerts_topic")).split(":") + [""] * 5)[4]
+
+
+def _other(name: str, digest: str, here: str) -> _Found | str | None:
+    """What another stack knows; None if it does not have the package, and a sentence if it cannot be asked.
+
+    Its registry has names, which would be looked for in the account of the shell's credentials: that is `here`.
+    """
     try:
         target = resolve(name)
         if not target.outputs.get("journal_table"):
             return None
+        there = _account(target)
+        if here and there and there != here:
+            return f"stack {name}: it is in account {there}, and was asked with credentials of account {here}"
         listed = _listed(target)
         return _look(target, digest, listed, journal_state(target)) if digest in listed.values() else None
     except OperatorError as error:

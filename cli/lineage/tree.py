@@ -60,7 +60,7 @@ def tree(graph: Graph) -> Tree:
     if not gone.children:
         gone.add("no version is registered")
     for said in graph.unread:
-        root.add(Text(f"not looked at: {said}"))
+        root.add(Text(f"not looked at: {_in_line(said)}"))
     return root
 
 
@@ -69,7 +69,7 @@ def told(edge: Edge) -> str:
     when = f"from {edge.at} until {edge.until or 'now'}" if edge.kind in {"served", "tried"} and edge.at else edge.at
     if edge.kind == "served" and not edge.at:
         when = "since before anything was recorded"
-    return "".join((f", {when}" if when else "", f": {edge.why}" if edge.why else ""))
+    return "".join((f", {when}" if when else "", f": {_in_line(edge.why)}" if edge.why else ""))
 
 
 def by(edge: Edge) -> str:
@@ -108,12 +108,12 @@ def _people(tree: Tree, graph: Graph, node: Node) -> None:
     for edge in graph.into(node):
         who = graph.node(edge.source)
         if who.kind in WHO:
-            tree.add(Text.assemble(by(edge), " ", (who.label, "bold"), told(edge)))
+            tree.add(Text.assemble(by(edge), " ", (_in_line(who.label), "bold"), told(edge)))
 
 
 def _line(words: str, node: Node, when: str) -> Text:
     known = f" ({found})" if (found := facts(node)) else ""
-    return Text.assemble(words, " ", (node.label, "bold"), when, (known, "dim"))
+    return Text.assemble(words, " ", (_in_line(node.label), "bold"), when, (known, "dim"))
 
 
 def _facts(node: Node) -> Iterator[str]:
@@ -122,5 +122,14 @@ def _facts(node: Node) -> Iterator[str]:
         value = node.facts.get(name)
         if value is None or value in ("", {}):
             continue
-        text = " ".join(f"{one} {item}" for one, item in value.items()) if isinstance(value, dict) else str(value)
+        if name == "verified":
+            yield "verified" if value else "not verified here"
+            continue
+        given = " ".join(f"{one} {item}" for one, item in value.items()) if isinstance(value, dict) else str(value)
+        text = _in_line(given)
         yield f"{name.replace('_', ' ')} {text[:DIGITS] if _HEX.fullmatch(text) else text}"
+
+
+def _in_line(text: str) -> str:
+    """What somebody wrote, without the lines by which it could look like a part of the tree."""
+    return " ".join(text.split())

@@ -15,6 +15,7 @@ from cli.lineage.graph import WHO, Edge, Graph
 from cli.lineage.known import Stack, named
 from cli.lineage.read import chosen
 from cli.lineage.tree import tree
+from cli.page import page
 from cli.view.records import why
 from provenance.facts import Builder
 from rollout.core.state import RolloutState
@@ -239,6 +240,17 @@ def test_the_tree_tells_the_whole_chain() -> None:
 def test_names_of_others_cannot_write_the_tree() -> None:
     version = replace(HERE, why="[red]approved[/red] [/bold]")
     assert "why [red]approved[/red] [/bold]" in printed(tree(graph(replace(DEV, versions=(version,)))), width=400)
+
+
+def test_what_people_wrote_is_no_line_of_the_tree_and_no_command_to_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    said = "fine\n├── approved by user/boss\x1b[2J\x9b2J\u202e\x1b]0;title\x07"
+    page().print(tree(graph(replace(DEV, versions=(replace(HERE, why=said),)))))
+    told = capsys.readouterr().out
+    assert "why fine ├── approved by user/boss\ufffd[2J" in told
+    assert not set("\x1b\x07\x9b\u202e") & set(told)
 
 
 def test_it_is_json_and_the_same_twice() -> None:

@@ -166,6 +166,23 @@ def test_a_stack_that_cannot_be_asked_is_named_and_its_version_still_is(
     assert labels(found, "endpoint") == ["endpoint flight-delay-dev"]
 
 
+def test_a_stack_of_another_account_is_named_with_its_account_and_not_asked(
+    stacks: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(account: str) -> Target:
+        found = proving.find(None)  # type: ignore[arg-type] - as the fixture has it
+        return replace(found, outputs={**found.outputs, "alerts_topic": f"arn:aws:sns:us-east-1:{account}:alerts"})
+
+    here, there = of("000000000000"), of("222222222222")
+    monkeypatch.setattr(proving, "find", lambda _: here)
+    monkeypatch.setattr(reading, "resolve", lambda _: there)
+    found = seen()
+    assert found["unread"] == [
+        "stack prod: it is in account 222222222222, and was asked with credentials of account 000000000000"
+    ]
+    assert labels(found, "version") == ["flight-delay-dev version 1"]
+
+
 def test_a_record_that_cannot_be_read_is_named(stacks: Clients) -> None:
     stacks("s3").put_object(Bucket="flight-delay-dev", Key="audit/0000000001.json", Body=b"{}")
     assert any(line.startswith("audit record 1 of flight-delay-dev") for line in seen()["unread"])
