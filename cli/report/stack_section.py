@@ -152,7 +152,7 @@ def _permissions(facts: Facts) -> list[Section]:
     wide = [row for one, row in zip(found.statements, rows, strict=True) if one.adds and one.wide]
     lines = [f"{_count(len(rows), 'statement')}: + comes, - goes."] if rows else []
     if wide:
-        lines += ["", f"New and wide (a whole service, any resource, or anybody): {len(wide)}.", ""]
+        lines += ["", f"New and wide (actions by a pattern, any resource, anybody, or all but some): {len(wide)}.", ""]
         lines += table(head, wide, most=10)
     if found.unknown:
         lines += ["", f"Not known before the update: the documents of {_names(found.unknown)}."]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from cli.report.infrastructure import Prices, costs, permissions
 from cli.report.preview import PACKAGE, ROLLOUT, UNKNOWN, Preview, read
 
@@ -120,6 +122,56 @@ def test_anybody_is_wide_and_a_denial_is_not() -> None:
     denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
     lines = [step("create", "aws:s3/bucketPolicy:BucketPolicy", "b", None, policy(open_to_all, denied))]
     assert [one.wide for one in permissions(read(lines, 0)).statements] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("statement", "wide"),
+    [
+        ({"Action": "s3:*Object", "Resource": "arn:b/x"}, True),
+        ({"NotAction": "iam:CreateUser", "Resource": "arn:b/x"}, True),
+        ({"Action": "s3:GetObject", "NotResource": "arn:b/x"}, True),
+        ({"NotPrincipal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:b/x"}, True),
+        ({"Principal": {"Federated": "*"}, "Action": "sts:AssumeRoleWithWebIdentity"}, True),
+        ({"Principal": {"AWS": "arn:x"}, "Action": "s3:GetObject", "Resource": "arn:b/*"}, False),
+        ({"Effect": "Deny", "NotAction": "iam:CreateUser", "Resource": "*"}, False),
+    ],
+)
+def test_what_allows_all_but_a_few_or_many_by_a_pattern_is_wide(statement: dict[str, Any], wide: bool) -> None:
+    lines = [step("create", ROLE, "role", None, policy({"Effect": "Allow", **statement}))]
+    (found,) = permissions(read(lines, 0)).statements
+    assert found.wide is wide
+
+
+def test_all_but_one_is_told_as_that() -> None:
+    allowed = {"Effect": "Allow", "NotPrincipal": {"AWS": "arn:x"}, "NotAction": "iam:*", "NotResource": "arn:b"}
+    (found,) = permissions(read([step("create", ROLE, "role", None, policy(allowed))], 0)).statements
+    assert (found.who, found.actions, found.on) == (("not AWS: arn:x",), ("not iam:*",), ("not arn:b",))
+
+
+@pytest.mark.parametrize(
+    ("arn", "wide"),
+    [
+        ("arn:aws:iam::aws:policy/AdministratorAccess", True),
+        ("arn:aws:iam::aws:policy/AmazonS3FullAccess", True),
+        ("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole", False),
+    ],
+)
+def test_an_attached_policy_of_aws_for_all_of_something_is_wide(arn: str, wide: bool) -> None:
+    lines = [step("create", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "a", None, {"policyArn": arn})]
+    assert [one.wide for one in permissions(read(lines, 0)).statements] == [wide]
+
+
+def test_documents_within_lists_and_those_that_are_no_text_are_found() -> None:
+    statement = allow("s3:GetObject", "arn:b/x")
+    inline = {"inlinePolicies": [{"name": "p", "policy": policy(statement)["policy"]}, {"policy": UNKNOWN}]}
+    plain = {"policy": {"Version": "2012-10-17", "Statement": statement}}
+    lines = [step("create", "aws:iam/role:Role", "listed", None, inline), step("create", ROLE, "plain", None, plain)]
+    found = permissions(read(lines, 0))
+    assert [(one.resource, one.actions) for one in found.statements] == [("plain", ("s3:GetObject",))]
+    assert found.unknown == ("listed",)
+    known = {"inlinePolicies": inline["inlinePolicies"][:1]}
+    (one,) = permissions(read([step("create", "aws:iam/role:Role", "listed", None, known)], 0)).statements
+    assert one.on == ("arn:b/x",)
 
 
 def test_a_document_that_is_not_known_yet_is_named() -> None:
