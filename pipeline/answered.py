@@ -30,12 +30,11 @@ from numpy.typing import NDArray
 
 from monitoring.labels.performance import Outcome
 from monitoring.labels.quality import Form
-from pipeline import parts, refit
-from pipeline.baseline import form_of, outcomes
-from pipeline.contract import ContractBroken
-from pipeline.losses import NAMES, check_unseen, estimator_of
+from pipeline import parts
+from pipeline.baseline import outcomes
+from pipeline.losses import NAMES, asked, form_for
 from pipeline.recipe import canonical
-from pipeline.rows import Rows, as_json, period, tables
+from pipeline.rows import Rows, as_json
 from pipeline.step import end_with_parent, in_words
 
 FREQUENT = 8
@@ -51,19 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    sealed: Path = given.model
-    manifest = json.loads((sealed / "manifest.json").read_bytes())
-    rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
-    stored = refit.evaluated(sealed)
-    trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
-    check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
-    print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    answers = parts.answers(estimator_of(stored, manifest), rows, manifest["parameters"])
-    form = form_of(sealed)
-    if answers is None or form is None:
-        raise ContractBroken(
-            ["model/serving.py: found no predict; expected predict(model, rows), by which models are compared"]
-        )
+    rows, answers = asked(given.model, json.loads(given.parameters), evaluated=True)
+    form = form_for(given.model, answers)
     given.out.write_text(canonical(told(form, answers, outcomes(form, answers, parts.labels(rows)), rows)))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS
+from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS, Form
 from pipeline import parts, refit
 from pipeline.baseline import form_of, outcomes
 from pipeline.contract import ContractBroken
@@ -41,29 +41,43 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args(arguments)
     end_with_parent()
-    sealed: Path = given.model
+    rows, answers = asked(given.model, json.loads(given.parameters), evaluated=given.evaluated)
+    form = form_for(given.answer, answers)
+    name, _ = form.loss
+    found = [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]
+    days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
+    given.out.write_text(canonical({"loss": NAMES[name], "losses": found, "days": days}))
+
+
+def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:
+    """The rows that a sealed model is compared on, none of which it has seen, and what it answers to them.
+
+    Args:
+        sealed: The archive, verified and unpacked.
+        parameters: They say which rows.
+        evaluated: Whether to ask the estimator that its metrics are of, and not the one that serves.
+    """
     manifest = json.loads((sealed / "manifest.json").read_bytes())
-    rows = tables(parts.data, parts.settings(json.loads(given.parameters))).evaluation
-    stored = refit.evaluated(sealed) if given.evaluated else sealed / refit.SERVING
+    rows = tables(parts.data, parts.settings(parameters)).evaluation
+    stored = refit.evaluated(sealed) if evaluated else sealed / refit.SERVING
     trained = json.loads((sealed / "metrics.json").read_bytes())["training"]
     check_unseen(rows, manifest, trained, serves=stored.name == refit.SERVING)
     print(f"{manifest['recipe'][:12]} answers {len(rows):,} rows{period(rows)}")
-    loss, found = _losses(
-        parts.answers(estimator_of(stored, manifest), rows, manifest["parameters"]), rows, given.answer
-    )
-    days: Any = np.asarray(rows.event_time, "datetime64[D]").astype(str).tolist() if have_times(rows) else None
-    given.out.write_text(canonical({"loss": loss, "losses": found, "days": days}))
+    return rows, parts.answers(estimator_of(stored, manifest), rows, manifest["parameters"])
 
 
-def _losses(answers: Any, rows: Rows, folder: Path) -> tuple[str, list[float]]:
-    """Which loss tells best how wrong an answer is, and what it is of each row."""
+def form_for(folder: Path, answers: Any) -> Form:
+    """What the fields of the answers mean, as the folder's `answer.json` has it.
+
+    Raises:
+        ContractBroken: The model has none, or gives no answers.
+    """
     form = form_of(folder)
     if answers is None or form is None:
         raise ContractBroken(
             ["model/serving.py: found no predict; expected predict(model, rows), by which models are compared"]
         )
-    name, _ = form.loss
-    return NAMES[name], [outcome.loss(name) for outcome in outcomes(form, answers, parts.labels(rows))]
+    return form
 
 
 def check_unseen(rows: Rows, manifest: Mapping[str, Any], trained: Mapping[str, Any], *, serves: bool) -> None:

@@ -63,6 +63,7 @@ class Foreseen:
         ends: What becomes of one that takes longer: `roll_back` or `hold`.
         unknown: The metrics of which nothing can be foreseen, as their values come from labels or from a user.
         better: Whether the challenger has to be better, which one that is as good is not.
+        at_once: Whether the challenger only bakes, with no champion beside it and however few requests there are.
     """
 
     steps: tuple[tuple[Step, float], ...]
@@ -70,6 +71,7 @@ class Foreseen:
     ends: str
     unknown: tuple[str, ...] = ()
     better: bool = False
+    at_once: bool = False
 
     @property
     def seconds(self) -> float:
@@ -92,8 +94,8 @@ def foreseen(plan: Plan, traffic: Traffic) -> Foreseen:
     known = tuple(metric for metric in plan.metrics if metric.kind != "mean")
     unknown = tuple(metric.name for metric in plan.metrics if metric.kind == "mean" and metric.prove)
     if plan.at_once or not any(metric.prove for metric in known):
-        steps = tuple((step, step.bake_seconds) for step in plan.steps)
-        return Foreseen(steps, plan.max_seconds, plan.on_timeout, unknown)
+        steps = tuple((step, _baked(plan, step, traffic)) for step in plan.steps)
+        return Foreseen(steps, plan.max_seconds, plan.on_timeout, unknown, at_once=plan.at_once)
     most = math.ceil(plan.max_seconds / plan.window_seconds)
     past: list[Window] = []
     starts: list[float] = []
@@ -108,6 +110,14 @@ def foreseen(plan: Plan, traffic: Traffic) -> Foreseen:
         past += windows[:passed]
         found.append((step, passed * plan.window_seconds + plan.settle))
     return Foreseen(tuple(found), plan.max_seconds, plan.on_timeout, unknown, plan.promote_when == "better")
+
+
+def _baked(plan: Plan, step: Step, traffic: Traffic) -> float:
+    """How long a step takes without what nobody can foresee: it bakes, and the challenger gets its least requests."""
+    if plan.at_once:
+        return step.bake_seconds
+    rate = traffic.per_second * step.weight / 100
+    return max(step.bake_seconds, plan.min_requests / rate if rate else math.inf)
 
 
 def _enough(

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from cli.report.duration import Traffic
 from cli.report.facts import Facts, Missing
 from cli.report.infrastructure import Cost, Costs, Statement, costs, permissions
 from cli.report.markdown import Section, code, fenced, table, text
@@ -182,11 +183,14 @@ def rollout_in_short(facts: Facts) -> str:
     found = facts.rollout
     if isinstance(found, Missing):
         return text(found.why, 300)
+    if isinstance(facts.traffic, Traffic) and not facts.traffic.per_second and not found.at_once:
+        return "⚠️ nothing asked the champion in the last day: a trial without requests ends in a rollback"
     if not found.in_time:
         ends = "rolled back" if found.ends == "roll_back" else "held"
         return f"⚠️ does not end within {lasting(found.limit)} at today's traffic, and is then {ends}"
     least = "at least " if found.better or found.unknown else "about "
-    return f"{least}{lasting(found.seconds)} at today's traffic"
+    at = ", whatever the traffic" if found.at_once else " at today's traffic"
+    return f"{least}{lasting(found.seconds)}{at}"
 
 
 def rollout(facts: Facts) -> list[Section]:
@@ -200,10 +204,13 @@ def rollout(facts: Facts) -> list[Section]:
     ]
     lines = [*table(("weight", "bakes at least", "lasts about"), rows, right=(1, 2)), ""]
     per_minute = traffic.per_second * _MINUTE
-    lines += [
-        f"Today's traffic: {per_minute:,.3g} requests a minute, of which {100 * traffic.failed:.2g}% failed. The judge "
-        f"needs so long when the challenger answers as well as the champion; it has {lasting(found.limit)}."
-    ]
+    needs = (
+        f"The judge needs so long when the challenger answers as well as the champion; it has {lasting(found.limit)}."
+    )
+    if found.at_once:
+        needs = "The challenger takes everything at once, and is only watched: no request has to prove anything."
+    failed = 100 * traffic.failed
+    lines += [f"Today's traffic: {per_minute:,.3g} requests a minute, of which {failed:.2g}% failed. {needs}"]
     if found.better:
         lines += ["It has to be better than the champion on a metric (`promote_when: better`), which takes longer."]
     if found.unknown:

@@ -37,7 +37,13 @@ def test_every_step_waits_for_its_requests() -> None:
 
 def test_all_at_once_only_bakes() -> None:
     found = foreseen(Plan((Step(100, 300),)), Traffic(0.0))
-    assert (found.seconds, found.in_time) == (300, True)
+    assert (found.seconds, found.in_time, found.at_once) == (300, True, True)
+
+
+def test_a_step_of_which_labels_alone_decide_waits_for_its_requests_all_the_same() -> None:
+    plan = Plan((Step(10, 30), Step(50, 30)), metrics=(Metric("log_loss", "mean", 0.1, high=5.0),), min_requests=1000)
+    assert [seconds for _, seconds in foreseen(plan, Traffic(50)).steps] == [200, 40]
+    assert not foreseen(plan, Traffic(0)).in_time
 
 
 def test_a_latency_counts_only_when_enough_requests_tell_where_to_cut() -> None:

@@ -65,6 +65,20 @@ def facts(**given: Any) -> Facts:
     return Facts(**{**usual, **given})
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ((Step(10, 300), Step(50, 300)), "⚠️ nothing asked the champion in the last day"),
+        ((Step(100, 300),), "about 5 min, whatever the traffic"),
+    ],
+)
+def test_without_requests_a_trial_fails_unless_the_challenger_takes_everything_at_once(
+    steps: tuple[Step, ...], said: str
+) -> None:
+    none = Traffic(0.0)
+    assert f"| **Rollout** | {said}" in page(facts(traffic=none, rollout=foreseen(replace(PLAN, steps=steps), none)))
+
+
 def test_it_tells_all_parts_with_the_short_table_first() -> None:
     shown = page(facts())
     assert shown.splitlines()[0] == "<!-- modelstack pr-report dev -->"
