@@ -17,7 +17,7 @@ MOST_BYTES = 60_000
 LONGEST = 160
 """Characters of a value that are shown."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$^])")
-_CALLS = re.compile(r"@(?=\S)|:(?=//|[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
+_CALLS = re.compile(r"@(?=\S)|#(?=\d)|:(?=//|[\w+-]+:)|\b(https?|www|GH)(?=[:.-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _JOINER = "\u2060"
 _BLOCKS = "▏▎▍▌▋▊▉█"
@@ -114,12 +114,16 @@ def document(top: Sequence[str], sections: Sequence[Section], most: int = MOST_B
         kept[last].pop()
     lines = [line for section in sections for line in (f"### {section.title}", "", *section.lines, "")]
     end = "\n… the rest is too long for a comment.\n"
-    page = "\n".join(top)
+    page, fence = "\n".join(top), ""
     for line in lines:
-        if len(page.encode()) + len(line.encode()) + 1 > most - len(end.encode()):
+        if len(f"{page}\n{line}\n{fence}{end}".encode()) > most:
             break
         page += "\n" + line
-    return page + end
+        if fence:
+            fence = "" if line == fence else fence
+        elif opened := re.match("`{3,}", line):
+            fence = opened[0]
+    return f"{page}\n{fence}{end}" if fence else page + end
 
 
 def _written(

@@ -33,7 +33,7 @@ def test_a_value_is_one_line_without_elements_links_cells_or_calls(value: str) -
     assert "\n" not in shown and "\r" not in shown and "\u202e" not in shown
     assert "<" not in shown and ">" not in shown
     assert not re.search(r"(?<!\\)[`|\[\]*_#$!]", shown)
-    assert not re.search(r"@\w", shown) and "://" not in shown and "www." not in shown and "GH-" not in shown
+    assert not re.search(r"[@#]\w", shown) and "://" not in shown and "www." not in shown and "GH-" not in shown
 
 
 @given(st.text())
@@ -78,3 +78,10 @@ def test_a_comment_that_is_too_long_all_over_is_cut_between_lines() -> None:
     assert len(page.encode()) <= MOST_BYTES
     assert page.startswith("top\n") and page.endswith("… the rest is too long for a comment.\n")
     assert set(page.splitlines()[3:-2]) <= {"é" * 400, ""}
+
+
+def test_a_block_that_is_cut_is_ended_before_that_is_said() -> None:
+    lines = ["````text", "```", *["e" * 300] * 300, "````"]
+    page = document(["top"], [Section("A", lines)], most=20_000)
+    assert len(page.encode()) <= 20_000
+    assert page.endswith("e\n````\n… the rest is too long for a comment.\n")
