@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.lineage.graph import WHO, Edge, Graph, Kind, Node
-from cli.lineage.tree import WORDS, by, told
+from cli.lineage.tree import by, onward, told
 
 _COLUMNS: Mapping[Kind, int] = {
     **dict.fromkeys(("data", "commit", "parameters", "locks"), 0),
@@ -23,7 +23,7 @@ _COLUMNS: Mapping[Kind, int] = {
 }
 WIDTH, HEIGHT = 156, 44
 _ACROSS, _DOWN, _EDGE = 36, 14, 8
-_LETTERS, _BEGIN = 22, 10  # of a label that fit, and how many of them are its first ones
+_LETTERS, _BEGIN = 19, 8  # of a label that fit, and how many of them are its first ones
 _BEND, _APART = 18, 7
 
 
@@ -124,7 +124,7 @@ def happened(graph: Graph) -> Iterator[Row]:
         if source.kind in WHO:
             yield Row(edge.at, edge.until, by(edge).removesuffix(" by"), target.label, source.label, edge.why)
         elif edge.kind in {"sealed", "tried", "served"} or not _somebody(graph, edge):
-            yield Row(edge.at, edge.until, f"{source.label}, {WORDS[edge.kind]}", target.label, "", edge.why)
+            yield Row(edge.at, edge.until, f"{source.label}, {onward(edge)}", target.label, "", edge.why)
 
 
 def _somebody(graph: Graph, edge: Edge) -> bool:
@@ -153,7 +153,7 @@ def _line(graph: Graph, edge: Edge, places: Mapping[str, tuple[int, int]]) -> Li
         half, down = WIDTH // 2, to_y + HEIGHT
         path = _path((x + half, y), (x + half, y - _BEND), (to_x + half, down + _BEND), (to_x + half, down))
         return Line(edge, path, "who", f"{target.label}: {by(edge)} {source.label}{told(edge)}")
-    said = f"{source.label}: {WORDS[edge.kind]} {target.label}{told(edge)}"
+    said = f"{source.label}: {onward(edge)} {target.label}{told(edge)}"
     if x == to_x:
         left, y, to_y = x - _BEND, y + middle, to_y + middle
         return Line(edge, _path((x, y), (left, y), (left, to_y), (to_x, to_y)), edge.kind, said)

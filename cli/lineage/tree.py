@@ -11,7 +11,7 @@ from rich.tree import Tree
 from cli.lineage.graph import WHO, Edge, Graph, Kind, Node, Verb
 from cli.lineage.making import DIGITS
 
-WORDS: Mapping[Verb, str] = {
+_WORDS: Mapping[Verb, str] = {
     "used": "made of",
     "trained": "from",
     "retrained": "held against, and trained in place of,",
@@ -44,6 +44,14 @@ _SHOWN: Mapping[Kind, tuple[str, ...]] = {
 }
 """The facts that a line has room for; of parameters it is all of them. JSON has the others."""
 _HEX = re.compile("[0-9a-f]{64}")
+_ONWARD: Mapping[Verb, str] = {
+    "used": "used in",
+    "trained": "trained in",
+    "retrained": "held against, and replaced, in",
+    "sealed": "sealed as",
+    "signed": "signed",
+}
+"""How an edge to what was made is read from what was first on; `_WORDS` has it the other way round."""
 _PEOPLE: Mapping[Verb, str] = {"registered": "registered by", "promoted": "taken by"}
 
 
@@ -74,7 +82,12 @@ def told(edge: Edge) -> str:
 
 def by(edge: Edge) -> str:
     """How what somebody did is read."""
-    return _PEOPLE.get(edge.kind, WORDS[edge.kind])
+    return _PEOPLE.get(edge.kind, _WORDS[edge.kind])
+
+
+def onward(edge: Edge) -> str:
+    """How an edge is read from its source to its target."""
+    return _ONWARD.get(edge.kind, _WORDS[edge.kind])
 
 
 def facts(node: Node) -> str:
@@ -86,7 +99,7 @@ def _up(tree: Tree, graph: Graph, edge: Edge) -> None:
     node = graph.node(edge.source)
     if node.kind in WHO:
         return
-    branch = tree.add(_line(WORDS[edge.kind], node, ""))
+    branch = tree.add(_line(_WORDS[edge.kind], node, ""))
     _people(branch, graph, node)
     for one in graph.into(node):
         _up(branch, graph, one)
@@ -96,7 +109,7 @@ def _down(tree: Tree, graph: Graph, edge: Edge) -> None:
     node = graph.node(edge.target)
     if node.kind == "training":
         return  # of another package
-    branch = tree.add(_line(WORDS[edge.kind], node, told(edge)))
+    branch = tree.add(_line(_WORDS[edge.kind], node, told(edge)))
     if node.kind == "endpoint":
         return
     _people(branch, graph, node)

@@ -43,7 +43,7 @@ def test_what_was_first_stands_to_the_left_and_people_below() -> None:
 
 def test_a_long_label_is_cut_and_a_path_is_of_numbers() -> None:
     drawn = picture(graph())
-    assert {box.label for box in drawn.boxes} >= {"flight-del…v version 3", "user/ada", "flight-delay-dev"}
+    assert {box.label for box in drawn.boxes} >= {"flight-d… version 3", "user/ada", "flight-delay-dev"}
     assert all(re.fullmatch(r"M-?\d+ -?\d+C(-?\d+ ?){6}", line.path) for line in drawn.lines)
 
 
@@ -53,6 +53,9 @@ def test_what_happened_is_told_in_order_of_time() -> None:
     assert [row.what for row in rows if row.at == at(10)] == ["registered"], "told once, with who did it"
     agreed = next(row for row in rows if row.what == "agreed to")
     assert (agreed.who, agreed.to, agreed.why) == ("user/ada", "flight-delay-dev version 3", "looks well")
+    made = [f"{row.what} {row.to}" for row in rows if row.to.startswith(("local build", "package"))]
+    assert made[0].startswith("recipe ") and made[0].endswith(", trained in local build")
+    assert made[1] == f"local build, sealed as package {DIGEST[7:19]}"
     served = next(row for row in rows if row.what.endswith("served on"))
     assert (served.at, served.until, served.to) == (at(31), at(55), "endpoint flight-delay-dev")
 
