@@ -54,7 +54,7 @@ def model(facts: Facts) -> list[Section]:
     if isinstance(made, Missing):
         return [Section("Model", ["This checkout gives no model:", "", *fenced(made.why)])] if made.failed else []
     if facts.same_model:
-        return []
+        return [Section("Model", fenced(facts.gates))] if facts.gates else []
     before = facts.champion if isinstance(facts.champion, Package) else None
     lines: list[str] = (
         [] if before else [f"{text(facts.champion.why, 300)}."] if isinstance(facts.champion, Missing) else []

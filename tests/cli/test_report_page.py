@@ -168,6 +168,12 @@ def test_a_model_below_its_gates_is_compared_all_the_same() -> None:
     assert not below.good
 
 
+def test_gates_that_the_model_that_serves_is_below_are_named() -> None:
+    shown = page(facts(challenger=CHAMPION, gates="the model is below its gates:\n  auc  0.6800  min 0.9"))
+    assert "❌ below its gates" in shown
+    assert "### Model\n\n```text\nthe model is below its gates:\nauc  0.6800  min 0.9\n```" in shown
+
+
 def test_without_credentials_the_comment_says_what_is_not_known() -> None:
     why = Missing("what serves is not known: no AWS credentials")
     unknown = facts(champion=why, compared=why, latency=(None, Latency(1, 2)), traffic=why, rollout=why)
